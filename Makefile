@@ -1,0 +1,51 @@
+# The two commands: `make demo` and `make test`. Each sets up all it needs in .venv first.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.ONESHELL:
+.DEFAULT_GOAL := help
+
+PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3; do command -v $$p >/dev/null && $$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null && echo $$p && break; done)
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.PHONY: help setup demo test lint types contracts tests soak bench lock clean
+
+help: ## say what there is to do
+	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+setup: $(READY) ## make the environment in .venv
+
+$(READY): requirements/dev.txt pyproject.toml tools/make-venv
+	@PYTHON="$(PYTHON)" tools/make-venv $(VENV)
+	touch $@
+
+demo: $(READY) ## focus a simulated telescope through real Alpaca HTTP
+	@$(BIN)/alpaca-focus demo
+
+test: lint types contracts tests ## lint, types, import contracts and all tests
+
+lint: $(READY) ## style and docstrings
+	@$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+
+types: $(READY) ## strict types on the whole package
+	@$(BIN)/mypy
+
+contracts: $(READY) ## who may import whom
+	@$(BIN)/lint-imports
+
+tests: $(READY) ## unit, property, integration and system tests
+	@$(BIN)/python -m pytest
+
+bench: $(READY) ## measure, and write docs/benchmarks.md
+	@$(BIN)/python -m tests.bench
+
+lock: ## write requirements/dev.txt anew from the ranges in pyproject.toml
+	@$(BIN)/python -m pip install --quiet uv
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --group dev \
+	  --output-file requirements/dev.txt pyproject.toml
+
+clean: ## remove the environment and caches
+	@rm -rf $(VENV) .mypy_cache .ruff_cache .hypothesis .import_linter_cache dist build
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,1 @@
+"""Measuring focus on arrays: pure functions from pixels to a `Measurement`."""

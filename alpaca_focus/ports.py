@@ -1,0 +1,235 @@
+"""What the shell needs of the world, as small protocols.
+
+Every coroutine here may raise `DeviceUnreachable`, `DeviceRefused` or `DeviceMisbehaved` of `core.errors`; none waits
+for ever. Adapters over Alpaca are in `devices`; tests bring their own.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Protocol
+
+from alpaca_focus.core.values import ExposureSettings, Frame, Position
+
+
+class Clock(Protocol):
+    """Time, so that a whole night runs in a second in a test."""
+
+    def wall(self) -> datetime:
+        """Return the time of day, UTC, aware."""
+        ...
+
+    def monotonic(self) -> float:
+        """Return seconds that never step back, from an arbitrary zero."""
+        ...
+
+    async def sleep(self, duration_s: float) -> None:
+        """Wait that many seconds; zero or less only gives way to other tasks."""
+        ...
+
+
+class Device(Protocol):
+    """What every device can do."""
+
+    @property
+    def name(self) -> str:
+        """What to call it in a message, for example "focuser 0 at 127.0.0.1:11111"."""
+        ...
+
+    async def connect(self) -> None:
+        """Reach the device, check that it is of the right type, connect it to its hardware, read what it can do.
+
+        Raises:
+            ConfigurationError: Wrong address, wrong type of device, or hardware that refuses to connect.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Let go of the connection; leaves the hardware as it is. Never raises; may be called twice."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CameraInfo:
+    """What a camera is; `None` where the device does not say.
+
+    Attributes:
+        sensor_width_px: Unbinned columns.
+        sensor_height_px: Unbinned rows.
+        pixel_size_um: Side of an unbinned pixel.
+        max_adu: Saturation level in ADU.
+        max_binning: Largest symmetric binning.
+        exposure_min_s: Shortest exposure.
+        exposure_max_s: Longest exposure.
+        can_abort: Whether an exposure can be aborted.
+        bayer: Whether the sensor has a colour matrix.
+    """
+
+    sensor_width_px: int
+    sensor_height_px: int
+    pixel_size_um: float | None
+    max_adu: int
+    max_binning: int
+    exposure_min_s: float
+    exposure_max_s: float
+    can_abort: bool
+    bayer: bool
+
+
+class Camera(Device, Protocol):
+    """A camera that this program exposes with."""
+
+    @property
+    def info(self) -> CameraInfo:
+        """What the camera is; known once connected."""
+        ...
+
+    async def expose(self, settings: ExposureSettings) -> None:
+        """Start an exposure and return once the frame is ready to be downloaded.
+
+        Puts binning, subframe, gain and offset in place first, only where they differ. A cancelled call aborts the
+        exposure.
+        """
+        ...
+
+    async def download(self) -> Frame:
+        """Fetch the frame of the last exposure, once; a frame that is the one before again is a `DeviceMisbehaved`."""
+        ...
+
+    async def abort(self) -> None:
+        """End a running exposure without a frame, if the camera can; harmless when there is none."""
+        ...
+
+    async def remember_settings(self) -> None:
+        """Note the camera's own binning, subframe, gain and offset, for `restore_settings`."""
+        ...
+
+    async def restore_settings(self) -> None:
+        """Put back what `remember_settings` noted."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FocuserInfo:
+    """What an absolute focuser is; `None` where the device does not say.
+
+    Attributes:
+        max_step: Highest position.
+        max_increment_steps: Longest single move.
+        step_size_um: Travel of one step.
+        has_temperature: Whether it has a working temperature sensor.
+        can_halt: Whether a move can be stopped.
+        has_temperature_compensation: Whether the device can compensate by itself.
+    """
+
+    max_step: int
+    max_increment_steps: int
+    step_size_um: float | None
+    has_temperature: bool
+    can_halt: bool
+    has_temperature_compensation: bool
+
+
+class Focuser(Device, Protocol):
+    """An absolute focuser."""
+
+    @property
+    def info(self) -> FocuserInfo:
+        """What the focuser is; known once connected."""
+        ...
+
+    async def position(self) -> Position:
+        """Return where it stands now."""
+        ...
+
+    async def move_to(self, target: Position) -> Position:
+        """Move in one leg and return the position at which it came to rest.
+
+        A move is over when the position has arrived and stands still, whatever the device says of moving. A cancelled
+        call halts the focuser.
+
+        Raises:
+            DeviceMisbehaved: It came to rest elsewhere, or never came to rest.
+        """
+        ...
+
+    async def halt(self) -> None:
+        """Stop at once, also while another call to this focuser hangs."""
+        ...
+
+    async def temperature_c(self) -> float | None:
+        """Return the sensor's reading, or `None` when there is none or it makes no sense."""
+        ...
+
+    async def temperature_compensation(self) -> bool:
+        """Tell whether the device's own compensation is on."""
+        ...
+
+    async def set_temperature_compensation(self, *, enabled: bool) -> None:
+        """Switch the device's own compensation; a device that has none ignores switching it off."""
+        ...
+
+
+class FilterWheel(Device, Protocol):
+    """A filter wheel."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the filters by slot; known once connected."""
+        ...
+
+    @property
+    def focus_offsets_steps(self) -> tuple[int, ...]:
+        """The device's own focus offsets by slot; known once connected."""
+        ...
+
+    async def slot(self) -> int | None:
+        """Return the slot in the light path, or `None` while moving."""
+        ...
+
+    async def move_to(self, slot: int) -> None:
+        """Turn to a slot and return once it is there."""
+        ...
+
+
+class PierSide(StrEnum):
+    """Side of the pier as Alpaca defines it."""
+
+    EAST = "east"
+    WEST = "west"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MountState:
+    """One reading of the mount; `None` where the mount does not say."""
+
+    tracking: bool | None
+    parked: bool | None
+    slewing: bool | None
+    pier_side: PierSide
+    altitude_deg: float | None
+
+
+class Mount(Device, Protocol):
+    """A mount that is only looked at."""
+
+    async def state(self) -> MountState:
+        """Read the mount once."""
+        ...
+
+
+class Thermometer(Device, Protocol):
+    """A source of temperature outside the focuser."""
+
+    async def temperature_c(self) -> float | None:
+        """Return the reading, or `None` when there is none or it makes no sense."""
+        ...
+
+
+class SafetyMonitor(Device, Protocol):
+    """Tells whether the observatory is safe."""
+
+    async def is_safe(self) -> bool:
+        """Return the monitor's word; no answer is an error, not "safe"."""
+        ...

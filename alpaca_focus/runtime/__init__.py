@@ -1,0 +1,1 @@
+"""The shell: carries out plans on devices, keeps time, writes what happened."""

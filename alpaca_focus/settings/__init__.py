@@ -1,0 +1,1 @@
+"""What the user may set: models, and loading them from one YAML file."""

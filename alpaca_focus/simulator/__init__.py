@@ -1,0 +1,1 @@
+"""A simulated observatory with real optics behind a real Alpaca server."""

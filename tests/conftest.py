@@ -1,0 +1,129 @@
+"""What every test gets: fresh printed seeds, no network but loopback, and no leaked threads or tasks."""
+
+import asyncio
+import os
+import random
+import socket
+import threading
+import time
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import hypothesis
+import numpy as np
+import pytest
+
+KINDS = ("unit", "property", "integration", "system")
+SEED_VARIABLE = "ALPACA_FOCUS_SEED"
+SHARED_DATA = Path(__file__).parent.parent.parent / "shared" / "data"
+
+hypothesis.settings.register_profile("alpaca-focus", deadline=None, print_blob=True)
+hypothesis.settings.load_profile("alpaca-focus")
+
+
+def _session_seed() -> int:
+    given = os.environ.get(SEED_VARIABLE)
+    return int(given) if given else random.SystemRandom().randrange(2**32)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.stash[_SEED] = _session_seed()
+
+
+_SEED = pytest.StashKey[int]()
+
+
+def pytest_report_header(config: pytest.Config) -> str:
+    return f"seed: {config.stash[_SEED]} (replay: {SEED_VARIABLE}={config.stash[_SEED]} make test)"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark each test with its kind, which is the folder it stands in."""
+    for item in items:
+        kind = item.path.relative_to(Path(__file__).parent).parts[0]
+        if kind in KINDS:
+            item.add_marker(kind)
+
+
+@pytest.fixture
+def seed(request: pytest.FixtureRequest) -> int:
+    """A fresh seed for this test, derived from the session's printed one and the test's name."""
+    text = f"{request.config.stash[_SEED]}:{request.node.nodeid}"
+    value = random.Random(text).randrange(2**32)
+    print(f"seed of this test: {value}")
+    return value
+
+
+@pytest.fixture
+def rng(seed: int) -> np.random.Generator:
+    return np.random.default_rng(seed)
+
+
+@pytest.fixture
+def shared_data() -> Path:
+    """The folder of real measurements, or a skip that says so."""
+    if not SHARED_DATA.is_dir():
+        pytest.skip("the folder of real measurements (../shared/data) is not here")
+    return SHARED_DATA
+
+
+def _is_loopback(address: Any) -> bool:
+    host = address[0] if isinstance(address, tuple) else address
+    if not isinstance(host, str):
+        return True
+    return host in {"localhost", "", "0.0.0.0", "::"} or host.startswith(("127.", "::1", "/", "\0"))  # noqa: S104
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _loopback_only() -> Iterator[None]:
+    """Refuse every connection that would leave this machine."""
+    real_connect, real_connect_ex, real_sendto = socket.socket.connect, socket.socket.connect_ex, socket.socket.sendto
+
+    def check(address: Any) -> None:
+        if not _is_loopback(address):
+            raise PermissionError(f"a test tried to reach {address}: tests talk to loopback only")
+
+    class GuardedSocket(socket.socket):
+        def connect(self, address: Any) -> None:
+            check(address)
+            real_connect(self, address)
+
+        def connect_ex(self, address: Any) -> int:
+            check(address)
+            return real_connect_ex(self, address)
+
+        def sendto(self, data: Any, *args: Any) -> int:
+            check(args[-1])
+            return real_sendto(self, data, *args)
+
+    original = socket.socket
+    socket.socket = GuardedSocket  # type: ignore[misc]
+    yield
+    socket.socket = original  # type: ignore[misc]
+
+
+@pytest.fixture(autouse=True)
+def _no_leaks() -> Iterator[None]:
+    """Fail a test that leaves a thread running or an asyncio task pending."""
+    before = set(threading.enumerate())
+    yield
+    deadline = time.monotonic() + 3.0
+    leaked = [thread for thread in threading.enumerate() if thread not in before]
+    while leaked and time.monotonic() < deadline:
+        leaked[0].join(0.05)
+        leaked = [thread for thread in leaked if thread.is_alive()]
+    assert not leaked, f"the test left threads running: {[thread.name for thread in leaked]}"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        pending = [task for loop in _loops() for task in asyncio.all_tasks(loop) if not task.done()]
+    assert not pending, f"the test left tasks pending: {pending}"
+
+
+def _loops() -> list[asyncio.AbstractEventLoop]:
+    try:
+        loop = asyncio.get_event_loop_policy().get_event_loop()
+    except RuntimeError:
+        return []
+    return [] if loop.is_closed() else [loop]
