@@ -6,7 +6,6 @@ import random
 import socket
 import threading
 import time
-import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -105,9 +104,19 @@ def _loopback_only() -> Iterator[None]:
 
 
 @pytest.fixture(autouse=True)
-def _no_leaks() -> Iterator[None]:
-    """Fail a test that leaves a thread running or an asyncio task pending."""
+def _no_leaks(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Fail a test that leaves a thread running, or a task pending when its `asyncio.run` ends."""
     before = set(threading.enumerate())
+    pending: list[str] = []
+    cancel_all_tasks = asyncio.runners._cancel_all_tasks  # type: ignore[attr-defined]
+
+    def watched(loop: asyncio.AbstractEventLoop) -> None:
+        # A server in a thread of its own may be stopped in the middle of a request; a test's own loop may not.
+        if threading.current_thread() is threading.main_thread():
+            pending.extend(repr(task) for task in asyncio.all_tasks(loop))
+        cancel_all_tasks(loop)
+
+    monkeypatch.setattr(asyncio.runners, "_cancel_all_tasks", watched)
     yield
     deadline = time.monotonic() + 3.0
     leaked = [thread for thread in threading.enumerate() if thread not in before]
@@ -115,15 +124,4 @@ def _no_leaks() -> Iterator[None]:
         leaked[0].join(0.05)
         leaked = [thread for thread in leaked if thread.is_alive()]
     assert not leaked, f"the test left threads running: {[thread.name for thread in leaked]}"
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)
-        pending = [task for loop in _loops() for task in asyncio.all_tasks(loop) if not task.done()]
     assert not pending, f"the test left tasks pending: {pending}"
-
-
-def _loops() -> list[asyncio.AbstractEventLoop]:
-    try:
-        loop = asyncio.get_event_loop_policy().get_event_loop()
-    except RuntimeError:
-        return []
-    return [] if loop.is_closed() else [loop]

@@ -113,8 +113,8 @@ class Fit:
         best_value: The metric at the vertex.
         parameters: The curve's parameters by name.
         r_squared: Weighted coefficient of determination of the samples kept.
-        residuals: Measured minus fitted value of every sample, in the order given.
-        rejected: Indices of the samples that were left out as outliers.
+        residuals: Measured minus fitted value of every sample, in the order given; NaN where it took no part.
+        rejected: Indices of usable samples that were left out, as outliers or as too far from focus.
     """
 
     model: str

@@ -1,0 +1,79 @@
+"""Approach plans: how to arrive at a position so that the focuser's slack does not matter.
+
+A focuser with backlash loses steps whenever it changes direction. With the `overshoot` method every target is reached
+in the same direction, so that the slack is always taken up on the same side: a move against that direction goes past
+the target by `steps` and comes back. `steps` must be at least the mechanical backlash; more does no harm.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from alpaca_focus.core.values import Position
+
+
+class Direction(StrEnum):
+    """Direction of travel: out raises the position, in lowers it."""
+
+    IN = "in"
+    OUT = "out"
+
+    @property
+    def sign(self) -> int:
+        """+1 for out, -1 for in."""
+        return 1 if self is Direction.OUT else -1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Backlash:
+    """How slack is compensated: go past by `steps` and arrive moving in the direction `arrive`; 0 steps: not at all."""
+
+    steps: int
+    arrive: Direction
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """Lowest and highest position the focuser may be sent to, both allowed."""
+
+    lowest: Position
+    highest: Position
+
+    def clamp(self, position: Position) -> Position:
+        """Return the nearest allowed position."""
+        return min(max(position, self.lowest), self.highest)
+
+
+def reachable(limits: Limits, backlash: Backlash) -> Limits:
+    """Return the targets that can be approached with the full overshoot, within the limits."""
+    if backlash.arrive is Direction.IN:
+        return Limits(lowest=limits.lowest, highest=max(limits.lowest, limits.highest - backlash.steps))
+    return Limits(lowest=min(limits.highest, limits.lowest + backlash.steps), highest=limits.highest)
+
+
+def approach(
+    current: Position,
+    target: Position,
+    *,
+    backlash: Backlash,
+    limits: Limits,
+    slack_taken_up: bool,
+) -> tuple[Position, ...]:
+    """Plan the legs from one position to another.
+
+    Args:
+        current: Where the focuser stands.
+        target: Where it shall come to rest.
+        backlash: How slack is compensated.
+        limits: No leg goes beyond them; near a limit the overshoot is cut short.
+        slack_taken_up: Whether the last movement was already in the direction of arrival.
+
+    Returns:
+        The positions to go to, the target last. Empty when the focuser is there already with its slack taken up.
+    """
+    travel = (target - current) * backlash.arrive.sign
+    if travel == 0 and slack_taken_up:
+        return ()
+    if backlash.steps == 0 or (travel > 0 and slack_taken_up) or travel >= backlash.steps:
+        return (target,)
+    turning_point = limits.clamp(target - backlash.arrive.sign * backlash.steps)
+    return (target,) if turning_point in {current, target} else (turning_point, target)

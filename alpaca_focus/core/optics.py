@@ -1,0 +1,65 @@
+"""What the optics alone say about focus: focal ratio, critical focus zone, plate scale, expected V-curve slope."""
+
+import math
+from dataclasses import dataclass
+
+ARCSEC_PER_RADIAN = 648000 / math.pi
+WAVELENGTH_UM = 0.55
+"""Middle of the visible band, for the critical focus zone."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpticalTrain:
+    """A telescope, its focuser and its camera, as far as focus is concerned.
+
+    Attributes:
+        focal_length_mm: Focal length.
+        aperture_mm: Diameter of the entrance pupil.
+        central_obstruction: Diameter of the obstruction as a fraction of the aperture, 0 for a refractor.
+        pixel_size_um: Side of a pixel as measured, binning included.
+        step_size_um: Travel of one focuser step along the optical axis.
+    """
+
+    focal_length_mm: float
+    aperture_mm: float
+    central_obstruction: float
+    pixel_size_um: float
+    step_size_um: float
+
+    @property
+    def focal_ratio(self) -> float:
+        """Focal length over aperture."""
+        return self.focal_length_mm / self.aperture_mm
+
+    @property
+    def critical_focus_zone_um(self) -> float:
+        """Full width of the critical focus zone, classic formula 4.88 x wavelength x N^2."""
+        return 4.88 * WAVELENGTH_UM * self.focal_ratio**2
+
+    @property
+    def critical_focus_zone_steps(self) -> float:
+        """Full width of the critical focus zone in focuser steps."""
+        return self.critical_focus_zone_um / self.step_size_um
+
+    @property
+    def plate_scale_arcsec_per_px(self) -> float:
+        """Angle on the sky that one pixel sees."""
+        return ARCSEC_PER_RADIAN * self.pixel_size_um / (self.focal_length_mm * 1000)
+
+    @property
+    def hfd_slope_px_per_step(self) -> float:
+        """Rise of the HFD with each step far from focus, in pixels.
+
+        Defocus d spreads a point over an annulus of outer diameter d / N. Half of its light lies within the
+        radius whose square is the mean of the squares of the inner and the outer radius, so
+        HFD = (d / N) sqrt((1 + obstruction^2) / 2).
+        """
+        half_flux_share = math.sqrt((1 + self.central_obstruction**2) / 2)
+        return self.step_size_um / (self.focal_ratio * self.pixel_size_um) * half_flux_share
+
+    def hfd_px(self, *, seeing_fwhm_arcsec: float) -> float:
+        """Estimate the HFD in focus for a seeing.
+
+        For a Gaussian star HFD equals FWHM; pixels add about half a pixel to what is narrower than two.
+        """
+        return math.hypot(seeing_fwhm_arcsec / self.plate_scale_arcsec_per_px, 1.0)

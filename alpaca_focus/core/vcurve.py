@@ -1,0 +1,179 @@
+"""Curves through a V and the best focus they say, with its standard error."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import least_squares
+
+from alpaca_focus.core.errors import RunFailed
+from alpaca_focus.core.values import Fit, Sample
+
+Array = NDArray[np.float64]
+
+SEEING_SCATTER = 0.10
+"""Rms of the seeing from frame to frame, as a fraction; 5 to 20 % is what sites show."""
+RELATIVE_FLOOR = 0.01
+"""Share of the HFD by which real curves depart from a hyperbola."""
+OUTLIER_SIGMAS = 5.0
+"""A point further than this from the curve through the others is left out."""
+MIN_POINTS = 4
+LARGEST_RISE = 6.0
+"""Points with more than this many times the smallest HFD are left out: far from focus a curve need not be straight."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Curve:
+    """A hyperbola y = sqrt(least^2 + (slope (x - vertex))^2) with the covariance of (vertex, least, slope)."""
+
+    vertex: float
+    least: float
+    slope: float
+    covariance: Array
+
+    def values(self, positions: Array) -> Array:
+        return np.hypot(self.least, self.slope * (positions - self.vertex))
+
+
+def hyperbola(position: float, fit: Fit) -> float:
+    """Return the fitted curve's value at a position, in the unit of the metric."""
+    rise = fit.parameters["slope"] * (position - fit.best_position)
+    return float(np.hypot(fit.best_value, rise))
+
+
+def fit_hyperbola(samples: Sequence[Sample]) -> Fit:
+    """Fit a symmetric hyperbola to the usable samples.
+
+    The HFD of a defocused star is the blur of seeing and the blur of defocus added in quadrature, a hyperbola
+    y^2 = y0^2 + s^2 (x - c)^2. Points are weighted by their own error and by what the seeing's scatter from frame to
+    frame does to them: it moves a point by e y0^2 / y, much near focus and little on the arms. A point that stands
+    out from the curve through all others is left out, at most one in four, and so are points very far from focus.
+
+    Args:
+        samples: Points of the V-curve in any order, several at one position allowed.
+
+    Returns:
+        The fit; its residuals and the indices of `rejected` follow the order of `samples`; residuals of samples that
+        were not usable or very far from focus are NaN. The standard error is scaled up when the scatter is larger
+        than the errors say, never down.
+
+    Raises:
+        RunFailed: Fewer than four usable samples or positions, or no curve with a minimum goes through them.
+    """
+    values = {index: sample.measurement.value for index, sample in enumerate(samples) if sample.measurement.usable}
+    usable = [index for index, value in values.items() if value <= LARGEST_RISE * min(values.values())]
+    x = np.array([samples[index].position for index in usable], dtype=float)
+    y = np.array([samples[index].measurement.value for index in usable], dtype=float)
+    own_error = np.array([samples[index].measurement.stderr for index in usable], dtype=float)
+    if len(np.unique(x)) < MIN_POINTS:
+        raise RunFailed(
+            f"A V-curve needs at least {MIN_POINTS} positions with a usable frame, and there are {len(np.unique(x))}."
+        )
+    keep = np.ones(len(x), dtype=bool)
+    curve = _fit(x, y, own_error)
+    for _ in range(len(x) // 4):
+        worst = _worst_outlier(x, y, own_error, keep)
+        if worst is None:
+            break
+        keep[worst] = False
+        curve = _fit(x[keep], y[keep], own_error[keep])
+    residuals = np.full(len(samples), np.nan)
+    residuals[usable] = y - curve.values(x)
+    return Fit(
+        model="hyperbola",
+        best_position=curve.vertex,
+        best_position_stderr=float(np.sqrt(curve.covariance[0, 0])),
+        best_value=curve.least,
+        parameters=MappingProxyType({"slope": curve.slope}),
+        r_squared=_r_squared(y[keep], curve.values(x[keep]), _sigma(y[keep], own_error[keep], curve.least)),
+        residuals=tuple(float(value) for value in residuals),
+        rejected=tuple(sorted((values.keys() - set(usable)) | {usable[index] for index in np.flatnonzero(~keep)})),
+    )
+
+
+def _sigma(y: Array, own_error: Array, least: float) -> Array:
+    seeing = SEEING_SCATTER * least**2 / np.maximum(y, least)
+    return np.sqrt(own_error**2 + seeing**2 + (RELATIVE_FLOOR * y) ** 2)
+
+
+def _worst_outlier(x: Array, y: Array, own_error: Array, keep: NDArray[np.bool_]) -> int | None:
+    """Find the kept point furthest from the curve through the others, in its own sigmas, if it is too far."""
+    worst, distance = None, OUTLIER_SIGMAS
+    for index in np.flatnonzero(keep):
+        others = keep.copy()
+        others[index] = False
+        if len(np.unique(x[others])) < MIN_POINTS:
+            return None
+        curve = _fit(x[others], y[others], own_error[others])
+        sigma = _sigma(y[index : index + 1], own_error[index : index + 1], curve.least)[0]
+        # The curve itself is uncertain where the others do not hold it, at the ends above all.
+        gradient = _gradient(x[index : index + 1], curve)[0]
+        total = float(np.sqrt(sigma**2 + gradient @ curve.covariance @ gradient))
+        away = float(abs(y[index] - curve.values(x[index : index + 1])[0])) / total
+        if away > distance:
+            worst, distance = int(index), away
+    return worst
+
+
+def _fit(x: Array, y: Array, own_error: Array) -> _Curve:
+    """Fit by weighted least squares from the best of a grid of starts; the weights follow the fitted minimum."""
+    curve = _start(x, y)
+    for _ in range(3):
+        curve = _refine(x, y, _sigma(y, own_error, curve.least), curve)
+    return curve
+
+
+def _start(x: Array, y: Array) -> _Curve:
+    """For a fixed vertex the curve is a straight line in (x - c)^2 against y^2; try vertices over the range."""
+    span = float(np.ptp(x))
+    best: tuple[float, _Curve] | None = None
+    for vertex in np.linspace(x.min() - span / 2, x.max() + span / 2, 81):
+        design = np.column_stack([np.ones_like(x), (x - vertex) ** 2])
+        # y^2 has an error in proportion to y, hence the weights 1 / y.
+        (least_squared, slope_squared), *_ = np.linalg.lstsq(design / y[:, None], y, rcond=None)
+        if slope_squared <= 0:
+            continue
+        least_squared = max(least_squared, (0.2 * y.min()) ** 2)
+        curve = _Curve(float(vertex), float(np.sqrt(least_squared)), float(np.sqrt(slope_squared)), np.zeros((3, 3)))
+        cost = float(np.sum(((curve.values(x) - y) / y) ** 2))
+        if best is None or cost < best[0]:
+            best = cost, curve
+    if best is None:
+        raise RunFailed("The frames do not form a V: the stars do not grow on both sides of any position.")
+    return best[1]
+
+
+def _refine(x: Array, y: Array, sigma: Array, start: _Curve) -> _Curve:
+    scale = np.array([max(float(np.ptp(x)), 1.0), start.least, start.slope])
+    centre = np.array([start.vertex, 0.0, 0.0])
+
+    def unpack(parameters: Array) -> _Curve:
+        vertex, least, slope = centre + parameters * scale
+        return _Curve(float(vertex), abs(float(least)), abs(float(slope)), np.zeros((3, 3)))
+
+    def weighted_residuals(parameters: Array) -> Array:
+        return (unpack(parameters).values(x) - y) / sigma
+
+    solution = least_squares(weighted_residuals, np.array([0.0, 1.0, 1.0]), method="lm")
+    curve = unpack(np.asarray(solution.x, dtype=float))
+    degrees_of_freedom = max(len(x) - 3, 1)
+    scatter = max(1.0, 2.0 * float(solution.cost) / degrees_of_freedom)
+    jacobian = _gradient(x, curve) / sigma[:, None]
+    covariance: Array = np.asarray(np.linalg.pinv(jacobian.T @ jacobian), dtype=float) * scatter
+    return _Curve(curve.vertex, curve.least, curve.slope, covariance)
+
+
+def _gradient(x: Array, curve: _Curve) -> Array:
+    """Derivatives of the curve's values by (vertex, least, slope), shape (points, 3)."""
+    away = x - curve.vertex
+    values = np.maximum(curve.values(x), 1e-12)
+    return np.column_stack([-(curve.slope**2) * away / values, curve.least / values, curve.slope * away**2 / values])
+
+
+def _r_squared(y: Array, fitted: Array, sigma: Array) -> float:
+    weights = 1 / sigma**2
+    mean = float(np.average(y, weights=weights))
+    total = float(np.sum(weights * (y - mean) ** 2))
+    return 1 - float(np.sum(weights * (y - fitted) ** 2)) / total if total > 0 else 0.0

@@ -1,0 +1,267 @@
+"""Carries out a focus plan on real devices, and brings the focuser home when it fails.
+
+Whatever happens, a run ends in one of two places: at a verified focus, or back at the position it started from.
+"""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any, TypeVar
+
+from alpaca_focus.core.actions import Action, Answer, Expose, Measure, MoveTo, Settle
+from alpaca_focus.core.backlash import approach
+from alpaca_focus.core.errors import DeviceError, RunFailed
+from alpaca_focus.core.events import CurveFitted, Event, FrameMeasured, Moved, RestoreStarted, RunEnded, RunStarted
+from alpaca_focus.core.sweep import Plan, SweepProgress, SweepResult, SweepSettings, sweep
+from alpaca_focus.core.values import FocusResult, Frame, Measurement, Outcome, Position, Sample
+from alpaca_focus.ports import Camera, Clock, Focuser
+
+T = TypeVar("T")
+
+RESTORE_PAUSES_S = (0.0, 2.0, 5.0, 15.0, 30.0)
+"""Waits before each try to bring the focuser home: a device that is restarting gets most of a minute."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bench:
+    """The devices of one run, and how a frame is measured."""
+
+    camera: Camera
+    focuser: Focuser
+    clock: Clock
+    measure: Callable[[Frame], Measurement]
+
+
+async def run_focus(
+    bench: Bench,
+    settings: SweepSettings,
+    *,
+    max_duration_s: float,
+    emit: Callable[[Event], None],
+) -> FocusResult:
+    """Find focus and stay there, or go back to the start and say why.
+
+    Args:
+        bench: Connected devices.
+        settings: What the sweep must know.
+        max_duration_s: The run is given up when it takes longer.
+        emit: Told everything that happens.
+
+    Returns:
+        The result; failures of devices and of the sky are results, not exceptions.
+
+    Raises:
+        DeviceError: The focuser or the camera failed before anything was moved.
+        asyncio.CancelledError: The run was aborted; the focuser was brought home first, and `emit` was told.
+    """
+    start = await bench.focuser.position()
+    return await _Run(bench, settings, max_duration_s=max_duration_s, emit=emit, start=start).run()
+
+
+class _Run:
+    """One run: what it has done so far, and how to undo it."""
+
+    def __init__(
+        self,
+        bench: Bench,
+        settings: SweepSettings,
+        *,
+        max_duration_s: float,
+        emit: Callable[[Event], None],
+        start: Position,
+    ) -> None:
+        self._bench = bench
+        self._settings = settings
+        self._max_duration_s = max_duration_s
+        self._emit = emit
+        self._start = start
+        self._here: Position | None = start
+        self._progress = SweepProgress()
+        self._exposures = 0
+        self._moved = False
+        self._aborted = False
+        self._notes: list[str] = []
+        self._began_s = bench.clock.monotonic()
+        self._began_at: datetime = bench.clock.wall()
+
+    async def run(self) -> FocusResult:
+        camera, focuser = self._bench.camera, self._bench.focuser
+        await camera.remember_settings()
+        device_compensates = focuser.info.has_temperature_compensation and await focuser.temperature_compensation()
+        self._emit(RunStarted(start_position=self._start))
+        try:
+            if device_compensates:
+                # The device would move the focuser under the sweep.
+                await focuser.set_temperature_compensation(enabled=False)
+            found = await self._carry_out()
+        except (RunFailed, DeviceError) as error:
+            result = await self._to_the_end(self._restore(str(error)))
+        except asyncio.CancelledError:
+            self._aborted = True
+            result = await self._to_the_end(self._restore("The run was aborted."))
+        except Exception as error:
+            reason = f"The run met an error in the program itself ({type(error).__name__}: {error})."
+            await self._end(await self._to_the_end(self._restore(reason)), device_compensates=device_compensates)
+            raise
+        else:
+            sentence = _focused_sentence(found, self._settings.critical_focus_zone_steps)
+            result = self._result(Outcome.FOCUSED, sentence, verification=found.verification)
+        return await self._end(result, device_compensates=device_compensates)
+
+    async def _end(self, result: FocusResult, *, device_compensates: bool) -> FocusResult:
+        result = await self._to_the_end(self._tidy(result, device_compensates=device_compensates))
+        self._emit(RunEnded(result=result))
+        if self._aborted:
+            raise asyncio.CancelledError
+        return result
+
+    async def _to_the_end(self, work: Coroutine[Any, Any, T]) -> T:
+        """Carry something out to its end even when asked to stop meanwhile, once or many times."""
+        task = asyncio.create_task(work)
+        while not task.done():
+            try:
+                await asyncio.shield(task)
+            except asyncio.CancelledError:
+                self._aborted = True
+        return task.result()
+
+    async def _carry_out(self) -> SweepResult:
+        plan = sweep(self._settings, self._start, self._progress)
+        answer: Answer = None
+        try:
+            while True:
+                self._check_time()
+                answer = await self._act(self._next_action(plan, answer))
+        except StopIteration as end:
+            found: SweepResult = end.value
+            return found
+        finally:
+            plan.close()
+
+    def _next_action(self, plan: Plan[SweepResult], answer: Answer) -> Action:
+        """Send the plan its answer, and tell what it made of it."""
+        told, fit = len(self._progress.samples), self._progress.fit
+        try:
+            return plan.send(answer)
+        finally:
+            for sample in self._progress.samples[told:]:
+                self._emit(FrameMeasured(sample=sample))
+            if self._progress.fit is not None and self._progress.fit is not fit:
+                self._emit(CurveFitted(fit=self._progress.fit))
+
+    def _check_time(self) -> None:
+        elapsed_s = self._bench.clock.monotonic() - self._began_s
+        if elapsed_s > self._max_duration_s:
+            raise RunFailed(
+                f"The run took {elapsed_s:.0f} s, longer than the {self._max_duration_s:.0f} s allowed by "
+                "focus.max_duration_s."
+            )
+
+    async def _act(self, action: Action) -> Answer:
+        match action:
+            case MoveTo(position):
+                return await self._move(position)
+            case Settle(duration_s):
+                await self._bench.clock.sleep(duration_s)
+                return None
+            case Expose(settings):
+                self._exposures += 1
+                await self._bench.camera.expose(settings)
+                return self._exposures
+            case Measure():
+                return await self._measure()
+
+    async def _move(self, position: Position) -> Position:
+        self._moved = True
+        self._here = None
+        self._here = await self._bench.focuser.move_to(position)
+        self._emit(Moved(position=self._here, target=position))
+        return self._here
+
+    async def _measure(self) -> Measurement:
+        frame = await self._bench.camera.download()
+        return await asyncio.to_thread(self._bench.measure, frame)
+
+    # The way home
+
+    async def _restore(self, reason: str) -> FocusResult:
+        """Bring the focuser back to the start, patiently: its device may be restarting."""
+        if not self._moved:
+            return self._result(Outcome.RESTORED, f"{reason} The focuser was not moved.")
+        self._emit(RestoreStarted(position=self._start, reason=reason))
+        await self._stop_exposing()
+        trouble = ""
+        for pause_s in RESTORE_PAUSES_S:
+            await self._bench.clock.sleep(pause_s)
+            try:
+                await self._go_home()
+            except DeviceError as error:
+                trouble = str(error)
+            else:
+                return self._result(
+                    Outcome.RESTORED, f"{reason} The focuser is back at position {self._start}, where it started."
+                )
+        return self._result(
+            Outcome.STRANDED,
+            f"{reason} The focuser could not be brought back to position {self._start}: {trouble} "
+            f"Move it there by hand, or focus again.",
+        )
+
+    async def _stop_exposing(self) -> None:
+        try:
+            await self._bench.camera.abort()
+        except DeviceError as error:
+            # The camera may be what failed; the focuser has to come home all the same.
+            self._notes.append(f"The exposure could not be aborted: {error}")
+
+    async def _go_home(self) -> None:
+        self._here = await self._bench.focuser.position()
+        legs = approach(
+            self._here,
+            self._start,
+            backlash=self._settings.backlash,
+            limits=self._settings.limits,
+            slack_taken_up=False,
+        )
+        for leg in legs:
+            await self._move(leg)
+
+    async def _tidy(self, result: FocusResult, *, device_compensates: bool) -> FocusResult:
+        """Give the camera and the focuser back as they were found."""
+        try:
+            await self._bench.camera.restore_settings()
+        except DeviceError as error:
+            self._notes.append(f"The camera's settings could not be put back: {error}")
+        if device_compensates:
+            try:
+                await self._bench.focuser.set_temperature_compensation(enabled=True)
+            except DeviceError as error:
+                self._notes.append(f"The focuser's own temperature compensation is still off: {error}")
+        return replace(
+            result,
+            reason=" ".join([result.reason, *self._notes]),
+            duration_s=self._bench.clock.monotonic() - self._began_s,
+        )
+
+    def _result(self, outcome: Outcome, reason: str, *, verification: Sample | None = None) -> FocusResult:
+        return FocusResult(
+            outcome=outcome,
+            reason=reason,
+            start_position=self._start,
+            final_position=self._here,
+            fit=self._progress.fit,
+            samples=tuple(self._progress.samples),
+            verification=verification,
+            started_at=self._began_at,
+            duration_s=self._bench.clock.monotonic() - self._began_s,
+            exposures=self._exposures,
+        )
+
+
+def _focused_sentence(found: SweepResult, critical_focus_zone_steps: float) -> str:
+    return (
+        f"Focused at position {found.position} +- {found.fit.best_position_stderr:.0f} steps "
+        f"(critical focus zone {critical_focus_zone_steps:.0f} steps), HFD "
+        f"{found.verification.measurement.value:.2f} px."
+    )

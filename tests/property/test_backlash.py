@@ -1,0 +1,33 @@
+"""Whatever the history of moves, the tube ends where the slack is on the same side."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from alpaca_focus.core.backlash import Backlash, Direction, Limits, approach, reachable
+
+LIMITS = Limits(lowest=0, highest=5000)
+
+
+@given(
+    targets=st.lists(st.integers(0, 5000), min_size=1, max_size=12),
+    mechanical=st.integers(0, 200),
+    extra=st.integers(0, 100),
+    arrive=st.sampled_from(Direction),
+    slack_at_start=st.floats(0, 1),
+)
+def test_every_arrival_leaves_the_same_slack(
+    targets: list[int], mechanical: int, extra: int, arrive: Direction, slack_at_start: float
+) -> None:
+    backlash = Backlash(steps=mechanical + extra, arrive=arrive)
+    allowed = reachable(LIMITS, backlash)
+    motor, tube, taken_up = 2500, 2500 - slack_at_start * mechanical, False
+    for wanted in targets:
+        target = allowed.clamp(wanted)
+        legs = approach(motor, target, backlash=backlash, limits=LIMITS, slack_taken_up=taken_up)
+        for leg in legs:
+            assert LIMITS.lowest <= leg <= LIMITS.highest
+            # The tube is dragged along once the motor has crossed the gap: it lies in [motor - mechanical, motor].
+            motor, tube = leg, min(max(tube, leg - mechanical), leg)
+        taken_up = True
+        assert motor == target
+        assert tube == (target if arrive is Direction.IN else target - mechanical)

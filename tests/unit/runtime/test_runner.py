@@ -1,0 +1,166 @@
+"""The runner on fake devices: it ends at a verified focus, or back where it started."""
+
+import asyncio
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pytest
+
+from alpaca_focus.core.errors import DeviceMisbehaved, DeviceUnreachable
+from alpaca_focus.core.events import CurveFitted, Event, FrameMeasured, Moved, RestoreStarted, RunEnded, RunStarted
+from alpaca_focus.core.values import FocusResult, Frame, Measurement, Outcome
+from alpaca_focus.runtime.runner import Bench, run_focus
+from tests.fakes import SETTINGS, FakeCamera, FakeClock, FakeFocuser, FakeSky
+
+SILENT = DeviceUnreachable("focuser 0", "Focuser 0 does not answer.")
+STALLED = DeviceMisbehaved("focuser 0", "Focuser 0 stopped on its way.")
+
+
+@dataclass
+class Observatory:
+    clock: FakeClock
+    focuser: FakeFocuser
+    sky: FakeSky
+    camera: FakeCamera
+    events: list[Event]
+
+    @property
+    def bench(self) -> Bench:
+        return Bench(camera=self.camera, focuser=self.focuser, clock=self.clock, measure=self.camera.measure)
+
+    async def run(self, *, max_duration_s: float = 900.0) -> FocusResult:
+        return await run_focus(self.bench, SETTINGS, max_duration_s=max_duration_s, emit=self.events.append)
+
+
+@pytest.fixture
+def observatory(rng: np.random.Generator) -> Observatory:
+    clock, focuser = FakeClock(), FakeFocuser(start=25600)
+    sky = FakeSky(focuser, rng)
+    return Observatory(clock, focuser, sky, FakeCamera(sky, clock), [])
+
+
+def test_a_good_run_ends_in_focus_and_tells_everything(observatory: Observatory) -> None:
+    result = asyncio.run(observatory.run())
+    assert result.outcome is Outcome.FOCUSED
+    assert abs(observatory.focuser.tube - observatory.sky.best_tube) < 33
+    assert result.final_position == observatory.focuser.motor
+    assert result.verification is result.samples[-1]
+    assert result.exposures == len(result.samples) == observatory.sky.frames
+    assert result.duration_s == pytest.approx(observatory.clock.now_s)
+    assert isinstance(observatory.events[0], RunStarted)
+    assert observatory.events[-1] == RunEnded(result=result)
+    told = [event.sample for event in observatory.events if isinstance(event, FrameMeasured)]
+    assert tuple(told) == result.samples
+    assert [event.fit for event in observatory.events if isinstance(event, CurveFitted)][-1] is result.fit
+    assert sum(isinstance(event, Moved) for event in observatory.events) == len(observatory.focuser.moves)
+
+
+def test_the_camera_is_given_back_as_it_was(observatory: Observatory) -> None:
+    asyncio.run(observatory.run())
+    assert (observatory.camera.remembered, observatory.camera.restored) == (1, 1)
+
+
+def test_the_devices_own_compensation_is_off_during_a_run_and_on_again_after(observatory: Observatory) -> None:
+    observatory.focuser.compensating = True
+    during: list[bool] = []
+    bench = replace(observatory.bench, measure=lambda frame: _spy(frame, observatory, during))
+    asyncio.run(run_focus(bench, SETTINGS, max_duration_s=900, emit=observatory.events.append))
+    assert set(during) == {False}
+    assert observatory.focuser.compensating
+
+
+def _spy(frame: Frame, observatory: Observatory, during: list[bool]) -> Measurement:
+    during.append(observatory.focuser.compensating)
+    return observatory.camera.measure(frame)
+
+
+def test_clouds_bring_the_focuser_home(observatory: Observatory) -> None:
+    observatory.sky.clouds_from_frame = 5
+    result = asyncio.run(observatory.run())
+    assert result.outcome is Outcome.RESTORED
+    assert observatory.focuser.motor == result.final_position == 25600
+    assert "back at position 25600, where it started" in result.reason
+    assert any(isinstance(event, RestoreStarted) for event in observatory.events)
+
+
+@pytest.mark.parametrize("failing_move", range(12))
+def test_a_failed_move_brings_the_focuser_home(observatory: Observatory, failing_move: int) -> None:
+    observatory.focuser.fails = [None] * failing_move + [STALLED]
+    result = asyncio.run(observatory.run())
+    assert result.outcome is Outcome.RESTORED
+    assert result.reason.startswith("Focuser 0 stopped on its way.")
+    assert observatory.focuser.motor == 25600
+
+
+def test_a_camera_that_fails_brings_the_focuser_home(observatory: Observatory) -> None:
+    observatory.camera.fails = [None, None, None, DeviceUnreachable("camera 0", "Camera 0 does not answer.")]
+    result = asyncio.run(observatory.run())
+    assert result.outcome is Outcome.RESTORED
+    assert result.reason.startswith("Camera 0 does not answer.")
+    assert observatory.camera.aborted == 1
+    assert observatory.focuser.motor == 25600
+
+
+def test_a_focuser_that_comes_back_later_is_brought_home(observatory: Observatory) -> None:
+    observatory.focuser.fails = [None, None, None, SILENT, SILENT, SILENT]
+    result = asyncio.run(observatory.run())
+    assert result.outcome is Outcome.RESTORED
+    assert observatory.focuser.motor == 25600
+
+
+def test_a_focuser_that_stays_away_is_reported_with_what_to_do(observatory: Observatory) -> None:
+    observatory.focuser.fails = [None, None, None, *[SILENT] * 20]
+    result = asyncio.run(observatory.run())
+    assert result.outcome is Outcome.STRANDED
+    assert "could not be brought back to position 25600" in result.reason
+    assert "Move it there by hand" in result.reason
+
+
+def test_a_run_that_takes_too_long_goes_home(observatory: Observatory) -> None:
+    result = asyncio.run(observatory.run(max_duration_s=10.0))
+    assert result.outcome is Outcome.RESTORED
+    assert "longer than the 10 s allowed by focus.max_duration_s" in result.reason
+    assert observatory.focuser.motor == 25600
+
+
+@pytest.mark.parametrize("cancels", [1, 3])
+def test_an_aborted_run_goes_home_first_however_often_it_is_told(observatory: Observatory, cancels: int) -> None:
+    async def scenario() -> None:
+        task = asyncio.create_task(observatory.run())
+        while observatory.sky.frames < 4:  # noqa: ASYNC110 - the fake sky counts frames, it tells nobody
+            await asyncio.sleep(0)
+        for _ in range(cancels):
+            task.cancel()
+            await asyncio.sleep(0)
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    asyncio.run(scenario())
+    assert observatory.focuser.motor == 25600
+    ended = observatory.events[-1]
+    assert isinstance(ended, RunEnded)
+    assert ended.result.outcome is Outcome.RESTORED
+    assert ended.result.reason.startswith("The run was aborted.")
+
+
+def test_an_error_in_the_program_itself_goes_home_and_is_not_hidden(observatory: Observatory) -> None:
+    def broken(frame: Frame) -> Measurement:
+        if observatory.sky.frames == 4:
+            raise ZeroDivisionError("division by zero")
+        return observatory.camera.measure(frame)
+
+    bench = replace(observatory.bench, measure=broken)
+    with pytest.raises(ZeroDivisionError):
+        asyncio.run(run_focus(bench, SETTINGS, max_duration_s=900, emit=observatory.events.append))
+    assert observatory.focuser.motor == 25600
+    assert isinstance(observatory.events[-1], RunEnded)
+
+
+def test_a_device_that_fails_before_the_first_move_is_an_error_not_a_result(observatory: Observatory) -> None:
+    async def silent() -> int:
+        raise SILENT
+
+    observatory.focuser.position = silent  # type: ignore[method-assign]
+    with pytest.raises(DeviceUnreachable):
+        asyncio.run(observatory.run())
+    assert observatory.focuser.moves == []
