@@ -1,0 +1,42 @@
+"""Settings in a few lines, for a person who wants to see what was understood."""
+
+from alpaca_focus.settings.models import Backlash, DeviceSection, Focus, Settings, Telescope
+
+_OPTIONAL_DEVICES = ("filter_wheel", "mount", "observing_conditions", "safety_monitor")
+
+
+def describe(settings: Settings) -> tuple[str, ...]:
+    """Return one line a subject: the telescope, each device with its address, the backlash, the focus run."""
+    devices: dict[str, DeviceSection | None] = {"camera": settings.camera, "focuser": settings.focuser}
+    devices |= {name: getattr(settings, name) for name in _OPTIONAL_DEVICES}
+    return (
+        _telescope(settings.telescope),
+        *(_device(name, device, settings.alpaca.address) for name, device in devices.items() if device is not None),
+        _backlash(settings.focuser.backlash),
+        _focus(settings.focus),
+    )
+
+
+def _telescope(telescope: Telescope) -> str:
+    ratio = telescope.focal_length_mm / telescope.aperture_mm
+    obstruction = f", {telescope.central_obstruction:.0%} obstructed" if telescope.central_obstruction else ""
+    return f"{telescope.name}: {telescope.focal_length_mm:g} mm f/{ratio:.1f}{obstruction}"
+
+
+def _device(name: str, device: DeviceSection, default_address: str) -> str:
+    known_by = f", found by its unique id {device.unique_id}" if device.unique_id else ""
+    return f"{name.replace('_', ' ')}: number {device.device_number} at {device.address or default_address}{known_by}"
+
+
+def _backlash(backlash: Backlash) -> str:
+    if backlash.method == "none":
+        return "backlash: not compensated"
+    return f"backlash: {backlash.method} by {backlash.steps} steps, arriving {backlash.arrive}ward"
+
+
+def _focus(focus: Focus) -> str:
+    apart = f"{focus.step_steps} steps apart" if focus.step_steps else "spaced after the optics"
+    return (
+        f"focus run: {focus.points} points of {focus.exposure_s:g} s, {apart}; at most {focus.max_exposures} exposures "
+        f"and {focus.max_duration_s:g} s"
+    )

@@ -1,0 +1,278 @@
+"""What the user may set for one focus run.
+
+Values are plain and in the units their names say; other packages are handed the values, not these models.
+"""
+
+import re
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
+
+DEFAULT_ADDRESS = "127.0.0.1:11111"
+SLOWEST_FOCAL_RATIO = 40.0
+FASTEST_FOCAL_RATIO = 1.0
+HIGHEST_POSITION = 2_147_483_647
+"""Alpaca sends positions as signed 32-bit numbers."""
+
+_HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\]")
+
+Address = Annotated[
+    str,
+    Field(
+        description='Host name or IP address and port of an Alpaca server, "host:port"; IPv6 as "[::1]:11111"',
+        examples=[DEFAULT_ADDRESS, "observatory.local:11111"],
+    ),
+]
+Duration = Annotated[float, Field(gt=0, le=86_400)]
+Steps = Annotated[int, Field(ge=0, le=HIGHEST_POSITION)]
+
+
+class Section(BaseModel):
+    """What all sections have in common: strict, frozen, nothing unknown."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+
+class DeviceSection(Section):
+    """Where an Alpaca device is found."""
+
+    address: Address | None = Field(
+        default=None, description='Alpaca server of this device, "host:port"; left out: that of the section alpaca'
+    )
+    device_number: int = Field(
+        default=0, ge=0, le=4_294_967_295, description="Alpaca's number of the device on its server"
+    )
+    unique_id: str | None = Field(
+        default=None,
+        min_length=1,
+        description="Alpaca's UniqueID of the device; finds it even if the server has numbered its devices anew",
+    )
+
+    @field_validator("address")
+    @classmethod
+    def _check_address(cls, address: str | None) -> str | None:
+        return address if address is None else checked_address(address)
+
+
+class Telescope(Section):
+    """The optics in front of the camera."""
+
+    name: str = Field(default="telescope", min_length=1, max_length=100, description="What to call it in reports")
+    focal_length_mm: float = Field(
+        gt=0, le=100_000, description="Focal length in millimetres, reducer or extender included"
+    )
+    aperture_mm: float = Field(gt=0, le=20_000, description="Diameter of the free aperture in millimetres")
+    central_obstruction: float = Field(
+        default=0.0,
+        ge=0,
+        le=0.7,
+        description="Diameter of the central obstruction as a fraction of the aperture's diameter; 0 for a refractor",
+    )
+
+    @field_validator("aperture_mm")
+    @classmethod
+    def _check_focal_ratio(cls, aperture_mm: float, info: ValidationInfo) -> float:
+        focal_length_mm = info.data.get("focal_length_mm")
+        if focal_length_mm is None:  # already refused
+            return aperture_mm
+        ratio = focal_length_mm / aperture_mm
+        if not FASTEST_FOCAL_RATIO <= ratio <= SLOWEST_FOCAL_RATIO:
+            raise ValueError(
+                f"f/{ratio:.3g} is not a telescope ({focal_length_mm:g} mm focal length, {aperture_mm:g} mm aperture): "
+                "are focal_length_mm and aperture_mm right?"
+            )
+        return aperture_mm
+
+
+class Alpaca(Section):
+    """The Alpaca server, and how long to wait for it."""
+
+    address: Address = Field(
+        default=DEFAULT_ADDRESS, description='Alpaca server of all devices that name no other, "host:port"'
+    )
+    timeout_s: Duration = Field(default=5.0, description="Longest wait for the answer to one call, in seconds")
+
+    @field_validator("address")
+    @classmethod
+    def _check_address(cls, address: str) -> str:
+        return checked_address(address)
+
+
+class Camera(DeviceSection):
+    """The camera that takes the focus frames."""
+
+    pixel_size_um: float | None = Field(
+        default=None,
+        gt=0,
+        le=1000,
+        description="Side of an unbinned pixel in micrometres; left out: what the camera says",
+    )
+    download_timeout_s: Duration = Field(
+        default=60.0, description="Longest wait for one frame from the camera, in seconds"
+    )
+
+
+class Backlash(Section):
+    """What the focuser loses when it changes direction, and how to make up for it."""
+
+    method: Literal["overshoot", "absolute", "none"] = Field(
+        default="overshoot",
+        description="overshoot: always arrive from the same side; absolute: add the lost steps when the direction "
+        "changes; none: do nothing",
+    )
+    steps: Steps = Field(
+        default=0,
+        validate_default=True,
+        description="Steps lost at a change of direction, or somewhat more for overshoot; required unless the method "
+        "is none",
+    )
+    arrive: Literal["in", "out"] = Field(
+        default="in", description="Direction of the last leg of every move: in lowers the position, out raises it"
+    )
+
+    @field_validator("steps")
+    @classmethod
+    def _check_steps(cls, steps: int, info: ValidationInfo) -> int:
+        method = info.data.get("method", "none")
+        if steps == 0 and method != "none":
+            raise ValueError(
+                f"the method {method} needs the number of steps that the focuser loses: write steps, or method: none"
+            )
+        return steps
+
+
+class Focuser(DeviceSection):
+    """The focuser; it must be an absolute one."""
+
+    step_size_um: float | None = Field(
+        default=None,
+        gt=0,
+        le=10_000,
+        description="Travel of one step in micrometres; left out: what the focuser says",
+    )
+    min_position: Steps | None = Field(
+        default=None, description="Lowest position to go to, in steps; left out: the focuser's own limit"
+    )
+    max_position: Steps | None = Field(
+        default=None, description="Highest position to go to, in steps; left out: the focuser's own limit"
+    )
+    settle_s: float = Field(
+        default=1.0, ge=0, le=600, description="Wait between a move and the next exposure, in seconds"
+    )
+    move_timeout_s: Duration = Field(default=180.0, description="Longest time for one move, in seconds")
+    backlash: Backlash = Field(default=Backlash(method="none"), description="Backlash compensation; left out: none")
+
+    @field_validator("max_position")
+    @classmethod
+    def _check_range(cls, max_position: int | None, info: ValidationInfo) -> int | None:
+        min_position = info.data.get("min_position")
+        if max_position is not None and min_position is not None and max_position <= min_position:
+            raise ValueError(f"{max_position} is not above min_position ({min_position}): swap or correct them")
+        return max_position
+
+
+class FilterWheel(DeviceSection):
+    """A filter wheel."""
+
+
+class Mount(DeviceSection):
+    """The mount; it is only looked at, never moved."""
+
+
+class ObservingConditions(DeviceSection):
+    """A weather station."""
+
+
+class SafetyMonitor(DeviceSection):
+    """A monitor that says whether the observatory is safe."""
+
+
+class Focus(Section):
+    """How one focus run is done."""
+
+    exposure_s: float = Field(default=3.0, gt=0, le=600, description="Exposure time of a focus frame in seconds")
+    binning: int = Field(default=1, ge=1, le=16, description="Binning of the focus frames, the same on both axes")
+    gain: int | None = Field(default=None, description="Gain of the focus frames; left out: what the camera has")
+    offset: int | None = Field(default=None, description="Offset of the focus frames; left out: what the camera has")
+    metric: Literal["hfd"] = Field(default="hfd", description="What is measured: hfd, the half-flux diameter of stars")
+    points: int = Field(default=9, ge=5, le=25, description="Points of the V-curve")
+    step_steps: int | None = Field(
+        default=None,
+        ge=1,
+        le=HIGHEST_POSITION,
+        description="Distance between two points of the V-curve, in focuser steps; left out: from the optics",
+    )
+    max_exposures: int = Field(default=40, ge=1, le=1000, description="Most frames one run may take")
+    max_duration_s: Duration = Field(default=900.0, description="Longest time one run may take, in seconds")
+    max_travel_steps: int | None = Field(
+        default=None,
+        ge=1,
+        le=HIGHEST_POSITION,
+        description="Farthest the search may go from where it started, in focuser steps; left out: the whole range of "
+        "the focuser",
+    )
+
+    @field_validator("max_exposures")
+    @classmethod
+    def _check_exposures(cls, max_exposures: int, info: ValidationInfo) -> int:
+        points = info.data.get("points", 0)
+        if max_exposures <= points:
+            raise ValueError(
+                f"{max_exposures} is too small: a run takes its {points} points and at least one frame to verify"
+            )
+        return max_exposures
+
+    @field_validator("max_travel_steps")
+    @classmethod
+    def _check_travel(cls, max_travel_steps: int | None, info: ValidationInfo) -> int | None:
+        step, points = info.data.get("step_steps"), info.data.get("points")
+        if max_travel_steps is None or step is None or points is None:
+            return max_travel_steps
+        half_sweep = step * (points // 2)
+        if max_travel_steps < half_sweep:
+            raise ValueError(
+                f"{max_travel_steps} is too small: {points} points, {step} steps apart, reach {half_sweep} steps "
+                "to each side"
+            )
+        return max_travel_steps
+
+
+class Settings(Section):
+    """Settings of alpaca-focus."""
+
+    telescope: Telescope = Field(description="The optics in front of the camera")
+    alpaca: Alpaca = Field(default=Alpaca(), description="The Alpaca server, and how long to wait for it")
+    camera: Camera = Field(default=Camera(), description="The camera that takes the focus frames")
+    focuser: Focuser = Field(default=Focuser(), description="The focuser")
+    filter_wheel: FilterWheel | None = Field(default=None, description="A filter wheel, if there is one")
+    mount: Mount | None = Field(default=None, description="The mount, if it is to be watched")
+    observing_conditions: ObservingConditions | None = Field(
+        default=None, description="A weather station, if there is one"
+    )
+    safety_monitor: SafetyMonitor | None = Field(default=None, description="A safety monitor, if there is one")
+    focus: Focus = Field(default=Focus(), description="How one focus run is done")
+
+    @field_validator("filter_wheel", "mount", "observing_conditions", "safety_monitor", mode="before")
+    @classmethod
+    def _refuse_empty_section(cls, section: object) -> object:
+        if section is None:
+            raise ValueError("nothing is given: write 'device_number: 0' below it, indented, or take the line out")
+        return section
+
+
+def checked_address(address: str) -> str:
+    """Return a well-formed "host:port".
+
+    Raises:
+        ValueError: It is not of that form.
+    """
+    host, colon, port = address.rpartition(":")
+    if "//" in address:
+        raise ValueError(f"{address!r} is a URL: write only host:port, for example {DEFAULT_ADDRESS}")
+    if not colon or (host.startswith("[") != host.endswith("]")):
+        raise ValueError(f"{address!r} has no port: write host:port, for example {DEFAULT_ADDRESS}")
+    if not _HOST.fullmatch(host):
+        raise ValueError(f"{address!r} does not begin with a host name: write host:port, for example {DEFAULT_ADDRESS}")
+    if not re.fullmatch(r"[0-9]{1,5}", port) or not 1 <= int(port) <= 65535:
+        raise ValueError(f"{port!r} is not a port: write a number from 1 to 65535, most often 11111")
+    return address

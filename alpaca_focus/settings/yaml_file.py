@@ -1,0 +1,114 @@
+"""From a YAML file to a model, with every problem at once and at its place."""
+
+import json
+from pathlib import Path
+from typing import TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from alpaca_focus.settings.explain import explain, required_names
+from alpaca_focus.settings.problems import Mark, Problem, SettingsError, dotted
+from alpaca_focus.settings.yaml_tree import UnreadableText, mark_at, read_tree
+from alpaca_focus.settings.yaml_values import Document, read_document
+
+M = TypeVar("M", bound=BaseModel)
+
+MAX_BYTES = 1_048_576
+BYTE_ORDER_MARK = "\ufeff"
+
+
+def load_yaml(path: Path, model: type[M]) -> M:
+    """Read a YAML file into a model.
+
+    Args:
+        path: The file, UTF-8, at most 1 MiB.
+        model: A pydantic model of JSON-like fields.
+
+    Raises:
+        SettingsError: The file cannot be read, is not YAML, or does not fit the model. Its text has one line a
+            problem, "file:line:column: setting: what is wrong", in the order of the file.
+    """
+    source = str(path)
+    return parse_yaml(_decoded(_content(path, source), source), model, source=source)
+
+
+def parse_yaml(text: str, model: type[M], *, source: str) -> M:
+    """Read YAML text into a model.
+
+    Values are taken as written: no text becomes a number, no number becomes text. Only JSON-like values can be
+    written, so a model's enumerations and tuples are given as text and lists.
+
+    Args:
+        text: YAML 1.2, one document with a mapping at its top.
+        model: A pydantic model of JSON-like fields.
+        source: Name of the text in messages.
+
+    Raises:
+        SettingsError: As `load_yaml`.
+    """
+    document = _document(text, model, source)
+    problems = list(document.problems.values())
+    try:
+        # As JSON, because that is how strict validation still lets text name an enumeration and a list be a tuple.
+        settings = model.model_validate_json(json.dumps(document.data), strict=True)
+    except ValidationError as error:
+        problems += explain(error, document, model.model_json_schema())
+    else:
+        if not problems:
+            return settings
+    raise SettingsError(source, tuple(sorted(problems, key=lambda problem: problem.mark or Mark(0, 0))))
+
+
+def _document(text: str, model: type[BaseModel], source: str) -> Document:
+    try:
+        root = read_tree(text.removeprefix(BYTE_ORDER_MARK))
+        document = read_document(root) if root is not None else Document()
+    except UnreadableText as error:
+        raise SettingsError(source, (error.problem,)) from error
+    if document.data is None and not document.problems:
+        raise _failure(source, f"the file is empty{_needs(model)}")
+    if not isinstance(document.data, dict):
+        message = f"the top level must be settings, one 'name: value' a line{_needs(model)}"
+        raise _failure(source, message, document.keys[()])
+    return document
+
+
+def _needs(model: type[BaseModel]) -> str:
+    required = required_names(model.model_json_schema())
+    return f". It needs at least {' and '.join(dotted(path) for path in required)}" if required else ""
+
+
+def _failure(source: str, message: str, mark: Mark | None = None) -> SettingsError:
+    return SettingsError(source, (Problem(message=message, mark=mark),))
+
+
+def _content(path: Path, source: str) -> bytes:
+    try:
+        with path.open("rb") as file:
+            content = file.read(MAX_BYTES + 1)
+    except FileNotFoundError as error:
+        raise _failure(source, "there is no such file: check the name and the directory") from error
+    except IsADirectoryError as error:
+        raise _failure(source, "this is a directory: name the YAML file in it") from error
+    except PermissionError as error:
+        raise _failure(source, "this user may not read the file: check its owner and permissions") from error
+    except OSError as error:
+        raise _failure(source, f"the file cannot be read: {error.strerror or error}") from error
+    except ValueError as error:
+        raise _failure(repr(source), f"this cannot be the name of a file: {error}") from error
+    if len(content) > MAX_BYTES:
+        raise _failure(source, "the file is larger than 1 MiB: this is not a settings file")
+    return content
+
+
+def _decoded(content: bytes, source: str) -> str:
+    try:
+        return content.decode("utf-8")
+    except UnicodeDecodeError as error:
+        if content.startswith((b"\xff\xfe", b"\xfe\xff")):
+            raise _failure(source, "the file is UTF-16: save it as UTF-8") from error
+        before = content[: error.start].decode("utf-8")
+        mark = mark_at(before, len(before))
+        raise _failure(
+            source, f"byte 0x{content[error.start]:02X} is not UTF-8: save the file as UTF-8", mark
+        ) from error

@@ -1,0 +1,106 @@
+"""The settings themselves: defaults, what is published about them, and how they are told."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from alpaca_focus.settings.describe import describe
+from alpaca_focus.settings.models import Settings
+from alpaca_focus.settings.schema import json_schema
+from alpaca_focus.settings.yaml_file import parse_yaml
+
+TELESCOPE = "telescope: {focal_length_mm: 530, aperture_mm: 106}\n"
+
+
+def parsed(text: str) -> Settings:
+    return parse_yaml(text, Settings, source="night.yaml")
+
+
+def test_the_telescope_is_all_that_is_required() -> None:
+    settings = parsed(TELESCOPE)
+    assert settings.model_dump(exclude_none=True) == {
+        "telescope": {"name": "telescope", "focal_length_mm": 530.0, "aperture_mm": 106.0, "central_obstruction": 0.0},
+        "alpaca": {"address": "127.0.0.1:11111", "timeout_s": 5.0},
+        "camera": {"device_number": 0, "download_timeout_s": 60.0},
+        "focuser": {
+            "device_number": 0,
+            "settle_s": 1.0,
+            "move_timeout_s": 180.0,
+            "backlash": {"method": "none", "steps": 0, "arrive": "in"},
+        },
+        "focus": {
+            "exposure_s": 3.0,
+            "binning": 1,
+            "metric": "hfd",
+            "points": 9,
+            "max_exposures": 40,
+            "max_duration_s": 900.0,
+        },
+    }
+
+
+def test_backlash_is_overshot_inward_unless_told_otherwise() -> None:
+    backlash = parsed(TELESCOPE + "focuser: {backlash: {steps: 120}}\n").focuser.backlash
+    assert (backlash.method, backlash.steps, backlash.arrive) == ("overshoot", 120, "in")
+
+
+@pytest.mark.parametrize("section", ["filter_wheel", "mount", "observing_conditions", "safety_monitor"])
+def test_an_optional_device_is_used_when_its_section_is_there(section: str) -> None:
+    assert getattr(parsed(TELESCOPE), section) is None
+    assert getattr(parsed(f"{TELESCOPE}{section}: {{}}\n"), section).device_number == 0
+
+
+@pytest.mark.parametrize("address", ["localhost:1", "observatory.local:65535", "10.0.0.5:11111", "[::1]:11111"])
+def test_an_address_is_taken_as_written(address: str) -> None:
+    assert parsed(f"{TELESCOPE}alpaca: {{address: '{address}'}}\n").alpaca.address == address
+
+
+def test_settings_cannot_be_changed_afterwards() -> None:
+    settings = parsed(TELESCOPE)
+    with pytest.raises(ValidationError, match="frozen"):
+        settings.focus.points = 11  # type: ignore[misc]
+
+
+def test_the_description_names_what_will_be_used() -> None:
+    text = """
+telescope: {name: RC8, focal_length_mm: 1624, aperture_mm: 203, central_obstruction: 0.4}
+alpaca: {address: "pi:11111"}
+camera: {address: "pc:32323", device_number: 2}
+focuser: {unique_id: f00, backlash: {steps: 120, arrive: out}}
+filter_wheel: {}
+focus: {step_steps: 75}
+"""
+    assert describe(parsed(text)) == (
+        "RC8: 1624 mm f/8.0, 40% obstructed",
+        "camera: number 2 at pc:32323",
+        "focuser: number 0 at pi:11111, found by its unique id f00",
+        "filter wheel: number 0 at pi:11111",
+        "backlash: overshoot by 120 steps, arriving outward",
+        "focus run: 9 points of 3 s, 75 steps apart; at most 40 exposures and 900 s",
+    )
+
+
+def test_the_description_says_when_backlash_is_left_alone() -> None:
+    assert "backlash: not compensated" in describe(parsed(TELESCOPE))
+
+
+def _settings_of(schema: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    for section in (schema, *schema["$defs"].values()):
+        for name, setting in section["properties"].items():
+            yield f"{section['title']}.{name}", setting
+
+
+def test_every_setting_is_described_with_its_unit_or_is_a_bare_number() -> None:
+    for name, setting in _settings_of(json_schema()):
+        assert len(setting.get("description", "")) > 8, name
+
+
+def test_the_schema_allows_nothing_unknown() -> None:
+    schema = json_schema()
+    assert schema["$schema"] == "https://json-schema.org/draft/2020-12/schema"
+    assert schema["title"] == "alpaca-focus settings"
+    assert "$id" not in schema
+    assert all(section["additionalProperties"] is False for section in (schema, *schema["$defs"].values()))
+    assert schema["required"] == ["telescope"]
