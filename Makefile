@@ -9,7 +9,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help setup demo test lint types contracts tests soak bench lock clean
+.PHONY: help setup demo test lint types contracts tests bench counts lock clean
 
 help: ## say what there is to do
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -45,6 +45,9 @@ lock: ## write requirements/dev.txt anew from the ranges in pyproject.toml
 	@$(BIN)/python -m pip install --quiet uv
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --group dev \
 	  --output-file requirements/dev.txt pyproject.toml
+
+counts: $(READY) ## write the number of tests of each kind into tests/README.md
+	@$(BIN)/python tools/count-tests
 
 clean: ## remove the environment and caches
 	@rm -rf $(VENV) .mypy_cache .ruff_cache .hypothesis .import_linter_cache dist build

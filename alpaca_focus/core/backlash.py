@@ -3,6 +3,9 @@
 A focuser with backlash loses steps whenever it changes direction. With the `overshoot` method every target is reached
 in the same direction, so that the slack is always taken up on the same side: a move against that direction goes past
 the target by `steps` and comes back. `steps` must be at least the mechanical backlash; more does no harm.
+
+With the `absolute` method a move against the direction of arrival goes further by `steps` and stays there. Targets are
+then positions as they count when reached in the direction of arrival; `steps` must be the mechanical backlash exactly.
 """
 
 from dataclasses import dataclass
@@ -23,12 +26,20 @@ class Direction(StrEnum):
         return 1 if self is Direction.OUT else -1
 
 
+class Method(StrEnum):
+    """How slack is compensated."""
+
+    OVERSHOOT = "overshoot"
+    ABSOLUTE = "absolute"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Backlash:
-    """How slack is compensated: go past by `steps` and arrive moving in the direction `arrive`; 0 steps: not at all."""
+    """How slack is compensated: by `steps`, which may be 0 for not at all, arriving in the direction `arrive`."""
 
     steps: int
     arrive: Direction
+    method: Method = Method.OVERSHOOT
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,16 +72,19 @@ def approach(
     """Plan the legs from one position to another.
 
     Args:
-        current: Where the focuser stands.
-        target: Where it shall come to rest.
+        current: The target it was last sent to, or where it stands.
+        target: Where it shall come to rest; with the absolute method as counted in the direction of arrival.
         backlash: How slack is compensated.
         limits: No leg goes beyond them; near a limit the overshoot is cut short.
         slack_taken_up: Whether the last movement was already in the direction of arrival.
 
     Returns:
-        The positions to go to, the target last. Empty when the focuser is there already with its slack taken up.
+        The positions to go to. Empty when the focuser is there already with its slack taken up.
     """
     travel = (target - current) * backlash.arrive.sign
+    if backlash.method is Method.ABSOLUTE:
+        further = limits.clamp(target - backlash.arrive.sign * backlash.steps)
+        return () if travel == 0 else (target,) if travel > 0 else (further,)
     if travel == 0 and slack_taken_up:
         return ()
     if backlash.steps == 0 or (travel > 0 and slack_taken_up) or travel >= backlash.steps:

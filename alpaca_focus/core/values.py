@@ -153,7 +153,7 @@ class FocusResult:
         started_at: Start of the run, UTC.
         duration_s: Time from start to the camera being free.
         exposures: All exposures taken, the verifying one included.
-        temperature_c: Temperature at the end, if a sensor was read.
+        temperature_c: Temperature at the start, if a sensor was read.
         filter_name: Filter in the light path, if known.
     """
 

@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any, TypeVar
 
 from alpaca_focus.core.actions import Action, Answer, Expose, Measure, MoveTo, Settle
-from alpaca_focus.core.backlash import approach
+from alpaca_focus.core.backlash import Method, approach
 from alpaca_focus.core.errors import DeviceError, RunFailed
 from alpaca_focus.core.events import CurveFitted, Event, FrameMeasured, Moved, RestoreStarted, RunEnded, RunStarted
 from alpaca_focus.core.sweep import Plan, SweepProgress, SweepResult, SweepSettings, sweep
@@ -33,10 +33,19 @@ class Bench:
     measure: Callable[[Frame], Measurement]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Circumstances:
+    """What goes into the result as it was when the run began; `None` where nothing tells."""
+
+    temperature_c: float | None = None
+    filter_name: str | None = None
+
+
 async def run_focus(
     bench: Bench,
     settings: SweepSettings,
     *,
+    circumstances: Circumstances,
     max_duration_s: float,
     emit: Callable[[Event], None],
 ) -> FocusResult:
@@ -45,6 +54,7 @@ async def run_focus(
     Args:
         bench: Connected devices.
         settings: What the sweep must know.
+        circumstances: Goes into the result.
         max_duration_s: The run is given up when it takes longer.
         emit: Told everything that happens.
 
@@ -56,7 +66,8 @@ async def run_focus(
         asyncio.CancelledError: The run was aborted; the focuser was brought home first, and `emit` was told.
     """
     start = await bench.focuser.position()
-    return await _Run(bench, settings, max_duration_s=max_duration_s, emit=emit, start=start).run()
+    run = _Run(bench, settings, circumstances, max_duration_s=max_duration_s, emit=emit, start=start)
+    return await run.run()
 
 
 class _Run:
@@ -66,6 +77,7 @@ class _Run:
         self,
         bench: Bench,
         settings: SweepSettings,
+        circumstances: Circumstances,
         *,
         max_duration_s: float,
         emit: Callable[[Event], None],
@@ -73,6 +85,7 @@ class _Run:
     ) -> None:
         self._bench = bench
         self._settings = settings
+        self._circumstances = circumstances
         self._max_duration_s = max_duration_s
         self._emit = emit
         self._start = start
@@ -105,7 +118,7 @@ class _Run:
             await self._end(await self._to_the_end(self._restore(reason)), device_compensates=device_compensates)
             raise
         else:
-            sentence = _focused_sentence(found, self._settings.critical_focus_zone_steps)
+            sentence = self._focused_sentence(found)
             result = self._result(Outcome.FOCUSED, sentence, verification=found.verification)
         return await self._end(result, device_compensates=device_compensates)
 
@@ -220,7 +233,8 @@ class _Run:
         legs = approach(
             self._here,
             self._start,
-            backlash=self._settings.backlash,
+            # The position the device itself shows is what counts here, hence the overshoot.
+            backlash=replace(self._settings.backlash, method=Method.OVERSHOOT),
             limits=self._settings.limits,
             slack_taken_up=False,
         )
@@ -256,12 +270,13 @@ class _Run:
             started_at=self._began_at,
             duration_s=self._bench.clock.monotonic() - self._began_s,
             exposures=self._exposures,
+            temperature_c=self._circumstances.temperature_c,
+            filter_name=self._circumstances.filter_name,
         )
 
-
-def _focused_sentence(found: SweepResult, critical_focus_zone_steps: float) -> str:
-    return (
-        f"Focused at position {found.position} +- {found.fit.best_position_stderr:.0f} steps "
-        f"(critical focus zone {critical_focus_zone_steps:.0f} steps), HFD "
-        f"{found.verification.measurement.value:.2f} px."
-    )
+    def _focused_sentence(self, found: SweepResult) -> str:
+        return (
+            f"Focused at position {self._here} with a standard error of {found.fit.best_position_stderr:.0f} steps, "
+            f"where the critical focus zone has {self._settings.critical_focus_zone_steps:.0f}; "
+            f"HFD {found.verification.measurement.value:.2f} px."
+        )

@@ -159,7 +159,9 @@ class Focuser(DeviceSection):
     settle_s: float = Field(
         default=1.0, ge=0, le=600, description="Wait between a move and the next exposure, in seconds"
     )
-    move_timeout_s: Duration = Field(default=180.0, description="Longest time for one move, in seconds")
+    stall_timeout_s: Duration = Field(
+        default=30.0, description="Time without coming nearer to the target after which a move has failed, in seconds"
+    )
     backlash: Backlash = Field(default=Backlash(method="none"), description="Backlash compensation; left out: none")
 
     @field_validator("max_position")

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alpaca_focus.core.backlash import Backlash, Direction, Limits, approach, reachable
+from alpaca_focus.core.backlash import Backlash, Direction, Limits, Method, approach, reachable
 
 LIMITS = Limits(lowest=0, highest=5000)
 
@@ -31,3 +31,23 @@ def test_every_arrival_leaves_the_same_slack(
         taken_up = True
         assert motor == target
         assert tube == (target if arrive is Direction.IN else target - mechanical)
+
+
+@given(
+    targets=st.lists(st.integers(0, 5000), min_size=1, max_size=12),
+    mechanical=st.integers(0, 200),
+    arrive=st.sampled_from(Direction),
+)
+def test_the_absolute_method_puts_the_tube_where_the_target_says(
+    targets: list[int], mechanical: int, arrive: Direction
+) -> None:
+    backlash = Backlash(steps=mechanical, arrive=arrive, method=Method.ABSOLUTE)
+    allowed = reachable(LIMITS, backlash)
+    slack = 0 if arrive is Direction.IN else mechanical
+    here, tube = 2500, 2500 - slack
+    for wanted in targets:
+        target = allowed.clamp(wanted)
+        for leg in approach(here, target, backlash=backlash, limits=LIMITS, slack_taken_up=True):
+            tube = min(max(tube, leg - mechanical), leg)
+        here = target
+        assert tube == target - slack

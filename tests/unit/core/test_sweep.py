@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from alpaca_focus.core.actions import Expose, Measure, MoveTo, Settle
-from alpaca_focus.core.backlash import Backlash, Direction
+from alpaca_focus.core.backlash import Backlash, Direction, Method
 from alpaca_focus.core.errors import RunFailed
 from alpaca_focus.core.sweep import SweepProgress, SweepResult, SweepSettings, sweep
 from alpaca_focus.core.values import Measurement
@@ -70,6 +70,14 @@ def test_every_frame_is_taken_with_the_slack_on_the_same_side(focuser: FakeFocus
     sky.measurement = watched  # type: ignore[method-assign]
     carry_out(focuser, sky)
     assert gaps == {focuser.backlash}
+
+
+def test_the_absolute_method_needs_no_overshoot(focuser: FakeFocuser, sky: FakeSky) -> None:
+    focuser.tube = float(focuser.start + focuser.backlash)
+    backlash = Backlash(steps=focuser.backlash, arrive=Direction.IN, method=Method.ABSOLUTE)
+    result, moves = carry_out(focuser, sky, replace(SETTINGS, backlash=backlash))
+    assert abs(focuser.tube - sky.best_tube) < SETTINGS.critical_focus_zone_steps / 2
+    assert len(moves) <= len(result.samples)
 
 
 def test_a_wrong_slope_of_the_optics_is_survived(focuser: FakeFocuser, sky: FakeSky) -> None:

@@ -9,7 +9,7 @@ import pytest
 from alpaca_focus.core.errors import DeviceMisbehaved, DeviceUnreachable
 from alpaca_focus.core.events import CurveFitted, Event, FrameMeasured, Moved, RestoreStarted, RunEnded, RunStarted
 from alpaca_focus.core.values import FocusResult, Frame, Measurement, Outcome
-from alpaca_focus.runtime.runner import Bench, run_focus
+from alpaca_focus.runtime.runner import Bench, Circumstances, run_focus
 from tests.fakes import SETTINGS, FakeCamera, FakeClock, FakeFocuser, FakeSky
 
 SILENT = DeviceUnreachable("focuser 0", "Focuser 0 does not answer.")
@@ -29,7 +29,13 @@ class Observatory:
         return Bench(camera=self.camera, focuser=self.focuser, clock=self.clock, measure=self.camera.measure)
 
     async def run(self, *, max_duration_s: float = 900.0) -> FocusResult:
-        return await run_focus(self.bench, SETTINGS, max_duration_s=max_duration_s, emit=self.events.append)
+        return await run_focus(
+            self.bench,
+            SETTINGS,
+            circumstances=Circumstances(temperature_c=4.5, filter_name="L"),
+            max_duration_s=max_duration_s,
+            emit=self.events.append,
+        )
 
 
 @pytest.fixture
@@ -45,6 +51,7 @@ def test_a_good_run_ends_in_focus_and_tells_everything(observatory: Observatory)
     assert abs(observatory.focuser.tube - observatory.sky.best_tube) < 33
     assert result.final_position == observatory.focuser.motor
     assert result.verification is result.samples[-1]
+    assert (result.temperature_c, result.filter_name) == (4.5, "L")
     assert result.exposures == len(result.samples) == observatory.sky.frames
     assert result.duration_s == pytest.approx(observatory.clock.now_s)
     assert isinstance(observatory.events[0], RunStarted)
@@ -64,7 +71,15 @@ def test_the_devices_own_compensation_is_off_during_a_run_and_on_again_after(obs
     observatory.focuser.compensating = True
     during: list[bool] = []
     bench = replace(observatory.bench, measure=lambda frame: _spy(frame, observatory, during))
-    asyncio.run(run_focus(bench, SETTINGS, max_duration_s=900, emit=observatory.events.append))
+    asyncio.run(
+        run_focus(
+            bench,
+            SETTINGS,
+            circumstances=Circumstances(),
+            max_duration_s=900,
+            emit=observatory.events.append,
+        )
+    )
     assert set(during) == {False}
     assert observatory.focuser.compensating
 
@@ -151,7 +166,15 @@ def test_an_error_in_the_program_itself_goes_home_and_is_not_hidden(observatory:
 
     bench = replace(observatory.bench, measure=broken)
     with pytest.raises(ZeroDivisionError):
-        asyncio.run(run_focus(bench, SETTINGS, max_duration_s=900, emit=observatory.events.append))
+        asyncio.run(
+            run_focus(
+                bench,
+                SETTINGS,
+                circumstances=Circumstances(),
+                max_duration_s=900,
+                emit=observatory.events.append,
+            )
+        )
     assert observatory.focuser.motor == 25600
     assert isinstance(observatory.events[-1], RunEnded)
 

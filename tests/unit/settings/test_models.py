@@ -27,7 +27,7 @@ def test_the_telescope_is_all_that_is_required() -> None:
         "focuser": {
             "device_number": 0,
             "settle_s": 1.0,
-            "move_timeout_s": 180.0,
+            "stall_timeout_s": 30.0,
             "backlash": {"method": "none", "steps": 0, "arrive": "in"},
         },
         "focus": {

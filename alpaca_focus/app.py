@@ -1,0 +1,250 @@
+"""The one place where everything is put together: settings, devices, plan and runner."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from alpaca_focus.core.backlash import Backlash, Direction, Limits, Method
+from alpaca_focus.core.errors import ConfigurationError, RunFailed
+from alpaca_focus.core.events import Event
+from alpaca_focus.core.optics import OpticalTrain
+from alpaca_focus.core.sweep import SweepSettings
+from alpaca_focus.core.values import ExposureSettings, FocusResult, Position
+from alpaca_focus.devices.address import DeviceAddress, parse_address
+from alpaca_focus.devices.arrival import ArrivalRules
+from alpaca_focus.devices.camera import AlpacaCamera
+from alpaca_focus.devices.clock import SystemClock
+from alpaca_focus.devices.conditions import AlpacaThermometer
+from alpaca_focus.devices.filter_wheel import AlpacaFilterWheel
+from alpaca_focus.devices.focuser import AlpacaFocuser
+from alpaca_focus.devices.mount import AlpacaMount
+from alpaca_focus.devices.safety import AlpacaSafetyMonitor
+from alpaca_focus.imaging.metrics import METRICS
+from alpaca_focus.ports import Camera, Clock, Device, FilterWheel, Focuser, Mount, SafetyMonitor, Thermometer
+from alpaca_focus.runtime.runner import Bench, Circumstances, run_focus
+from alpaca_focus.settings.describe import describe
+from alpaca_focus.settings.models import DeviceSection, Settings
+from alpaca_focus.settings.schema import schema_text
+from alpaca_focus.settings.yaml_file import load_yaml
+
+DeviceT = TypeVar("DeviceT", bound=Device)
+
+TYPICAL_SEEING_ARCSEC = 2.5
+"""Seeing assumed before the first frame; it only decides how wide the first curve is taken."""
+
+
+def load_settings(path: Path) -> Settings:
+    """Read the settings.
+
+    Raises:
+        ConfigurationError: One line for each problem, with file, line and column.
+    """
+    return load_yaml(path, Settings)
+
+
+def settings_schema() -> str:
+    """Return the JSON schema of the settings as text."""
+    return schema_text()
+
+
+def describe_settings(settings: Settings) -> tuple[str, ...]:
+    """Say in a few lines what the settings mean, with what follows from the optics."""
+    telescope = settings.telescope
+    train = OpticalTrain(
+        focal_length_mm=telescope.focal_length_mm,
+        aperture_mm=telescope.aperture_mm,
+        central_obstruction=telescope.central_obstruction,
+        pixel_size_um=(settings.camera.pixel_size_um or 1.0) * settings.focus.binning,
+        step_size_um=settings.focuser.step_size_um or 1.0,
+    )
+    zone = f"critical focus zone: {train.critical_focus_zone_um:.0f} um"
+    if settings.focuser.step_size_um is not None:
+        zone += f" = {train.critical_focus_zone_steps:.0f} steps"
+    return (*describe(settings), f"{zone} (4.88 x wavelength x N^2 at 0.55 um)")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Devices:
+    """The connected devices of one observatory; `None` where the settings name none."""
+
+    camera: Camera
+    focuser: Focuser
+    filter_wheel: FilterWheel | None
+    mount: Mount | None
+    thermometer: Thermometer | None
+    safety_monitor: SafetyMonitor | None
+
+
+@asynccontextmanager
+async def connected_devices(settings: Settings, clock: Clock) -> AsyncIterator[Devices]:
+    """Connect all devices that the settings name, and let go of them at the end.
+
+    Raises:
+        ConfigurationError: A device cannot be used as the settings say.
+        DeviceError: A device does not answer.
+    """
+    timeout_s = settings.alpaca.timeout_s
+    async with AsyncExitStack() as stack:
+
+        def address(section: DeviceSection) -> DeviceAddress:
+            return parse_address(section.address or settings.alpaca.address, section.device_number, section.unique_id)
+
+        async def connect(device: DeviceT) -> DeviceT:
+            stack.push_async_callback(device.close)
+            await device.connect()
+            return device
+
+        async def connect_if_named(section: DeviceSection | None, make: Callable[..., DeviceT]) -> DeviceT | None:
+            return None if section is None else await connect(make(address(section), clock, timeout_s=timeout_s))
+
+        yield Devices(
+            focuser=await connect(
+                AlpacaFocuser(
+                    address(settings.focuser),
+                    clock,
+                    lowest=settings.focuser.min_position,
+                    highest=settings.focuser.max_position,
+                    rules=ArrivalRules(stall_timeout_s=settings.focuser.stall_timeout_s),
+                    timeout_s=timeout_s,
+                )
+            ),
+            camera=await connect(
+                AlpacaCamera(
+                    address(settings.camera),
+                    clock,
+                    download_timeout_s=settings.camera.download_timeout_s,
+                    timeout_s=timeout_s,
+                )
+            ),
+            filter_wheel=await connect_if_named(settings.filter_wheel, AlpacaFilterWheel),
+            mount=await connect_if_named(settings.mount, AlpacaMount),
+            thermometer=await connect_if_named(settings.observing_conditions, AlpacaThermometer),
+            safety_monitor=await connect_if_named(settings.safety_monitor, AlpacaSafetyMonitor),
+        )
+
+
+async def focus(settings: Settings, *, emit: Callable[[Event], None], clock: Clock | None = None) -> FocusResult:
+    """Connect, focus once, let go.
+
+    Args:
+        settings: What the user set.
+        emit: Told everything that happens during the run.
+        clock: Time; the system's own when left out.
+
+    Raises:
+        ConfigurationError: Something a person must mend first; nothing was moved.
+        DeviceError: A device failed before anything was moved.
+        RunFailed: The observatory is not in a state to focus; nothing was moved.
+        asyncio.CancelledError: Aborted; the focuser was brought home first.
+    """
+    clock = clock or SystemClock()
+    async with connected_devices(settings, clock) as devices:
+        await _refuse_what_cannot_work(devices)
+        sweep_settings = plan_settings(settings, devices, start=await devices.focuser.position())
+        return await run_focus(
+            Bench(
+                camera=devices.camera,
+                focuser=devices.focuser,
+                clock=clock,
+                measure=METRICS[settings.focus.metric].function,
+            ),
+            sweep_settings,
+            circumstances=await _circumstances(devices),
+            max_duration_s=settings.focus.max_duration_s,
+            emit=emit,
+        )
+
+
+async def _refuse_what_cannot_work(devices: Devices) -> None:
+    if devices.safety_monitor is not None and not await devices.safety_monitor.is_safe():
+        raise RunFailed(f"{devices.safety_monitor.name} says that the observatory is not safe. Nothing was moved.")
+    if devices.mount is not None:
+        state = await devices.mount.state()
+        if state.parked:
+            raise RunFailed(f"{devices.mount.name} is parked. Unpark it and point it at the sky. Nothing was moved.")
+
+
+async def _circumstances(devices: Devices) -> Circumstances:
+    temperature_c = await devices.focuser.temperature_c()
+    if temperature_c is None and devices.thermometer is not None:
+        temperature_c = await devices.thermometer.temperature_c()
+    slot = None if devices.filter_wheel is None else await devices.filter_wheel.slot()
+    names = () if devices.filter_wheel is None else devices.filter_wheel.names
+    filter_name = names[slot] if slot is not None and slot < len(names) else None
+    return Circumstances(temperature_c=temperature_c, filter_name=filter_name)
+
+
+def plan_settings(settings: Settings, devices: Devices, *, start: Position) -> SweepSettings:
+    """Put together what a sweep must know from the settings and from what the devices say of themselves.
+
+    Raises:
+        ConfigurationError: Neither says it, or the camera cannot do what the settings ask for.
+    """
+    camera, focuser = devices.camera, devices.focuser
+    _check_exposure(settings, camera)
+    pixel_size_um = settings.camera.pixel_size_um or camera.info.pixel_size_um
+    if pixel_size_um is None:
+        raise ConfigurationError(f"{camera.name} does not say how large its pixels are. Set camera.pixel_size_um.")
+    step_size_um = settings.focuser.step_size_um or focuser.info.step_size_um
+    if step_size_um is None:
+        raise ConfigurationError(f"{focuser.name} does not say how far one step goes. Set focuser.step_size_um.")
+    train = OpticalTrain(
+        focal_length_mm=settings.telescope.focal_length_mm,
+        aperture_mm=settings.telescope.aperture_mm,
+        central_obstruction=settings.telescope.central_obstruction,
+        pixel_size_um=pixel_size_um * settings.focus.binning,
+        step_size_um=step_size_um,
+    )
+    return SweepSettings(
+        exposure=ExposureSettings(
+            exposure_s=settings.focus.exposure_s,
+            binning=settings.focus.binning,
+            gain=settings.focus.gain,
+            offset=settings.focus.offset,
+        ),
+        points=settings.focus.points,
+        step_steps=settings.focus.step_steps,
+        critical_focus_zone_steps=train.critical_focus_zone_steps,
+        hfd_slope_px_per_step=train.hfd_slope_px_per_step,
+        hfd_in_focus_px=train.hfd_px(seeing_fwhm_arcsec=TYPICAL_SEEING_ARCSEC),
+        backlash=_backlash(settings),
+        limits=_limits(settings, focuser, start),
+        settle_s=settings.focuser.settle_s,
+        max_exposures=settings.focus.max_exposures,
+    )
+
+
+def _check_exposure(settings: Settings, camera: Camera) -> None:
+    info, wanted = camera.info, settings.focus
+    if not info.exposure_min_s <= wanted.exposure_s <= info.exposure_max_s:
+        raise ConfigurationError(
+            f"{camera.name} takes exposures from {info.exposure_min_s:g} to {info.exposure_max_s:g} s, and "
+            f"focus.exposure_s asks for {wanted.exposure_s:g} s."
+        )
+    if wanted.binning > info.max_binning:
+        raise ConfigurationError(
+            f"{camera.name} bins up to {info.max_binning}, and focus.binning asks for {wanted.binning}."
+        )
+
+
+def _backlash(settings: Settings) -> Backlash:
+    backlash, arrive = settings.focuser.backlash, Direction(settings.focuser.backlash.arrive)
+    if backlash.method == "none":
+        return Backlash(steps=0, arrive=arrive)
+    return Backlash(steps=backlash.steps, arrive=arrive, method=Method(backlash.method))
+
+
+def _limits(settings: Settings, focuser: Focuser, start: Position) -> Limits:
+    lowest = settings.focuser.min_position or 0
+    highest = min(settings.focuser.max_position or focuser.info.max_step, focuser.info.max_step)
+    if not lowest <= start <= highest:
+        raise ConfigurationError(
+            f"{focuser.name} stands at {start}, outside of the limits {lowest} to {highest}. Move it inside, or widen "
+            "focuser.min_position and focuser.max_position."
+        )
+    travel = settings.focus.max_travel_steps
+    if travel is None:
+        return Limits(lowest=lowest, highest=highest)
+    return Limits(lowest=max(lowest, start - travel), highest=min(highest, start + travel))

@@ -1,0 +1,118 @@
+"""What the terminal shows: for a person a line for each frame, the curve and the result; for a machine JSON."""
+
+import math
+
+import numpy as np
+import plotille
+from pydantic_core import to_json
+from rich.console import Console
+from rich.text import Text
+
+from alpaca_focus.core.events import Event, FrameMeasured, RestoreStarted, RunEnded, RunStarted
+from alpaca_focus.core.values import Fit, FocusResult, Outcome, Sample
+from alpaca_focus.core.vcurve import hyperbola
+
+HEADINGS = f"{'#':>3}  {'position':>8}  {'HFD px':>7}  {'+-':>5}  {'stars':>5}  {'for':<7}"
+PLOT_WIDTH, PLOT_HEIGHT = 52, 14
+STYLES = {Outcome.FOCUSED: "bold green", Outcome.RESTORED: "bold yellow", Outcome.STRANDED: "bold red"}
+
+
+class RunPrinter:
+    """Prints a run while it goes on; give `tell` to whoever emits its events."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._frames = 0
+
+    def tell(self, event: Event) -> None:
+        """Print what happened, if a person wants to see it."""
+        match event:
+            case RunStarted(start_position=position):
+                self._console.print(f"Focusing from position {position}.\n")
+                self._console.print(Text(HEADINGS, style="bold"))
+            case FrameMeasured(sample=sample):
+                self._frames += 1
+                self._console.print(Text(_row(self._frames, sample)))
+            case RestoreStarted(position=position, reason=reason):
+                self._console.print(Text(f"\n{reason} Going back to position {position}.", style="yellow"))
+            case RunEnded(result=result):
+                self._result(result)
+            case _:
+                pass
+
+    def _result(self, result: FocusResult) -> None:
+        if result.fit is not None:
+            self._console.print()
+            self._console.print(Text(curve_plot(result.samples, result.fit)), no_wrap=True, crop=False)
+            self._console.print(Text(_fit_line(result.fit)))
+        self._console.print()
+        self._console.print(Text(result.reason, style=STYLES[result.outcome]))
+        exposures = "exposure" if result.exposures == 1 else "exposures"
+        self._console.print(f"{result.exposures} {exposures} in {result.duration_s:.0f} s.")
+
+
+def _row(number: int, sample: Sample) -> str:
+    measurement = sample.measurement
+    if not measurement.usable:
+        value, error, note = "-", "-", f"  not used: {measurement.reason}"
+    else:
+        value, error, note = f"{measurement.value:.2f}", f"{measurement.stderr:.2f}", ""
+    return (
+        f"{number:>3}  {sample.position:>8}  {value:>7}  {error:>5}  {measurement.star_count:>5}  "
+        f"{sample.purpose:<7}{note}"
+    )
+
+
+def _fit_line(fit: Fit) -> str:
+    # Frames very far from focus have no residual: the curve is not meant for them, which is no fault of theirs.
+    outliers = [str(index + 1) for index in fit.rejected if not math.isnan(fit.residuals[index])]
+    left_out = f"; left out as outliers: {', '.join(outliers)}" if outliers else ""
+    return (
+        f"{fit.model}: best {fit.best_position:.1f} +- {fit.best_position_stderr:.1f} steps, "
+        f"HFD {fit.best_value:.2f} px, R^2 {fit.r_squared:.4f}{left_out}"
+    )
+
+
+def curve_plot(samples: tuple[Sample, ...], fit: Fit) -> str:
+    """Draw the V-curve in characters: the fit as a line, the frames as `o`, those left out as `x`."""
+    kept, left_out = _points(samples, fit)
+    positions = [position for position, _ in kept]
+    reach = max(1.0, *(abs(position - fit.best_position) for position in positions))
+    figure = plotille.Figure()
+    figure.width, figure.height = PLOT_WIDTH, PLOT_HEIGHT
+    figure.with_colors = False
+    figure.x_label, figure.y_label = "position", "HFD px"
+    low, high = fit.best_position - 1.1 * reach, fit.best_position + 1.1 * reach
+    figure.set_x_limits(min_=low, max_=high)
+    highest = max(hyperbola(high, fit), *(value for _, value in kept))
+    figure.set_y_limits(min_=0.0, max_=1.05 * highest)
+    figure.register_label_formatter(float, _label)
+    line = np.linspace(low, high, 4 * PLOT_WIDTH)
+    figure.plot(line.tolist(), [hyperbola(float(position), fit) for position in line])
+    for points, marker in ((kept, "o"), (left_out, "x")):
+        visible = [point for point in points if low <= point[0] <= high and point[1] <= 1.05 * highest]
+        if visible:
+            figure.scatter([x for x, _ in visible], [y for _, y in visible], marker=marker)
+    return str(figure.show())
+
+
+def _points(samples: tuple[Sample, ...], fit: Fit) -> tuple[list[tuple[int, float]], list[tuple[int, float]]]:
+    """Split the usable frames into those the fit kept, later ones included, and those it left out."""
+    kept: list[tuple[int, float]] = []
+    left_out: list[tuple[int, float]] = []
+    for index, sample in enumerate(samples):
+        if sample.measurement.usable:
+            point = (sample.position, sample.measurement.value)
+            (left_out if index in fit.rejected else kept).append(point)
+    return kept, left_out
+
+
+def _label(value: float, chars: int, delta: float, *, left: bool = False) -> str:
+    """Format a number at an axis of length `delta`; the names are plotille's."""
+    text = f"{value:.0f}" if delta >= 100 else f"{value:.1f}"
+    return text.ljust(chars) if left else text.rjust(chars)
+
+
+def result_json(result: FocusResult) -> str:
+    """Return the whole result as one JSON object on one line; NaN becomes null, times are ISO 8601."""
+    return to_json(result, inf_nan_mode="null", fallback=dict).decode()
