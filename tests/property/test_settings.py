@@ -21,7 +21,7 @@ SIGNS = [
 ]
 ATOMS = {
     "focus": {"exposure_s": "2.5", "binning": "2", "gain": "100", "points": "11", "max_exposures": "50"},
-    "focuser": {"step_size_um": "1.2", "min_position": "5", "settle_s": "1", "move_timeout_s": "9"},
+    "focuser": {"step_size_um": "1.2", "min_position": "5", "settle_s": "1", "stall_timeout_s": "9"},
     "camera": {"address": "'pc:1'", "device_number": "1", "unique_id": "abc", "download_timeout_s": "5"},
 }
 

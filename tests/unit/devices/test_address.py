@@ -31,7 +31,7 @@ def test_addresses_as_people_write_them(text: str, host: str, port: int, authori
         ("pi:0", "a port is 1 to 65535"),
         ("pi:65536", "a port is 1 to 65535"),
         ("pi:http", "a port is 1 to 65535"),
-        ("pi:١", "a port is 1 to 65535"),
+        ("pi:\u0661", "a port is 1 to 65535"),
         ("https://pi:443", "asks for https, which is not supported. Use http://pi:443"),
         ("ftp://pi", "is not an http address"),
         ("http://pi:80/api/v1", 'Leave out "/api/v1"'),

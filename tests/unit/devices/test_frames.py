@@ -1,12 +1,11 @@
 import numpy as np
 import pytest
 
+from alpaca_focus.core.values import Pixels
 from alpaca_focus.devices.frames import is_new_frame, mark_frame, one_plane, saturation_adu
 
 
-def noise(
-    rng: np.random.Generator, shape: tuple[int, ...] = (300, 400)
-) -> "np.ndarray[tuple[int, ...], np.dtype[np.uint16]]":
+def noise(rng: np.random.Generator, shape: tuple[int, ...] = (300, 400)) -> Pixels:
     return rng.integers(100, 200, shape).astype(np.uint16)
 
 

@@ -66,9 +66,8 @@ def test_error_numbers_become_the_errors_of_this_program(number: object, kind: t
     assert type(caught.value) is kind
     assert caught.value.number == int(str(number))
     assert caught.value.device_message == "no such luck"
-    assert str(caught.value).startswith(
-        'focuser 0 at pi:11111 (Moonlite) refused Position: "no such luck" (Alpaca error'
-    )
+    beginning = 'focuser 0 at pi:11111 (Moonlite) refused Position: "no such luck" (Alpaca error 0x'
+    assert str(caught.value).startswith(beginning)
 
 
 def test_an_error_without_a_number_is_still_an_error() -> None:
@@ -92,20 +91,10 @@ def test_an_alpaca_error_within_a_bad_http_status_counts() -> None:
 
 @pytest.mark.parametrize(
     "body",
-    [
-        b"",
-        b"<html>login</html>",
-        b"[1]",
-        b"\xff\xfe\xfd",
-        b'{"Value": 5',
-        b'{"ErrorNumber": 0}',
-        b'{"ErrorNumber": "x"}',
-    ],
+    [b"", b"<html>", b"[1]", b"\xff\xfe", b'{"Value": 5', b'{"ErrorNumber": 0}', b'{"ErrorNumber": "x"}'],
 )
 def test_garbage_is_a_misbehaviour(body: bytes) -> None:
-    with pytest.raises(
-        DeviceMisbehaved, match=r"^The answer of focuser 0 at pi:11111 \(Moonlite\) to Position makes no sense"
-    ):
+    with pytest.raises(DeviceMisbehaved, match=r"^The answer of focuser 0 .* to Position makes no sense"):
         value(body)
 
 
@@ -118,8 +107,8 @@ def test_long_pages_are_quoted_short() -> None:
 def test_unreachable_says_what_to_look_at() -> None:
     error = unreachable(QUESTION, ConnectionRefusedError(111, "Connection refused"))
     assert str(error) == (
-        "Nothing answers at pi:11111: connection refused. Position of focuser 0 at pi:11111 (Moonlite) was not answered."
-        " Is the server running, and are host and port right?"
+        "Nothing answers at pi:11111: connection refused. Position of focuser 0 at pi:11111 (Moonlite) was not"
+        " answered. Is the server running, and are host and port right?"
     )
 
 
@@ -147,9 +136,7 @@ def test_a_timeout_names_device_member_and_time() -> None:
         (as_signed_ints, [0, 4294967293, -3], (0, -3, -3)),
     ],
 )
-def test_values_are_taken_in_the_forms_that_servers_send(
-    take: Callable[[Any], object], given: object, taken: object
-) -> None:
+def test_values_are_taken_as_servers_send_them(take: Callable[[Any], object], given: object, taken: object) -> None:
     assert take(given) == taken
 
 

@@ -1,0 +1,258 @@
+"""Alpaca discovery: a broadcast question over UDP, and the port of the server in answer.
+
+Source: ASCOM Alpaca API Reference, chapter on discovery: IPv4 broadcast and IPv6 multicast to ff12::a1:9aca, UDP port
+32227, question `alpacadiscovery1`, answer `{"AlpacaPort": n}` sent back to where the question came from.
+"""
+
+import asyncio
+import contextlib
+import fcntl
+import ipaddress
+import json
+import selectors
+import socket
+import struct
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Self, TypeAlias, cast
+
+import structlog
+from typing_extensions import override
+
+log = structlog.get_logger(__name__)
+
+DISCOVERY_PORT = 32227
+MULTICAST_GROUP = "ff12::a1:9aca"
+QUESTION = b"alpacadiscovery1"
+_QUESTION_ANY_VERSION = b"alpacadiscovery"
+_ANSWER_BYTES = 1024
+_TIMES_ASKED = 2
+_LOOPBACK_BROADCAST = "127.255.255.255"
+_SIOCGIFADDR, _SIOCGIFBRDADDR = 0x8915, 0x8919
+
+SocketAddress: TypeAlias = tuple[Any, ...]
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class DiscoveredServer:
+    """Where a server answered from, and the port of its Alpaca API; `host` may be IPv6, with a zone if link-local."""
+
+    host: str
+    port: int
+
+    @property
+    def base_url(self) -> str:
+        """The URL before `/api/v1`."""
+        return f"http://[{self.host}]:{self.port}" if ":" in self.host else f"http://{self.host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
+class _Interface:
+    name: str
+    address: str | None
+    broadcast: str | None
+
+
+class DiscoveryResponder:
+    """Answers discovery while its context is open, over the kind of IP that the server listens on.
+
+    Several servers on one machine share the port. A server that listens on loopback answers only questions from this
+    machine. A port that cannot be had is logged and left: the server works without discovery.
+    """
+
+    def __init__(self, host: str, alpaca_port: int, *, port: int = DISCOVERY_PORT) -> None:
+        self._answer = json.dumps({"AlpacaPort": alpaca_port}).encode()
+        self._local_only = _is_loopback(host)
+        self._families = _families(host)
+        self._port = port
+        self._transports: list[asyncio.DatagramTransport] = []
+
+    async def __aenter__(self) -> Self:
+        loop = asyncio.get_running_loop()
+        for family in self._families:
+            try:
+                bound = _responder_socket(family, self._port)
+            except OSError as error:
+                log.warning("discovery_unavailable", port=self._port, family=family.name, reason=str(error))
+                continue
+            transport, _ = await loop.create_datagram_endpoint(
+                lambda: _Answering(self._answer, local_only=self._local_only), sock=bound
+            )
+            self._transports.append(transport)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        for transport in self._transports:
+            transport.abort()
+        await asyncio.sleep(0)  # the transports close their sockets in the next round of the loop
+
+
+class _Answering(asyncio.DatagramProtocol):
+    def __init__(self, answer: bytes, *, local_only: bool) -> None:
+        self._answer = answer
+        self._local_only = local_only
+        self._transport: asyncio.DatagramTransport | None = None
+
+    @override
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        # What asyncio hands over can send datagrams, but is no subclass of DatagramTransport in every version.
+        self._transport = cast("asyncio.DatagramTransport", transport)
+
+    @override
+    def datagram_received(self, data: bytes, addr: SocketAddress) -> None:
+        if not data.startswith(_QUESTION_ANY_VERSION) or (self._local_only and not _is_loopback(addr[0])):
+            return
+        if self._transport is not None:
+            self._transport.sendto(self._answer, addr)
+
+    @override
+    def error_received(self, exc: Exception) -> None:
+        log.debug("discovery_answer_not_sent", reason=str(exc))
+
+
+def _is_loopback(host: str) -> bool:
+    return ipaddress.ip_address(host.partition("%")[0]).is_loopback
+
+
+def _families(host: str) -> tuple[socket.AddressFamily, ...]:
+    """Return the kinds of IP over which a server that listens on `host` can be reached."""
+    if host == "::" and socket.has_dualstack_ipv6():
+        return (socket.AF_INET, socket.AF_INET6)
+    return (socket.AF_INET6,) if ":" in host else (socket.AF_INET,)
+
+
+def _responder_socket(family: socket.AddressFamily, port: int) -> socket.socket:
+    """Return a socket bound to the discovery port on all interfaces, shared with other servers."""
+    with contextlib.ExitStack() as on_error:
+        bound = on_error.enter_context(socket.socket(family, socket.SOCK_DGRAM))
+        bound.settimeout(0)
+        # Both, so that it also works next to a server that asks for one of them only.
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        if family == socket.AF_INET6:
+            bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            _join_everywhere(bound)
+        bound.bind(("", port))
+        on_error.pop_all()
+        return bound
+
+
+def _join_everywhere(bound: socket.socket) -> None:
+    group = socket.inet_pton(socket.AF_INET6, MULTICAST_GROUP)
+    for index, name in socket.if_nameindex():
+        try:
+            bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_JOIN_GROUP, group + struct.pack("@I", index))
+        except OSError as error:
+            log.debug("discovery_interface_skipped", interface=name, reason=str(error))
+
+
+def discover(
+    timeout_s: float, *, port: int = DISCOVERY_PORT, addresses: Sequence[str] | None = None
+) -> tuple[DiscoveredServer, ...]:
+    """Ask which Alpaca servers there are, and collect the answers until the time is over.
+
+    Each server is named once, also if it answers several times; this machine's own by its loopback address. A server
+    that is reached over both IPv4 and IPv6 is named with both addresses.
+
+    Args:
+        timeout_s: How long to wait for answers.
+        port: UDP port to ask on.
+        addresses: Where to send the question; by default to everybody on every network of this machine.
+
+    Returns:
+        The servers, sorted. None is also the answer where there is no network at all.
+    """
+    interfaces = tuple(_interfaces())
+    targets = _everywhere(interfaces) if addresses is None else addresses
+    own = {interface.address for interface in interfaces}
+    answers = set(_collect(targets, port, timeout_s))
+    here = {server.port for server in answers if _is_loopback(server.host)}
+    twice = {s for s in answers if s.host in own and s.port in here and not _is_loopback(s.host)}
+    return tuple(sorted(answers - twice))
+
+
+def _collect(targets: Sequence[str], port: int, timeout_s: float) -> Iterator[DiscoveredServer]:
+    deadline = time.monotonic() + timeout_s
+    with contextlib.ExitStack() as stack:
+        selector = stack.enter_context(selectors.DefaultSelector())
+        sockets = {}
+        for family in (socket.AF_INET, socket.AF_INET6):
+            try:
+                sockets[family] = stack.enter_context(_asking_socket(family))
+            except OSError as error:
+                log.debug("discovery_family_unavailable", family=family.name, reason=str(error))
+                continue
+            selector.register(sockets[family], selectors.EVENT_READ)
+        for rounds_left in range(_TIMES_ASKED, 0, -1):
+            # Asked again half-way, as a datagram may get lost.
+            until = deadline - timeout_s * (rounds_left - 1) / _TIMES_ASKED
+            _ask(sockets, targets, port)
+            while (left_s := until - time.monotonic()) > 0:
+                for key, _ in selector.select(left_s):
+                    if isinstance(key.fileobj, socket.socket):
+                        yield from _read_answer(key.fileobj)
+
+
+def _asking_socket(family: socket.AddressFamily) -> socket.socket:
+    asking = socket.socket(family, socket.SOCK_DGRAM)
+    asking.settimeout(0)
+    if family == socket.AF_INET:
+        asking.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
+    return asking
+
+
+def _ask(sockets: dict[socket.AddressFamily, socket.socket], targets: Sequence[str], port: int) -> None:
+    for target in targets:
+        try:
+            family, _, _, _, address = socket.getaddrinfo(target, port, type=socket.SOCK_DGRAM)[0]
+            if family in sockets:
+                sockets[family].sendto(QUESTION, address)
+        except OSError as error:
+            log.debug("discovery_question_not_sent", to=target, reason=str(error))
+
+
+def _read_answer(asking: socket.socket) -> Iterator[DiscoveredServer]:
+    """Yield the server that a datagram tells of; none if it tells of none."""
+    try:
+        data, address = asking.recvfrom(_ANSWER_BYTES)
+        answer = json.loads(data)
+    except (OSError, ValueError, RecursionError) as error:
+        log.debug("discovery_answer_ignored", reason=str(error))
+        return
+    port = answer.get("AlpacaPort") if isinstance(answer, dict) else None
+    if type(port) is int and 0 < port < 65536:
+        yield DiscoveredServer(_host_with_zone(address), port)
+
+
+def _host_with_zone(address: SocketAddress) -> str:
+    host = str(address[0])
+    scope = address[3] if len(address) > 3 else 0
+    return f"{host}%{socket.if_indextoname(scope)}" if scope and "%" not in host else host
+
+
+def _everywhere(interfaces: Sequence[_Interface]) -> list[str]:
+    """Return the IPv4 broadcast address of every network, and the IPv6 group on every interface."""
+    broadcasts = [interface.broadcast for interface in interfaces if interface.broadcast]
+    groups = [f"{MULTICAST_GROUP}%{interface.name}" for interface in interfaces]
+    return list(dict.fromkeys([_LOOPBACK_BROADCAST, *broadcasts, *groups]))
+
+
+def _interfaces() -> Iterator[_Interface]:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
+        for _, name in socket.if_nameindex():
+            address = _interface_address(any_socket, name, _SIOCGIFADDR)
+            broadcast = _interface_address(any_socket, name, _SIOCGIFBRDADDR)
+            yield _Interface(name, address, broadcast if broadcast != "0.0.0.0" else None)  # noqa: S104 - compared only
+
+
+def _interface_address(any_socket: socket.socket, name: str, request: int) -> str | None:
+    """Return an IPv4 address of an interface as the Linux kernel tells it (netdevice(7)), `None` if it has none."""
+    try:
+        reply = fcntl.ioctl(any_socket.fileno(), request, struct.pack("256s", name.encode()[:15]))
+    except OSError:
+        return None
+    return socket.inet_ntoa(reply[20:24])

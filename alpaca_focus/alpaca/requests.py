@@ -1,0 +1,133 @@
+"""From an HTTP request to typed arguments: names in any casing, values checked strictly.
+
+Which rules are the standard's and which are ours is said in docs/decisions/0002-parameter-names.md.
+"""
+
+import re
+from collections.abc import Mapping
+from urllib.parse import parse_qsl
+
+from starlette.requests import ClientDisconnect, Request
+
+from alpaca_focus.alpaca.errors import BadRequest
+from alpaca_focus.alpaca.replies import ApiRequest
+from alpaca_focus.alpaca.standard import Member, Parameter, Scalar
+
+MAX_FORM_BYTES = 1 << 20
+_FORM = "application/x-www-form-urlencoded"
+_INTEGER = re.compile(r"[+-]?[0-9]+")
+_FLOAT = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
+_UINT32_MAX = 2**32 - 1
+
+
+async def read_api_request(request: Request, *, server_transaction_id: int) -> ApiRequest:
+    """Return what a request to `/api/v1/{device_type}/{device_number}/{member}` asks for.
+
+    Raises:
+        BadRequest: The path, the form or the client's numbers make no sense.
+    """
+    query = parse_pairs(request.url.query)
+    parameters = query if request.method == "GET" else await _read_form(request)
+    return ApiRequest(
+        method=request.method,
+        device_type=request.path_params["device_type"],
+        device_number=parse_device_number(request.path_params["device_number"]),
+        member=request.path_params["member"],
+        parameters=parameters,
+        query=query,
+        accept=request.headers.get("accept", ""),
+        client_id=client_number(parameters, "ClientID"),
+        client_transaction_id=client_number(parameters, "ClientTransactionID"),
+        server_transaction_id=server_transaction_id,
+    )
+
+
+async def _read_form(request: Request) -> Mapping[str, str]:
+    body = bytearray()
+    try:
+        async for piece in request.stream():
+            body += piece
+            if len(body) > MAX_FORM_BYTES:
+                raise BadRequest(f"The body of the request is longer than {MAX_FORM_BYTES} bytes.")
+    except ClientDisconnect as error:
+        raise BadRequest("The client went away before its request was complete.") from error
+    content_type = request.headers.get("content-type", _FORM).partition(";")[0].strip().lower()
+    if body and content_type != _FORM:
+        raise BadRequest(f"The parameters of a PUT belong into a body of type {_FORM}, not {content_type!r}.")
+    try:
+        return parse_pairs(body.decode("utf-8"))
+    except UnicodeDecodeError as error:
+        raise BadRequest("The body of the request is not UTF-8.") from error
+
+
+def parse_pairs(text: str) -> Mapping[str, str]:
+    """Return the names and values of a query or a form as sent; of a name sent twice the last value.
+
+    Raises:
+        BadRequest: The values are not UTF-8.
+    """
+    try:
+        return dict(parse_qsl(text, keep_blank_values=True, errors="strict"))
+    except ValueError as error:
+        raise BadRequest("The parameters of the request cannot be read: they are no UTF-8 or too many.") from error
+
+
+def find_parameter(parameters: Mapping[str, str], name: str) -> str | None:
+    """Return the value of a parameter: exactly so named if there is one, else so named in another casing."""
+    if name in parameters:
+        return parameters[name]
+    wanted = name.lower()
+    return next((value for sent, value in parameters.items() if sent.lower() == wanted), None)
+
+
+def client_number(parameters: Mapping[str, str], name: str) -> int:
+    """Return ClientID or ClientTransactionID, 0 if it is not there.
+
+    Raises:
+        BadRequest: It is not a whole number from 0 to 4294967295.
+    """
+    text = find_parameter(parameters, name)
+    return 0 if text is None else _whole_number(name, text)
+
+
+def parse_device_number(text: str) -> int:
+    """Return the number of a device in a path.
+
+    Raises:
+        BadRequest: It is not a whole number from 0 to 4294967295.
+    """
+    return _whole_number("device number", text)
+
+
+def _whole_number(name: str, text: str) -> int:
+    if not _INTEGER.fullmatch(text) or not 0 <= int(text) <= _UINT32_MAX:
+        raise BadRequest(f"The {name} must be a whole number from 0 to {_UINT32_MAX}, not {text!r}.")
+    return int(text)
+
+
+def typed_arguments(member: Member, parameters: Mapping[str, str]) -> list[Scalar]:
+    """Return the values of a member's parameters in the standard's order, each of its type.
+
+    Raises:
+        BadRequest: A parameter is missing or its value is not of its type.
+    """
+    return [_typed(member, parameter, find_parameter(parameters, parameter.name)) for parameter in member.parameters]
+
+
+def _typed(member: Member, parameter: Parameter, sent: str | None) -> Scalar:
+    text = parameter.default if sent is None else sent
+    if text is None:
+        raise BadRequest(f"The parameter {parameter.name} of {member.method} {member.name} is missing.")
+    if parameter.type is str:
+        return text
+    if parameter.type is bool and text.lower() in {"true", "false"}:
+        return text.lower() == "true"
+    if parameter.type is int and _INTEGER.fullmatch(text) and -(2**31) <= int(text) < 2**31:
+        return int(text)
+    if parameter.type is float and _FLOAT.fullmatch(text):
+        return float(text)
+    expected = {bool: "True or False", int: "a whole number of 32 bits", float: "a number with a decimal point"}
+    raise BadRequest(
+        f"The parameter {parameter.name} of {member.method} {member.name} must be {expected[parameter.type]},"
+        f" not {text!r}."
+    )

@@ -1,0 +1,229 @@
+"""Runs an `AlpacaServer`: in a thread of its own, or in the foreground until a signal ends it.
+
+uvicorn's protocol speaks HTTP; starting and stopping are our own, because a device that never answers must not keep the
+server from stopping.
+"""
+
+import asyncio
+import contextlib
+import errno
+import signal
+import socket
+import threading
+from collections.abc import Callable
+from functools import partial
+from types import TracebackType
+from typing import Self
+
+import uvicorn
+from starlette.types import ASGIApp, Receive, Scope, Send
+from typing_extensions import override
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.server import ServerState
+
+from alpaca_focus.alpaca.discovery import DiscoveryResponder
+from alpaca_focus.alpaca.sending import TRANSPORT
+
+KEEP_ALIVE_S = 75
+"""Longer than the pause between two polls, so that a client does not send into a connection that is just closing."""
+_BACKLOG = 128
+_WILDCARDS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - a name to compare with, not to bind to
+
+
+class ServerStartError(OSError):
+    """The server cannot listen where it was told to; the message says where and why."""
+
+
+class _Protocol(HttpToolsProtocol):
+    """Leaves the transport in the request's state, for replies that break the rules of HTTP on purpose."""
+
+    @override
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self.scope["state"][TRANSPORT] = self.transport
+
+
+class _Stoppable:
+    """Lets a request that is cancelled by the server's stop end in silence."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+        self.stopping = False
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await self._app(scope, receive, send)
+        except asyncio.CancelledError:
+            if not self.stopping:
+                raise
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Return a listening socket; port 0 takes a free one.
+
+    Raises:
+        ServerStartError: The port is in use or not allowed, or the address is not of this machine.
+    """
+    try:
+        info = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+        family, address = info[0], info[4]
+        return socket.create_server(
+            (str(address[0]), port),
+            family=family,
+            backlog=_BACKLOG,
+            dualstack_ipv6=address[0] == "::" and socket.has_dualstack_ipv6(),
+        )
+    except OSError as error:
+        reason = {
+            errno.EADDRINUSE: "another program uses that port; stop it or choose another port",
+            errno.EACCES: "this user may not use that port; choose one above 1023",
+            errno.EADDRNOTAVAIL: "this machine has no such address; check the host",
+        }.get(error.errno or 0, str(error))
+        raise ServerStartError(error.errno, f"Cannot serve Alpaca at {host} port {port}: {reason}.") from error
+
+
+async def serve(
+    app: ASGIApp,
+    listener: socket.socket,
+    stop: asyncio.Event,
+    *,
+    discovery_port: int | None,
+    on_started: Callable[[], None],
+) -> None:
+    """Serve until `stop` is set, then drop every connection and request at once, and close the listener."""
+    stoppable = _Stoppable(app)
+    config = uvicorn.Config(
+        stoppable, log_config=None, lifespan="off", ws="none", access_log=False, timeout_keep_alive=KEEP_ALIVE_S
+    )
+    config.load()
+    state = ServerState()
+    loop = asyncio.get_running_loop()
+    async with contextlib.AsyncExitStack() as stack:
+        server = await loop.create_server(lambda: _Protocol(config, state, {}), sock=listener)
+        stack.callback(server.close)
+        if discovery_port is not None:
+            host, alpaca_port = listener.getsockname()[:2]
+            await stack.enter_async_context(DiscoveryResponder(host, alpaca_port, port=discovery_port))
+        on_started()
+        await stop.wait()
+        stoppable.stopping = True
+        server.close()
+        for connection in list(state.connections):
+            connection.transport.abort()
+        await asyncio.sleep(0)  # connections learn of their end in the next round, and must have before their requests
+        for task in state.tasks:
+            task.cancel()
+        await asyncio.gather(*state.tasks, return_exceptions=True)
+
+
+class RunningServer:
+    """An `AlpacaServer` in a thread of its own; a context manager.
+
+    Attributes:
+        host: Host to reach it at from this machine.
+        port: Port that it listens on.
+    """
+
+    def __init__(
+        self, app: ASGIApp, *, host: str = "127.0.0.1", port: int = 0, discovery_port: int | None = None
+    ) -> None:
+        """Listen and start to serve; requests are answered as soon as this returns.
+
+        Args:
+            app: What to serve.
+            host: Address or name to listen on.
+            port: Port to listen on, 0 for a free one.
+            discovery_port: UDP port on which to answer discovery, `None` for none.
+
+        Raises:
+            ServerStartError: It cannot listen there.
+        """
+        self._listener = listen(host, port)
+        bound_host, self.port = self._listener.getsockname()[:2]
+        self.host: str = _WILDCARDS.get(bound_host, bound_host)
+        self._app = app
+        self._discovery_port = discovery_port
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._stop: asyncio.Event | None = None
+        self._started = threading.Event()
+        self._thread = threading.Thread(target=self._run, name=f"alpaca-server-{self.port}", daemon=True)
+        self._thread.start()
+        self._started.wait()
+
+    @property
+    def address(self) -> str:
+        """Host and port in one, as alpyca wants it."""
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+    @property
+    def base_url(self) -> str:
+        """The URL before `/api/v1`."""
+        return f"http://{self.address}"
+
+    def _run(self) -> None:
+        try:
+            asyncio.run(self._main())
+        finally:
+            self._started.set()
+
+    async def _main(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._stop = asyncio.Event()
+        await serve(
+            self._app,
+            self._listener,
+            self._stop,
+            discovery_port=self._discovery_port,
+            on_started=self._started.set,
+        )
+
+    def stop(self) -> None:
+        """Stop at once, whatever requests are still open; may be called twice."""
+        if self._loop is not None and self._stop is not None and self._thread.is_alive():
+            with contextlib.suppress(RuntimeError):  # the loop closed between the two lines
+                self._loop.call_soon_threadsafe(self._stop.set)
+        self._thread.join()
+        self._listener.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.stop()
+
+
+def serve_forever(
+    app: ASGIApp,
+    *,
+    host: str,
+    port: int,
+    discovery_port: int | None = None,
+    on_started: Callable[[int], None] = lambda _port: None,
+) -> None:
+    """Serve in the foreground until SIGINT or SIGTERM.
+
+    Args:
+        app: What to serve.
+        host: Address or name to listen on.
+        port: Port to listen on, 0 for a free one.
+        discovery_port: UDP port on which to answer discovery, `None` for none.
+        on_started: Called with the port once requests and signals are answered.
+
+    Raises:
+        ServerStartError: It cannot listen there.
+    """
+    with listen(host, port) as listener:
+        started = partial(on_started, listener.getsockname()[1])
+        asyncio.run(_serve_until_signal(app, listener, discovery_port, started))
+
+
+async def _serve_until_signal(
+    app: ASGIApp, listener: socket.socket, discovery_port: int | None, on_started: Callable[[], None]
+) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    await serve(app, listener, stop, discovery_port=discovery_port, on_started=on_started)

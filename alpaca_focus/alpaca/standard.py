@@ -1,0 +1,232 @@
+"""The members of the ASCOM device interfaces as Alpaca spells them.
+
+Source: ASCOM Alpaca Device API (https://ascom-standards.org/api/), interfaces ICameraV4, IFocuserV4, IFilterWheelV3,
+ITelescopeV4, IObservingConditionsV2 and ISafetyMonitorV3 with the members common to all devices.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from types import MappingProxyType
+from typing import TypeAlias
+
+Scalar: TypeAlias = bool | int | float | str
+ScalarType: TypeAlias = type[bool] | type[int] | type[float] | type[str]
+
+
+class DeviceType(StrEnum):
+    """Device types as they stand in a path."""
+
+    CAMERA = "camera"
+    FOCUSER = "focuser"
+    FILTERWHEEL = "filterwheel"
+    TELESCOPE = "telescope"
+    OBSERVINGCONDITIONS = "observingconditions"
+    SAFETYMONITOR = "safetymonitor"
+
+
+DISPLAY_NAMES: Mapping[DeviceType, str] = MappingProxyType(
+    {
+        DeviceType.CAMERA: "Camera",
+        DeviceType.FOCUSER: "Focuser",
+        DeviceType.FILTERWHEEL: "FilterWheel",
+        DeviceType.TELESCOPE: "Telescope",
+        DeviceType.OBSERVINGCONDITIONS: "ObservingConditions",
+        DeviceType.SAFETYMONITOR: "SafetyMonitor",
+    }
+)
+"""Device types as the management API spells them."""
+
+INTERFACE_VERSIONS: Mapping[DeviceType, int] = MappingProxyType(
+    {
+        DeviceType.CAMERA: 4,
+        DeviceType.FOCUSER: 4,
+        DeviceType.FILTERWHEEL: 3,
+        DeviceType.TELESCOPE: 4,
+        DeviceType.OBSERVINGCONDITIONS: 2,
+        DeviceType.SAFETYMONITOR: 3,
+    }
+)
+"""Versions of the interfaces in this table."""
+
+
+class Method(StrEnum):
+    """HTTP methods of the device API."""
+
+    GET = "GET"
+    PUT = "PUT"
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """A parameter.
+
+    Attributes:
+        name: As the standard spells it.
+        type: Type of its value.
+        default: What a client that leaves it out means; `None` if it may not be left out.
+    """
+
+    name: str
+    type: ScalarType
+    default: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A property or method of a device interface.
+
+    Attributes:
+        name: As it stands in a path: lower case.
+        method: The HTTP method it is called by.
+        parameters: Its parameters in the standard's order.
+        returns_value: Whether a successful reply carries a Value.
+    """
+
+    name: str
+    method: Method
+    parameters: tuple[Parameter, ...] = ()
+    returns_value: bool = True
+
+
+def _get(names: str) -> tuple[Member, ...]:
+    """Properties that are read, named in one string with blanks between them."""
+    return tuple(Member(name, Method.GET) for name in names.split())
+
+
+def _ask(name: str, *parameters: Parameter) -> Member:
+    """A method that is called by GET because it changes nothing."""
+    return Member(name, Method.GET, parameters)
+
+
+def _set(kind: ScalarType, names: str) -> tuple[Member, ...]:
+    """Properties that are written; the parameter is named as the property, in the standard's casing."""
+    return tuple(
+        Member(name.lower(), Method.PUT, (Parameter(name, kind),), returns_value=False) for name in names.split()
+    )
+
+
+def _do(name: str, *parameters: Parameter, returns_value: bool = False) -> Member:
+    """A method that is called by PUT."""
+    return Member(name, Method.PUT, parameters, returns_value=returns_value)
+
+
+_COMMAND = (Parameter("Command", str), Parameter("Raw", bool))
+_ALTAZ = (Parameter("Azimuth", float), Parameter("Altitude", float))
+_EQUATORIAL = (Parameter("RightAscension", float), Parameter("Declination", float))
+_PULSE = (Parameter("Direction", int), Parameter("Duration", int))
+_AXIS = Parameter("Axis", int)
+_SENSOR = Parameter("SensorName", str)
+
+_COMMON = (
+    *_get(
+        "connected connecting description devicestate driverinfo driverversion interfaceversion name supportedactions"
+    ),
+    *_set(bool, "Connected"),
+    _do("connect"),
+    _do("disconnect"),
+    _do("action", Parameter("Action", str), Parameter("Parameters", str, default=""), returns_value=True),
+    _do("commandblind", *_COMMAND),
+    _do("commandbool", *_COMMAND, returns_value=True),
+    _do("commandstring", *_COMMAND, returns_value=True),
+)
+
+_CAMERA = (
+    *_get(
+        "bayeroffsetx bayeroffsety binx biny camerastate cameraxsize cameraysize canabortexposure canasymmetricbin"
+        " canfastreadout cangetcoolerpower canpulseguide cansetccdtemperature canstopexposure ccdtemperature cooleron"
+        " coolerpower electronsperadu exposuremax exposuremin exposureresolution fastreadout fullwellcapacity gain"
+        " gainmax gainmin gains hasshutter heatsinktemperature imagearray imagearrayvariant imageready ispulseguiding"
+        " lastexposureduration lastexposurestarttime maxadu maxbinx maxbiny numx numy offset offsetmax offsetmin"
+        " offsets percentcompleted pixelsizex pixelsizey readoutmode readoutmodes sensorname sensortype"
+        " setccdtemperature startx starty subexposureduration"
+    ),
+    *_set(int, "BinX BinY Gain NumX NumY Offset ReadoutMode StartX StartY"),
+    *_set(bool, "CoolerOn FastReadout"),
+    *_set(float, "SetCCDTemperature SubExposureDuration"),
+    _do("abortexposure"),
+    _do("pulseguide", *_PULSE),
+    _do("startexposure", Parameter("Duration", float), Parameter("Light", bool)),
+    _do("stopexposure"),
+)
+
+_FOCUSER = (
+    *_get("absolute ismoving maxincrement maxstep position stepsize tempcomp tempcompavailable temperature"),
+    *_set(bool, "TempComp"),
+    _do("halt"),
+    _do("move", Parameter("Position", int)),
+)
+
+_FILTERWHEEL = (*_get("focusoffsets names position"), *_set(int, "Position"))
+
+_TELESCOPE = (
+    *_get(
+        "alignmentmode altitude aperturearea aperturediameter athome atpark azimuth canfindhome canpark canpulseguide"
+        " cansetdeclinationrate cansetguiderates cansetpark cansetpierside cansetrightascensionrate cansettracking"
+        " canslew canslewaltaz canslewaltazasync canslewasync cansync cansyncaltaz canunpark declination"
+        " declinationrate doesrefraction equatorialsystem focallength guideratedeclination guideraterightascension"
+        " ispulseguiding rightascension rightascensionrate sideofpier siderealtime siteelevation sitelatitude"
+        " sitelongitude slewing slewsettletime targetdeclination targetrightascension tracking trackingrate"
+        " trackingrates utcdate"
+    ),
+    _ask("axisrates", _AXIS),
+    _ask("canmoveaxis", _AXIS),
+    _ask("destinationsideofpier", *_EQUATORIAL),
+    *_set(
+        float,
+        "DeclinationRate GuideRateDeclination GuideRateRightAscension RightAscensionRate SiteElevation SiteLatitude"
+        " SiteLongitude TargetDeclination TargetRightAscension",
+    ),
+    *_set(int, "SideOfPier SlewSettleTime TrackingRate"),
+    *_set(bool, "DoesRefraction Tracking"),
+    *_set(str, "UTCDate"),
+    _do("abortslew"),
+    _do("findhome"),
+    _do("moveaxis", _AXIS, Parameter("Rate", float)),
+    _do("park"),
+    _do("pulseguide", *_PULSE),
+    _do("setpark"),
+    _do("slewtoaltaz", *_ALTAZ),
+    _do("slewtoaltazasync", *_ALTAZ),
+    _do("slewtocoordinates", *_EQUATORIAL),
+    _do("slewtocoordinatesasync", *_EQUATORIAL),
+    _do("slewtotarget"),
+    _do("slewtotargetasync"),
+    _do("synctoaltaz", *_ALTAZ),
+    _do("synctocoordinates", *_EQUATORIAL),
+    _do("synctotarget"),
+    _do("unpark"),
+)
+
+_OBSERVINGCONDITIONS = (
+    *_get(
+        "averageperiod cloudcover dewpoint humidity pressure rainrate skybrightness skyquality skytemperature"
+        " starfwhm temperature winddirection windgust windspeed"
+    ),
+    *_set(float, "AveragePeriod"),
+    _do("refresh"),
+    _ask("sensordescription", _SENSOR),
+    _ask("timesincelastupdate", _SENSOR),
+)
+
+_SAFETYMONITOR = _get("issafe")
+
+
+def _table(members: Iterable[Member]) -> Mapping[tuple[str, str], Member]:
+    return MappingProxyType({(str(member.method), member.name): member for member in (*_COMMON, *members)})
+
+
+MEMBERS: Mapping[DeviceType, Mapping[tuple[str, str], Member]] = MappingProxyType(
+    {
+        DeviceType.CAMERA: _table(_CAMERA),
+        DeviceType.FOCUSER: _table(_FOCUSER),
+        DeviceType.FILTERWHEEL: _table(_FILTERWHEEL),
+        DeviceType.TELESCOPE: _table(_TELESCOPE),
+        DeviceType.OBSERVINGCONDITIONS: _table(_OBSERVINGCONDITIONS),
+        DeviceType.SAFETYMONITOR: _table(_SAFETYMONITOR),
+    }
+)
+"""Members of every device type by (HTTP method, name in the path), the common ones included."""
+
+COMMON_MEMBERS: frozenset[str] = frozenset(member.name for member in _COMMON)
+"""Names of the members that every device has."""

@@ -1,0 +1,409 @@
+"""A camera over Alpaca."""
+
+import asyncio
+import logging
+import math
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from alpaca.camera import CameraStates
+
+from alpaca_focus.alpaca.errors import ErrorNumber
+from alpaca_focus.alpaca.standard import DeviceType
+from alpaca_focus.core.errors import (
+    DeviceError,
+    DeviceMisbehaved,
+    DeviceRefused,
+    DeviceTimeout,
+    DeviceUnreachable,
+    InvalidValue,
+    RunAborted,
+)
+from alpaca_focus.core.values import ExposureSettings, Frame, Pixels, Subframe
+from alpaca_focus.devices.address import DeviceAddress
+from alpaca_focus.devices.camera_settings import (
+    CameraSettings,
+    put_binning,
+    put_gain,
+    put_offset,
+    put_subframe,
+    read_settings,
+    read_subframe,
+)
+from alpaca_focus.devices.connection import CALL_TIMEOUT_S, Connection, Lane
+from alpaca_focus.devices.exposure import Exposure, ExposureRules, ExposureWatch
+from alpaca_focus.devices.frames import FrameMark, is_new_frame, mark_frame, one_plane, saturation_adu
+from alpaca_focus.devices.image_fetch import fetch_pixels
+from alpaca_focus.devices.translate import as_bool, as_float, as_int, as_text
+from alpaca_focus.devices.worker import see_through
+from alpaca_focus.ports import CameraInfo, Clock
+
+DOWNLOAD_TIMEOUT_S = 120.0
+"""Real seconds for the download of one frame."""
+
+GHOST_S = 5.0
+"""Clock seconds after an abort within which some cameras still deliver a frame of the aborted exposure."""
+
+_BUSY_PATIENCE_S = 5.0
+_POLL_S = 0.25
+_DOWNLOADS = 4
+_DOWNLOAD_PAUSE_S = 0.5
+_FIRST_BAYER_SENSOR_TYPE = 2
+_BUSY = frozenset({CameraStates.cameraWaiting, CameraStates.cameraExposing, CameraStates.cameraReading})
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Exposed:
+    """An exposure whose frame has not been downloaded yet."""
+
+    settings: ExposureSettings
+    subframe: Subframe
+    started_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class _Download:
+    pixels: Pixels
+    mark: FrameMark
+    saturation_adu: float
+
+
+def _as_state(value: Any) -> CameraStates | None:
+    return value
+
+
+class AlpacaCamera:
+    """A camera; implements `ports.Camera`."""
+
+    def __init__(
+        self,
+        address: DeviceAddress,
+        clock: Clock,
+        *,
+        rules: ExposureRules | None = None,
+        timeout_s: float = CALL_TIMEOUT_S,
+        download_timeout_s: float = DOWNLOAD_TIMEOUT_S,
+    ) -> None:
+        self._address = address
+        self._connection = Connection(DeviceType.CAMERA, address, clock, timeout_s=timeout_s)
+        self._clock = clock
+        self._rules = rules or ExposureRules()
+        self._download_timeout_s = download_timeout_s
+        self._info: CameraInfo | None = None
+        self._in_use = asyncio.Lock()
+        self._is_exposing = False
+        self._aborts = 0
+        self._ghost_until_s = -math.inf
+        self._busy_until_s = -math.inf
+        self._exposed: _Exposed | None = None
+        self._last_mark: FrameMark | None = None
+        self._remembered: CameraSettings | None = None
+
+    @property
+    def name(self) -> str:
+        """What to call it in a message."""
+        return self._connection.name
+
+    @property
+    def info(self) -> CameraInfo:
+        """What the camera is; known once connected."""
+        if self._info is None:
+            raise DeviceUnreachable(self.name, f"{self.name} has not been connected yet.")
+        return self._info
+
+    async def connect(self) -> None:
+        """Reach the camera, connect it to its hardware, read what it can do.
+
+        Raises:
+            ConfigurationError: Wrong address, or hardware that refuses to connect.
+            DeviceUnreachable: Nothing answers there; it may be started later.
+        """
+        await self._connection.open()
+        self._info = await self._read_info()
+
+    async def _read_info(self) -> CameraInfo:
+        get, get_or = self._connection.get, self._connection.get_or
+        pixel_size_um = await get_or("PixelSizeX", as_float, default=math.nan)
+        exposure_min_s = await get_or("ExposureMin", as_float, default=0.0)
+        exposure_max_s = await get_or("ExposureMax", as_float, default=math.inf)
+        sensor_type = await get_or("SensorType", as_int, default=0)
+        return CameraInfo(
+            sensor_width_px=await get("CameraXSize", as_int),
+            sensor_height_px=await get("CameraYSize", as_int),
+            pixel_size_um=pixel_size_um if 0 < pixel_size_um < math.inf else None,
+            max_adu=await get_or("MaxADU", as_int, default=65535),
+            max_binning=max(1, await get_or("MaxBinX", as_int, default=1)),
+            exposure_min_s=exposure_min_s if math.isfinite(exposure_min_s) else 0.0,
+            exposure_max_s=exposure_max_s if exposure_max_s > 0 else math.inf,
+            can_abort=await get_or("CanAbortExposure", as_bool, default=False),
+            bayer=sensor_type >= _FIRST_BAYER_SENSOR_TYPE,
+        )
+
+    async def close(self) -> None:
+        """Let go of the connection; leaves the hardware as it is."""
+        await self._connection.close()
+
+    # The camera's own settings.
+
+    async def remember_settings(self) -> None:
+        """Note the camera's own binning, subframe, gain and offset, for `restore_settings`."""
+        async with self._in_use:
+            self._remembered = await read_settings(self._connection)
+
+    async def restore_settings(self) -> None:
+        """Put back what `remember_settings` noted; nothing if nothing was."""
+        async with self._in_use:
+            if self._remembered is not None:
+                settings = self._remembered
+                await self._put_settings(settings.binning, settings.subframe, settings.gain, settings.offset)
+
+    async def _put_settings(
+        self, binning: int, subframe: Subframe | None, gain: int | None, offset: int | None
+    ) -> Subframe:
+        """Put settings in place where they differ, and return the subframe that the next frame will have."""
+        has_new_binning = await put_binning(self._connection, binning)
+        wanted = subframe
+        if wanted is None and has_new_binning:
+            wanted = self._whole_sensor(binning)
+        if wanted is not None:
+            await put_subframe(self._connection, wanted)
+        if gain is not None:
+            await put_gain(self._connection, gain)
+        if offset is not None:
+            await put_offset(self._connection, offset)
+        return await read_subframe(self._connection) if wanted is None else wanted
+
+    def _whole_sensor(self, binning: int) -> Subframe:
+        info = self.info
+        return Subframe(x=0, y=0, width=info.sensor_width_px // binning, height=info.sensor_height_px // binning)
+
+    # Exposing.
+
+    async def expose(self, settings: ExposureSettings) -> None:
+        """Take an exposure and return once the frame is ready to be downloaded.
+
+        A frame that was not downloaded is lost. A cancelled call aborts the exposure.
+
+        Raises:
+            InvalidValue: The camera takes no such exposure time or binning.
+            RunAborted: `abort` was called meanwhile.
+            DeviceMisbehaved: A setting did not stay, the exposure failed, or no frame ever became ready.
+        """
+        self._check(settings)
+        async with self._in_use:
+            self._exposed = None
+            await self._make_ready()
+            subframe = await self._put_settings(settings.binning, settings.subframe, settings.gain, settings.offset)
+            was_ready_before = await self._connection.get_or("ImageReady", as_bool, default=False)
+            started_at = self._clock.wall()
+            try:
+                await self._take(settings, was_ready_before=was_ready_before)
+            except asyncio.CancelledError:
+                await see_through(self._abort_after_failure())
+                raise
+            self._exposed = _Exposed(settings=settings, subframe=subframe, started_at=started_at)
+
+    def _check(self, settings: ExposureSettings) -> None:
+        info = self.info
+        if not info.exposure_min_s <= settings.exposure_s <= info.exposure_max_s:
+            limits = f"{info.exposure_min_s:g} to {info.exposure_max_s:g} s"
+            raise self._invalid(f"an exposure of {settings.exposure_s:g} s", f"it takes {limits}")
+        if not 1 <= settings.binning <= info.max_binning:
+            raise self._invalid(f"a binning of {settings.binning}", f"it takes 1 to {info.max_binning}")
+
+    def _invalid(self, what: str, reason: str) -> InvalidValue:
+        return InvalidValue(
+            self.name,
+            f"{self.name} was not asked for {what}: {reason}. Correct the settings.",
+            number=ErrorNumber.INVALID_VALUE,
+            device_message=reason,
+        )
+
+    async def _take(self, settings: ExposureSettings, *, was_ready_before: bool) -> None:
+        aborts = self._aborts
+        started_s = self._clock.monotonic()
+        self._busy_until_s = started_s + settings.exposure_s + _BUSY_PATIENCE_S
+        self._is_exposing = True
+        try:
+            await self._connection.do("StartExposure", float(settings.exposure_s), settings.light)
+            watch = ExposureWatch(settings.exposure_s, started_s, self._rules, was_ready_before=was_ready_before)
+            verdict = await self._follow(watch, aborts)
+        except DeviceError:
+            await self._abort_after_failure()
+            raise
+        finally:
+            self._is_exposing = False
+        if verdict is not Exposure.READY:
+            await self._abort_after_failure()
+            raise DeviceMisbehaved(self.name, self._failure(settings, verdict))
+        self._busy_until_s = -math.inf
+
+    async def _follow(self, watch: ExposureWatch, aborts: int) -> Exposure:
+        while True:
+            await self._clock.sleep(watch.next_look_s(self._clock.monotonic()))
+            state = await self._state()
+            is_ready = await self._connection.get("ImageReady", as_bool)
+            if self._aborts != aborts:
+                if state in _BUSY:  # the abort has overtaken the start
+                    await self._abort_after_failure()
+                raise RunAborted(f"The exposure of {self.name} was aborted on request.")
+            verdict = watch.update(state, self._clock.monotonic(), is_ready=is_ready)
+            if verdict is not Exposure.UNDER_WAY:
+                return verdict
+
+    def _failure(self, settings: ExposureSettings, verdict: Exposure) -> str:
+        what = f"An exposure of {settings.exposure_s:g} s with {self.name}"
+        rules = self._rules
+        reasons = {
+            Exposure.FAILED: "ended with the camera in the state Error",
+            Exposure.LOST: f"left no frame: the camera has been idle for {rules.idle_patience_s:g} s without one",
+            Exposure.OVERDUE: f"gave no frame within {rules.readout_timeout_s:g} s after its end",
+        }
+        return f"{what} {reasons[verdict]}. It was given up. Check the camera's cable and power, and its server's log."
+
+    async def _state(self) -> CameraStates | None:
+        return await self._connection.get_or("CameraState", _as_state, default=None)
+
+    async def _make_ready(self) -> None:
+        """Let the camera come to rest, and clear away what is left of an earlier exposure."""
+        await self._discard_ghost()
+        state = await self._state()
+        if state == CameraStates.cameraError:
+            await self._abort_after_failure()
+        was_aborted = self._ghost_until_s > -math.inf
+        busy_until_s = max(self._busy_until_s, self._clock.monotonic() + _BUSY_PATIENCE_S)
+        while state is not None and state in _BUSY and not was_aborted:
+            if self._clock.monotonic() > busy_until_s:
+                raise DeviceRefused(
+                    self.name,
+                    f"{self.name} is busy with an exposure that this program did not start (its state is"
+                    f" {state.name}). It was left alone. End the exposure in the other program.",
+                    number=ErrorNumber.INVALID_OPERATION,
+                    device_message=f"CameraState {state.name}",
+                )
+            await self._clock.sleep(_POLL_S)
+            state = await self._state()
+        self._ghost_until_s = -math.inf
+
+    async def _discard_ghost(self) -> None:
+        """Wait for the frame of an aborted exposure that some cameras still deliver, and remember it as an old one."""
+        while self._clock.monotonic() < self._ghost_until_s:
+            if await self._connection.get_or("ImageReady", as_bool, default=False):
+                try:
+                    self._last_mark = (await self._fetch()).mark
+                except DeviceError as error:
+                    _log.info("The frame of an aborted exposure could not be looked at: %s", error)
+                return
+            await self._clock.sleep(_POLL_S)
+
+    async def abort(self) -> None:
+        """End a running exposure without a frame, if the camera can; harmless when there is none.
+
+        A camera that cannot is left to finish; the next exposure waits for it.
+
+        Raises:
+            DeviceError: It could not be told to abort the exposure that runs.
+        """
+        self._aborts += 1
+        self._exposed = None
+        was_exposing = self._is_exposing
+        try:
+            await self._send_abort(was_exposing=was_exposing)
+        except DeviceRefused:
+            if was_exposing:
+                raise
+
+    async def _send_abort(self, *, was_exposing: bool) -> None:
+        if not self.info.can_abort:
+            return
+        await self._connection.do("AbortExposure", repeatable=True, lane=Lane.URGENT)
+        self._busy_until_s = -math.inf
+        if was_exposing:
+            self._ghost_until_s = self._clock.monotonic() + GHOST_S
+
+    async def _abort_after_failure(self) -> None:
+        try:
+            await self._send_abort(was_exposing=True)
+        except DeviceError as error:
+            _log.warning("%s may still be exposing, it could not be told to abort: %s", self.name, error)
+
+    # Downloading.
+
+    async def download(self) -> Frame:
+        """Fetch the frame of the last exposure, once.
+
+        Raises:
+            DeviceMisbehaved: It is the frame before again, or has a wrong size.
+        """
+        async with self._in_use:
+            exposed, self._exposed = self._exposed, None
+            if exposed is None:
+                raise DeviceRefused(
+                    self.name,
+                    f"{self.name} has no frame to download: take an exposure first.",
+                    number=ErrorNumber.INVALID_OPERATION,
+                    device_message="there is no frame",
+                )
+            download = await self._fetch_new()
+            self._check_size(download.pixels, exposed)
+            return Frame(
+                pixels=download.pixels,
+                exposure_s=await self._exposure_s(exposed.settings.exposure_s),
+                started_at=exposed.started_at,
+                binning=exposed.settings.binning,
+                saturation_adu=download.saturation_adu,
+                bayer=self.info.bayer,
+            )
+
+    async def _fetch_new(self) -> _Download:
+        """Download until the frame is another one than the last time."""
+        for attempt in range(_DOWNLOADS):
+            if attempt:
+                await self._clock.sleep(_DOWNLOAD_PAUSE_S * attempt)
+            try:
+                download = await self._fetch()
+            except DeviceTimeout:
+                raise
+            except DeviceUnreachable:
+                if attempt == _DOWNLOADS - 1:
+                    raise
+                continue
+            if is_new_frame(download.mark, self._last_mark):
+                self._last_mark = download.mark
+                return download
+        raise DeviceMisbehaved(
+            self.name,
+            f"{self.name} sent the frame of an earlier exposure {_DOWNLOADS} times. It was not used. Restart the"
+            " camera's server; if it happens again, look for a setting that stores or repeats frames.",
+        )
+
+    async def _fetch(self) -> _Download:
+        start_time = await self._connection.get_or("LastExposureStartTime", as_text, default="")
+        max_adu = self.info.max_adu
+
+        def work(device: Any) -> _Download:
+            pixels = one_plane(fetch_pixels(self._address, device.device_number, device.requester))
+            pixels.setflags(write=False)
+            return _Download(pixels, mark_frame(pixels, start_time), saturation_adu(max_adu, pixels))
+
+        return await self._connection.call(
+            "ImageArray", work, repeatable=False, lane=Lane.IMAGE, timeout_s=self._download_timeout_s
+        )
+
+    def _check_size(self, pixels: Pixels, exposed: _Exposed) -> None:
+        expected = (exposed.subframe.height, exposed.subframe.width)
+        if pixels.shape != expected:
+            found = f"{pixels.shape[1]} x {pixels.shape[0]}"
+            raise DeviceMisbehaved(
+                self.name,
+                f"{self.name} sent a frame of {found} pixels where {expected[1]} x {expected[0]} were asked for"
+                f" (binning {exposed.settings.binning}). It was not used. Check the camera's read-out mode.",
+            )
+
+    async def _exposure_s(self, asked_s: float) -> float:
+        """Return the exposure time that the camera reports, if it can be true, else the one asked for."""
+        reported_s = await self._connection.get_or("LastExposureDuration", as_float, default=asked_s)
+        return reported_s if 0.5 * asked_s <= reported_s <= 2.0 * asked_s else asked_s

@@ -1,0 +1,47 @@
+"""The two clocks of a running program: the real one, and one that runs faster for demonstrations."""
+
+import asyncio
+import time
+from datetime import UTC, datetime, timedelta
+
+
+class SystemClock:
+    """The computer's own time."""
+
+    def wall(self) -> datetime:
+        """Return the time of day, UTC, aware."""
+        return datetime.now(UTC)
+
+    def monotonic(self) -> float:
+        """Return seconds that never step back, from an arbitrary zero."""
+        return time.monotonic()
+
+    async def sleep(self, duration_s: float) -> None:
+        """Wait that many seconds; zero or less only gives way to other tasks."""
+        await asyncio.sleep(max(0.0, duration_s))
+
+
+class ScaledClock:
+    """Time that runs `factor` times as fast, to go with a simulator whose time does the same.
+
+    It begins at the present time of day.
+    """
+
+    def __init__(self, factor: float) -> None:
+        if not factor > 0:
+            raise ValueError(f"Time cannot run {factor} times as fast: the factor has to be above zero.")
+        self._factor = factor
+        self._wall_start = datetime.now(UTC)
+        self._start = time.monotonic()
+
+    def wall(self) -> datetime:
+        """Return the scaled time of day, UTC, aware."""
+        return self._wall_start + timedelta(seconds=self.monotonic())
+
+    def monotonic(self) -> float:
+        """Return the scaled seconds since the clock was made."""
+        return (time.monotonic() - self._start) * self._factor
+
+    async def sleep(self, duration_s: float) -> None:
+        """Wait that many scaled seconds; zero or less only gives way to other tasks."""
+        await asyncio.sleep(max(0.0, duration_s) / self._factor)

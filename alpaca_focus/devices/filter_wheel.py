@@ -1,0 +1,107 @@
+"""A filter wheel over Alpaca."""
+
+import asyncio
+
+from alpaca_focus.alpaca.errors import ErrorNumber
+from alpaca_focus.alpaca.standard import DeviceType
+from alpaca_focus.core.errors import DeviceMisbehaved, DeviceUnreachable, InvalidValue
+from alpaca_focus.devices.address import DeviceAddress
+from alpaca_focus.devices.connection import CALL_TIMEOUT_S, Connection
+from alpaca_focus.devices.translate import as_int, as_signed_ints, as_texts
+from alpaca_focus.ports import Clock
+
+TURN_TIMEOUT_S = 60.0
+"""Clock seconds that a turn of the wheel may take."""
+
+_POLL_S = 0.2
+_STILL_POLLS = 2
+
+
+class AlpacaFilterWheel:
+    """A filter wheel; implements `ports.FilterWheel`."""
+
+    def __init__(
+        self,
+        address: DeviceAddress,
+        clock: Clock,
+        *,
+        turn_timeout_s: float = TURN_TIMEOUT_S,
+        timeout_s: float = CALL_TIMEOUT_S,
+    ) -> None:
+        self._connection = Connection(DeviceType.FILTERWHEEL, address, clock, timeout_s=timeout_s)
+        self._clock = clock
+        self._turn_timeout_s = turn_timeout_s
+        self._turning = asyncio.Lock()
+        self._names: tuple[str, ...] | None = None
+        self._offsets: tuple[int, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """What to call it in a message."""
+        return self._connection.name
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the filters by slot; known once connected."""
+        if self._names is None:
+            raise DeviceUnreachable(self.name, f"{self.name} has not been connected yet.")
+        return self._names
+
+    @property
+    def focus_offsets_steps(self) -> tuple[int, ...]:
+        """The device's own focus offsets by slot, 0 where it has none; known once connected."""
+        return (self._offsets + (0,) * len(self.names))[: len(self.names)]
+
+    async def connect(self) -> None:
+        """Reach the wheel, connect it to its hardware, read its filters.
+
+        Raises:
+            ConfigurationError: Wrong address, or hardware that refuses to connect.
+            DeviceUnreachable: Nothing answers there; it may be started later.
+        """
+        await self._connection.open()
+        self._names = await self._connection.get("Names", as_texts)
+        self._offsets = await self._connection.get_or("FocusOffsets", as_signed_ints, default=())
+
+    async def close(self) -> None:
+        """Let go of the connection; leaves the hardware as it is."""
+        await self._connection.close()
+
+    async def slot(self) -> int | None:
+        """Return the slot in the light path, or `None` while moving."""
+        slot = await self._connection.get("Position", as_int)
+        return slot if 0 <= slot < len(self.names) else None
+
+    async def move_to(self, slot: int) -> None:
+        """Turn to a slot and return once it is there.
+
+        Raises:
+            InvalidValue: There is no such slot.
+            DeviceMisbehaved: It did not arrive.
+        """
+        if not 0 <= slot < len(self.names):
+            raise InvalidValue(
+                self.name,
+                f"{self.name} has no slot {slot}: it has 0 to {len(self.names) - 1} ({', '.join(self.names)})."
+                " Correct the filter in the settings.",
+                number=ErrorNumber.INVALID_VALUE,
+                device_message=f"there is no slot {slot}",
+            )
+        async with self._turning:
+            if await self.slot() != slot:
+                await self._connection.set("Position", slot)
+                await self._wait_for(slot)
+
+    async def _wait_for(self, slot: int) -> None:
+        """Wait until the wheel has said twice that it is there: some say nothing of moving."""
+        ends_at = self._clock.monotonic() + self._turn_timeout_s
+        arrived_polls = 0
+        while arrived_polls < _STILL_POLLS:
+            if self._clock.monotonic() > ends_at:
+                raise DeviceMisbehaved(
+                    self.name,
+                    f"{self.name} was told to turn to slot {slot} ({self.names[slot]}) and has not arrived within"
+                    f" {self._turn_timeout_s:g} s. Check that the wheel is not stuck.",
+                )
+            await self._clock.sleep(_POLL_S)
+            arrived_polls = arrived_polls + 1 if await self.slot() == slot else 0

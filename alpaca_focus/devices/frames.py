@@ -1,0 +1,67 @@
+"""Whether a frame is a new one, has the right size, and where it saturates. Pure."""
+
+import hashlib
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from alpaca_focus.core.values import Pixels
+
+_LINES_HASHED = 256
+
+
+@dataclass(frozen=True, slots=True)
+class FrameMark:
+    """What tells one frame from another.
+
+    Attributes:
+        digest: Of the shape and a sample of the pixels: noise makes it different for each frame.
+        is_flat: Whether all pixels of the sample are equal, as in a frame that is clipped all over; then the digest
+            tells nothing.
+        start_time: The camera's LastExposureStartTime, empty if it has none.
+    """
+
+    digest: bytes
+    is_flat: bool
+    start_time: str
+
+
+def one_plane(pixels: Pixels) -> Pixels:
+    """Return the frame itself, or of a colour image the green plane, which is the middle one in any order of them."""
+    return pixels[:, :, pixels.shape[2] // 2] if pixels.ndim == 3 else pixels
+
+
+def mark_frame(pixels: Pixels, start_time: str) -> FrameMark:
+    """Take the mark of a frame, from at most 256 of its rows or columns."""
+    lines = pixels if pixels.flags.c_contiguous else pixels.T  # as they lie in memory
+    sample = np.ascontiguousarray(lines[:: max(1, math.ceil(lines.shape[0] / _LINES_HASHED))])
+    digest = hashlib.blake2b(repr((pixels.shape, pixels.dtype)).encode())
+    digest.update(sample.tobytes())
+    return FrameMark(digest.digest(), bool(np.all(sample == sample.flat[0])), start_time)
+
+
+def is_new_frame(mark: FrameMark, previous: FrameMark | None) -> bool:
+    """Tell whether a frame is another one than the frame before.
+
+    Different pixels are a new frame. Equal pixels are one only if they are all the same and the camera gives another
+    start time: a server that sends a stored frame again can well give it a new time.
+    """
+    if previous is None or mark.digest != previous.digest:
+        return True
+    return mark.is_flat and bool(mark.start_time) and mark.start_time != previous.start_time
+
+
+def saturation_adu(max_adu: int, pixels: Pixels) -> float:
+    """Return the value at which a pixel of this frame is saturated.
+
+    It is the camera's MaxADU, unless the frame shows that it cannot be: 8 bit pixels do not reach 65535, and where
+    pixels are brighter than MaxADU it stands for another read-out mode. Then it is the full scale of the pixels' type,
+    or the smallest power of two above the brightest pixel.
+    """
+    brightest = float(pixels.max(initial=0))
+    full_scale = float(np.iinfo(pixels.dtype.str).max) if pixels.dtype.kind in "iu" else math.inf
+    limit = min(float(max_adu), full_scale) if max_adu > 1 else full_scale
+    if math.isfinite(limit) and brightest <= limit and limit < 2**31 - 1:
+        return limit
+    return min(full_scale, max(2.0 ** math.ceil(math.log2(max(brightest, 1.0) + 1)) - 1, 65535.0))

@@ -1,0 +1,184 @@
+"""HTTP for one Alpaca request: blocking, to be called in a worker thread, with a deadline for the whole exchange.
+
+Each request has a connection of its own. On a local network this costs a fraction of a millisecond, and no server that
+serves one connection at a time can be kept busy by an idle one while `Halt` waits outside. It also leaves no doubt
+whether a request on an old connection arrived. Proxies of the environment are not used: devices are neighbours.
+"""
+
+import contextlib
+import socket
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from urllib.parse import urlencode
+
+import httptools
+
+from alpaca_focus.devices.address import DeviceAddress
+
+MAX_REPLY_BYTES = 4_000_000
+"""Longest reply that is read; images, which can be longer, come through `alpaca.client`."""
+
+_CHUNK_BYTES = 65536
+
+
+class BrokenReply(Exception):
+    """What came back is no HTTP reply; the message says why, without a full stop."""
+
+
+class Deadline:
+    """The end of a call, counted in real seconds; another thread may bring it about at once.
+
+    Attributes:
+        duration_s: Length of the call from its beginning.
+        is_cut: Set when the call has been cut short.
+    """
+
+    def __init__(self, duration_s: float) -> None:
+        self.duration_s = duration_s
+        self._ends_at = time.monotonic() + duration_s
+        self._lock = threading.Lock()
+        self._connection: socket.socket | None = None
+        self.is_cut = threading.Event()
+
+    def remaining_s(self) -> float:
+        """Return the seconds left, more than zero.
+
+        Raises:
+            TimeoutError: There are none left, or the call was cut short.
+        """
+        left_s = self._ends_at - time.monotonic()
+        if left_s <= 0 or self.is_cut.is_set():
+            raise TimeoutError
+        return left_s
+
+    def guard(self, connection: socket.socket) -> None:
+        """Remember the connection that has to be woken up when the call is cut short.
+
+        Raises:
+            TimeoutError: The call was cut short already.
+        """
+        with self._lock:
+            self._connection = connection
+        self.remaining_s()
+
+    def cut(self) -> None:
+        """End the call now: a thread that waits for the connection wakes up."""
+        with self._lock:
+            self.is_cut.set()
+            connection = self._connection
+        if connection is not None:
+            with contextlib.suppress(OSError):  # it may have been closed in the meantime, which is what is wanted
+                connection.shutdown(socket.SHUT_RDWR)
+
+
+@dataclass(frozen=True, slots=True)
+class HttpReply:
+    """Status and body of a reply."""
+
+    status: int
+    body: bytes
+
+
+def exchange(
+    address: DeviceAddress,
+    method: str,
+    path: str,
+    deadline: Deadline,
+    *,
+    query: Mapping[str, object] | None = None,
+    form: Mapping[str, object] | None = None,
+) -> HttpReply:
+    """Send one request and read the whole reply.
+
+    Raises:
+        TimeoutError: The deadline has passed, however slowly bytes were still coming in.
+        OSError: No connection, or it broke.
+        BrokenReply: The reply is no HTTP, or longer than `MAX_REPLY_BYTES`.
+    """
+    request = _request(address, method, path, query or {}, form)
+    with _connected(address, deadline) as connection:
+        connection.settimeout(deadline.remaining_s())
+        connection.sendall(request)
+        return _read_reply(connection, deadline)
+
+
+def _request(
+    address: DeviceAddress, method: str, path: str, query: Mapping[str, object], form: Mapping[str, object] | None
+) -> bytes:
+    target = f"{path}?{urlencode(query)}" if query else path
+    head = [f"{method} {target} HTTP/1.1", f"Host: {address.host_header}", "Accept: application/json"]
+    body = b""
+    if form is not None:
+        body = urlencode(form).encode()
+        head += ["Content-Type: application/x-www-form-urlencoded", f"Content-Length: {len(body)}"]
+    head += ["Connection: close", "", ""]
+    return "\r\n".join(head).encode() + body
+
+
+def _connected(address: DeviceAddress, deadline: Deadline) -> socket.socket:
+    """Connect to the first of the host's addresses that answers."""
+    failure: OSError = TimeoutError()
+    for family, kind, protocol, _, where in socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM):
+        connection = socket.socket(family, kind, protocol)
+        try:
+            deadline.guard(connection)
+            connection.settimeout(deadline.remaining_s())
+            connection.connect(where)
+        except OSError as error:
+            connection.close()
+            failure = error
+        else:
+            return connection
+    raise failure
+
+
+class _ReplyParser:
+    """Collects what `httptools` finds."""
+
+    def __init__(self) -> None:
+        self.body = bytearray()
+        self.has_headers = False
+        self.has_known_end = False
+        self.is_complete = False
+        self._parser = httptools.HttpResponseParser(self)
+
+    def on_header(self, name: bytes, _value: bytes) -> None:
+        self.has_known_end |= name.lower() in {b"content-length", b"transfer-encoding"}
+
+    def on_headers_complete(self) -> None:
+        self.has_headers = True
+
+    def on_body(self, part: bytes) -> None:
+        self.body += part
+
+    def on_message_complete(self) -> None:
+        self.is_complete = self._parser.get_status_code() >= 200  # before that it only says that more is to come
+
+    def feed(self, part: bytes) -> None:
+        try:
+            self._parser.feed_data(part)
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
+            if not self.is_complete:  # what comes after the end of the reply does not matter
+                raise BrokenReply(f"it is not HTTP ({error})") from error
+
+    def reply(self) -> HttpReply:
+        return HttpReply(int(self._parser.get_status_code()), bytes(self.body))
+
+
+def _read_reply(connection: socket.socket, deadline: Deadline) -> HttpReply:
+    parser = _ReplyParser()
+    while not parser.is_complete:
+        connection.settimeout(deadline.remaining_s())
+        part = connection.recv(_CHUNK_BYTES)
+        if not part:
+            break
+        parser.feed(part)
+        if len(parser.body) > MAX_REPLY_BYTES:
+            raise BrokenReply(f"it is longer than {MAX_REPLY_BYTES} bytes")
+    if not parser.has_headers:
+        raise ConnectionResetError("the connection was closed without a reply")
+    if parser.has_known_end and not parser.is_complete:
+        raise ConnectionResetError("the connection was closed in the middle of the reply")
+    return parser.reply()

@@ -1,0 +1,170 @@
+"""Settings of the simulated telescope, sensor, sky and spectrograph.
+
+All models are frozen and refuse unknown keys. Every value has its unit in its name or in its description.
+"""
+
+from collections.abc import Mapping
+from typing import Annotated, Literal, TypeAlias
+
+from pydantic import BaseModel, ConfigDict, Field
+
+NollIndex: TypeAlias = Annotated[int, Field(ge=2, le=66)]
+
+
+class _Settings(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class TelescopeSettings(_Settings):
+    """The optics up to the sensor or the slit."""
+
+    aperture_mm: float = Field(200.0, ge=10.0, le=10000.0, description="Diameter of the entrance pupil, mm.")
+    focal_length_mm: float = Field(1000.0, ge=20.0, le=200000.0, description="Focal length, mm.")
+    central_obstruction: float = Field(
+        0.35, ge=0.0, le=0.6, description="Diameter of the central obstruction as a fraction of the aperture."
+    )
+    field_curvature_um: float = Field(
+        0.0, ge=-5000.0, le=5000.0, description="Shift of focus at the sensor's corner against its centre, um."
+    )
+    tilt_um_x: float = Field(
+        0.0, ge=-5000.0, le=5000.0, description="Shift of focus from the left to the right edge of the sensor, um."
+    )
+    tilt_um_y: float = Field(
+        0.0, ge=-5000.0, le=5000.0, description="Shift of focus from the top to the bottom edge of the sensor, um."
+    )
+    astigmatism_um: float = Field(
+        0.0, ge=-5000.0, le=5000.0, description="Distance between the foci along columns and along rows, um."
+    )
+    optical_model: Literal["geometric", "diffraction"] = Field(
+        "geometric", description="Ray optics with a Moffat seeing disc (fast), or wave optics (slower)."
+    )
+    zernike: Mapping[NollIndex, Annotated[float, Field(ge=-5.0, le=5.0)]] = Field(
+        default_factory=dict,
+        description="Aberrations of the diffraction model: Noll index to waves rms at the band's centre.",
+    )
+    wavelength_nm: float = Field(550.0, ge=300.0, le=2500.0, description="Centre of the band, nm.")
+    bandwidth_nm: float = Field(100.0, ge=0.0, le=500.0, description="Width of the band, nm (diffraction model).")
+    outer_scale_m: float | None = Field(
+        None,
+        ge=1.0,
+        le=1000.0,
+        description="Outer scale of the turbulence, m (diffraction model); none for Kolmogorov turbulence.",
+    )
+
+    @property
+    def focal_ratio(self) -> float:
+        """Focal length over aperture, dimensionless."""
+        return self.focal_length_mm / self.aperture_mm
+
+
+class SensorSettings(_Settings):
+    """The camera's sensor and electronics."""
+
+    width_px: int = Field(1024, ge=16, le=20000, description="Columns of the unbinned sensor, px.")
+    height_px: int = Field(1024, ge=16, le=20000, description="Rows of the unbinned sensor, px.")
+    pixel_size_um: float = Field(3.76, ge=1.0, le=50.0, description="Edge of a square pixel, um.")
+    bit_depth: Literal[8, 12, 14, 16] = Field(16, description="Bits of the converter; the largest value is 2^bits-1.")
+    gain_e_per_adu: float = Field(0.8, gt=0.0, le=100.0, description="Electrons per ADU at gain setting 0.")
+    gain_db_per_unit: float = Field(0.1, ge=0.0, le=6.0, description="Amplification of one unit of gain, dB (20 log).")
+    gain_max: int = Field(400, ge=0, le=10000, description="Largest gain setting.")
+    offset_adu_per_unit: float = Field(10.0, ge=0.0, le=1000.0, description="Bias of one unit of offset, ADU.")
+    offset_max: int = Field(200, ge=0, le=10000, description="Largest offset setting.")
+    read_noise_e: float = Field(1.8, ge=0.0, le=100.0, description="Read-out noise of a pixel, electrons rms.")
+    fast_readout_noise_factor: float = Field(
+        2.0, ge=1.0, le=20.0, description="Read-out noise of a fast read-out over that of a normal one."
+    )
+    full_well_e: float = Field(50000.0, ge=100.0, le=2.0e6, description="Electrons at which a pixel is full.")
+    dark_current_e_per_s: float = Field(0.01, ge=0.0, le=1000.0, description="Dark current of a pixel, electrons/s.")
+    quantum_efficiency: float = Field(0.8, gt=0.0, le=1.0, description="Electrons per photon.")
+    hot_pixel_fraction: float = Field(1.0e-4, ge=0.0, le=0.05, description="Fraction of pixels that are hot.")
+    hot_pixel_e_per_s: float = Field(50.0, ge=0.0, le=1.0e5, description="Mean dark current of a hot pixel, e/s.")
+    cosmic_rays_per_s: float = Field(0.01, ge=0.0, le=1000.0, description="Hits on the whole sensor a second.")
+    bayer: bool = Field(default=False, description="Whether the sensor has an RGGB colour matrix.")
+    amp_glow_e_per_s: float = Field(0.0, ge=0.0, le=1000.0, description="Glow at the right edge's middle, e/s/px.")
+    binning_mode: Literal["sum", "average"] = Field("sum", description="What binning does with the ADU of its pixels.")
+
+    @property
+    def max_adu(self) -> int:
+        """Largest value of a pixel at any binning, ADU."""
+        return int(2**self.bit_depth - 1)
+
+
+class SkySettings(_Settings):
+    """The star field, the seeing and the light of the sky."""
+
+    star_count: int = Field(60, ge=0, le=20000, description="Stars on the sensor.")
+    brightest_magnitude: float = Field(8.0, ge=-2.0, le=25.0, description="Magnitude of the brightest star.")
+    magnitude_slope: float = Field(
+        0.35, ge=0.05, le=1.0, description="Slope of log10(stars brighter than m) against m: a power law of flux."
+    )
+    seeing_fwhm_arcsec: float = Field(2.5, ge=0.1, le=20.0, description="Mean FWHM of the seeing disc, arcsec.")
+    seeing_scatter: float = Field(0.05, ge=0.0, le=0.5, description="Rms fraction of seeing from frame to frame.")
+    seeing_wander: float = Field(0.08, ge=0.0, le=0.5, description="Rms fraction of the slow drift of seeing.")
+    moffat_beta: float = Field(3.5, ge=2.0, le=20.0, description="Exponent of the Moffat seeing disc.")
+    guiding_rms_arcsec: float = Field(
+        0.3, ge=0.0, le=60.0, description="Rms shift of the whole field from frame to frame, on each axis, arcsec."
+    )
+    sky_mag_per_arcsec2: float = Field(20.0, ge=5.0, le=30.0, description="Brightness of the sky, mag/arcsec^2.")
+    sky_gradient: float = Field(
+        0.1, ge=0.0, le=1.9, description="Change of the sky from corner to corner as a fraction of its mean."
+    )
+    cluster_fraction: float = Field(0.0, ge=0.0, le=1.0, description="Fraction of the stars in one central cluster.")
+    cluster_radius: float = Field(
+        0.1, gt=0.0, le=1.0, description="Rms radius of the cluster as a fraction of the sensor's shorter side."
+    )
+    cloud_glow: float = Field(0.5, ge=0.0, le=20.0, description="Sky added by full cloud, as a fraction of the sky.")
+    satellite_magnitude: float = Field(3.0, ge=-8.0, le=15.0, description="Magnitude of a satellite that crosses.")
+    satellite_speed_arcsec_per_s: float = Field(
+        600.0, ge=1.0, le=1.0e5, description="Angular speed of a satellite, arcsec/s."
+    )
+
+
+class SpectralLine(_Settings):
+    """One emission line of the sky."""
+
+    wavelength_nm: float = Field(ge=200.0, le=3000.0, description="Wavelength, nm.")
+    photons_per_s: float = Field(
+        ge=0.0,
+        description="Photons a second of the whole line that reach one row of the sensor.",
+    )
+
+
+def _night_sky() -> tuple[SpectralLine, ...]:
+    return (
+        SpectralLine(wavelength_nm=435.83, photons_per_s=25.0),
+        SpectralLine(wavelength_nm=546.07, photons_per_s=40.0),
+        SpectralLine(wavelength_nm=557.73, photons_per_s=80.0),
+        SpectralLine(wavelength_nm=589.29, photons_per_s=50.0),
+        SpectralLine(wavelength_nm=630.03, photons_per_s=30.0),
+        SpectralLine(wavelength_nm=636.38, photons_per_s=10.0),
+    )
+
+
+class SpectrographSettings(_Settings):
+    """A slit spectrograph between telescope and sensor; the spectrum runs along the rows."""
+
+    enabled: bool = Field(default=False, description="Whether frames are spectra instead of star fields.")
+    slit_width_arcsec: float = Field(3.0, gt=0.0, le=60.0, description="Width of the slit on the sky, arcsec.")
+    slit_length_arcsec: float = Field(240.0, gt=0.0, le=7200.0, description="Length of the slit on the sky, arcsec.")
+    spatial_scale_arcsec_per_px: float = Field(0.6, gt=0.0, le=20.0, description="Sky along the slit of one row.")
+    spatial_position: float = Field(
+        0.5, ge=0.0, le=1.0, description="Row of the star at mid-spectrum as a fraction of the sensor's height."
+    )
+    slant_deg: float = Field(0.3, ge=-20.0, le=20.0, description="Angle of the star's spectrum to the rows, degrees.")
+    line_tilt_deg: float = Field(0.0, ge=-20.0, le=20.0, description="Angle of the lines to the columns, degrees.")
+    central_wavelength_nm: float = Field(590.0, ge=200.0, le=3000.0, description="Wavelength at mid-sensor, nm.")
+    dispersion_angstrom_per_px: float = Field(2.0, gt=0.0, le=100.0, description="Wavelength step of a column, A.")
+    response_fwhm_nm: float = Field(450.0, gt=0.0, le=5000.0, description="FWHM of the response about mid-sensor, nm.")
+    efficiency: float = Field(0.3, gt=0.0, le=1.0, description="Throughput of slit-to-sensor optics at its peak.")
+    star_magnitude: float = Field(6.0, ge=-2.0, le=25.0, description="Magnitude of the star in the slit at 550 nm.")
+    star_temperature_k: float = Field(9500.0, ge=1500.0, le=60000.0, description="Temperature of its continuum, K.")
+    sky_lines: tuple[SpectralLine, ...] = Field(default_factory=_night_sky, description="Emission lines of the sky.")
+    astigmatism_um: float = Field(
+        0.0,
+        ge=-5000.0,
+        le=5000.0,
+        description="Defocus across the slit, in the direction of dispersion, when the star is sharp along it, um.",
+    )
+    camera_fwhm_px: float = Field(
+        1.8, gt=0.0, le=50.0, description="FWHM of the spectrograph's own blur on the sensor, both axes, px."
+    )

@@ -1,0 +1,274 @@
+"""`fetch_image` against servers that get it wrong: a few bytes of HTTP on a socket, written by hand."""
+
+import contextlib
+import json
+import socket
+import struct
+import threading
+import time
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import pytest
+
+from alpaca_focus.alpaca.client import (
+    ImageCancelled,
+    ImageMalformed,
+    ImageRefused,
+    ImageTimeout,
+    ImageTransferError,
+    ImageTruncated,
+    ImageUnreachable,
+    fetch_image,
+)
+from alpaca_focus.alpaca.errors import AlpacaError
+
+PIXELS = np.arange(35, dtype=np.uint16).reshape(5, 7)
+PAYLOAD = PIXELS.T.tobytes()
+GOOD = struct.pack("<iiIIiiiiiii", 1, 0, 0, 0, 44, 2, 8, 2, 7, 5, 0) + PAYLOAD
+
+Serve = Callable[..., str]
+
+
+def http(body: bytes, *headers: str, status: str = "200 OK") -> bytes:
+    return "\r\n".join([f"HTTP/1.1 {status}", *headers, "", ""]).encode() + body
+
+
+def with_length(body: bytes, length: int | None = None, content_type: str = "application/imagebytes") -> bytes:
+    return http(body, f"Content-Type: {content_type}", f"Content-Length: {len(body) if length is None else length}")
+
+
+def chunked(body: bytes, size: int, end: bytes = b"0\r\n\r\n") -> bytes:
+    parts = [body[i : i + size] for i in range(0, len(body), size)]
+    return http(b"".join(b"%x;x=y\r\n%s\r\n" % (len(p), p) for p in parts) + end, "Transfer-Encoding: chunked")
+
+
+@pytest.fixture
+def serve() -> Iterator[Serve]:
+    """Answer one request with these bytes, then hang up or hang; the URL to ask."""
+    finish = threading.Event()
+    threads: list[threading.Thread] = []
+
+    def start(answer: bytes, *, hang: bool = False, drip_s: float = 0.0, host: str = "127.0.0.1") -> str:
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        listener = socket.create_server((host, 0), family=family)
+
+        def run() -> None:
+            with listener, listener.accept()[0] as connection:
+                connection.settimeout(5)
+                connection.recv(4096)
+                pieces = [answer[i : i + 1] for i in range(len(answer))] if drip_s else [answer]
+                for piece in pieces:
+                    if finish.wait(drip_s):
+                        return
+                    connection.sendall(piece)
+                if hang:
+                    finish.wait(30)
+
+        threads.append(threading.Thread(target=run))
+        threads[-1].start()
+        port = listener.getsockname()[1]
+        return f"http://[{host}]:{port}" if family == socket.AF_INET6 else f"http://{host}:{port}"
+
+    yield start
+    finish.set()
+    for thread in threads:
+        thread.join()
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        with_length(GOOD),
+        with_length(GOOD, len(PAYLOAD)),
+        with_length(GOOD, content_type="text/html"),
+        with_length(GOOD, content_type="application/json"),
+        http(GOOD),
+        chunked(GOOD, 1),
+        chunked(GOOD, 10),
+        chunked(GOOD, 1000),
+        chunked(GOOD, 44),
+        chunked(GOOD, 10, end=b"0\r\nTrailer: x\r\n\r\n"),
+        with_length(struct.pack("<iiIIiiiiiii", 1, 0, 0, 0, 50, 2, 8, 2, 7, 5, 0) + b"\0" * 6 + PAYLOAD),
+    ],
+)
+def test_image_arrives_however_it_is_framed(serve: Serve, answer: bytes) -> None:
+    assert np.array_equal(fetch_image(serve(answer), 0, timeout_s=10), PIXELS)
+
+
+def test_length_without_the_header_is_coped_with_on_an_open_connection(serve: Serve) -> None:
+    url = serve(with_length(GOOD, len(PAYLOAD)), hang=True)
+    assert np.array_equal(fetch_image(url, 0, timeout_s=10), PIXELS)
+
+
+def test_image_smaller_than_the_header_is_coped_with(serve: Serve) -> None:
+    tiny = struct.pack("<iiIIiiiiiii", 1, 0, 0, 0, 44, 2, 8, 2, 1, 1, 0) + b"\x05\x00"
+    assert fetch_image(serve(with_length(tiny, 2), hang=True), 0, timeout_s=10).tolist() == [[5]]
+
+
+def test_image_in_single_bytes_is_put_together(serve: Serve) -> None:
+    assert np.array_equal(fetch_image(serve(with_length(GOOD), drip_s=0.0001), 0, timeout_s=30), PIXELS)
+
+
+def test_json_image(serve: Serve) -> None:
+    reply = {"Type": 2, "Rank": 2, "Value": PIXELS.T.tolist(), "ErrorNumber": 0, "ErrorMessage": ""}
+    for body in (
+        with_length(json.dumps(reply).encode(), content_type="application/json"),
+        chunked(json.dumps(reply).encode(), 50),
+    ):
+        assert np.array_equal(fetch_image(serve(body), 0, timeout_s=10), PIXELS)
+
+
+def test_json_error(serve: Serve) -> None:
+    body = b'{"ErrorNumber":1035,"ErrorMessage":"dark"}'
+    with pytest.raises(AlpacaError, match="dark") as caught:
+        fetch_image(serve(with_length(body), hang=True), 0, timeout_s=10)
+    assert caught.value.number == 1035
+
+
+def test_image_bytes_error(serve: Serve) -> None:
+    body = struct.pack("<iiIIiiiiiii", 1, 1031, 0, 0, 44, 0, 0, 0, 0, 0, 0) + b"not connected"
+    with pytest.raises(AlpacaError, match="not connected") as caught:
+        fetch_image(serve(with_length(body), hang=True), 0, timeout_s=10)
+    assert caught.value.number == 1031
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        with_length(b"Exposure failed, and here is a long sentence that says why it did."),
+        with_length(b"Oops"),
+        with_length(b""),
+        with_length(struct.pack("<iiIIiiiiiii", 1, 0, 0, 0, 44, 0, 0, 0, 0, 0, 0) + b"camera error"),
+        with_length(struct.pack("<iiIIiiiiiii", 1, 0, 0, 0, 44, 2, 8, 2, -7, 5, 0) + PAYLOAD),
+        with_length(struct.pack("<iiIIiiiiiii", 1, 0, 0, 0, 44, 2, 8, 2, 7, 6, 0) + PAYLOAD),
+        with_length(struct.pack("<iiIIiiiiiii", 1, 0, 0, 0, 44, 2, 8, 2, 7, 4, 0) + PAYLOAD),
+        with_length(struct.pack("<iiIIiiiiiii", 1, 0, 0, 0, 44, 2, 8, 2, 20000, 20000, 0) + PAYLOAD),
+        with_length(b'{"ErrorNumber": 0, "Value": [[1, 2], [3]]}'),
+        with_length(b'{"ErrorNumber": 0}'),
+        with_length(b'{"ErrorNumber": 0, "Value": 5'),
+        with_length(b'["ErrorNumber"]'),
+        with_length(b'{"ErrorNumber": "none", "Value": [[1]]}'),
+        http(b"4\r\nabcdXX4\r\nabcd\r\n0\r\n\r\n", "Transfer-Encoding: chunked"),
+        http(b"-5\r\nxxxxx\r\n", "Transfer-Encoding: chunked"),
+        chunked(GOOD + b"xx", 10),
+        http(b"zz\r\nxx", "Transfer-Encoding: chunked"),
+        http(GOOD, "Content-Encoding: gzip"),
+        b"SSH-2.0-OpenSSH_9.2\r\n\r\n",
+        b"HTTP/1.1 abc OK\r\n\r\n",
+        b"\0" * 100_000,
+        http(b"", *(f"X-{n}: y" for n in range(300))),
+    ],
+)
+def test_garbage_is_malformed(serve: Serve, answer: bytes) -> None:
+    with pytest.raises(ImageMalformed, match=r"127\.0\.0\.1"):
+        fetch_image(serve(answer), 0, timeout_s=10)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"",
+        b"HTTP/1.1 200 OK\r\nContent-Le",
+        with_length(GOOD[:30], len(GOOD)),
+        with_length(GOOD[:44], len(GOOD)),
+        with_length(GOOD[:-1], len(GOOD)),
+        with_length(GOOD[:-1], len(PAYLOAD)),
+        http(GOOD[:-1]),
+        chunked(GOOD[:-1], 10),
+        chunked(GOOD[:60], 10, end=b""),
+        chunked(GOOD[:60], 10, end=b"20\r\nabc"),
+        with_length(b'{"Value": [[1, 2], [3, 4]]}', 500),
+    ],
+)
+def test_cut_connection_is_truncated(serve: Serve, answer: bytes) -> None:
+    with pytest.raises(ImageTruncated, match=r"127\.0\.0\.1"):
+        fetch_image(serve(answer), 0, timeout_s=10)
+
+
+@pytest.mark.parametrize(
+    "answer", [b"", b"HTTP/1.1 200 OK\r\n", with_length(GOOD[:50], len(GOOD)), chunked(GOOD[:60], 10, end=b"")]
+)
+def test_stall_is_a_timeout(serve: Serve, answer: bytes) -> None:
+    with pytest.raises(ImageTimeout, match="sent nothing for"):
+        fetch_image(serve(answer, hang=True), 0, timeout_s=20, stall_timeout_s=0.1)
+
+
+def test_deadline_holds_also_when_something_keeps_coming(serve: Serve) -> None:
+    with pytest.raises(ImageTimeout, match="no whole image"):
+        fetch_image(serve(with_length(GOOD), drip_s=0.01), 0, timeout_s=0.3, stall_timeout_s=20)
+
+
+@pytest.mark.parametrize("answer", [b"", with_length(GOOD[:50], len(GOOD))])
+def test_cancel_from_another_thread_ends_the_wait(serve: Serve, answer: bytes) -> None:
+    cancel = threading.Event()
+    timer = threading.Timer(0.1, cancel.set)
+    timer.start()
+    with pytest.raises(ImageCancelled):
+        fetch_image(serve(answer, hang=True), 0, timeout_s=60, stall_timeout_s=60, cancel=cancel)
+    timer.join()
+
+
+def test_cancel_ends_a_transfer_that_keeps_coming(serve: Serve) -> None:
+    cancel = threading.Event()
+    timer = threading.Timer(0.1, cancel.set)
+    timer.start()
+    with pytest.raises(ImageCancelled):
+        fetch_image(serve(with_length(GOOD), drip_s=0.01), 0, timeout_s=60, cancel=cancel)
+    timer.join()
+
+
+def test_refused_connection_is_unreachable() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    with pytest.raises(ImageUnreachable, match="cannot be reached"):
+        fetch_image(f"http://127.0.0.1:{port}", 0, timeout_s=10)
+
+
+@pytest.mark.parametrize("status", ["400 Bad Request", "404 Not Found", "500 Internal Server Error", "204 No Content"])
+def test_http_error_keeps_its_status_and_text(serve: Serve, status: str) -> None:
+    answer = http(b"no such camera", "Content-Length: 14", status=status)
+    with pytest.raises(ImageRefused, match="no such camera") as caught:
+        fetch_image(serve(answer, hang=True), 0, timeout_s=10)
+    assert caught.value.status == int(status[:3])
+
+
+def test_fewer_pixels_can_be_allowed(serve: Serve) -> None:
+    with pytest.raises(ImageMalformed, match="more than 34"):
+        fetch_image(serve(with_length(GOOD)), 0, timeout_s=10, max_pixels=34)
+
+
+@pytest.mark.parametrize("url", ["https://127.0.0.1:1", "127.0.0.1:1", "http://", ""])
+def test_url_of_another_kind_is_a_value_error(url: str) -> None:
+    with pytest.raises(ValueError, match="http://"):
+        fetch_image(url, 0, timeout_s=1)
+
+
+def test_ipv6(serve: Serve) -> None:
+    try:
+        url = serve(with_length(GOOD), host="::1")
+    except OSError:
+        pytest.skip("this machine has no IPv6 loopback")
+    assert np.array_equal(fetch_image(url, 0, timeout_s=10), PIXELS)
+
+
+def test_all_failures_share_a_base() -> None:
+    for kind in (ImageCancelled, ImageMalformed, ImageRefused, ImageTimeout, ImageTruncated, ImageUnreachable):
+        assert issubclass(kind, ImageTransferError)
+
+
+def test_mutated_replies_never_crash(serve: Serve, rng: np.random.Generator) -> None:
+    for whole in (with_length(GOOD), chunked(GOOD, 20), with_length(b'{"ErrorNumber": 0, "Value": [[1, 2], [3, 4]]}')):
+        for _ in range(40):
+            answer = bytearray(whole)
+            for position in rng.integers(0, len(answer), rng.integers(1, 4)):
+                answer[position] = rng.integers(0, 256)
+            with contextlib.suppress(ImageTransferError, AlpacaError):
+                assert fetch_image(serve(bytes(answer)), 0, timeout_s=10).size
+
+
+def test_time_is_not_spent_when_there_is_none(serve: Serve) -> None:
+    began = time.monotonic()
+    with pytest.raises(ImageTimeout):
+        fetch_image(serve(b"", hang=True), 0, timeout_s=0.0)
+    assert time.monotonic() - began < 10
