@@ -21,7 +21,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 from rich.console import Console
 
-from alpaca_focus import __version__, app
+from alpaca_focus import __version__, app, simulation
 from alpaca_focus.core.errors import AlpacaFocusError, RunFailed
 from alpaca_focus.core.events import Event, RunEnded
 from alpaca_focus.core.values import FocusResult, Outcome
@@ -84,7 +84,7 @@ def simulate(
     discovery: Annotated[bool, typer.Option(help="Answer Alpaca discovery on UDP port 32227.")] = True,  # noqa: FBT002 - typer's way
 ) -> None:
     """Run the simulated observatory alone, for any Alpaca client to connect to."""
-    app.simulate(config, host=host, port=port, discovery=discovery, tell=typer.echo)
+    simulation.simulate(config, host=host, port=port, discovery=discovery, tell=typer.echo)
 
 
 @commands.command()
@@ -94,7 +94,7 @@ def demo(
 ) -> None:
     """Focus a simulated telescope through real Alpaca HTTP, start to end."""
     tell = (lambda _: None) if json else typer.echo
-    _focus(lambda emit: app.demo(seed=seed, emit=emit, tell=tell), json=json)
+    _focus(lambda emit: simulation.demo(seed=seed, emit=emit, tell=tell), json=json)
 
 
 def _focus(start: Callable[[Callable[[Event], None]], Coroutine[Any, Any, FocusResult]], *, json: bool) -> NoReturn:

@@ -1,0 +1,97 @@
+"""The simulated observatory as a command: alone for any client, or with a focus run on it as a demonstration."""
+
+import asyncio
+import random
+import secrets
+from collections.abc import Callable
+from pathlib import Path
+
+import requests
+
+from alpaca_focus import app
+from alpaca_focus.alpaca.running import ServerStartError
+from alpaca_focus.core.errors import ConfigurationError
+from alpaca_focus.core.events import Event
+from alpaca_focus.core.values import FocusResult
+from alpaca_focus.devices.clock import ScaledClock
+from alpaca_focus.settings.models import Settings
+from alpaca_focus.settings.yaml_file import load_yaml
+from alpaca_focus.simulator.observatory import observatory_process, serve_observatory
+from alpaca_focus.simulator.observatory_settings import ObservatorySettings
+
+DEMO_SPEED = 10.0
+"""How much faster than the clock the night of the demonstration runs."""
+DEMO_OFFSETS_STEPS = (300, 1500)
+"""The demonstration starts that far from focus."""
+
+
+def simulate(path: Path | None, *, host: str, port: int, discovery: bool, tell: Callable[[str], None]) -> None:
+    """Serve the simulated observatory in the foreground until SIGINT or SIGTERM.
+
+    Raises:
+        ConfigurationError: The settings are wrong, or it cannot listen there.
+    """
+    settings = ObservatorySettings() if path is None else load_yaml(path, ObservatorySettings)
+
+    def started(bound_port: int) -> None:
+        tell(f"A simulated observatory answers Alpaca at {host} port {bound_port}. Ctrl-C ends it.")
+        tell(f"Faults, weather and the truth: http://{host}:{bound_port}/simulator/v1")
+
+    try:
+        serve_observatory(settings, host=host, port=port, discovery=discovery, on_started=started)
+    except ServerStartError as error:
+        raise ConfigurationError(str(error)) from error
+
+
+async def demo(*, seed: int | None, emit: Callable[[Event], None], tell: Callable[[str], None]) -> FocusResult:
+    """Focus a simulated telescope of another process through real Alpaca HTTP.
+
+    Args:
+        seed: Seed of the simulated night; fresh when left out.
+        emit: Told everything that happens during the run.
+        tell: Told what the demonstration is about, line by line.
+    """
+    observatory = _demo_observatory(secrets.randbelow(2**31) if seed is None else seed)
+    with observatory_process(observatory) as address:
+        tell(f"A simulated observatory (seed {observatory.seed}) answers Alpaca at {address}: a 106 mm f/5 refractor,")
+        tell(f"a focuser with {observatory.focuser.backlash_steps:.0f} steps of backlash, 2.5 arcsec seeing.")
+        tell(f"Its night runs {observatory.time_factor:.0f} times faster than the clock.\n")
+        settings = _demo_settings(address, observatory)
+        result = await app.focus(settings, emit=emit, clock=ScaledClock(observatory.time_factor))
+        best_position = await asyncio.to_thread(_best_position, address)
+    if result.final_position is not None:
+        away = abs(result.final_position - best_position)
+        tell(f"The simulator alone knows the truth: focus is at {best_position:.0f}, {away:.0f} steps away.")
+    return result
+
+
+def _demo_observatory(seed: int) -> ObservatorySettings:
+    chance = random.Random(seed)  # noqa: S311 - a place to start from, not a secret
+    usual = ObservatorySettings(seed=seed, time_factor=DEMO_SPEED)
+    offset = chance.choice((-1, 1)) * chance.randint(*DEMO_OFFSETS_STEPS)
+    start = round(usual.focuser.best_focus_steps - usual.focuser.backlash_steps) + offset
+    return usual.model_copy(update={"focuser": usual.focuser.model_copy(update={"start_position": start})})
+
+
+def _demo_settings(address: str, observatory: ObservatorySettings) -> Settings:
+    telescope = observatory.telescope
+    return Settings.model_validate(
+        {
+            "telescope": {
+                "name": "simulated refractor",
+                "focal_length_mm": telescope.focal_length_mm,
+                "aperture_mm": telescope.aperture_mm,
+            },
+            "alpaca": {"address": address},
+            "focuser": {"backlash": {"steps": round(1.5 * observatory.focuser.backlash_steps), "arrive": "in"}},
+            "filter_wheel": {},
+            "focus": {"exposure_s": 2.0},
+        }
+    )
+
+
+def _best_position(address: str) -> float:
+    """Ask the simulator for the position that is in focus when it is reached moving in."""
+    answer = requests.get(f"http://{address}/simulator/v1/truth", timeout=5)
+    answer.raise_for_status()
+    return float(answer.json()["best_position_arriving_in"])

@@ -1,0 +1,58 @@
+"""The cooler of the simulated camera."""
+
+import math
+from collections.abc import Callable
+
+TIME_CONSTANT_S = 60.0
+DEEPEST_C = 40.0
+"""How far below the air full power cools."""
+
+
+class Cooler:
+    """A sensor that approaches its target, or the air, with a lag of the first order.
+
+    Args:
+        ambient_c: Temperature of the air.
+        now_s: Simulated seconds.
+    """
+
+    def __init__(self, ambient_c: Callable[[], float], now_s: Callable[[], float]) -> None:
+        self._ambient_c = ambient_c
+        self._now_s = now_s
+        self.is_on = False
+        self.target_c = -10.0
+        self._from_c = ambient_c()
+        self._since_s = now_s()
+
+    def switch(self, *, on: bool) -> None:
+        """Switch it."""
+        self._hold()
+        self.is_on = on
+
+    def aim(self, target_c: float) -> None:
+        """Set the temperature to cool to."""
+        self._hold()
+        self.target_c = target_c
+
+    def sensor_c(self) -> float:
+        """Return the temperature of the sensor."""
+        goal_c = self._goal_c()
+        return goal_c + (self._from_c - goal_c) * math.exp(-(self._now_s() - self._since_s) / TIME_CONSTANT_S)
+
+    def power_percent(self) -> float:
+        """Return the power that holds the present temperature."""
+        if not self.is_on:
+            return 0.0
+        return min(max((self._ambient_c() - self._goal_c()) / DEEPEST_C, 0.0), 1.0) * 100
+
+    def heat_sink_c(self) -> float:
+        """Return the temperature of the heat sink."""
+        return self._ambient_c() + 0.08 * self.power_percent()
+
+    def _goal_c(self) -> float:
+        if not self.is_on:
+            return self._ambient_c()
+        return min(max(self.target_c, self._ambient_c() - DEEPEST_C), self._ambient_c())
+
+    def _hold(self) -> None:
+        self._from_c, self._since_s = self.sensor_c(), self._now_s()

@@ -1,0 +1,93 @@
+"""One exposure of the simulated camera: its times, its light and its frame."""
+
+import asyncio
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+import numpy as np
+from numpy.typing import NDArray
+
+from alpaca_focus.simulator.render import ExposureRequest, Renderer
+from alpaca_focus.simulator.world import World
+
+Adu = NDArray[np.uint16] | NDArray[np.uint8]
+
+
+@dataclass(slots=True)
+class Times:
+    """When what happens, in simulated seconds; `ended_s` comes sooner when the exposure is stopped."""
+
+    began_s: float
+    ended_s: float
+    readout_s: float
+    download_s: float
+
+    @property
+    def read_s(self) -> float:
+        """When the sensor has been read."""
+        return self.ended_s + self.readout_s
+
+    @property
+    def ready_s(self) -> float:
+        """When the frame can be fetched, if it is rendered by then."""
+        return self.read_s + self.download_s
+
+
+class Exposure:
+    """One exposure from its start to its frame.
+
+    The light is that of the middle of the exposure. The frame is rendered in a thread of its own once the shutter is
+    closed; where that takes longer than the simulated camera would, the camera waits for it.
+    """
+
+    def __init__(self, world: World, renderer: Renderer, request: ExposureRequest) -> None:
+        camera, now_s = world.settings.camera, world.clock.now_s()
+        self.request = request
+        self.started_at: datetime = world.clock.utc()
+        self.times = Times(now_s, now_s + request.exposure_s, camera.readout_s, camera.download_s)
+        self.frame: Adu | None = None
+        self._world = world
+        self._renderer = renderer
+        self._stopped = asyncio.Event()
+        self._task = asyncio.get_running_loop().create_task(self._expose())
+
+    @property
+    def exposed_s(self) -> float:
+        """How long the shutter was open."""
+        return self.times.ended_s - self.times.began_s
+
+    def stop(self) -> None:
+        """End the exposure now and read the frame."""
+        self.times.ended_s = min(self.times.ended_s, self._world.clock.now_s())
+        self._stopped.set()
+
+    def abort(self) -> None:
+        """End the exposure now without a frame."""
+        self._task.cancel()
+
+    def is_ready(self) -> bool:
+        """Tell whether the frame can be fetched."""
+        return self.frame is not None and self._world.clock.now_s() >= self.times.ready_s
+
+    def has_failed(self) -> bool:
+        """Tell whether there will be no frame, because the program itself failed."""
+        return self._task.done() and not self._task.cancelled() and self._task.exception() is not None
+
+    async def _expose(self) -> None:
+        await self._sleep_until(self.times.began_s + self.request.exposure_s / 2)
+        number = self._world.next_frame_number()
+        state = self._world.optical_state(self._world.clock.now_s(), number)
+        await self._sleep_until(self.times.ended_s)
+        request = replace(self.request, exposure_s=self.exposed_s)
+        self.frame = await asyncio.to_thread(self._renderer.render, state, request, number)
+
+    async def _sleep_until(self, time_s: float) -> None:
+        """Wait for a simulated time, whose pace may change meanwhile, or for the exposure to be stopped."""
+        while not self._stopped.is_set():
+            left_s = self._world.clock.real_s(time_s - self._world.clock.now_s())
+            if left_s <= 0:
+                return
+            try:
+                await asyncio.wait_for(self._stopped.wait(), min(left_s, 0.5))
+            except TimeoutError:
+                continue

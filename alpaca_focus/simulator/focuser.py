@@ -1,0 +1,133 @@
+"""The simulated focuser: IFocuserV4 over a motor with a speed and a tube with slack."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from typing_extensions import override
+
+from alpaca_focus.alpaca.errors import AlpacaError, ErrorNumber
+from alpaca_focus.alpaca.standard import DeviceType
+from alpaca_focus.simulator.simulated_device import SimulatedDevice
+from alpaca_focus.simulator.world import World
+
+SLOW_START_S = 0.5
+
+
+class SimulatedFocuser(SimulatedDevice):
+    """An absolute focuser with true backlash and a temperature sensor that lags."""
+
+    device_type = DeviceType.FOCUSER
+
+    def __init__(self, world: World) -> None:
+        super().__init__(world)
+        self._settings = world.settings.focuser
+        self._compensated_at_c: float | None = None
+        self._frozen_c: float | None = None
+        self._stuck = False
+
+    @property
+    def _now_s(self) -> float:
+        return self.world.clock.now_s()
+
+    @override
+    def device_state(self) -> Mapping[str, Any]:
+        state: dict[str, Any] = {"IsMoving": self.get_ismoving(), "Position": self.get_position()}
+        if self._settings.has_temperature:
+            state["Temperature"] = self.get_temperature()
+        return state
+
+    def get_absolute(self) -> bool:
+        """Tell that it knows its position."""
+        return True
+
+    def get_maxstep(self) -> int:
+        """Return the highest position."""
+        return self._settings.max_step
+
+    def get_maxincrement(self) -> int:
+        """Return the longest move."""
+        return self._settings.max_step
+
+    def get_stepsize(self) -> float:
+        """Return the travel of one step, um."""
+        return self._settings.step_size_um
+
+    def get_position(self) -> int:
+        """Return the motor's position."""
+        self._compensate()
+        return self.world.mechanism.position(self._now_s)
+
+    def get_ismoving(self) -> bool:
+        """Tell whether the motor is on its way."""
+        if "is-moving-never" in self.world.quirks:
+            return False
+        stuck = "is-moving-stuck" in self.world.quirks or self.world.faults.peek("is-moving-stuck") is not None
+        return self._stuck or (stuck and self._has_moved) or self.world.mechanism.is_moving(self._now_s)
+
+    @property
+    def _has_moved(self) -> bool:
+        return self.world.mechanism.position(self._now_s) != self._settings.start_position
+
+    def put_move(self, position: int) -> None:
+        """Send the motor to a position."""
+        if not 0 <= position <= self._settings.max_step and "beyond-limits-accepted" not in self.world.quirks:
+            raise AlpacaError(
+                ErrorNumber.INVALID_VALUE,
+                f"{self.name} cannot move to {position}: it goes from 0 to {self._settings.max_step}.",
+            )
+        now_s, mechanism = self._now_s, self.world.mechanism
+        way = position - mechanism.position(now_s)
+        direction = (way > 0) - (way < 0)
+        destination = float(position)
+        stalled = self.world.faults.take("focuser-stall") if way else None
+        short = self.world.faults.take("focuser-short") if way else None
+        if stalled is not None:
+            destination = round(mechanism.position(now_s) + way * stalled.value)
+        elif short is not None:
+            destination = position - direction * min(short.value, abs(way))
+        elif "stops-short" in self.world.quirks:
+            destination = position - direction * min(3, abs(way))
+        self._stuck = stalled is not None
+        delay_s = SLOW_START_S if "focuser-slow-start" in self.world.quirks else 0.0
+        mechanism.start(destination, now_s, delay_s=delay_s)
+
+    def put_halt(self) -> None:
+        """Stop the motor where it is."""
+        self._stuck = False
+        self.world.mechanism.stop(self._now_s)
+
+    def get_tempcompavailable(self) -> bool:
+        """Tell whether it can follow the temperature by itself."""
+        return self._settings.has_temperature
+
+    def get_tempcomp(self) -> bool:
+        """Tell whether it follows the temperature."""
+        return self._compensated_at_c is not None
+
+    def put_tempcomp(self, enabled: bool) -> None:  # noqa: FBT001 - the standard's signature
+        """Follow the temperature, or no longer."""
+        if not self._settings.has_temperature:
+            raise AlpacaError(ErrorNumber.NOT_IMPLEMENTED, f"{self.name} has no temperature compensation.")
+        self._compensated_at_c = self.world.sensor_c(self._now_s) if enabled else None
+
+    def _compensate(self) -> None:
+        """Move by the whole steps that the temperature asks for since the last time."""
+        if self._compensated_at_c is None or self.world.mechanism.is_moving(self._now_s):
+            return
+        steps = int(self._settings.steps_per_degree * (self.world.sensor_c(self._now_s) - self._compensated_at_c))
+        if steps:
+            self._compensated_at_c += steps / self._settings.steps_per_degree
+            self.world.mechanism.start(self.world.mechanism.position(self._now_s) + steps, self._now_s)
+
+    def get_temperature(self) -> float:
+        """Return what the sensor shows, degrees Celsius."""
+        if not self._settings.has_temperature:
+            raise AlpacaError(ErrorNumber.NOT_IMPLEMENTED, f"{self.name} has no temperature sensor.")
+        if self.world.faults.take("temperature-nan") is not None:
+            return float("nan")
+        now_c = round(self.world.sensor_c(self._now_s), 2)
+        if self.world.faults.peek("temperature-frozen") is None:
+            self._frozen_c = None
+            return now_c
+        self._frozen_c = now_c if self._frozen_c is None else self._frozen_c
+        return self._frozen_c
