@@ -215,12 +215,17 @@ class SimulatedCamera(SimulatedDevice):
 
     def put_binx(self, binning: int) -> None:
         """Set the binning of both axes."""
-        self._in_range("BinX", binning, 1, MAX_BINNING)
-        self._binning = binning
+        self._bin("BinX", binning)
 
     def put_biny(self, binning: int) -> None:
         """Set the binning of both axes."""
-        self._in_range("BinY", binning, 1, MAX_BINNING)
+        self._bin("BinY", binning)
+
+    def _bin(self, member: str, binning: int) -> None:
+        self._in_range(member, binning, 1, MAX_BINNING)
+        if "binning-applied-twice" in self.world.quirks and binning != self._binning:
+            self._size = [size * self._binning // binning for size in self._size]
+            self._tell_size()
         self._binning = binning
 
     def get_startx(self) -> int:
@@ -251,12 +256,17 @@ class SimulatedCamera(SimulatedDevice):
     def put_numx(self, size: int) -> None:
         """Set the columns; checked when an exposure starts."""
         self._size[0] = self._not_negative("NumX", size)
+        self._tell_size()
 
     def put_numy(self, size: int) -> None:
         """Set the rows; checked when an exposure starts."""
         self._size[1] = self._not_negative("NumY", size)
         if "subframe-race" in self.world.quirks:
             self._size[0] = self._sensor.width_px // self._binning
+        self._tell_size()
+
+    def _tell_size(self) -> None:
+        self.world.frame_size = (self._size[0], self._size[1])
 
     def get_gain(self) -> int:
         """Return the gain setting."""
@@ -415,10 +425,10 @@ class SimulatedCamera(SimulatedDevice):
         cached = self._last if "same-frame-twice" in self.world.quirks and self._last is not exposure else None
         self._last = exposure
         if cached is not None and cached.frame is not None:
-            return np.asfortranarray(cached.frame)
+            return _in_wire_order(cached.frame)
         if self._frame is None:
             # The wire wants columns one after the other; turning the frame once makes every download free of copies.
-            self._frame = np.asfortranarray(self._deviating(exposure.frame))
+            self._frame = _in_wire_order(self._deviating(exposure.frame))
         return self._frame
 
     def _deviating(self, frame: Adu) -> Adu:
@@ -455,13 +465,11 @@ class SimulatedCamera(SimulatedDevice):
                     f"the sensor has {room} pixels on that axis.",
                 )
 
-    def _in_range(self, member: str, value: float, lowest: float, highest: float) -> None:
-        if not lowest <= value <= highest:
-            raise AlpacaError(
-                ErrorNumber.INVALID_VALUE, f"{member} {value:g} is not possible: {lowest:g} to {highest:g} is."
-            )
-
     def _not_negative(self, member: str, value: int) -> int:
         if value < 0:
             raise AlpacaError(ErrorNumber.INVALID_VALUE, f"{member} {value} is not possible: it cannot be negative.")
         return value
+
+
+def _in_wire_order(frame: Adu) -> Adu:
+    return np.ascontiguousarray(frame.T).T

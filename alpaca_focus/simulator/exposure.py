@@ -3,6 +3,7 @@
 import asyncio
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 from alpaca_focus.simulator.render import ExposureRequest, Renderer
 from alpaca_focus.simulator.world import World
 
-Adu = NDArray[np.uint16] | NDArray[np.uint8]
+Adu: TypeAlias = NDArray[np.unsignedinteger[Any]]
 
 
 @dataclass(slots=True)

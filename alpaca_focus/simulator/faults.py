@@ -139,6 +139,14 @@ class FaultBook:
         self._drop_ended()
         return next((fault for fault in self._faults.values() if fault.concerns(kind, device, member)), None)
 
+    def is_on(self, number: int) -> bool:
+        """Tell whether a fault has not been cleared; one that was for a single occurrence holds that one."""
+        fault = self._faults.get(number)
+        if fault is None:
+            return False
+        request = fault.request
+        return request.duration_s is None or self._now_s() < fault.began_s + request.duration_s
+
     def take_clouds(self) -> float:
         """Return the share of starlight that clouds let through in the next frame."""
         fault = self.take("clouds")

@@ -123,8 +123,6 @@ class SimulatedFocuser(SimulatedDevice):
         """Return what the sensor shows, degrees Celsius."""
         if not self._settings.has_temperature:
             raise AlpacaError(ErrorNumber.NOT_IMPLEMENTED, f"{self.name} has no temperature sensor.")
-        if self.world.faults.take("temperature-nan") is not None:
-            return float("nan")
         now_c = round(self.world.sensor_c(self._now_s), 2)
         if self.world.faults.peek("temperature-frozen") is None:
             self._frozen_c = None

@@ -1,15 +1,21 @@
 """The simulated observatory put together: a world, its devices, and the Alpaca server in front of them."""
 
 import multiprocessing
+import secrets
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from multiprocessing.connection import Connection
 from typing import Self
 
+from starlette.responses import Response
+from starlette.types import ASGIApp, Receive, Scope, Send
+
 from alpaca_focus.alpaca.discovery import DISCOVERY_PORT
 from alpaca_focus.alpaca.running import RunningServer, serve_forever
-from alpaca_focus.alpaca.server import AlpacaServer, number_devices
+from alpaca_focus.alpaca.served import ServedDevice
+from alpaca_focus.alpaca.server import AlpacaServer
+from alpaca_focus.alpaca.standard import DeviceType
 from alpaca_focus.simulator.camera import SimulatedCamera
 from alpaca_focus.simulator.clock import SimulatedClock
 from alpaca_focus.simulator.conditions import SimulatedConditions
@@ -20,6 +26,7 @@ from alpaca_focus.simulator.focuser import SimulatedFocuser
 from alpaca_focus.simulator.interceptor import FaultInterceptor
 from alpaca_focus.simulator.observatory_settings import ObservatorySettings
 from alpaca_focus.simulator.safety import SimulatedSafetyMonitor
+from alpaca_focus.simulator.simulated_device import SimulatedDevice
 from alpaca_focus.simulator.telescope import SimulatedTelescope
 from alpaca_focus.simulator.world import World
 
@@ -37,7 +44,7 @@ class Observatory:
     def __init__(self, settings: ObservatorySettings) -> None:
         clock = SimulatedClock(settings.time_factor, settings.start_utc)
         self.world = World(settings, clock, FaultBook(clock.now_s))
-        devices = number_devices(
+        devices = _numbered(
             [
                 SimulatedCamera(self.world),
                 SimulatedFocuser(self.world),
@@ -45,9 +52,10 @@ class Observatory:
                 SimulatedTelescope(self.world),
                 SimulatedConditions(self.world),
                 SimulatedSafetyMonitor(self.world),
-            ]
+            ],
+            self.world.quirks,
         )
-        self.server = AlpacaServer(
+        server = AlpacaServer(
             devices,
             server_name="alpaca-focus simulator",
             manufacturer="alpaca-focus",
@@ -56,6 +64,7 @@ class Observatory:
             interceptor=FaultInterceptor(self.world, devices),
             extra_routes=control_routes(self.world),
         )
+        self.server: ASGIApp = WithoutManagement(server) if "no-management" in self.world.quirks else server
         self._running: RunningServer | None = None
 
     def start(self, *, host: str = "127.0.0.1", port: int = 0, discovery_port: int | None = None) -> Self:
@@ -64,7 +73,8 @@ class Observatory:
         Raises:
             ServerStartError: It cannot listen there.
         """
-        self._running = RunningServer(self.server, host=host, port=port, discovery_port=discovery_port)
+        answered = None if "no-discovery" in self.world.quirks else discovery_port
+        self._running = RunningServer(self.server, host=host, port=port, discovery_port=answered)
         return self
 
     def stop(self) -> None:
@@ -101,6 +111,25 @@ class Observatory:
         self.stop()
 
 
+class WithoutManagement:
+    """A server without the management API: everything else is passed on."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        hidden = scope["type"] == "http" and scope["path"].startswith("/management")
+        await (Response(status_code=404) if hidden else self._app)(scope, receive, send)
+
+
+def _numbered(devices: list[SimulatedDevice], quirks: frozenset[str]) -> dict[tuple[DeviceType, int], ServedDevice]:
+    """Number the devices as the standard wants, from 0 within their type, or as some servers do."""
+    first = secrets.randbelow(100) if "numbers-change" in quirks else 0
+    unique = "numbers-unique-across-types" in quirks
+    return {(device.device_type, first + (index if unique else 0)): device for index, device in enumerate(devices)}
+
+
 def serve_observatory(
     settings: ObservatorySettings,
     *,
@@ -121,10 +150,9 @@ def serve_observatory(
     Raises:
         ServerStartError: It cannot listen there.
     """
-    server = Observatory(settings).server
-    serve_forever(
-        server, host=host, port=port, discovery_port=DISCOVERY_PORT if discovery else None, on_started=on_started
-    )
+    observatory = Observatory(settings)
+    answered = DISCOVERY_PORT if discovery and "no-discovery" not in observatory.world.quirks else None
+    serve_forever(observatory.server, host=host, port=port, discovery_port=answered, on_started=on_started)
 
 
 @contextmanager

@@ -2,8 +2,9 @@
 
 from datetime import UTC, datetime
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
+from alpaca_focus.simulator.quirks import active_quirks
 from alpaca_focus.simulator.settings import SensorSettings, SkySettings, SpectrographSettings, TelescopeSettings
 
 
@@ -111,7 +112,15 @@ class ObservatorySettings(_Settings):
     climate: ClimateSettings = Field(default_factory=ClimateSettings, description="Temperatures.")
     mount: MountSettings = Field(default_factory=MountSettings, description="The mount.")
     personality: str | None = Field(None, description="Name of a deviating server to play; see docs/simulator.md.")
-    quirks: tuple[str, ...] = Field((), description="Deviations of real servers by name; see docs/simulator.md.")
+    quirks: tuple[str, ...] = Field(
+        (), validate_default=True, description="Deviations of real servers by name; see docs/simulator.md."
+    )
+
+    @field_validator("quirks")
+    @classmethod
+    def _check_quirks(cls, quirks: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        active_quirks(info.data.get("personality"), quirks)
+        return quirks
 
     @field_validator("start_utc")
     @classmethod

@@ -52,13 +52,14 @@ class World:
         mechanism: Motor and tube of the focuser.
         pointing: Where the telescope points.
         slot: Filter in the light path.
+        frame_size: NumX and NumY of the camera.
         last_seeing_arcsec: Seeing of the last frame, `None` before the first.
     """
 
     def __init__(self, settings: ObservatorySettings, clock: SimulatedClock, faults: FaultBook) -> None:
         self.settings = settings
         self.clock = clock
-        self.quirks = active_quirks(settings)
+        self.quirks = active_quirks(settings.personality, settings.quirks)
         self.weather = Weather()
         self.faults = faults
         focuser = settings.focuser
@@ -67,6 +68,7 @@ class World:
         self.mechanism = Mechanism(focuser.start_position, focuser.backlash_steps, speed_steps_per_s)
         self.pointing = Pointing(settings.mount, clock)
         self.slot = 0
+        self.frame_size = (settings.sensor.width_px, settings.sensor.height_px)
         self.last_seeing_arcsec: float | None = None
         climate = settings.climate
         self._climate = Climate(start_c=climate.start_c, fall_c=climate.fall_c, fall_s=climate.fall_s)

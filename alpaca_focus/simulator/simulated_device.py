@@ -1,0 +1,44 @@
+"""What all simulated devices have in common."""
+
+import uuid
+
+from typing_extensions import override
+
+from alpaca_focus.alpaca.errors import AlpacaError, ErrorNumber
+from alpaca_focus.alpaca.served import ServedDevice
+from alpaca_focus.alpaca.standard import DISPLAY_NAMES
+from alpaca_focus.simulator.world import World
+
+_IDS = uuid.UUID("6f0d36a5-6c0a-4a5e-9f4e-6d1f3c2b7a10")
+
+
+class SimulatedDevice(ServedDevice):
+    """A device of the simulated observatory.
+
+    Attributes:
+        world: What is true there.
+    """
+
+    requires_connection = True
+
+    def __init__(self, world: World) -> None:
+        kind = DISPLAY_NAMES[self.device_type]
+        super().__init__(
+            name=f"Simulated {kind}",
+            unique_id=str(uuid.uuid5(_IDS, f"{world.settings.seed} {self.device_type}")),
+            description=f"{kind} of the simulated observatory",
+            driver_info="alpaca-focus simulator",
+        )
+        self.world = world
+
+    @override
+    async def connect_hardware(self) -> None:
+        if self.world.faults.take("refuse-connect", self.device_type) is not None:
+            raise AlpacaError(ErrorNumber.DRIVER_BASE, f"{self.name} does not answer on its cable.")
+
+    def _in_range(self, member: str, value: float, lowest: float, highest: float) -> None:
+        if not lowest <= value <= highest:
+            raise AlpacaError(
+                ErrorNumber.INVALID_VALUE,
+                f"{member} {value:g} of {self.name} is not possible: {lowest:g} to {highest:g} is.",
+            )
