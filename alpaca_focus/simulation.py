@@ -61,7 +61,7 @@ async def demo(*, seed: int | None, emit: Callable[[Event], None], tell: Callabl
         best_position = await asyncio.to_thread(_best_position, address)
     if result.final_position is not None:
         away = abs(result.final_position - best_position)
-        tell(f"The simulator alone knows the truth: focus is at {best_position:.0f}, {away:.0f} steps away.")
+        tell(f"The simulator alone knows the truth: focus is at {best_position:.1f}, {away:.1f} steps from there.")
     return result
 
 
