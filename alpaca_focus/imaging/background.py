@@ -6,7 +6,9 @@ from numpy.typing import NDArray
 
 Image = NDArray[np.float32]
 
-CELL_PX = 64
+CELLS_ACROSS = 5
+"""Cells of the sky's map on the shorter side: few, so that a ring of a tenth of the frame is no sky."""
+SMALLEST_CELL_PX = 8
 MAD_TO_SIGMA = 1.4826
 
 
@@ -27,7 +29,7 @@ def without_sky(image: Image) -> tuple[Image, float]:
     Returns:
         The image less its sky, and the sky's global level in ADU.
     """
-    cell = max(8, min(CELL_PX, *(size // 4 for size in image.shape)))
+    cell = max(SMALLEST_CELL_PX, min(image.shape) // CELLS_ACROSS)
     sky = sep.Background(image, bw=cell, bh=cell)
     return image - sky.back(dtype=np.float32), float(sky.globalback)
 

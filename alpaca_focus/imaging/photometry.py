@@ -17,7 +17,7 @@ FAINTEST_SNR = 10.0
 LARGEST_ELONGATION = 1.8
 """Ratio of the axes above which something is a trail, a pair or a galaxy."""
 SUBPIXELS = 9
-ROUNDS = 8
+ROUNDS = 16
 CONVERGED = 0.01
 
 

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from alpaca_focus.core.actions import Action, Answer, Expose, Measure, MoveTo, Settle
 from alpaca_focus.core.backlash import Method, approach
-from alpaca_focus.core.errors import DeviceError, RunFailed
+from alpaca_focus.core.errors import DeviceError, DeviceMisbehaved, RunFailed
 from alpaca_focus.core.events import CurveFitted, Event, FrameMeasured, Moved, RestoreStarted, RunEnded, RunStarted
 from alpaca_focus.core.sweep import Plan, SweepProgress, SweepResult, SweepSettings, sweep
 from alpaca_focus.core.values import FocusResult, Frame, Measurement, Outcome, Position, Sample
@@ -226,7 +226,7 @@ class _Run:
             await self._bench.camera.abort()
         except DeviceError as error:
             # The camera may be what failed; the focuser has to come home all the same.
-            self._notes.append(f"The exposure could not be aborted: {error}")
+            self._note(f"The exposure could not be aborted: {error}")
 
     async def _go_home(self) -> None:
         self._here = await self._bench.focuser.position()
@@ -238,20 +238,30 @@ class _Run:
             limits=self._settings.limits,
             slack_taken_up=False,
         )
-        for leg in legs:
-            await self._move(leg)
+        for leg in legs[:-1]:
+            try:
+                await self._move(leg)
+            except DeviceMisbehaved as error:
+                # Home is home, also with the slack on the other side.
+                self._note(f"On the way home the slack could not be taken up: {error}")
+        if legs:
+            await self._move(legs[-1])
+
+    def _note(self, sentence: str) -> None:
+        if sentence not in self._notes:
+            self._notes.append(sentence)
 
     async def _tidy(self, result: FocusResult, *, device_compensates: bool) -> FocusResult:
         """Give the camera and the focuser back as they were found."""
         try:
             await self._bench.camera.restore_settings()
         except DeviceError as error:
-            self._notes.append(f"The camera's settings could not be put back: {error}")
+            self._note(f"The camera's settings could not be put back: {error}")
         if device_compensates:
             try:
                 await self._bench.focuser.set_temperature_compensation(enabled=True)
             except DeviceError as error:
-                self._notes.append(f"The focuser's own temperature compensation is still off: {error}")
+                self._note(f"The focuser's own temperature compensation is still off: {error}")
         return replace(
             result,
             reason=" ".join([result.reason, *self._notes]),
