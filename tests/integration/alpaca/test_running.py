@@ -243,7 +243,7 @@ def test_foreground_server_ends_cleanly_on_a_signal(number: signal.Signals) -> N
         app = AlpacaServer([], server_name="s", manufacturer="m", manufacturer_version="1", location="l")
         serve_forever(app, host="127.0.0.1", port=0, on_started=lambda port: print(port, flush=True))
     """)
-    with subprocess.Popen(  # noqa: S603 - this very interpreter
+    with subprocess.Popen(
         [sys.executable, "-X", "dev", "-c", program], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:
         assert process.stdout is not None
