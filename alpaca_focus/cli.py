@@ -10,6 +10,7 @@
 """
 
 import asyncio
+import io
 import signal
 import sys
 import tempfile
@@ -25,6 +26,7 @@ from alpaca_focus import __version__, app, simulation
 from alpaca_focus.core.errors import AlpacaFocusError, RunFailed
 from alpaca_focus.core.events import Event, RunEnded
 from alpaca_focus.core.values import FocusResult, Outcome
+from alpaca_focus.runtime.telemetry import configure_logging
 from alpaca_focus.terminal import RunPrinter, result_json
 
 EXIT_CODES = {Outcome.FOCUSED: 0, Outcome.RESTORED: 1, Outcome.STRANDED: 3}
@@ -128,6 +130,10 @@ def _tell_json(event: Event) -> None:
 
 def main() -> None:
     """Run the command line; no traceback reaches the user."""
+    configure_logging()
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # A terminal of another age shows a plot with question marks rather than none at all.
+        sys.stdout.reconfigure(errors="replace")
     try:
         commands()
     except RunFailed as error:

@@ -7,10 +7,9 @@ from types import MappingProxyType
 from alpaca.telescope import PierSide as AlpacaPierSide
 
 from alpaca_focus.alpaca.standard import DeviceType
-from alpaca_focus.devices.address import DeviceAddress
-from alpaca_focus.devices.connection import CALL_TIMEOUT_S, Connection
 from alpaca_focus.devices.translate import as_bool, as_float
-from alpaca_focus.ports import Clock, MountState, PierSide
+from alpaca_focus.devices.watched import WatchedDevice
+from alpaca_focus.ports import MountState, PierSide
 
 _PIER_SIDES: Mapping[AlpacaPierSide, PierSide] = MappingProxyType(
     {AlpacaPierSide.pierEast: PierSide.EAST, AlpacaPierSide.pierWest: PierSide.WEST}
@@ -21,32 +20,13 @@ def _pier_side(value: object) -> PierSide:
     return _PIER_SIDES.get(value, PierSide.UNKNOWN)
 
 
-class AlpacaMount:
+class AlpacaMount(WatchedDevice):
     """A mount; implements `ports.Mount`.
 
     It reports what the mount says. Mounts differ in which side they call east, so only a change means something.
     """
 
-    def __init__(self, address: DeviceAddress, clock: Clock, *, timeout_s: float = CALL_TIMEOUT_S) -> None:
-        self._connection = Connection(DeviceType.TELESCOPE, address, clock, timeout_s=timeout_s)
-
-    @property
-    def name(self) -> str:
-        """What to call it in a message."""
-        return self._connection.name
-
-    async def connect(self) -> None:
-        """Reach the mount and connect it to its hardware.
-
-        Raises:
-            ConfigurationError: Wrong address, or hardware that refuses to connect.
-            DeviceUnreachable: Nothing answers there; it may be started later.
-        """
-        await self._connection.open()
-
-    async def close(self) -> None:
-        """Let go of the connection; leaves the hardware as it is."""
-        await self._connection.close()
+    device_type = DeviceType.TELESCOPE
 
     async def state(self) -> MountState:
         """Read the mount once; what it does not implement, refuses or garbles is `None` or unknown."""
