@@ -26,7 +26,7 @@ def settings_for(observatory: Observatory, **sections: Any) -> Settings:
     return Settings.model_validate(
         {
             "telescope": {"focal_length_mm": 530, "aperture_mm": 106},
-            "alpaca": {"address": observatory.address, "timeout_s": 2.0},
+            "alpaca": {"address": observatory.address, "timeout_s": 3.0},
             "camera": {"download_timeout_s": 5.0},
             "focuser": {"backlash": {"steps": 120}, "step_size_um": 1.0, "stall_timeout_s": 20.0},
             "focus": {"exposure_s": 2.0},
