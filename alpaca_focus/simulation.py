@@ -18,10 +18,11 @@ from alpaca_focus.settings.models import Settings
 from alpaca_focus.settings.yaml_file import load_yaml
 from alpaca_focus.simulator.observatory import observatory_process, serve_observatory
 from alpaca_focus.simulator.observatory_settings import ObservatorySettings
+from alpaca_focus.simulator.settings import SkySettings
 
 DEMO_SPEED = 10.0
 """How much faster than the clock the night of the demonstration runs."""
-DEMO_OFFSETS_STEPS = (300, 1500)
+DEMO_OFFSETS_STEPS = (300, 1000)
 """The demonstration starts that far from focus."""
 
 
@@ -67,7 +68,7 @@ async def demo(*, seed: int | None, emit: Callable[[Event], None], tell: Callabl
 
 def _demo_observatory(seed: int) -> ObservatorySettings:
     chance = random.Random(seed)  # noqa: S311 - a place to start from, not a secret
-    usual = ObservatorySettings(seed=seed, time_factor=DEMO_SPEED)
+    usual = ObservatorySettings(seed=seed, time_factor=DEMO_SPEED, sky=SkySettings(star_count=35))
     offset = chance.choice((-1, 1)) * chance.randint(*DEMO_OFFSETS_STEPS)
     start = round(usual.focuser.best_focus_steps - usual.focuser.backlash_steps) + offset
     return usual.model_copy(update={"focuser": usual.focuser.model_copy(update={"start_position": start})})

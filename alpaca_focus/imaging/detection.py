@@ -19,6 +19,7 @@ APART_PX, SCORED_APART_PX = 7, 21
 """Width in pixels of a map in which only the highest place counts: for finding, and for deciding the scale, where the
 pieces of one large ring must not count as many objects."""
 MIN_MAP_PX = 24
+COARSER_MUST_EARN = 1.03
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,14 +39,16 @@ class Detection:
     scale_px: float
 
 
-def detect(image: Image) -> Detection:
-    """Find what stands out of a sky-subtracted image at the scale at which the brightest objects stand out most.
+def detect(image: Image) -> tuple[Detection, ...]:
+    """Find what stands out of a sky-subtracted image, at every scale.
 
     Args:
         image: Shape (rows, columns), the sky subtracted; read only.
+
+    Returns:
+        What was found at each scale where anything was, first the scale at which the brightest objects stand out most.
     """
-    best = Detection((), 2.0)
-    best_score = 0.0
+    scored: list[tuple[float, Detection]] = []
     level, factor = image, 1
     while min(level.shape) >= MIN_MAP_PX:
         candidates = _peaks(level, factor, APART_PX)
@@ -53,10 +56,9 @@ def detect(image: Image) -> Detection:
             objects = _peaks(level, factor, SCORED_APART_PX)
             score = float(np.mean([each.significance for each in objects[:BRIGHTEST]]))
             # A coarser map must earn its place: noise of the estimate alone must not change the scale.
-            if score > 1.03 * best_score:
-                best, best_score = Detection(candidates, 3.0 * factor), score
+            scored.append((score / COARSER_MUST_EARN ** len(scored), Detection(candidates, 3.0 * factor)))
         level, factor = binned(level, 2), 2 * factor
-    return best
+    return tuple(detection for _, detection in sorted(scored, key=lambda pair: pair[0], reverse=True))
 
 
 def _peaks(level: Image, factor: int, apart_px: int) -> tuple[Candidate, ...]:

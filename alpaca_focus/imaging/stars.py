@@ -3,7 +3,7 @@
 import math
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 import numpy as np
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from alpaca_focus.core.values import Measurement, Pixels
 from alpaca_focus.imaging.background import MAD_TO_SIGMA, binned, without_sky
-from alpaca_focus.imaging.detection import detect, isolated, without_lone_pixels
+from alpaca_focus.imaging.detection import Detection, detect, isolated, without_lone_pixels
 from alpaca_focus.imaging.photometry import Flag, Star, measure_star
 
 METRIC = "hfd"
@@ -88,7 +88,19 @@ def find_stars(pixels: Pixels, *, saturation_adu: float) -> StarField:
     image = pixels.T if turned else pixels
     factor = 1 if image.size <= LARGE_FRAME_PX else 2 if image.size <= 4 * LARGE_FRAME_PX else 4
     search_map, sky_adu = without_sky(binned(np.nan_to_num(image) if _may_be_nan(image) else image, factor))
-    detection = detect(without_lone_pixels(search_map))
+    field = StarField((), MappingProxyType({}), sky_adu, 0)
+    for detection in detect(without_lone_pixels(search_map)):
+        attempt = _measured(image, detection, factor, sky_adu=sky_adu, saturation_adu=saturation_adu)
+        if attempt.stars:
+            stars = tuple(_turned(star) for star in attempt.stars) if turned else attempt.stars
+            return replace(attempt, stars=stars)
+        # Where rings crowd one another the frame's scale can be misjudged; the next best one is tried then.
+        field = field if field.found else attempt
+    return field
+
+
+def _measured(image: Pixels, detection: Detection, factor: int, *, sky_adu: float, saturation_adu: float) -> StarField:
+    """Measure the brightest of what was found at one scale on a map of `factor` x `factor` bins."""
     lonely, blended = isolated(detection, 2.5 * detection.scale_px)
     centre = (factor - 1) / 2
     left_out: Counter[str] = Counter()
@@ -106,23 +118,14 @@ def find_stars(pixels: Pixels, *, saturation_adu: float) -> StarField:
         if isinstance(star, Flag):
             left_out[star] += 1
         else:
-            stars.append(_turned(star) if turned else star)
+            stars.append(star)
         if len(stars) == MOST_STARS:
             break
     return StarField(tuple(stars), MappingProxyType(dict(left_out)), sky_adu, len(detection.candidates))
 
 
 def _turned(star: Star) -> Star:
-    return Star(
-        x_px=star.y_px,
-        y_px=star.x_px,
-        flux_adu=star.flux_adu,
-        snr=star.snr,
-        hfd_px=star.hfd_px,
-        hfd_stderr_px=star.hfd_stderr_px,
-        elongation=star.elongation,
-        peak_adu=star.peak_adu,
-    )
+    return replace(star, x_px=star.y_px, y_px=star.x_px)
 
 
 def _may_be_nan(image: NDArray[np.generic]) -> bool:
