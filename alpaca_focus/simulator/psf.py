@@ -23,6 +23,9 @@ MAX_BLUR_PX = 4000.0
 
 MAX_OVERSAMPLING = 16
 
+MAX_RADIUS_SAMPLES = 2048
+"""The radius of a blur is drawn with no more samples than this, which bounds the memory of large blurs."""
+
 
 @dataclass(frozen=True, slots=True)
 class PointSpread:
@@ -164,7 +167,8 @@ def oversampling_for(fwhm_px: float, blur_px: float) -> int:
     """Phases to a pixel: fine enough for the seeing disc, and coarser where a large blur makes it harmless."""
     resolved = 2.5 / fwhm_px
     smooth = 10.0 / math.hypot(fwhm_px, blur_px / 8.0)
-    return min(max(math.ceil(resolved), math.ceil(smooth), 1), MAX_OVERSAMPLING)
+    affordable = max(int(2.0 * MAX_RADIUS_SAMPLES / max(blur_px, 1.0)), 1)
+    return min(max(math.ceil(resolved), math.ceil(smooth), 1), affordable, MAX_OVERSAMPLING)
 
 
 def geometric_point_spread(

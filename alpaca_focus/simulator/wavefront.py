@@ -120,7 +120,7 @@ def diffraction_point_spread(*, defocus: Defocus, wave: Wave, pixel_um: float, s
         transfer += _transfer(frequency, wavelength_um, defocus, wave)
     transfer /= transfer[0, 0].real
     pixel = np.sinc(frequency * pixel_um).astype(np.float32)
-    transfer *= pixel[:, np.newaxis] * np.abs(pixel[np.newaxis, : size // 2 + 1])
+    transfer *= pixel[:, np.newaxis] * pixel[np.newaxis, : size // 2 + 1]
     samples = fft.irfft2(transfer, s=(size, size))
     samples *= np.float32(oversampling**2)
     np.maximum(samples, 0.0, out=samples)
