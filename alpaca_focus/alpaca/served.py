@@ -132,18 +132,18 @@ class ServedDevice:
     def connected(self, connected: bool) -> None:
         self._connected = connected
 
-    async def _change_connection(self, connected: bool) -> None:  # noqa: FBT001 - the two states are symmetrical
+    async def _change_connection(self, *, connected: bool) -> None:
         if connected == self._connected:
             return
         await (self.connect_hardware() if connected else self.disconnect_hardware())
         self._connected = connected
 
-    def _begin_transition(self, connected: bool) -> None:  # noqa: FBT001 - the two states are symmetrical
+    def _begin_transition(self, *, connected: bool) -> None:
         if self._transition is not None and not self._transition.done():
             raise AlpacaError(
                 ErrorNumber.INVALID_OPERATION, f"{self.name} is already connecting or disconnecting: wait for it."
             )
-        self._transition = asyncio.get_running_loop().create_task(self._change_connection(connected))
+        self._transition = asyncio.get_running_loop().create_task(self._change_connection(connected=connected))
         # What went wrong is told by `Connecting`; a client that never asks for it is no fault of the program.
         self._transition.add_done_callback(lambda task: task.cancelled() or task.exception())
 
@@ -171,7 +171,7 @@ class ServedDevice:
 
     async def put_connected(self, connected: bool) -> None:  # noqa: FBT001 - the standard's signature
         """Connect or disconnect, and return once it is done."""
-        await self._change_connection(connected)
+        await self._change_connection(connected=connected)
 
     def get_name(self) -> str:
         """Return the device's name."""

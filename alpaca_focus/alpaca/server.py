@@ -146,7 +146,7 @@ class AlpacaServer:
             raise BadRequest(f"There is no device type {device_type!r} here; device types are in lower case.")
         device = self.devices.get((DeviceType(device_type), number))
         if device is None:
-            raise BadRequest(f"This server has no {device_type} with the number {number}.")
+            raise BadRequest(f"There is no {device_type} with the number {number} here.")
         return device
 
     async def _api_versions(self, http: Request) -> Response:

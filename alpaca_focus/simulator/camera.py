@@ -2,16 +2,17 @@
 
 import math
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
-import numpy as np
 from typing_extensions import override
 
 from alpaca_focus.alpaca.errors import AlpacaError, ErrorNumber
 from alpaca_focus.alpaca.replies import ImageReply
 from alpaca_focus.alpaca.standard import DeviceType
 from alpaca_focus.simulator.cooler import Cooler
-from alpaca_focus.simulator.exposure import Adu, Exposure
+from alpaca_focus.simulator.exposure import Exposure
+from alpaca_focus.simulator.frame_quirks import Adu, prepared_frame
 from alpaca_focus.simulator.render import ExposureRequest, Renderer
 from alpaca_focus.simulator.sensor import gain_e_per_adu
 from alpaca_focus.simulator.simulated_device import SimulatedDevice
@@ -46,7 +47,7 @@ class SimulatedCamera(SimulatedDevice):
         self._cooler = Cooler(ambient_c=lambda: world.air_c(world.clock.now_s()), now_s=world.clock.now_s)
         self._exposure: Exposure | None = None
         self._last: Exposure | None = None
-        self._frame: Adu | None = None
+        self._aborted = False
         self._in_error = False
 
     @property
@@ -54,8 +55,14 @@ class SimulatedCamera(SimulatedDevice):
         return self.world.clock.now_s()
 
     @override
+    async def connect_hardware(self) -> None:
+        await super().connect_hardware()
+        # A camera that had lost its power has lost its frame too.
+        self._drop_exposure()
+
+    @override
     async def disconnect_hardware(self) -> None:
-        self._abandon()
+        self._drop_exposure()
 
     @override
     def device_state(self) -> Mapping[str, Any]:
@@ -64,8 +71,7 @@ class SimulatedCamera(SimulatedDevice):
             "CCDTemperature": self.get_ccdtemperature(),
             "CoolerPower": self.get_coolerpower(),
             "HeatSinkTemperature": self.get_heatsinktemperature(),
-            "ImageReady": self.get_imageready(),
-            "IsPulseGuiding": False,
+            "ImageReady": not self._has_failed() and self.get_imageready(),
             "PercentCompleted": self.get_percentcompleted(),
         }
 
@@ -323,8 +329,7 @@ class SimulatedCamera(SimulatedDevice):
         self._check_subframe()
         if self._is_busy() and "second-exposure-accepted" not in self.world.quirks:
             raise AlpacaError(ErrorNumber.INVALID_OPERATION, f"{self.name} is exposing already: abort that first.")
-        self._abandon()
-        self._frame = None
+        self._drop_exposure()
         self._in_error = self.world.faults.take("camera-error") is not None or (
             duration_s == 0 and "zero-exposure-error" in self.world.quirks
         )
@@ -344,17 +349,22 @@ class SimulatedCamera(SimulatedDevice):
                 light=light,
                 fast_readout=self._mode == 1,
             ),
+            partial(
+                prepared_frame,
+                quirks=self.world.quirks,
+                bit_depth=self._sensor.bit_depth,
+                fast_readout=self._mode == 1,
+            ),
         )
 
     def put_abortexposure(self) -> None:
         """End a running exposure without a frame."""
-        self._in_error = False
         if self._exposure is not None and "ghost-frame-after-abort" in self.world.quirks and self._is_busy():
             self._exposure.stop()
             self._exposure.times.download_s += GHOST_S
-            return
-        if self._is_busy():
-            self._abandon()
+        elif self._is_busy() or self._has_failed():
+            self._drop_exposure()
+            self._aborted = True
 
     def put_stopexposure(self) -> None:
         """End a running exposure and read the frame."""
@@ -365,13 +375,13 @@ class SimulatedCamera(SimulatedDevice):
         """Return what the camera is doing."""
         exposure = self._exposure
         if exposure is None:
-            return IDLE
+            return EXPOSING if self._aborted and "state-stays-exposing" in self.world.quirks else IDLE
         now_s, times = self._now_s, exposure.times
-        if "image-ready-stale" in self.world.quirks and now_s < times.began_s + STALE_S:
+        if self._is_stale(exposure):
             return IDLE
         if now_s < times.ended_s:
             return EXPOSING
-        if self._in_error or exposure.has_failed():
+        if self._has_failed():
             return ERROR
         if now_s < times.read_s:
             return READING
@@ -385,9 +395,9 @@ class SimulatedCamera(SimulatedDevice):
         if exposure is None:
             return False
         now_s = self._now_s
-        if "image-ready-stale" in self.world.quirks and self._last and now_s < exposure.times.began_s + STALE_S:
-            return True
-        if self._in_error and now_s >= exposure.times.ended_s:
+        if self._is_stale(exposure):
+            return self._last is not None
+        if self._has_failed():
             raise AlpacaError(ErrorNumber.DRIVER_BASE + 1, f"{self.name}: the sensor could not be read.")
         late_s = IDLE_BEFORE_READY_S if "idle-before-ready" in self.world.quirks else 0.0
         return not self._in_error and exposure.is_ready() and now_s >= exposure.times.ready_s + late_s
@@ -419,24 +429,23 @@ class SimulatedCamera(SimulatedDevice):
         return ImageReply(pixels=self._take_frame())
 
     def _take_frame(self) -> Adu:
-        exposure = self._exposure
-        if exposure is None or exposure.frame is None or not self.get_imageready():
+        exposure, before = self._exposure, self._last
+        ready = exposure is not None and self.get_imageready()
+        if ready and before is not None and before.frame is not None:
+            if self._is_stale(exposure):
+                return before.frame
+            if "same-frame-twice" in self.world.quirks and before is not exposure:
+                self._last = exposure
+                return before.frame
+        if exposure is None or exposure.frame is None or not ready:
             raise AlpacaError(ErrorNumber.INVALID_OPERATION, f"{self.name} has no frame ready: take an exposure first.")
-        cached = self._last if "same-frame-twice" in self.world.quirks and self._last is not exposure else None
         self._last = exposure
-        if cached is not None and cached.frame is not None:
-            return _in_wire_order(cached.frame)
-        if self._frame is None:
-            # The wire wants columns one after the other; turning the frame once makes every download free of copies.
-            self._frame = _in_wire_order(self._deviating(exposure.frame))
-        return self._frame
+        return exposure.frame
 
-    def _deviating(self, frame: Adu) -> Adu:
-        if "clipped-at-bias" in self.world.quirks:
-            frame = np.maximum(frame, np.median(frame).astype(frame.dtype))
-        if "byte-frames" in self.world.quirks and frame.dtype != np.uint8:
-            frame = (frame >> (self._sensor.bit_depth - 8)).astype(np.uint8)
-        return frame
+    def _is_stale(self, exposure: Exposure | None) -> bool:
+        """Tell whether the camera still speaks of the frame before."""
+        young = exposure is not None and self._now_s < exposure.times.began_s + STALE_S
+        return young and "image-ready-stale" in self.world.quirks
 
     def _last_exposure(self, member: str) -> Exposure:
         last = self._exposure if self._exposure is not None and self.get_imageready() else self._last
@@ -446,12 +455,21 @@ class SimulatedCamera(SimulatedDevice):
 
     def _is_busy(self) -> bool:
         exposure = self._exposure
-        return exposure is not None and not exposure.is_ready() and not self._in_error and not exposure.has_failed()
+        return exposure is not None and not exposure.is_ready() and not self._has_failed()
 
-    def _abandon(self) -> None:
-        if self._exposure is not None and self._is_busy():
+    def _has_failed(self) -> bool:
+        """Tell whether the exposure has ended without a frame."""
+        exposure = self._exposure
+        if exposure is None or self._now_s < exposure.times.ended_s:
+            return False
+        return self._in_error or exposure.has_failed()
+
+    def _drop_exposure(self) -> None:
+        """Forget the exposure and its frame, whether it is over or not."""
+        if self._exposure is not None:
             self._exposure.abort()
             self._exposure = None
+        self._aborted = self._in_error = False
 
     def _check_subframe(self) -> None:
         for axis, start, size, whole in zip(
@@ -469,7 +487,3 @@ class SimulatedCamera(SimulatedDevice):
         if value < 0:
             raise AlpacaError(ErrorNumber.INVALID_VALUE, f"{member} {value} is not possible: it cannot be negative.")
         return value
-
-
-def _in_wire_order(frame: Adu) -> Adu:
-    return np.ascontiguousarray(frame.T).T

@@ -1,17 +1,13 @@
 """One exposure of the simulated camera: its times, its light and its frame."""
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any, TypeAlias
 
-import numpy as np
-from numpy.typing import NDArray
-
-from alpaca_focus.simulator.render import ExposureRequest, Renderer
+from alpaca_focus.simulator.frame_quirks import Adu
+from alpaca_focus.simulator.render import ExposureRequest, OpticalState, Renderer
 from alpaca_focus.simulator.world import World
-
-Adu: TypeAlias = NDArray[np.unsignedinteger[Any]]
 
 
 @dataclass(slots=True)
@@ -39,9 +35,17 @@ class Exposure:
 
     The light is that of the middle of the exposure. The frame is rendered in a thread of its own once the shutter is
     closed; where that takes longer than the simulated camera would, the camera waits for it.
+
+    Args:
+        world: What the light meets.
+        renderer: Makes the frame.
+        request: What was asked for.
+        prepare: Called in that thread with the frame; returns what is handed out.
     """
 
-    def __init__(self, world: World, renderer: Renderer, request: ExposureRequest) -> None:
+    def __init__(
+        self, world: World, renderer: Renderer, request: ExposureRequest, prepare: Callable[[Adu], Adu]
+    ) -> None:
         camera, now_s = world.settings.camera, world.clock.now_s()
         self.request = request
         self.started_at: datetime = world.clock.utc()
@@ -49,6 +53,7 @@ class Exposure:
         self.frame: Adu | None = None
         self._world = world
         self._renderer = renderer
+        self._prepare = prepare
         self._stopped = asyncio.Event()
         self._task = asyncio.get_running_loop().create_task(self._expose())
 
@@ -80,7 +85,10 @@ class Exposure:
         state = self._world.optical_state(self._world.clock.now_s(), number)
         await self._sleep_until(self.times.ended_s)
         request = replace(self.request, exposure_s=self.exposed_s)
-        self.frame = await asyncio.to_thread(self._renderer.render, state, request, number)
+        self.frame = await asyncio.to_thread(self._render, state, request, number)
+
+    def _render(self, state: OpticalState, request: ExposureRequest, number: int) -> Adu:
+        return self._prepare(self._renderer.render(state, request, number))
 
     async def _sleep_until(self, time_s: float) -> None:
         """Wait for a simulated time, whose pace may change meanwhile, or for the exposure to be stopped."""

@@ -9,7 +9,9 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from alpaca_focus.alpaca.standard import DeviceType
 
 KINDS: Mapping[str, str] = MappingProxyType(
     {
@@ -51,11 +53,25 @@ class FaultRequest(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     kind: str = Field(description="One of the kinds.")
-    device: str | None = Field(None, description='Device type it concerns, for example "camera"; left out: every one.')
-    members: tuple[str, ...] = Field((), description="Members it concerns, lower case; none: every one.")
+    device: DeviceType | None = Field(
+        None, description='Device type it concerns, for example "camera"; left out: every one.'
+    )
+    members: tuple[str, ...] = Field((), description="Members it concerns; none: every one.")
     value: float | None = Field(None, description="What the kind says; left out: its usual value.")
     times: int | None = Field(None, ge=1, description="Occurrences after which it ends; left out: no end.")
     duration_s: float | None = Field(None, gt=0, description="Simulated seconds after which it ends; left out: none.")
+
+    @field_validator("kind")
+    @classmethod
+    def _check_kind(cls, kind: str) -> str:
+        if kind not in KINDS:
+            raise ValueError(f"There is no fault {kind!r}. There are: {', '.join(KINDS)}.")
+        return kind
+
+    @field_validator("members")
+    @classmethod
+    def _lower_members(cls, members: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(member.lower() for member in members)
 
 
 @dataclass(slots=True)
@@ -93,23 +109,23 @@ class FaultBook:
 
     Args:
         now_s: Simulated seconds.
+
+    Attributes:
+        listeners: Called with every fault that is switched on, for those that must act at once.
     """
 
     def __init__(self, now_s: Callable[[], float]) -> None:
+        self.listeners: list[Callable[[FaultRequest], None]] = []
         self._now_s = now_s
         self._numbers = itertools.count(1)
         self._faults: dict[int, Fault] = {}
 
     def add(self, request: FaultRequest) -> int:
-        """Switch a fault on and return its number.
-
-        Raises:
-            ValueError: There is no such kind.
-        """
-        if request.kind not in KINDS:
-            raise ValueError(f"There is no fault {request.kind!r}. There are: {', '.join(KINDS)}.")
+        """Switch a fault on and return its number."""
         number = next(self._numbers)
         self._faults[number] = Fault(number, request, self._now_s())
+        for listener in self.listeners:
+            listener(request)
         return number
 
     def clear(self, number: int | None = None) -> None:
@@ -121,10 +137,9 @@ class FaultBook:
 
     def listing(self) -> list[dict[str, Any]]:
         """Return the faults that are on."""
-        self._drop_ended()
         return [
             {"number": fault.number, "seen": fault.seen, **fault.request.model_dump(mode="json")}
-            for fault in self._faults.values()
+            for fault in self._present()
         ]
 
     def take(self, kind: str, device: str = "", member: str = "") -> Fault | None:
@@ -136,11 +151,13 @@ class FaultBook:
 
     def peek(self, kind: str, device: str = "", member: str = "") -> Fault | None:
         """Return the fault of a kind that would strike now, without counting."""
-        self._drop_ended()
-        return next((fault for fault in self._faults.values() if fault.concerns(kind, device, member)), None)
+        return next((fault for fault in self._present() if fault.concerns(kind, device, member)), None)
 
     def is_on(self, number: int) -> bool:
-        """Tell whether a fault has not been cleared; one that was for a single occurrence holds that one."""
+        """Tell whether what a fault has struck is still held by it: until it is cleared or its time is over.
+
+        A fault with no occurrences left strikes nothing new, and holds what it struck.
+        """
         fault = self._faults.get(number)
         if fault is None:
             return False
@@ -161,7 +178,7 @@ class FaultBook:
         fault = self.take("seeing-jump")
         return 1.0 if fault is None else fault.value
 
-    def _drop_ended(self) -> None:
+    def _present(self) -> list[Fault]:
         now_s = self._now_s()
-        for number in [number for number, fault in self._faults.items() if fault.is_over(now_s)]:
-            del self._faults[number]
+        # A copy first, because tests switch faults on from threads of their own.
+        return [fault for fault in tuple(self._faults.values()) if not fault.is_over(now_s)]

@@ -10,7 +10,6 @@ from alpaca_focus.alpaca.standard import DeviceType
 from alpaca_focus.simulator.simulated_device import SimulatedDevice
 from alpaca_focus.simulator.world import World
 
-SLOT_S = 1.5
 MOVING = -1
 
 
@@ -22,8 +21,6 @@ class SimulatedFilterWheel(SimulatedDevice):
     def __init__(self, world: World) -> None:
         super().__init__(world)
         self._filters = world.settings.filters
-        self._target = world.slot
-        self._arrives_s = 0.0
 
     @override
     def device_state(self) -> Mapping[str, Any]:
@@ -42,10 +39,9 @@ class SimulatedFilterWheel(SimulatedDevice):
 
     def get_position(self) -> int:
         """Return the slot in the light path, -1 while turning."""
-        if self.world.clock.now_s() < self._arrives_s:
-            return self._target if "wheel-position-never-minus-one" in self.world.quirks else MOVING
-        self.world.slot = self._target
-        return self._target
+        wheel = self.world.wheel
+        hidden = "wheel-position-never-minus-one" in self.world.quirks
+        return MOVING if wheel.is_turning(self.world.clock.now_s()) and not hidden else wheel.target
 
     def put_position(self, slot: int) -> None:
         """Turn to a slot."""
@@ -54,6 +50,4 @@ class SimulatedFilterWheel(SimulatedDevice):
                 ErrorNumber.INVALID_VALUE,
                 f"{self.name} has no slot {slot}: its slots are 0 to {len(self._filters) - 1}.",
             )
-        self.get_position()
-        self._target = slot
-        self._arrives_s = self.world.clock.now_s() + SLOT_S * abs(slot - self.world.slot)
+        self.world.wheel.turn(slot, self.world.clock.now_s())

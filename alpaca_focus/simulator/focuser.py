@@ -21,9 +21,10 @@ class SimulatedFocuser(SimulatedDevice):
     def __init__(self, world: World) -> None:
         super().__init__(world)
         self._settings = world.settings.focuser
-        self._compensated_at_c: float | None = None
         self._frozen_c: float | None = None
-        self._stuck = False
+        self._has_moved = False
+        self._stalled = False
+        self._held_by: int | None = None
 
     @property
     def _now_s(self) -> float:
@@ -54,19 +55,17 @@ class SimulatedFocuser(SimulatedDevice):
 
     def get_position(self) -> int:
         """Return the motor's position."""
-        self._compensate()
-        return self.world.mechanism.position(self._now_s)
+        now_s = self._now_s
+        self.world.follow_temperature(now_s)
+        return self.world.mechanism.position(now_s)
 
     def get_ismoving(self) -> bool:
         """Tell whether the motor is on its way."""
         if "is-moving-never" in self.world.quirks:
             return False
-        stuck = "is-moving-stuck" in self.world.quirks or self.world.faults.peek("is-moving-stuck") is not None
-        return self._stuck or (stuck and self._has_moved) or self.world.mechanism.is_moving(self._now_s)
-
-    @property
-    def _has_moved(self) -> bool:
-        return self.world.mechanism.position(self._now_s) != self._settings.start_position
+        held = self._held_by is not None and self.world.faults.is_on(self._held_by)
+        stuck = held or ("is-moving-stuck" in self.world.quirks and self._has_moved)
+        return stuck or self._stalled or self.world.mechanism.is_moving(self._now_s)
 
     def put_move(self, position: int) -> None:
         """Send the motor to a position."""
@@ -87,13 +86,15 @@ class SimulatedFocuser(SimulatedDevice):
             destination = position - direction * min(short.value, abs(way))
         elif "stops-short" in self.world.quirks:
             destination = position - direction * min(3, abs(way))
-        self._stuck = stalled is not None
+        held = self.world.faults.take("is-moving-stuck")
+        self._held_by = None if held is None else held.number
+        self._stalled, self._has_moved = stalled is not None, True
         delay_s = SLOW_START_S if "focuser-slow-start" in self.world.quirks else 0.0
         mechanism.start(destination, now_s, delay_s=delay_s)
 
     def put_halt(self) -> None:
         """Stop the motor where it is."""
-        self._stuck = False
+        self._stalled = False
         self.world.mechanism.stop(self._now_s)
 
     def get_tempcompavailable(self) -> bool:
@@ -102,29 +103,20 @@ class SimulatedFocuser(SimulatedDevice):
 
     def get_tempcomp(self) -> bool:
         """Tell whether it follows the temperature."""
-        return self._compensated_at_c is not None
+        return self.world.follows_temperature
 
     def put_tempcomp(self, enabled: bool) -> None:  # noqa: FBT001 - the standard's signature
         """Follow the temperature, or no longer."""
         if not self._settings.has_temperature:
             raise AlpacaError(ErrorNumber.NOT_IMPLEMENTED, f"{self.name} has no temperature compensation.")
-        self._compensated_at_c = self.world.sensor_c(self._now_s) if enabled else None
-
-    def _compensate(self) -> None:
-        """Move by the whole steps that the temperature asks for since the last time."""
-        if self._compensated_at_c is None or self.world.mechanism.is_moving(self._now_s):
-            return
-        steps = int(self._settings.steps_per_degree * (self.world.sensor_c(self._now_s) - self._compensated_at_c))
-        if steps:
-            self._compensated_at_c += steps / self._settings.steps_per_degree
-            self.world.mechanism.start(self.world.mechanism.position(self._now_s) + steps, self._now_s)
+        self.world.compensate(self._now_s, enabled=enabled)
 
     def get_temperature(self) -> float:
         """Return what the sensor shows, degrees Celsius."""
         if not self._settings.has_temperature:
             raise AlpacaError(ErrorNumber.NOT_IMPLEMENTED, f"{self.name} has no temperature sensor.")
         now_c = round(self.world.sensor_c(self._now_s), 2)
-        if self.world.faults.peek("temperature-frozen") is None:
+        if self.world.faults.take("temperature-frozen") is None:
             self._frozen_c = None
             return now_c
         self._frozen_c = now_c if self._frozen_c is None else self._frozen_c

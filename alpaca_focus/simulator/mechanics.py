@@ -1,4 +1,4 @@
-"""The mechanics of a simulated focuser: a motor with a speed, and a tube that it drags along with slack. Pure."""
+"""The mechanics of the simulated focuser, a motor that drags a tube along with slack, and of the filter wheel. Pure."""
 
 import math
 from dataclasses import dataclass
@@ -79,3 +79,30 @@ class Mechanism:
     def is_moving(self, time_s: float) -> bool:
         """Tell whether the motor is on its way."""
         return not self._motion.is_over(time_s)
+
+
+class Wheel:
+    """A filter wheel that takes the same time for each slot; times must not go backwards.
+
+    Attributes:
+        target: The slot that it stands at or turns to.
+    """
+
+    def __init__(self, slot: int, seconds_per_slot: float) -> None:
+        self.target = slot
+        self._origin = slot
+        self._arrives_s = 0.0
+        self._seconds_per_slot = seconds_per_slot
+
+    def turn(self, slot: int, time_s: float) -> None:
+        """Turn to a slot."""
+        self._origin, self.target = self.slot(time_s), slot
+        self._arrives_s = time_s + self._seconds_per_slot * abs(slot - self._origin)
+
+    def is_turning(self, time_s: float) -> bool:
+        """Tell whether it is on its way."""
+        return time_s < self._arrives_s
+
+    def slot(self, time_s: float) -> int:
+        """Return the slot whose filter is in the light: the one it comes from until it arrives."""
+        return self._origin if self.is_turning(time_s) else self.target

@@ -20,6 +20,9 @@ QUIRKS: Mapping[str, str] = MappingProxyType(
         "header-from-present-numx": "The image's header has the present NumX and NumY, not the frame's.",
         "transaction-zero": "Transaction numbers are always 0.",
         "byte-frames": "Frames have 8 bits.",
+        "three-planes": "Frames have three planes, as those of some colour cameras.",
+        "planes-in-wrong-order": "Frames have three planes, and the planes come first.",
+        "readout-mode-changes-size": "The fast read-out mode halves the frame's width and height.",
         "same-frame-twice": "The first download after an exposure brings the frame before.",
         "clipped-at-bias": "Pixels are clipped at the bias, so that half of them are equal.",
         # Camera

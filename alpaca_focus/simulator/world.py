@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from alpaca_focus.simulator.climate import Climate
 from alpaca_focus.simulator.clock import SimulatedClock
 from alpaca_focus.simulator.faults import FaultBook
-from alpaca_focus.simulator.mechanics import Mechanism
+from alpaca_focus.simulator.mechanics import Mechanism, Wheel
 from alpaca_focus.simulator.observatory_settings import ObservatorySettings
 from alpaca_focus.simulator.pointing import Pointing
 from alpaca_focus.simulator.quirks import active_quirks
@@ -21,6 +21,8 @@ REFERENCE_C = 10.0
 """Temperature of the tube at which `best_focus_steps` holds."""
 SLOW_STEPS_PER_S = 10.0
 """Speed of a focuser that is slow to start."""
+SECONDS_PER_SLOT = 1.5
+"""Time in which the filter wheel turns by one slot."""
 
 
 @dataclass(slots=True)
@@ -51,7 +53,7 @@ class World:
         faults: The faults that are on.
         mechanism: Motor and tube of the focuser.
         pointing: Where the telescope points.
-        slot: Filter in the light path.
+        wheel: The filter wheel.
         frame_size: NumX and NumY of the camera.
         last_seeing_arcsec: Seeing of the last frame, `None` before the first.
     """
@@ -67,12 +69,13 @@ class World:
         speed_steps_per_s = SLOW_STEPS_PER_S if slow else focuser.speed_steps_per_s
         self.mechanism = Mechanism(focuser.start_position, focuser.backlash_steps, speed_steps_per_s)
         self.pointing = Pointing(settings.mount, clock)
-        self.slot = 0
+        self.wheel = Wheel(0, SECONDS_PER_SLOT)
         self.frame_size = (settings.sensor.width_px, settings.sensor.height_px)
         self.last_seeing_arcsec: float | None = None
         climate = settings.climate
         self._climate = Climate(start_c=climate.start_c, fall_c=climate.fall_c, fall_s=climate.fall_s)
         self._frames = itertools.count()
+        self._compensated_at_c: float | None = None
 
     def next_frame_number(self) -> int:
         """Count the frames."""
@@ -93,7 +96,7 @@ class World:
     def best_tube_steps(self, time_s: float, slot: int | None = None) -> float:
         """Return the place of the tube that is in focus, in steps; through the present filter when left out."""
         focuser = self.settings.focuser
-        offset = self.settings.filters[self.slot if slot is None else slot].offset_steps
+        offset = self.settings.filters[self.wheel.slot(time_s) if slot is None else slot].offset_steps
         warmer_c = self.tube_c(time_s) - REFERENCE_C
         leaning = 1 - max(0.0, self.pointing.altitude_deg(time_s)) / 90
         return (
@@ -103,6 +106,7 @@ class World:
     def optical_state(self, time_s: float, frame_number: int) -> OpticalState:
         """Return what the light of a frame meets whose middle is at `time_s`."""
         settings = self.settings
+        self.follow_temperature(time_s)
         defocus_steps = self.mechanism.tube(time_s) - self.best_tube_steps(time_s)
         return OpticalState(
             defocus_um=defocus_steps * settings.focuser.step_size_um,
@@ -110,8 +114,28 @@ class World:
             transmission=self.weather.transmission * self.faults.take_clouds(),
             trail=self.faults.take_trail(),
             pointing_seed=self.pointing.field_number,
-            filter_transmission=settings.filters[self.slot].transmission,
+            filter_transmission=settings.filters[self.wheel.slot(time_s)].transmission,
         )
+
+    @property
+    def follows_temperature(self) -> bool:
+        """Whether the focuser compensates for temperature by itself."""
+        return self._compensated_at_c is not None
+
+    def compensate(self, time_s: float, *, enabled: bool) -> None:
+        """Let the focuser follow its temperature sensor from now on, or no longer."""
+        self.follow_temperature(time_s)
+        self._compensated_at_c = self.sensor_c(time_s) if enabled else None
+
+    def follow_temperature(self, time_s: float) -> None:
+        """Move the focuser by the whole steps that its sensor asks for since the last time."""
+        steps_per_degree = self.settings.focuser.steps_per_degree
+        if self._compensated_at_c is None or self.mechanism.is_moving(time_s):
+            return
+        steps = int(steps_per_degree * (self.sensor_c(time_s) - self._compensated_at_c))
+        if steps:
+            self._compensated_at_c += steps / steps_per_degree
+            self.mechanism.start(self.mechanism.position(time_s) + steps, time_s)
 
     def _seeing_arcsec(self, time_s: float, frame_number: int) -> float:
         sky = self.settings.sky
