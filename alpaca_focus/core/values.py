@@ -49,11 +49,13 @@ class Frame:
 
     Attributes:
         pixels: ADU, shape (rows, columns); not to be written to.
-        exposure_s: Exposure time in seconds as the camera reports it, else as asked.
+        exposure_s: Exposure time in seconds as the camera reports it, else as asked; NaN where nothing tells.
         started_at: Start of the exposure, UTC.
         binning: Sensor pixels to a pixel, the same on both axes.
         saturation_adu: Value at which a pixel is saturated.
         bayer: Whether the sensor has a colour matrix (neighbouring pixels see different colours).
+        electrons_per_adu: Gain of the converter; `None` where nothing tells.
+        image_scale_arcsec: Sky to a pixel as it lies in `pixels`; `None` where nothing tells.
     """
 
     pixels: Pixels
@@ -62,6 +64,8 @@ class Frame:
     binning: int
     saturation_adu: float
     bayer: bool = False
+    electrons_per_adu: float | None = None
+    image_scale_arcsec: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,0 +1,1 @@
+"""Frames, reports and tables on disk: read, measured, watched for."""
