@@ -8,35 +8,40 @@ the sky's noise drowns it. The level at which the brightest objects stand out mo
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import ndimage
+from numpy.typing import NDArray
 
 from alpaca_focus.imaging.background import Image, binned, robust_noise
 
 DETECT_SIGMA = 6.0
 BRIGHTEST = 6
 """Objects whose standing out decides the scale."""
-APART_PX, SCORED_APART_PX = 7, 21
-"""Width in pixels of a map in which only the highest place counts: for finding, and for deciding the scale, where the
-pieces of one large ring must not count as many objects."""
-MIN_MAP_PX = 24
+APART, SCORED_APART = 3, 10
+"""Cells to each side among which only the highest counts: for finding, and for deciding the scale, where the pieces of
+one large ring must not count as many objects."""
+MOST_PLACES = 3000
+MIN_MAP_CELLS = 24
 COARSER_MUST_EARN = 1.03
-
-
-@dataclass(frozen=True, slots=True)
-class Candidate:
-    """A place that stands out: its position in pixels of the image given, and by how many sigma of its map."""
-
-    x_px: float
-    y_px: float
-    significance: float
+KERNEL_CELLS = 3
 
 
 @dataclass(frozen=True, slots=True)
 class Detection:
-    """What was found, brightest first, and the size in pixels of what was looked for."""
+    """What stands out at one scale, most significant first.
 
-    candidates: tuple[Candidate, ...]
+    Attributes:
+        x_px: Columns of the centres, in pixels of the image given.
+        y_px: Rows of the centres.
+        significance: By how many sigma of its map each stands out.
+        scale_px: Size of what was looked for.
+    """
+
+    x_px: NDArray[np.float64]
+    y_px: NDArray[np.float64]
+    significance: NDArray[np.float64]
     scale_px: float
+
+    def __len__(self) -> int:
+        return len(self.x_px)
 
 
 def detect(image: Image) -> tuple[Detection, ...]:
@@ -50,63 +55,109 @@ def detect(image: Image) -> tuple[Detection, ...]:
     """
     scored: list[tuple[float, Detection]] = []
     level, factor = image, 1
-    while min(level.shape) >= MIN_MAP_PX:
-        candidates = _peaks(level, factor, APART_PX)
-        if candidates:
-            objects = _peaks(level, factor, SCORED_APART_PX)
-            score = float(np.mean([each.significance for each in objects[:BRIGHTEST]]))
+    while min(level.shape) >= MIN_MAP_CELLS:
+        detection = _peaks(level, factor)
+        if len(detection):
+            score = float(np.mean(detection.significance[_objects(detection, SCORED_APART * factor)]))
             # A coarser map must earn its place: noise of the estimate alone must not change the scale.
-            scored.append((score / COARSER_MUST_EARN ** len(scored), Detection(candidates, 3.0 * factor)))
+            scored.append((score / COARSER_MUST_EARN ** len(scored), detection))
         level, factor = binned(level, 2), 2 * factor
     return tuple(detection for _, detection in sorted(scored, key=lambda pair: pair[0], reverse=True))
 
 
-def _peaks(level: Image, factor: int, apart_px: int) -> tuple[Candidate, ...]:
-    smooth = ndimage.uniform_filter(level, 3, mode="nearest")
-    noise = robust_noise(smooth[::3, ::3])
-    if noise <= 0:
-        return ()
-    highest = ndimage.maximum_filter(smooth, apart_px, mode="nearest")
-    rows, columns = np.nonzero((smooth == highest) & (smooth > DETECT_SIGMA * noise))
-    values = smooth[rows, columns] / noise
-    order = np.argsort(values)[::-1]
+def _peaks(level: Image, factor: int) -> Detection:
+    smooth = _smoothed(level)
+    noise = robust_noise(smooth[::KERNEL_CELLS, ::KERNEL_CELLS])
+    rows, columns = np.nonzero(smooth > DETECT_SIGMA * noise) if noise > 0 else (np.empty(0, int), np.empty(0, int))
+    # The nearest neighbours first: they leave few places for the wider look.
+    for reach in (1, APART):
+        highest = _highest_near(smooth, rows, columns, reach)
+        kept = smooth[rows, columns] >= highest
+        rows, columns = rows[kept], columns[kept]
+    values = smooth[rows, columns]
+    order = np.argsort(values)[::-1][:MOST_PLACES]
+    rows, columns = rows[order], columns[order]
+    shift_y, shift_x = _light_centre(smooth, rows, columns)
     centre = (factor - 1) / 2
-    return tuple(
-        Candidate(float(columns[k] * factor + centre), float(rows[k] * factor + centre), float(values[k]))
-        for k in order
+    return Detection(
+        x_px=(columns + shift_x) * factor + centre,
+        y_px=(rows + shift_y) * factor + centre,
+        significance=values[order].astype(np.float64) / noise if noise > 0 else np.empty(0),
+        scale_px=float(KERNEL_CELLS * factor),
     )
 
 
-def isolated(detection: Detection, diameter_px: float) -> tuple[tuple[Candidate, ...], int]:
-    """Keep candidates that no other one with a tenth of their light comes near to.
+def _smoothed(level: Image) -> Image:
+    """Mean of 3 x 3 cells; the rim keeps what the nearest inner cell has."""
+    lines = level[:, :-2] + level[:, 1:-1]
+    lines += level[:, 2:]
+    smooth = np.empty_like(level)
+    inner = smooth[1:-1, 1:-1]
+    np.add(lines[:-2], lines[1:-1], out=inner)
+    inner += lines[2:]
+    inner /= np.float32(KERNEL_CELLS**2)
+    smooth[0], smooth[-1] = smooth[1], smooth[-2]
+    smooth[:, 0], smooth[:, -1] = smooth[:, 1], smooth[:, -2]
+    smooth[0, 0], smooth[0, -1], smooth[-1, 0], smooth[-1, -1] = (
+        smooth[1, 1],
+        smooth[1, -2],
+        smooth[-2, 1],
+        smooth[-2, -2],
+    )
+    return smooth
 
-    Returns:
-        The lonely ones, brightest first, and how many were left out as blended.
-    """
-    kept: list[Candidate] = []
-    blended = 0
-    places = np.array([(each.x_px, each.y_px) for each in detection.candidates]).reshape(-1, 2)
-    brightness = np.array([each.significance for each in detection.candidates])
-    for index, candidate in enumerate(detection.candidates):
-        near = np.hypot(*(places - places[index]).T) < diameter_px
-        near[index] = False
-        if np.any(brightness[near] > 0.1 * candidate.significance):
-            blended += 1
-        else:
-            kept.append(candidate)
-    return tuple(kept), blended
+
+def _highest_near(smooth: Image, rows: NDArray[np.intp], columns: NDArray[np.intp], reach: int) -> NDArray[np.float32]:
+    highest = np.full(len(rows), -np.inf, dtype=np.float32)
+    last_row, last_column = smooth.shape[0] - 1, smooth.shape[1] - 1
+    for dy in range(-reach, reach + 1):
+        near_rows = np.clip(rows + dy, 0, last_row)
+        for dx in range(-reach, reach + 1):
+            np.maximum(highest, smooth[near_rows, np.clip(columns + dx, 0, last_column)], out=highest)
+    return highest
 
 
-def without_lone_pixels(image: Image) -> Image:
-    """Bring single pixels that tower over all their neighbours down to them: hot pixels and most cosmic rays.
+def _light_centre(
+    smooth: Image, rows: NDArray[np.intp], columns: NDArray[np.intp]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Centre of the light in 3 x 3 cells about each place, relative to it."""
+    total, by_row, by_column = (np.zeros(len(rows)) for _ in range(3))
+    for dy in (-1, 0, 1):
+        near_rows = np.clip(rows + dy, 0, smooth.shape[0] - 1)
+        for dx in (-1, 0, 1):
+            light = np.maximum(smooth[near_rows, np.clip(columns + dx, 0, smooth.shape[1] - 1)], 0)
+            total += light
+            by_row += dy * light
+            by_column += dx * light
+    return by_row / total, by_column / total
 
-    The least light that a neighbour of a star's centre gets is more than a quarter of it, down to 1.2 pixels of FWHM.
 
-    Args:
-        image: Shape (rows, columns), the sky subtracted.
-    """
-    ring = np.ones((3, 3), dtype=bool)
-    ring[1, 1] = False
-    neighbours = ndimage.maximum_filter(image, footprint=ring, mode="nearest")
-    lone = image > np.maximum(4 * neighbours, neighbours + 5 * robust_noise(image))
-    return np.where(lone, neighbours, image)
+def _objects(detection: Detection, apart_px: float) -> list[int]:
+    """Return the indices of the brightest places that are not near a brighter one."""
+    objects: list[int] = []
+    for index in range(len(detection)):
+        if all(
+            max(abs(detection.x_px[index] - detection.x_px[other]), abs(detection.y_px[index] - detection.y_px[other]))
+            > apart_px
+            for other in objects
+        ):
+            objects.append(index)
+            if len(objects) == BRIGHTEST:
+                break
+    return objects
+
+
+def alone(detection: Detection, diameter_px: float) -> NDArray[np.bool_]:
+    """Tell of each place whether no other one with a tenth of its light comes nearer than a diameter."""
+    lonely = np.ones(len(detection), dtype=bool)
+    order = np.argsort(detection.x_px, kind="stable")
+    sorted_x = detection.x_px[order]
+    for index in range(len(detection)):
+        first, last = np.searchsorted(
+            sorted_x, (detection.x_px[index] - diameter_px, detection.x_px[index] + diameter_px)
+        )
+        near = order[first:last]
+        apart = np.hypot(detection.x_px[near] - detection.x_px[index], detection.y_px[near] - detection.y_px[index])
+        crowding = (apart < diameter_px) & (near != index)
+        lonely[index] = not bool(np.any(detection.significance[near[crowding]] > 0.1 * detection.significance[index]))
+    return lonely

@@ -1,202 +1,204 @@
-"""One star on its stamp of full pixels: centre, flux, half-flux diameter, and what speaks against it."""
+"""Light, centre, half-flux diameter and shape of stars on their stamps, all stars at once."""
 
 import math
-from dataclasses import dataclass
-from enum import StrEnum
+from dataclasses import dataclass, fields
 
 import numpy as np
 import sep
 from numpy.typing import NDArray
 
-from alpaca_focus.imaging.background import MAD_TO_SIGMA, Image
+from alpaca_focus.imaging.stamps import Flags, Floats, Stamps
 
-SATURATED_SHARE = 0.98
-LONE_PIXEL_SHARE = 0.6
-SMALLEST_HFD_PX = 1.0
-FAINTEST_SNR = 10.0
-LARGEST_ELONGATION = 1.8
-"""Ratio of the axes above which something is a trail, a pair or a galaxy."""
-SUBPIXELS = 9
-ROUNDS = 16
-CONVERGED = 0.01
-
-
-class Flag(StrEnum):
-    """Why a candidate is not measured."""
-
-    SATURATED = "saturated"
-    EDGE = "edge"
-    LONE_PIXEL = "lone pixel"
-    ELONGATED = "elongated"
-    FAINT = "faint"
-    UNCERTAIN = "uncertain"
-    BLENDED = "blended"
+CENTRE_ROUNDS = 4
+NEAR_HALF = (0.9, 1.0, 1.1)
+"""Where the growth of the light is taken, in half-flux radii."""
+EXACT = 0
+"""sep's word for a circle's exact share of each cell."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Star:
-    """A measured star.
+class Photometry:
+    """What was measured of some stars; lengths in cells of the stamps, one value a star.
 
     Attributes:
-        x_px: Column of the centre.
-        y_px: Row of the centre.
+        x: Column of the centre, from the middle of the stamp.
+        y: Row of it.
         flux_adu: Light above the sky within the aperture.
-        snr: Flux over the sky's noise in the aperture.
-        hfd_px: Half-flux diameter.
-        hfd_stderr_px: Its standard error from the sky's noise.
-        elongation: Ratio of the long to the short axis, from second moments.
-        peak_adu: Highest pixel above the sky.
+        noise_adu: Standard error of that light from the sky's noise.
+        half_flux_diameter: Twice the radius about the centre that holds half of that light.
+        half_flux_noise: Its standard error from the sky's noise and the light's own.
+        found: Whether there is light, and a radius that holds half of it.
+        elongation: Ratio of the long to the short axis, from second moments; infinite where there is no short one.
+        angle_deg: Direction of the long axis from the columns' axis towards higher rows, -90 to 90.
+        lopsidedness: Distance of the centre of all the light from that of its bright part, in HFD.
+        peak_share: Share of the light that the brightest cell has.
     """
 
-    x_px: float
-    y_px: float
-    flux_adu: float
-    snr: float
-    hfd_px: float
-    hfd_stderr_px: float
-    elongation: float
-    peak_adu: float
+    x: Floats
+    y: Floats
+    flux_adu: Floats
+    noise_adu: Floats
+    half_flux_diameter: Floats
+    half_flux_noise: Floats
+    found: Flags
+    elongation: Floats
+    angle_deg: Floats
+    lopsidedness: Floats
+    peak_share: Floats
+
+    def where(self, chosen: Flags) -> "Photometry":
+        """Return some of the stars."""
+        return Photometry(**{part.name: getattr(self, part.name)[chosen] for part in fields(self)})
 
 
-@dataclass(frozen=True, slots=True)
-class _Stamp:
-    """A part of the image about a place, with the sky subtracted."""
+def measure(stamps: Stamps, hfd_cells: float, electrons_per_adu: float) -> Photometry:
+    """Measure the stars on their stamps.
 
-    values: Image
-    x: float
-    y: float
-    noise: float
-
-
-def aperture_radius_px(hfd_px: float) -> float:
-    """Return the radius in which a star is measured.
-
-    Close to three HFD for sharp stars, whose seeing disc has wide wings, and just beyond the rim of a large ring, where
-    more would only add noise.
-    """
-    return 1.5 * hfd_px + 4.0
-
-
-def measure_star(
-    pixels: NDArray[np.generic], x_px: float, y_px: float, *, start_hfd_px: float, saturation_adu: float
-) -> Star | Flag:
-    """Measure the star near a place, or say what speaks against it.
-
-    The half-flux diameter is twice the radius about the centroid that holds half of the light within the aperture; the
-    aperture follows the HFD until both agree.
+    Half of the light lies within the half-flux radius. Its error is that of the light inside less half of all light:
+    the sky's noise and the star's own counting noise give it about half of the error of all light, the error of the
+    sky's level adds in proportion to the areas, and the growth curve's slope turns it into a length.
 
     Args:
-        pixels: ADU, shape (rows, columns).
-        x_px: Column to start at.
-        y_px: Row to start at.
-        start_hfd_px: First guess of the HFD.
-        saturation_adu: Value at which a pixel is saturated.
+        stamps: The stars.
+        hfd_cells: About how large they are.
+        electrons_per_adu: For the counting noise of their light.
     """
-    hfd_px = start_hfd_px
-    for _ in range(ROUNDS):
-        radius_px = aperture_radius_px(hfd_px)
-        stamp = _cut(pixels, x_px, y_px, radius_px)
-        if stamp is None:
-            return Flag.EDGE
-        inside, far = _distances(stamp, radius_px)
-        weights = np.where(inside, stamp.values, 0)
-        flux = float(weights.sum())
-        if flux <= FAINTEST_SNR * stamp.noise * math.sqrt(inside.sum()):
-            return Flag.FAINT
-        if far >= SATURATED_SHARE * saturation_adu:
-            return Flag.SATURATED
-        if float(weights.max()) > LONE_PIXEL_SHARE * flux:
-            return Flag.LONE_PIXEL
-        shift_x, shift_y = _centroid(weights, stamp, flux)
-        x_px, y_px = x_px + shift_x, y_px + shift_y
-        measured = _half_flux_diameter(stamp, stamp.x + shift_x, stamp.y + shift_y, radius_px)
-        if measured is None:
-            return Flag.UNCERTAIN
-        settled = abs(measured - hfd_px) < CONVERGED * hfd_px and math.hypot(shift_x, shift_y) < 0.02 * hfd_px
-        # Half of the step only: a small aperture cuts a large ring, and a large one may reach a neighbour.
-        hfd_px = measured if measured > hfd_px else (measured + hfd_px) / 2
-        if settled:
-            return _judged(stamp, weights, x_px=x_px, y_px=y_px, hfd_px=hfd_px, radius_px=radius_px)
-    return Flag.UNCERTAIN
-
-
-def _cut(pixels: NDArray[np.generic], x_px: float, y_px: float, radius_px: float) -> _Stamp | None:
-    half = math.ceil(1.3 * radius_px + 6)
-    column, row = round(x_px), round(y_px)
-    rows, columns = pixels.shape
-    if column - radius_px < 0 or row - radius_px < 0 or column + radius_px >= columns or row + radius_px >= rows:
-        return None
-    top, left = max(0, row - half), max(0, column - half)
-    part = np.ascontiguousarray(pixels[top : row + half + 1, left : column + half + 1], dtype=np.float32)
-    y, x = np.ogrid[: part.shape[0], : part.shape[1]]
-    around = part[np.hypot(x - (x_px - left), y - (y_px - top)) > radius_px + 1]
-    sky, noise = _clipped_sky(around)
-    return _Stamp(part - np.float32(sky), x_px - left, y_px - top, noise)
-
-
-def _clipped_sky(values: NDArray[np.float32]) -> tuple[float, float]:
-    """Mean and noise of the sky without the stars in it."""
-    middle = float(np.median(values))
-    for _ in range(3):
-        noise = MAD_TO_SIGMA * float(np.median(np.abs(values - middle)))
-        kept = values[np.abs(values - middle) <= 3 * noise] if noise > 0 else values
-        if kept.size == values.size or kept.size < 20:
-            break
-        values, middle = kept, float(np.mean(kept))
-    return float(np.mean(values)), float(np.std(values))
-
-
-def _distances(stamp: _Stamp, radius_px: float) -> tuple[NDArray[np.bool_], float]:
-    y, x = np.ogrid[: stamp.values.shape[0], : stamp.values.shape[1]]
-    inside = np.hypot(x - stamp.x, y - stamp.y) <= radius_px
-    return inside, float(stamp.values[inside].max())
-
-
-def _centroid(weights: Image, stamp: _Stamp, flux: float) -> tuple[float, float]:
-    y, x = np.ogrid[: weights.shape[0], : weights.shape[1]]
-    return float((weights * (x - stamp.x)).sum() / flux), float((weights * (y - stamp.y)).sum() / flux)
-
-
-def _half_flux_diameter(stamp: _Stamp, x: float, y: float, radius_px: float) -> float | None:
-    radius, flag = sep.flux_radius(stamp.values, [x], [y], [radius_px], 0.5, subpix=SUBPIXELS)
-    value = 2 * float(radius[0])
-    return value if math.isfinite(value) and value > 0 and not flag[0] else None
-
-
-def _judged(stamp: _Stamp, weights: Image, *, x_px: float, y_px: float, hfd_px: float, radius_px: float) -> Star | Flag:
-    flux = float(weights.sum())
-    elongation = _elongation(weights, stamp, flux, hfd_px)
-    if elongation > LARGEST_ELONGATION:
-        return Flag.ELONGATED
-    if hfd_px < SMALLEST_HFD_PX:
-        return Flag.LONE_PIXEL
-    radii, _ = sep.flux_radius(stamp.values, [stamp.x], [stamp.y], [radius_px], [0.4, 0.6], subpix=SUBPIXELS)
-    inner_px, outer_px = (float(radius) for radius in np.ravel(radii))
-    # Half of the light is uncertain by about half of the aperture's noise; the slope of the growth curve there turns
-    # that into pixels.
-    flux_error = stamp.noise * math.sqrt(math.pi) * radius_px
-    stderr_px = 2 * (0.5 * flux_error / flux) * max(outer_px - inner_px, 0.05) / 0.2
-    return Star(
-        x_px=x_px,
-        y_px=y_px,
-        flux_adu=flux,
-        snr=flux / flux_error if flux_error > 0 else math.inf,
-        hfd_px=hfd_px,
-        hfd_stderr_px=stderr_px,
+    aperture, half = stamps.geometry.aperture, stamps.geometry.half
+    size, count = stamps.geometry.size, len(stamps.values)
+    x, y = centres(stamps, min(hfd_cells + 2.0, aperture))
+    mosaic = stamps.values.reshape(count * size, size)
+    on_mosaic = x + half, y + half + np.arange(count) * size
+    flux = np.asarray(sep.sum_circle(mosaic, *on_mosaic, aperture, subpix=EXACT)[0])
+    radius, growth, found = _half_flux(mosaic, on_mosaic, flux, aperture)
+    adu_per_cell = stamps.geometry.binning**2
+    noise = np.maximum(stamps.noise_adu, 1e-9) * adu_per_cell
+    light = np.where(flux > 0, flux, np.nan) * adu_per_cell
+    sky_error = noise / np.sqrt(stamps.sky_cells)
+    area, half_area = math.pi * aperture**2, math.pi * radius**2
+    half_flux_error = np.sqrt(
+        (noise**2 * area + light / electrons_per_adu) / 4 + (sky_error * (area / 2 - half_area)) ** 2
+    )
+    elongation, angle_deg, lopsidedness, peak_share = _shapes(stamps, x, y, hfd_cells)
+    return Photometry(
+        x=x,
+        y=y,
+        flux_adu=np.nan_to_num(light),
+        noise_adu=np.sqrt(noise**2 * area + (sky_error * area) ** 2),
+        half_flux_diameter=2 * radius,
+        half_flux_noise=2 * half_flux_error / (growth * adu_per_cell),
+        found=found,
         elongation=elongation,
-        peak_adu=float(weights.max()),
+        angle_deg=angle_deg,
+        lopsidedness=lopsidedness,
+        peak_share=peak_share,
     )
 
 
-def _elongation(weights: Image, stamp: _Stamp, flux: float, hfd_px: float) -> float:
-    """Ratio of the axes from second moments within one HFD of the centre."""
-    y, x = np.ogrid[: weights.shape[0], : weights.shape[1]]
-    dx, dy = x - stamp.x, y - stamp.y
-    core = np.where(np.hypot(dx, dy) <= 1.2 * hfd_px + 1, weights, 0)
-    total = float(core.sum())
-    if total <= 0.1 * flux:
-        return math.inf
-    xx, yy, xy = (float((core * product).sum()) / total for product in (dx * dx, dy * dy, dx * dy))
-    spread = math.hypot((xx - yy) / 2, xy)
-    mean = (xx + yy) / 2
-    return math.inf if mean - spread <= 0 else math.sqrt((mean + spread) / (mean - spread))
+def _half_flux(
+    mosaic: NDArray[np.float32], places: tuple[Floats, Floats], flux: Floats, aperture: float
+) -> tuple[Floats, Floats, Flags]:
+    """Find the radius that holds half of the light, how fast the light grows there, and whether there is such a radius.
+
+    A coarse search first; then the exact light within three circles near it, and a parabola through them.
+    """
+    count = len(flux)
+    coarse, trouble = sep.flux_radius(mosaic, *places, np.full(count, aperture), 0.5, normflux=flux, subpix=1)
+    coarse = np.asarray(coarse, dtype=float)
+    found = (flux > 0) & (np.asarray(trouble) == 0) & np.isfinite(coarse) & (coarse > 0)
+    coarse = np.clip(np.where(found, coarse, aperture / 2), 0.3, aperture / max(NEAR_HALF))
+    inner, middle, outer = (
+        np.asarray(sep.sum_circle(mosaic, *places, share * coarse, subpix=EXACT)[0]) / np.where(found, flux, 1)
+        for share in NEAR_HALF
+    )
+    # The light in units of all of it, against s = r / coarse - 1.
+    step = NEAR_HALF[2] - NEAR_HALF[1]
+    slope, bend = (outer - inner) / (2 * step), (outer - 2 * middle + inner) / step**2
+    found &= slope > 0
+    slope = np.where(found, slope, 1)
+    s = (0.5 - middle) / slope
+    s = (0.5 - middle - bend * s**2 / 2) / slope
+    found &= np.abs(s) < 0.5
+    radius = coarse * (1 + np.where(found, s, 0))
+    return radius, slope * np.where(found, flux, 1) / coarse, found
+
+
+def _about_middle(stamps: Stamps, radius: float) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Return the stamps' middle parts that hold a circle of this radius with room to move, and their axis."""
+    half = stamps.geometry.half
+    reach = min(half, math.ceil(radius) + 3)
+    axis = np.arange(-reach, reach + 1, dtype=np.float32)
+    part = slice(half - reach, half + reach + 1)
+    return stamps.values[:, part, part], axis
+
+
+def centres(stamps: Stamps, radius: float | None = None) -> tuple[Floats, Floats]:
+    """Find the centre of the light in a circle that follows it.
+
+    Args:
+        stamps: The stars.
+        radius: Of the circle; left out: the aperture.
+
+    Returns:
+        Columns and rows, in cells from the middle of the stamps, never further than a third of the radius.
+    """
+    radius = stamps.geometry.aperture if radius is None else radius
+    x, y = np.zeros(len(stamps.values)), np.zeros(len(stamps.values))
+    limit = max(radius / 3, 1.5)
+    for _ in range(CENTRE_ROUNDS):
+        x, y = (np.clip(np.nan_to_num(at), -limit, limit) for at in _light_centre(stamps, x, y, radius))
+    return x, y
+
+
+def _light_centre(stamps: Stamps, x: Floats, y: Floats, radius: float) -> tuple[Floats, Floats]:
+    """Centre of the light in circles about some places; NaN where there is none."""
+    values, axis = _about_middle(stamps, radius)
+    total, by_x, by_y = _first_moments(_inside(values, axis, x, y, radius), axis)
+    return by_x / total, by_y / total
+
+
+def _inside(
+    values: NDArray[np.float32],
+    axis: NDArray[np.float32],
+    x: NDArray[np.floating],
+    y: NDArray[np.floating],
+    radius: float,
+) -> NDArray[np.float32]:
+    """Values in circles about the centres, zero outside; a cell on the rim counts in part."""
+    x32, y32 = np.asarray(x, dtype=np.float32), np.asarray(y, dtype=np.float32)
+    distance = np.sqrt(
+        (axis[None, :] - y32[:, None])[:, :, None] ** 2 + (axis[None, :] - x32[:, None])[:, None, :] ** 2
+    )
+    share = np.float32(radius + 0.5) - distance
+    np.clip(share, 0, 1, out=share)
+    share *= values
+    return share
+
+
+def _first_moments(weights: NDArray[np.float32], axis: NDArray[np.float32]) -> tuple[Floats, Floats, Floats]:
+    """Sums of the weights, and of the weights times column and row; the sums are NaN where they are not positive."""
+    columns, rows = weights.sum(axis=1).astype(float), weights.sum(axis=2).astype(float)
+    total = columns.sum(axis=1)
+    return np.where(total > 0, total, np.nan), columns @ axis, rows @ axis
+
+
+def _shapes(stamps: Stamps, x: Floats, y: Floats, hfd_cells: float) -> tuple[Floats, Floats, Floats, Floats]:
+    radius = min(1.2 * hfd_cells + 1.0, stamps.geometry.aperture)
+    values, axis = _about_middle(stamps, radius)
+    weights = _inside(values, axis, x, y, radius)
+    total, by_x, by_y = _first_moments(weights, axis)
+    centre_x, centre_y = by_x / total, by_y / total
+    square = axis**2
+    xx = (weights.sum(axis=1) @ square) / total - centre_x**2
+    yy = (weights.sum(axis=2) @ square) / total - centre_y**2
+    xy = ((weights @ axis) @ axis) / total - centre_x * centre_y
+    spread, mean = np.hypot((xx - yy) / 2, xy), (xx + yy) / 2
+    with np.errstate(divide="ignore", invalid="ignore"):
+        elongation = np.sqrt((mean + spread) / (mean - spread))
+    whole_x, whole_y = _light_centre(stamps, x, y, stamps.geometry.aperture)
+    lopsidedness = np.hypot(whole_x - x, whole_y - y) / hfd_cells
+    return (
+        np.where(np.isfinite(elongation) & (mean > spread), elongation, np.inf),
+        np.degrees(np.arctan2(2 * xy, xx - yy)) / 2,
+        np.nan_to_num(lopsidedness, nan=np.inf),
+        np.nan_to_num(weights.max(axis=(1, 2)) / total, nan=1.0),
+    )

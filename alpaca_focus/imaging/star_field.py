@@ -1,0 +1,353 @@
+"""The stars of a frame: where they are and how large, at any defocus, and what was left out and why."""
+
+import math
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from types import MappingProxyType
+
+import numpy as np
+
+from alpaca_focus.core.values import Pixels
+from alpaca_focus.imaging.background import filling, search_map, without_sky
+from alpaca_focus.imaging.detection import Detection, alone, detect
+from alpaca_focus.imaging.photometry import Photometry, centres, measure
+from alpaca_focus.imaging.profile import (
+    fit_moffat,
+    half_flux_bias,
+    half_flux_bias_of_rings,
+    stacked,
+    width_changes,
+)
+from alpaca_focus.imaging.stamps import Flags, Floats, Geometry, Stamps, cut, fits_in, geometry_for
+
+MOST_STARS = 80
+MOST_CELLS = 1_500_000
+"""Cells of all stamps together: of very large rings fewer are measured."""
+LARGEST_MAP_PX = 4_000_000
+"""Frames with more pixels are searched in bins of 2 x 2, 4 x 4 and so on; stars are measured on full pixels always."""
+APART_SCALES = 2.5
+SATURATED_SHARE = 0.98
+PILED_UP_STARS, PILED_UP_SHARE, PLATEAU_PX, PILED_UP_SPREAD = 3, 0.985, 4, 1.3
+LONE_CELL_SHARE = 0.6
+SMALLEST_HFD_PX = 1.0
+FAINTEST_SNR = 10.0
+LARGEST_ELONGATION = 1.8
+"""Ratio of the axes above which something is a trail, a pair or a galaxy."""
+LARGEST_LOPSIDEDNESS = 0.15
+TYPICAL = 0.2
+"""Departure of a star's HFD from the median up to which it takes part in the mean profile."""
+CREDIBLE = 0.5
+PILOTS, PILOT_GROUPS, PILOT_ROUNDS = 8, 4, 10
+PILOT_AGREES, FRAME_AGREES = 0.08, 0.12
+
+
+class Flag(StrEnum):
+    """Why a candidate is not measured."""
+
+    SATURATED = "saturated"
+    EDGE = "edge"
+    LONE_PIXEL = "lone pixel"
+    ELONGATED = "elongated"
+    FAINT = "faint"
+    UNCERTAIN = "uncertain"
+    BLENDED = "blended"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Star:
+    """A measured star.
+
+    Attributes:
+        x_px: Column of the centre.
+        y_px: Row of the centre.
+        flux_adu: Light above the sky within the aperture.
+        snr: Flux over the sky's noise in the aperture.
+        hfd_px: Half-flux diameter of the light on the sensor, the width of the pixels taken out.
+        hfd_stderr_px: Its standard error from the noise of the sky and of the star's own light.
+        fwhm_px: Full width at half maximum of the Moffat profile; NaN when the frame's stars are rings or discs.
+        fwhm_stderr_px: Its standard error from the sky's noise; NaN as well.
+        eccentricity: Of the light's second moments: 0 round, 0.6 an axis ratio of 0.8.
+        angle_deg: Direction of the long axis from the columns' axis towards higher rows, -90 to 90.
+        peak_adu: Highest pixel, sky included.
+    """
+
+    x_px: float
+    y_px: float
+    flux_adu: float
+    snr: float
+    hfd_px: float
+    hfd_stderr_px: float
+    fwhm_px: float
+    fwhm_stderr_px: float
+    eccentricity: float
+    angle_deg: float
+    peak_adu: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StarField:
+    """The stars of a frame and what was left out.
+
+    Attributes:
+        stars: Brightest first.
+        left_out: Count by flag of what was found and not measured.
+        sky_adu: Level of the sky.
+        found: Candidates before anything was left out.
+        correction: Share by which the HFD was measured too large and has been corrected: cells, aperture, wings.
+    """
+
+    stars: tuple[Star, ...] = ()
+    left_out: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
+    sky_adu: float
+    found: int = 0
+    correction: float = 0.0
+
+    @property
+    def odd(self) -> int:
+        """Objects that look like no star: hot pixels, cosmic rays, trails."""
+        return sum(self.left_out.get(flag, 0) for flag in (Flag.LONE_PIXEL, Flag.ELONGATED, Flag.UNCERTAIN))
+
+    @property
+    def credibility(self) -> float:
+        """Share of stars in what was looked at closely: where nearly nothing looks like a star, nothing may be one."""
+        return len(self.stars) / max(len(self.stars) + self.odd, 1)
+
+
+@dataclass(frozen=True, slots=True)
+class _Image:
+    """A frame as it lies in memory, and what must be known of it to measure."""
+
+    pixels: Pixels
+    fill: np.float32 | None
+    saturation_adu: float
+    electrons_per_adu: float
+
+
+def find_stars(pixels: Pixels, *, saturation_adu: float, electrons_per_adu: float = 1.0) -> StarField:
+    """Find the stars of a frame and measure the brightest that stand alone.
+
+    Args:
+        pixels: ADU, shape (rows, columns); frames off the wire are in Fortran order, which costs nothing.
+        saturation_adu: Value at which a pixel is saturated.
+        electrons_per_adu: Gain of the converter, for the counting noise of the stars' light.
+    """
+    turned = pixels.flags.f_contiguous and not pixels.flags.c_contiguous
+    lying = pixels.T if turned else pixels
+    factor = 1
+    while lying.size > LARGEST_MAP_PX * factor**2:
+        factor *= 2
+    sky_free, sky_adu = without_sky(search_map(lying, factor))
+    image = _Image(lying, filling(lying), saturation_adu, electrons_per_adu)
+    best = StarField(sky_adu=sky_adu)
+    for detection in detect(sky_free):
+        attempt = _measured(image, _on_pixels(detection, factor), sky_adu)
+        if attempt.credibility > best.credibility or not best.found:
+            best = attempt
+        # Where rings crowd one another, or hot pixels do, the frame's scale can be misjudged; the next best one is
+        # tried then.
+        if best.credibility > CREDIBLE:
+            break
+    return replace(best, stars=tuple(_turned(star) for star in best.stars)) if turned else best
+
+
+def _on_pixels(detection: Detection, factor: int) -> Detection:
+    """Return places of a map of `factor` x `factor` bins as places of the frame."""
+    centre = (factor - 1) / 2
+    return replace(
+        detection,
+        x_px=detection.x_px * factor + centre,
+        y_px=detection.y_px * factor + centre,
+        scale_px=detection.scale_px * factor,
+    )
+
+
+def _measured(image: _Image, detection: Detection, sky_adu: float) -> StarField:
+    """Measure the brightest of what was found at one scale."""
+    lonely = alone(detection, APART_SCALES * detection.scale_px)
+    left_out = Counter({Flag.BLENDED: int((~lonely).sum())})
+    x_px, y_px = detection.x_px[lonely], detection.y_px[lonely]
+    hfd_px = _pilot(image, x_px, y_px, detection.scale_px)
+    batch = _Batch.of(image, x_px, y_px, detection.scale_px if hfd_px is None else hfd_px)
+    if batch is not None and batch.good.any():
+        again_px = batch.typical_hfd_px
+        if abs(again_px / batch.hfd_px - 1) > FRAME_AGREES:
+            batch = _Batch.of(image, x_px, y_px, again_px)
+    stars: tuple[Star, ...] = ()
+    correction = 0.0
+    if batch is None:
+        left_out[Flag.EDGE] += len(x_px)
+    else:
+        left_out += batch.left_out
+        if batch.good.any():
+            stars, correction = batch.stars()
+    return StarField(
+        stars=stars,
+        left_out=MappingProxyType({flag: count for flag, count in left_out.items() if count}),
+        sky_adu=sky_adu,
+        found=len(detection),
+        correction=correction,
+    )
+
+
+def _pilot(image: _Image, x_px: Floats, y_px: Floats, hfd_px: float) -> float | None:
+    """Find out how large the stars are from a few of them, with an aperture that follows until both agree.
+
+    Returns:
+        Their HFD, or `None` where there is no star to learn it from.
+    """
+    for first in range(0, min(len(x_px), PILOTS * PILOT_GROUPS), PILOTS):
+        found_px = _converged(image, x_px[first : first + PILOTS], y_px[first : first + PILOTS], hfd_px)
+        if found_px is not None:
+            return found_px
+    return None
+
+
+def _converged(image: _Image, x_px: Floats, y_px: Floats, hfd_px: float) -> float | None:
+    for _ in range(PILOT_ROUNDS):
+        batch = _Batch.of(image, x_px, y_px, hfd_px)
+        if batch is None or not batch.good.any():
+            return None
+        measured_px = batch.typical_hfd_px
+        if abs(measured_px / hfd_px - 1) < PILOT_AGREES:
+            return measured_px
+        hfd_px = measured_px
+    return hfd_px
+
+
+@dataclass(frozen=True, slots=True)
+class _Batch:
+    """Stars measured together with one aperture."""
+
+    hfd_px: float
+    stamps: Stamps
+    photometry: Photometry
+    good: Flags
+    left_out: Counter[str]
+    electrons_per_adu: float
+
+    @classmethod
+    def of(cls, image: _Image, x_px: Floats, y_px: Floats, hfd_px: float) -> "_Batch | None":
+        """Measure the stars at some places, most significant first, with an aperture for this HFD.
+
+        Returns:
+            The stars, or `None` where all places are too near to the edge.
+        """
+        geometry = geometry_for(hfd_px)
+        inside = fits_in(image.pixels.shape, x_px, y_px, geometry)
+        if not inside.any():
+            return None
+        most = min(MOST_STARS, max(PILOTS, MOST_CELLS // geometry.size**2))
+        x_px, y_px = x_px[inside][: most * 3 // 2], y_px[inside][: most * 3 // 2]
+        stamps = _centred(image, x_px, y_px, geometry)
+        photometry = measure(stamps, hfd_px / geometry.binning, image.electrons_per_adu)
+        left_out, good = _judged(stamps, photometry, image.saturation_adu)
+        left_out[Flag.EDGE] += int((~inside).sum())
+        good &= np.cumsum(good) <= most
+        return cls(hfd_px, stamps, photometry, good, left_out, image.electrons_per_adu)
+
+    @property
+    def typical_hfd_px(self) -> float:
+        """Median of the half-flux diameters."""
+        return float(np.median(self.photometry.half_flux_diameter[self.good])) * self.stamps.geometry.binning
+
+    def stars(self) -> tuple[tuple[Star, ...], float]:
+        """Return the good stars, corrected for what the way of measuring does, and the share of that correction."""
+        stamps, whole = self.stamps.where(self.good), self.photometry.where(self.good)
+        size = stamps.geometry.binning
+        hfd_cells = float(np.median(whole.half_flux_diameter))
+        away = np.abs(whole.half_flux_diameter / hfd_cells - 1)
+        typical = away <= max(TYPICAL, float(away.min()))
+        profile = stacked(stamps.where(typical), whole.where(typical), hfd_cells)
+        curve = fit_moffat(profile, hfd_cells)
+        if curve is None:
+            bias = half_flux_bias_of_rings(profile, hfd_cells)
+            fwhm_px = fwhm_error_px = np.full(len(away), np.nan)
+        else:
+            bias = half_flux_bias(curve, stamps.geometry)
+            wider, error = width_changes(stamps, whole, profile, hfd_cells)
+            fwhm_px, fwhm_error_px = curve.fwhm * size * (1 + wider), curve.fwhm * size * error
+        stars = tuple(
+            Star(
+                x_px=float(stamps.x_px[k] + whole.x[k] * size),
+                y_px=float(stamps.y_px[k] + whole.y[k] * size),
+                flux_adu=float(whole.flux_adu[k]),
+                snr=float(whole.flux_adu[k] / whole.noise_adu[k]),
+                hfd_px=float(whole.half_flux_diameter[k] / bias) * size,
+                hfd_stderr_px=float(whole.half_flux_noise[k]) * size,
+                fwhm_px=float(fwhm_px[k]),
+                fwhm_stderr_px=float(fwhm_error_px[k]),
+                eccentricity=math.sqrt(1 - 1 / float(whole.elongation[k]) ** 2),
+                angle_deg=float(whole.angle_deg[k]),
+                peak_adu=float(stamps.brightest_adu[k]),
+            )
+            for k in np.argsort(-whole.flux_adu)
+        )
+        return stars, bias - 1
+
+
+def _centred(image: _Image, x_px: Floats, y_px: Floats, geometry: Geometry) -> Stamps:
+    """Cut stamps about some places, and again where the stars are not in their middles."""
+    stamps = cut(image.pixels, x_px, y_px, geometry, image.fill)
+    x, y = centres(stamps)
+    if len(x) and max(np.abs(x).max(), np.abs(y).max()) > 1.0:
+        x_px, y_px = stamps.x_px + x * geometry.binning, stamps.y_px + y * geometry.binning
+        inside = fits_in(image.pixels.shape, x_px, y_px, geometry)
+        return cut(
+            image.pixels, np.where(inside, x_px, stamps.x_px), np.where(inside, y_px, stamps.y_px), geometry, image.fill
+        )
+    return stamps
+
+
+def _judged(stamps: Stamps, photometry: Photometry, saturation_adu: float) -> tuple[Counter[str], Flags]:
+    """Return what speaks against how many of the stars, and which are good."""
+    binning = stamps.geometry.binning
+    piled_up_adu = _piled_up(stamps, photometry)
+    with np.errstate(invalid="ignore"):
+        verdicts = {
+            Flag.SATURATED: stamps.brightest_adu >= min(SATURATED_SHARE * saturation_adu, piled_up_adu),
+            Flag.FAINT: photometry.flux_adu < FAINTEST_SNR * photometry.noise_adu,
+            Flag.UNCERTAIN: ~photometry.found,
+            Flag.LONE_PIXEL: (photometry.peak_share > LONE_CELL_SHARE)
+            | (photometry.half_flux_diameter * binning < SMALLEST_HFD_PX),
+            Flag.ELONGATED: photometry.elongation > LARGEST_ELONGATION,
+            Flag.BLENDED: (photometry.lopsidedness > LARGEST_LOPSIDEDNESS) | _repeated(stamps, photometry),
+        }
+    left_out: Counter[str] = Counter()
+    good = np.ones(len(stamps.values), dtype=bool)
+    for flag, bad in verdicts.items():
+        left_out[flag] += int((good & bad).sum())
+        good &= ~bad
+    return left_out, good
+
+
+def _piled_up(stamps: Stamps, photometry: Photometry) -> float:
+    """Return the value at which the sensor itself is full, below the limit of its converter; infinite if it is not.
+
+    It shows in stars of different light that all end at the same value, each in several pixels.
+    """
+    if len(stamps.values) < PILED_UP_STARS:
+        return math.inf
+    highest = float(stamps.brightest_adu.max())
+    level = float(np.median(stamps.brightest_adu))
+    limit = level + PILED_UP_SHARE * (highest - level)
+    full = (stamps.brightest_adu >= limit) & (stamps.plateau >= PLATEAU_PX) & photometry.found
+    if full.sum() < PILED_UP_STARS:
+        return math.inf
+    light = photometry.flux_adu[full]
+    return limit if light.max() > PILED_UP_SPREAD * light.min() else math.inf
+
+
+def _repeated(stamps: Stamps, photometry: Photometry) -> Flags:
+    """Tell of each star whether one before it is the same."""
+    x_px = stamps.x_px + photometry.x * stamps.geometry.binning
+    y_px = stamps.y_px + photometry.y * stamps.geometry.binning
+    near = np.hypot(x_px[:, None] - x_px, y_px[:, None] - y_px) < stamps.geometry.aperture * stamps.geometry.binning / 3
+    repeated: Flags = np.tril(near, -1).any(axis=1)
+    return repeated
+
+
+def _turned(star: Star) -> Star:
+    angle_deg = 90.0 - star.angle_deg
+    return replace(star, x_px=star.y_px, y_px=star.x_px, angle_deg=angle_deg - 180.0 if angle_deg > 90 else angle_deg)
