@@ -1,6 +1,7 @@
 """What the terminal shows: for a person a line for each frame, the curve and the result; for a machine JSON."""
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import plotille
@@ -11,6 +12,7 @@ from rich.text import Text
 from alpaca_focus.core.events import Event, FrameMeasured, RestoreStarted, RunEnded, RunStarted
 from alpaca_focus.core.values import Fit, FocusResult, Outcome, Sample
 from alpaca_focus.core.vcurve import hyperbola
+from alpaca_focus.files.best_focus import heading
 
 HEADINGS = f"{'#':>3}  {'position':>8}  {'HFD px':>7}  {'+-':>5}  {'stars':>5}  {'for':<7}"
 PLOT_WIDTH, PLOT_HEIGHT = 52, 14
@@ -73,22 +75,31 @@ def _fit_line(fit: Fit) -> str:
     )
 
 
-def curve_plot(samples: tuple[Sample, ...], fit: Fit) -> str:
-    """Draw the V-curve in characters: the fit as a line, the frames as `o`, those left out as `x`."""
+def curve_plot(
+    samples: Sequence[Sample], fit: Fit | None, *, width: int = PLOT_WIDTH, height: int = PLOT_HEIGHT
+) -> str:
+    """Draw a V-curve in characters: the fit as a line, the frames as `o`, those left out as `x`.
+
+    Args:
+        samples: Points of one metric, at least one of them usable.
+        fit: The curve through them, or `None` when there is none yet.
+        width: Characters inside the axes.
+        height: Lines inside the axes.
+    """
     kept, left_out = _points(samples, fit)
-    positions = [position for position, _ in kept]
-    reach = max(1.0, *(abs(position - fit.best_position) for position in positions))
+    low, high = _limits([position for position, _ in kept], fit)
+    line = np.linspace(low, high, 4 * width)
+    curve = [] if fit is None else [hyperbola(float(position), fit) for position in line]
+    highest = max([*curve[:1], *curve[-1:], *(value for _, value in kept), *([fit.best_value] if fit else [])])
     figure = plotille.Figure()
-    figure.width, figure.height = PLOT_WIDTH, PLOT_HEIGHT
+    figure.width, figure.height = width, height
     figure.with_colors = False
-    figure.x_label, figure.y_label = "position", "HFD px"
-    low, high = fit.best_position - 1.1 * reach, fit.best_position + 1.1 * reach
+    figure.x_label, figure.y_label = "position", _heading(samples)
     figure.set_x_limits(min_=low, max_=high)
-    highest = max(hyperbola(high, fit), *(value for _, value in kept))
     figure.set_y_limits(min_=0.0, max_=1.05 * highest)
     figure.register_label_formatter(float, _label)
-    line = np.linspace(low, high, 4 * PLOT_WIDTH)
-    figure.plot(line.tolist(), [hyperbola(float(position), fit) for position in line])
+    if curve:
+        figure.plot(line.tolist(), curve)
     for points, marker in ((kept, "o"), (left_out, "x")):
         visible = [point for point in points if low <= point[0] <= high and point[1] <= 1.05 * highest]
         if visible:
@@ -96,20 +107,34 @@ def curve_plot(samples: tuple[Sample, ...], fit: Fit) -> str:
     return str(figure.show())
 
 
-def _points(samples: tuple[Sample, ...], fit: Fit) -> tuple[list[tuple[int, float]], list[tuple[int, float]]]:
+def _limits(positions: Sequence[int], fit: Fit | None) -> tuple[float, float]:
+    """Span the points kept, evenly to both sides of the best position where there is one."""
+    if fit is None:
+        margin = max(1.0, 0.05 * (max(positions) - min(positions)))
+        return min(positions) - margin, max(positions) + margin
+    reach = max(1.0, *(abs(position - fit.best_position) for position in positions))
+    return fit.best_position - 1.1 * reach, fit.best_position + 1.1 * reach
+
+
+def _heading(samples: Sequence[Sample]) -> str:
+    measurement = next(sample.measurement for sample in samples if sample.measurement.usable)
+    return heading(measurement.metric, measurement.unit)
+
+
+def _points(samples: Sequence[Sample], fit: Fit | None) -> tuple[list[tuple[int, float]], list[tuple[int, float]]]:
     """Split the usable frames into those the fit kept, later ones included, and those it left out."""
     kept: list[tuple[int, float]] = []
     left_out: list[tuple[int, float]] = []
     for index, sample in enumerate(samples):
         if sample.measurement.usable:
             point = (sample.position, sample.measurement.value)
-            (left_out if index in fit.rejected else kept).append(point)
+            (left_out if fit is not None and index in fit.rejected else kept).append(point)
     return kept, left_out
 
 
 def _label(value: float, chars: int, delta: float, *, left: bool = False) -> str:
     """Format a number at an axis of length `delta`; the names are plotille's."""
-    text = f"{value:.0f}" if delta >= 100 else f"{value:.1f}"
+    text = f"{value:.0f}" if delta >= 100 else f"{value:.1f}" if delta >= 1 else f"{value:.2g}"
     return text.ljust(chars) if left else text.rjust(chars)
 
 

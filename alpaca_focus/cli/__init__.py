@@ -23,6 +23,8 @@ import typer
 from rich.console import Console
 
 from alpaca_focus import __version__, app, simulation
+from alpaca_focus.cli.fit import fit
+from alpaca_focus.cli.watch import watch
 from alpaca_focus.core.errors import AlpacaFocusError, RunFailed
 from alpaca_focus.core.events import Event, RunEnded
 from alpaca_focus.core.values import FocusResult, Outcome
@@ -97,6 +99,10 @@ def demo(
     """Focus a simulated telescope through real Alpaca HTTP, start to end."""
     tell = (lambda _: None) if json else typer.echo
     _focus(lambda emit: simulation.demo(seed=seed, emit=emit, tell=tell), json=json)
+
+
+commands.command()(fit)
+commands.command()(watch)
 
 
 def _focus(start: Callable[[Callable[[Event], None]], Coroutine[Any, Any, FocusResult]], *, json: bool) -> NoReturn:

@@ -14,6 +14,7 @@ Every message is a whole sentence for a person: what happened, to which device, 
         DeviceMisbehaved        the answer makes no sense or the device did not do what it said
       RunFailed                 a focus run cannot go on (clouds, bad curve, limits): restore and say why
       RunAborted                somebody or something asked the run to stop: restore
+      FileUnreadable            a file holds no image that can be read: leave it out and go on with the others
 """
 
 
@@ -77,3 +78,7 @@ class RunFailed(AlpacaFocusError):
 
 class RunAborted(AlpacaFocusError):
     """The focus run was asked to stop; the runner restores the start."""
+
+
+class FileUnreadable(AlpacaFocusError):
+    """A file holds no image that can be read; the message names the file."""

@@ -1,7 +1,8 @@
 """Curves through a V and the best focus they say, with its standard error."""
 
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 import numpy as np
@@ -19,9 +20,18 @@ RELATIVE_FLOOR = 0.01
 """Share of the HFD by which real curves depart from a hyperbola."""
 OUTLIER_SIGMAS = 5.0
 """A point further than this from the curve through the others is left out."""
+MAX_SUSPECTS = 30
+"""One point among more cannot bend the curve so much that it does not stand out from the curve through all."""
 MIN_POINTS = 4
 LARGEST_RISE = 6.0
 """Points with more than this many times the smallest HFD are left out: far from focus a curve need not be straight."""
+
+WIDTH, RECIPROCAL, AREA = "hyperbola", "hyperbola of the reciprocal", "parabola"
+POWERS = MappingProxyType({WIDTH: 1.0, RECIPROCAL: -1.0, AREA: 0.5})
+"""By model, the power of a metric that goes as the width of the blur, whose curve is a hyperbola: the HFD itself; the
+reciprocal of a signal (what the slit of a spectrograph lets through goes as slit over width); the square root of an
+area, such as InvPower."""
+AREA_METRICS = frozenset({"invpower"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,34 +49,77 @@ class _Curve:
 
 def hyperbola(position: float, fit: Fit) -> float:
     """Return the fitted curve's value at a position, in the unit of the metric."""
+    power = POWERS[fit.model]
     rise = fit.parameters["slope"] * (position - fit.best_position)
-    return float(np.hypot(fit.best_value, rise))
+    return float(math.hypot(fit.best_value**power, rise) ** (1 / power))
 
 
 def fit_hyperbola(samples: Sequence[Sample]) -> Fit:
-    """Fit a symmetric hyperbola to the usable samples.
+    """Fit a symmetric hyperbola to the usable samples of one metric.
 
     The HFD of a defocused star is the blur of seeing and the blur of defocus added in quadrature, a hyperbola
     y^2 = y0^2 + s^2 (x - c)^2. Points are weighted by their own error and by what the seeing's scatter from frame to
     frame does to them: it moves a point by e y0^2 / y, much near focus and little on the arms. A point that stands
     out from the curve through all others is left out, at most one in four, and so are points very far from focus.
 
+    A metric that is better when higher (NSIG) is fitted by its reciprocal, an area (InvPower) by its square root, see
+    `POWERS`: the errors are propagated, and the fit comes back in the metric's own values.
+
     Args:
         samples: Points of the V-curve in any order, several at one position allowed.
 
     Returns:
         The fit; its residuals and the indices of `rejected` follow the order of `samples`; residuals of samples that
-        were not usable or very far from focus are NaN. The standard error is scaled up when the scatter is larger
-        than the errors say, never down.
+        were not usable or very far from focus are NaN. Its slope and `r_squared` are those of the hyperbola. The
+        standard error is scaled up when the scatter is larger than the errors say, never down.
 
     Raises:
         RunFailed: Fewer than four usable samples or positions, or no curve with a minimum goes through them.
     """
+    model = _model(samples)
+    power = POWERS[model]
     values = {index: sample.measurement.value for index, sample in enumerate(samples) if sample.measurement.usable}
-    usable = [index for index, value in values.items() if value <= LARGEST_RISE * min(values.values())]
-    x = np.array([samples[index].position for index in usable], dtype=float)
-    y = np.array([samples[index].measurement.value for index in usable], dtype=float)
-    own_error = np.array([samples[index].measurement.stderr for index in usable], dtype=float)
+    # A value of 0 or less has no width: no stars, or a signal lost in the sky. It is as far from focus as can be.
+    widths = {index: value**power if value > 0 else math.inf for index, value in values.items()}
+    least = min(widths.values(), default=math.inf)
+    near = [index for index, width in widths.items() if math.isfinite(width) and width <= LARGEST_RISE * least]
+    x = np.array([samples[index].position for index in near], dtype=float)
+    y = np.array([widths[index] for index in near], dtype=float)
+    relative_error = np.array([samples[index].measurement.stderr / values[index] for index in near], dtype=float)
+    fit = _fit_widths(x, y, abs(power) * relative_error * y)
+    in_metric = replace(fit, model=model, best_value=fit.best_value ** (1 / power))
+    residuals = np.full(len(samples), np.nan)
+    residuals[near] = [values[index] - hyperbola(samples[index].position, in_metric) for index in near]
+    return replace(
+        in_metric,
+        residuals=tuple(float(value) for value in residuals),
+        rejected=tuple(sorted((values.keys() - set(near)) | {near[index] for index in fit.rejected})),
+    )
+
+
+def compromise(first: Fit, second: Fit) -> tuple[float, float]:
+    """Return a best position between two fits and its standard error, both in steps.
+
+    It is the mean of the two optima, each weighted by the inverse of its variance. Its standard error tells the
+    scatter alone: in an astigmatic instrument the optima lie apart for good, which no weighting takes away.
+    """
+    positions = np.array([first.best_position, second.best_position])
+    weights = np.array([first.best_position_stderr, second.best_position_stderr]) ** -2.0
+    return float(np.average(positions, weights=weights)), float(np.sum(weights) ** -0.5)
+
+
+def _model(samples: Sequence[Sample]) -> str:
+    """Choose the model by what the metric measures; the samples of one curve are of one metric."""
+    measured = next((sample.measurement for sample in samples if sample.measurement.usable), None)
+    if measured is None:
+        return WIDTH
+    if measured.metric in AREA_METRICS:
+        return AREA
+    return WIDTH if measured.lower_is_better else RECIPROCAL
+
+
+def _fit_widths(x: Array, y: Array, own_error: Array) -> Fit:
+    """Fit widths of the blur; residuals and `rejected` count the points as given."""
     if len(np.unique(x)) < MIN_POINTS:
         raise RunFailed(
             f"A V-curve needs at least {MIN_POINTS} positions with a usable frame, and there are {len(np.unique(x))}."
@@ -74,22 +127,20 @@ def fit_hyperbola(samples: Sequence[Sample]) -> Fit:
     keep = np.ones(len(x), dtype=bool)
     curve = _fit(x, y, own_error)
     for _ in range(len(x) // 4):
-        worst = _worst_outlier(x, y, own_error, keep)
+        worst = _worst_outlier(x, y, own_error, keep, curve)
         if worst is None:
             break
         keep[worst] = False
         curve = _fit(x[keep], y[keep], own_error[keep])
-    residuals = np.full(len(samples), np.nan)
-    residuals[usable] = y - curve.values(x)
     return Fit(
-        model="hyperbola",
+        model=WIDTH,
         best_position=curve.vertex,
         best_position_stderr=float(np.sqrt(curve.covariance[0, 0])),
         best_value=curve.least,
         parameters=MappingProxyType({"slope": curve.slope}),
         r_squared=_r_squared(y[keep], curve.values(x[keep]), _sigma(y[keep], own_error[keep], curve.least)),
-        residuals=tuple(float(value) for value in residuals),
-        rejected=tuple(sorted((values.keys() - set(usable)) | {usable[index] for index in np.flatnonzero(~keep)})),
+        residuals=tuple(float(value) for value in y - curve.values(x)),
+        rejected=tuple(int(index) for index in np.flatnonzero(~keep)),
     )
 
 
@@ -98,10 +149,12 @@ def _sigma(y: Array, own_error: Array, least: float) -> Array:
     return np.sqrt(own_error**2 + seeing**2 + (RELATIVE_FLOOR * y) ** 2)
 
 
-def _worst_outlier(x: Array, y: Array, own_error: Array, keep: NDArray[np.bool_]) -> int | None:
+def _worst_outlier(x: Array, y: Array, own_error: Array, keep: NDArray[np.bool_], through_all: _Curve) -> int | None:
     """Find the kept point furthest from the curve through the others, in its own sigmas, if it is too far."""
     worst, distance = None, OUTLIER_SIGMAS
-    for index in np.flatnonzero(keep):
+    away_from_all = np.abs(y - through_all.values(x)) / _sigma(y, own_error, through_all.least)
+    by_distance = np.argsort(-np.where(keep, away_from_all, -np.inf), kind="stable")
+    for index in by_distance[: min(int(keep.sum()), MAX_SUSPECTS)]:
         others = keep.copy()
         others[index] = False
         if len(np.unique(x[others])) < MIN_POINTS:

@@ -22,9 +22,9 @@ NOISE_SAMPLE = 200_000
 def search_map(pixels: NDArray[np.generic], factor: int) -> Image:
     """Return the frame in bins of `factor` x `factor` pixels, without single pixels that stand out.
 
-    Each pixel is first brought down to the second highest of its four neighbours, which takes away hot pixels, pairs of
-    them and most cosmic rays, and little of any star. Pixels without a value become the median of the frame. Meant for finding, never for
-    measuring. It works in strips, so that the memory it needs beside the map is small.
+    Each pixel is first brought down to the second highest of its four neighbours, which takes away hot pixels, pairs
+    of them and most cosmic rays, and little of any star. Pixels without a value become the median of the frame. Meant
+    for finding, never for measuring. It works in strips, so that the memory it needs beside the map is small.
 
     Args:
         pixels: Shape (rows, columns), C order; read only.
@@ -89,7 +89,7 @@ def binned(pixels: NDArray[np.generic], factor: int) -> Image:
     blocks = pixels[:rows, :columns].reshape(rows // factor, factor, columns)
     lines = blocks[:, 0].astype(np.float32)
     for row in range(1, factor):
-        lines += blocks[:, row]
+        np.add(lines, blocks[:, row], out=lines, dtype=np.float32, casting="unsafe")
     result = np.ascontiguousarray(lines[:, ::factor])
     for column in range(1, factor):
         result += lines[:, column::factor]

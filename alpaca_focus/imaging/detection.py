@@ -5,7 +5,7 @@ stands out most where it is about as large as the kernel: on finer maps a ring i
 the sky's noise drowns it. The level at which the brightest objects stand out most is the frame's own scale.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -58,7 +58,7 @@ def detect(image: Image) -> tuple[Detection, ...]:
     while min(level.shape) >= MIN_MAP_CELLS:
         detection = _peaks(level, factor)
         if len(detection):
-            score = float(np.mean(detection.significance[_objects(detection, SCORED_APART * factor)]))
+            score = float(np.mean(detection.significance[_apart(detection, SCORED_APART * factor, BRIGHTEST)]))
             # A coarser map must earn its place: noise of the estimate alone must not change the scale.
             scored.append((score / COARSER_MUST_EARN ** len(scored), detection))
         level, factor = binned(level, 2), 2 * factor
@@ -132,19 +132,30 @@ def _light_centre(
     return by_row / total, by_column / total
 
 
-def _objects(detection: Detection, apart_px: float) -> list[int]:
-    """Return the indices of the brightest places that are not near a brighter one."""
-    objects: list[int] = []
+def thinned(detection: Detection, apart_px: float) -> Detection:
+    """Return the places without those that are near to a more significant one."""
+    kept = _apart(detection, apart_px, len(detection))
+    return replace(
+        detection,
+        x_px=detection.x_px[kept],
+        y_px=detection.y_px[kept],
+        significance=detection.significance[kept],
+    )
+
+
+def _apart(detection: Detection, apart_px: float, most: int) -> list[int]:
+    """Return the indices of the most significant places that are not near to a more significant one."""
+    kept: list[int] = []
+    near = np.zeros(len(detection), dtype=bool)
     for index in range(len(detection)):
-        if all(
-            max(abs(detection.x_px[index] - detection.x_px[other]), abs(detection.y_px[index] - detection.y_px[other]))
-            > apart_px
-            for other in objects
-        ):
-            objects.append(index)
-            if len(objects) == BRIGHTEST:
-                break
-    return objects
+        if near[index]:
+            continue
+        kept.append(index)
+        if len(kept) == most:
+            break
+        distance = np.hypot(detection.x_px - detection.x_px[index], detection.y_px - detection.y_px[index])
+        near |= distance <= apart_px
+    return kept
 
 
 def alone(detection: Detection, diameter_px: float) -> NDArray[np.bool_]:

@@ -1,11 +1,13 @@
 """The table of metrics: one row each, so that a new one is one function and one row."""
 
+import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 from alpaca_focus.core.values import Frame, Measurement
-from alpaca_focus.imaging.stars import measure_stars
+from alpaca_focus.imaging import invpower, stars
+from alpaca_focus.imaging.spectrum import SpectrumReport, measure_spectrum
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,9 +28,82 @@ class Metric:
 
 
 def _hfd(frame: Frame) -> Measurement:
-    return measure_stars(frame.pixels, saturation_adu=frame.saturation_adu, bayer=frame.bayer)
+    return stars.measure_stars(
+        frame.pixels,
+        saturation_adu=frame.saturation_adu,
+        bayer=frame.bayer,
+        electrons_per_adu=frame.electrons_per_adu,
+    )
+
+
+def _fwhm(frame: Frame) -> Measurement:
+    measured = _hfd(frame)
+    fwhm_px = measured.details.get("fwhm_px", math.nan)
+    if not measured.usable:
+        return replace(measured, metric="fwhm")
+    if math.isnan(fwhm_px):
+        reason = "too defocused: the stars are rings or discs, which have no FWHM"
+        return replace(measured, metric="fwhm", value=math.nan, stderr=math.nan, usable=False, reason=reason)
+    return replace(measured, metric="fwhm", value=fwhm_px, stderr=measured.details["fwhm_stderr_px"])
+
+
+def _spectrum_fwhm(frame: Frame) -> Measurement:
+    report = measure_spectrum(frame)
+    return replace(_of_spectrum(report), metric="spectrum_fwhm", value=report.fwhm_px, stderr=report.fwhm_stderr_px)
+
+
+def _nsig(frame: Frame) -> Measurement:
+    report = measure_spectrum(frame)
+    measured = replace(
+        _of_spectrum(report),
+        metric="nsig",
+        value=report.nsig,
+        stderr=report.nsig_stderr,
+        unit="ADU/s",
+        lower_is_better=False,
+    )
+    if measured.usable and math.isnan(report.nsig):
+        return replace(measured, usable=False, reason="the exposure time is not known, which NSIG is divided by")
+    return measured
+
+
+def _of_spectrum(report: SpectrumReport) -> Measurement:
+    return Measurement(
+        metric="",
+        value=math.nan,
+        stderr=math.nan,
+        usable=report.usable,
+        reason=report.reason,
+        flags=MappingProxyType(dict(report.flags)),
+        details=MappingProxyType(
+            {name: getattr(report, name) for name in ("fwhm_px", "fwhm_arcsec", "nsig", "trace_row", "snr")}
+        ),
+    )
 
 
 METRICS: Mapping[str, Metric] = MappingProxyType(
-    {"hfd": Metric(function=_hfd, unit="px", lower_is_better=True, description="half-flux diameter of the stars")}
+    {
+        "hfd": Metric(function=_hfd, unit="px", lower_is_better=True, description="half-flux diameter of the stars"),
+        "fwhm": Metric(
+            function=_fwhm, unit="px", lower_is_better=True, description="full width at half maximum of the stars"
+        ),
+        "invpower": Metric(
+            function=invpower.inverse_power,
+            unit=invpower.UNIT,
+            lower_is_better=True,
+            description="inverse power of the whole frame, where stars cannot be separated",
+        ),
+        "spectrum_fwhm": Metric(
+            function=_spectrum_fwhm,
+            unit="px",
+            lower_is_better=True,
+            description="full width at half maximum of a spectrum across its trace",
+        ),
+        "nsig": Metric(
+            function=_nsig,
+            unit="ADU/s",
+            lower_is_better=False,
+            description="signal of a spectrum above its background, to a second",
+        ),
+    }
 )

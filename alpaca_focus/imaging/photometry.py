@@ -12,6 +12,8 @@ from alpaca_focus.imaging.stamps import Flags, Floats, Stamps
 CENTRE_ROUNDS = 4
 NEAR_HALF = (0.9, 1.0, 1.1)
 """Where the growth of the light is taken, in half-flux radii."""
+OUTSKIRTS = 0.9
+"""Where the light of a star, or of a ring's rim, is nearly at its end, in HFD."""
 EXACT = 0
 """sep's word for a circle's exact share of each cell."""
 
@@ -30,7 +32,7 @@ class Photometry:
         found: Whether there is light, and a radius that holds half of it.
         elongation: Ratio of the long to the short axis, from second moments; infinite where there is no short one.
         angle_deg: Direction of the long axis from the columns' axis towards higher rows, -90 to 90.
-        lopsidedness: Distance of the centre of all the light from that of its bright part, in HFD.
+        lopsidedness: How far the light beyond 0.9 HFD lies to one side: its dipole as a share of all light.
         peak_share: Share of the light that the brightest cell has.
     """
 
@@ -174,6 +176,16 @@ def _inside(
     return share
 
 
+def _lopsidedness(stamps: Stamps, x: Floats, y: Floats, inner: float) -> Floats:
+    """Dipole of the light between a radius and the aperture: a neighbour is on one side, and a star is on none."""
+    outer = stamps.geometry.aperture
+    values, axis = _about_middle(stamps, outer)
+    total, by_x, by_y = _first_moments(_inside(values, axis, x, y, outer), axis)
+    core, core_x, core_y = _first_moments(_inside(values, axis, x, y, min(inner, outer)), axis)
+    along_x, along_y = by_x - core_x - (total - core) * x, by_y - core_y - (total - core) * y
+    return np.asarray(np.hypot(along_x, along_y) / (total * (inner + outer) / 2))
+
+
 def _first_moments(weights: NDArray[np.float32], axis: NDArray[np.float32]) -> tuple[Floats, Floats, Floats]:
     """Sums of the weights, and of the weights times column and row; the sums are NaN where they are not positive."""
     columns, rows = weights.sum(axis=1).astype(float), weights.sum(axis=2).astype(float)
@@ -194,8 +206,7 @@ def _shapes(stamps: Stamps, x: Floats, y: Floats, hfd_cells: float) -> tuple[Flo
     spread, mean = np.hypot((xx - yy) / 2, xy), (xx + yy) / 2
     with np.errstate(divide="ignore", invalid="ignore"):
         elongation = np.sqrt((mean + spread) / (mean - spread))
-    whole_x, whole_y = _light_centre(stamps, x, y, stamps.geometry.aperture)
-    lopsidedness = np.hypot(whole_x - x, whole_y - y) / hfd_cells
+    lopsidedness = _lopsidedness(stamps, x, y, OUTSKIRTS * hfd_cells)
     return (
         np.where(np.isfinite(elongation) & (mean > spread), elongation, np.inf),
         np.degrees(np.arctan2(2 * xy, xx - yy)) / 2,

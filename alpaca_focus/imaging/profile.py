@@ -14,7 +14,7 @@ from scipy.optimize import least_squares
 from alpaca_focus.imaging.photometry import Photometry, measure
 from alpaca_focus.imaging.stamps import Floats, Geometry, Stamps
 
-BINS_PER_HFD = 10.0
+BINS_PER_HFD = 20.0
 LARGEST_MISFIT = 0.05
 """Departure from a Moffat curve, as a share of the profile, above which stars are rings or discs."""
 MODEL_SHARE = 0.01
@@ -57,8 +57,7 @@ class Moffat:
     def brightness(self, squared_radius: NDArray[np.floating]) -> Floats:
         """Light to an area, where all light is one."""
         peak = (self.exponent - 1) / (math.pi * self.core**2)
-        values: Floats = peak * (1 + squared_radius / self.core**2) ** -self.exponent
-        return values
+        return np.asarray(peak * (1 + squared_radius / self.core**2) ** -self.exponent, dtype=float)
 
     def on_cells(self, x: NDArray[np.floating], y: NDArray[np.floating]) -> Floats:
         """Light in cells whose middles are at these distances from the star, by quadrature over each cell."""
@@ -195,7 +194,7 @@ def half_flux_bias_of_rings(profile: Profile, hfd_cells: float) -> float:
     evenly over it; aperture and sky do nothing, because rings have their light inside.
     """
     radius = hfd_cells / 2
-    near = np.abs(profile.radius - radius) < 0.4 * radius
+    near = np.abs(profile.radius - radius) < 0.25 * radius
     if near.sum() < 3:
         return 1.0
     slope, level = np.polyfit(profile.radius[near] - radius, profile.light[near], 1, w=np.sqrt(profile.cells[near]))

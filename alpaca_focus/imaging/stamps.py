@@ -140,7 +140,7 @@ def _raw(pixels: NDArray[np.generic], x_px: Floats, y_px: Floats, geometry: Geom
     raw = np.empty((len(x_px), size, size), dtype=np.float32)
     rows, columns = pixels.shape
     for index, (x, y) in enumerate(zip(left, top, strict=True)):
-        if 0 <= x and 0 <= y and x + size <= columns and y + size <= rows:
+        if x >= 0 and y >= 0 and x + size <= columns and y + size <= rows:
             raw[index] = pixels[y : y + size, x : x + size]
         else:
             # The aperture is inside; of the sky around it, what lies outside is mirrored.
@@ -180,6 +180,7 @@ def _without_own_sky(values: Image, geometry: Geometry, quantum_adu: float) -> t
     middle = np.median(around, axis=1, keepdims=True)
     spread = MAD_TO_SIGMA * np.median(np.abs(around - middle), axis=1, keepdims=True)
     spread = np.where(spread > 0, spread, around.std(axis=1, keepdims=True))
+    kept = np.ones(around.shape, dtype=bool)
     for _ in range(CLIP_ROUNDS):
         kept = np.abs(around - middle) <= np.maximum(CLIP_SIGMAS * spread, quantum_adu)
         middle, spread = _mean_and_spread(around, kept)

@@ -11,7 +11,7 @@ import numpy as np
 
 from alpaca_focus.core.values import Pixels
 from alpaca_focus.imaging.background import filling, search_map, without_sky
-from alpaca_focus.imaging.detection import Detection, alone, detect
+from alpaca_focus.imaging.detection import Detection, alone, detect, thinned
 from alpaca_focus.imaging.photometry import Photometry, centres, measure
 from alpaca_focus.imaging.profile import (
     fit_moffat,
@@ -27,15 +27,20 @@ MOST_CELLS = 1_500_000
 """Cells of all stamps together: of very large rings fewer are measured."""
 LARGEST_MAP_PX = 4_000_000
 """Frames with more pixels are searched in bins of 2 x 2, 4 x 4 and so on; stars are measured on full pixels always."""
-APART_SCALES = 2.5
+APART_SIZES = 2.5
+"""Stars nearer to one another than this many of their size are left out as blended."""
+PIECES = 1.3
+RING_SIZE = 1.4
+"""Diameter of a ring's rim, in HFD."""
 SATURATED_SHARE = 0.98
-PILED_UP_STARS, PILED_UP_SHARE, PLATEAU_PX, PILED_UP_SPREAD = 3, 0.985, 4, 1.3
+PILED_UP_STARS, PILED_UP_SHARE, PLATEAU_PX, PILED_UP_SPREAD = 2, 0.985, 4, 1.3
 LONE_CELL_SHARE = 0.6
 SMALLEST_HFD_PX = 1.0
 FAINTEST_SNR = 10.0
 LARGEST_ELONGATION = 1.8
 """Ratio of the axes above which something is a trail, a pair or a galaxy."""
-LARGEST_LOPSIDEDNESS = 0.15
+LARGEST_LOPSIDEDNESS, LOPSIDED_BY_NOISE = 0.05, 2.5
+"""The share of the light that may lie to one side of a single star, and what the noise may add, over the SNR."""
 TYPICAL = 0.2
 """Departure of a star's HFD from the median up to which it takes part in the mean profile."""
 CREDIBLE = 0.5
@@ -114,6 +119,12 @@ class StarField:
         """Share of stars in what was looked at closely: where nearly nothing looks like a star, nothing may be one."""
         return len(self.stars) / max(len(self.stars) + self.odd, 1)
 
+    @property
+    def is_conclusive(self) -> bool:
+        """Whether most of what was found is known for what it is, so that another look would only mislead."""
+        plain = sum(self.left_out.get(flag, 0) for flag in (Flag.SATURATED, Flag.FAINT, Flag.ELONGATED))
+        return plain > self.found / 2
+
 
 @dataclass(frozen=True, slots=True)
 class _Image:
@@ -147,7 +158,7 @@ def find_stars(pixels: Pixels, *, saturation_adu: float, electrons_per_adu: floa
             best = attempt
         # Where rings crowd one another, or hot pixels do, the frame's scale can be misjudged; the next best one is
         # tried then.
-        if best.credibility > CREDIBLE:
+        if best.credibility > CREDIBLE or best.is_conclusive:
             break
     return replace(best, stars=tuple(_turned(star) for star in best.stars)) if turned else best
 
@@ -165,13 +176,18 @@ def _on_pixels(detection: Detection, factor: int) -> Detection:
 
 def _measured(image: _Image, detection: Detection, sky_adu: float) -> StarField:
     """Measure the brightest of what was found at one scale."""
-    lonely = alone(detection, APART_SCALES * detection.scale_px)
-    left_out = Counter({Flag.BLENDED: int((~lonely).sum())})
+    lonely = alone(detection, APART_SIZES * detection.scale_px)
+    order = np.argsort(~lonely, kind="stable")
+    hfd_px = _pilot(image, detection.x_px[order], detection.y_px[order], detection.scale_px)
+    if hfd_px is not None and hfd_px > PIECES * detection.scale_px:
+        # What was found may be pieces of the rims of rings that are larger than what was looked for.
+        detection = thinned(detection, RING_SIZE * hfd_px)
+        lonely = alone(detection, APART_SIZES * hfd_px)
+    left_out: Counter[str] = Counter({Flag.BLENDED: int((~lonely).sum())})
     x_px, y_px = detection.x_px[lonely], detection.y_px[lonely]
-    hfd_px = _pilot(image, x_px, y_px, detection.scale_px)
     batch = _Batch.of(image, x_px, y_px, detection.scale_px if hfd_px is None else hfd_px)
     if batch is not None and batch.good.any():
-        again_px = batch.typical_hfd_px
+        again_px = batch.typical_hfd_px(batch.good)
         if abs(again_px / batch.hfd_px - 1) > FRAME_AGREES:
             batch = _Batch.of(image, x_px, y_px, again_px)
     stars: tuple[Star, ...] = ()
@@ -207,12 +223,15 @@ def _pilot(image: _Image, x_px: Floats, y_px: Floats, hfd_px: float) -> float | 
 def _converged(image: _Image, x_px: Floats, y_px: Floats, hfd_px: float) -> float | None:
     for _ in range(PILOT_ROUNDS):
         batch = _Batch.of(image, x_px, y_px, hfd_px)
-        if batch is None or not batch.good.any():
+        if batch is None or not batch.light.any():
             return None
-        measured_px = batch.typical_hfd_px
+        # As long as the aperture is too small for them, large rings look lopsided.
+        trusted = batch.good if batch.good.any() else batch.light
+        measured_px = batch.typical_hfd_px(trusted)
         if abs(measured_px / hfd_px - 1) < PILOT_AGREES:
-            return measured_px
+            return measured_px if batch.good.any() else None
         hfd_px = measured_px
+        x_px, y_px = batch.places(batch.light)
     return hfd_px
 
 
@@ -223,9 +242,9 @@ class _Batch:
     hfd_px: float
     stamps: Stamps
     photometry: Photometry
+    light: Flags
     good: Flags
     left_out: Counter[str]
-    electrons_per_adu: float
 
     @classmethod
     def of(cls, image: _Image, x_px: Floats, y_px: Floats, hfd_px: float) -> "_Batch | None":
@@ -242,15 +261,20 @@ class _Batch:
         x_px, y_px = x_px[inside][: most * 3 // 2], y_px[inside][: most * 3 // 2]
         stamps = _centred(image, x_px, y_px, geometry)
         photometry = measure(stamps, hfd_px / geometry.binning, image.electrons_per_adu)
-        left_out, good = _judged(stamps, photometry, image.saturation_adu)
+        left_out, light, good = _judged(stamps, photometry, image.saturation_adu)
         left_out[Flag.EDGE] += int((~inside).sum())
         good &= np.cumsum(good) <= most
-        return cls(hfd_px, stamps, photometry, good, left_out, image.electrons_per_adu)
+        return cls(hfd_px, stamps, photometry, light, good, left_out)
 
-    @property
-    def typical_hfd_px(self) -> float:
-        """Median of the half-flux diameters."""
-        return float(np.median(self.photometry.half_flux_diameter[self.good])) * self.stamps.geometry.binning
+    def typical_hfd_px(self, chosen: Flags) -> float:
+        """Return the median of the half-flux diameters of some of the stars."""
+        return float(np.median(self.photometry.half_flux_diameter[chosen])) * self.stamps.geometry.binning
+
+    def places(self, chosen: Flags) -> tuple[Floats, Floats]:
+        """Return columns and rows of the centres of some of the stars."""
+        size = self.stamps.geometry.binning
+        x_px, y_px = self.stamps.x_px + self.photometry.x * size, self.stamps.y_px + self.photometry.y * size
+        return x_px[chosen], y_px[chosen]
 
     def stars(self) -> tuple[tuple[Star, ...], float]:
         """Return the good stars, corrected for what the way of measuring does, and the share of that correction."""
@@ -300,26 +324,28 @@ def _centred(image: _Image, x_px: Floats, y_px: Floats, geometry: Geometry) -> S
     return stamps
 
 
-def _judged(stamps: Stamps, photometry: Photometry, saturation_adu: float) -> tuple[Counter[str], Flags]:
-    """Return what speaks against how many of the stars, and which are good."""
+def _judged(stamps: Stamps, photometry: Photometry, saturation_adu: float) -> tuple[Counter[str], Flags, Flags]:
+    """Return what speaks against how many of the stars, which have light to measure, and which are good."""
     binning = stamps.geometry.binning
     piled_up_adu = _piled_up(stamps, photometry)
-    with np.errstate(invalid="ignore"):
+    with np.errstate(invalid="ignore", divide="ignore"):
+        snr = np.maximum(photometry.flux_adu, 0) / photometry.noise_adu
         verdicts = {
             Flag.SATURATED: stamps.brightest_adu >= min(SATURATED_SHARE * saturation_adu, piled_up_adu),
-            Flag.FAINT: photometry.flux_adu < FAINTEST_SNR * photometry.noise_adu,
+            Flag.FAINT: snr < FAINTEST_SNR,
             Flag.UNCERTAIN: ~photometry.found,
             Flag.LONE_PIXEL: (photometry.peak_share > LONE_CELL_SHARE)
             | (photometry.half_flux_diameter * binning < SMALLEST_HFD_PX),
             Flag.ELONGATED: photometry.elongation > LARGEST_ELONGATION,
-            Flag.BLENDED: (photometry.lopsidedness > LARGEST_LOPSIDEDNESS) | _repeated(stamps, photometry),
+            Flag.BLENDED: (photometry.lopsidedness > LARGEST_LOPSIDEDNESS + LOPSIDED_BY_NOISE / snr)
+            | _repeated(stamps, photometry),
         }
     left_out: Counter[str] = Counter()
     good = np.ones(len(stamps.values), dtype=bool)
     for flag, bad in verdicts.items():
         left_out[flag] += int((good & bad).sum())
         good &= ~bad
-    return left_out, good
+    return left_out, ~(verdicts[Flag.SATURATED] | verdicts[Flag.FAINT] | verdicts[Flag.UNCERTAIN]), good
 
 
 def _piled_up(stamps: Stamps, photometry: Photometry) -> float:
@@ -329,9 +355,7 @@ def _piled_up(stamps: Stamps, photometry: Photometry) -> float:
     """
     if len(stamps.values) < PILED_UP_STARS:
         return math.inf
-    highest = float(stamps.brightest_adu.max())
-    level = float(np.median(stamps.brightest_adu))
-    limit = level + PILED_UP_SHARE * (highest - level)
+    limit = PILED_UP_SHARE * float(stamps.brightest_adu.max())
     full = (stamps.brightest_adu >= limit) & (stamps.plateau >= PLATEAU_PX) & photometry.found
     if full.sum() < PILED_UP_STARS:
         return math.inf
@@ -344,8 +368,7 @@ def _repeated(stamps: Stamps, photometry: Photometry) -> Flags:
     x_px = stamps.x_px + photometry.x * stamps.geometry.binning
     y_px = stamps.y_px + photometry.y * stamps.geometry.binning
     near = np.hypot(x_px[:, None] - x_px, y_px[:, None] - y_px) < stamps.geometry.aperture * stamps.geometry.binning / 3
-    repeated: Flags = np.tril(near, -1).any(axis=1)
-    return repeated
+    return np.asarray(np.tril(near, -1).any(axis=1))
 
 
 def _turned(star: Star) -> Star:

@@ -11,17 +11,21 @@ from numpy.typing import NDArray
 from alpaca_focus.core.values import Measurement, Pixels
 from alpaca_focus.imaging.background import MAD_TO_SIGMA, binned
 from alpaca_focus.imaging.star_field import Flag, Star, StarField, find_stars
+from alpaca_focus.imaging.trouble import trouble_with
 
 METRIC = "hfd"
-SMALLEST_FRAME_PX = 32
 OUTLIER_SIGMAS = 3.5
 TYPICAL_ELECTRONS_PER_ADU = 1.0
 """Gain of the converter where nothing tells."""
-CORRECTION_UNCERTAINTY = 0.1
+CORRECTION_UNCERTAINTY = 0.05
 """Share of the correction for cells, aperture and wings by which it may be wrong."""
+SYSTEMATIC = 0.0005
+"""Share of the HFD by which the way of measuring may be wrong for all stars alike, as drawn fields show."""
+BELIEF = 8.0
+"""Stars whose scatter would say as much about the standard error as the stars' own errors do."""
 LEAST_CREDIBLE = 0.08
 """Share of stars among the objects below which the stars are not believed either."""
-STAR_SCATTER = 0.003
+STAR_SCATTER = 0.0015
 """Share of the HFD by which stars of one frame differ for other reasons than noise, before anything is known."""
 
 
@@ -60,13 +64,14 @@ def measure_stars(
     hfd = central([star.hfd_px for star in field.stars], [star.hfd_stderr_px for star in field.stars])
     kept = [star for star, kept in zip(field.stars, hfd.kept, strict=True) if kept]
     fwhm = _central_fwhm(kept)
+    systematic = math.hypot(CORRECTION_UNCERTAINTY * field.correction, SYSTEMATIC)
     flags = dict(field.left_out)
     if len(kept) < len(field.stars):
         flags["outlier"] = len(field.stars) - len(kept)
     return Measurement(
         metric=METRIC,
         value=hfd.value * scale,
-        stderr=math.hypot(hfd.stderr, CORRECTION_UNCERTAINTY * field.correction * hfd.value) * scale,
+        stderr=math.hypot(hfd.stderr, hfd.value * systematic) * scale,
         star_count=len(kept),
         flags=MappingProxyType(flags),
         details=MappingProxyType(
@@ -80,22 +85,6 @@ def measure_stars(
             }
         ),
     )
-
-
-def trouble_with(pixels: Pixels) -> str:
-    """Say why a frame cannot be measured at all; empty when it may."""
-    if pixels.ndim != 2:
-        return f"the frame has {pixels.ndim} axes where an image has 2"
-    if min(pixels.shape) < SMALLEST_FRAME_PX:
-        return f"the frame of {pixels.shape[1]} x {pixels.shape[0]} pixels is too small"
-    if pixels.dtype.kind not in "uif":
-        return "the frame does not hold numbers"
-    if pixels.dtype.kind == "f" and not np.isfinite(pixels).mean() > 0.5:
-        return "most pixels have no value"
-    sample = pixels[::7, ::7]
-    if sample.min() == sample.max() and pixels.min() == pixels.max():
-        return "all pixels have the same value"
-    return ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,8 +101,7 @@ def central(values: Sequence[float], errors: Sequence[float]) -> Central:
 
     Each star counts by its own error and by the scatter of the stars among themselves, which has more causes than
     noise: the field's curvature, blends that were not seen. Values far from the others are left out. With many stars
-    the standard error is what the scatter says; with few, whose scatter says little, it is no less than what their own
-    errors say.
+    the standard error is what the scatter says; with few, whose scatter says little, rather what their own errors say.
 
     Args:
         values: One a star, at least one.
@@ -132,9 +120,7 @@ def central(values: Sequence[float], errors: Sequence[float]) -> Central:
     if count < 2:
         return Central(mean, math.sqrt(by_errors), kept)
     by_scatter = float(np.sum((weights * (value - mean)) ** 2)) / float(np.sum(weights)) ** 2 * count / (count - 1)
-    # The scatter of few stars says little: it has the weight of its degrees of freedom against some of prior belief.
-    belief = 8.0
-    variance = ((count - 1) * by_scatter + belief * by_errors) / (count - 1 + belief)
+    variance = ((count - 1) * by_scatter + BELIEF * by_errors) / (count - 1 + BELIEF)
     return Central(mean, math.sqrt(variance), kept)
 
 
@@ -155,7 +141,7 @@ def _why_none(field: StarField) -> str:
         Flag.FAINT: "all stars are too faint: clouds, or too short an exposure",
         Flag.LONE_PIXEL: "no stars found, only hot pixels or cosmic rays",
         Flag.ELONGATED: "all stars are trailed",
-        Flag.BLENDED: "all stars run into one another",
+        Flag.BLENDED: "too crowded or too defocused: what was found runs into one another",
     }
     return reasons.get(Flag(flag), "no star could be measured") if count else "no star could be measured"
 

@@ -1,0 +1,104 @@
+"""Curves and their fits as text: what `fit` and `watch` print."""
+
+import math
+from pathlib import Path
+
+from alpaca_focus.core.values import Sample
+from alpaca_focus.files.best_focus import BestFocus, By, FittedCurve
+from alpaca_focus.files.pictures import write_picture
+from alpaca_focus.terminal import curve_plot
+
+
+def best_line(best: BestFocus) -> str:
+    """Say the result in one line."""
+    metric = best.by if best.by == By.COMPROMISE else best.by.upper()
+    return f"Best focus by {metric}: {best.position:.1f} +- {best.position_stderr:.1f} steps"
+
+
+def curve_line(fitted: FittedCurve) -> str:
+    """Say a curve's optimum in one line, or why it has none."""
+    curve, result = fitted.curve, fitted.fit
+    name = curve.heading.split()[0]
+    if result is None:
+        return f"{name}: {fitted.problem}"
+    outliers = [str(index + 1) for index in result.rejected if not math.isnan(result.residuals[index])]
+    left_out = f"; left out as outliers: {', '.join(outliers)}" if outliers else ""
+    return (
+        f"{result.model}: best {result.best_position:.1f} +- {result.best_position_stderr:.1f} steps, "
+        f"{name} {number(result.best_value, result.best_value)}{f' {curve.unit}' if curve.unit else ''}, "
+        f"R^2 {result.r_squared:.4f}{left_out}"
+    )
+
+
+def offset_line(best: BestFocus) -> str | None:
+    """Say how far apart the two optima of a spectrograph lie; `None` where there are no two."""
+    if best.offset is None:
+        return None
+    offset, error = best.offset
+    return f"NSIG is best {offset:+.1f} +- {error:.1f} steps from where FWHM is."
+
+
+def optimum_line(fitted: FittedCurve) -> str:
+    """Say where a curve has its best focus, or as long as it is none, which frame was the best."""
+    curve, fit = fitted.curve, fitted.fit
+    name, unit = curve.heading.split()[0], f" {curve.unit}" if curve.unit else ""
+    count = len(curve.samples)
+    if fit is not None:
+        frames = "frame" if count == 1 else "frames"
+        return (
+            f"{name}: best position {fit.best_position:.1f} +- {fit.best_position_stderr:.1f} steps "
+            f"({fit.best_value:.4g}{unit} by {count} {frames}, R^2 {fit.r_squared:.4f})."
+        )
+    lowest = curve.samples[0].measurement.lower_is_better
+    choose = min if lowest else max
+    best = choose(range(count), key=lambda index: curve.samples[index].measurement.value)
+    sample = curve.samples[best]
+    return (
+        f"{name}: the best frame so far is {curve.names[best]} at position {sample.position} "
+        f"({sample.measurement.value:.4g}{unit}). {fitted.problem}"
+    )
+
+
+def curve_lines(fitted: FittedCurve) -> list[str]:
+    """Return the table of points, the curve drawn in characters, and the optimum."""
+    curve = fitted.curve
+    lines = [f"{'#':>3}  {'position':>8}  {curve.heading:>9}  {'+-':>8}  {'residual':>9}"]
+    lines += [_row(index, fitted) for index in range(len(curve.samples))]
+    if any(sample.measurement.usable for sample in curve.samples):
+        lines += ["", curve_plot(curve.samples, fitted.fit)]
+    return [*lines, curve_line(fitted)]
+
+
+def _row(index: int, fitted: FittedCurve) -> str:
+    sample, result = fitted.curve.samples[index], fitted.fit
+    measurement = sample.measurement
+    residual = math.nan if result is None else result.residuals[index]
+    value = number(measurement.value, measurement.value)
+    error = number(measurement.stderr, measurement.value) if measurement.stderr else "-"
+    away = number(residual, measurement.value, sign=True)
+    row = f"{index + 1:>3}  {sample.position:>8}  {value:>9}  {error:>8}  {away:>9}"
+    notes = [_note(index, sample, fitted), fitted.curve.names[index] if fitted.curve.names else ""]
+    return "  ".join([row, *(note for note in notes if note)])
+
+
+def _note(index: int, sample: Sample, fitted: FittedCurve) -> str:
+    if not sample.measurement.usable:
+        return f"not used: {sample.measurement.reason}"
+    if fitted.fit is None or index not in fitted.fit.rejected:
+        return ""
+    return "left out: too far from the best value" if math.isnan(fitted.fit.residuals[index]) else "left out as outlier"
+
+
+def number(value: float, scale: float, *, sign: bool = False) -> str:
+    """Write a value of a metric, `-` for NaN: two decimals, or powers of ten where values about `scale` ask for it."""
+    if math.isnan(value):
+        return "-"
+    form = ".2f" if 0.05 <= abs(scale) < 1e6 else ".2e"
+    return format(value, f"+{form}" if sign else form)
+
+
+def draw(path: Path, best: BestFocus) -> None:
+    """Draw the curves with their best focus as a picture."""
+    compromise_at = best.position if best.by == By.COMPROMISE else None
+    shown = [each for each in best.fitted if any(sample.measurement.usable for sample in each.curve.samples)]
+    write_picture(path, shown, title=best_line(best).replace("+-", "\u00b1"), compromise_at=compromise_at)

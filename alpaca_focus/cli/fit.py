@@ -1,0 +1,166 @@
+"""`alpaca-focus fit`: the best focus of a V-curve in frames, in a table or in a report of N.I.N.A."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from pydantic_core import to_json
+
+from alpaca_focus.cli.curve_text import best_line, curve_lines, draw, offset_line
+from alpaca_focus.cli.frame_options import AxisOption, EndOption, FirstOption, MetricOption
+from alpaca_focus.cli.measure import WILD, find_files
+from alpaca_focus.core.errors import ConfigurationError
+from alpaca_focus.files.best_focus import BestFocus, By, Curve, FittedCurve, find_best_focus
+from alpaca_focus.files.curves import curves_of_rows, read_csv
+from alpaca_focus.files.measuring import MeasureOptions, measure_files
+from alpaca_focus.files.nina_report import ERRORS_NOTE, read_nina_report
+from alpaca_focus.files.pictures import check_picture_path
+from alpaca_focus.files.report import Kind
+from alpaca_focus.files.watching import SUFFIXES, is_frame_name
+from alpaca_focus.imaging.spectrum import SpectrumSettings, TraceAxis
+
+TABLES, REPORTS = (".csv", ".tsv", ".txt"), (".json",)
+
+
+def fit(
+    files: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="FILE...",
+            help="FITS frames, folders of them, or patterns; or one CSV table; or one autofocus report of N.I.N.A.",
+        ),
+    ],
+    *,
+    metric: MetricOption = Kind.AUTO,
+    by: Annotated[
+        By | None,
+        typer.Option(
+            help="What decides for spectra: fwhm (the default), nsig, or compromise, the mean of both optima, each "
+            "weighted by the inverse of its variance."
+        ),
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")] = False,
+    plot: Annotated[
+        Path | None, typer.Option(metavar="OUT.png", help="Draw the curve as a picture (.png, .svg, .pdf).")
+    ] = None,
+    x0: FirstOption = None,
+    x1: EndOption = None,
+    axis: AxisOption = TraceAxis.AUTO,
+) -> None:
+    """Fit a V-curve and say where best focus is: from frames, a table, or an autofocus report of N.I.N.A.
+
+    Exit code 0 when there is a best focus, 1 when the points form no V, 2 when there is too little to fit.
+    """
+    if plot is not None:
+        check_picture_path(plot)
+    options = MeasureOptions(metric=metric, spectrum=SpectrumSettings(x0=x0, x1=x1, axis=axis))
+    curves, note = _read(files, options)
+    best = find_best_focus(curves, by)
+    if plot is not None:
+        draw(plot, best)
+    typer.echo(_as_json(best, note) if json else "\n".join(_text(best, note)))
+
+
+def _read(files: Sequence[str], options: MeasureOptions) -> tuple[Sequence[Curve], str]:
+    """Return the curves in the files, and what to know about their errors."""
+    first = Path(files[0])
+    if len(files) == 1 and first.suffix.lower() in TABLES:
+        return read_csv(first), ""
+    if len(files) == 1 and first.suffix.lower() in REPORTS:
+        return (read_nina_report(first).curve,), ERRORS_NOTE
+    for name in files:
+        _check_frame(Path(name))
+    return _measured(find_files(files), options), ""
+
+
+def _check_frame(path: Path) -> None:
+    if path.is_dir() or not WILD.isdisjoint(str(path)):
+        return
+    if not is_frame_name(path.name):
+        raise ConfigurationError(
+            f"{path} is no FITS file by its name ({', '.join(SUFFIXES)}); a table ({', '.join(TABLES)}) or a report "
+            "(.json) is fitted alone."
+        )
+    if not path.exists():
+        raise ConfigurationError(f"There is no file {path}.")
+
+
+def _measured(frames: Sequence[Path], options: MeasureOptions) -> Sequence[Curve]:
+    reports = list(measure_files(frames, options))
+    for report in reports:
+        if not report.readable:
+            typer.echo(f"alpaca-focus: {report.line()}", err=True)
+    placed = [report for report in reports if report.position is not None]
+    if not placed:
+        raise ConfigurationError(
+            "No frame tells where the focuser stood: its header needs FOCUSPOS or FOCPOS, or its name a number."
+        )
+    placed.sort(key=lambda report: (report.position or 0, report.path.name))
+    rows = [{**report.as_dict(), "file": report.path.name} for report in placed]
+    return curves_of_rows(rows, source="The frames")
+
+
+def _text(best: BestFocus, note: str) -> list[str]:
+    lines = []
+    for each in best.fitted:
+        lines += [*curve_lines(each), ""]
+    offset = offset_line(best)
+    if offset is not None:
+        lines += [offset, best_line(best) + "."]
+    if note:
+        lines.append(note)
+    return lines if lines[-1] else lines[:-1]
+
+
+def _as_json(best: BestFocus, note: str) -> str:
+    """Return one JSON object on one line; what is not a number becomes null."""
+    deciding = best.fitted[:2] if best.by == By.COMPROMISE else best.fitted[:1]
+    fits = [each.fit for each in deciding if each.fit is not None]
+    alone = len(fits) == 1
+    told: dict[str, Any] = {
+        "best_position": best.position,
+        "best_position_stderr": best.position_stderr,
+        "best_value": fits[0].best_value if alone else None,
+        "metric": best.by,
+        "unit": deciding[0].curve.unit if alone else None,
+        "model": fits[0].model if alone else best.by,
+        "r_squared": min(each.r_squared for each in fits),
+        "rejected": sorted({index for each in fits for index in each.rejected}),
+        "residuals": fits[0].residuals if alone else None,
+        "point_count": len(deciding[0].curve.samples),
+        "curves": {each.curve.metric: _curve_dict(each) for each in best.fitted},
+    }
+    if best.offset is not None:
+        told["nsig_offset_steps"], told["nsig_offset_stderr_steps"] = best.offset
+    if note:
+        told["note"] = note
+    return to_json(told, inf_nan_mode="null").decode()
+
+
+def _curve_dict(fitted: FittedCurve) -> dict[str, Any]:
+    curve, result = fitted.curve, fitted.fit
+    residuals = (None,) * len(curve.samples) if result is None else result.residuals
+    names = curve.names or (None,) * len(curve.samples)
+    return {
+        "unit": curve.unit,
+        "best_position": result and result.best_position,
+        "best_position_stderr": result and result.best_position_stderr,
+        "best_value": result and result.best_value,
+        "model": result and result.model,
+        "r_squared": result and result.r_squared,
+        "rejected": result and result.rejected,
+        "problem": fitted.problem or None,
+        "points": [
+            {
+                "file": name,
+                "position": sample.position,
+                "value": sample.measurement.value,
+                "stderr": sample.measurement.stderr,
+                "residual": residual,
+                "usable": sample.measurement.usable,
+                "reason": sample.measurement.reason or None,
+            }
+            for name, sample, residual in zip(names, curve.samples, residuals, strict=True)
+        ],
+    }

@@ -1,0 +1,134 @@
+"""`alpaca-focus measure`: the size of stars or the width of a spectrum in FITS files, one line a file."""
+
+import csv
+import io
+import json as json_format
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from alpaca_focus.core.errors import ConfigurationError
+from alpaca_focus.files.measuring import MeasureOptions, measure_files
+from alpaca_focus.files.preview import check_preview, draw_preview
+from alpaca_focus.files.report import NUMBERS, FileReport, Kind
+from alpaca_focus.files.watching import SUFFIXES, folder_snapshot
+from alpaca_focus.imaging.spectrum import SpectrumSettings, TraceAxis
+
+MANY_FILES = 5
+"""From so many files on a progress bar is shown."""
+EXIT_LEFT_OUT, EXIT_INTERRUPTED = 1, 130
+WILD = frozenset("*?[")
+
+
+def measure(
+    files: Annotated[
+        list[str],
+        typer.Argument(metavar="FILE...", help="FITS files (also .gz and .fz), folders of them, or patterns."),
+    ],
+    *,
+    metric: Annotated[Kind, typer.Option(help="What to measure; auto tells spectra from stars.")] = Kind.AUTO,
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON object a line.")] = False,
+    csv_table: Annotated[bool, typer.Option("--csv", help="Print a table: a header and a line a file.")] = False,
+    preview: Annotated[
+        Path | None, typer.Option(metavar="OUT.png", help="Draw what was measured; for one file.")
+    ] = None,
+    x0: Annotated[int | None, typer.Option(help="First column of a spectrum's slice; a row if it is vertical.")] = None,
+    x1: Annotated[int | None, typer.Option(help="Column after the last one of the slice.")] = None,
+    axis: Annotated[TraceAxis, typer.Option(help="Which way a spectrum runs.")] = TraceAxis.AUTO,
+) -> None:
+    """Measure the stars or the spectrum in FITS files: one line a file, as each is finished.
+
+    Exit code 0 when every file was measured, 1 when some could not be, 2 when there was nothing to do.
+    """
+    if json and csv_table:
+        raise ConfigurationError("The output is either --json or --csv: leave one of them out.")
+    paths = find_files(files)
+    if preview is not None:
+        check_preview(preview, paths)
+    options = MeasureOptions(metric=metric, spectrum=SpectrumSettings(x0=x0, x1=x1, axis=axis))
+    tell = _tell_json if json else _csv_teller(metric) if csv_table else _tell_person
+    reports: list[FileReport] = []
+    try:
+        with _progress(len(paths)) as advance, closing(measure_files(paths, options)) as measured:
+            for report in measured:
+                tell(report)
+                reports.append(report)
+                advance()
+    except KeyboardInterrupt:
+        typer.echo(f"Stopped: {len(reports)} of {len(paths)} files were measured.", err=True)
+        raise typer.Exit(EXIT_INTERRUPTED) from None
+    if preview is not None and reports[0].readable:
+        draw_preview(preview, reports[0])
+    if not all(report.usable for report in reports):
+        raise typer.Exit(EXIT_LEFT_OUT)
+
+
+def find_files(arguments: Sequence[str]) -> list[Path]:
+    """Return the files that arguments mean: a folder its FITS files, a pattern what matches, each file once.
+
+    Raises:
+        ConfigurationError: There is no file at all.
+    """
+    found: dict[Path, None] = {}
+    for argument in arguments:
+        found.update(dict.fromkeys(_meant(argument)))
+    if not found:
+        raise ConfigurationError(
+            f"There is no FITS file ({', '.join(SUFFIXES)}) in {', '.join(arguments)}: nothing was measured."
+        )
+    return list(found)
+
+
+def _meant(argument: str) -> list[Path]:
+    path = Path(argument)
+    if path.is_dir():
+        return [path / name for name in sorted(folder_snapshot(path) or ())]
+    if WILD.isdisjoint(argument) or path.exists():
+        return [path]
+    start = Path(path.anchor)
+    matches = start.glob(str(path.relative_to(start)))
+    return sorted(match for match in matches if match.is_file() and not match.name.startswith("."))
+
+
+def _tell_person(report: FileReport) -> None:
+    typer.echo(report.line())
+
+
+def _tell_json(report: FileReport) -> None:
+    typer.echo(json_format.dumps(report.as_dict(), allow_nan=False))
+
+
+def _csv_teller(metric: Kind) -> Callable[[FileReport], None]:
+    """Print the header of the table; return what prints a row of it. What is not known is left empty."""
+    kinds = (Kind.STARS, Kind.SPECTRUM) if metric is Kind.AUTO else (metric,)
+    numbers = dict.fromkeys(name for kind in kinds for name in NUMBERS[kind])
+    columns = ["file", "metric", *numbers, "usable", "reason", "position"]
+    typer.echo(",".join(columns))
+
+    def tell(report: FileReport) -> None:
+        line = io.StringIO()
+        values = {name: "" if value is None else value for name, value in report.as_dict().items()}
+        csv.DictWriter(line, columns, restval="", extrasaction="ignore", lineterminator="").writerow(values)
+        typer.echo(line.getvalue())
+
+    return tell
+
+
+@contextmanager
+def _progress(total: int) -> Iterator[Callable[[], None]]:
+    """Show a progress bar on standard error, if that is a terminal; yield what moves it on."""
+    console = Console(stderr=True)
+    if total < MANY_FILES or not console.is_terminal:
+        yield lambda: None
+        return
+    columns = (TextColumn("measuring"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    # Lines for the same terminal go above the bar; lines for a file or a pipe must not be touched.
+    with Progress(*columns, console=console, transient=True, redirect_stdout=sys.stdout.isatty()) as progress:
+        task = progress.add_task("", total=total)
+        yield lambda: progress.advance(task)

@@ -1,0 +1,175 @@
+"""V-curves out of tables: the rows that `alpaca-focus measure` writes, and plain tables of positions and values."""
+
+import csv
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+
+from alpaca_focus.core.errors import ConfigurationError
+from alpaca_focus.files.best_focus import Curve
+from alpaca_focus.files.points import Point, make_curve, read_text
+from alpaca_focus.files.report import Kind
+
+Row = Mapping[str, object]
+"""One row: values by column, as text or as what `FileReport.as_dict` returns."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Column:
+    """Where a metric stands: the names that its column may have, the column of its error, its unit."""
+
+    names: tuple[str, ...]
+    errors: tuple[str, ...]
+    unit: str
+
+
+METRIC_COLUMNS: Mapping[str, _Column] = MappingProxyType(
+    {
+        "hfd": _Column(names=("hfd_px", "hfd"), errors=("hfd_stderr_px", "hfd_stderr"), unit="px"),
+        "hfr": _Column(names=("hfr_px", "hfr"), errors=("hfr_stderr_px", "hfr_stderr"), unit="px"),
+        "fwhm": _Column(names=("fwhm_px", "fwhm"), errors=("fwhm_stderr_px", "fwhm_stderr"), unit="px"),
+        "nsig": _Column(names=("nsig",), errors=("nsig_stderr",), unit=""),
+        "invpower": _Column(names=("invpower",), errors=("invpower_stderr",), unit=""),
+    }
+)
+OF_A_MEASUREMENT = MappingProxyType(
+    {
+        Kind.STARS.value: ("hfd",),
+        Kind.SPECTRUM.value: ("fwhm", "nsig"),
+        Kind.INVPOWER.value: ("invpower",),
+    }
+)
+"""What is fitted by what a row was measured as."""
+POSITIONS = ("position", "focuser_position", "focuspos", "focpos", "pos", "steps")
+ANY_ERROR = ("error", "stderr", "err", "sigma", "uncertainty")
+
+
+def read_csv(path: Path) -> tuple[Curve, ...]:
+    """Read a table: a header line, a column of positions and one of values, perhaps one of errors.
+
+    Columns are parted by comma, semicolon or tab; with the latter two a decimal comma is understood. Lines that start
+    with `#` are comments. The table of `alpaca-focus measure --csv` is one of these.
+
+    Returns:
+        The curves in it: FWHM and NSIG for spectra, else one.
+
+    Raises:
+        ConfigurationError: It cannot be read, has no such columns, or a number is none; line and column are named.
+    """
+    lines = [(number, line) for number, line in enumerate(read_text(path).splitlines(), start=1)]
+    lines = [(number, line) for number, line in lines if line.strip() and not line.lstrip().startswith("#")]
+    if len(lines) < 2:
+        raise ConfigurationError(f"{path} holds no table: a header line and at least one row are needed.")
+    header = lines[0][1]
+    delimiter = max(",;\t", key=header.count)
+    names = [name.strip().lower() for name in next(csv.reader([header], delimiter=delimiter))]
+    rows: list[Row] = []
+    for number, line in lines[1:]:
+        cells = [cell.strip() for cell in next(csv.reader([line], delimiter=delimiter))]
+        if len(cells) != len(names):
+            raise ConfigurationError(
+                f"{path}, line {number}: it has {len(cells)} columns, and the header line has {len(names)}."
+            )
+        if delimiter != ",":
+            cells = [cell.replace(",", ".") for cell in cells]
+        rows.append({LINE: number, **dict(zip(names, cells, strict=True))})
+    return curves_of_rows(rows, source=str(path))
+
+
+LINE = "line of the file"
+"""Key under which a row keeps its line number; no column is called so."""
+
+
+def curves_of_rows(rows: Sequence[Row], *, source: str) -> tuple[Curve, ...]:
+    """Make curves of rows, be they of a table or `FileReport.as_dict` of measured frames.
+
+    Args:
+        rows: At least one row; a row with an empty or no position takes no part.
+        source: Where they come from, for the messages.
+
+    Raises:
+        ConfigurationError: There is no position or nothing to fit, a number is none, or the frames are of two kinds.
+    """
+    columns = list(dict.fromkeys(name for row in rows for name in row if name != LINE))
+    position = next((name for name in POSITIONS if name in columns), None)
+    if position is None:
+        raise ConfigurationError(f"{source} has no column called position; it has {', '.join(columns)}.")
+    placed = [row for row in rows if not _empty(row.get(position))]
+    if not placed:
+        raise ConfigurationError(f"{source}: no row has a focuser position.")
+    return tuple(
+        make_curve(metric, unit, [_point(row, position, value, errors, source) for row in placed])
+        for metric, unit, value, errors in _values(placed, columns, position, source)
+    )
+
+
+def _values(
+    rows: Sequence[Row], columns: Sequence[str], position: str, source: str
+) -> list[tuple[str, str, str, tuple[str, ...]]]:
+    """Choose what to fit: metric, unit, column, and columns that may hold its error."""
+    known = _metrics_measured(rows, source)
+    if known is None:
+        present = [metric for metric, each in METRIC_COLUMNS.items() if any(name in columns for name in each.names)]
+        known = ("fwhm", "nsig") if {"fwhm", "nsig"} <= set(present) and "hfd" not in present else tuple(present[:1])
+    if known:
+        found = ((metric, METRIC_COLUMNS[metric]) for metric in known)
+        chosen = [(metric, each, next((name for name in each.names if name in columns), "")) for metric, each in found]
+        lonely = len(chosen) == 1
+        return [
+            (m, each.unit, name, (*each.errors, *(ANY_ERROR if lonely else ()))) for m, each, name in chosen if name
+        ]
+    others = [name for name in columns if name not in {position, "usable", "reason", "file", *ANY_ERROR}]
+    if len(others) != 1:
+        raise ConfigurationError(
+            f"{source} has no column called {', '.join(METRIC_COLUMNS)}, and it is not clear which other one to fit: "
+            f"it has {', '.join(columns)}."
+        )
+    return [(others[0], "", others[0], (f"{others[0]}_stderr", f"{others[0]}_error", *ANY_ERROR))]
+
+
+def _metrics_measured(rows: Sequence[Row], source: str) -> tuple[str, ...] | None:
+    """Tell by the column `metric` what the frames were measured as; `None` when nothing tells."""
+    kinds = {str(row["metric"]) for row in rows if not _empty(row.get("metric"))} & OF_A_MEASUREMENT.keys()
+    measured = {OF_A_MEASUREMENT[kind] for kind in kinds}
+    if len(measured) > 1:
+        raise ConfigurationError(
+            f"{source}: these frames were measured in different ways ({', '.join(sorted(kinds))}); one curve needs one "
+            "metric: name it with --metric."
+        )
+    return next(iter(measured), None)
+
+
+def _point(row: Row, position: str, value: str, errors: tuple[str, ...], source: str) -> Point:
+    at = _number(row, position, source)
+    if not math.isfinite(at):
+        raise ConfigurationError(f"{_place(row, source)}: the position {row[position]!r} is not finite.")
+    usable = str(row.get("usable", "true")).lower() not in {"false", "0", "no"}
+    reason = str(row.get("reason") or "") or "marked as not usable"
+    return Point(
+        position=round(at),
+        value=_number(row, value, source),
+        stderr=next((_number(row, name, source) for name in errors if name in row), 0.0),
+        reason="" if usable else reason,
+        name=str(row.get("file") or ""),
+    )
+
+
+def _number(row: Row, name: str, source: str) -> float:
+    """Return a number; NaN for an empty cell."""
+    cell = row.get(name)
+    if _empty(cell):
+        return math.nan
+    try:
+        return float(str(cell))
+    except ValueError as error:
+        raise ConfigurationError(f"{_place(row, source)}: {cell!r} in column {name} is not a number.") from error
+
+
+def _place(row: Row, source: str) -> str:
+    return f"{source}, line {row[LINE]}" if LINE in row else source
+
+
+def _empty(cell: object) -> bool:
+    return cell is None or cell == ""

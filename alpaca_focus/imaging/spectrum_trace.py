@@ -1,0 +1,143 @@
+"""Finding the trace of a star in a 2D slit spectrum: a peak narrow across the dispersion that runs along it.
+
+Everything here has the dispersion along the columns' axis; a vertical trace is looked for in the turned frame.
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter1d, maximum_filter1d
+
+from alpaca_focus.imaging.background import MAD_TO_SIGMA, Image, robust_noise, second_highest_neighbour
+
+Floats = NDArray[np.float64]
+
+SLANT_STEP_PX = 1.5
+"""Difference of two slants over the whole frame."""
+BLOCKS = 24
+"""Parts along the dispersion; within one the slant is little."""
+STEEPEST_SLANT = 0.06
+"""Rows to a column; 3.4 degrees."""
+SIGMAS = (0.7, 1.0, 1.4, 2.0, 2.8, 4.0, 5.6, 8.0, 11.3, 16.0, 22.6, 32.0)
+"""Widths looked for, as sigma of a Gaussian in rows."""
+SURROUNDING = 2.5
+"""The surroundings that a peak must stand out of, in its own sigma."""
+DETECT_SIGMA = 7.0
+LARGEST_BLOCK_SHARE = 0.5
+"""Share of the signal that one block may have: more is a star's image or a cosmic ray, not a spectrum."""
+OTHERS_SHARE = 0.1
+"""Height of another peak, as a share of the highest, from which on it counts."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """Where a trace runs, with the dispersion along the columns' axis.
+
+    Attributes:
+        row: Row of its middle in the middle column.
+        slant: Rows to a column.
+        sigma: About how wide it is, in rows.
+        significance: By how many sigma it stands out.
+        others: Rows of other peaks of the same kind, the highest first.
+    """
+
+    row: float
+    slant: float
+    sigma: float
+    significance: float
+    others: tuple[float, ...]
+
+
+def find_trace(image: Image) -> Trace | None:
+    """Find the trace that stands out most, or say that there is none.
+
+    Sky lines fill the slit and are no peak across it; each column's median, which they are, is taken off first.
+
+    Args:
+        image: Shape (rows, columns), dispersion along the columns' axis; finite.
+    """
+    calm = np.minimum(image, second_highest_neighbour(image))
+    calm = calm - np.median(calm, axis=0)
+    noise = robust_noise(calm)
+    if noise <= 0:
+        return None
+    blocks = _block_means(calm)
+    width = image.shape[1] / blocks.shape[1]
+    block_noise = noise / math.sqrt(width)
+    middles = (np.arange(blocks.shape[1]) + 0.5) * width - image.shape[1] / 2
+    steps = max(4, math.ceil(2 * STEEPEST_SLANT * image.shape[1] / SLANT_STEP_PX))
+    slants = np.linspace(-STEEPEST_SLANT, STEEPEST_SLANT, steps | 1)
+    profiles = np.stack([_straight(blocks, slant * middles).mean(axis=1) for slant in slants])
+    profile_noise = block_noise / math.sqrt(blocks.shape[1])
+    best: tuple[float, int, int, float] | None = None
+    for sigma in SIGMAS:
+        if 6 * sigma > image.shape[0]:
+            break
+        responses = _response(profiles, sigma) / (profile_noise * _response_noise(sigma))
+        # The steeper of two slants that say the same is not preferred.
+        responses *= 1 - 0.2 * np.abs(slants)[:, None]
+        number, row = np.unravel_index(int(np.argmax(responses)), responses.shape)
+        significance = float(responses[number, row])
+        if best is None or significance > best[0]:
+            best = significance, int(number), int(row), sigma
+    if best is None or best[0] < DETECT_SIGMA:
+        return None
+    significance, chosen, at_row, sigma = best
+    slant = float(slants[chosen])
+    if not _runs_along(_straight(blocks, slant * middles), at_row, sigma):
+        return None
+    return Trace(float(at_row), slant, sigma, significance, _others(profiles[chosen], at_row, sigma))
+
+
+def _block_means(image: Image) -> Floats:
+    """Means over blocks of columns, shape (rows, blocks); a few columns at the end may be left out."""
+    count = min(BLOCKS, max(4, image.shape[1] // 8))
+    size = image.shape[1] // count
+    used = image[:, : size * count].reshape(image.shape[0], count, size)
+    return np.asarray(used.mean(axis=2), dtype=float)
+
+
+def _straight(blocks: Floats, shifts: Floats) -> Floats:
+    """Shift each block's profile by whole rows so that a slanted trace lies straight; its ends are repeated."""
+    rows = np.arange(blocks.shape[0])[:, None] + np.round(shifts).astype(int)
+    return np.asarray(np.take_along_axis(blocks, np.clip(rows, 0, blocks.shape[0] - 1), axis=0))
+
+
+def _response(profile: Floats, sigma: float) -> Floats:
+    """Height of a peak of this width above its surroundings, along the last axis: the difference of two means."""
+    narrow = gaussian_filter1d(profile, sigma, mode="nearest")
+    wide = gaussian_filter1d(profile, SURROUNDING * sigma, mode="nearest")
+    return np.asarray(narrow - wide)
+
+
+def _response_noise(sigma: float) -> float:
+    """Standard deviation of the response to white noise of one."""
+    size = 2 * math.ceil(4 * SURROUNDING * sigma) + 1
+    pulse = np.zeros(size)
+    pulse[size // 2] = 1.0
+    return float(np.sqrt(np.sum(_response(pulse, sigma) ** 2)))
+
+
+def _runs_along(straight: Floats, row: int, sigma: float) -> bool:
+    """Tell whether a peak is there in many blocks, and not in one or two alone."""
+    heights = _response(straight.T, sigma)[:, row]
+    total = float(heights.sum())
+    return total > 0 and float(heights.max()) < LARGEST_BLOCK_SHARE * total
+
+
+def _others(profile: Floats, row: int, sigma: float) -> tuple[float, ...]:
+    """Return the rows of other peaks of the same kind, the highest first."""
+    response = _response(profile, sigma)
+    rows = np.arange(len(profile))
+    apart = np.abs(rows - row) > 5 * sigma + 2
+    if not apart.any():
+        return ()
+    scatter = MAD_TO_SIGMA * float(np.median(np.abs(response[apart] - np.median(response[apart]))))
+    limit = max(OTHERS_SHARE * float(response[row]), 8 * scatter)
+    reach = max(1, math.ceil(2 * sigma))
+    highest = response == maximum_filter1d(response, 2 * reach + 1)
+    inside = (rows > 2 * sigma) & (rows < len(profile) - 1 - 2 * sigma)
+    found = rows[apart & highest & inside & (response > limit)]
+    return tuple(float(other) for other in found[np.argsort(-response[found])])

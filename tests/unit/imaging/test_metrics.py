@@ -1,0 +1,51 @@
+"""The table of metrics: every row can be used alike."""
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from alpaca_focus.imaging.metrics import METRICS
+from tests.drawn_spectra import as_frame, drawn_spectrum
+from tests.synthetic import drawn_field
+
+
+def test_the_table_has_the_metrics_of_the_field() -> None:
+    assert list(METRICS) == ["hfd", "fwhm", "invpower", "spectrum_fwhm", "nsig"]
+    assert [name for name, metric in METRICS.items() if not metric.lower_is_better] == ["nsig"]
+
+
+@pytest.mark.parametrize("name", METRICS)
+def test_a_measurement_says_what_its_row_says(name: str, rng: np.random.Generator) -> None:
+    pixels = drawn_spectrum(rng).pixels if name in {"spectrum_fwhm", "nsig"} else drawn_field(rng, blur_px=0.0).pixels
+    found = METRICS[name].function(as_frame(pixels))
+    assert found.usable, found.reason
+    assert (found.metric, found.unit, found.lower_is_better) == (
+        name,
+        METRICS[name].unit,
+        METRICS[name].lower_is_better,
+    )
+    assert found.value > 0
+    assert found.stderr > 0
+
+
+@pytest.mark.parametrize("name", METRICS)
+def test_what_cannot_be_measured_has_a_reason_and_its_name(name: str) -> None:
+    found = METRICS[name].function(as_frame(np.zeros((80, 80), np.uint16)))
+    assert not found.usable
+    assert found.metric == name
+    assert found.reason
+    assert math.isnan(found.value)
+
+
+def test_rings_have_no_fwhm(rng: np.random.Generator) -> None:
+    found = METRICS["fwhm"].function(as_frame(drawn_field(rng, blur_px=25.0, obstruction=0.35).pixels))
+    assert not found.usable
+    assert "too defocused" in found.reason
+
+
+def test_nsig_needs_an_exposure_time(rng: np.random.Generator) -> None:
+    found = METRICS["nsig"].function(replace(as_frame(drawn_spectrum(rng).pixels), exposure_s=math.nan))
+    assert not found.usable
+    assert "exposure time" in found.reason
