@@ -116,3 +116,30 @@ def drawn_field(
     """Draw equal stars: a disc or ring of diameter `blur_px`, blurred by a Gaussian, with photon noise."""
     blur = drawn_blur(disc_px=blur_px, obstruction=obstruction, seeing_fwhm_px=2.3548 * seeing_sigma_px)
     return drawn_stars(rng, blur, fluxes=np.full(stars, flux), shape=(size_px, size_px), sky=sky)
+
+
+def random_blur(rng: np.random.Generator, hfd_px: float) -> Blur:
+    """Draw stars of about this HFD: refractor or obstructed, air with narrow or wide wings."""
+    seeing_px = rng.uniform(1.7, 5.0)
+    obstruction = rng.choice([0.0, 0.35])
+    moffat = rng.choice([None, 2.5, 3.5, 4.765])
+    if hfd_px < 1.35 * seeing_px:
+        return drawn_blur(seeing_fwhm_px=hfd_px / 1.1, moffat=moffat)
+    disc_px = float(np.sqrt(max(hfd_px**2 - (1.1 * seeing_px) ** 2, 1.0))) * (1.41 if obstruction == 0 else 1.33)
+    return drawn_blur(disc_px=disc_px, obstruction=obstruction, seeing_fwhm_px=seeing_px, moffat=moffat)
+
+
+def random_field(
+    rng: np.random.Generator, smallest_px: float, largest_px: float, blur: Blur | None = None
+) -> DrawnField:
+    """Draw 1 to 40 stars of SNR 50 to 500, of a random HFD between two, or of a blur given, under a random sky."""
+    blur = blur or random_blur(rng, float(np.exp(rng.uniform(np.log(smallest_px), np.log(largest_px)))))
+    room_px = 4.5 * blur.hfd_px + 30
+    stars = round(float(np.exp(rng.uniform(0, np.log(40)))))
+    side_px = int(np.clip(np.ceil(np.sqrt(stars)) * room_px, 300, 900))
+    stars = min(stars, max(int(side_px // room_px) ** 2, 1))
+    sky = float(rng.uniform(50, 2000))
+    snr = np.exp(rng.uniform(np.log(50), np.log(500), stars))
+    noise = np.sqrt(sky * np.pi) * (1.5 * blur.hfd_px + 4)
+    fluxes = np.minimum(snr * noise, 3e4 * blur.hfd_px**2)
+    return drawn_stars(rng, blur, fluxes=fluxes, shape=(side_px, side_px), sky=sky)

@@ -1,13 +1,17 @@
 """A frame out of a FITS file, whatever state the file is in: a frame, or one sentence why there is none."""
 
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+import numpy as np
 from astropy.io import fits
 
 from alpaca_focus.core.errors import FileUnreadable
-from alpaca_focus.core.values import Frame
+from alpaca_focus.core.values import Frame, Pixels
 from alpaca_focus.files import header_facts
 from alpaca_focus.files.fits_pixels import COLOUR_PLANES, pixels_of
 from alpaca_focus.files.fits_stream import Damaged, FitsStream, Unit, check_size, open_regular
@@ -41,7 +45,7 @@ def read_frame(path: Path) -> FileFrame:
     Raises:
         FileUnreadable: There is no such file or no such image in it, or it is damaged.
     """
-    with open_regular(path) as file:
+    with _quiet(), open_regular(path) as file:
         try:
             unit, first, content = _first_image(FitsStream(file))
             pixels = pixels_of(unit, content)
@@ -52,7 +56,11 @@ def read_frame(path: Path) -> FileFrame:
                 f"{path} cannot be read ({error.strerror or error}): look whether its disk is well."
             ) from error
         modified = datetime.fromtimestamp(path.stat().st_mtime, UTC)
-    headers = Headers((unit.header, first))
+        return _file_frame(path, pixels, Headers((unit.header, first)), modified, planes=COLOUR_PLANES in unit.shape)
+
+
+def _file_frame(path: Path, pixels: Pixels, headers: Headers, modified: datetime, *, planes: bool) -> FileFrame:
+    """Put together what is known of a frame."""
     return FileFrame(
         path=path,
         frame=Frame(
@@ -61,7 +69,7 @@ def read_frame(path: Path) -> FileFrame:
             started_at=header_facts.started_at(headers) or modified,
             binning=header_facts.binning(headers),
             saturation_adu=header_facts.saturation_adu(headers, pixels),
-            bayer=header_facts.bayer(headers) and COLOUR_PLANES not in unit.shape,
+            bayer=header_facts.bayer(headers) and not planes,
             electrons_per_adu=header_facts.electrons_per_adu(headers),
             image_scale_arcsec=header_facts.image_scale_arcsec(headers),
         ),
@@ -69,6 +77,14 @@ def read_frame(path: Path) -> FileFrame:
         object_name=headers.text("OBJECT"),
         filter_name=headers.text("FILTER"),
     )
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep back what astropy and numpy remark about odd files; what matters is checked here."""
+    with warnings.catch_warnings(), np.errstate(all="ignore"):
+        warnings.simplefilter("ignore")
+        yield
 
 
 def _advice(damage: Damaged) -> str:

@@ -4,37 +4,16 @@ Source: FITS standard 4.0, section 4.4.2: a pixel's value is BZERO + BSCALE x th
 stored as signed ones with BZERO = 2^(bits - 1). Stored values are big-endian.
 """
 
-import struct
-import warnings
-import zlib
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 import numpy as np
-from astropy.io import fits
 from numpy.typing import NDArray
 
 from alpaca_focus.core.values import Pixels
-from alpaca_focus.files.fits_stream import Damaged, Unit, header_value
+from alpaca_focus.files.fits_stream import Unit, header_value
+from alpaca_focus.files.packed_image import unpacked
 
 COLOUR_PLANES, GREEN = 3, 1
 LARGEST_ADU = 1e12
 """What is larger is no light but damage, and would not bear being squared and summed."""
-UNPACKING_ERRORS = (
-    # What astropy documents and what its readers, numpy and zlib raise on damaged tables, tiles and parameters.
-    fits.VerifyError,
-    ArithmeticError,
-    EOFError,
-    LookupError,
-    MemoryError,
-    NotImplementedError,
-    OSError,
-    RuntimeError,
-    TypeError,
-    ValueError,
-    struct.error,
-    zlib.error,
-)
 
 
 def pixels_of(unit: Unit, content: bytearray) -> Pixels:
@@ -45,21 +24,12 @@ def pixels_of(unit: Unit, content: bytearray) -> Pixels:
 
     Args:
         unit: The unit; its shape has 2 axes longer than 1, or 3 with one of 3 colours.
-        content: Its data, or the whole file with it if the image is packed in a table. It is used up.
+        content: Its data. They are used up.
 
     Raises:
         Damaged: Nobody can read the data.
     """
-    with _quiet():
-        return _without_nonsense(_unpacked(content) if unit.packed else _plain(unit, content))
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep back what astropy and numpy remark about odd files; what matters is checked here."""
-    with warnings.catch_warnings(), np.errstate(all="ignore"):
-        warnings.simplefilter("ignore")
-        yield
+    return _without_nonsense(_packed(unit, content) if unit.packed else _plain(unit, content))
 
 
 def _plain(unit: Unit, content: bytearray) -> Pixels:
@@ -74,6 +44,11 @@ def _plain(unit: Unit, content: bytearray) -> Pixels:
         values = values.astype(_float_for(values))
         values[empty] = np.nan
     return values
+
+
+def _packed(unit: Unit, content: bytearray) -> Pixels:
+    frame = _frame(unpacked(unit, content))
+    return frame.astype(frame.dtype.newbyteorder("="), order="C", copy=False)
 
 
 def _scaled(stored: NDArray[np.generic], *, zero: float, scale: float) -> Pixels:
@@ -115,14 +90,3 @@ def _without_nonsense(pixels: Pixels) -> Pixels:
     if low < -LARGEST_ADU or high > LARGEST_ADU:
         return np.where(np.abs(pixels) <= LARGEST_ADU, pixels, np.nan)
     return pixels
-
-
-def _unpacked(content: bytearray) -> Pixels:
-    try:
-        with fits.HDUList.fromstring(bytes(content), uint=True) as units:
-            frame = _frame(np.asarray(units[-1].data))
-    except UNPACKING_ERRORS as error:
-        raise Damaged(f"is damaged: its packed image cannot be read ({type(error).__name__})") from error
-    if frame.ndim != 2 or frame.dtype.kind not in "iuf":
-        raise Damaged("is damaged: its packed image is none once it is unpacked")
-    return frame.astype(frame.dtype.newbyteorder("="), order="C", copy=False)

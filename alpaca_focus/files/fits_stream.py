@@ -33,8 +33,6 @@ CHUNK_BYTES = 1 << 24
 BITS = (8, 16, 32, 64, -32, -64)
 GZIP_START = b"\x1f\x8b"
 FITS_START = b"SIMPLE"
-STUB = fits.PrimaryHDU().header.tostring().encode("ascii")
-"""A primary header without data, to stand before an extension that is read alone."""
 
 _PRINTABLE = (string.ascii_letters + string.digits + string.punctuation + " ").encode("ascii")
 # Some capture programs fill header blocks with NUL where FITS wants spaces, or write accents into comments.
@@ -50,14 +48,12 @@ class Unit:
     """One header and data unit.
 
     Attributes:
-        cards: Text of its header without the card END.
-        header: The same, parsed.
+        header: Its cards.
         shape: Lengths of the image's axes, slowest first as numpy has them; empty when the unit is no image.
         data_bytes: Bytes of its data before they are filled up to whole blocks.
         packed: Whether the image is packed into the rows of a table.
     """
 
-    cards: str
     header: fits.Header
     shape: tuple[int, ...]
     data_bytes: int
@@ -92,16 +88,15 @@ class FitsStream:
             yield unit
 
     def data(self, unit: Unit) -> bytearray:
-        """Return the data of the unit that was given last; of a packed image, a FITS file of its own with them.
+        """Return the data of the unit that was given last.
 
         Raises:
             Damaged: The file ends before the data do.
         """
-        content = _file_before(unit.cards) if unit.packed else bytearray()
-        start = len(content)
+        content = bytearray()
         if not self._gzipped:
             self._expect(unit.data_bytes, self._length - self._source.tell())
-        while (missing := unit.data_bytes - (len(content) - start)) > 0:
+        while (missing := unit.data_bytes - len(content)) > 0:
             chunk = self._take(min(missing, CHUNK_BYTES))
             if not chunk:
                 self._expect(unit.data_bytes, unit.data_bytes - missing)
@@ -110,8 +105,6 @@ class FitsStream:
         # Reading on to the end of the file makes gzip compare its checksum.
         self._take(padding + 1)
         self._unread = 0
-        if unit.packed:
-            content += bytes(padding)
         return content
 
     @staticmethod
@@ -181,7 +174,7 @@ def _unit(cards: str) -> Unit:
     data_bytes = abs(bits) // 8 * values
     packed = header_value(header, "ZIMAGE") is True
     shape = _axes(header, "ZNAXIS") if packed else axes if _is_image(header) else ()
-    return Unit(cards=cards, header=header, shape=shape, data_bytes=data_bytes, packed=packed)
+    return Unit(header=header, shape=shape, data_bytes=data_bytes, packed=packed)
 
 
 def _is_image(header: fits.Header) -> bool:
@@ -224,12 +217,6 @@ def header_value(header: fits.Header, keyword: str) -> object:
 def _whole_number(header: fits.Header, keyword: str) -> int | None:
     value = header_value(header, keyword)
     return value if isinstance(value, int) and not isinstance(value, bool) else None
-
-
-def _file_before(cards: str) -> bytearray:
-    """Return the start of a FITS file whose only extension has these cards, up to its data."""
-    header = f"{cards}{'END':<80}"
-    return bytearray(STUB + header.encode("ascii").ljust(_whole_blocks(len(header))))
 
 
 def _whole_blocks(count: int) -> int:

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+import numpy as np
+
 from alpaca_focus.core.errors import FileUnreadable
 from alpaca_focus.core.values import Frame, Measurement
 from alpaca_focus.files.fits_file import FileFrame, read_frame
@@ -47,6 +49,12 @@ def measure_file(path: Path, options: MeasureOptions = DEFAULT) -> FileReport:
 
 def measure_frame(file: FileFrame, options: MeasureOptions = DEFAULT) -> FileReport:
     """Measure the frame of a file."""
+    # Pixels out of a damaged file can lead a fit far astray; what comes of it is judged by its result.
+    with np.errstate(all="ignore"):
+        return _measured(file, options)
+
+
+def _measured(file: FileFrame, options: MeasureOptions) -> FileReport:
     match kind_of(file.frame, options):
         case Kind.SPECTRUM:
             return spectrum_report(file, measure_spectrum(file.frame, options.spectrum))

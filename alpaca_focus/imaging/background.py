@@ -12,10 +12,12 @@ ScalarT = TypeVar("ScalarT", bound=np.generic)
 CELLS_ACROSS = 5
 """Cells of the sky's map on the shorter side: few, so that a ring of a tenth of the frame is no sky."""
 SMALLEST_CELL_PX = 8
+LARGE_MAP_CELLS = 800
+SMALLEST_NOISE_CELL, NOISE_CELLS_ACROSS, EVERY_ROW, CHANCE_RATIO = 32, 16, 4, 1.15
 MAD_TO_SIGMA = 1.4826
 STRIP_ROWS = 64
 """Rows worked on at a time, few enough to stay in the processor's cache."""
-NOISE_SAMPLE = 200_000
+NOISE_SAMPLE = 40_000
 """Differences that the noise is taken from: more would not make it better."""
 
 
@@ -43,7 +45,7 @@ def search_map(pixels: NDArray[np.generic], factor: int) -> Image:
         strip = native(pixels[max(top - 1, 0) : bottom + 1, :columns])
         if fill is not None:
             strip = np.where(np.isfinite(strip), strip, fill)
-        calm = np.minimum(strip, second_highest_neighbour(strip))[min(top, 1) :][: bottom - top]
+        calm = without_lone_maxima(strip)[min(top, 1) :][: bottom - top]
         result[top // factor : bottom // factor] = binned(calm, factor)
     return result
 
@@ -64,23 +66,36 @@ def native(pixels: NDArray[np.generic]) -> NDArray[np.generic]:
     return pixels if pixels.dtype.isnative else pixels.astype(pixels.dtype.newbyteorder("="))
 
 
-def second_highest_neighbour(pixels: NDArray[ScalarT]) -> NDArray[ScalarT]:
-    """Return for each pixel the second highest of its four neighbours, which a pair of hot pixels does not raise.
+def without_lone_maxima(pixels: NDArray[ScalarT]) -> NDArray[ScalarT]:
+    """Bring each pixel down to the second highest of its four neighbours, which a pair of hot pixels does not raise.
 
     Args:
-        pixels: Shape (..., rows, columns), at least two of each; at the edges the pixel itself stands for what is
-            missing.
+        pixels: Shape (..., rows, columns); what lies at the edge of the last two axes is left as it is.
     """
-    left, right = np.empty_like(pixels), np.empty_like(pixels)
-    left[..., 1:], left[..., 0] = pixels[..., :-1], pixels[..., 0]
-    right[..., :-1], right[..., -1] = pixels[..., 1:], pixels[..., -1]
-    high, low = np.maximum(left, right), np.minimum(left, right, out=left)
-    above, below = right, np.empty_like(pixels)
-    above[..., 1:, :], above[..., 0, :] = pixels[..., :-1, :], pixels[..., 0, :]
-    below[..., :-1, :], below[..., -1, :] = pixels[..., 1:, :], pixels[..., -1, :]
-    np.maximum(low, np.minimum(above, below), out=low)
-    np.minimum(high, np.maximum(above, below), out=high)
-    return np.maximum(high, low, out=high)
+    result = pixels.copy()
+    inner = result[..., 1:-1, 1:-1]
+    np.minimum(inner, second_highest_neighbour(pixels), out=inner)
+    return result
+
+
+def second_highest_neighbour(pixels: NDArray[ScalarT]) -> NDArray[ScalarT]:
+    """Return the second highest of the four neighbours of each inner pixel.
+
+    Args:
+        pixels: Shape (..., rows, columns).
+
+    Returns:
+        Shape (..., rows - 2, columns - 2).
+    """
+    left, right = pixels[..., 1:-1, :-2], pixels[..., 1:-1, 2:]
+    above, below = pixels[..., :-2, 1:-1], pixels[..., 2:, 1:-1]
+    beside_high: NDArray[ScalarT] = np.maximum(left, right)
+    beside_low: NDArray[ScalarT] = np.minimum(left, right)
+    over_high, over_low = np.maximum(above, below), np.minimum(above, below)
+    np.minimum(beside_high, over_high, out=beside_high)
+    np.maximum(beside_low, over_low, out=beside_low)
+    np.maximum(beside_high, beside_low, out=beside_high)
+    return beside_high
 
 
 def binned(pixels: NDArray[np.generic], factor: int) -> Image:
@@ -103,9 +118,44 @@ def without_sky(image: Image) -> tuple[Image, float]:
     Returns:
         The image less its sky, and the sky's global level in ADU.
     """
-    cell = max(SMALLEST_CELL_PX, min(image.shape) // CELLS_ACROSS)
-    sky = sep.Background(image, bw=cell, bh=cell)
-    return image - sky.back(dtype=np.float32), float(sky.globalback)
+    # The sky is smooth: of a large map, bins of 4 x 4 tell it as well.
+    factor = 1 if min(image.shape) < LARGE_MAP_CELLS else 4
+    coarse = image if factor == 1 else binned(image, factor)
+    cell = max(SMALLEST_CELL_PX, min(coarse.shape) // CELLS_ACROSS)
+    sky = sep.Background(coarse, bw=cell, bh=cell)
+    level = sky.back(dtype=np.float32)
+    if factor > 1:
+        level = np.repeat(np.repeat(level, factor, axis=1), factor, axis=0)
+        rest = [(0, whole - part) for whole, part in zip(image.shape, level.shape, strict=True)]
+        level = np.pad(level, rest, mode="edge")
+    return image - level, float(sky.globalback)
+
+
+def with_even_noise(image: Image) -> Image:
+    """Divide a sky-subtracted image by its local noise, where that is higher than usual, in units of the usual one.
+
+    Amplifier glow, the moon's light in one corner and bright nebulae bring noise with them, which would look like
+    stars. Differences of neighbours tell it, in cells that one ring does not fill.
+    """
+    cell = max(SMALLEST_NOISE_CELL, min(image.shape) // NOISE_CELLS_ACROSS // EVERY_ROW * EVERY_ROW)
+    down, across = (size // cell for size in image.shape)
+    if min(down, across) < 2:
+        return image
+    lines = image[: down * cell : EVERY_ROW, : across * cell]
+    differences = np.abs(np.diff(lines, axis=1, append=lines[:, -2:-1]))
+    blocks = differences.reshape(down, cell // EVERY_ROW, across, cell).swapaxes(1, 2)
+    noise = np.median(blocks.reshape(down, across, -1), axis=2)
+    usual = float(np.median(noise))
+    if usual <= 0:
+        return image
+    ratio = np.clip(noise / usual, 1, None).astype(np.float32)
+    # Chance makes cells differ; what is within it is left alone.
+    ratio[ratio < CHANCE_RATIO] = 1
+    if not (ratio > 1).any():
+        return image
+    wide = np.repeat(np.repeat(ratio, cell, axis=0), cell, axis=1)
+    rest = [(0, whole - part) for whole, part in zip(image.shape, wide.shape, strict=True)]
+    return np.asarray(image / np.pad(wide, rest, mode="edge"))
 
 
 def robust_noise(image: NDArray[np.floating]) -> float:

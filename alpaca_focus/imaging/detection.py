@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.spatial import KDTree
 
 from alpaca_focus.imaging.background import Image, binned, robust_noise
 
@@ -22,6 +23,7 @@ MOST_PLACES = 3000
 MIN_MAP_CELLS = 24
 COARSER_MUST_EARN = 1.03
 KERNEL_CELLS = 3
+CROWDING_SHARE = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +70,8 @@ def detect(image: Image) -> tuple[Detection, ...]:
 def _peaks(level: Image, factor: int) -> Detection:
     smooth = _smoothed(level)
     noise = robust_noise(smooth[::KERNEL_CELLS, ::KERNEL_CELLS])
-    rows, columns = np.nonzero(smooth > DETECT_SIGMA * noise) if noise > 0 else (np.empty(0, int), np.empty(0, int))
+    above = np.flatnonzero(smooth > DETECT_SIGMA * noise) if noise > 0 else np.empty(0, dtype=np.intp)
+    rows, columns = np.divmod(above, smooth.shape[1])
     # The nearest neighbours first: they leave few places for the wider look.
     for reach in (1, APART):
         highest = _highest_near(smooth, rows, columns, reach)
@@ -161,14 +164,9 @@ def _apart(detection: Detection, apart_px: float, most: int) -> list[int]:
 def alone(detection: Detection, diameter_px: float) -> NDArray[np.bool_]:
     """Tell of each place whether no other one with a tenth of its light comes nearer than a diameter."""
     lonely = np.ones(len(detection), dtype=bool)
-    order = np.argsort(detection.x_px, kind="stable")
-    sorted_x = detection.x_px[order]
-    for index in range(len(detection)):
-        first, last = np.searchsorted(
-            sorted_x, (detection.x_px[index] - diameter_px, detection.x_px[index] + diameter_px)
-        )
-        near = order[first:last]
-        apart = np.hypot(detection.x_px[near] - detection.x_px[index], detection.y_px[near] - detection.y_px[index])
-        crowding = (apart < diameter_px) & (near != index)
-        lonely[index] = not bool(np.any(detection.significance[near[crowding]] > 0.1 * detection.significance[index]))
+    if len(detection) > 1:
+        tree = KDTree(np.column_stack([detection.x_px, detection.y_px]))
+        first, second = tree.query_pairs(diameter_px, output_type="ndarray").T
+        for one, other in ((first, second), (second, first)):
+            lonely[one[detection.significance[other] > CROWDING_SHARE * detection.significance[one]]] = False
     return lonely

@@ -20,6 +20,7 @@ UNIT = "1/ADU^2"
 STRIP_ROWS = 256
 NOISE_QUARTER = 0.75
 LEAST_SIGMAS = 5.0
+TYPICAL_ELECTRONS_PER_ADU = 1.0
 
 
 def inverse_power(frame: Frame) -> Measurement:
@@ -41,8 +42,7 @@ def inverse_power(frame: Frame) -> Measurement:
     if trouble:
         return _unusable(trouble)
     pixels = binned(frame.pixels, 2) if frame.bayer else frame.pixels
-    rows, columns = pixels.shape
-    spectrum, variance = _power_spectrum(pixels)
+    spectrum, variance = _power_spectrum(pixels, frame.electrons_per_adu or TYPICAL_ELECTRONS_PER_ADU)
     noise = float(spectrum[_quarter(len(spectrum))].mean())
     power = float(np.maximum(spectrum - noise, 0).sum())
     error = math.sqrt(variance)
@@ -53,7 +53,7 @@ def inverse_power(frame: Frame) -> Measurement:
         value=1 / power,
         stderr=error / power**2,
         unit=UNIT,
-        details=MappingProxyType({"power_adu2": power, "noise_adu": math.sqrt(noise * columns)}),
+        details=MappingProxyType({"power_adu2": power, "noise_adu": math.sqrt(noise * pixels.shape[1])}),
     )
 
 
@@ -62,13 +62,14 @@ def _quarter(length: int) -> slice:
     return slice(int(NOISE_QUARTER * length), length)
 
 
-def _power_spectrum(pixels: NDArray[np.generic]) -> tuple[NDArray[np.float64], float]:
+def _power_spectrum(pixels: NDArray[np.generic], electrons_per_adu: float) -> tuple[NDArray[np.float64], float]:
     """Sum the squared Fourier transforms of the rows, in units of the frame's mean square, from k = 1 on.
 
     Returns:
         The sums, and the variance of the power above the noise. The power of noise n in a row has an exponential
-        distribution, of variance n^2; with the power s that is there it beats, 2 n s; and its level is known only as
-        well as a quarter of the frequencies tell, 4 n^2 a frequency.
+        distribution, of variance n^2, and its level is known only as well as a quarter of the frequencies tell, 4 n^2 a
+        frequency. A pixel's light x above the mean counts as x^2 / 2 to the whole, so that its own noise counts x
+        times: the sky's evenly, and the counting noise of x itself, which is most where the light is.
     """
     rows, columns = pixels.shape
     fill = filling(pixels)
@@ -83,7 +84,9 @@ def _power_spectrum(pixels: NDArray[np.generic]) -> tuple[NDArray[np.float64], f
         total += power.sum(axis=0, dtype=np.float64)
         noise = power[:, _quarter(len(total))].mean(axis=1, dtype=np.float64)
         signal = np.maximum(power.sum(axis=1, dtype=np.float64) - len(total) * noise, 0)
+        light = np.maximum(strip, 0).astype(np.float64)
         variance += float(np.sum(5 * len(total) * noise**2 + 2 * noise * signal))
+        variance += columns**2 * float(np.sum(light**3)) / electrons_per_adu
     unit = rows * float(columns) ** 2
     return np.asarray(total / unit), variance / unit**2
 

@@ -33,6 +33,8 @@ EDGE_FWHM = 1.5
 WINDOW_FWHM = 2.0
 """Half width of the window in which the light is summed."""
 LEAST_SNR = 5.0
+MANY = 4
+"""Peaks beside the highest from which on they are sky lines."""
 
 
 class TraceAxis(StrEnum):
@@ -178,14 +180,15 @@ def _found(image: Image, axis: TraceAxis) -> tuple[TraceAxis, Trace] | None:
     return max(found, key=lambda pair: _likelihood(pair, image.shape), default=None)
 
 
-def _likelihood(found: tuple[TraceAxis, Trace], shape: tuple[int, ...]) -> float:
+def _likelihood(found: tuple[TraceAxis, Trace], shape: tuple[int, ...]) -> tuple[bool, float]:
     """Rate a trace against that along the other axis, where sky lines may look like traces.
 
     Of these there are many, where of stars in the slit there are few, and detectors are longer along the dispersion.
     """
     axis, trace = found
     rows, columns = shape if axis is TraceAxis.HORIZONTAL else shape[::-1]
-    return trace.significance * (columns / rows) ** 2 / (1 + len(trace.others)) ** 3
+    are_few = len(trace.others) < MANY
+    return are_few, trace.significance * (columns / rows) ** 2 / (1 + len(trace.others)) ** 2
 
 
 def _slice(image: Image, trace: Trace, settings: SpectrumSettings) -> tuple[tuple[int, int], str]:

@@ -24,6 +24,7 @@ OUTLIER_SIGMAS, SHAPE_SHARE = 5.0, 0.3
 EXPOSED_SHARE = 0.3
 FEWEST_COLUMNS = 24
 SMOOTH_COLUMNS = 21
+"""Columns of which the median is taken along the dispersion: more than a cosmic ray has."""
 ROUNDS = 4
 
 
@@ -77,7 +78,7 @@ def exposed_columns(image: Image, line: Line, sigma: float) -> tuple[int, int]:
     """Return first and last + 1 column of the part in which the trace is best exposed."""
     columns = np.arange(image.shape[1])
     signal = _column_light(image, line, sigma, columns)
-    smooth = uniform_filter1d(median_filter(signal, max(9, image.shape[1] // 20)), max(9, image.shape[1] // 40))
+    smooth = uniform_filter1d(signal, max(9, image.shape[1] // 40))
     peak = int(np.argmax(smooth))
     low = np.flatnonzero(smooth < EXPOSED_SHARE * smooth[peak])
     before, after = low[low < peak], low[low > peak]
@@ -231,7 +232,8 @@ def _column_sky(around: Floats, distance: Floats) -> Floats:
 
 def _column_light(image: Image, line: Line, sigma: float, columns: NDArray[np.integer]) -> Floats:
     values, rows, _ = _window(image, line, sigma, columns)
-    return np.asarray(np.nansum(np.where(np.abs(rows) <= 2 * sigma + 1, values, 0), axis=0))
+    usual = median_filter(np.nan_to_num(values), (1, min(SMOOTH_COLUMNS, len(columns))))
+    return np.asarray(np.where(np.abs(rows) <= 2 * sigma + 1, usual, 0).sum(axis=0))
 
 
 def _noise(values: Floats) -> float:
@@ -246,6 +248,11 @@ def _on_pixels(rows: Floats, centre: float, sigma: float) -> Floats:
     """Share of a Gaussian's light in pixels whose middles are at these rows."""
     scale = math.sqrt(2) * sigma
     return np.asarray(0.5 * (erf((rows - centre + 0.5) / scale) - erf((rows - centre - 0.5) / scale)))
+
+
+def _width(log_sigma: float) -> float:
+    """Return sigma in pixels; a fit that goes astray is held between a thousandth of a pixel and a thousand."""
+    return math.exp(min(max(log_sigma, -7.0), 7.0))
 
 
 def _fit(slice_: _Slice, kept: NDArray[np.bool_], light: Floats, sigma: float) -> FittedProfile | None:
@@ -271,7 +278,7 @@ def _fit(slice_: _Slice, kept: NDArray[np.bool_], light: Floats, sigma: float) -
 
     def model(parameters: Floats, at: Floats) -> Floats:
         flux, centre, log_sigma, level, slope = parameters
-        return np.asarray(flux * _on_pixels(at, centre, math.exp(log_sigma)) + level + slope * at)
+        return np.asarray(flux * _on_pixels(at, centre, _width(log_sigma)) + level + slope * at)
 
     def residuals(parameters: Floats) -> Floats:
         return (model(parameters, mean_row[used]) - mean_adu[used]) / error[used]
@@ -280,7 +287,7 @@ def _fit(slice_: _Slice, kept: NDArray[np.bool_], light: Floats, sigma: float) -
     for _ in range(3):
         away = (mean_adu - model(solution.x, mean_row)) / error
         scatter = max(1.0, MAD_TO_SIGMA * float(np.median(np.abs(away[used]))))
-        beyond = np.abs(mean_row - solution.x[1]) > 3 * math.exp(solution.x[2])
+        beyond = np.abs(mean_row - solution.x[1]) > 3 * _width(solution.x[2])
         # A second star beside the trace is no sky; the trace itself is never cut.
         again = ~(beyond & (np.abs(away) > 4 * scatter))
         if again.sum() < 7 or bool((again == used).all()):
@@ -297,14 +304,14 @@ def _fit(slice_: _Slice, kept: NDArray[np.bool_], light: Floats, sigma: float) -
     return FittedProfile(
         rows=mean_row,
         adu=mean_adu - background,
-        model_adu=flux * _on_pixels(mean_row, centre, math.exp(log_sigma)),
+        model_adu=flux * _on_pixels(mean_row, centre, _width(log_sigma)),
         errors_adu=error,
         weights=count,
         flux_adu=flux,
         centre=centre,
         centre_stderr=math.sqrt(max(float(covariance[1, 1]), 0.0)),
-        sigma=math.exp(log_sigma),
-        sigma_stderr=math.exp(log_sigma) * math.sqrt(max(float(covariance[2, 2]), 0.0)),
+        sigma=_width(log_sigma),
+        sigma_stderr=_width(log_sigma) * math.sqrt(max(float(covariance[2, 2]), 0.0)),
         background_adu=slice_.sky_adu + level,
         noise_adu=noise,
     )

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter1d, maximum_filter1d
 
-from alpaca_focus.imaging.background import MAD_TO_SIGMA, Image, robust_noise, second_highest_neighbour
+from alpaca_focus.imaging.background import Image, robust_noise, without_lone_maxima
 
 Floats = NDArray[np.float64]
 
@@ -25,6 +25,7 @@ SIGMAS = (0.7, 1.0, 1.4, 2.0, 2.8, 4.0, 5.6, 8.0, 11.3, 16.0, 22.6, 32.0)
 SURROUNDING = 2.5
 """The surroundings that a peak must stand out of, in its own sigma."""
 DETECT_SIGMA = 7.0
+EDGE_WEIGHT = 0.6
 LARGEST_BLOCK_SHARE = 0.5
 """Share of the signal that one block may have: more is a star's image or a cosmic ray, not a spectrum."""
 OTHERS_SHARE = 0.1
@@ -58,8 +59,8 @@ def find_trace(image: Image) -> Trace | None:
     Args:
         image: Shape (rows, columns), dispersion along the columns' axis; finite.
     """
-    calm = np.minimum(image, second_highest_neighbour(image))
-    calm = calm - np.median(calm, axis=0)
+    calm = without_lone_maxima(image)
+    calm -= np.median(calm, axis=0).astype(np.float32)
     noise = robust_noise(calm)
     if noise <= 0:
         return None
@@ -70,7 +71,8 @@ def find_trace(image: Image) -> Trace | None:
     steps = max(4, math.ceil(2 * STEEPEST_SLANT * image.shape[1] / SLANT_STEP_PX))
     slants = np.linspace(-STEEPEST_SLANT, STEEPEST_SLANT, steps | 1)
     profiles = np.stack([_straight(blocks, slant * middles).mean(axis=1) for slant in slants])
-    profile_noise = block_noise / math.sqrt(blocks.shape[1])
+    # Sky lines are noisier than the sky between them; what the profiles themselves show counts.
+    profile_noise = max(block_noise / math.sqrt(blocks.shape[1]), robust_noise(profiles))
     best: tuple[float, int, int, float] | None = None
     for sigma in SIGMAS:
         if 6 * sigma > image.shape[0]:
@@ -78,6 +80,10 @@ def find_trace(image: Image) -> Trace | None:
         responses = _response(profiles, sigma) / (profile_noise * _response_noise(sigma))
         # The steeper of two slants that say the same is not preferred.
         responses *= 1 - 0.2 * np.abs(slants)[:, None]
+        # At the edges half of the means is missing, and the noise is higher.
+        edge = min(math.ceil(2 * SURROUNDING * sigma), responses.shape[1])
+        responses[:, :edge] *= EDGE_WEIGHT
+        responses[:, -edge:] *= EDGE_WEIGHT
         number, row = np.unravel_index(int(np.argmax(responses)), responses.shape)
         significance = float(responses[number, row])
         if best is None or significance > best[0]:
@@ -88,7 +94,7 @@ def find_trace(image: Image) -> Trace | None:
     slant = float(slants[chosen])
     if not _runs_along(_straight(blocks, slant * middles), at_row, sigma):
         return None
-    return Trace(float(at_row), slant, sigma, significance, _others(profiles[chosen], at_row, sigma))
+    return Trace(float(at_row), slant, sigma, significance, _others(profiles[chosen], at_row, sigma, profile_noise))
 
 
 def _block_means(image: Image) -> Floats:
@@ -127,15 +133,14 @@ def _runs_along(straight: Floats, row: int, sigma: float) -> bool:
     return total > 0 and float(heights.max()) < LARGEST_BLOCK_SHARE * total
 
 
-def _others(profile: Floats, row: int, sigma: float) -> tuple[float, ...]:
+def _others(profile: Floats, row: int, sigma: float, profile_noise: float) -> tuple[float, ...]:
     """Return the rows of other peaks of the same kind, the highest first."""
     response = _response(profile, sigma)
     rows = np.arange(len(profile))
     apart = np.abs(rows - row) > 5 * sigma + 2
     if not apart.any():
         return ()
-    scatter = MAD_TO_SIGMA * float(np.median(np.abs(response[apart] - np.median(response[apart]))))
-    limit = max(OTHERS_SHARE * float(response[row]), 8 * scatter)
+    limit = max(OTHERS_SHARE * float(response[row]), DETECT_SIGMA * profile_noise * _response_noise(sigma))
     reach = max(1, math.ceil(2 * sigma))
     highest = response == maximum_filter1d(response, 2 * reach + 1)
     inside = (rows > 2 * sigma) & (rows < len(profile) - 1 - 2 * sigma)

@@ -10,6 +10,7 @@ from alpaca_focus.imaging.background import MAD_TO_SIGMA, Image, binned, native,
 
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
+Raw = NDArray[np.generic]
 
 LONE_TIMES, LONE_SIGMAS = 4.0, 6.0
 """A pixel that is higher than the second highest of its neighbours by both is a hot pixel or a cosmic ray. That
@@ -115,7 +116,7 @@ def cut(pixels: NDArray[np.generic], x_px: Floats, y_px: Floats, geometry: Geome
         len(raw), (2 * core + 1) ** 2
     )
     brightest = inner.max(axis=1)
-    level = np.median(raw[:, ::3, ::3], axis=(1, 2))
+    level = np.median(raw[:, ::3, ::3].astype(np.float32), axis=(1, 2)).astype(float)
     plateau = (inner >= (brightest - 0.02 * (brightest - level))[:, None]).sum(axis=1)
     quantum_adu = 1.0 if pixels.dtype.kind in "iu" else 0.0
     cleaned = _without_lone_pixels(raw, level, quantum_adu)
@@ -128,16 +129,16 @@ def cut(pixels: NDArray[np.generic], x_px: Floats, y_px: Floats, geometry: Geome
     )
 
 
-def _one_below_another(stamps: Image) -> Image:
+def _one_below_another(stamps: Raw) -> Raw:
     return stamps.reshape(stamps.shape[0] * stamps.shape[1], stamps.shape[2])
 
 
-def _raw(pixels: NDArray[np.generic], x_px: Floats, y_px: Floats, geometry: Geometry) -> tuple[Image, Floats, Floats]:
+def _raw(pixels: NDArray[np.generic], x_px: Floats, y_px: Floats, geometry: Geometry) -> tuple[Raw, Floats, Floats]:
     """Return the pixels of the stamps, and the column and row of each one's first pixel."""
     size = geometry.size * geometry.binning
     shift = (geometry.binning - 1) / 2 + geometry.half * geometry.binning
     left, top = np.round(x_px - shift).astype(int), np.round(y_px - shift).astype(int)
-    raw = np.empty((len(x_px), size, size), dtype=np.float32)
+    raw = np.empty((len(x_px), size, size), dtype=native(pixels[:1]).dtype)
     rows, columns = pixels.shape
     for index, (x, y) in enumerate(zip(left, top, strict=True)):
         if x >= 0 and y >= 0 and x + size <= columns and y + size <= rows:
@@ -159,14 +160,19 @@ def _mirrored(wanted: NDArray[np.intp], length: int) -> tuple[int, int, NDArray[
     return first, last, inside - first
 
 
-def _without_lone_pixels(raw: Image, level: NDArray[np.float32], quantum_adu: float) -> Image:
+def _without_lone_pixels(raw: Raw, level: Floats, quantum_adu: float) -> Raw:
     """Bring pixels that tower over all their neighbours, but for one at most, down to the second highest of them."""
-    neighbour = second_highest_neighbour(raw)
-    steps = np.abs(raw[:, ::4, 1:] - raw[:, ::4, :-1])
+    neighbour, inner = second_highest_neighbour(raw), raw[:, 1:-1, 1:-1]
+    above = np.subtract(inner, neighbour, dtype=np.float32)
+    steps = np.abs(np.subtract(raw[:, ::8, 1:], raw[:, ::8, :-1], dtype=np.float32))
     noise = np.maximum(MAD_TO_SIGMA / math.sqrt(2) * np.median(steps, axis=(1, 2)), quantum_adu)
-    base = level[:, None, None]
-    limit = np.maximum(LONE_TIMES * (neighbour - base) + base, neighbour + LONE_SIGMAS * noise[:, None, None])
-    return np.where(raw > limit, neighbour, raw)
+    star, y, x = np.nonzero(above > (LONE_SIGMAS * noise)[:, None, None].astype(np.float32))
+    lone = above[star, y, x] > (LONE_TIMES - 1) * (neighbour[star, y, x].astype(float) - level[star])
+    if not lone.any():
+        return raw
+    cleaned = raw.copy()
+    cleaned[star[lone], y[lone] + 1, x[lone] + 1] = neighbour[star[lone], y[lone], x[lone]]
+    return cleaned
 
 
 def _without_own_sky(values: Image, geometry: Geometry, quantum_adu: float) -> tuple[Image, Floats, Floats]:

@@ -10,7 +10,7 @@ from types import MappingProxyType
 import numpy as np
 
 from alpaca_focus.core.values import Pixels
-from alpaca_focus.imaging.background import filling, search_map, without_sky
+from alpaca_focus.imaging.background import filling, search_map, with_even_noise, without_sky
 from alpaca_focus.imaging.detection import Detection, alone, detect, thinned
 from alpaca_focus.imaging.photometry import Photometry, centres, measure
 from alpaca_focus.imaging.profile import (
@@ -22,7 +22,7 @@ from alpaca_focus.imaging.profile import (
 )
 from alpaca_focus.imaging.stamps import Flags, Floats, Geometry, Stamps, cut, fits_in, geometry_for
 
-MOST_STARS = 80
+MOST_STARS = 64
 MOST_CELLS = 1_500_000
 """Cells of all stamps together: of very large rings fewer are measured."""
 LARGEST_MAP_PX = 4_000_000
@@ -44,6 +44,7 @@ LARGEST_LOPSIDEDNESS, LOPSIDED_BY_NOISE = 0.05, 2.5
 TYPICAL = 0.2
 """Departure of a star's HFD from the median up to which it takes part in the mean profile."""
 CREDIBLE = 0.5
+OFF_CENTRE_CELLS = 2.0
 PILOTS, PILOT_GROUPS, PILOT_ROUNDS = 8, 4, 10
 PILOT_AGREES, FRAME_AGREES = 0.08, 0.12
 
@@ -122,7 +123,7 @@ class StarField:
     @property
     def is_conclusive(self) -> bool:
         """Whether most of what was found is known for what it is, so that another look would only mislead."""
-        plain = sum(self.left_out.get(flag, 0) for flag in (Flag.SATURATED, Flag.FAINT, Flag.ELONGATED))
+        plain = sum(self.left_out.get(flag, 0) for flag in (Flag.SATURATED, Flag.ELONGATED))
         return plain > self.found / 2
 
 
@@ -152,7 +153,7 @@ def find_stars(pixels: Pixels, *, saturation_adu: float, electrons_per_adu: floa
     sky_free, sky_adu = without_sky(search_map(lying, factor))
     image = _Image(lying, filling(lying), saturation_adu, electrons_per_adu)
     best = StarField(sky_adu=sky_adu)
-    for detection in detect(sky_free):
+    for detection in detect(with_even_noise(sky_free)):
         attempt = _measured(image, _on_pixels(detection, factor), sky_adu)
         if attempt.credibility > best.credibility or not best.found:
             best = attempt
@@ -315,7 +316,7 @@ def _centred(image: _Image, x_px: Floats, y_px: Floats, geometry: Geometry) -> S
     """Cut stamps about some places, and again where the stars are not in their middles."""
     stamps = cut(image.pixels, x_px, y_px, geometry, image.fill)
     x, y = centres(stamps)
-    if len(x) and max(np.abs(x).max(), np.abs(y).max()) > 1.0:
+    if len(x) and max(np.abs(x).max(), np.abs(y).max()) > OFF_CENTRE_CELLS:
         x_px, y_px = stamps.x_px + x * geometry.binning, stamps.y_px + y * geometry.binning
         inside = fits_in(image.pixels.shape, x_px, y_px, geometry)
         return cut(

@@ -6,7 +6,7 @@ import random
 from datetime import UTC, datetime
 from pathlib import Path
 
-from tests.bench import bench_download, bench_focus
+from tests.bench import bench_download, bench_focus, bench_measuring
 
 PAGE = Path(__file__).parent.parent.parent / "docs" / "benchmarks.md"
 
@@ -15,8 +15,8 @@ def main() -> None:
     seed = int(os.environ.get("ALPACA_FOCUS_SEED", random.SystemRandom().randrange(2**31)))
     print(f"seed: {seed}")
     tables = []
-    for bench in (bench_download, bench_focus):
-        table = bench.run(seed)
+    for bench in (bench_download.run, bench_measuring.run, bench_measuring.run_accuracy, bench_focus.run):
+        table = bench(seed)
         print(table.markdown(), flush=True)
         tables.append(table.markdown())
     machine = f"{os.cpu_count()} cores ({platform.machine()}), Python {platform.python_version()}"
@@ -28,4 +28,5 @@ def main() -> None:
     PAGE.write_text("\n".join([introduction, *tables]))
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -2,6 +2,7 @@
 
 import gzip
 import io
+import json
 import random
 import re
 from collections import Counter
@@ -13,7 +14,7 @@ from astropy.io import fits
 
 from alpaca_focus.core.errors import FileUnreadable
 from alpaca_focus.files.fits_file import read_frame
-from alpaca_focus.files.measuring import MeasureOptions, measure_file
+from alpaca_focus.files.measuring import MeasureOptions, measure_frame
 from alpaca_focus.files.report import Kind
 from tests.mutations import damaged, mutation_count
 from tests.synthetic import drawn_field
@@ -66,6 +67,12 @@ PACKED_KEYWORDS = (
     "TFIELDS",
 )
 
+WEIGHTS = (40, 25, 15, 15, 10, 1, 10)
+"""How often each of `good_files` is damaged; HCOMPRESS is unpacked by a program of its own, which is slow."""
+
+KINDS = {Kind.STARS: 3, Kind.SPECTRUM: 1, Kind.INVPOWER: 5}
+"""How often a frame is measured in which way; the first two take longer."""
+
 
 def file_bytes(*units: fits.PrimaryHDU | fits.ImageHDU | fits.CompImageHDU) -> bytes:
     buffer = io.BytesIO()
@@ -96,8 +103,8 @@ def with_odd_card(good: bytes, random_: random.Random) -> bytes:
     return pattern.sub(card, good, count=1)
 
 
-def outcome(path: Path) -> str:
-    """Read and measure a file as stars and as a spectrum; say what came of it."""
+def outcome(path: Path, kind: Kind) -> str:
+    """Read and measure a file; say what came of it."""
     try:
         file = read_frame(path)
     except FileUnreadable as error:
@@ -106,31 +113,29 @@ def outcome(path: Path) -> str:
         assert sentence.endswith(".")
         return "refused"
     assert file.frame.pixels.ndim == 2
-    usable = False
-    for kind in (Kind.STARS, Kind.SPECTRUM, Kind.INVPOWER):
-        report = measure_file(path, MeasureOptions(metric=kind))
-        assert report.usable or report.reason
-        assert report.line()
-        report.as_dict()
-        usable |= report.usable
-    return "measured" if usable else "not usable"
+    report = measure_frame(file, MeasureOptions(metric=kind))
+    assert report.usable or report.reason
+    assert report.line()
+    json.dumps(report.as_dict(), allow_nan=False)
+    return "measured" if report.usable else "not usable"
 
 
-@pytest.mark.timeout(3600)
+@pytest.mark.timeout(120 + mutation_count() // 20)
 def test_no_damage_crashes_the_reading_or_the_measuring(seed: int, tmp_path: Path) -> None:
     random_ = random.Random(seed)
     files = good_files(np.random.default_rng(seed))
     path = tmp_path / "damaged.fits"
     found: Counter[str] = Counter()
     for number in range(mutation_count()):
-        name = random_.choice(sorted(files))
+        name = random_.choices(tuple(files), WEIGHTS)[0]
         make = random_.choice((damaged, with_odd_card))
         content = make(files[name], random_)
         path.write_bytes(content)
+        kind = random_.choices(tuple(KINDS), tuple(KINDS.values()))[0]
         try:
-            found[outcome(path)] += 1
+            found[outcome(path, kind)] += 1
         except Exception:
-            print(f"mutation {number} of a {name} file, made by {make.__name__}")
+            print(f"mutation {number} of a {name} file, made by {make.__name__}, measured as {kind}")
             raise
     print(dict(found))
     assert sum(found.values()) == mutation_count()

@@ -1,0 +1,126 @@
+"""Images that are packed tile by tile into the rows of a table, as `.fz` files have them; astropy unpacks them.
+
+Source: FITS standard 4.0, section 10.1. astropy believes what a header says: one that promises 10^20 columns keeps it
+busy for ever. So it gets a header with only the cards that unpacking needs, and only after they have been checked.
+"""
+
+import re
+from math import ceil, prod
+
+from astropy.io import fits
+
+from alpaca_focus.core.values import Pixels
+from alpaca_focus.files.fits_stream import BITS, BLOCK_BYTES, MAX_PIXELS, Damaged, Unit, header_value
+from alpaca_focus.files.unpacking import CannotUnpack, unpacked_apart, unpacked_here
+
+MAX_COLUMNS = 20
+METHODS = ("RICE_1", "RICE_ONE", "GZIP_1", "GZIP_2", "HCOMPRESS_1", "PLIO_1", "NOCOMPRESS")
+UNSAFE_METHODS = ("HCOMPRESS_1",)
+"""Methods whose C code reads and writes beyond its memory when the data are damaged."""
+COLUMN_FORM = re.compile(r"(1?[PQ][BIJKED](\(\d{0,10}\))?|1?[BIJKED])")
+BOOLEANS, NUMBERS = ("ZIMAGE",), ("BZERO", "BSCALE", "ZSCALE", "ZZERO")
+WHOLE_NUMBERS = (
+    "BITPIX",
+    "NAXIS",
+    "NAXIS1",
+    "NAXIS2",
+    "PCOUNT",
+    "GCOUNT",
+    "TFIELDS",
+    "THEAP",
+    "ZBITPIX",
+    "ZNAXIS",
+    "BLANK",
+    "ZBLANK",
+    "ZDITHER0",
+)
+TEXTS = ("ZCMPTYPE", "ZQUANTIZ")
+STUB = fits.PrimaryHDU().header.tostring().encode("ascii")
+
+
+def unpacked(unit: Unit, content: bytearray) -> Pixels:
+    """Return the image that a unit holds packed, with all its axes.
+
+    Args:
+        unit: The unit.
+        content: Its data: the table and what follows it.
+
+    Raises:
+        Damaged: Nobody can unpack it.
+    """
+    header = checked_header(unit)
+    file = STUB + header.tostring().encode("ascii") + bytes(content) + bytes(-len(content) % BLOCK_BYTES)
+    try:
+        pixels = unpacked_apart(file) if header["ZCMPTYPE"] in UNSAFE_METHODS else unpacked_here(file)
+    except CannotUnpack as error:
+        raise Damaged(f"is damaged: its packed image cannot be read ({error})") from error
+    if pixels.shape != unit.shape or pixels.dtype.kind not in "iuf":
+        raise Damaged("is damaged: its packed image is not what its header promises")
+    return pixels
+
+
+def checked_header(unit: Unit) -> fits.Header:
+    """Return the cards that unpacking needs, and no others.
+
+    Raises:
+        Damaged: One of them makes no sense.
+    """
+    header = fits.Header([("XTENSION", "BINTABLE")])
+    for keyword in WHOLE_NUMBERS:
+        _copy(unit.header, header, keyword, (int,))
+    for keyword in BOOLEANS:
+        _copy(unit.header, header, keyword, (bool,))
+    for keyword in NUMBERS:
+        _copy(unit.header, header, keyword, (int, float))
+    for keyword in TEXTS:
+        _copy(unit.header, header, keyword, (str,))
+    _copy_columns(unit.header, header)
+    _copy_tiles(unit, header)
+    _copy_parameters(unit.header, header)
+    if header.get("ZCMPTYPE") not in METHODS or header.get("ZBITPIX") not in BITS:
+        raise Damaged("is damaged: its header does not say how its image is packed (ZCMPTYPE, ZBITPIX)")
+    return header
+
+
+def _copy(source: fits.Header, target: fits.Header, keyword: str, types: tuple[type, ...]) -> None:
+    value = header_value(source, keyword)
+    if value is None:
+        return
+    if not isinstance(value, types) or (isinstance(value, bool) and bool not in types):
+        raise Damaged(f"is damaged: its header has {keyword} = {value!r}")
+    target[keyword] = value
+
+
+def _copy_columns(source: fits.Header, target: fits.Header) -> None:
+    count = target.get("TFIELDS", 0)
+    if not 1 <= count <= MAX_COLUMNS:
+        raise Damaged(f"is damaged: its header speaks of {count} columns in the table of its packed image")
+    for column in range(1, count + 1):
+        form, name = header_value(source, f"TFORM{column}"), header_value(source, f"TTYPE{column}")
+        if not isinstance(form, str) or not isinstance(name, str) or not COLUMN_FORM.fullmatch(form.strip()):
+            raise Damaged("is damaged: its header does not say what the columns of its packed image are (TFORM, TTYPE)")
+        target[f"TTYPE{column}"], target[f"TFORM{column}"] = name, form
+
+
+def _copy_tiles(unit: Unit, target: fits.Header) -> None:
+    """Copy the lengths of image and tiles, and see that the table has a row for each tile."""
+    tiles = []
+    for axis, length in enumerate(reversed(unit.shape), start=1):
+        tile = header_value(unit.header, f"ZTILE{axis}")
+        tile = (length if axis == 1 else 1) if tile is None else tile
+        if not isinstance(tile, int) or not 1 <= tile <= MAX_PIXELS:
+            raise Damaged(f"is damaged: its header gives the tiles of its packed image the length {tile!r}")
+        target[f"ZNAXIS{axis}"], target[f"ZTILE{axis}"] = length, tile
+        tiles.append(ceil(length / tile))
+    if target.get("NAXIS2") != prod(tiles):
+        raise Damaged(f"is damaged: {prod(tiles)} tiles are packed in {target.get('NAXIS2')} rows")
+
+
+def _copy_parameters(source: fits.Header, target: fits.Header) -> None:
+    for number in range(1, MAX_COLUMNS):
+        name, value = header_value(source, f"ZNAME{number}"), header_value(source, f"ZVAL{number}")
+        if name is None:
+            return
+        if not isinstance(name, str) or not isinstance(value, int | float) or not 0 <= value <= 1000:
+            raise Damaged(f"is damaged: its header packs its image with {name!r} = {value!r}")
+        target[f"ZNAME{number}"], target[f"ZVAL{number}"] = name, value
