@@ -24,6 +24,7 @@ from rich.console import Console
 
 from alpaca_focus import __version__, app, simulation
 from alpaca_focus.cli.fit import fit
+from alpaca_focus.cli.measure import measure
 from alpaca_focus.cli.watch import watch
 from alpaca_focus.core.errors import AlpacaFocusError, RunFailed
 from alpaca_focus.core.events import Event, RunEnded
@@ -102,6 +103,7 @@ def demo(
 
 
 commands.command()(fit)
+commands.command()(measure)
 commands.command()(watch)
 
 

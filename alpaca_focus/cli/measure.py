@@ -13,6 +13,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from alpaca_focus.cli.frame_options import AxisOption, EndOption, FirstOption, MetricOption
 from alpaca_focus.core.errors import ConfigurationError
 from alpaca_focus.files.measuring import MeasureOptions, measure_files
 from alpaca_focus.files.preview import check_preview, draw_preview
@@ -32,15 +33,15 @@ def measure(
         typer.Argument(metavar="FILE...", help="FITS files (also .gz and .fz), folders of them, or patterns."),
     ],
     *,
-    metric: Annotated[Kind, typer.Option(help="What to measure; auto tells spectra from stars.")] = Kind.AUTO,
+    metric: MetricOption = Kind.AUTO,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object a line.")] = False,
     csv_table: Annotated[bool, typer.Option("--csv", help="Print a table: a header and a line a file.")] = False,
     preview: Annotated[
         Path | None, typer.Option(metavar="OUT.png", help="Draw what was measured; for one file.")
     ] = None,
-    x0: Annotated[int | None, typer.Option(help="First column of a spectrum's slice; a row if it is vertical.")] = None,
-    x1: Annotated[int | None, typer.Option(help="Column after the last one of the slice.")] = None,
-    axis: Annotated[TraceAxis, typer.Option(help="Which way a spectrum runs.")] = TraceAxis.AUTO,
+    x0: FirstOption = None,
+    x1: EndOption = None,
+    axis: AxisOption = TraceAxis.AUTO,
 ) -> None:
     """Measure the stars or the spectrum in FITS files: one line a file, as each is finished.
 
@@ -64,7 +65,7 @@ def measure(
         typer.echo(f"Stopped: {len(reports)} of {len(paths)} files were measured.", err=True)
         raise typer.Exit(EXIT_INTERRUPTED) from None
     if preview is not None and reports[0].readable:
-        draw_preview(preview, reports[0])
+        draw_preview(preview, reports[0], options)
     if not all(report.usable for report in reports):
         raise typer.Exit(EXIT_LEFT_OUT)
 

@@ -356,6 +356,7 @@ class AlpacaCamera:
                 binning=exposed.settings.binning,
                 saturation_adu=download.saturation_adu,
                 bayer=self.info.bayer,
+                electrons_per_adu=await self._electrons_per_adu(),
             )
 
     async def _fetch_new(self) -> _Download:
@@ -402,6 +403,11 @@ class AlpacaCamera:
                 f"{self.name} sent a frame of {found} pixels where {expected[1]} x {expected[0]} were asked for"
                 f" (binning {exposed.settings.binning}). It was not used. Check the camera's read-out mode.",
             )
+
+    async def _electrons_per_adu(self) -> float | None:
+        """Return the gain of the converter, which follows the camera's settings, if it makes sense."""
+        gain = await self._connection.get_or("ElectronsPerADU", as_float, default=0.0)
+        return gain if 1e-3 < gain < 1e3 else None
 
     async def _exposure_s(self, asked_s: float) -> float:
         """Return the exposure time that the camera reports, if it can be true, else the one asked for."""

@@ -1,5 +1,6 @@
 """A picture of a frame with what was measured in it: stars ringed, or the trace of a spectrum and its profile."""
 
+import math
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,17 +10,20 @@ import numpy as np
 
 from alpaca_focus.core.errors import ConfigurationError
 from alpaca_focus.core.values import Frame
-from alpaca_focus.files.fits_file import FileFrame, read_frame
+from alpaca_focus.files.fits_file import read_frame
+from alpaca_focus.files.measuring import MeasureOptions
 from alpaca_focus.files.report import FileReport, Kind
 from alpaca_focus.imaging.background import binned
+from alpaca_focus.imaging.spectrum import SpectrumReport, TraceAxis, measure_spectrum
 from alpaca_focus.imaging.star_field import Star, find_stars
 from alpaca_focus.imaging.stretch import bin_factor, screen_stretch
 
 DOTS_PER_INCH = 100
 LEAST_INCHES, MOST_INCHES = 7.0, 16.0
-CAPTION_INCHES = 0.75
+CAPTION_INCHES, PROFILE_INCHES = 0.75, 3.6
 RING_COLOUR = "#39ff6a"
-TEXT_COLOUR, PAPER_COLOUR = "#e8e8e8", "#16181c"
+SLICE_COLOUR = "#ffb347"
+TEXT_COLOUR, AXIS_COLOUR, FRAME_COLOUR, PAPER_COLOUR = "#e8e8e8", "#8a8f98", "#3a3f47", "#16181c"
 SMALLEST_RING_SHARE = 0.004
 """Rings have at least this share of the picture's width: a ring of two pixels shows nothing."""
 
@@ -40,7 +44,7 @@ def check_preview(target: Path, paths: Sequence[Path]) -> None:
         raise ConfigurationError(f"The preview {target} may not be written: choose another place for it.")
 
 
-def draw_preview(target: Path, report: FileReport) -> None:
+def draw_preview(target: Path, report: FileReport, options: MeasureOptions) -> None:
     """Draw the frame of a report with what was measured in it.
 
     Raises:
@@ -48,34 +52,94 @@ def draw_preview(target: Path, report: FileReport) -> None:
         ConfigurationError: The picture cannot be written.
     """
     file = read_frame(report.path)
-    figure = _figure(file, report)
+    if report.metric is Kind.SPECTRUM:
+        figure = _spectrum_figure(file.frame, measure_spectrum(file.frame, options.spectrum))
+    else:
+        figure = _frame_figure(file.frame, ring_stars=report.metric is Kind.STARS)
+    figure.suptitle(_caption(report), color=TEXT_COLOUR, fontsize=11, x=0.01, ha="left")
     try:
         figure.savefig(target, format="png", dpi=DOTS_PER_INCH, facecolor=PAPER_COLOUR)
     except OSError as error:
         raise ConfigurationError(f"The preview {target} cannot be written ({error.strerror or error}).") from error
 
 
-def _figure(file: FileFrame, report: FileReport) -> Any:
+def _caption(report: FileReport) -> str:
+    parts = ["" if report.position is None else f"position {report.position}"]
+    if report.metric is Kind.STARS and report.usable:
+        parts.append("a ring's diameter is the star's HFD")
+    return f"{report.line()}\n{' | '.join(part for part in parts if part)}"
+
+
+def _frame_figure(frame: Frame, *, ring_stars: bool) -> Any:
+    width, height = _inches(frame, LEAST_INCHES, MOST_INCHES)
+    figure = _empty_figure(width, height + CAPTION_INCHES)
+    axes = figure.add_subplot()
+    _show(axes, frame)
+    if ring_stars:
+        _ring_stars(axes, _stars(frame), frame.pixels.shape[1])
+    return figure
+
+
+def _spectrum_figure(frame: Frame, spectrum: SpectrumReport) -> Any:
+    """Draw the frame with the trace and the slice marked, and beside it the profile across the trace with its fit."""
+    width, height = _inches(frame, LEAST_INCHES, MOST_INCHES - PROFILE_INCHES)
+    figure = _empty_figure(width + PROFILE_INCHES, max(height, PROFILE_INCHES) + CAPTION_INCHES)
+    axes, beside = figure.subplots(1, 2, width_ratios=(width, PROFILE_INCHES))
+    _show(axes, frame)
+    _dress(beside)
+    if math.isfinite(spectrum.trace_row):
+        _mark_trace(axes, spectrum, frame)
+        _draw_profile(beside, spectrum)
+    else:
+        beside.text(0.5, 0.5, "no trace", color=TEXT_COLOUR, ha="center", transform=beside.transAxes)
+    return figure
+
+
+def _inches(frame: Frame, least: float, most: float) -> tuple[float, float]:
+    """Return width and height of the frame's picture; neither becomes a mere strip."""
+    rows, columns = frame.pixels.shape
+    width = float(np.clip(columns / bin_factor(frame.pixels) / DOTS_PER_INCH, least, most))
+    return width, float(np.clip(width * rows / columns, 0.15 * width, 2 * width))
+
+
+def _empty_figure(width: float, height: float) -> Any:
     # Slow to import, and of no use to a measurement without a picture.
     from matplotlib.backends.backend_agg import FigureCanvasAgg  # noqa: PLC0415
     from matplotlib.figure import Figure  # noqa: PLC0415
 
-    rows, columns = file.frame.pixels.shape
-    width = float(np.clip(columns / bin_factor(file.frame.pixels) / DOTS_PER_INCH, LEAST_INCHES, MOST_INCHES))
-    height = float(np.clip(width * rows / columns, 0.15 * width, 2 * width))
-    figure = Figure(figsize=(width, height + CAPTION_INCHES), layout="constrained")
+    figure = Figure(figsize=(width, height), layout="constrained")
     FigureCanvasAgg(figure)
-    axes = figure.add_subplot()
-    _show(axes, file.frame)
-    if report.metric is Kind.STARS:
-        _ring_stars(axes, _stars(file.frame), columns)
-    figure.suptitle(_caption(report), color=TEXT_COLOUR, fontsize=11, x=0.01, ha="left")
     return figure
 
 
-def _caption(report: FileReport) -> str:
-    position = "" if report.position is None else f"\nposition {report.position}"
-    return f"{report.line()}{position}"
+def _mark_trace(axes: Any, spectrum: SpectrumReport, frame: Frame) -> None:
+    """Draw a line on either side of the trace, a FWHM away from it, and the ends of the slice."""
+    middle = (spectrum.x0 + spectrum.x1 - 1) / 2
+    along = np.array([spectrum.x0, spectrum.x1 - 1], dtype=float)
+    across = spectrum.trace_row + spectrum.slant * (along - middle)
+    upright = spectrum.axis is TraceAxis.VERTICAL
+    for offset in (-1.5 * spectrum.fwhm_px, 1.5 * spectrum.fwhm_px):
+        points = (across + offset, along) if upright else (along, across + offset)
+        axes.plot(*points, color=RING_COLOUR, linewidth=1.0)
+    mark = axes.axhline if upright else axes.axvline
+    for end in along:
+        mark(end, color=SLICE_COLOUR, linewidth=0.8, linestyle=(0, (4, 4)))
+    rows, columns = frame.pixels.shape
+    axes.set_xlim(-0.5, columns - 0.5)
+    axes.set_ylim(rows - 0.5, -0.5)
+
+
+def _draw_profile(axes: Any, spectrum: SpectrumReport) -> None:
+    distance_px, light_adu = spectrum.profile
+    axes.plot(distance_px, light_adu, ".", color=TEXT_COLOUR, markersize=3, label="profile")
+    axes.plot(distance_px, spectrum.model, color=RING_COLOUR, linewidth=1.4, label="fit")
+    half = spectrum.fwhm_px / 2
+    axes.axvspan(-half, half, color=RING_COLOUR, alpha=0.12, linewidth=0, label="FWHM")
+    reach = min(8 * spectrum.fwhm_px, float(np.abs(distance_px).max()))
+    axes.set_xlim(-reach, reach)
+    axes.set_xlabel(f"px from {'column' if spectrum.axis is TraceAxis.VERTICAL else 'row'} {spectrum.trace_row:.1f}")
+    axes.set_title("mean profile above the sky, ADU", color=TEXT_COLOUR, fontsize=9)
+    axes.legend(fontsize=8, facecolor=PAPER_COLOUR, edgecolor="none", labelcolor=TEXT_COLOUR)
 
 
 def _show(axes: Any, frame: Frame) -> None:
@@ -83,10 +147,15 @@ def _show(axes: Any, frame: Frame) -> None:
     factor = bin_factor(frame.pixels)
     extent = (-0.5, columns // factor * factor - 0.5, rows // factor * factor - 0.5, -0.5)
     axes.imshow(screen_stretch(frame.pixels), cmap="gray", vmin=0, vmax=255, extent=extent, interpolation="antialiased")
+    _dress(axes)
+
+
+def _dress(axes: Any) -> None:
     axes.set_facecolor(PAPER_COLOUR)
-    axes.tick_params(colors="#8a8f98", labelsize=8)
+    axes.tick_params(colors=AXIS_COLOUR, labelsize=8)
+    axes.xaxis.label.set_color(AXIS_COLOUR)
     for spine in axes.spines.values():
-        spine.set_color("#3a3f47")
+        spine.set_color(FRAME_COLOUR)
 
 
 def _stars(frame: Frame) -> list[tuple[float, float, float]]:
