@@ -9,7 +9,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help setup demo test lint types contracts tests bench counts lock clean
+.PHONY: help setup demo test lint types contracts tests soak bench counts lock clean
 
 help: ## say what there is to do
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -37,6 +37,9 @@ contracts: $(READY) ## who may import whom
 
 tests: $(READY) ## unit, property, integration and system tests
 	@$(BIN)/python -m pytest
+
+soak: $(READY) ## the long tests: 100,000 mutations each of a FITS file and of an image on the wire
+	@ALPACA_FOCUS_FUZZ=100000 $(BIN)/python -m pytest --timeout 3600 -s tests/property/test_fits_fuzz.py tests/property/test_imagebytes_fuzz.py
 
 bench: $(READY) ## measure, and write docs/benchmarks.md
 	@$(BIN)/python -m tests.bench

@@ -53,14 +53,15 @@ def measure(
     if preview is not None:
         check_preview(preview, paths)
     options = MeasureOptions(metric=metric, spectrum=SpectrumSettings(x0=x0, x1=x1, axis=axis))
-    tell = _tell_json if json else _csv_teller(metric) if csv_table else _tell_person
+    header, line_of = (None, _json_line) if json else _csv_table(metric) if csv_table else (None, FileReport.line)
+    if header is not None:
+        typer.echo(header)
     reports: list[FileReport] = []
     try:
-        with _progress(len(paths)) as advance, closing(measure_files(paths, options)) as measured:
+        with _progress(len(paths)) as tell, closing(measure_files(paths, options)) as measured:
             for report in measured:
-                tell(report)
                 reports.append(report)
-                advance()
+                tell(line_of(report))
     except KeyboardInterrupt:
         typer.echo(f"Stopped: {len(reports)} of {len(paths)} files were measured.", err=True)
         raise typer.Exit(EXIT_INTERRUPTED) from None
@@ -97,39 +98,41 @@ def _meant(argument: str) -> list[Path]:
     return sorted(match for match in matches if match.is_file() and not match.name.startswith("."))
 
 
-def _tell_person(report: FileReport) -> None:
-    typer.echo(report.line())
+def _json_line(report: FileReport) -> str:
+    return json_format.dumps(report.as_dict(), allow_nan=False)
 
 
-def _tell_json(report: FileReport) -> None:
-    typer.echo(json_format.dumps(report.as_dict(), allow_nan=False))
-
-
-def _csv_teller(metric: Kind) -> Callable[[FileReport], None]:
-    """Print the header of the table; return what prints a row of it. What is not known is left empty."""
+def _csv_table(metric: Kind) -> tuple[str, Callable[[FileReport], str]]:
+    """Return the header of the table, and what makes a row of a report. What is not known is left empty."""
     kinds = (Kind.STARS, Kind.SPECTRUM) if metric is Kind.AUTO else (metric,)
     numbers = dict.fromkeys(name for kind in kinds for name in NUMBERS[kind])
     columns = ["file", "metric", *numbers, "usable", "reason", "position"]
-    typer.echo(",".join(columns))
 
-    def tell(report: FileReport) -> None:
+    def row(report: FileReport) -> str:
         line = io.StringIO()
-        values = {name: "" if value is None else value for name, value in report.as_dict().items()}
-        csv.DictWriter(line, columns, restval="", extrasaction="ignore", lineterminator="").writerow(values)
-        typer.echo(line.getvalue())
+        csv.DictWriter(line, columns, extrasaction="ignore", lineterminator="").writerow(report.as_dict())
+        return line.getvalue()
 
-    return tell
+    return ",".join(columns), row
 
 
 @contextmanager
-def _progress(total: int) -> Iterator[Callable[[], None]]:
-    """Show a progress bar on standard error, if that is a terminal; yield what moves it on."""
+def _progress(total: int) -> Iterator[Callable[[str], None]]:
+    """Yield what prints a file's line; many files get a progress bar on standard error too, if that is a terminal."""
     console = Console(stderr=True)
     if total < MANY_FILES or not console.is_terminal:
-        yield lambda: None
+        yield typer.echo
         return
     columns = (TextColumn("measuring"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    # Lines for the same terminal go above the bar; lines for a file or a pipe must not be touched.
-    with Progress(*columns, console=console, transient=True, redirect_stdout=sys.stdout.isatty()) as progress:
+    with Progress(*columns, console=console, transient=True, redirect_stdout=False) as progress:
         task = progress.add_task("", total=total)
-        yield lambda: progress.advance(task)
+
+        def tell(line: str) -> None:
+            if sys.stdout.isatty():
+                # On the same terminal the bar has to make room.
+                progress.console.print(line, markup=False, highlight=False, soft_wrap=True)
+            else:
+                typer.echo(line)
+            progress.advance(task)
+
+        yield tell

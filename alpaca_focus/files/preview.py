@@ -66,7 +66,7 @@ def draw_preview(target: Path, report: FileReport, options: MeasureOptions) -> N
 def _caption(report: FileReport) -> str:
     parts = ["" if report.position is None else f"position {report.position}"]
     if report.metric is Kind.STARS and report.usable:
-        parts.append("a ring's diameter is the star's HFD")
+        parts.append("rings mark the stars measured, with their HFD in px")
     return f"{report.line()}\n{' | '.join(part for part in parts if part)}"
 
 
