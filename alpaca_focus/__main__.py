@@ -1,5 +1,16 @@
-"""`python -m alpaca_focus` is the command `alpaca-focus`."""
+"""The entry of the command: small, so that an interrupt while the rest is still being loaded ends it quietly."""
 
-from alpaca_focus.cli import main
+import sys
 
-main()
+
+def main() -> None:
+    """Run the command line."""
+    try:
+        from alpaca_focus.cli import main as run  # noqa: PLC0415 - loading takes a second, in which Ctrl-C may come
+    except KeyboardInterrupt:
+        sys.exit(130)
+    run()
+
+
+if __name__ == "__main__":
+    main()

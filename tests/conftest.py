@@ -60,7 +60,7 @@ def rng(seed: int) -> np.random.Generator:
     return np.random.default_rng(seed)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def shared_data() -> Path:
     """The folder of real measurements, or a skip that says so."""
     if not SHARED_DATA.is_dir():

@@ -33,6 +33,8 @@ EDGE_FWHM = 1.5
 WINDOW_FWHM = 2.0
 """Half width of the window in which the light is summed."""
 LEAST_SNR = 5.0
+ASTRAY_SIGMAS = 3.0
+"""A fit that ends further from where the trace was found has found something else."""
 MANY = 4
 """Peaks beside the highest from which on they are sky lines."""
 
@@ -153,7 +155,7 @@ def measure_spectrum(frame: Frame, settings: SpectrumSettings = DEFAULT) -> Spec
     line = refined_line(lying, Line(middle, trace.row, trace.slant), trace.sigma, x0, x1)
     gain = frame.electrons_per_adu or TYPICAL_ELECTRONS_PER_ADU
     fitted = fit_profile(lying, line, trace.sigma, x0=x0, x1=x1, electrons_per_adu=gain)
-    if fitted is None or fitted.flux_adu <= 0:
+    if fitted is None or fitted.flux_adu <= 0 or abs(fitted.centre) > ASTRAY_SIGMAS * trace.sigma + 1:
         return SpectrumReport(
             axis=axis,
             x0=x0,

@@ -1,43 +1,45 @@
 """A real V-curve of an obstructed telescope: 17 frames, rings far from focus."""
 
-import gzip
-import re
 from pathlib import Path
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 from alpaca_focus.core.values import Sample
 from alpaca_focus.core.vcurve import fit_hyperbola
-from alpaca_focus.imaging.stars import measure_stars
+from alpaca_focus.files.fits_file import read_frame
+from alpaca_focus.imaging.metrics import METRICS
+
+BEYOND_STEPS = 100
+"""From here on the arms are straight."""
 
 
-def read_frame(path: Path) -> NDArray[np.int32]:
-    """Read a 16 bit image; the header's blocks hold NUL bytes where spaces should be, which FITS readers refuse."""
-    data = gzip.decompress(path.read_bytes())
-    cards = [data[start : start + 80].decode("ascii", "replace") for start in range(0, len(data), 80)]
-    end = next(index for index, card in enumerate(cards) if card[:3] == "END")
-    header = {card[:8].strip(): card[10:].split("/")[0].strip(" \0") for card in cards[:end]}
-    start = -(-(end + 1) * 80 // 2880) * 2880
-    shape = int(header["NAXIS2"]), int(header["NAXIS1"])
-    raw = np.frombuffer(data, ">i2", count=shape[0] * shape[1], offset=start).reshape(shape)
-    return raw.astype(np.int32) + int(float(header.get("BZERO", "0")))
-
-
-@pytest.fixture
+@pytest.fixture(scope="module")
 def samples(shared_data: Path) -> list[Sample]:
-    paths = sorted((shared_data / "c8-vcurve").glob("*.fits.gz"))
-    assert len(paths) == 17
-    measured = []
-    for path in paths:
-        position = re.search(r"c8_(\d+)", path.name)
-        assert position is not None
-        measurement = measure_stars(read_frame(path), saturation_adu=65535)
-        measured.append(Sample(position=int(position[1]), measurement=measurement, purpose="sweep"))
-    return measured
+    files = [read_frame(path) for path in sorted((shared_data / "c8-vcurve").glob("*.fits.gz"))]
+    assert len(files) == 17
+    return [
+        Sample(position=file.position or 0, measurement=METRICS["hfd"].function(file.frame), purpose="sweep")
+        for file in files
+    ]
 
 
 def test_every_frame_is_measured_and_focus_is_found(samples: list[Sample]) -> None:
     assert [sample.position for sample in samples if not sample.measurement.usable] == []
     assert 7960 < fit_hyperbola(samples).best_position < 8010
+
+
+def test_both_arms_are_straight_and_equally_steep(samples: list[Sample]) -> None:
+    best = fit_hyperbola(samples).best_position
+    slopes = []
+    for side in (-1, 1):
+        arm = [sample for sample in samples if side * (sample.position - best) > BEYOND_STEPS]
+        positions = np.array([sample.position for sample in arm])
+        sizes = np.array([sample.measurement.value for sample in arm])
+        slope, level = np.polyfit(positions, sizes, 1)
+        residuals = sizes - slope * positions - level
+        r_squared = 1 - residuals.var() / sizes.var()
+        print(f"side {side:+}: {len(arm)} frames, R^2 {r_squared:.5f}, {slope:+.5f} px a step")
+        assert r_squared > 0.998
+        slopes.append(abs(slope))
+    assert max(slopes) / min(slopes) < 1.1
