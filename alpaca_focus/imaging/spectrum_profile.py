@@ -13,7 +13,7 @@ from alpaca_focus.imaging.background import MAD_TO_SIGMA, Image
 from alpaca_focus.imaging.spectrum_trace import Floats
 
 SIGMA_TO_FWHM = 2.3548
-PHASES = 4
+PHASES = 8
 """Parts of a row to which a slanted trace is laid straight."""
 STAR_SIGMAS = 5.0
 """Half width of the star's window in sigma; sky is beyond."""

@@ -18,6 +18,9 @@ neighbour of a star's brightest pixel gets more than a quarter of its light, dow
 CELLS_PER_HFD = 10.0
 """Larger stars are binned until their HFD has less than twice as many cells: more would cost time and gain nothing."""
 SKY_BEYOND_CELLS = 1.5
+CORE_SHARE, PLATEAU_DEPTH = 0.35, 0.02
+"""How far from the middle, as a share of the aperture, the brightest pixel is looked for, and how far below it a pixel
+is as bright."""
 CLIP_SIGMAS = 3.0
 CLIP_ROUNDS = 3
 
@@ -58,8 +61,8 @@ class Stamps:
         y_px: Row of it.
         noise_adu: Standard deviation of a cell's sky.
         sky_cells: Cells that each star's sky was taken from.
-        brightest_adu: Highest raw pixel near the middle.
-        plateau: Raw pixels near the middle within 2 % of the highest.
+        brightest_adu: Highest pixel near the middle, sky included, hot pixels not.
+        plateau: Pixels near the middle within 2 % of the highest.
     """
 
     geometry: Geometry
@@ -109,24 +112,20 @@ def cut(pixels: NDArray[np.generic], x_px: Floats, y_px: Floats, geometry: Geome
     raw, middle_x, middle_y = _raw(pixels, x_px, y_px, geometry)
     if fill is not None:
         raw[~np.isfinite(raw)] = fill
-    half, binning = geometry.half, geometry.binning
-    core = max(1, round(0.35 * geometry.aperture * binning))
-    centre = raw.shape[1] // 2
-    inner = raw[:, centre - core : centre + core + 1, centre - core : centre + core + 1].reshape(
-        len(raw), (2 * core + 1) ** 2
-    )
-    brightest = inner.max(axis=1)
     level = np.median(raw[:, ::3, ::3].astype(np.float32), axis=(1, 2)).astype(float)
-    plateau = (inner >= (brightest - 0.02 * (brightest - level))[:, None]).sum(axis=1)
     quantum_adu = 1.0 if pixels.dtype.kind in "iu" else 0.0
     cleaned = _without_lone_pixels(raw, level, quantum_adu)
+    half, binning = geometry.half, geometry.binning
+    reach = max(1, round(CORE_SHARE * geometry.aperture * binning))
+    core = slice(raw.shape[1] // 2 - reach, raw.shape[1] // 2 + reach + 1)
+    inner = cleaned[:, core, core].reshape(len(raw), (2 * reach + 1) ** 2)
+    brightest = inner.max(axis=1).astype(float)
+    plateau = (inner >= (brightest - PLATEAU_DEPTH * (brightest - level))[:, None]).sum(axis=1)
     values = binned(_one_below_another(cleaned), binning).reshape(len(raw), geometry.size, geometry.size)
     values, noise, sky_cells = _without_own_sky(values, geometry, quantum_adu)
     # The middle cell's middle: with an even binning it lies between two pixels.
     offset = (binning - 1) / 2 + half * binning
-    return Stamps(
-        geometry, values, middle_x + offset, middle_y + offset, noise, sky_cells, brightest.astype(float), plateau
-    )
+    return Stamps(geometry, values, middle_x + offset, middle_y + offset, noise, sky_cells, brightest, plateau)
 
 
 def _one_below_another(stamps: Raw) -> Raw:

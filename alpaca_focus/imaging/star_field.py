@@ -20,6 +20,7 @@ from alpaca_focus.imaging.profile import (
     stacked,
     width_changes,
 )
+from alpaca_focus.imaging.robust import weighted_median
 from alpaca_focus.imaging.stamps import Flags, Floats, Geometry, Stamps, cut, fits_in, geometry_for
 
 MOST_STARS = 64
@@ -268,8 +269,10 @@ class _Batch:
         return cls(hfd_px, stamps, photometry, light, good, left_out)
 
     def typical_hfd_px(self, chosen: Flags) -> float:
-        """Return the median of the half-flux diameters of some of the stars."""
-        return float(np.median(self.photometry.half_flux_diameter[chosen])) * self.stamps.geometry.binning
+        """Return the median of the half-flux diameters of some of the stars, weighted by how well they are known."""
+        some = self.photometry.where(chosen)
+        diameter = weighted_median(some.half_flux_diameter, some.half_flux_diameter / some.half_flux_noise)
+        return diameter * self.stamps.geometry.binning
 
     def places(self, chosen: Flags) -> tuple[Floats, Floats]:
         """Return columns and rows of the centres of some of the stars."""
@@ -281,7 +284,7 @@ class _Batch:
         """Return the good stars, corrected for what the way of measuring does, and the share of that correction."""
         stamps, whole = self.stamps.where(self.good), self.photometry.where(self.good)
         size = stamps.geometry.binning
-        hfd_cells = float(np.median(whole.half_flux_diameter))
+        hfd_cells = self.typical_hfd_px(self.good) / size
         away = np.abs(whole.half_flux_diameter / hfd_cells - 1)
         typical = away <= max(TYPICAL, float(away.min()))
         profile = stacked(stamps.where(typical), whole.where(typical), hfd_cells)

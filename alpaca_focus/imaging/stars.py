@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from alpaca_focus.core.values import Measurement, Pixels
 from alpaca_focus.imaging.background import MAD_TO_SIGMA, binned
+from alpaca_focus.imaging.robust import weighted_median
 from alpaca_focus.imaging.star_field import Flag, Star, StarField, find_stars
 from alpaca_focus.imaging.trouble import trouble_with
 
@@ -108,8 +109,9 @@ def central(values: Sequence[float], errors: Sequence[float]) -> Central:
         errors: Their standard errors.
     """
     value, error = np.array(values), np.array(errors)
-    middle = float(np.median(value))
-    spread = max(MAD_TO_SIGMA * float(np.median(np.abs(value - middle))), STAR_SCATTER * abs(middle))
+    trust = 1 / np.hypot(error, STAR_SCATTER * value)
+    middle = weighted_median(value, trust)
+    spread = max(MAD_TO_SIGMA * weighted_median(np.abs(value - middle), trust), STAR_SCATTER * abs(middle))
     kept = np.abs(value - middle) <= OUTLIER_SIGMAS * np.hypot(spread, error)
     value, error = value[kept], np.hypot(error[kept], STAR_SCATTER * middle)
     count = len(value)
