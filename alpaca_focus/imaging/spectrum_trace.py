@@ -106,9 +106,11 @@ def _block_means(image: Image) -> Floats:
 
 
 def _straight(blocks: Floats, shifts: Floats) -> Floats:
-    """Shift each block's profile by whole rows so that a slanted trace lies straight; its ends are repeated."""
-    rows = np.arange(blocks.shape[0])[:, None] + np.round(shifts).astype(int)
-    return np.asarray(np.take_along_axis(blocks, np.clip(rows, 0, blocks.shape[0] - 1), axis=0))
+    """Shift each block's profile by whole rows so that a slanted trace lies straight; beyond the ends there is sky."""
+    last = blocks.shape[0] - 1
+    rows = np.arange(last + 1)[:, None] + np.round(shifts).astype(int)
+    shifted = np.take_along_axis(blocks, np.clip(rows, 0, last), axis=0)
+    return np.where((rows >= 0) & (rows <= last), shifted, 0.0)
 
 
 def _response(profile: Floats, sigma: float) -> Floats:
