@@ -1,11 +1,11 @@
 """The sweep as a generator: answers in, actions out. It never touches a device.
 
-Where the V-curve is known from earlier runs, a *pair* of frames, one on each arm, tells where focus is, and a last one
-verifies it. Otherwise, or when the pair does not tell it well enough, a run has three parts. *Locate* finds out, from how
-large the stars are, how far away focus is and on which side. *Sweep* takes the V-curve around the expected vertex, always
-arriving from the same side, and goes on where an arm is missing or the vertex is not known well enough. *Verify* goes to
-the fitted vertex and takes one more frame, which must show what the curve promised. Whoever runs the plan goes back to the
-start when it raises `RunFailed`.
+Where the V-curve is known from earlier runs, a *pair* of frames, one on each arm, tells where focus is, and a last
+one verifies it. Otherwise, or when the pair does not tell it well enough, a run has three parts. *Locate* finds out,
+from how large the stars are, how far away focus is and on which side. *Sweep* takes the V-curve around the expected
+vertex, always arriving from the same side, and goes on where an arm is missing or the vertex is not known well enough.
+*Verify* goes to the fitted vertex and takes one more frame, which must show what the curve promised. Whoever runs the
+plan goes back to the start when it raises `RunFailed`.
 """
 
 import math
