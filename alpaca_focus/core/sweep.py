@@ -1,9 +1,11 @@
 """The sweep as a generator: answers in, actions out. It never touches a device.
 
-A run has three parts. *Locate* finds out, from how large the stars are, how far away focus is and on which side.
-*Sweep* takes the V-curve around the expected vertex, always arriving from the same side, and goes on where an arm is
-missing or the vertex is not known well enough. *Verify* goes to the fitted vertex and takes one more frame, which must
-show what the curve promised. Whoever runs the plan goes back to the start when it raises `RunFailed`.
+Where the V-curve is known from earlier runs, a *pair* of frames, one on each arm, tells where focus is, and a last
+one verifies it. Otherwise, or when the pair does not tell it well enough, a run has three parts. *Locate* finds out,
+from how large the stars are, how far away focus is and on which side. *Sweep* takes the V-curve around the expected
+vertex, always arriving from the same side, and goes on where an arm is missing or the vertex is not known well enough.
+*Verify* goes to the fitted vertex and takes one more frame, which must show what the curve promised. Whoever runs the
+plan goes back to the start when it raises `RunFailed`.
 """
 
 import math
@@ -14,6 +16,7 @@ from typing import TypeVar
 from alpaca_focus.core.actions import Action, Answer, Expose, Measure, MoveTo, Settle
 from alpaca_focus.core.backlash import Backlash, Limits, approach, reachable
 from alpaca_focus.core.errors import RunFailed
+from alpaca_focus.core.known_curve import KnownCurve, fit_known_curve
 from alpaca_focus.core.values import ExposureSettings, Fit, Measurement, Position, Sample
 from alpaca_focus.core.vcurve import SEEING_SCATTER, fit_hyperbola
 
@@ -26,6 +29,11 @@ ARM_RISE = 1.25
 """An arm counts as seen when the curve at its end is this many times its minimum."""
 POINTS_ON_AN_ARM = 2
 """Points that must lie on each side of the vertex."""
+PAIR_RISE = 3.0
+"""Where the frames of a pair are taken, in times the least value: there one frame tells most about the vertex."""
+PAIR_STDERR_CFZ = 0.1
+"""Standard error at which a pair, or what it has grown to, is enough, as a share of the critical focus zone."""
+MOST_PAIR_FRAMES = 6
 ACCEPTED_STDERR_CFZ = 0.25
 """Largest standard error of the best position, as a share of the critical focus zone."""
 
@@ -45,6 +53,7 @@ class SweepSettings:
         limits: Where the focuser may be sent.
         settle_s: Wait after each approach.
         max_exposures: The run gives up when it would need more.
+        known: The V-curve as earlier runs showed it; `None`: nothing is known.
     """
 
     exposure: ExposureSettings
@@ -57,6 +66,7 @@ class SweepSettings:
     limits: Limits
     settle_s: float
     max_exposures: int
+    known: KnownCurve | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,11 +116,61 @@ class _Sweep:
         self._targets = reachable(settings.limits, settings.backlash)
 
     def run(self) -> Plan[SweepResult]:
-        vertex = yield from self._locate()
+        vertex: float | None = None
+        if self._settings.known is not None:
+            fit = yield from self._known_focus(self._settings.known)
+            if fit is not None:
+                best = self._targets.clamp(round(fit.best_position))
+                sample = yield from self._sample(best, "verify")
+                if _keeps_promise(sample.measurement, fit):
+                    samples = tuple(self._progress.samples)
+                    return SweepResult(fit=fit, position=best, samples=samples, verification=sample)
+                vertex = fit.best_position
+        if vertex is None:
+            vertex = yield from self._locate()
         fit = yield from self._take_curve(vertex)
         best = self._targets.clamp(round(fit.best_position))
         verification = yield from self._verify(best, fit)
         return SweepResult(fit=fit, position=best, samples=tuple(self._progress.samples), verification=verification)
+
+    # Pair
+
+    def _known_focus(self, curve: KnownCurve) -> Plan[Fit | None]:
+        """Find focus from a frame on each arm of the known curve, and further ones where these are not enough.
+
+        The first frame is on the side on which targets are arrived at without turning round, so that only the way to
+        the second one takes up slack.
+
+        Returns:
+            The fit, or `None` when the known curve does not lead to focus.
+        """
+        side = self._settings.backlash.arrive.sign
+        rise = PAIR_RISE * curve.least
+        first = yield from self._sample(
+            self._targets.clamp(round(curve.expected_position + side * curve.distance(rise, side))), "pair"
+        )
+        if not first.measurement.usable:
+            return None
+        samples = [first]
+        vertex = first.position - side * curve.distance(first.measurement.value, side)
+        while len(samples) < MOST_PAIR_FRAMES:
+            # Next on the arm that has fewer frames.
+            beyond = sum((sample.position - vertex) * side > 0 for sample in samples)
+            sign = -side if 2 * beyond >= len(samples) else side
+            target = self._targets.clamp(round(vertex + sign * curve.distance(rise, sign)))
+            if target == self._here:
+                return None
+            sample = yield from self._sample(target, "pair")
+            if not sample.measurement.usable:
+                return None
+            samples.append(sample)
+            fit = fit_known_curve(samples, curve)
+            self._progress.fit = fit
+            vertex = fit.best_position
+            both = min(each.position for each in samples) < vertex < max(each.position for each in samples)
+            if both and fit.best_position_stderr <= PAIR_STDERR_CFZ * self._settings.critical_focus_zone_steps:
+                return fit
+        return None
 
     # Locate
 
@@ -306,4 +366,6 @@ def _keeps_promise(measurement: Measurement, fit: Fit) -> bool:
     """Whether a frame at the vertex is as good as the curve says, within its error and the moment's seeing."""
     if not measurement.usable:
         return False
-    return measurement.value <= fit.best_value + 3 * math.hypot(measurement.stderr, SEEING_SCATTER * fit.best_value)
+    least_error = fit.parameters.get("least_stderr", 0.0)
+    allowed = 3 * math.hypot(measurement.stderr, SEEING_SCATTER * fit.best_value, least_error)
+    return measurement.value <= fit.best_value + allowed

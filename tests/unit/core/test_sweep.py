@@ -10,6 +10,7 @@ import pytest
 from alpaca_focus.core.actions import Expose, Measure, MoveTo, Settle
 from alpaca_focus.core.backlash import Backlash, Direction, Method
 from alpaca_focus.core.errors import RunFailed
+from alpaca_focus.core.known_curve import KnownCurve
 from alpaca_focus.core.sweep import SweepProgress, SweepResult, SweepSettings, sweep
 from alpaca_focus.core.values import Measurement
 from tests.fakes import SETTINGS, FakeFocuser, FakeSky
@@ -144,3 +145,43 @@ def test_too_little_backlash_compensation_is_caught_or_harmless(focuser: FakeFoc
         failure = str(error)
     near = abs(focuser.tube - sky.best_tube) < 2 * SETTINGS.critical_focus_zone_steps
     assert near or "verification" in failure
+
+
+def known_curve(sky: FakeSky, *, off: float = 0.0) -> KnownCurve:
+    return KnownCurve(
+        slope_in=sky.slope_px_per_step,
+        slope_out=sky.slope_px_per_step,
+        slope_error=0.02,
+        least=2.5,
+        expected_position=sky.commanded_best + off,
+    )
+
+
+@pytest.mark.parametrize("arrive", Direction)
+@pytest.mark.parametrize("off", [-60.0, 0.0, 60.0])
+def test_a_known_curve_needs_a_pair_and_a_frame_to_verify(
+    focuser: FakeFocuser, sky: FakeSky, off: float, arrive: Direction
+) -> None:
+    backlash = Backlash(steps=120, arrive=arrive)
+    settings = replace(SETTINGS, backlash=backlash, known=known_curve(sky, off=off))
+    result, _ = carry_out(focuser, sky, settings)
+    assert [sample.purpose for sample in result.samples[:2]] == ["pair", "pair"]
+    assert len(result.samples) <= 5
+    assert result.fit.model == "known hyperbola"
+    assert abs(focuser.tube - sky.best_tube) < 0.3 * SETTINGS.critical_focus_zone_steps
+
+
+@pytest.mark.parametrize("off", [-1500.0, -400.0, 400.0, 1500.0])
+def test_a_known_curve_far_from_where_it_was_expected_still_comes_home(
+    focuser: FakeFocuser, sky: FakeSky, off: float
+) -> None:
+    result, _ = carry_out(focuser, sky, replace(SETTINGS, known=known_curve(sky, off=off)))
+    assert abs(focuser.tube - sky.best_tube) < SETTINGS.critical_focus_zone_steps / 2
+    assert len(result.samples) < 20
+
+
+def test_a_known_curve_that_is_wrong_is_found_out(focuser: FakeFocuser, sky: FakeSky) -> None:
+    """The slopes of another telescope: the curve is taken anew."""
+    wrong = replace(known_curve(sky), slope_in=0.09, slope_out=0.02)
+    carry_out(focuser, sky, replace(SETTINGS, known=wrong))
+    assert abs(focuser.tube - sky.best_tube) < SETTINGS.critical_focus_zone_steps

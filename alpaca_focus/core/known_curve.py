@@ -1,0 +1,159 @@
+"""Focus from few frames where the shape of the V-curve is known from earlier runs.
+
+The slopes of the arms belong to the telescope and hardly change; what changes from night to night is where the vertex
+lies and how large the seeing makes the stars there. Two frames, one on each arm, tell where it is: with the HFD y on a
+hyperbola y^2 = m^2 + s^2 (x - c)^2 the difference of the squares does not depend on the seeing m that both frames had.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import least_squares
+
+from alpaca_focus.core.errors import RunFailed
+from alpaca_focus.core.values import Fit, Sample
+from alpaca_focus.core.vcurve import RELATIVE_FLOOR, SEEING_SCATTER
+
+Array = NDArray[np.float64]
+
+MODEL = "known hyperbola"
+SEEING_SPREAD = 0.35
+"""Spread of the seeing from night to night about what was learned, as a fraction."""
+STARTS = 41
+ONE_SIDED = 1.15
+"""Where all frames are on one arm the vertex is known no better than this many times what the fit says."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KnownCurve:
+    """The V-curve of one optical train and filter, as earlier runs showed it.
+
+    Attributes:
+        slope_in: Rise of the metric for each step far inside of focus.
+        slope_out: The same outside.
+        slope_error: Standard error of the slopes, as a fraction.
+        least: The metric in focus in usual seeing.
+        expected_position: Where focus is expected now.
+    """
+
+    slope_in: float
+    slope_out: float
+    slope_error: float
+    least: float
+    expected_position: float
+
+    def slope(self, away: Array | float) -> Array:
+        """Return the slope on the side of focus on which a place lies, given its distance from focus."""
+        return np.where(np.asarray(away) < 0, self.slope_in, self.slope_out)
+
+    def distance(self, value: float, sign: int) -> float:
+        """Return how far from focus a value of the metric lies, in steps, on one side."""
+        slope = self.slope_out if sign > 0 else self.slope_in
+        return math.sqrt(max(value**2 - self.least**2, 0.0)) / slope
+
+
+def fit_known_curve(samples: Sequence[Sample], curve: KnownCurve) -> Fit:
+    """Find the vertex of a known V-curve from at least two frames.
+
+    The vertex is free; the seeing of the night and a common factor of the slopes are held near what is known of them,
+    and what is not known of them goes into the standard error.
+
+    Args:
+        samples: Points in any order; those that are not usable take no part.
+        curve: What is known.
+
+    Returns:
+        The fit, with parameters `slope_in`, `slope_out` and `least_stderr`.
+
+    Raises:
+        RunFailed: Fewer than two usable frames at different positions.
+    """
+    usable = [index for index, sample in enumerate(samples) if sample.measurement.usable]
+    x = np.array([samples[index].position for index in usable], dtype=float)
+    y = np.array([samples[index].measurement.value for index in usable], dtype=float)
+    own_error = np.array([samples[index].measurement.stderr for index in usable], dtype=float)
+    if len(np.unique(x)) < 2:
+        raise RunFailed("A known V-curve needs frames at two positions at least, and there are not so many.")
+    solution = _best(x, y, own_error, curve)
+    vertex, least, factor, covariance = solution
+    fitted = _values(x, vertex, least, factor, curve)
+    residuals = np.full(len(samples), np.nan)
+    residuals[usable] = y - fitted
+    sigma = _sigma(y, own_error, least)
+    weights = 1 / sigma**2
+    total = float(np.sum(weights * (y - np.average(y, weights=weights)) ** 2))
+    stderr = math.sqrt(float(covariance[0, 0]))
+    if np.all(x > vertex) or np.all(x < vertex):
+        stderr *= ONE_SIDED
+    return Fit(
+        model=MODEL,
+        best_position=vertex,
+        best_position_stderr=stderr,
+        best_value=least,
+        parameters=MappingProxyType(
+            {
+                "slope_in": curve.slope_in * factor,
+                "slope_out": curve.slope_out * factor,
+                "least_stderr": least * math.sqrt(float(covariance[1, 1])),
+            }
+        ),
+        r_squared=1 - float(np.sum(weights * (y - fitted) ** 2)) / total if total > 0 else 0.0,
+        residuals=tuple(float(value) for value in residuals),
+    )
+
+
+def _values(x: Array, vertex: float, least: float, factor: float, curve: KnownCurve) -> Array:
+    away = x - vertex
+    return np.hypot(least, factor * curve.slope(away) * away)
+
+
+def _sigma(y: Array, own_error: Array, least: float) -> Array:
+    seeing = SEEING_SCATTER * least**2 / np.maximum(y, least)
+    return np.sqrt(own_error**2 + seeing**2 + (RELATIVE_FLOOR * y) ** 2)
+
+
+def _best(x: Array, y: Array, own_error: Array, curve: KnownCurve) -> tuple[float, float, float, Array]:
+    """Return vertex, least value, factor of the slopes, and the covariance of (vertex, ln least, ln factor)."""
+    reach = max(curve.distance(float(value), sign) for value in y for sign in (-1, 1))
+    starts = np.linspace(x.min() - reach, x.max() + reach, STARTS)
+    scale = max(float(np.ptp(x)), 1.0)
+    slope_error = max(curve.slope_error, 1e-4)
+
+    def unpack(parameters: Array) -> tuple[float, float, float]:
+        return scale * parameters[0], curve.least * math.exp(parameters[1]), math.exp(parameters[2])
+
+    def residuals(parameters: Array) -> Array:
+        vertex, least, factor = unpack(parameters)
+        away = (_values(x, vertex, least, factor, curve) - y) / _sigma(y, own_error, least)
+        return np.append(away, [parameters[1] / SEEING_SPREAD, parameters[2] / slope_error])
+
+    costs = [float(np.sum(residuals(np.array([start / scale, 0.0, 0.0])) ** 2)) for start in starts]
+    best = None
+    for index in _lowest(costs):
+        solution = least_squares(residuals, np.array([starts[index] / scale, 0.0, 0.0]), method="lm")
+        # Of two places that say the same, the one nearer to where focus is expected.
+        cost = float(solution.cost) + 1e-6 * abs(scale * solution.x[0] - curve.expected_position) / scale
+        if best is None or cost < best[0]:
+            best = cost, solution
+    assert best is not None  # noqa: S101 - there is always a lowest cost
+    solution = best[1]
+    vertex, least, factor = unpack(solution.x)
+    jacobian = np.asarray(solution.jac)
+    freedom = max(len(x) - 1, 1)
+    # Far more scatter than the errors say makes the result that much less certain; two frames always agree.
+    scatter = max(1.0, 2 * float(solution.cost) / freedom) if len(x) > 2 else 1.0
+    covariance = np.linalg.pinv(jacobian.T @ jacobian) * scatter
+    covariance[0] *= scale
+    covariance[:, 0] *= scale
+    return float(vertex), float(least), float(factor), covariance
+
+
+def _lowest(costs: list[float]) -> list[int]:
+    """Return the local minima of the costs along the starts, at most four, the lowest first."""
+    padded = [math.inf, *costs, math.inf]
+    minima = [index for index in range(len(costs)) if padded[index] >= costs[index] <= padded[index + 2]]
+    return sorted(minima, key=lambda index: costs[index])[:4]
