@@ -46,7 +46,7 @@ bench: $(READY) ## measure, and write docs/benchmarks.md
 
 lock: ## write requirements/dev.txt anew from the ranges in pyproject.toml
 	@$(BIN)/python -m pip install --quiet uv
-	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --group dev \
+	$(BIN)/uv pip compile --quiet --universal --fork-strategy fewest --python-version 3.11 --generate-hashes --no-header --group dev \
 	  --output-file requirements/dev.txt pyproject.toml
 
 counts: $(READY) ## write the number of tests of each kind into tests/README.md
