@@ -16,11 +16,10 @@ from scipy.optimize import least_squares
 
 from alpaca_focus.core.errors import RunFailed
 from alpaca_focus.core.values import Fit, Sample
-from alpaca_focus.core.vcurve import point_errors
+from alpaca_focus.core.vcurve import KNOWN, point_errors
 
 Array = NDArray[np.float64]
 
-MODEL = "known hyperbola"
 SEEING_SPREAD = 0.35
 """Spread of the seeing from night to night about what was learned, as a fraction."""
 STARTS = 41
@@ -90,7 +89,7 @@ def fit_known_curve(samples: Sequence[Sample], curve: KnownCurve) -> Fit:
     if np.all(x > vertex) or np.all(x < vertex):
         stderr *= ONE_SIDED
     return Fit(
-        model=MODEL,
+        model=KNOWN,
         best_position=vertex,
         best_position_stderr=stderr,
         best_value=least,

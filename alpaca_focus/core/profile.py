@@ -19,6 +19,8 @@ Array = NDArray[np.float64]
 FEWEST_ON_AN_ARM = 2
 LEAST_SLOPE_ERROR = 0.01
 """Share by which slopes may be wrong however many runs agree: the telescope bends, mirrors move."""
+ARMS_DIFFER = 0.1
+"""Share by which the slopes of the two arms may well differ."""
 OLD_RUNS = 10
 """Runs whose weight the past keeps at most, so that a change of the telescope is learned."""
 
@@ -119,7 +121,7 @@ def _arms(x: Array, y: Array, sigma: Array, fit: Fit) -> tuple[float, float, flo
         away = x - fit.best_position - shift * vertex_freedom
         slope = np.where(away < 0, math.exp(log_in), math.exp(log_out))
         values = np.hypot(fit.best_value * math.exp(log_least), slope * away)
-        return np.append((values - y) / sigma, shift)
+        return np.append((values - y) / sigma, [shift, (log_in - log_out) / ARMS_DIFFER])
 
     start = np.array([0.0, 0.0, math.log(start_slope), math.log(start_slope)])
     solution = least_squares(residuals, start, loss="soft_l1")

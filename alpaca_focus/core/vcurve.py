@@ -27,7 +27,9 @@ LARGEST_RISE = 6.0
 """Points with more than this many times the smallest HFD are left out: far from focus a curve need not be straight."""
 
 WIDTH, RECIPROCAL, AREA = "hyperbola", "hyperbola of the reciprocal", "parabola"
-POWERS = MappingProxyType({WIDTH: 1.0, RECIPROCAL: -1.0, AREA: 0.5})
+KNOWN = "known hyperbola"
+"""A hyperbola whose slopes were known before; each arm has its own."""
+POWERS = MappingProxyType({WIDTH: 1.0, RECIPROCAL: -1.0, AREA: 0.5, KNOWN: 1.0})
 """By model, the power of a metric that goes as the width of the blur, whose curve is a hyperbola: the HFD itself; the
 reciprocal of a signal (what the slit of a spectrograph lets through goes as slit over width); the square root of an
 area, such as InvPower."""
@@ -50,7 +52,9 @@ class _Curve:
 def hyperbola(position: float, fit: Fit) -> float:
     """Return the fitted curve's value at a position, in the unit of the metric."""
     power = POWERS[fit.model]
-    rise = fit.parameters["slope"] * (position - fit.best_position)
+    away = position - fit.best_position
+    slope = fit.parameters["slope_in" if away < 0 else "slope_out"] if fit.model == KNOWN else fit.parameters["slope"]
+    rise = slope * away
     return float(math.hypot(fit.best_value**power, rise) ** (1 / power))
 
 
