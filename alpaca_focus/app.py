@@ -8,7 +8,8 @@ from typing import TypeVar
 
 from alpaca_focus.core.backlash import Backlash, Direction, Limits, Method
 from alpaca_focus.core.errors import ConfigurationError, RunFailed
-from alpaca_focus.core.events import Event
+from alpaca_focus.core.events import Event, RunEnded
+from alpaca_focus.core.known_curve import KnownCurve
 from alpaca_focus.core.optics import OpticalTrain
 from alpaca_focus.core.sweep import SweepSettings
 from alpaca_focus.core.values import ExposureSettings, FocusResult, Position
@@ -23,6 +24,7 @@ from alpaca_focus.devices.mount import AlpacaMount
 from alpaca_focus.devices.safety import AlpacaSafetyMonitor
 from alpaca_focus.imaging.metrics import METRICS
 from alpaca_focus.ports import Camera, Clock, Device, FilterWheel, Focuser, Mount, SafetyMonitor, Thermometer
+from alpaca_focus.runtime.memory import Memory
 from alpaca_focus.runtime.runner import Bench, Circumstances, run_focus
 from alpaca_focus.settings.describe import describe
 from alpaca_focus.settings.models import DeviceSection, Settings
@@ -142,19 +144,40 @@ async def focus(settings: Settings, *, emit: Callable[[Event], None], clock: Clo
     clock = clock or SystemClock()
     async with connected_devices(settings, clock) as devices:
         await _refuse_what_cannot_work(devices)
-        sweep_settings = plan_settings(settings, devices, start=await devices.focuser.position())
-        return await run_focus(
-            Bench(
-                camera=devices.camera,
-                focuser=devices.focuser,
-                clock=clock,
-                measure=METRICS[settings.focus.metric].function,
-            ),
-            sweep_settings,
-            circumstances=await _circumstances(devices),
-            max_duration_s=settings.focus.max_duration_s,
-            emit=emit,
-        )
+        circumstances = await _circumstances(devices)
+        train = optical_train(settings, devices)
+        with Memory(storage_directory(settings), train.name) as memory:
+            sweep_settings = plan_settings(
+                settings,
+                devices,
+                start=await devices.focuser.position(),
+                known=memory.known_curve(circumstances.filter_name),
+            )
+
+            def tell(event: Event) -> None:
+                emit(event)
+                if isinstance(event, RunEnded):
+                    # Here and not after the run, so that an aborted one is kept too.
+                    memory.remember(event.result, trigger="asked for")
+
+            return await run_focus(
+                Bench(
+                    camera=devices.camera,
+                    focuser=devices.focuser,
+                    clock=clock,
+                    measure=METRICS[settings.focus.metric].function,
+                ),
+                sweep_settings,
+                circumstances=circumstances,
+                max_duration_s=settings.focus.max_duration_s,
+                emit=tell,
+            )
+
+
+def storage_directory(settings: Settings) -> Path | None:
+    """Return the folder of the history; `None`: none is kept."""
+    directory = settings.storage.directory
+    return None if directory is None else Path(directory).expanduser()
 
 
 async def _refuse_what_cannot_work(devices: Devices) -> None:
@@ -176,27 +199,38 @@ async def _circumstances(devices: Devices) -> Circumstances:
     return Circumstances(temperature_c=temperature_c, filter_name=filter_name)
 
 
-def plan_settings(settings: Settings, devices: Devices, *, start: Position) -> SweepSettings:
-    """Put together what a sweep must know from the settings and from what the devices say of themselves.
+def optical_train(settings: Settings, devices: Devices) -> OpticalTrain:
+    """Put together the optics from the settings and from what the devices say of themselves.
 
     Raises:
-        ConfigurationError: Neither says it, or the camera cannot do what the settings ask for.
+        ConfigurationError: Neither says how large the pixels or the steps are.
     """
     camera, focuser = devices.camera, devices.focuser
-    _check_exposure(settings, camera)
     pixel_size_um = settings.camera.pixel_size_um or camera.info.pixel_size_um
     if pixel_size_um is None:
         raise ConfigurationError(f"{camera.name} does not say how large its pixels are. Set camera.pixel_size_um.")
     step_size_um = settings.focuser.step_size_um or focuser.info.step_size_um
     if step_size_um is None:
         raise ConfigurationError(f"{focuser.name} does not say how far one step goes. Set focuser.step_size_um.")
-    train = OpticalTrain(
+    return OpticalTrain(
         focal_length_mm=settings.telescope.focal_length_mm,
         aperture_mm=settings.telescope.aperture_mm,
         central_obstruction=settings.telescope.central_obstruction,
         pixel_size_um=pixel_size_um * settings.focus.binning,
         step_size_um=step_size_um,
     )
+
+
+def plan_settings(
+    settings: Settings, devices: Devices, *, start: Position, known: KnownCurve | None = None
+) -> SweepSettings:
+    """Put together what a sweep must know from the settings and from what the devices say of themselves.
+
+    Raises:
+        ConfigurationError: Neither says it, or the camera cannot do what the settings ask for.
+    """
+    _check_exposure(settings, devices.camera)
+    train = optical_train(settings, devices)
     return SweepSettings(
         exposure=ExposureSettings(
             exposure_s=settings.focus.exposure_s,
@@ -210,9 +244,10 @@ def plan_settings(settings: Settings, devices: Devices, *, start: Position) -> S
         hfd_slope_px_per_step=train.hfd_slope_px_per_step,
         hfd_in_focus_px=train.hfd_px(seeing_fwhm_arcsec=TYPICAL_SEEING_ARCSEC),
         backlash=_backlash(settings),
-        limits=_limits(settings, focuser, start),
+        limits=_limits(settings, devices.focuser, start),
         settle_s=settings.focuser.settle_s,
         max_exposures=settings.focus.max_exposures,
+        known=known,
     )
 
 

@@ -15,7 +15,7 @@ from alpaca_focus.ports import CameraInfo, FocuserInfo
 
 SETTINGS = SweepSettings(
     exposure=ExposureSettings(exposure_s=2.0),
-    points=9,
+    points=6,
     step_steps=None,
     critical_focus_zone_steps=67.0,
     hfd_slope_px_per_step=0.0376,

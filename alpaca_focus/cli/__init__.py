@@ -24,6 +24,7 @@ from rich.console import Console
 
 from alpaca_focus import __version__, app, simulation
 from alpaca_focus.cli.fit import fit
+from alpaca_focus.cli.history import history, report
 from alpaca_focus.cli.measure import measure
 from alpaca_focus.cli.watch import watch
 from alpaca_focus.core.errors import AlpacaFocusError, RunFailed
@@ -105,6 +106,8 @@ def demo(
 commands.command()(fit)
 commands.command()(measure)
 commands.command()(watch)
+commands.command()(history)
+commands.command()(report)
 
 
 def _focus(start: Callable[[Callable[[Event], None]], Coroutine[Any, Any, FocusResult]], *, json: bool) -> NoReturn:

@@ -15,6 +15,7 @@ Every message is a whole sentence for a person: what happened, to which device, 
       RunFailed                 a focus run cannot go on (clouds, bad curve, limits): restore and say why
       RunAborted                somebody or something asked the run to stop: restore
       FileUnreadable            a file holds no image that can be read: leave it out and go on with the others
+      StorageTrouble            the history cannot be read or written: go on without it and say so
 """
 
 
@@ -82,3 +83,7 @@ class RunAborted(AlpacaFocusError):
 
 class FileUnreadable(AlpacaFocusError):
     """A file holds no image that can be read; the message names the file."""
+
+
+class StorageTrouble(AlpacaFocusError):
+    """The history of runs cannot be read or written; no run fails for that."""

@@ -16,11 +16,10 @@ from scipy.optimize import least_squares
 
 from alpaca_focus.core.errors import RunFailed
 from alpaca_focus.core.values import Fit, Sample
-from alpaca_focus.core.vcurve import RELATIVE_FLOOR, SEEING_SCATTER
+from alpaca_focus.core.vcurve import KNOWN, point_errors
 
 Array = NDArray[np.float64]
 
-MODEL = "known hyperbola"
 SEEING_SPREAD = 0.35
 """Spread of the seeing from night to night about what was learned, as a fraction."""
 STARTS = 41
@@ -83,14 +82,14 @@ def fit_known_curve(samples: Sequence[Sample], curve: KnownCurve) -> Fit:
     fitted = _values(x, vertex, least, factor, curve)
     residuals = np.full(len(samples), np.nan)
     residuals[usable] = y - fitted
-    sigma = _sigma(y, own_error, least)
+    sigma = point_errors(y, own_error, least)
     weights = 1 / sigma**2
     total = float(np.sum(weights * (y - np.average(y, weights=weights)) ** 2))
     stderr = math.sqrt(float(covariance[0, 0]))
     if np.all(x > vertex) or np.all(x < vertex):
         stderr *= ONE_SIDED
     return Fit(
-        model=MODEL,
+        model=KNOWN,
         best_position=vertex,
         best_position_stderr=stderr,
         best_value=least,
@@ -111,11 +110,6 @@ def _values(x: Array, vertex: float, least: float, factor: float, curve: KnownCu
     return np.hypot(least, factor * curve.slope(away) * away)
 
 
-def _sigma(y: Array, own_error: Array, least: float) -> Array:
-    seeing = SEEING_SCATTER * least**2 / np.maximum(y, least)
-    return np.sqrt(own_error**2 + seeing**2 + (RELATIVE_FLOOR * y) ** 2)
-
-
 def _best(x: Array, y: Array, own_error: Array, curve: KnownCurve) -> tuple[float, float, float, Array]:
     """Return vertex, least value, factor of the slopes, and the covariance of (vertex, ln least, ln factor)."""
     reach = max(curve.distance(float(value), sign) for value in y for sign in (-1, 1))
@@ -128,7 +122,7 @@ def _best(x: Array, y: Array, own_error: Array, curve: KnownCurve) -> tuple[floa
 
     def residuals(parameters: Array) -> Array:
         vertex, least, factor = unpack(parameters)
-        away = (_values(x, vertex, least, factor, curve) - y) / _sigma(y, own_error, least)
+        away = (_values(x, vertex, least, factor, curve) - y) / point_errors(y, own_error, least)
         return np.append(away, [parameters[1] / SEEING_SPREAD, parameters[2] / slope_error])
 
     costs = [float(np.sum(residuals(np.array([start / scale, 0.0, 0.0])) ** 2)) for start in starts]

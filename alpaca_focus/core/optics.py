@@ -27,6 +27,14 @@ class OpticalTrain:
     step_size_um: float
 
     @property
+    def name(self) -> str:
+        """What tells this train from another one."""
+        return (
+            f"{self.focal_length_mm:g} mm f/{self.focal_ratio:.2f}, obstruction {self.central_obstruction:.2f}, "
+            f"pixels of {self.pixel_size_um:.3g} um, steps of {self.step_size_um:.4g} um"
+        )
+
+    @property
     def focal_ratio(self) -> float:
         """Focal length over aperture."""
         return self.focal_length_mm / self.aperture_mm

@@ -27,7 +27,9 @@ LARGEST_RISE = 6.0
 """Points with more than this many times the smallest HFD are left out: far from focus a curve need not be straight."""
 
 WIDTH, RECIPROCAL, AREA = "hyperbola", "hyperbola of the reciprocal", "parabola"
-POWERS = MappingProxyType({WIDTH: 1.0, RECIPROCAL: -1.0, AREA: 0.5})
+KNOWN = "known hyperbola"
+"""A hyperbola whose slopes were known before; each arm has its own."""
+POWERS = MappingProxyType({WIDTH: 1.0, RECIPROCAL: -1.0, AREA: 0.5, KNOWN: 1.0})
 """By model, the power of a metric that goes as the width of the blur, whose curve is a hyperbola: the HFD itself; the
 reciprocal of a signal (what the slit of a spectrograph lets through goes as slit over width); the square root of an
 area, such as InvPower."""
@@ -50,7 +52,9 @@ class _Curve:
 def hyperbola(position: float, fit: Fit) -> float:
     """Return the fitted curve's value at a position, in the unit of the metric."""
     power = POWERS[fit.model]
-    rise = fit.parameters["slope"] * (position - fit.best_position)
+    away = position - fit.best_position
+    slope = fit.parameters["slope_in" if away < 0 else "slope_out"] if fit.model == KNOWN else fit.parameters["slope"]
+    rise = slope * away
     return float(math.hypot(fit.best_value**power, rise) ** (1 / power))
 
 
@@ -138,13 +142,20 @@ def _fit_widths(x: Array, y: Array, own_error: Array) -> Fit:
         best_position_stderr=float(np.sqrt(curve.covariance[0, 0])),
         best_value=curve.least,
         parameters=MappingProxyType({"slope": curve.slope}),
-        r_squared=_r_squared(y[keep], curve.values(x[keep]), _sigma(y[keep], own_error[keep], curve.least)),
+        r_squared=_r_squared(y[keep], curve.values(x[keep]), point_errors(y[keep], own_error[keep], curve.least)),
         residuals=tuple(float(value) for value in y - curve.values(x)),
         rejected=tuple(int(index) for index in np.flatnonzero(~keep)),
     )
 
 
-def _sigma(y: Array, own_error: Array, least: float) -> Array:
+def point_errors(y: Array, own_error: Array, least: float) -> Array:
+    """Return what each point of a V-curve may be off by: its own error, the seeing's scatter, the curve's shape.
+
+    Args:
+        y: Values of the points.
+        own_error: Their standard errors.
+        least: Value in focus, which the seeing makes.
+    """
     seeing = SEEING_SCATTER * least**2 / np.maximum(y, least)
     return np.sqrt(own_error**2 + seeing**2 + (RELATIVE_FLOOR * y) ** 2)
 
@@ -152,7 +163,7 @@ def _sigma(y: Array, own_error: Array, least: float) -> Array:
 def _worst_outlier(x: Array, y: Array, own_error: Array, keep: NDArray[np.bool_], through_all: _Curve) -> int | None:
     """Find the kept point furthest from the curve through the others, in its own sigmas, if it is too far."""
     worst, distance = None, OUTLIER_SIGMAS
-    away_from_all = np.abs(y - through_all.values(x)) / _sigma(y, own_error, through_all.least)
+    away_from_all = np.abs(y - through_all.values(x)) / point_errors(y, own_error, through_all.least)
     by_distance = np.argsort(-np.where(keep, away_from_all, -np.inf), kind="stable")
     for index in by_distance[: min(int(keep.sum()), MAX_SUSPECTS)]:
         others = keep.copy()
@@ -160,7 +171,7 @@ def _worst_outlier(x: Array, y: Array, own_error: Array, keep: NDArray[np.bool_]
         if len(np.unique(x[others])) < MIN_POINTS:
             return None
         curve = _fit(x[others], y[others], own_error[others])
-        sigma = _sigma(y[index : index + 1], own_error[index : index + 1], curve.least)[0]
+        sigma = point_errors(y[index : index + 1], own_error[index : index + 1], curve.least)[0]
         # The curve itself is uncertain where the others do not hold it, at the ends above all.
         gradient = _gradient(x[index : index + 1], curve)[0]
         total = float(np.sqrt(sigma**2 + gradient @ curve.covariance @ gradient))
@@ -174,7 +185,7 @@ def _fit(x: Array, y: Array, own_error: Array) -> _Curve:
     """Fit by weighted least squares from the best of a grid of starts; the weights follow the fitted minimum."""
     curve = _start(x, y)
     for _ in range(3):
-        curve = _refine(x, y, _sigma(y, own_error, curve.least), curve)
+        curve = _refine(x, y, point_errors(y, own_error, curve.least), curve)
     return curve
 
 

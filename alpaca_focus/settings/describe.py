@@ -1,6 +1,6 @@
 """Settings in a few lines, for a person who wants to see what was understood."""
 
-from alpaca_focus.settings.models import Backlash, DeviceSection, Focus, Settings, Telescope
+from alpaca_focus.settings.models import Backlash, DeviceSection, Focus, Settings, Storage, Telescope
 
 _OPTIONAL_DEVICES = ("filter_wheel", "mount", "observing_conditions", "safety_monitor")
 
@@ -14,6 +14,7 @@ def describe(settings: Settings) -> tuple[str, ...]:
         *(_device(name, device, settings.alpaca.address) for name, device in devices.items() if device is not None),
         _backlash(settings.focuser.backlash),
         _focus(settings.focus),
+        _storage(settings.storage),
     )
 
 
@@ -40,3 +41,7 @@ def _focus(focus: Focus) -> str:
         f"focus run: {focus.points} points of {focus.exposure_s:g} s, {apart}; at most {focus.max_exposures} exposures "
         f"and {focus.max_duration_s:g} s"
     )
+
+
+def _storage(storage: Storage) -> str:
+    return "history: none is kept" if storage.directory is None else f"history: kept in {storage.directory}"

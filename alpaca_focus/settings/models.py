@@ -197,7 +197,7 @@ class Focus(Section):
     gain: int | None = Field(default=None, description="Gain of the focus frames; left out: what the camera has")
     offset: int | None = Field(default=None, description="Offset of the focus frames; left out: what the camera has")
     metric: Literal["hfd"] = Field(default="hfd", description="What is measured: hfd, the half-flux diameter of stars")
-    points: int = Field(default=9, ge=5, le=25, description="Points of the V-curve")
+    points: int = Field(default=6, ge=5, le=25, description="Points of a whole V-curve")
     step_steps: int | None = Field(
         default=None,
         ge=1,
@@ -239,6 +239,18 @@ class Focus(Section):
         return max_travel_steps
 
 
+class Storage(Section):
+    """What is kept from night to night."""
+
+    directory: str | None = Field(
+        default=None,
+        min_length=1,
+        description="Folder for the history of runs and the learned V-curves, made if it is missing; ~ is the home "
+        "folder; left out: nothing is kept, and each run takes a whole V-curve",
+        examples=["~/.local/state/alpaca-focus"],
+    )
+
+
 class Settings(Section):
     """Settings of alpaca-focus."""
 
@@ -253,6 +265,7 @@ class Settings(Section):
     )
     safety_monitor: SafetyMonitor | None = Field(default=None, description="A safety monitor, if there is one")
     focus: Focus = Field(default=Focus(), description="How one focus run is done")
+    storage: Storage = Field(default=Storage(), description="What is kept from night to night")
 
     @field_validator("filter_wheel", "mount", "observing_conditions", "safety_monitor", mode="before")
     @classmethod

@@ -3,6 +3,7 @@
 import asyncio
 import random
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from alpaca_focus.core.errors import ConfigurationError, DeviceError, RunFailed
 from alpaca_focus.core.events import Event, FrameMeasured
 from alpaca_focus.core.values import FocusResult, Outcome
 from alpaca_focus.devices.clock import ScaledClock
+from alpaca_focus.runtime.store import RunStore
 from alpaca_focus.settings.models import Settings
 from alpaca_focus.simulator.faults import FaultRequest
 from alpaca_focus.simulator.observatory import Observatory
@@ -57,6 +59,22 @@ def test_focus_is_found_from_afar_with_fresh_seeds(
     assert defocus_zones(observatory) < 1.0
     assert result.filter_name == "L"
     assert result.temperature_c == pytest.approx(10.0, abs=1.0)
+
+
+def test_what_a_run_teaches_spares_the_next_one_most_of_its_frames(
+    tmp_path: Path, observatory_with: Callable[..., Observatory]
+) -> None:
+    observatory = observatory_with(focuser=FocuserSettings(start_position=START))
+    storage = {"directory": str(tmp_path)}
+    first = focus(observatory, storage=storage, filter_wheel={})
+    again = focus(observatory, storage=storage, filter_wheel={})
+    assert first.outcome is again.outcome is Outcome.FOCUSED, again.reason
+    assert again.fit is not None
+    assert again.fit.model == "known hyperbola"
+    assert again.exposures <= 5 < first.exposures
+    assert defocus_zones(observatory) < 0.5
+    with RunStore(tmp_path, read_only=True) as store:
+        assert [kept.result.started_at for kept in store.runs()] == [again.started_at, first.started_at]
 
 
 @pytest.mark.parametrize("personality", PERSONALITIES)

@@ -98,7 +98,7 @@ def test_clouds_bring_the_focuser_home(observatory: Observatory) -> None:
     assert any(isinstance(event, RestoreStarted) for event in observatory.events)
 
 
-@pytest.mark.parametrize("failing_move", range(12))
+@pytest.mark.parametrize("failing_move", range(9))
 def test_a_failed_move_brings_the_focuser_home(observatory: Observatory, failing_move: int) -> None:
     observatory.focuser.fails = [None] * failing_move + [STALLED]
     result = asyncio.run(observatory.run())

@@ -34,10 +34,11 @@ def test_the_telescope_is_all_that_is_required() -> None:
             "exposure_s": 3.0,
             "binning": 1,
             "metric": "hfd",
-            "points": 9,
+            "points": 6,
             "max_exposures": 40,
             "max_duration_s": 900.0,
         },
+        "storage": {},
     }
 
 
@@ -78,7 +79,8 @@ focus: {step_steps: 75}
         "focuser: number 0 at pi:11111, found by its unique id f00",
         "filter wheel: number 0 at pi:11111",
         "backlash: overshoot by 120 steps, arriving outward",
-        "focus run: 9 points of 3 s, 75 steps apart; at most 40 exposures and 900 s",
+        "focus run: 6 points of 3 s, 75 steps apart; at most 40 exposures and 900 s",
+        "history: none is kept",
     )
 
 

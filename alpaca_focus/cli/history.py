@@ -1,0 +1,114 @@
+"""`alpaca-focus history` and `alpaca-focus report`: what was kept of earlier focus runs."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from alpaca_focus import app
+from alpaca_focus.core.errors import ConfigurationError
+from alpaca_focus.core.events import FrameMeasured, RunEnded, RunStarted
+from alpaca_focus.files.best_focus import Curve, FittedCurve
+from alpaca_focus.files.pictures import check_picture_path, write_picture
+from alpaca_focus.runtime.store import KeptRun, RunStore
+from alpaca_focus.terminal import RunPrinter, result_json
+
+HEADINGS = (
+    f"{'run':>5}  {'started (UTC)':<16}  {'filter':<8}  {'deg C':>6}  {'best':>8}  {'+-':>5}  {'HFD px':>6}  "
+    f"{'exp.':>4}  {'s':>5}  {'why':<12}  outcome"
+)
+ConfigOption = Annotated[
+    Path | None, typer.Option("--config", "-c", metavar="FILE", help="The settings, whose storage.directory is read.")
+]
+DirectoryOption = Annotated[
+    Path | None, typer.Option("--directory", metavar="DIR", help="The folder of the history, instead of the settings.")
+]
+
+
+def history(
+    config: ConfigOption = None,
+    directory: DirectoryOption = None,
+    last: Annotated[int, typer.Option(min=1, help="How many runs to show, the newest first.")] = 20,
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON object a run instead of text.")] = False,  # noqa: FBT002 - typer's way
+) -> None:
+    """List the focus runs that were kept, the newest first."""
+    with RunStore(_directory(config, directory), read_only=True) as store:
+        runs = store.runs(last=last)
+    if json:
+        for run in runs:
+            typer.echo(_as_json(run))
+        return
+    typer.echo(HEADINGS)
+    for run in runs:
+        typer.echo(_line(run))
+
+
+def report(
+    run: Annotated[int, typer.Argument(metavar="RUN", help="Its number, as `history` shows it.")],
+    config: ConfigOption = None,
+    directory: DirectoryOption = None,
+    plot: Annotated[
+        Path | None, typer.Option(metavar="OUT.png", help="Draw its curve as a picture (.png, .svg, .pdf).")
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")] = False,  # noqa: FBT002 - typer's way
+) -> None:
+    """Show all of one focus run: each frame, the curve, and how it ended."""
+    if plot is not None:
+        check_picture_path(plot)
+    with RunStore(_directory(config, directory), read_only=True) as store:
+        kept = store.run(run)
+    if kept is None:
+        raise ConfigurationError(f"There is no run {run} in the history: `alpaca-focus history` shows which there are.")
+    if plot is not None:
+        _draw(plot, kept)
+    if json:
+        typer.echo(_as_json(kept))
+        return
+    result = kept.result
+    typer.echo(f"Run {kept.number}, {result.started_at:%Y-%m-%d %H:%M:%S} UTC, {kept.trigger}.")
+    printer = RunPrinter(Console(highlight=False))
+    printer.tell(RunStarted(start_position=result.start_position))
+    for sample in result.samples:
+        printer.tell(FrameMeasured(sample=sample))
+    printer.tell(RunEnded(result=result))
+
+
+def _directory(config: Path | None, directory: Path | None) -> Path:
+    if directory is not None:
+        return directory.expanduser()
+    if config is None:
+        raise ConfigurationError("Which history? Give --config FILE or --directory DIR.")
+    named = app.storage_directory(app.load_settings(config))
+    if named is None:
+        raise ConfigurationError(f"{config} keeps no history: set storage.directory in it.")
+    return named
+
+
+def _line(run: KeptRun) -> str:
+    result, fit = run.result, run.result.fit
+    temperature = "-" if result.temperature_c is None else f"{result.temperature_c:.1f}"
+    best, stderr, least = "-", "-", "-"
+    if fit is not None:
+        best, stderr = f"{fit.best_position:.1f}", f"{fit.best_position_stderr:.1f}"
+    if result.verification is not None:
+        least = f"{result.verification.measurement.value:.2f}"
+    return (
+        f"{run.number:>5}  {result.started_at:%Y-%m-%d %H:%M}  {result.filter_name or '-':<8}  {temperature:>6}  "
+        f"{best:>8}  {stderr:>5}  {least:>6}  {result.exposures:>4}  {result.duration_s:>5.0f}  {run.trigger:<12}  "
+        f"{result.outcome.value}"
+    )
+
+
+def _as_json(run: KeptRun) -> str:
+    # The result is an object of its own already: number and trigger are put before its first key.
+    return f'{{"run":{run.number},"trigger":"{run.trigger}",{result_json(run.result)[1:]}'
+
+
+def _draw(path: Path, run: KeptRun) -> None:
+    result = run.result
+    metric = result.samples[0].measurement if result.samples else None
+    if metric is None:
+        raise ConfigurationError(f"Run {run.number} took no frame: there is no curve to draw.")
+    curve = Curve(metric=metric.metric, unit=metric.unit, samples=result.samples)
+    write_picture(path, (FittedCurve(curve=curve, fit=result.fit),), title=f"Run {run.number}: {result.reason}")
