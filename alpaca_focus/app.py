@@ -24,6 +24,7 @@ from alpaca_focus.devices.mount import AlpacaMount
 from alpaca_focus.devices.safety import AlpacaSafetyMonitor
 from alpaca_focus.imaging.metrics import METRICS
 from alpaca_focus.ports import Camera, Clock, Device, FilterWheel, Focuser, Mount, SafetyMonitor, Thermometer
+from alpaca_focus.runtime.home_mark import HomeMark
 from alpaca_focus.runtime.memory import Memory
 from alpaca_focus.runtime.runner import Bench, Circumstances, run_focus
 from alpaca_focus.settings.describe import describe
@@ -166,6 +167,7 @@ async def focus(settings: Settings, *, emit: Callable[[Event], None], clock: Clo
                     focuser=devices.focuser,
                     clock=clock,
                     measure=METRICS[settings.focus.metric].function,
+                    home_mark=HomeMark(storage_directory(settings), devices.focuser.name),
                 ),
                 sweep_settings,
                 circumstances=circumstances,

@@ -5,7 +5,7 @@ Whatever happens, a run ends in one of two places: at a verified focus, or back 
 
 import asyncio
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, TypeVar
 
@@ -16,6 +16,7 @@ from alpaca_focus.core.events import CurveFitted, Event, FrameMeasured, Moved, R
 from alpaca_focus.core.sweep import Plan, SweepProgress, SweepResult, SweepSettings, sweep
 from alpaca_focus.core.values import FocusResult, Frame, Measurement, Outcome, Position, Sample
 from alpaca_focus.ports import Camera, Clock, Focuser
+from alpaca_focus.runtime.home_mark import HomeMark
 
 T = TypeVar("T")
 
@@ -25,12 +26,13 @@ RESTORE_PAUSES_S = (0.0, 2.0, 5.0, 15.0, 30.0)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bench:
-    """The devices of one run, and how a frame is measured."""
+    """The devices of one run, how a frame is measured, and where is noted where the focuser belongs."""
 
     camera: Camera
     focuser: Focuser
     clock: Clock
     measure: Callable[[Frame], Measurement]
+    home_mark: HomeMark = field(default_factory=lambda: HomeMark(None, ""))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +52,8 @@ async def run_focus(
     emit: Callable[[Event], None],
 ) -> FocusResult:
     """Find focus and stay there, or go back to the start and say why.
+
+    Where an earlier run was cut off by a crash, the place to go back to is the one that it noted.
 
     Args:
         bench: Connected devices.
@@ -89,6 +93,8 @@ class _Run:
         self._max_duration_s = max_duration_s
         self._emit = emit
         self._start = start
+        left_behind = bench.home_mark.left_by_a_cut_run()
+        self._home = start if left_behind is None else left_behind
         self._here: Position | None = start
         self._progress = SweepProgress()
         self._exposures = 0
@@ -124,6 +130,8 @@ class _Run:
 
     async def _end(self, result: FocusResult, *, device_compensates: bool) -> FocusResult:
         result = await self._to_the_end(self._tidy(result, device_compensates=device_compensates))
+        if result.outcome is not Outcome.STRANDED:
+            self._bench.home_mark.clear()
         self._emit(RunEnded(result=result))
         if self._aborted:
             raise asyncio.CancelledError
@@ -186,6 +194,8 @@ class _Run:
                 return await self._measure()
 
     async def _move(self, position: Position) -> Position:
+        if not self._moved:
+            self._bench.home_mark.set(self._home)
         self._moved = True
         self._here = None
         self._here = await self._bench.focuser.move_to(position)
@@ -200,9 +210,9 @@ class _Run:
 
     async def _restore(self, reason: str) -> FocusResult:
         """Bring the focuser back to the start, patiently: its device may be restarting."""
-        if not self._moved:
+        if not self._moved and self._home == self._start:
             return self._result(Outcome.RESTORED, f"{reason} The focuser was not moved.")
-        self._emit(RestoreStarted(position=self._start, reason=reason))
+        self._emit(RestoreStarted(position=self._home, reason=reason))
         await self._stop_exposing()
         trouble = ""
         for pause_s in RESTORE_PAUSES_S:
@@ -213,11 +223,11 @@ class _Run:
                 trouble = str(error)
             else:
                 return self._result(
-                    Outcome.RESTORED, f"{reason} The focuser is back at position {self._start}, where it started."
+                    Outcome.RESTORED, f"{reason} The focuser is back at position {self._home}, {self._whence}."
                 )
         return self._result(
             Outcome.STRANDED,
-            f"{reason} The focuser could not be brought back to position {self._start}: {trouble} "
+            f"{reason} The focuser could not be brought back to position {self._home}: {trouble} "
             f"Move it there by hand, or focus again.",
         )
 
@@ -232,7 +242,7 @@ class _Run:
         self._here = await self._bench.focuser.position()
         legs = approach(
             self._here,
-            self._start,
+            self._home,
             # The position the device itself shows is what counts here, hence the overshoot.
             backlash=replace(self._settings.backlash, method=Method.OVERSHOOT),
             limits=self._settings.limits,
@@ -246,6 +256,10 @@ class _Run:
                 self._note(f"On the way home the slack could not be taken up: {error}")
         if legs:
             await self._move(legs[-1])
+
+    @property
+    def _whence(self) -> str:
+        return "where it started" if self._home == self._start else "where a run that was cut off had started"
 
     def _note(self, sentence: str) -> None:
         if sentence not in self._notes:
