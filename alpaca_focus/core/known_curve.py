@@ -23,6 +23,8 @@ Array = NDArray[np.float64]
 SEEING_SPREAD = 0.35
 """Spread of the seeing from night to night about what was learned, as a fraction."""
 STARTS = 41
+ARMS_ERROR = 0.02
+"""Share by which the ratio of the two slopes may differ from the learned one."""
 ONE_SIDED = 1.15
 """Where all frames are on one arm the vertex is known no better than this many times what the fit says."""
 
@@ -45,10 +47,6 @@ class KnownCurve:
     least: float
     expected_position: float
 
-    def slope(self, away: Array | float) -> Array:
-        """Return the slope on the side of focus on which a place lies, given its distance from focus."""
-        return np.where(np.asarray(away) < 0, self.slope_in, self.slope_out)
-
     def distance(self, value: float, sign: int) -> float:
         """Return how far from focus a value of the metric lies, in steps, on one side."""
         slope = self.slope_out if sign > 0 else self.slope_in
@@ -58,8 +56,8 @@ class KnownCurve:
 def fit_known_curve(samples: Sequence[Sample], curve: KnownCurve) -> Fit:
     """Find the vertex of a known V-curve from at least two frames.
 
-    The vertex is free; the seeing of the night and a common factor of the slopes are held near what is known of them,
-    and what is not known of them goes into the standard error.
+    The vertex is free; the seeing of the night, a common factor of the slopes and their ratio are held near what is
+    known of them, and what is not known of them goes into the standard error.
 
     Args:
         samples: Points in any order; those that are not usable take no part.
@@ -78,8 +76,8 @@ def fit_known_curve(samples: Sequence[Sample], curve: KnownCurve) -> Fit:
     if len(np.unique(x)) < 2:
         raise RunFailed("A known V-curve needs frames at two positions at least, and there are not so many.")
     solution = _best(x, y, own_error, curve)
-    vertex, least, factor, covariance = solution
-    fitted = _values(x, vertex, least, factor, curve)
+    vertex, least, factors, covariance = solution
+    fitted = _values(x, vertex, least, factors, curve)
     residuals = np.full(len(samples), np.nan)
     residuals[usable] = y - fitted
     sigma = point_errors(y, own_error, least)
@@ -95,8 +93,8 @@ def fit_known_curve(samples: Sequence[Sample], curve: KnownCurve) -> Fit:
         best_value=least,
         parameters=MappingProxyType(
             {
-                "slope_in": curve.slope_in * factor,
-                "slope_out": curve.slope_out * factor,
+                "slope_in": curve.slope_in * factors[0],
+                "slope_out": curve.slope_out * factors[1],
                 "least_stderr": least * math.sqrt(float(covariance[1, 1])),
             }
         ),
@@ -105,37 +103,39 @@ def fit_known_curve(samples: Sequence[Sample], curve: KnownCurve) -> Fit:
     )
 
 
-def _values(x: Array, vertex: float, least: float, factor: float, curve: KnownCurve) -> Array:
+def _values(x: Array, vertex: float, least: float, factors: tuple[float, float], curve: KnownCurve) -> Array:
     away = x - vertex
-    return np.hypot(least, factor * curve.slope(away) * away)
+    return np.hypot(least, np.where(away < 0, factors[0] * curve.slope_in, factors[1] * curve.slope_out) * away)
 
 
-def _best(x: Array, y: Array, own_error: Array, curve: KnownCurve) -> tuple[float, float, float, Array]:
-    """Return vertex, least value, factor of the slopes, and the covariance of (vertex, ln least, ln factor)."""
+def _best(x: Array, y: Array, own_error: Array, curve: KnownCurve) -> tuple[float, float, tuple[float, float], Array]:
+    """Return vertex, least value, factors of both slopes, and the covariance of (vertex, ln least, ...)."""
     reach = max(curve.distance(float(value), sign) for value in y for sign in (-1, 1))
     starts = np.linspace(x.min() - reach, x.max() + reach, STARTS)
     scale = max(float(np.ptp(x)), 1.0)
     slope_error = max(curve.slope_error, 1e-4)
 
-    def unpack(parameters: Array) -> tuple[float, float, float]:
-        return scale * parameters[0], curve.least * math.exp(parameters[1]), math.exp(parameters[2])
+    def unpack(parameters: Array) -> tuple[float, float, tuple[float, float]]:
+        vertex, log_least, log_slope, log_ratio = (float(value) for value in parameters)
+        factors = math.exp(log_slope - log_ratio / 2), math.exp(log_slope + log_ratio / 2)
+        return scale * vertex, curve.least * math.exp(log_least), factors
 
     def residuals(parameters: Array) -> Array:
-        vertex, least, factor = unpack(parameters)
-        away = (_values(x, vertex, least, factor, curve) - y) / point_errors(y, own_error, least)
-        return np.append(away, [parameters[1] / SEEING_SPREAD, parameters[2] / slope_error])
+        vertex, least, factors = unpack(parameters)
+        away = (_values(x, vertex, least, factors, curve) - y) / point_errors(y, own_error, least)
+        return np.append(away, parameters[1:] / (SEEING_SPREAD, slope_error, ARMS_ERROR))
 
-    costs = [float(np.sum(residuals(np.array([start / scale, 0.0, 0.0])) ** 2)) for start in starts]
+    costs = [float(np.sum(residuals(np.array([start / scale, 0.0, 0.0, 0.0])) ** 2)) for start in starts]
     best = None
     for index in _lowest(costs):
-        solution = least_squares(residuals, np.array([starts[index] / scale, 0.0, 0.0]), method="lm")
+        solution = least_squares(residuals, np.array([starts[index] / scale, 0.0, 0.0, 0.0]), method="lm")
         # Of two places that say the same, the one nearer to where focus is expected.
         cost = float(solution.cost) + 1e-6 * abs(scale * solution.x[0] - curve.expected_position) / scale
         if best is None or cost < best[0]:
             best = cost, solution
     assert best is not None  # noqa: S101 - there is always a lowest cost
     solution = best[1]
-    vertex, least, factor = unpack(solution.x)
+    vertex, least, factors = unpack(solution.x)
     jacobian = np.asarray(solution.jac)
     freedom = max(len(x) - 1, 1)
     # Far more scatter than the errors say makes the result that much less certain; two frames always agree.
@@ -143,7 +143,7 @@ def _best(x: Array, y: Array, own_error: Array, curve: KnownCurve) -> tuple[floa
     covariance = np.linalg.pinv(jacobian.T @ jacobian) * scatter
     covariance[0] *= scale
     covariance[:, 0] *= scale
-    return float(vertex), float(least), float(factor), covariance
+    return vertex, least, factors, covariance
 
 
 def _lowest(costs: list[float]) -> list[int]:

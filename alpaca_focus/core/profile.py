@@ -19,8 +19,9 @@ Array = NDArray[np.float64]
 FEWEST_ON_AN_ARM = 2
 LEAST_SLOPE_ERROR = 0.01
 """Share by which slopes may be wrong however many runs agree: the telescope bends, mirrors move."""
-ARMS_DIFFER = 0.1
-"""Share by which the slopes of the two arms may well differ."""
+ARMS_DIFFER = 0.02
+"""Share by which the slopes of the two arms usually differ: one run alone tells it no better than to 10 %, which would
+move the vertex of every later one."""
 OLD_RUNS = 10
 """Runs whose weight the past keeps at most, so that a change of the telescope is learned."""
 

@@ -40,12 +40,15 @@ def test_one_run_teaches_slopes_least_value_and_place(rng: np.random.Generator) 
     assert (profile.runs, profile.temperature_c, profile.learned_at) == (1, 7.5, NIGHT)
 
 
-def test_arms_may_differ(rng: np.random.Generator) -> None:
+def test_what_looks_like_different_arms_in_one_run_is_hardly_believed(rng: np.random.Generator) -> None:
+    """The vertex and the ratio of the slopes are told apart badly by one curve, and a wrong ratio moves later runs."""
+    ratios = []
+    for _ in range(20):
+        profile = learn(run_of(rng, slope_in=0.05, slope_out=0.05))
+        ratios.append(profile.slope_out / profile.slope_in)
+    assert float(np.std(ratios)) < 0.01
     profile = learn(run_of(rng, slope_in=0.05, slope_out=0.058))
-    for _ in range(9):
-        profile = learn(run_of(rng, slope_in=0.05, slope_out=0.058), profile)
-    assert profile.slope_out / profile.slope_in == pytest.approx(1.16, abs=0.05)
-    assert profile.runs == 10
+    assert 1.0 < profile.slope_out / profile.slope_in < 1.16
 
 
 def test_the_error_of_the_slopes_is_honest_and_falls_with_the_runs(rng: np.random.Generator) -> None:
