@@ -50,19 +50,20 @@ def test_the_standard_error_is_honest(rng: np.random.Generator) -> None:
     for _ in range(CURVES):
         vertex = 5000 + rng.uniform(-60, 60)
         least = 3.0 * math.exp(rng.normal(0, 0.25))
-        slope = 0.05 * (1 + 0.02 * rng.normal())
+        slope, ratio = 0.05 * (1 + 0.02 * rng.normal()), math.exp(0.02 * rng.normal())
         frames = []
         for position in (5000 - 3 * BLUR_STEPS, 5000 + 3 * BLUR_STEPS):
             seeing = least * (1 + 0.1 * rng.normal())
-            value = math.hypot(seeing, slope * (position - vertex)) * (1 + 0.01 * rng.normal())
+            arm = slope * ratio ** (0.5 if position > vertex else -0.5)
+            value = math.hypot(seeing, arm * (position - vertex)) * (1 + 0.01 * rng.normal())
             frames.append(sample(position, value, 0.01 * value))
         fit = fit_known_curve(frames, CURVE)
         sigmas.append(abs(fit.best_position - vertex) / fit.best_position_stderr)
         errors.append((fit.best_position - vertex) / BLUR_STEPS)
     print(f"within one sigma {np.mean(np.array(sigmas) < 1):.2f}, rms {np.std(errors):.3f} of the blur's depth")
-    assert 0.6 < np.mean(np.array(sigmas) < 1) < 0.88
+    assert 0.6 < np.mean(np.array(sigmas) < 1) < 0.9
     assert np.mean(np.array(sigmas) < 2) > 0.92
-    assert np.std(errors) < 0.06
+    assert np.std(errors) < 0.08
 
 
 def test_one_position_is_not_enough() -> None:

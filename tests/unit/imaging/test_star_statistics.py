@@ -29,8 +29,8 @@ def test_no_bias_and_honest_errors_from_2_to_60_px(rng: np.random.Generator) -> 
     size, departure, sigma = np.array(sizes), np.array(departures), np.abs(sigmas)
     covered = float(np.mean(sigma < 1))
     print(f"within one sigma: {covered:.3f}, within two: {np.mean(sigma < 2):.3f}")
-    # 60 to 76 % are wanted of the truth. Three fields share a blur, so that this many tell it to 6 %, and chance must not
-    # fail the test; `make bench` tells it better.
+    # 60 to 76 % are wanted of the truth. Three fields share a blur, so that this many tell it to 6 %, and chance must
+    # not fail the test; `make bench` tells it better.
     assert 0.48 < covered < 0.90
     assert np.mean(sigma < 3) > 0.90
     for low, high in ((2, 5), (5, 12), (12, 30), (30, 60)):
