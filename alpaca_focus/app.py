@@ -11,7 +11,7 @@ from alpaca_focus.core.errors import ConfigurationError, RunFailed
 from alpaca_focus.core.events import Event, RunEnded
 from alpaca_focus.core.known_curve import KnownCurve
 from alpaca_focus.core.optics import OpticalTrain
-from alpaca_focus.core.sweep import SweepSettings
+from alpaca_focus.core.plan import SweepSettings
 from alpaca_focus.core.values import ExposureSettings, FocusResult, Position
 from alpaca_focus.devices.address import DeviceAddress, parse_address
 from alpaca_focus.devices.arrival import ArrivalRules
@@ -243,8 +243,8 @@ def plan_settings(
         points=settings.focus.points,
         step_steps=settings.focus.step_steps,
         critical_focus_zone_steps=train.critical_focus_zone_steps,
-        hfd_slope_px_per_step=train.hfd_slope_px_per_step,
-        hfd_in_focus_px=train.hfd_px(seeing_fwhm_arcsec=TYPICAL_SEEING_ARCSEC),
+        slope_per_step=train.hfd_slope_px_per_step,
+        least=train.hfd_px(seeing_fwhm_arcsec=TYPICAL_SEEING_ARCSEC),
         backlash=_backlash(settings),
         limits=_limits(settings, devices.focuser, start),
         settle_s=settings.focuser.settle_s,

@@ -9,7 +9,7 @@ import numpy as np
 
 from alpaca_focus.core.backlash import Backlash, Direction, Limits
 from alpaca_focus.core.errors import DeviceError
-from alpaca_focus.core.sweep import SweepSettings
+from alpaca_focus.core.plan import SweepSettings
 from alpaca_focus.core.values import ExposureSettings, Frame, Measurement, Position
 from alpaca_focus.ports import CameraInfo, FocuserInfo
 
@@ -18,8 +18,8 @@ SETTINGS = SweepSettings(
     points=6,
     step_steps=None,
     critical_focus_zone_steps=67.0,
-    hfd_slope_px_per_step=0.0376,
-    hfd_in_focus_px=2.3,
+    slope_per_step=0.0376,
+    least=2.3,
     backlash=Backlash(steps=120, arrive=Direction.IN),
     limits=Limits(lowest=0, highest=60000),
     settle_s=1.0,

@@ -13,6 +13,7 @@ from types import MappingProxyType
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import least_squares
+from scipy.special import chdtrc
 
 from alpaca_focus.core.errors import RunFailed
 from alpaca_focus.core.values import Fit, Sample
@@ -25,6 +26,8 @@ SEEING_SPREAD = 0.35
 STARTS = 41
 ARMS_ERROR = 0.02
 """Share by which the ratio of the two slopes may differ from the learned one."""
+CHANCE = "chance"
+"""Name of the parameter that tells the probability of frames this far from the curve."""
 ONE_SIDED = 1.15
 """Where all frames are on one arm the vertex is known no better than this many times what the fit says."""
 
@@ -53,7 +56,7 @@ class KnownCurve:
         return math.sqrt(max(value**2 - self.least**2, 0.0)) / slope
 
 
-def fit_known_curve(samples: Sequence[Sample], curve: KnownCurve) -> Fit:
+def fit_known_curve(samples: Sequence[Sample], curve: KnownCurve, *, leave_out: Sequence[int] = ()) -> Fit:
     """Find the vertex of a known V-curve from at least two frames.
 
     The vertex is free; the seeing of the night, a common factor of the slopes and their ratio are held near what is
@@ -62,21 +65,22 @@ def fit_known_curve(samples: Sequence[Sample], curve: KnownCurve) -> Fit:
     Args:
         samples: Points in any order; those that are not usable take no part.
         curve: What is known.
+        leave_out: Indices of samples that take no part; they are the rejected ones of the fit.
 
     Returns:
-        The fit, with parameters `slope_in`, `slope_out` and `least_stderr`.
+        The fit, with parameters `slope_in`, `slope_out`, `least_stderr` and `chance`, the probability of frames that
+        are this far from what is known.
 
     Raises:
         RunFailed: Fewer than two usable frames at different positions.
     """
-    usable = [index for index, sample in enumerate(samples) if sample.measurement.usable]
+    usable = [index for index, sample in enumerate(samples) if sample.measurement.usable and index not in leave_out]
     x = np.array([samples[index].position for index in usable], dtype=float)
     y = np.array([samples[index].measurement.value for index in usable], dtype=float)
     own_error = np.array([samples[index].measurement.stderr for index in usable], dtype=float)
     if len(np.unique(x)) < 2:
         raise RunFailed("A known V-curve needs frames at two positions at least, and there are not so many.")
-    solution = _best(x, y, own_error, curve)
-    vertex, least, factors, covariance = solution
+    vertex, least, factors, covariance, chi_squared = _best(x, y, own_error, curve)
     fitted = _values(x, vertex, least, factors, curve)
     residuals = np.full(len(samples), np.nan)
     residuals[usable] = y - fitted
@@ -96,10 +100,13 @@ def fit_known_curve(samples: Sequence[Sample], curve: KnownCurve) -> Fit:
                 "slope_in": curve.slope_in * factors[0],
                 "slope_out": curve.slope_out * factors[1],
                 "least_stderr": least * math.sqrt(float(covariance[1, 1])),
+                # Seeing, slope and ratio are free but held: of four unknowns the vertex alone costs a degree.
+                CHANCE: float(chdtrc(len(x) - 1, chi_squared)),
             }
         ),
         r_squared=1 - float(np.sum(weights * (y - fitted) ** 2)) / total if total > 0 else 0.0,
         residuals=tuple(float(value) for value in residuals),
+        rejected=tuple(leave_out),
     )
 
 
@@ -108,8 +115,10 @@ def _values(x: Array, vertex: float, least: float, factors: tuple[float, float],
     return np.hypot(least, np.where(away < 0, factors[0] * curve.slope_in, factors[1] * curve.slope_out) * away)
 
 
-def _best(x: Array, y: Array, own_error: Array, curve: KnownCurve) -> tuple[float, float, tuple[float, float], Array]:
-    """Return vertex, least value, factors of both slopes, and the covariance of (vertex, ln least, ...)."""
+def _best(
+    x: Array, y: Array, own_error: Array, curve: KnownCurve
+) -> tuple[float, float, tuple[float, float], Array, float]:
+    """Return vertex, least value, factors of both slopes, the covariance of (vertex, ln least, ...), and chi^2."""
     reach = max(curve.distance(float(value), sign) for value in y for sign in (-1, 1))
     starts = np.linspace(x.min() - reach, x.max() + reach, STARTS)
     scale = max(float(np.ptp(x)), 1.0)
@@ -143,7 +152,7 @@ def _best(x: Array, y: Array, own_error: Array, curve: KnownCurve) -> tuple[floa
     covariance = np.linalg.pinv(jacobian.T @ jacobian) * scatter
     covariance[0] *= scale
     covariance[:, 0] *= scale
-    return vertex, least, factors, covariance
+    return vertex, least, factors, covariance, 2 * float(solution.cost)
 
 
 def _lowest(costs: list[float]) -> list[int]:

@@ -159,6 +159,7 @@ class FocusResult:
         exposures: All exposures taken, the verifying one included.
         temperature_c: Temperature at the start, if a sensor was read.
         filter_name: Filter in the light path, if known.
+        doubtful: Whether the run contradicted itself before it was verified: nothing is learned from it.
     """
 
     outcome: Outcome
@@ -173,3 +174,4 @@ class FocusResult:
     exposures: int
     temperature_c: float | None = None
     filter_name: str | None = None
+    doubtful: bool = False

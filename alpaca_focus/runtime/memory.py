@@ -75,7 +75,7 @@ class Memory:
             return None
 
     def _taught_by(self, result: FocusResult) -> LearnedProfile | None:
-        if result.outcome is not Outcome.FOCUSED or result.fit is None:
+        if result.outcome is not Outcome.FOCUSED or result.fit is None or result.doubtful:
             return None
         before = self._profile(result.filter_name)
         if result.fit.model == KNOWN:

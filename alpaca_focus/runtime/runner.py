@@ -13,8 +13,10 @@ from alpaca_focus.core.actions import Action, Answer, Expose, Measure, MoveTo, S
 from alpaca_focus.core.backlash import Method, approach
 from alpaca_focus.core.errors import DeviceError, DeviceMisbehaved, RunFailed
 from alpaca_focus.core.events import CurveFitted, Event, FrameMeasured, Moved, RestoreStarted, RunEnded, RunStarted
-from alpaca_focus.core.sweep import Plan, SweepProgress, SweepResult, SweepSettings, sweep
-from alpaca_focus.core.values import FocusResult, Frame, Measurement, Outcome, Position, Sample
+from alpaca_focus.core.plan import Plan, SweepProgress, SweepResult, SweepSettings
+from alpaca_focus.core.sweep import sweep
+from alpaca_focus.core.values import FocusResult, Frame, Measurement, Outcome, Position
+from alpaca_focus.core.wording import told
 from alpaca_focus.ports import Camera, Clock, Focuser
 from alpaca_focus.runtime.home_mark import HomeMark
 
@@ -101,6 +103,7 @@ class _Run:
         self._moved = False
         self._aborted = False
         self._notes: list[str] = []
+        self._measuring: asyncio.Task[Measurement] | None = None
         self._began_s = bench.clock.monotonic()
         self._began_at: datetime = bench.clock.wall()
 
@@ -125,7 +128,7 @@ class _Run:
             raise
         else:
             sentence = self._focused_sentence(found)
-            result = self._result(Outcome.FOCUSED, sentence, verification=found.verification)
+            result = self._result(Outcome.FOCUSED, sentence, found=found)
         return await self._end(result, device_compensates=device_compensates)
 
     async def _end(self, result: FocusResult, *, device_compensates: bool) -> FocusResult:
@@ -159,6 +162,7 @@ class _Run:
             return found
         finally:
             plan.close()
+            await self._to_the_end(self._drop_frame())
 
     def _next_action(self, plan: Plan[SweepResult], answer: Answer) -> Action:
         """Send the plan its answer, and tell what it made of it."""
@@ -189,9 +193,11 @@ class _Run:
             case Expose(settings):
                 self._exposures += 1
                 await self._bench.camera.expose(settings)
+                # The plan may move on meanwhile: the shutter is closed.
+                self._measuring = asyncio.create_task(self._measure())
                 return self._exposures
             case Measure():
-                return await self._measure()
+                return await self._measured()
 
     async def _move(self, position: Position) -> Position:
         if not self._moved:
@@ -201,6 +207,25 @@ class _Run:
         self._here = await self._bench.focuser.move_to(position)
         self._emit(Moved(position=self._here, target=position))
         return self._here
+
+    async def _measured(self) -> Measurement:
+        assert self._measuring is not None  # noqa: S101 - a plan measures what it has exposed
+        task, self._measuring = self._measuring, None
+        try:
+            return await task
+        except asyncio.CancelledError:
+            task.cancel()
+            raise
+
+    async def _drop_frame(self) -> None:
+        """Let go of a frame that nobody waits for any more."""
+        if self._measuring is None:
+            return
+        task, self._measuring = self._measuring, None
+        task.cancel()
+        (outcome,) = await asyncio.gather(task, return_exceptions=True)
+        if isinstance(outcome, DeviceError):
+            self._note(f"A frame was lost as well: {outcome}")
 
     async def _measure(self) -> Measurement:
         frame = await self._bench.camera.download()
@@ -278,11 +303,11 @@ class _Run:
                 self._note(f"The focuser's own temperature compensation is still off: {error}")
         return replace(
             result,
-            reason=" ".join([result.reason, *self._notes]),
+            reason=" ".join([result.reason, *self._progress.notes, *self._notes]),
             duration_s=self._bench.clock.monotonic() - self._began_s,
         )
 
-    def _result(self, outcome: Outcome, reason: str, *, verification: Sample | None = None) -> FocusResult:
+    def _result(self, outcome: Outcome, reason: str, *, found: SweepResult | None = None) -> FocusResult:
         return FocusResult(
             outcome=outcome,
             reason=reason,
@@ -290,7 +315,8 @@ class _Run:
             final_position=self._here,
             fit=self._progress.fit,
             samples=tuple(self._progress.samples),
-            verification=verification,
+            verification=None if found is None else found.verification,
+            doubtful=found is not None and found.doubtful,
             started_at=self._began_at,
             duration_s=self._bench.clock.monotonic() - self._began_s,
             exposures=self._exposures,
@@ -302,5 +328,5 @@ class _Run:
         return (
             f"Focused at position {self._here} with a standard error of {found.fit.best_position_stderr:.0f} steps, "
             f"where the critical focus zone has {self._settings.critical_focus_zone_steps:.0f}; "
-            f"HFD {found.verification.measurement.value:.2f} px."
+            f"{told(found.verification.measurement)}."
         )

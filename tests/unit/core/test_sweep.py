@@ -11,13 +11,15 @@ from alpaca_focus.core.actions import Expose, Measure, MoveTo, Settle
 from alpaca_focus.core.backlash import Backlash, Direction, Method
 from alpaca_focus.core.errors import RunFailed
 from alpaca_focus.core.known_curve import KnownCurve
-from alpaca_focus.core.sweep import SweepProgress, SweepResult, SweepSettings, sweep
+from alpaca_focus.core.plan import SweepProgress, SweepResult, SweepSettings
+from alpaca_focus.core.sweep import sweep
 from alpaca_focus.core.values import Measurement
 from tests.fakes import SETTINGS, FakeFocuser, FakeSky
 
 
 def carry_out(focuser: FakeFocuser, sky: FakeSky, settings: SweepSettings = SETTINGS) -> tuple[SweepResult, list[int]]:
     moves: list[int] = []
+    frames: list[Measurement] = []
     plan = sweep(settings, focuser.start, SweepProgress())
     answer: int | Measurement | None = None
     try:
@@ -31,9 +33,10 @@ def carry_out(focuser: FakeFocuser, sky: FakeSky, settings: SweepSettings = SETT
                 case Settle():
                     answer = None
                 case Expose():
-                    answer = len(moves)
-                case Measure():
-                    answer = sky.measurement()
+                    frames.append(sky.measurement())
+                    answer = len(frames) - 1
+                case Measure(ticket):
+                    answer = frames[ticket]
     except StopIteration as end:
         return end.value, moves
 
@@ -85,7 +88,7 @@ def test_a_wrong_slope_of_the_optics_is_survived(focuser: FakeFocuser, sky: Fake
     sky.best_tube = focuser.start + 900
     for factor in (0.5, 2.0):
         focuser.motor, focuser.tube = focuser.start, float(focuser.start)
-        carry_out(focuser, sky, replace(SETTINGS, hfd_slope_px_per_step=SETTINGS.hfd_slope_px_per_step * factor))
+        carry_out(focuser, sky, replace(SETTINGS, slope_per_step=0.0376 * factor))
         assert abs(focuser.tube - sky.best_tube) < SETTINGS.critical_focus_zone_steps
 
 

@@ -1,0 +1,270 @@
+"""A whole V-curve, for when nothing is known: find out where focus is, then take points on both arms."""
+
+import math
+from dataclasses import dataclass
+
+from alpaca_focus.core.blur import relative_error, width
+from alpaca_focus.core.errors import RunFailed
+from alpaca_focus.core.plan import NothingLeft, Plan
+from alpaca_focus.core.values import Fit, Position, Sample
+from alpaca_focus.core.vcurve import POWERS, fit_hyperbola
+from alpaca_focus.core.walk import Walk
+
+FAR_OUT = 3.0
+"""Stars this many times larger than in focus: measure how far away focus is before taking the curve."""
+ARM_RISE = 1.25
+"""An arm counts as seen when the curve at its end is this many times its minimum."""
+POINTS_ON_AN_ARM = 2
+"""Points that must lie on each side of the vertex."""
+ACCEPTED_STDERR_CFZ = 0.25
+"""Largest standard error of the best position, as a share of the critical focus zone."""
+PROBE_CFZ = 2.0
+"""First step, in critical focus zones, where the optics are not known."""
+CLEAR_RISE = 1.6
+"""Rise on both sides that shows where the vertex is."""
+CLEAR_SIGMAS = 4.0
+FLAT_RISE = 1.25
+"""A step that raises the metric by less is doubled."""
+LONGEST_SEARCH = 14
+"""Frames after which a search without a minimum is given up."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shape:
+    """What a V-curve looks like: the width of the blur in focus, and its rise with each step far from it."""
+
+    least: float
+    slope: float
+
+    @property
+    def half_width(self) -> float:
+        """Distance from focus in steps at which the width is `FAR_OUT` times its least."""
+        return math.sqrt(FAR_OUT**2 - 1) * self.least / self.slope
+
+    def distance(self, value: float) -> float:
+        """Return how far from focus a width lies, in steps."""
+        return self.blur(value) / self.slope
+
+    def blur(self, value: float) -> float:
+        """Take the seeing out of a width, in quadrature."""
+        return math.sqrt(max(value**2 - self.least**2, 0.0))
+
+
+def whole_curve_focus(walk: Walk) -> Plan[Fit]:
+    """Find focus with nothing known of the V-curve but, perhaps, what the optics say."""
+    settings = walk.settings
+    if settings.slope_per_step is None or settings.least is None:
+        vertex, shape = yield from _bracket(walk)
+    else:
+        shape = Shape(least=settings.least, slope=settings.slope_per_step)
+        vertex = yield from _locate(walk, shape)
+    return (yield from take_curve(walk, vertex, shape))
+
+
+def take_curve(walk: Walk, vertex: float, shape: Shape) -> Plan[Fit]:
+    """Take a V-curve about a vertex, and go on until both arms are seen and the best position is known well enough.
+
+    Raises:
+        NothingLeft: The exposures are used up, or a limit of the focuser hides an arm.
+        RunFailed: The frames do not form a V.
+    """
+    settings = walk.settings
+    step = settings.step_steps or max(1, round(2 * shape.half_width / (settings.points - 1)))
+    positions = _around(walk, vertex, step)
+    while True:
+        for position, following in zip(positions, [*positions[1:], None], strict=True):
+            yield from walk.sample(position, "sweep", ahead=following)
+        fit = walk.accept(fit_hyperbola(walk.samples))
+        missing = _missing_positions(walk, fit, step)
+        if missing:
+            positions = missing
+            continue
+        allowed = ACCEPTED_STDERR_CFZ * settings.critical_focus_zone_steps
+        if fit.best_position_stderr <= allowed:
+            return fit
+        # More frames between those there are: the error falls with their number.
+        walk.check_budget(
+            f"the best position is still uncertain by {fit.best_position_stderr:.0f} steps, where {allowed:.0f} "
+            "is a quarter of the critical focus zone"
+        )
+        positions = _around(walk, fit.best_position + step / 2, step)
+
+
+def shape_of(fit: Fit) -> Shape:
+    """Return the shape that a fitted curve shows, of widths."""
+    slope = fit.parameters.get("slope") or math.sqrt(fit.parameters["slope_in"] * fit.parameters["slope_out"])
+    return Shape(least=fit.best_value ** POWERS[fit.model], slope=slope)
+
+
+# Where focus is, when the optics say how large stars are
+
+
+def _locate(walk: Walk, shape: Shape) -> Plan[float]:
+    """Return where focus probably is, within about the width of the curve to be taken."""
+    first = yield from _first_usable(walk, shape)
+    seen = width(first.measurement)
+    distance = shape.distance(seen)
+    if seen < FAR_OUT * shape.least:
+        return float(first.position)
+    for direction in (walk.arrival, -walk.arrival):
+        # Half of the way: on the right side the stars shrink to half, on the wrong one they do not grow too large.
+        target = walk.targets.clamp(first.position + direction * round(distance / 2))
+        if target == first.position:
+            continue
+        probe = yield from walk.sample(target, "locate")
+        if width(probe.measurement) < seen:
+            return _foot_of_the_arm(shape, first, probe)
+    raise RunFailed(
+        f"The stars are {first.measurement.value:.0f} px across at position {first.position}, and become no "
+        f"smaller within {round(distance / 2)} steps on either side. Is the telescope covered, dewed up or very "
+        "far from focus?"
+    )
+
+
+def _first_usable(walk: Walk, shape: Shape) -> Plan[Sample]:
+    """Measure here; where there is nothing to measure, look further and further away on both sides."""
+    sample = yield from walk.sample(walk.here, "locate")
+    first_reason = sample.measurement.reason
+    stride = 10 * shape.half_width
+    for reach in (1, 2):
+        for sign in (walk.arrival, -walk.arrival):
+            if sample.measurement.usable:
+                return sample
+            target = walk.targets.clamp(walk.start + sign * round(reach * stride))
+            if target != sample.position:
+                sample = yield from walk.sample(target, "locate")
+    if sample.measurement.usable:
+        return sample
+    raise RunFailed(
+        f"No frame could be used, neither at the start, position {walk.start} ({first_reason}), nor within "
+        f"{round(2 * stride)} steps on either side ({sample.measurement.reason}). Are there clouds, is the "
+        "telescope covered, or is the exposure too short?"
+    )
+
+
+def _foot_of_the_arm(shape: Shape, further: Sample, nearer: Sample) -> float:
+    """Continue the straight line through two points of one arm down to zero."""
+    far, near = shape.blur(width(further.measurement)), shape.blur(width(nearer.measurement))
+    if far <= near:
+        return float(nearer.position)
+    return nearer.position + near / (far - near) * (nearer.position - further.position)
+
+
+# Where focus is, when nothing says how large stars are
+
+
+def _bracket(walk: Walk) -> Plan[tuple[float, Shape]]:
+    """Go on to both sides, in growing steps, until the metric has clearly risen on either side of its best.
+
+    Returns:
+        Where focus probably is, and the shape of the curve.
+    """
+    step = max(1, round(PROBE_CFZ * walk.settings.critical_focus_zone_steps))
+    yield from walk.sample(walk.here, "locate")
+    while len(walk.samples) < LONGEST_SEARCH:
+        best = min(walk.samples, key=lambda sample: width(sample.measurement))
+        open_sides = [sign for sign in (walk.arrival, -walk.arrival) if not _has_risen(walk.samples, best, sign)]
+        if not open_sides and math.isfinite(width(best.measurement)):
+            usable = {sample.position for sample in walk.samples if sample.measurement.usable}
+            if len(usable) >= 4:
+                fit = walk.accept(fit_hyperbola(walk.samples))
+                return fit.best_position, shape_of(fit)
+            # Between the best and its neighbours, where a curve is most curved.
+            yield from walk.sample(_gap(walk.samples, best), "locate")
+            continue
+        sign = _preferred(walk, best, open_sides or [walk.arrival, -walk.arrival])
+        edge = max(sample.position * sign for sample in walk.samples) * sign
+        outermost = next(sample for sample in walk.samples if sample.position == edge)
+        if len(walk.samples) > 1 and width(outermost.measurement) < FLAT_RISE * width(best.measurement):
+            step *= 2
+        target = walk.targets.clamp(edge + sign * step)
+        if target == edge:
+            raise NothingLeft(
+                f"The frames become no worse towards position {edge}, which is the limit of the focuser: focus lies "
+                "too close to it or beyond. Move the camera or widen the limits."
+            )
+        yield from walk.sample(target, "locate")
+    raise RunFailed(
+        f"After {LONGEST_SEARCH} frames between {min(each.position for each in walk.samples)} and "
+        f"{max(each.position for each in walk.samples)} there is still no best focus between worse ones. Is there "
+        "light on the camera?"
+    )
+
+
+def _has_risen(samples: list[Sample], best: Sample, sign: int) -> bool:
+    """Whether some frame on a side of the best one is clearly worse; one that shows nothing at all counts."""
+    least = width(best.measurement)
+    for sample in samples:
+        if (sample.position - best.position) * sign <= 0:
+            continue
+        worse = width(sample.measurement)
+        if not math.isfinite(worse):
+            return True
+        error = math.hypot(worse * relative_error(sample.measurement), least * relative_error(best.measurement))
+        if worse > CLEAR_RISE * least and worse - least > CLEAR_SIGMAS * error:
+            return True
+    return False
+
+
+def _preferred(walk: Walk, best: Sample, sides: list[int]) -> int:
+    """Choose the side to go on: where the best frame is the outermost one, else the first that is open."""
+    for sign in sides:
+        if all((sample.position - best.position) * sign <= 0 for sample in walk.samples):
+            return sign
+    return sides[0]
+
+
+def _gap(samples: list[Sample], best: Sample) -> Position:
+    """Return the middle of the wider of the two gaps next to the best frame."""
+    places = sorted({sample.position for sample in samples})
+    index = places.index(best.position)
+    below = places[index] - places[index - 1] if index > 0 else 0
+    above = places[index + 1] - places[index] if index + 1 < len(places) else 0
+    return best.position - below // 2 if below >= above else best.position + above // 2
+
+
+# Points of the curve
+
+
+def _around(walk: Walk, vertex: float, step: int) -> list[Position]:
+    """Points around a vertex in the order in which they are reached without turning back."""
+    points = walk.settings.points
+    middle = (points - 1) / 2
+    return _in_order(walk, {walk.targets.clamp(round(vertex + (k - middle) * step)) for k in range(points)})
+
+
+def _in_order(walk: Walk, positions: set[Position]) -> list[Position]:
+    return sorted(positions, key=lambda position: position * walk.arrival)
+
+
+def _missing_positions(walk: Walk, fit: Fit, step: int) -> list[Position]:
+    """Return where to go on so that both arms are seen; empty when they are.
+
+    Raises:
+        NothingLeft: A limit of the focuser hides an arm, or the exposures are used up.
+    """
+    kept = [
+        sample
+        for index, sample in enumerate(walk.progress.samples)
+        if sample.measurement.usable and index not in fit.rejected
+    ]
+    shape = shape_of(fit)
+    needed: set[Position] = set()
+    for sign in (-1, +1):
+        on_arm = [sample for sample in kept if (sample.position - fit.best_position) * sign > 0]
+        reach = max((abs(sample.position - fit.best_position) for sample in on_arm), default=0.0)
+        rise = math.hypot(shape.least, shape.slope * reach) / shape.least
+        if len(on_arm) >= POINTS_ON_AN_ARM and rise >= ARM_RISE:
+            continue
+        edge = max(sample.position * sign for sample in kept) * sign
+        beyond = {walk.targets.clamp(edge + sign * step * k) for k in (1, 2)} - {edge}
+        if not beyond:
+            side = "inside" if sign < 0 else "outside"
+            raise NothingLeft(
+                f"Focus seems to lie near position {fit.best_position:.0f}, too close to the limit of the focuser "
+                f"at {edge} to see the arm of the V on its {side}. Move the camera or widen the limits."
+            )
+        needed |= beyond
+    if needed:
+        walk.check_budget("an arm of the V is still missing")
+    return _in_order(walk, needed)
