@@ -116,6 +116,7 @@ class _Attempt:
         missed = self._walk.samples[-1]
         if not missed.measurement.usable:
             raise RunFailed(_verification_failed(missed, fit))
+        taken_up = self._walk.overshoot_steps
         self._walk.distrust_slack()
         # The corrective curve lies about the same place, taken with far more overshoot, from frames of its own.
         self._walk.forget()
@@ -123,7 +124,7 @@ class _Attempt:
         sample = yield from self._verify(corrected)
         if sample is None:
             raise RunFailed(_verification_failed(self._walk.samples[-1], corrected))
-        self._note_lost_steps(missed, corrected)
+        self._note_lost_steps(taken_up, missed, corrected)
         return self._result(corrected, sample, doubtful=True)
 
     def _verify(self, fit: Fit) -> Plan[Sample | None]:
@@ -150,20 +151,18 @@ class _Attempt:
     def _place(self, fit: Fit) -> Position:
         return self._walk.targets.clamp(round(fit.best_position))
 
-    def _note_lost_steps(self, missed: Sample, corrected: Fit) -> None:
-        """Say how many more steps the focuser loses than its setting says, if that explains the wrong focus."""
-        shape = shape_of(corrected)
+    def _note_lost_steps(self, taken_up: int, missed: Sample, corrected: Fit) -> None:
+        """Say how many steps the focuser really loses at a reversal, if that explains the wrong focus."""
+        away = shape_of(corrected).distance(width(missed.measurement))
         # Too little overshoot leaves the tube short in the direction of arrival.
-        away = shape.distance(width(missed.measurement))
-        lost = away - (missed.position - corrected.best_position) * self._walk.arrival
+        missing = away - (missed.position - corrected.best_position) * self._walk.arrival
         error = math.hypot(corrected.best_position_stderr, 0.15 * away)
-        if lost <= 2 * error:
+        if missing <= 2 * error:
             return
-        steps = self._settings.backlash.steps
         self._progress.notes.append(
-            f"The focuser loses about {lost:.0f} +- {error:.0f} steps more at a reversal than the {steps} that "
-            f"focuser.backlash.steps says: set it to {steps + math.ceil(lost + error)}, or measure it with "
-            "`alpaca-focus calibrate backlash`."
+            f"The focuser seems to lose {taken_up + missing:.0f} +- {error:.0f} steps at a reversal, where "
+            f"focuser.backlash.steps says {self._settings.backlash.steps}: measure it with `alpaca-focus calibrate "
+            "backlash`."
         )
 
 

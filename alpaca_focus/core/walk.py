@@ -8,7 +8,9 @@ from alpaca_focus.core.backlash import Backlash, Method, approach, reachable
 from alpaca_focus.core.plan import NothingLeft, Plan, SweepProgress, SweepSettings
 from alpaca_focus.core.values import Fit, Measurement, Position, Sample
 
-GENEROUS_FACTOR, GENEROUS_CFZ = 3, 4
+USUAL_FACTOR = 2
+"""An overshoot goes so many times as far as the setting: too far costs a second, too short costs the focus."""
+GENEROUS_FACTOR, GENEROUS_CFZ = 4, 4
 """An overshoot that takes up any slack: so many times the setting, so many critical focus zones at least."""
 SHORTER, LONGER = 0.25, 3.0
 """Factors by which an exposure is changed, once, when its stars are saturated or too faint."""
@@ -39,7 +41,7 @@ class Walk:
         self.here = start
         self.progress = progress
         self.targets = reachable(settings.limits, settings.backlash)
-        self._backlash = settings.backlash
+        self._backlash = _overshooting(settings.backlash, USUAL_FACTOR * settings.backlash.steps)
         self._exposure = settings.exposure
         self._first = 0
         self._slack_taken_up = False
@@ -51,9 +53,9 @@ class Walk:
         return self.settings.backlash.arrive.sign
 
     @property
-    def backlash(self) -> Backlash:
-        """How targets are approached just now."""
-        return self._backlash
+    def overshoot_steps(self) -> int:
+        """How much slack is taken up at a reversal just now."""
+        return self._backlash.steps
 
     @property
     def samples(self) -> list[Sample]:
@@ -77,21 +79,14 @@ class Walk:
         self.progress.fit = shifted
         return shifted
 
-    def distrust_slack(self) -> bool:
-        """From now on take up far more slack than the setting says.
-
-        Returns:
-            Whether that changes anything.
-        """
+    def distrust_slack(self) -> None:
+        """From now on take up far more slack than the setting says, whatever the method."""
         generous = max(
             GENEROUS_FACTOR * self.settings.backlash.steps,
             round(GENEROUS_CFZ * self.settings.critical_focus_zone_steps),
         )
-        before = self._backlash
         self._backlash = replace(self._backlash, steps=generous, method=Method.OVERSHOOT)
-        self.targets = reachable(self.settings.limits, self._backlash)
         self._slack_taken_up = False
-        return self._backlash != before
 
     def sample(self, target: Position, purpose: str, *, ahead: Position | None = None) -> Plan[Sample]:
         """Go somewhere and measure a frame there.
@@ -182,3 +177,8 @@ class Walk:
         self.progress.notes.append(f"The exposure was changed to {exposure_s:g} s because {why}.")
         self._exposure = replace(self._exposure, exposure_s=exposure_s)
         return True
+
+
+def _overshooting(backlash: Backlash, steps: int) -> Backlash:
+    """Go further with the overshoot method; the absolute one takes its steps as they are."""
+    return replace(backlash, steps=steps) if backlash.method is Method.OVERSHOOT else backlash

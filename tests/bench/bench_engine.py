@@ -4,26 +4,27 @@ import asyncio
 import math
 import os
 import random
-import statistics
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import Any, TypeAlias
 
 from alpaca_focus.core.known_curve import KnownCurve
-from alpaca_focus.core.profile import learned
 from alpaca_focus.core.plan import SweepSettings
+from alpaca_focus.core.profile import learned
 from alpaca_focus.core.values import Frame, Measurement, Outcome
 from alpaca_focus.imaging.metrics import METRICS
 from alpaca_focus.runtime.runner import Bench, Circumstances, run_focus
+from alpaca_focus.simulator.faults import FaultRequest
 from tests.bench import baselines
 from tests.bench.observatory import Observatory
-from tests.bench.skies import Night, drawn_night
-from tests.bench.table import Table
+from tests.bench.skies import BEST_STEPS, Night, drawn_night
 
 RUNS = 200
+Kind: TypeAlias = Callable[[Night], Coroutine[Any, Any, "Run | None"]]
+Program: TypeAlias = Callable[..., Coroutine[Any, Any, baselines.Usual]]
 LONGEST_S = 1800.0
-TEACH = int(os.environ.get("TEACH", "1"))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,7 +84,7 @@ class Session:
 async def taught(session: Session, settings: SweepSettings) -> KnownCurve | None:
     """Learn the curve in one run, as the program does, and let focus wander."""
     profile = None
-    for _ in range(TEACH):
+    for _ in range(1):
         run, result = await session.focus(settings)
         if not run.focused:
             continue
@@ -95,30 +96,64 @@ async def taught(session: Session, settings: SweepSettings) -> KnownCurve | None
     return profile.known_curve(expected_position=place)
 
 
-async def first_run(night: Night) -> Run:
-    run, _ = await Session(night).focus(night.sweep_settings())
+async def first_run(night: Night, *, ruined: bool = False, backlash_factor: float = 1.0) -> Run:
+    session = Session(night)
+    measure = Ruined(session, most=9) if ruined else hfd
+    run, _ = await session.focus(night.sweep_settings(backlash_factor=backlash_factor), measure)
     return run
 
 
-async def learned_run(night: Night) -> Run | None:
-    session, settings = Session(night), night.sweep_settings()
+class Ruined:
+    """In every second run one frame is spoiled: by a cloud, a satellite, or stars 35 % larger."""
+
+    def __init__(self, session: Session, *, most: int) -> None:
+        chance = random.Random(session.night.seed + 1)
+        self._session = session
+        self._hit = chance.randrange(most) if chance.random() < 0.5 else -1
+        self._kind = chance.choice(("cloud", "trail", "+35 %"))
+        self._frames = 0
+        self._arm()
+
+    def __call__(self, frame: Frame) -> Measurement:
+        measured = hfd(frame)
+        self._frames += 1
+        self._arm()
+        if self._frames - 1 == self._hit and self._kind == "+35 %":
+            return replace(measured, value=1.35 * measured.value, stderr=1.35 * measured.stderr)
+        return measured
+
+    def _arm(self) -> None:
+        """Let the simulator spoil the next frame, if that is the one."""
+        if self._frames != self._hit:
+            return
+        if self._kind == "cloud":
+            self._session.observatory.faults.add(FaultRequest(kind="clouds", value=0.1, times=1))
+        elif self._kind == "trail":
+            self._session.observatory.faults.add(FaultRequest(kind="trail", times=1))
+
+
+async def learned_run(night: Night, *, ruined: bool = False, backlash_factor: float = 1.0) -> Run | None:
+    session, settings = Session(night), night.sweep_settings(backlash_factor=backlash_factor)
     known = await taught(session, settings)
     if known is None:
         return None
-    run, _ = await session.focus(replace(settings, known=known))
+    measure = Ruined(session, most=3) if ruined else hfd
+    run, _ = await session.focus(replace(settings, known=known), measure)
     return run
 
 
-async def usual_run(night: Night, *, program, near: bool, backlash_factor: float = 1.0) -> Run:
+async def usual_run(night: Night, *, program: Program, near: bool) -> Run:
+    """One of the usual programs, from where our own runs begin; its step fits the seeing of that very night."""
     session = Session(night)
     observatory, zone = session.observatory, night.zone_steps
     if near:
-        wander = night.wander_zones * zone
-        await observatory.focuser.move_to(round(25000.0 - night.backlash_steps + wander))
+        await observatory.focuser.move_to(round(BEST_STEPS - night.backlash_steps + night.wander_zones * zone))
     seeing_px = night.train.hfd_px(seeing_fwhm_arcsec=night.observatory.sky.seeing_fwhm_arcsec)
-    outermost = baselines.outermost_steps(seeing_px, night.train.hfd_slope_px_per_step)
-    overshoot = math.ceil(night.backlash_steps * backlash_factor)
-    ended = await program(observatory, outermost=outermost, overshoot_steps=overshoot)
+    ended = await program(
+        observatory,
+        outermost=baselines.outermost_steps(seeing_px, night.train.hfd_slope_px_per_step),
+        overshoot_steps=night.backlash_steps,
+    )
     return Run(
         focused=ended.accepted,
         away_zones=observatory.away_steps / zone,
@@ -127,60 +162,26 @@ async def usual_run(night: Night, *, program, near: bool, backlash_factor: float
     )
 
 
-def one(kind: Callable[[Night], object], seed: int) -> object:
-    return asyncio.run(kind(drawn_night(seed)))
-
-
-KINDS = {
-    "first": first_run,
+KINDS: dict[str, Kind] = {
     "learned": learned_run,
-    "nina-near": partial(usual_run, program=baselines.nina, near=True),
-    "nina-far": partial(usual_run, program=baselines.nina, near=False),
-    "ekos-near": partial(usual_run, program=baselines.ekos, near=True),
-    "ekos-far": partial(usual_run, program=baselines.ekos, near=False),
+    "A, focus near": partial(usual_run, program=baselines.nina, near=True),
+    "B, focus near": partial(usual_run, program=baselines.ekos, near=True),
+    "first time": first_run,
+    "A, focus anywhere": partial(usual_run, program=baselines.nina, near=False),
+    "B, focus anywhere": partial(usual_run, program=baselines.ekos, near=False),
+    "learned, a frame ruined in every second run": partial(learned_run, ruined=True),
+    "first time, a frame ruined in every second run": partial(first_run, ruined=True),
+    "learned, half of the backlash set": partial(learned_run, backlash_factor=0.5),
+    "first time, half of the backlash set": partial(first_run, backlash_factor=0.5),
+    "learned, backlash set half too large": partial(learned_run, backlash_factor=1.5),
+    "first time, backlash set half too large": partial(first_run, backlash_factor=1.5),
 }
 
 
-def runs(kind, seeds):
-    with ProcessPoolExecutor(int(os.environ.get("ALPACA_FOCUS_BENCH_CORES", "2"))) as pool:
-        return list(pool.map(partial(one, kind), seeds))
+def _one(kind: Kind, seed: int) -> Run | None:
+    return asyncio.run(kind(drawn_night(seed)))
 
 
-if __name__ == "__main__":
-    import sys
-    import time
-
-    kind, count = sys.argv[1], int(sys.argv[2])
-    seed = int(sys.argv[3]) if len(sys.argv) > 3 else random.SystemRandom().randrange(2**31)
-    print("seed", seed)
-    chance = random.Random(seed)
-    seeds = [chance.randrange(2**31) for _ in range(count)]
-    t = time.time()
-    found = runs(KINDS[kind], seeds)
-    print("took", time.time() - t)
-    ok = [(s, r) for s, r in zip(seeds, found) if r is not None and r.focused]
-    bad = [(s, r) for s, r in zip(seeds, found) if r is None or not r.focused]
-    e = sorted(abs(r.away_zones) for _, r in ok)
-    print(
-        "focused", len(ok), "not", len(bad), "median", statistics.median(e), "95", e[int(0.95 * len(e))], "max", e[-1]
-    )
-    print(
-        "exposures",
-        statistics.median(r.exposures for _, r in ok),
-        "mean",
-        statistics.mean(r.exposures for _, r in ok),
-        "s",
-        statistics.median(r.duration_s for _, r in ok),
-    )
-    print("covered", statistics.mean(abs(r.away_zones) < 1.96 * r.stderr_zones for _, r in ok))
-    for s, r in sorted(ok, key=lambda x: -abs(x[1].away_zones))[:8]:
-        n = drawn_night(s)
-        print(
-            s,
-            r.away_zones,
-            r.stderr_zones,
-            r.exposures,
-            f"f/{n.train.focal_ratio:.1f} {n.train.aperture_mm:.0f}mm obs {n.train.central_obstruction} see {n.observatory.sky.seeing_fwhm_arcsec:.1f} stars {n.observatory.sky.star_count} B {n.backlash_steps}",
-        )
-    for s, r in bad[:12]:
-        print(s, r)
+def runs(kind: Kind, seeds: Sequence[int]) -> list[Run | None]:
+    with ProcessPoolExecutor(os.cpu_count()) as pool:
+        return list(pool.map(partial(_one, kind), seeds))

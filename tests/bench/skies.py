@@ -56,6 +56,7 @@ class Night:
             limits=Limits(lowest=0, highest=60000),
             settle_s=1.0,
             max_exposures=40,
+            retries=1,
         )
 
 
