@@ -2,12 +2,17 @@
 
 import math
 from collections.abc import Sequence
+from types import MappingProxyType
 
 from alpaca_focus.core.blur import relative_error, width
 from alpaca_focus.core.values import Fit, Measurement, Sample
 from alpaca_focus.core.vcurve import POWERS, SEEING_SCATTER
 
 SIGMAS = 3.0
+JUDGES = MappingProxyType({"spectrum_fwhm": "nsig"})
+"""By metric, the detail that has the last word: a spectrum is there for its signal."""
+LEAST_SIGNAL = 0.75
+"""Share of the best signal seen in the run that the verifying frame must have; the air alone takes a tenth."""
 
 
 def keeps_promise(measurement: Measurement, fit: Fit) -> bool:
@@ -30,6 +35,12 @@ def better_before(verification: Sample, samples: Sequence[Sample]) -> Sample | N
     usable = [each for each in samples if each is not verification and each.measurement.usable]
     if not usable:
         return None
+    judge = JUDGES.get(verification.measurement.metric)
+    if judge is not None:
+        brightest = max(usable, key=lambda each: each.measurement.details.get(judge, 0.0))
+        signal = brightest.measurement.details.get(judge, 0.0)
+        if verification.measurement.details.get(judge, 0.0) < LEAST_SIGNAL * signal:
+            return brightest
     best = min(usable, key=lambda each: width(each.measurement))
     least, seen = width(best.measurement), width(verification.measurement)
     error = math.hypot(

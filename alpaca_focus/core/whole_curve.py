@@ -23,6 +23,8 @@ PROBE_CFZ = 2.0
 CLEAR_RISE = 1.6
 """Rise on both sides that shows where the vertex is."""
 CLEAR_SIGMAS = 4.0
+NEAR = 0.25
+"""Distance of the best frame from the vertex, in half widths, at which the search is over."""
 FLAT_RISE = 1.25
 """A step that raises the metric by less is doubled."""
 LONGEST_SEARCH = 14
@@ -165,25 +167,19 @@ def _bracket(walk: Walk) -> Plan[tuple[float, Shape]]:
         best = min(walk.samples, key=lambda sample: width(sample.measurement))
         open_sides = [sign for sign in (walk.arrival, -walk.arrival) if not _has_risen(walk.samples, best, sign)]
         if not open_sides and math.isfinite(width(best.measurement)):
-            usable = {sample.position for sample in walk.samples if sample.measurement.usable}
-            if len(usable) >= 4:
-                fit = walk.accept(fit_hyperbola(walk.samples))
-                return fit.best_position, shape_of(fit)
-            # Between the best and its neighbours, where a curve is most curved.
-            yield from walk.sample(_gap(walk.samples, best), "locate")
+            target, shape = _narrowed(walk.samples, best)
+            if shape is not None and abs(target - best.position) <= NEAR * shape.half_width:
+                return target, shape
+            yield from walk.sample(walk.targets.clamp(round(target)), "locate")
             continue
-        sign = _preferred(walk, best, open_sides or [walk.arrival, -walk.arrival])
-        edge = max(sample.position * sign for sample in walk.samples) * sign
-        outermost = next(sample for sample in walk.samples if sample.position == edge)
-        if len(walk.samples) > 1 and width(outermost.measurement) < FLAT_RISE * width(best.measurement):
-            step *= 2
-        target = walk.targets.clamp(edge + sign * step)
-        if target == edge:
+        target = _next_place(walk.samples, best, open_sides or [walk.arrival, -walk.arrival], step)
+        reached = walk.targets.clamp(target)
+        if any(reached == sample.position for sample in walk.samples):
             raise NothingLeft(
-                f"The frames become no worse towards position {edge}, which is the limit of the focuser: focus lies "
-                "too close to it or beyond. Move the camera or widen the limits."
+                f"The frames become no worse towards position {reached}, which is the limit of the focuser: focus "
+                "lies too close to it or beyond. Move the camera or widen the limits."
             )
-        yield from walk.sample(target, "locate")
+        yield from walk.sample(reached, "locate")
     raise RunFailed(
         f"After {LONGEST_SEARCH} frames between {min(each.position for each in walk.samples)} and "
         f"{max(each.position for each in walk.samples)} there is still no best focus between worse ones. Is there "
@@ -193,34 +189,65 @@ def _bracket(walk: Walk) -> Plan[tuple[float, Shape]]:
 
 def _has_risen(samples: list[Sample], best: Sample, sign: int) -> bool:
     """Whether some frame on a side of the best one is clearly worse; one that shows nothing at all counts."""
-    least = width(best.measurement)
-    for sample in samples:
-        if (sample.position - best.position) * sign <= 0:
-            continue
-        worse = width(sample.measurement)
-        if not math.isfinite(worse):
-            return True
-        error = math.hypot(worse * relative_error(sample.measurement), least * relative_error(best.measurement))
-        if worse > CLEAR_RISE * least and worse - least > CLEAR_SIGMAS * error:
-            return True
-    return False
+    beyond = (each for each in samples if (each.position - best.position) * sign > 0)
+    return any(_is_clearly_worse(each, best) for each in beyond)
 
 
-def _preferred(walk: Walk, best: Sample, sides: list[int]) -> int:
-    """Choose the side to go on: where the best frame is the outermost one, else the first that is open."""
-    for sign in sides:
-        if all((sample.position - best.position) * sign <= 0 for sample in walk.samples):
-            return sign
-    return sides[0]
+def _is_clearly_worse(sample: Sample, best: Sample) -> bool:
+    worse, least = width(sample.measurement), width(best.measurement)
+    if not math.isfinite(worse):
+        return True
+    error = math.hypot(worse * relative_error(sample.measurement), least * relative_error(best.measurement))
+    return worse > CLEAR_RISE * least and worse - least > CLEAR_SIGMAS * error
 
 
-def _gap(samples: list[Sample], best: Sample) -> Position:
-    """Return the middle of the wider of the two gaps next to the best frame."""
+def _next_place(samples: list[Sample], best: Sample, open_sides: list[int], step: int) -> Position:
+    """Return where to look next when a side of the best frame is still open."""
     places = sorted({sample.position for sample in samples})
     index = places.index(best.position)
-    below = places[index] - places[index - 1] if index > 0 else 0
-    above = places[index + 1] - places[index] if index + 1 < len(places) else 0
-    return best.position - below // 2 if below >= above else best.position + above // 2
+    for sign in open_sides:
+        if (index == 0 and sign < 0) or (index == len(places) - 1 and sign > 0):
+            return best.position + sign * _stride(samples, best, -sign, step)
+    sign = open_sides[0]
+    gap = abs(places[index + sign] - best.position)
+    if 0 <= index - sign < len(places) and gap >= abs(places[index - sign] - best.position):
+        # Nearly as good on both ends of the wider gap: the vertex may lie between.
+        return round((best.position + places[index + sign]) / 2)
+    edge = places[-1] if sign > 0 else places[0]
+    return edge + sign * max(2 * step, abs(edge - best.position))
+
+
+def _stride(samples: list[Sample], best: Sample, behind: int, step: int) -> int:
+    """Return how far to go beyond the best frame: to the foot of the arm where there is one, else twice as far."""
+    before = [each for each in samples if (each.position - best.position) * behind > 0]
+    if not before:
+        return step
+    nearest = min(before, key=lambda each: abs(each.position - best.position))
+    way = abs(nearest.position - best.position)
+    fall = width(nearest.measurement) / width(best.measurement)
+    if not math.isfinite(fall) or fall < FLAT_RISE:
+        return 2 * way
+    return min(max(round(way / (fall - 1)), step), 4 * way)
+
+
+def _narrowed(samples: list[Sample], best: Sample) -> tuple[float, Shape | None]:
+    """Return where the vertex probably is between the nearest worse frames on both sides, and the curve's shape.
+
+    Where a side shows nothing at all, it is the middle of the way to there, and the shape is not known yet.
+    """
+    least = width(best.measurement)
+    arms = []
+    for sign in (-1, 1):
+        beyond = [each for each in samples if (each.position - best.position) * sign > 0]
+        worse = [each for each in beyond if _is_clearly_worse(each, best)]
+        nearest = min(worse, key=lambda each: abs(each.position - best.position))
+        if not math.isfinite(width(nearest.measurement)):
+            return (nearest.position + best.position) / 2, None
+        arms.append(nearest)
+    inner, outer = arms
+    blur_in, blur_out = (math.sqrt(width(each.measurement) ** 2 - least**2) for each in arms)
+    slope = (blur_in + blur_out) / (outer.position - inner.position)
+    return inner.position + blur_in / slope, Shape(least=least, slope=slope)
 
 
 # Points of the curve

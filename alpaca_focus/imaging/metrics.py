@@ -3,11 +3,14 @@
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from types import MappingProxyType
 
 from alpaca_focus.core.values import Frame, Measurement
 from alpaca_focus.imaging import invpower, stars
-from alpaca_focus.imaging.spectrum import SpectrumReport, measure_spectrum
+from alpaca_focus.imaging.spectrum import SpectrumReport, SpectrumSettings, measure_spectrum
+
+ANY_SPECTRUM = SpectrumSettings()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,13 +50,19 @@ def _fwhm(frame: Frame) -> Measurement:
     return replace(measured, metric="fwhm", value=fwhm_px, stderr=measured.details["fwhm_stderr_px"])
 
 
-def _spectrum_fwhm(frame: Frame) -> Measurement:
-    report = measure_spectrum(frame)
+def measuring(name: str, spectrum: SpectrumSettings) -> Callable[[Frame], Measurement]:
+    """Return how a metric is taken from a frame, with these settings where it is one of spectra."""
+    by_settings = {"spectrum_fwhm": _spectrum_fwhm, "nsig": _nsig}
+    return partial(by_settings[name], settings=spectrum) if name in by_settings else METRICS[name].function
+
+
+def _spectrum_fwhm(frame: Frame, settings: SpectrumSettings = ANY_SPECTRUM) -> Measurement:
+    report = measure_spectrum(frame, settings)
     return replace(_of_spectrum(report), metric="spectrum_fwhm", value=report.fwhm_px, stderr=report.fwhm_stderr_px)
 
 
-def _nsig(frame: Frame) -> Measurement:
-    report = measure_spectrum(frame)
+def _nsig(frame: Frame, settings: SpectrumSettings = ANY_SPECTRUM) -> Measurement:
+    report = measure_spectrum(frame, settings)
     measured = replace(
         _of_spectrum(report),
         metric="nsig",

@@ -1,84 +1,26 @@
 """The focus engine against two usual programs, on one simulator with real optics, a night drawn for each run."""
 
 import asyncio
-import math
 import os
 import random
 from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import Any, TypeAlias
 
 from alpaca_focus.core.known_curve import KnownCurve
 from alpaca_focus.core.plan import SweepSettings
 from alpaca_focus.core.profile import learned
-from alpaca_focus.core.values import Frame, Measurement, Outcome
-from alpaca_focus.imaging.metrics import METRICS
-from alpaca_focus.runtime.runner import Bench, Circumstances, run_focus
+from alpaca_focus.core.values import Frame, Measurement
 from alpaca_focus.simulator.faults import FaultRequest
 from tests.bench import baselines
-from tests.bench.observatory import Observatory
+from tests.bench.session import Run, Session, hfd
 from tests.bench.skies import BEST_STEPS, Night, drawn_night
 
 RUNS = 200
 Kind: TypeAlias = Callable[[Night], Coroutine[Any, Any, "Run | None"]]
 Program: TypeAlias = Callable[..., Coroutine[Any, Any, baselines.Usual]]
-LONGEST_S = 1800.0
-
-
-@dataclass(frozen=True, kw_only=True)
-class Run:
-    """How one run ended.
-
-    Attributes:
-        focused: Whether it says so.
-        away_zones: Truth: how far from focus it left the tube, in critical focus zones.
-        stderr_zones: What it says of its own error; NaN where it says nothing.
-        exposures: All frames.
-        duration_s: Simulated time.
-        reason: Its sentence.
-    """
-
-    focused: bool
-    away_zones: float
-    stderr_zones: float = math.nan
-    exposures: int
-    duration_s: float
-    reason: str = ""
-
-
-def hfd(frame: Frame) -> Measurement:
-    return METRICS["hfd"].function(frame)
-
-
-class Session:
-    """Runs one after another at one observatory."""
-
-    def __init__(self, night: Night) -> None:
-        self.night = night
-        self.observatory = Observatory(night.observatory)
-
-    async def focus(self, settings: SweepSettings, measure: Callable[[Frame], Measurement] = hfd) -> tuple[Run, object]:
-        bench = Bench(
-            camera=self.observatory.camera,
-            focuser=self.observatory.focuser,
-            clock=self.observatory.clock,
-            measure=measure,
-        )
-        result = await run_focus(
-            bench, settings, circumstances=Circumstances(), max_duration_s=LONGEST_S, emit=lambda _: None
-        )
-        zone = self.night.zone_steps
-        run = Run(
-            focused=result.outcome is Outcome.FOCUSED,
-            away_zones=self.observatory.away_steps / zone,
-            stderr_zones=math.nan if result.fit is None else result.fit.best_position_stderr / zone,
-            exposures=result.exposures,
-            duration_s=result.duration_s,
-            reason=result.reason,
-        )
-        return run, result
 
 
 async def taught(session: Session, settings: SweepSettings) -> KnownCurve | None:
