@@ -12,7 +12,7 @@ from alpaca_focus.core.events import Event, RunEnded
 from alpaca_focus.core.known_curve import KnownCurve
 from alpaca_focus.core.optics import OpticalTrain
 from alpaca_focus.core.plan import SweepSettings
-from alpaca_focus.core.values import ExposureSettings, FocusResult, Position
+from alpaca_focus.core.values import ExposureSettings, FocusResult, Frame, Measurement, Position
 from alpaca_focus.devices.address import DeviceAddress, parse_address
 from alpaca_focus.devices.arrival import ArrivalRules
 from alpaca_focus.devices.camera import AlpacaCamera
@@ -22,18 +22,23 @@ from alpaca_focus.devices.filter_wheel import AlpacaFilterWheel
 from alpaca_focus.devices.focuser import AlpacaFocuser
 from alpaca_focus.devices.mount import AlpacaMount
 from alpaca_focus.devices.safety import AlpacaSafetyMonitor
-from alpaca_focus.imaging.metrics import METRICS
+from alpaca_focus.imaging.following import StarFollower
+from alpaca_focus.imaging.metrics import measuring
+from alpaca_focus.imaging.spectrum import SpectrumSettings, TraceAxis
 from alpaca_focus.ports import Camera, Clock, Device, FilterWheel, Focuser, Mount, SafetyMonitor, Thermometer
 from alpaca_focus.runtime.home_mark import HomeMark
 from alpaca_focus.runtime.memory import Memory
 from alpaca_focus.runtime.runner import Bench, Circumstances, run_focus
+from alpaca_focus.runtime.wheel import turned_to
 from alpaca_focus.settings.describe import describe
-from alpaca_focus.settings.models import DeviceSection, Settings
+from alpaca_focus.settings.models import DeviceSection, FilterFocus, Focus, Settings
 from alpaca_focus.settings.schema import schema_text
 from alpaca_focus.settings.yaml_file import load_yaml
 
 DeviceT = TypeVar("DeviceT", bound=Device)
 
+LONGEST_EXPOSURE_S = 60.0
+"""A focus frame is never made longer than this by itself."""
 TYPICAL_SEEING_ARCSEC = 2.5
 """Seeing assumed before the first frame; it only decides how wide the first curve is taken."""
 
@@ -128,6 +133,19 @@ async def connected_devices(settings: Settings, clock: Clock) -> AsyncIterator[D
         )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Way:
+    """How the light comes to the camera during a run.
+
+    Attributes:
+        filter_name: Filter to focus through; `None`: there is none, or nobody knows.
+        offset_steps: From its best focus to that of the filter that belongs in the light.
+    """
+
+    filter_name: str | None
+    offset_steps: int
+
+
 async def focus(settings: Settings, *, emit: Callable[[Event], None], clock: Clock | None = None) -> FocusResult:
     """Connect, focus once, let go.
 
@@ -145,35 +163,100 @@ async def focus(settings: Settings, *, emit: Callable[[Event], None], clock: Clo
     clock = clock or SystemClock()
     async with connected_devices(settings, clock) as devices:
         await _refuse_what_cannot_work(devices)
-        circumstances = await _circumstances(devices)
-        train = optical_train(settings, devices)
-        with Memory(storage_directory(settings), train.name) as memory:
-            sweep_settings = plan_settings(
-                settings,
-                devices,
-                start=await devices.focuser.position(),
-                known=memory.known_curve(circumstances.filter_name),
-            )
+        wanted = await filter_in_light(devices)
+        way = way_through(settings, devices, wanted)
+        async with turned_to(devices.filter_wheel, way.filter_name, wanted):
+            return await _focus_once(settings, devices, way, emit=emit, clock=clock, trigger="asked for")
 
-            def tell(event: Event) -> None:
-                emit(event)
-                if isinstance(event, RunEnded):
-                    # Here and not after the run, so that an aborted one is kept too.
-                    memory.remember(event.result, trigger="asked for")
 
-            return await run_focus(
-                Bench(
-                    camera=devices.camera,
-                    focuser=devices.focuser,
-                    clock=clock,
-                    measure=METRICS[settings.focus.metric].function,
-                    home_mark=HomeMark(storage_directory(settings), devices.focuser.name),
-                ),
-                sweep_settings,
-                circumstances=circumstances,
-                max_duration_s=settings.focus.max_duration_s,
-                emit=tell,
+async def _focus_once(
+    settings: Settings, devices: Devices, way: Way, *, emit: Callable[[Event], None], clock: Clock, trigger: str
+) -> FocusResult:
+    """Focus through the filter that is in the light."""
+    focus_settings = settings.focus.through(way.filter_name)
+    train = optical_train(settings, devices, binning=focus_settings.binning)
+    with Memory(storage_directory(settings), subject(train, focus_settings.metric)) as memory:
+        sweep_settings = plan_settings(
+            settings,
+            devices,
+            start=await devices.focuser.position(),
+            filter_name=way.filter_name,
+            known=memory.known_curve(way.filter_name),
+        )
+
+        def tell(event: Event) -> None:
+            emit(event)
+            if isinstance(event, RunEnded):
+                # Here and not after the run, so that an aborted one is kept too.
+                memory.remember(event.result, trigger=trigger)
+
+        return await run_focus(
+            Bench(
+                camera=devices.camera,
+                focuser=devices.focuser,
+                clock=clock,
+                measure=_measure(focus_settings),
+                home_mark=HomeMark(storage_directory(settings), devices.focuser.name),
+            ),
+            sweep_settings,
+            circumstances=Circumstances(
+                temperature_c=await _temperature_c(devices),
+                filter_name=way.filter_name,
+                offset_steps=way.offset_steps,
+            ),
+            max_duration_s=settings.focus.max_duration_s,
+            emit=tell,
+        )
+
+
+def _measure(focus_settings: Focus) -> Callable[[Frame], Measurement]:
+    """Return how frames of one run are measured; of stars, the same ones are followed through it."""
+    if focus_settings.metric == "hfd":
+        return StarFollower()
+    spectrum = focus_settings.spectrum
+    return measuring(
+        focus_settings.metric, SpectrumSettings(axis=TraceAxis(spectrum.axis), x0=spectrum.x0, x1=spectrum.x1)
+    )
+
+
+def subject(train: OpticalTrain, metric: str) -> str:
+    """Name what a learned V-curve belongs to."""
+    return train.name if metric == "hfd" else f"{train.name}, {metric}"
+
+
+def way_through(settings: Settings, devices: Devices, wanted: str | None) -> Way:
+    """Choose the filter to focus through, for the filter that belongs in the light.
+
+    Raises:
+        ConfigurationError: The settings name a filter that the wheel does not have, or no offset is known of it.
+    """
+    instead = None if wanted is None else settings.focus.filters.get(wanted, FilterFocus()).focus_through
+    if wanted is None or instead is None or instead == wanted:
+        return Way(filter_name=wanted, offset_steps=0)
+    offsets = focus_offsets(settings, devices)
+    for name in (wanted, instead):
+        if name not in offsets:
+            raise ConfigurationError(
+                f"focus.filters.{wanted} asks to focus through {instead}, and no focus offset of {name} is known. "
+                f"Give filter_wheel.focus_offsets_steps.{name}: `alpaca-focus calibrate filters` measures it."
             )
+    return Way(filter_name=instead, offset_steps=offsets[wanted] - offsets[instead])
+
+
+def focus_offsets(settings: Settings, devices: Devices) -> dict[str, int]:
+    """Return the focus offsets of the filters in steps: those of the settings, else what the wheel says."""
+    if settings.filter_wheel is not None and settings.filter_wheel.focus_offsets_steps:
+        return dict(settings.filter_wheel.focus_offsets_steps)
+    wheel = devices.filter_wheel
+    return {} if wheel is None else dict(zip(wheel.names, wheel.focus_offsets_steps, strict=True))
+
+
+async def filter_in_light(devices: Devices) -> str | None:
+    """Return the name of the filter in the light; `None` where there is no wheel or it does not say."""
+    if devices.filter_wheel is None:
+        return None
+    slot, names = await devices.filter_wheel.slot(), devices.filter_wheel.names
+    return names[slot] if slot is not None and slot < len(names) else None
 
 
 def storage_directory(settings: Settings) -> Path | None:
@@ -191,17 +274,14 @@ async def _refuse_what_cannot_work(devices: Devices) -> None:
             raise RunFailed(f"{devices.mount.name} is parked. Unpark it and point it at the sky. Nothing was moved.")
 
 
-async def _circumstances(devices: Devices) -> Circumstances:
+async def _temperature_c(devices: Devices) -> float | None:
     temperature_c = await devices.focuser.temperature_c()
     if temperature_c is None and devices.thermometer is not None:
         temperature_c = await devices.thermometer.temperature_c()
-    slot = None if devices.filter_wheel is None else await devices.filter_wheel.slot()
-    names = () if devices.filter_wheel is None else devices.filter_wheel.names
-    filter_name = names[slot] if slot is not None and slot < len(names) else None
-    return Circumstances(temperature_c=temperature_c, filter_name=filter_name)
+    return temperature_c
 
 
-def optical_train(settings: Settings, devices: Devices) -> OpticalTrain:
+def optical_train(settings: Settings, devices: Devices, *, binning: int) -> OpticalTrain:
     """Put together the optics from the settings and from what the devices say of themselves.
 
     Raises:
@@ -218,43 +298,53 @@ def optical_train(settings: Settings, devices: Devices) -> OpticalTrain:
         focal_length_mm=settings.telescope.focal_length_mm,
         aperture_mm=settings.telescope.aperture_mm,
         central_obstruction=settings.telescope.central_obstruction,
-        pixel_size_um=pixel_size_um * settings.focus.binning,
+        pixel_size_um=pixel_size_um * binning,
         step_size_um=step_size_um,
     )
 
 
 def plan_settings(
-    settings: Settings, devices: Devices, *, start: Position, known: KnownCurve | None = None
+    settings: Settings,
+    devices: Devices,
+    *,
+    start: Position,
+    filter_name: str | None = None,
+    known: KnownCurve | None = None,
 ) -> SweepSettings:
     """Put together what a sweep must know from the settings and from what the devices say of themselves.
 
     Raises:
         ConfigurationError: Neither says it, or the camera cannot do what the settings ask for.
     """
-    _check_exposure(settings, devices.camera)
-    train = optical_train(settings, devices)
+    focus_settings, info = settings.focus.through(filter_name), devices.camera.info
+    _check_exposure(focus_settings, devices.camera)
+    train = optical_train(settings, devices, binning=focus_settings.binning)
+    of_stars = focus_settings.metric == "hfd"
     return SweepSettings(
         exposure=ExposureSettings(
-            exposure_s=settings.focus.exposure_s,
-            binning=settings.focus.binning,
-            gain=settings.focus.gain,
-            offset=settings.focus.offset,
+            exposure_s=focus_settings.exposure_s,
+            binning=focus_settings.binning,
+            gain=focus_settings.gain,
+            offset=focus_settings.offset,
         ),
-        points=settings.focus.points,
-        step_steps=settings.focus.step_steps,
+        exposure_limits_s=(info.exposure_min_s, min(info.exposure_max_s, LONGEST_EXPOSURE_S)),
+        points=focus_settings.points,
+        step_steps=focus_settings.step_steps,
         critical_focus_zone_steps=train.critical_focus_zone_steps,
-        slope_per_step=train.hfd_slope_px_per_step,
-        least=train.hfd_px(seeing_fwhm_arcsec=TYPICAL_SEEING_ARCSEC),
+        slope_per_step=train.hfd_slope_px_per_step if of_stars else None,
+        least=train.hfd_px(seeing_fwhm_arcsec=TYPICAL_SEEING_ARCSEC) if of_stars else None,
         backlash=_backlash(settings),
         limits=_limits(settings, devices.focuser, start),
         settle_s=settings.focuser.settle_s,
-        max_exposures=settings.focus.max_exposures,
+        max_exposures=focus_settings.max_exposures,
+        subframe=focus_settings.subframe,
+        retries=focus_settings.retries,
         known=known,
     )
 
 
-def _check_exposure(settings: Settings, camera: Camera) -> None:
-    info, wanted = camera.info, settings.focus
+def _check_exposure(wanted: Focus, camera: Camera) -> None:
+    info = camera.info
     if not info.exposure_min_s <= wanted.exposure_s <= info.exposure_max_s:
         raise ConfigurationError(
             f"{camera.name} takes exposures from {info.exposure_min_s:g} to {info.exposure_max_s:g} s, and "

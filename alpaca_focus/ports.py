@@ -233,3 +233,20 @@ class SafetyMonitor(Device, Protocol):
     async def is_safe(self) -> bool:
         """Return the monitor's word; no answer is an error, not "safe"."""
         ...
+
+
+class Guider(Protocol):
+    """Something that keeps the telescope on its star, and must hold still while the focus moves."""
+
+    @property
+    def name(self) -> str:
+        """What to call it in a message."""
+        ...
+
+    async def pause(self) -> None:
+        """Stop correcting; harmless when it does not guide."""
+        ...
+
+    async def resume(self) -> None:
+        """Go on where `pause` interrupted it, and return once the star is steady again."""
+        ...

@@ -31,6 +31,7 @@ class SweepSettings:
         limits: Where the focuser may be sent.
         settle_s: Wait after each approach.
         max_exposures: The run gives up when it would need more.
+        subframe: Whether to read only the part with good stars after the first frame.
         retries: How often a curve that failed is tried again from the start.
         known: The V-curve as earlier runs showed it; `None`: nothing is known.
     """
@@ -46,6 +47,7 @@ class SweepSettings:
     limits: Limits
     settle_s: float
     max_exposures: int
+    subframe: bool = False
     retries: int = 0
     known: KnownCurve | None = None
 

@@ -24,6 +24,8 @@ from alpaca_focus.core.wording import metric_name, told
 
 RETRY_PAUSE_S = 20.0
 """Wait before a failed curve is taken again: a gust or a small cloud has passed by then."""
+CLOUDED = 0.5
+"""Share of the stars' light at the beginning below which clouds are spoken of."""
 MOST_PAIR_RUN = 9
 """Frames after which a known curve is given up."""
 WORTH_A_MOVE_CFZ = 0.1
@@ -44,20 +46,27 @@ def sweep(settings: SweepSettings, start: Position, progress: SweepProgress) -> 
     Raises:
         RunFailed: No usable stars, no V, limits or the number of exposures reached, or the verification failed.
     """
-    for retry in range(settings.retries + 1):
-        try:
-            return (yield from _Attempt(settings, start, progress).run())
-        except NothingLeft:
-            raise
-        except RunFailed as failure:
-            if retry == settings.retries:
+    try:
+        for attempt in range(1, settings.retries + 1):
+            try:
+                return (yield from _Attempt(settings, start, progress).run())
+            except NothingLeft:
                 raise
-            progress.notes.append(f"Attempt {retry + 1} of {settings.retries + 1} failed: {failure}")
-        # What was believed of the curve led nowhere: the next attempt begins at the start with nothing.
-        settings = replace(settings, known=None)
-        yield from Walk(settings, start, progress).approach(start)
-        yield Settle(RETRY_PAUSE_S)
-    raise AssertionError("the last attempt returns or raises")  # pragma: no cover
+            except RunFailed as failure:
+                progress.notes.append(f"Attempt {attempt} of {settings.retries + 1} failed: {failure}")
+            # What was believed of the curve led nowhere: the next attempt begins at the start with nothing.
+            settings = replace(settings, known=None)
+            yield from Walk(settings, start, progress).go_back()
+            yield Settle(RETRY_PAUSE_S)
+        return (yield from _Attempt(settings, start, progress).run())
+    finally:
+        _note_clouds(progress)
+
+
+def _note_clouds(progress: SweepProgress) -> None:
+    seen = [each.measurement.details.get("transmission", 1.0) for each in progress.samples]
+    if seen and min(seen) < CLOUDED:
+        progress.notes.append(f"The stars lost up to {100 * (1 - min(seen)):.0f} % of their light meanwhile: clouds.")
 
 
 class _Attempt:

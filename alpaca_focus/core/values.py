@@ -56,6 +56,8 @@ class Frame:
         bayer: Whether the sensor has a colour matrix (neighbouring pixels see different colours).
         electrons_per_adu: Gain of the converter; `None` where nothing tells.
         image_scale_arcsec: Sky to a pixel as it lies in `pixels`; `None` where nothing tells.
+        left_px: Column of the whole frame that the first one here is, binned.
+        top_px: Row of the whole frame that the first one here is, binned.
     """
 
     pixels: Pixels
@@ -66,6 +68,8 @@ class Frame:
     bayer: bool = False
     electrons_per_adu: float | None = None
     image_scale_arcsec: float | None = None
+    left_px: int = 0
+    top_px: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,6 +87,7 @@ class Measurement:
         reason: One clause why it is not usable, for example "no stars found"; empty when usable.
         flags: Count by kind of what was noticed or left out, for example {"saturated": 3}.
         details: Further numbers by name with unit, for example {"fwhm_px": 3.1, "sky_adu": 412.0}.
+        region: A part of the frame with many good stars, which later frames may be read from alone.
     """
 
     metric: str
@@ -95,6 +100,7 @@ class Measurement:
     reason: str = ""
     flags: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
     details: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
+    region: Subframe | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -43,6 +43,7 @@ class Walk:
         self.targets = reachable(settings.limits, settings.backlash)
         self._backlash = _overshooting(settings.backlash, USUAL_FACTOR * settings.backlash.steps)
         self._exposure = settings.exposure
+        self._exposure_changed = False
         self._first = 0
         self._slack_taken_up = False
         self._settled = True
@@ -112,8 +113,11 @@ class Walk:
             assert isinstance(measurement, Measurement)  # noqa: S101 - as above
             sample = Sample(position=target, measurement=measurement, purpose=purpose)
             self.progress.samples.append(sample)
-            if not self._change_exposure(measurement):
-                return sample
+            if self._change_exposure(measurement):
+                continue
+            if self.settings.subframe and measurement.region is not None and self._exposure.subframe is None:
+                self._exposure = replace(self._exposure, subframe=measurement.region)
+            return sample
 
     def approach(self, target: Position) -> Plan[None]:
         """Go somewhere so that the slack is taken up, and settle."""
@@ -133,6 +137,12 @@ class Walk:
         if not self._settled:
             yield Settle(self.settings.settle_s)
             self._settled = True
+
+    def go_back(self) -> Plan[None]:
+        """Go to the start from wherever the focuser is."""
+        yield MoveTo(self.targets.clamp(self.start - self.arrival * self._backlash.steps))
+        yield MoveTo(self.start)
+        self.here = self.start
 
     def check_budget(self, why: str) -> None:
         """Check that there is an exposure left.
@@ -159,7 +169,7 @@ class Walk:
 
     def _change_exposure(self, measurement: Measurement) -> bool:
         """Change the exposure if the frame asks for it, once; return whether to take the frame again."""
-        if self._exposure != self.settings.exposure:
+        if self._exposure_changed:
             return False
         few = not measurement.usable or measurement.star_count < FEWEST_STARS
         uncertain = not measurement.usable or measurement.stderr > LARGEST_ERROR * measurement.value
@@ -176,6 +186,7 @@ class Walk:
         why = "the stars were saturated" if factor < 1 else "there were too few stars"
         self.progress.notes.append(f"The exposure was changed to {exposure_s:g} s because {why}.")
         self._exposure = replace(self._exposure, exposure_s=exposure_s)
+        self._exposure_changed = True
         return True
 
 

@@ -353,6 +353,8 @@ class AlpacaCamera:
                 pixels=download.pixels,
                 exposure_s=await self._exposure_s(exposed.settings.exposure_s),
                 started_at=exposed.started_at,
+                left_px=exposed.subframe.x,
+                top_px=exposed.subframe.y,
                 binning=exposed.settings.binning,
                 saturation_adu=download.saturation_adu,
                 bayer=self.info.bayer,

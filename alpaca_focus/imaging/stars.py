@@ -2,13 +2,14 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
 
-from alpaca_focus.core.values import Measurement, Pixels
+from alpaca_focus.core.values import Frame, Measurement, Pixels, Subframe
 from alpaca_focus.imaging.background import MAD_TO_SIGMA, binned
 from alpaca_focus.imaging.robust import weighted_median
 from alpaca_focus.imaging.star_field import Flag, Star, StarField, find_stars
@@ -29,6 +30,11 @@ LEAST_CREDIBLE = 0.08
 STAR_SCATTER = 0.0015
 """Share of the HFD by which stars of one frame differ for other reasons than noise, before anything is known."""
 
+EDGE_HFD = 3.0
+"""Distance from the rim of a part of the frame, in HFD, at which a star counts as being in it."""
+FEWEST_IN_REGION, REGION_SHARE = 10, 0.3
+UNKNOWN_TIME = datetime(1970, 1, 1, tzinfo=UTC)
+
 
 def measure_stars(
     pixels: Pixels, *, saturation_adu: float, bayer: bool = False, electrons_per_adu: float | None = None
@@ -45,15 +51,40 @@ def measure_stars(
         The frame's HFD in pixels of the frame as given, or a measurement that is not usable with the reason. Its
         details are `fwhm_px` and `fwhm_stderr_px` (NaN for rings), `eccentricity`, `sky_adu`, `median_snr`, `flux_adu`.
     """
-    trouble = trouble_with(pixels)
-    if trouble:
-        return _unusable(trouble)
-    scale = 2 if bayer else 1
-    field = find_stars(
-        binned(pixels, 2) if bayer else pixels,
+    frame = Frame(
+        pixels=pixels,
+        exposure_s=math.nan,
+        started_at=UNKNOWN_TIME,
+        binning=1,
         saturation_adu=saturation_adu,
-        electrons_per_adu=(electrons_per_adu or TYPICAL_ELECTRONS_PER_ADU) * scale**2,
+        bayer=bayer,
+        electrons_per_adu=electrons_per_adu,
     )
+    return summarised(frame, found_in(frame))
+
+
+def found_in(frame: Frame) -> StarField | None:
+    """Find the stars of a frame; places and sizes are in its pixels. `None` where there is nothing to look at."""
+    if trouble_with(frame.pixels):
+        return None
+    scale = _scale(frame)
+    field = find_stars(
+        binned(frame.pixels, scale) if frame.bayer else frame.pixels,
+        saturation_adu=frame.saturation_adu,
+        electrons_per_adu=(frame.electrons_per_adu or TYPICAL_ELECTRONS_PER_ADU) * scale**2,
+    )
+    return replace(field, stars=tuple(_scaled(star, scale) for star in field.stars)) if frame.bayer else field
+
+
+def summarised(frame: Frame, field: StarField | None) -> Measurement:
+    """Put together what the stars of a frame say.
+
+    Args:
+        frame: Where they are.
+        field: What `found_in` found, or a part of it.
+    """
+    if field is None:
+        return _unusable(trouble_with(frame.pixels))
     if not field.stars:
         return _unusable(_why_none(field), flags=field.left_out)
     if field.credibility < LEAST_CREDIBLE:
@@ -71,20 +102,63 @@ def measure_stars(
         flags["outlier"] = len(field.stars) - len(kept)
     return Measurement(
         metric=METRIC,
-        value=hfd.value * scale,
-        stderr=math.hypot(hfd.stderr, hfd.value * systematic) * scale,
+        value=hfd.value,
+        stderr=math.hypot(hfd.stderr, hfd.value * systematic),
         star_count=len(kept),
         flags=MappingProxyType(flags),
         details=MappingProxyType(
             {
-                "fwhm_px": fwhm.value * scale,
-                "fwhm_stderr_px": fwhm.stderr * scale,
+                "fwhm_px": fwhm.value,
+                "fwhm_stderr_px": fwhm.stderr,
                 "eccentricity": float(np.median([star.eccentricity for star in kept])),
                 "sky_adu": field.sky_adu,
                 "median_snr": float(np.median([star.snr for star in kept])),
                 "flux_adu": float(sum(star.flux_adu for star in kept)),
             }
         ),
+        region=best_region(frame, kept),
+    )
+
+
+def best_region(frame: Frame, stars: Sequence[Star]) -> Subframe | None:
+    """Choose a quarter of the frame that holds many of its good stars, for reading that part alone.
+
+    Returns:
+        The part, on the whole sensor; `None` where no quarter has stars enough.
+    """
+    rows, columns = frame.pixels.shape[:2]
+    width, height = columns // 2, rows // 2
+    x, y = np.array([star.x_px for star in stars]), np.array([star.y_px for star in stars])
+    # Stars near the rim of the part would be cut off in the next frame, whose stars may be larger.
+    margin_px = EDGE_HFD * float(np.median([star.hfd_px for star in stars]))
+
+    def count(corner: tuple[int, int]) -> int:
+        across, down = x - corner[0], y - corner[1]
+        inside = (across > margin_px) & (across < width - margin_px) & (down > margin_px) & (down < height - margin_px)
+        return int(inside.sum())
+
+    corners = [(i * (columns - width) // 4, j * (rows - height) // 4) for j in range(5) for i in range(5)]
+    best = max(corners, key=count)
+    if count(best) < max(FEWEST_IN_REGION, REGION_SHARE * len(stars)):
+        return None
+    return Subframe(x=best[0] + frame.left_px, y=best[1] + frame.top_px, width=width, height=height)
+
+
+def _scale(frame: Frame) -> int:
+    return 2 if frame.bayer else 1
+
+
+def _scaled(star: Star, scale: int) -> Star:
+    """Turn places and sizes of a frame of blocks of pixels into those of its pixels."""
+    shift_px = (scale - 1) / 2
+    return replace(
+        star,
+        x_px=star.x_px * scale + shift_px,
+        y_px=star.y_px * scale + shift_px,
+        hfd_px=star.hfd_px * scale,
+        hfd_stderr_px=star.hfd_stderr_px * scale,
+        fwhm_px=star.fwhm_px * scale,
+        fwhm_stderr_px=star.fwhm_stderr_px * scale,
     )
 
 

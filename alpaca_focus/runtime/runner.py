@@ -17,7 +17,7 @@ from alpaca_focus.core.plan import Plan, SweepProgress, SweepResult, SweepSettin
 from alpaca_focus.core.sweep import sweep
 from alpaca_focus.core.values import FocusResult, Frame, Measurement, Outcome, Position
 from alpaca_focus.core.wording import told
-from alpaca_focus.ports import Camera, Clock, Focuser
+from alpaca_focus.ports import Camera, Clock, Focuser, Guider
 from alpaca_focus.runtime.home_mark import HomeMark
 
 T = TypeVar("T")
@@ -28,21 +28,38 @@ RESTORE_PAUSES_S = (0.0, 2.0, 5.0, 15.0, 30.0)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bench:
-    """The devices of one run, how a frame is measured, and where is noted where the focuser belongs."""
+    """The devices of one run, how a frame is measured, and where is noted where the focuser belongs.
+
+    Attributes:
+        camera: Takes the frames.
+        focuser: Is moved.
+        clock: Time.
+        measure: From a frame to its measurement; may remember the frames of the run.
+        home_mark: Where the focuser belongs, on disk.
+        guider: Paused during the run; `None`: there is none.
+    """
 
     camera: Camera
     focuser: Focuser
     clock: Clock
     measure: Callable[[Frame], Measurement]
     home_mark: HomeMark = field(default_factory=lambda: HomeMark(None, ""))
+    guider: Guider | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Circumstances:
-    """What goes into the result as it was when the run began; `None` where nothing tells."""
+    """How things were when the run began; `None` where nothing tells.
+
+    Attributes:
+        temperature_c: Goes into the result.
+        filter_name: Filter that the frames are taken through; goes into the result.
+        offset_steps: Added to the best position in the end, for a filter that is in the light afterwards.
+    """
 
     temperature_c: float | None = None
     filter_name: str | None = None
+    offset_steps: int = 0
 
 
 async def run_focus(
@@ -104,6 +121,7 @@ class _Run:
         self._aborted = False
         self._notes: list[str] = []
         self._measuring: asyncio.Task[Measurement] | None = None
+        self._guiding_paused = False
         self._began_s = bench.clock.monotonic()
         self._began_at: datetime = bench.clock.wall()
 
@@ -116,7 +134,9 @@ class _Run:
             if device_compensates:
                 # The device would move the focuser under the sweep.
                 await focuser.set_temperature_compensation(enabled=False)
+            await self._pause_guiding()
             found = await self._carry_out()
+            await self._add_offset(found)
         except (RunFailed, DeviceError) as error:
             result = await self._to_the_end(self._restore(str(error)))
         except asyncio.CancelledError:
@@ -231,6 +251,38 @@ class _Run:
         frame = await self._bench.camera.download()
         return await asyncio.to_thread(self._bench.measure, frame)
 
+    async def _pause_guiding(self) -> None:
+        if self._bench.guider is None:
+            return
+        self._guiding_paused = True
+        try:
+            await self._bench.guider.pause()
+        except DeviceError as error:
+            # Focusing while guiding works, if less well.
+            self._note(f"Guiding could not be paused: {error}")
+
+    async def _resume_guiding(self) -> None:
+        if self._bench.guider is None or not self._guiding_paused:
+            return
+        try:
+            await self._bench.guider.resume()
+        except DeviceError as error:
+            self._note(f"Guiding could not be resumed: {error} Look after {self._bench.guider.name}.")
+
+    async def _add_offset(self, found: SweepResult) -> None:
+        """Go on to where another filter is in focus."""
+        if not self._circumstances.offset_steps:
+            return
+        legs = approach(
+            found.position,
+            self._settings.limits.clamp(found.position + self._circumstances.offset_steps),
+            backlash=self._settings.backlash,
+            limits=self._settings.limits,
+            slack_taken_up=True,
+        )
+        for leg in legs:
+            await self._move(leg)
+
     # The way home
 
     async def _restore(self, reason: str) -> FocusResult:
@@ -291,7 +343,7 @@ class _Run:
             self._notes.append(sentence)
 
     async def _tidy(self, result: FocusResult, *, device_compensates: bool) -> FocusResult:
-        """Give the camera and the focuser back as they were found."""
+        """Give the camera, the focuser and the guider back as they were found."""
         try:
             await self._bench.camera.restore_settings()
         except DeviceError as error:
@@ -301,6 +353,7 @@ class _Run:
                 await self._bench.focuser.set_temperature_compensation(enabled=True)
             except DeviceError as error:
                 self._note(f"The focuser's own temperature compensation is still off: {error}")
+        await self._resume_guiding()
         return replace(
             result,
             reason=" ".join([result.reason, *self._progress.notes, *self._notes]),
@@ -325,8 +378,10 @@ class _Run:
         )
 
     def _focused_sentence(self, found: SweepResult) -> str:
+        offset = self._circumstances.offset_steps
+        through = f", {offset:+d} steps from where {self._circumstances.filter_name} is," if offset else ""
         return (
-            f"Focused at position {self._here} with a standard error of {found.fit.best_position_stderr:.0f} steps, "
-            f"where the critical focus zone has {self._settings.critical_focus_zone_steps:.0f}; "
+            f"Focused at position {self._here}{through} with a standard error of "
+            f"{found.fit.best_position_stderr:.0f} steps, where the critical focus zone has {self._settings.critical_focus_zone_steps:.0f}; "
             f"{told(found.verification.measurement)}."
         )

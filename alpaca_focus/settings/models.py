@@ -176,6 +176,12 @@ class Focuser(DeviceSection):
 class FilterWheel(DeviceSection):
     """A filter wheel."""
 
+    focus_offsets_steps: dict[str, int] = Field(
+        default={},
+        description="Best focus through each filter against the others, in focuser steps, by the filter's name; "
+        "`alpaca-focus calibrate filters` measures them; left out: what the wheel itself says",
+    )
+
 
 class Mount(DeviceSection):
     """The mount; it is only looked at, never moved."""
@@ -189,6 +195,40 @@ class SafetyMonitor(DeviceSection):
     """A monitor that says whether the observatory is safe."""
 
 
+class FilterFocus(Section):
+    """What is different when focusing through one filter."""
+
+    exposure_s: float | None = Field(
+        default=None,
+        gt=0,
+        le=600,
+        description="Exposure time through this filter in seconds; left out: focus.exposure_s",
+    )
+    binning: int | None = Field(default=None, ge=1, le=16, description="Binning; left out: focus.binning")
+    gain: int | None = Field(default=None, description="Gain; left out: focus.gain")
+    offset: int | None = Field(default=None, description="Offset; left out: focus.offset")
+    focus_through: str | None = Field(
+        default=None,
+        min_length=1,
+        description="Name of the filter to focus through instead, where stars are brighter; the difference of their "
+        "focus offsets is added afterwards",
+    )
+
+
+class Spectrum(Section):
+    """How a spectrum lies on the camera, for the metrics spectrum_fwhm and nsig."""
+
+    axis: Literal["auto", "horizontal", "vertical"] = Field(
+        default="auto", description="Along which axis of the frame the light is dispersed"
+    )
+    x0: int | None = Field(
+        default=None, ge=0, description="First pixel along the dispersion to measure; left out: the best exposed part"
+    )
+    x1: int | None = Field(
+        default=None, ge=1, description="Last pixel along the dispersion to measure, plus one; left out: likewise"
+    )
+
+
 class Focus(Section):
     """How one focus run is done."""
 
@@ -196,7 +236,24 @@ class Focus(Section):
     binning: int = Field(default=1, ge=1, le=16, description="Binning of the focus frames, the same on both axes")
     gain: int | None = Field(default=None, description="Gain of the focus frames; left out: what the camera has")
     offset: int | None = Field(default=None, description="Offset of the focus frames; left out: what the camera has")
-    metric: Literal["hfd"] = Field(default="hfd", description="What is measured: hfd, the half-flux diameter of stars")
+    metric: Literal["hfd", "fwhm", "invpower", "spectrum_fwhm", "nsig"] = Field(
+        default="hfd",
+        description="What is measured: hfd, the half-flux diameter of stars; fwhm, their full width at half maximum; "
+        "invpower, the inverse power of a crowded frame; spectrum_fwhm, the width of a slit spectrum, judged by its "
+        "signal; nsig, that signal",
+    )
+    filters: dict[str, FilterFocus] = Field(
+        default={}, description="What is different through some filters, by the filter's name"
+    )
+    spectrum: Spectrum = Field(default=Spectrum(), description="How a spectrum lies on the camera")
+    subframe: bool = Field(
+        default=False,
+        description="Whether to read only the part of the sensor with good stars after the first frame, if the camera "
+        "can",
+    )
+    retries: int = Field(
+        default=1, ge=0, le=2, description="How often a run whose curve was bad begins again before it gives up"
+    )
     points: int = Field(default=6, ge=5, le=25, description="Points of a whole V-curve")
     step_steps: int | None = Field(
         default=None,
@@ -213,6 +270,12 @@ class Focus(Section):
         description="Farthest the search may go from where it started, in focuser steps; left out: the whole range of "
         "the focuser",
     )
+
+    def through(self, filter_name: str | None) -> "Focus":
+        """Return the settings that hold through a filter."""
+        special = self.filters.get(filter_name or "", FilterFocus())
+        names = ("exposure_s", "binning", "gain", "offset")
+        return self.model_copy(update={name: value for name in names if (value := getattr(special, name)) is not None})
 
     @field_validator("max_exposures")
     @classmethod

@@ -34,6 +34,10 @@ def test_the_telescope_is_all_that_is_required() -> None:
             "exposure_s": 3.0,
             "binning": 1,
             "metric": "hfd",
+            "filters": {},
+            "spectrum": {"axis": "auto"},
+            "subframe": False,
+            "retries": 1,
             "points": 6,
             "max_exposures": 40,
             "max_duration_s": 900.0,
@@ -106,3 +110,12 @@ def test_the_schema_allows_nothing_unknown() -> None:
     assert "$id" not in schema
     assert all(section["additionalProperties"] is False for section in (schema, *schema["$defs"].values()))
     assert schema["required"] == ["telescope"]
+
+
+def test_a_filter_has_its_own_exposure_and_leaves_the_rest() -> None:
+    focus = parsed(
+        TELESCOPE + "focus: {exposure_s: 2, gain: 100, filters: {Ha: {exposure_s: 12.5, binning: 2}}}\n"
+    ).focus
+    through = focus.through("Ha")
+    assert (through.exposure_s, through.binning, through.gain) == (12.5, 2, 100)
+    assert focus.through("L") == focus.through(None) == focus

@@ -1,0 +1,116 @@
+"""The same stars from frame to frame of a run: what they say of the sky between us and them.
+
+Stars of one run are found again by their places, shifted all alike by what the guiding did meanwhile. What the same
+stars lose of their light, clouds take.
+"""
+
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+
+import numpy as np
+from numpy.typing import NDArray
+
+from alpaca_focus.core.values import Frame, Measurement
+from alpaca_focus.imaging.star_field import StarField
+from alpaca_focus.imaging.stars import found_in, summarised
+
+Array = NDArray[np.float64]
+
+LARGEST_SHIFT_PX = 60.0
+"""Shift of the whole field, on either axis, up to which stars are found again."""
+NEAR_PX, NEAR_HFD = 2.0, 0.35
+"""How near to its place a star must be: so many pixels, and so much of its size."""
+FEWEST_SAME = 6
+"""Stars that must be found again for a frame to be measured by them alone."""
+SAME_SHARE = 0.5
+"""Share of a frame's stars that must have been found again for that."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stars:
+    """Places on the whole sensor and light of stars, each array of shape (n,)."""
+
+    x_px: Array
+    y_px: Array
+    flux_per_s: Array
+
+    @classmethod
+    def of(cls, field: StarField, frame: Frame) -> "Stars":
+        """Take them from the stars of a frame."""
+        return cls(
+            np.array([star.x_px + frame.left_px for star in field.stars]),
+            np.array([star.y_px + frame.top_px for star in field.stars]),
+            np.array([star.flux_adu for star in field.stars]) / frame.exposure_s,
+        )
+
+
+class StarFollower:
+    """Measures the HFD of the frames of one run, by the stars that they have in common where there are enough.
+
+    The details of each measurement have `transmission`: the median light of the stars found again over what they had
+    in the first frame that had stars.
+    """
+
+    def __init__(self) -> None:
+        self._first: Stars | None = None
+
+    def __call__(self, frame: Frame) -> Measurement:
+        """Measure one frame; never raises for what it holds."""
+        field = found_in(frame)
+        if field is None or not field.stars or not frame.exposure_s > 0:
+            return summarised(frame, field)
+        stars = Stars.of(field, frame)
+        if self._first is None:
+            measured = summarised(frame, field)
+            if measured.usable:
+                self._first = stars
+            return measured
+        hfd_px = float(np.median([star.hfd_px for star in field.stars]))
+        there, here = matched(self._first, stars, NEAR_PX + NEAR_HFD * hfd_px)
+        if not len(here):
+            return summarised(frame, field)
+        transmission = float(np.median(stars.flux_per_s[here] / self._first.flux_per_s[there]))
+        if len(here) >= FEWEST_SAME and len(here) >= SAME_SHARE * len(field.stars):
+            field = replace(field, stars=tuple(field.stars[index] for index in here))
+        measured = summarised(frame, field)
+        return replace(measured, details=MappingProxyType({**measured.details, "transmission": transmission}))
+
+
+def matched(first: Stars, second: Stars, near_px: float) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Find the stars of one frame again in another that is shifted against it.
+
+    The shift is the one that most pairs of stars agree on.
+
+    Args:
+        first: Stars of one frame.
+        second: Stars of the other one.
+        near_px: How far from its shifted place a star may be.
+
+    Returns:
+        Indices into both, of equal length; empty where no shift brings three stars together, or all of fewer.
+    """
+    nothing = np.zeros(0, dtype=np.intp)
+    if not len(first.x_px) or not len(second.x_px):
+        return nothing, nothing
+    dx = second.x_px[None, :] - first.x_px[:, None]
+    dy = second.y_px[None, :] - first.y_px[:, None]
+    candidates = np.argwhere((np.abs(dx) <= LARGEST_SHIFT_PX) & (np.abs(dy) <= LARGEST_SHIFT_PX))
+    if not len(candidates):
+        return nothing, nothing
+    shift_x, shift_y = dx[tuple(candidates.T)], dy[tuple(candidates.T)]
+    apart = np.hypot(shift_x[:, None] - shift_x, shift_y[:, None] - shift_y)
+    agree = apart <= near_px
+    best = int(np.argmax(agree.sum(axis=1)))
+    same = agree[best]
+    centre_x, centre_y = np.median(shift_x[same]), np.median(shift_y[same])
+    away = np.hypot(dx - centre_x, dy - centre_y)
+    nearest = np.argmin(away, axis=1)
+    there = np.flatnonzero((away[np.arange(len(nearest)), nearest] <= near_px) & _mutual(away, nearest))
+    if len(there) < min(3, len(first.x_px), len(second.x_px)):
+        return nothing, nothing
+    return there, nearest[there]
+
+
+def _mutual(away: Array, nearest: NDArray[np.intp]) -> NDArray[np.bool_]:
+    """Tell for each first star whether it is also the nearest one to the star that is nearest to it."""
+    return np.asarray(np.argmin(away, axis=0)[nearest] == np.arange(len(nearest)))
