@@ -7,9 +7,12 @@ from datetime import UTC, datetime, timedelta
 
 import numpy as np
 
+from alpaca_focus.core.actions import Expose, Measure, MoveTo, Settle
 from alpaca_focus.core.backlash import Backlash, Direction, Limits
 from alpaca_focus.core.errors import DeviceError
-from alpaca_focus.core.plan import SweepSettings
+from alpaca_focus.core.known_curve import KnownCurve
+from alpaca_focus.core.plan import SweepProgress, SweepResult, SweepSettings
+from alpaca_focus.core.sweep import sweep
 from alpaca_focus.core.values import ExposureSettings, Frame, Measurement, Position
 from alpaca_focus.ports import CameraInfo, FocuserInfo
 
@@ -197,3 +200,68 @@ class FakeCamera:
 
     async def restore_settings(self) -> None:
         self.restored += 1
+
+
+@dataclass
+class Walked:
+    """What a plan did on the way.
+
+    Attributes:
+        moves: Where it went.
+        exposures: How each frame was taken.
+        early_moves: Moves that began between an exposure and its measurement.
+        progress: What the plan has seen.
+    """
+
+    moves: list[Position] = field(default_factory=list)
+    exposures: list[ExposureSettings] = field(default_factory=list)
+    early_moves: int = 0
+    progress: SweepProgress = field(default_factory=SweepProgress)
+    end: SweepResult | None = None
+
+    @property
+    def result(self) -> SweepResult:
+        assert self.end is not None
+        return self.end
+
+
+def walk_through(
+    focuser: FakeFocuser, sky: FakeSky, settings: SweepSettings = SETTINGS, *, walked: Walked | None = None
+) -> Walked:
+    """Carry a plan out on a fake focuser under a fake sky, without a clock."""
+    walked = walked or Walked()
+    plan = sweep(settings, focuser.start, walked.progress)
+    frames: list[Measurement] = []
+    answer: int | Measurement | None = None
+    waiting = False
+    try:
+        while True:
+            match plan.send(answer):
+                case MoveTo(position):
+                    walked.moves.append(position)
+                    walked.early_moves += waiting
+                    focuser.motor = position
+                    focuser.tube = min(max(focuser.tube, position), position + focuser.backlash)
+                    answer = position
+                case Settle():
+                    answer = None
+                case Expose(settings=exposure):
+                    walked.exposures.append(exposure)
+                    frames.append(sky.measurement())
+                    answer, waiting = len(frames) - 1, True
+                case Measure(ticket):
+                    answer, waiting = frames[ticket], False
+    except StopIteration as end:
+        walked.end = end.value
+        return walked
+
+
+def known_curve(sky: FakeSky, *, off: float = 0.0) -> KnownCurve:
+    """Return what earlier runs would have shown of that sky, with focus expected a little off."""
+    return KnownCurve(
+        slope_in=sky.slope_px_per_step,
+        slope_out=sky.slope_px_per_step,
+        slope_error=0.02,
+        least=2.5,
+        expected_position=sky.commanded_best + off,
+    )

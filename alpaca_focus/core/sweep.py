@@ -49,7 +49,7 @@ def sweep(settings: SweepSettings, start: Position, progress: SweepProgress) -> 
     try:
         for attempt in range(1, settings.retries + 1):
             try:
-                return (yield from _Attempt(settings, start, progress).run())
+                return (yield from _Attempt(settings, start, progress, generous=attempt > 1).run())
             except NothingLeft:
                 raise
             except RunFailed as failure:
@@ -58,7 +58,7 @@ def sweep(settings: SweepSettings, start: Position, progress: SweepProgress) -> 
             settings = replace(settings, known=None)
             yield from Walk(settings, start, progress).go_back()
             yield Settle(RETRY_PAUSE_S)
-        return (yield from _Attempt(settings, start, progress).run())
+        return (yield from _Attempt(settings, start, progress, generous=settings.retries > 0).run())
     finally:
         _note_clouds(progress)
 
@@ -70,13 +70,15 @@ def _note_clouds(progress: SweepProgress) -> None:
 
 
 class _Attempt:
-    """One try to find focus and to verify it."""
+    """One try to find focus and to verify it; a generous one trusts the setting of the backlash no more."""
 
-    def __init__(self, settings: SweepSettings, start: Position, progress: SweepProgress) -> None:
+    def __init__(self, settings: SweepSettings, start: Position, progress: SweepProgress, *, generous: bool) -> None:
         self._settings = settings
         self._progress = progress
         self._walk = Walk(settings, start, progress)
         self._walk.forget()
+        if generous:
+            self._walk.distrust_slack()
 
     def run(self) -> Plan[SweepResult]:
         if self._settings.known is not None:

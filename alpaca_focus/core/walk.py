@@ -47,11 +47,17 @@ class Walk:
         self._first = 0
         self._slack_taken_up = False
         self._settled = True
+        self._trusts_slack = True
 
     @property
     def arrival(self) -> int:
         """Sign of the direction in which targets are arrived at: +1 out, -1 in."""
         return self.settings.backlash.arrive.sign
+
+    @property
+    def trusts_slack(self) -> bool:
+        """Whether the setting of the backlash is still believed."""
+        return self._trusts_slack
 
     @property
     def overshoot_steps(self) -> int:
@@ -88,6 +94,7 @@ class Walk:
         )
         self._backlash = replace(self._backlash, steps=generous, method=Method.OVERSHOOT)
         self._slack_taken_up = False
+        self._trusts_slack = False
 
     def sample(self, target: Position, purpose: str, *, ahead: Position | None = None) -> Plan[Sample]:
         """Go somewhere and measure a frame there.

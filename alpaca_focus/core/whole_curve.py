@@ -12,6 +12,8 @@ from alpaca_focus.core.walk import Walk
 
 FAR_OUT = 3.0
 """Stars this many times larger than in focus: measure how far away focus is before taking the curve."""
+CLEAR_FALL = 0.85
+"""On the way to focus stars become smaller at least by this factor, half of the way: less is noise, or lost steps."""
 ARM_RISE = 1.25
 """An arm counts as seen when the curve at its end is this many times its minimum."""
 POINTS_ON_AN_ARM = 2
@@ -73,6 +75,7 @@ def take_curve(walk: Walk, vertex: float, shape: Shape) -> Plan[Fit]:
     settings = walk.settings
     step = settings.step_steps or max(1, round(2 * shape.half_width / (settings.points - 1)))
     positions = _around(walk, vertex, step)
+    extended = False
     while True:
         for position, following in zip(positions, [*positions[1:], None], strict=True):
             yield from walk.sample(position, "sweep", ahead=following)
@@ -89,6 +92,15 @@ def take_curve(walk: Walk, vertex: float, shape: Shape) -> Plan[Fit]:
             f"the best position is still uncertain by {fit.best_position_stderr:.0f} steps, where {allowed:.0f} "
             "is a quarter of the critical focus zone"
         )
+        if extended and walk.trusts_slack:
+            # That did not help: the frames contradict one another, as they do where steps are lost.
+            walk.progress.notes.append(
+                "The frames contradicted one another until far more slack was taken up: focuser.backlash.steps may be "
+                "too small."
+            )
+            walk.distrust_slack()
+            walk.forget()
+        extended = True
         positions = _around(walk, fit.best_position + step / 2, step)
 
 
@@ -114,7 +126,7 @@ def _locate(walk: Walk, shape: Shape) -> Plan[float]:
         if target == first.position:
             continue
         probe = yield from walk.sample(target, "locate")
-        if width(probe.measurement) < seen:
+        if width(probe.measurement) < CLEAR_FALL * seen:
             return _foot_of_the_arm(shape, first, probe)
     raise RunFailed(
         f"The stars are {first.measurement.value:.0f} px across at position {first.position}, and become no "

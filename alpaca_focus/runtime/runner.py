@@ -380,8 +380,9 @@ class _Run:
     def _focused_sentence(self, found: SweepResult) -> str:
         offset = self._circumstances.offset_steps
         through = f", {offset:+d} steps from where {self._circumstances.filter_name} is," if offset else ""
+        zone_steps = self._settings.critical_focus_zone_steps
         return (
             f"Focused at position {self._here}{through} with a standard error of "
-            f"{found.fit.best_position_stderr:.0f} steps, where the critical focus zone has {self._settings.critical_focus_zone_steps:.0f}; "
+            f"{found.fit.best_position_stderr:.0f} steps, where the critical focus zone has {zone_steps:.0f}; "
             f"{told(found.verification.measurement)}."
         )

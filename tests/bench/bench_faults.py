@@ -41,6 +41,8 @@ LONGEST_RUN_S = 1200.0
 HANGS_S = 90.0
 """Real time after which a run counts as hung."""
 GONE_S = 20.0
+LAST_STRIKE_S = 30.0
+"""A fault begins within this time; a run on a known curve takes 20 s, one without about a minute."""
 TIMEOUT_S = 30.0
 AWAY_ZONES = 1.0
 """A run that says it is focused may be no further from focus than this."""
@@ -145,10 +147,10 @@ async def struck_run(night: Night) -> Struck:
         settings = replace(settings, known=known)
     observatory = session.observatory
     start = await observatory.focuser.position()
-    away_before = abs(observatory.away_steps)
+    away_before = abs(observatory.away_steps) / night.zone_steps
     fault = chance.choice(FAULTS)
     longest_s = 10.0 if fault == "out of time" else LONGEST_RUN_S
-    trouble = Trouble(observatory, fault, observatory.clock.monotonic() + chance.uniform(0.0, 45.0), chance)
+    trouble = Trouble(observatory, fault, observatory.clock.monotonic() + chance.uniform(0.0, LAST_STRIKE_S), chance)
     sky = asyncio.create_task(_spoil_the_sky(trouble))
     run = asyncio.create_task(
         run_focus(
@@ -170,7 +172,7 @@ async def struck_run(night: Night) -> Struck:
         task.cancel()
     if not ended:
         return Struck(fault=fault, outcome="hung", problem="it did not end")
-    return _judged(run, fault, start, away_before, observatory, night)
+    return _judged(run, fault, start, away_before, session)
 
 
 async def _spoil_the_sky(trouble: Trouble) -> None:
@@ -216,22 +218,18 @@ def _measuring(trouble: Trouble) -> Callable[[Frame], Measurement]:
 
 
 def _judged(
-    run: "asyncio.Task[FocusResult]",
-    fault: str,
-    start: Position,
-    away_before: float,
-    observatory: Observatory,
-    night: Night,
+    run: "asyncio.Task[FocusResult]", fault: str, start: Position, away_before: float, session: Session
 ) -> Struck:
-    now_s = observatory.clock.monotonic()
-    here, away_zones = observatory.world.mechanism.position(now_s), abs(observatory.away_steps) / night.zone_steps
+    observatory = session.observatory
+    here = observatory.world.mechanism.position(observatory.clock.monotonic())
+    away_zones = abs(observatory.away_steps) / session.night.zone_steps
     at_start = here == start
     if run.cancelled() or run.exception() is not None:
         outcome = "aborted" if run.cancelled() else type(run.exception()).__name__
         return Struck(fault=fault, outcome=outcome, problem="" if at_start else f"left at {here}, start {start}")
     result = run.result()
     problem = ""
-    if result.outcome is Outcome.FOCUSED and away_zones > max(AWAY_ZONES, 0.0) and away_zones > away_before:
+    if result.outcome is Outcome.FOCUSED and away_zones > AWAY_ZONES and away_zones > away_before:
         problem = f"says focused and is {away_zones:.2f} zones away"
     if result.outcome is Outcome.RESTORED and not at_start:
         problem = f"says restored and is at {here} instead of {start}"
@@ -260,10 +258,11 @@ def run(seed: int) -> Table:
         rows.append((fault, str(len(some)), told, str(sum(bool(each.problem) for each in some))))
     return Table(
         title="One fault in every run",
-        how=f"{RUNS} runs, nights drawn as above, one fault each within the first 45 s. *Broken* counts runs that did "
-        f"not end, or that said they were focused more than {AWAY_ZONES:g} critical focus zone from the truth and "
-        "further than before, or that left the focuser anywhere but at the start otherwise. Stranded (said so, and "
-        "where the focuser belongs stays noted on disk) is right where the focuser never answers again.",
+        how=f"{RUNS} runs, nights drawn as above, one fault each within the first {LAST_STRIKE_S:.0f} s. *Broken* "
+        f"counts runs that did not end, or that said they were focused more than {AWAY_ZONES:g} critical focus zone "
+        "from the truth and further than before, or that left the focuser anywhere but at the start otherwise. "
+        "Stranded (said so, and where the focuser belongs stays noted on disk) is right where the focuser never "
+        "answers again.",
         headings=("fault", "runs", "ended", "broken"),
         rows=tuple(rows),
     )

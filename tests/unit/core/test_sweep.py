@@ -7,38 +7,16 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from alpaca_focus.core.actions import Expose, Measure, MoveTo, Settle
 from alpaca_focus.core.backlash import Backlash, Direction, Method
 from alpaca_focus.core.errors import RunFailed
-from alpaca_focus.core.known_curve import KnownCurve
-from alpaca_focus.core.plan import SweepProgress, SweepResult, SweepSettings
-from alpaca_focus.core.sweep import sweep
+from alpaca_focus.core.plan import SweepResult, SweepSettings
 from alpaca_focus.core.values import Measurement
-from tests.fakes import SETTINGS, FakeFocuser, FakeSky
+from tests.fakes import SETTINGS, FakeFocuser, FakeSky, known_curve, walk_through
 
 
 def carry_out(focuser: FakeFocuser, sky: FakeSky, settings: SweepSettings = SETTINGS) -> tuple[SweepResult, list[int]]:
-    moves: list[int] = []
-    frames: list[Measurement] = []
-    plan = sweep(settings, focuser.start, SweepProgress())
-    answer: int | Measurement | None = None
-    try:
-        while True:
-            match plan.send(answer):
-                case MoveTo(position):
-                    moves.append(position)
-                    focuser.motor = position
-                    focuser.tube = min(max(focuser.tube, position), position + focuser.backlash)
-                    answer = position
-                case Settle():
-                    answer = None
-                case Expose():
-                    frames.append(sky.measurement())
-                    answer = len(frames) - 1
-                case Measure(ticket):
-                    answer = frames[ticket]
-    except StopIteration as end:
-        return end.value, moves
+    walked = walk_through(focuser, sky, settings)
+    return walked.result, walked.moves
 
 
 @pytest.fixture
@@ -148,16 +126,6 @@ def test_too_little_backlash_compensation_is_caught_or_harmless(focuser: FakeFoc
         failure = str(error)
     near = abs(focuser.tube - sky.best_tube) < 2 * SETTINGS.critical_focus_zone_steps
     assert near or "verification" in failure
-
-
-def known_curve(sky: FakeSky, *, off: float = 0.0) -> KnownCurve:
-    return KnownCurve(
-        slope_in=sky.slope_px_per_step,
-        slope_out=sky.slope_px_per_step,
-        slope_error=0.02,
-        least=2.5,
-        expected_position=sky.commanded_best + off,
-    )
 
 
 @pytest.mark.parametrize("arrive", Direction)

@@ -128,7 +128,8 @@ def test_the_top_level_must_be_a_mapping(text: str) -> None:
         ),
         pytest.param(
             "focus:\n  metric: sharpness\n",
-            "5:11: focus.metric: 'sharpness' is not one of the choices: write 'hfd'",
+            "5:11: focus.metric: 'sharpness' is not one of the choices: "
+            "write 'hfd', 'fwhm', 'invpower', 'spectrum_fwhm' or 'nsig'",
             id="choice",
         ),
         pytest.param(
