@@ -9,9 +9,9 @@ from pydantic_core import to_json
 from rich.console import Console
 from rich.text import Text
 
+from alpaca_focus.core.curve_models import curve_value
 from alpaca_focus.core.events import Event, FrameMeasured, RestoreStarted, RunEnded, RunStarted
 from alpaca_focus.core.values import Fit, FocusResult, Outcome, Sample
-from alpaca_focus.core.vcurve import hyperbola
 from alpaca_focus.files.best_focus import heading
 
 HEADINGS = f"{'#':>3}  {'position':>8}  {'HFD px':>7}  {'+-':>5}  {'stars':>5}  {'for':<7}"
@@ -89,7 +89,7 @@ def curve_plot(
     kept, left_out = _points(samples, fit)
     low, high = _limits([position for position, _ in kept], fit)
     line = np.linspace(low, high, 4 * width)
-    curve = [] if fit is None else [hyperbola(float(position), fit) for position in line]
+    curve = [] if fit is None else [curve_value(float(position), fit) for position in line]
     highest = max([*curve[:1], *curve[-1:], *(value for _, value in kept), *([fit.best_value] if fit else [])])
     figure = plotille.Figure()
     figure.width, figure.height = width, height

@@ -10,6 +10,7 @@ from pydantic_core import to_json
 from alpaca_focus.cli.curve_text import best_line, curve_lines, draw, offset_line
 from alpaca_focus.cli.frame_options import AxisOption, EndOption, FirstOption, MetricOption
 from alpaca_focus.cli.measure import WILD, find_files
+from alpaca_focus.core.curve_models import CurveModel
 from alpaca_focus.core.errors import ConfigurationError
 from alpaca_focus.files.best_focus import BestFocus, By, Curve, FittedCurve, find_best_focus
 from alpaca_focus.files.curves import curves_of_rows, read_csv
@@ -40,6 +41,13 @@ def fit(
             "weighted by the inverse of its variance."
         ),
     ] = None,
+    model: Annotated[
+        CurveModel,
+        typer.Option(
+            help="Which curve: hyperbola (the default), unequal hyperbola (each arm its own slope), parabola (near "
+            "focus), trend lines (of the two arms), or mean (of hyperbola and trend lines)."
+        ),
+    ] = CurveModel.HYPERBOLA,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")] = False,
     plot: Annotated[
         Path | None, typer.Option(metavar="OUT.png", help="Draw the curve as a picture (.png, .svg, .pdf).")
@@ -56,7 +64,7 @@ def fit(
         check_picture_path(plot)
     options = MeasureOptions(metric=metric, spectrum=SpectrumSettings(x0=x0, x1=x1, axis=axis))
     curves, note = _read(files, options)
-    best = find_best_focus(curves, by)
+    best = find_best_focus(curves, by, model)
     if plot is not None:
         draw(plot, best)
     typer.echo(_as_json(best, note) if json else "\n".join(_text(best, note)))

@@ -10,6 +10,7 @@ from alpaca_focus import app
 from alpaca_focus.core.errors import ConfigurationError
 from alpaca_focus.core.events import FrameMeasured, RunEnded, RunStarted
 from alpaca_focus.files.best_focus import Curve, FittedCurve
+from alpaca_focus.files.nina_writer import write_nina_report
 from alpaca_focus.files.pictures import check_picture_path, write_picture
 from alpaca_focus.runtime.store import KeptRun, RunStore
 from alpaca_focus.terminal import RunPrinter, result_json
@@ -46,12 +47,16 @@ def history(
 
 def report(
     run: Annotated[int, typer.Argument(metavar="RUN", help="Its number, as `history` shows it.")],
+    *,
     config: ConfigOption = None,
     directory: DirectoryOption = None,
     plot: Annotated[
         Path | None, typer.Option(metavar="OUT.png", help="Draw its curve as a picture (.png, .svg, .pdf).")
     ] = None,
-    json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")] = False,  # noqa: FBT002 - typer's way
+    nina: Annotated[
+        Path | None, typer.Option(metavar="OUT.json", help="Write it as an autofocus report in N.I.N.A.'s form.")
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")] = False,
 ) -> None:
     """Show all of one focus run: each frame, the curve, and how it ended."""
     if plot is not None:
@@ -62,6 +67,8 @@ def report(
         raise ConfigurationError(f"There is no run {run} in the history: `alpaca-focus history` shows which there are.")
     if plot is not None:
         _draw(plot, kept)
+    if nina is not None:
+        write_nina_report(nina, kept.result)
     if json:
         typer.echo(_as_json(kept))
         return

@@ -12,7 +12,7 @@ from alpaca_focus.cli.frame_options import AxisOption, EndOption, FirstOption, M
 from alpaca_focus.cli.keys import EndRequest
 from alpaca_focus.cli.live import LiveGraph
 from alpaca_focus.core.errors import ConfigurationError
-from alpaca_focus.files.best_focus import FittedCurve, fit_curve
+from alpaca_focus.files.best_focus import FittedCurve, fitted_curve
 from alpaca_focus.files.collected import Collected
 from alpaca_focus.files.measuring import MeasureOptions, measure_file
 from alpaca_focus.files.pictures import check_picture_path, write_picture
@@ -121,7 +121,7 @@ class _Session:
         return report.readable
 
     def _show(self) -> None:
-        self._fitted = [fit_curve(curve) for curve in self._frames.curves()]
+        self._fitted = [fitted_curve(curve) for curve in self._frames.curves()]
         if not self._fitted:
             return
         self._graph.show(self._fitted, "\n".join(self.summary()))

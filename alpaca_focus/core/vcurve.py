@@ -26,10 +26,12 @@ MIN_POINTS = 4
 LARGEST_RISE = 6.0
 """Points with more than this many times the smallest HFD are left out: far from focus a curve need not be straight."""
 
-WIDTH, RECIPROCAL, AREA = "hyperbola", "hyperbola of the reciprocal", "parabola"
+WIDTH, RECIPROCAL, AREA = "hyperbola", "hyperbola of the reciprocal", "hyperbola of the square root"
 KNOWN = "known hyperbola"
 """A hyperbola whose slopes were known before; each arm has its own."""
-POWERS = MappingProxyType({WIDTH: 1.0, RECIPROCAL: -1.0, AREA: 0.5, KNOWN: 1.0})
+NAMES = (WIDTH, "unequal hyperbola", "parabola", "trend lines", "mean", KNOWN)
+SENSES = MappingProxyType({"": 1.0, " of the reciprocal": -1.0, " of the square root": 0.5})
+POWERS = MappingProxyType({name + sense: power for name in NAMES for sense, power in SENSES.items()})
 """By model, the power of a metric that goes as the width of the blur, whose curve is a hyperbola: the HFD itself; the
 reciprocal of a signal (what the slit of a spectrograph lets through goes as slit over width); the square root of an
 area, such as InvPower."""
@@ -47,15 +49,6 @@ class _Curve:
 
     def values(self, positions: Array) -> Array:
         return np.hypot(self.least, self.slope * (positions - self.vertex))
-
-
-def hyperbola(position: float, fit: Fit) -> float:
-    """Return the fitted curve's value at a position, in the unit of the metric."""
-    power = POWERS[fit.model]
-    away = position - fit.best_position
-    slope = fit.parameters["slope_in" if away < 0 else "slope_out"] if fit.model == KNOWN else fit.parameters["slope"]
-    rise = slope * away
-    return float(math.hypot(fit.best_value**power, rise) ** (1 / power))
 
 
 def fit_hyperbola(samples: Sequence[Sample]) -> Fit:
@@ -93,12 +86,18 @@ def fit_hyperbola(samples: Sequence[Sample]) -> Fit:
     fit = _fit_widths(x, y, abs(power) * relative_error * y)
     in_metric = replace(fit, model=model, best_value=fit.best_value ** (1 / power))
     residuals = np.full(len(samples), np.nan)
-    residuals[near] = [values[index] - hyperbola(samples[index].position, in_metric) for index in near]
+    residuals[near] = [values[index] - _value(samples[index].position, in_metric) for index in near]
     return replace(
         in_metric,
         residuals=tuple(float(value) for value in residuals),
         rejected=tuple(sorted((values.keys() - set(near)) | {near[index] for index in fit.rejected})),
     )
+
+
+def _value(position: float, fit: Fit) -> float:
+    power = POWERS[fit.model]
+    width = math.hypot(fit.best_value**power, fit.parameters["slope"] * (position - fit.best_position))
+    return float(width ** (1 / power))
 
 
 def compromise(first: Fit, second: Fit) -> tuple[float, float]:
@@ -142,7 +141,9 @@ def _fit_widths(x: Array, y: Array, own_error: Array) -> Fit:
         best_position_stderr=float(np.sqrt(curve.covariance[0, 0])),
         best_value=curve.least,
         parameters=MappingProxyType({"slope": curve.slope}),
-        r_squared=_r_squared(y[keep], curve.values(x[keep]), point_errors(y[keep], own_error[keep], curve.least)),
+        r_squared=weighted_r_squared(
+            y[keep], curve.values(x[keep]), point_errors(y[keep], own_error[keep], curve.least)
+        ),
         residuals=tuple(float(value) for value in y - curve.values(x)),
         rejected=tuple(int(index) for index in np.flatnonzero(~keep)),
     )
@@ -236,7 +237,8 @@ def _gradient(x: Array, curve: _Curve) -> Array:
     return np.column_stack([-(curve.slope**2) * away / values, curve.least / values, curve.slope * away**2 / values])
 
 
-def _r_squared(y: Array, fitted: Array, sigma: Array) -> float:
+def weighted_r_squared(y: Array, fitted: Array, sigma: Array) -> float:
+    """Return the share of the points' weighted variance that a curve explains."""
     weights = 1 / sigma**2
     mean = float(np.average(y, weights=weights))
     total = float(np.sum(weights * (y - mean) ** 2))

@@ -5,9 +5,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+from alpaca_focus.core.curve_models import CurveModel, fit_curve
 from alpaca_focus.core.errors import ConfigurationError, RunFailed
 from alpaca_focus.core.values import Fit, Sample
-from alpaca_focus.core.vcurve import MIN_POINTS, compromise, fit_hyperbola
+from alpaca_focus.core.vcurve import MIN_POINTS, compromise
+from alpaca_focus.core.wording import metric_name
 
 
 class By(StrEnum):
@@ -81,24 +83,26 @@ class BestFocus:
 
 def heading(metric: str, unit: str) -> str:
     """Return a metric with its unit as an axis or a column shows it, for example "HFD px"."""
-    name = metric.upper() if metric in {"hfd", "hfr", "fwhm", "nsig"} else metric
-    return f"{name} {unit}".strip()
+    return f"{metric_name(metric)} {unit}".strip()
 
 
-def fit_curve(curve: Curve) -> FittedCurve:
+def fitted_curve(curve: Curve, model: CurveModel = CurveModel.HYPERBOLA) -> FittedCurve:
     """Fit one curve; never raises, the problem is told instead."""
     try:
-        return FittedCurve(curve=curve, fit=fit_hyperbola(curve.samples))
+        return FittedCurve(curve=curve, fit=fit_curve(curve.samples, model))
     except RunFailed as failure:
         return FittedCurve(curve=curve, fit=None, problem=str(failure))
 
 
-def find_best_focus(curves: Sequence[Curve], by: By | None = None) -> BestFocus:
+def find_best_focus(
+    curves: Sequence[Curve], by: By | None = None, model: CurveModel = CurveModel.HYPERBOLA
+) -> BestFocus:
     """Fit every curve and take the best position from the one asked for.
 
     Args:
         curves: One curve, or FWHM and NSIG of the same spectra.
         by: Which decides; by default the first curve.
+        model: Which curve is fitted.
 
     Returns:
         The best focus with every curve's fit. A curve that did not decide may have none.
@@ -110,8 +114,8 @@ def find_best_focus(curves: Sequence[Curve], by: By | None = None) -> BestFocus:
     wanted = _wanted(curves, by)
     for curve in wanted:
         _check_number(curve)
-    decided = [FittedCurve(curve=curve, fit=fit_hyperbola(curve.samples)) for curve in wanted]
-    fitted = (*decided, *(fit_curve(curve) for curve in curves if curve not in wanted))
+    decided = [FittedCurve(curve=curve, fit=fit_curve(curve.samples, model)) for curve in wanted]
+    fitted = (*decided, *(fitted_curve(curve, model) for curve in curves if curve not in wanted))
     fits = [each.fit for each in decided if each.fit is not None]
     if len(fits) == 1:
         position, error = fits[0].best_position, fits[0].best_position_stderr

@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
+from alpaca_focus.core.curve_models import curve_value
 from alpaca_focus.core.errors import ConfigurationError
 from alpaca_focus.core.values import Fit, Sample
-from alpaca_focus.core.vcurve import hyperbola
 from alpaca_focus.files.best_focus import FittedCurve
 
 FORMATS = (".png", ".svg", ".pdf")
@@ -131,7 +131,7 @@ def _curve(panel: Any, fit: Fit, positions: Sequence[int]) -> None:
     low, high = min(*positions, fit.best_position), max(*positions, fit.best_position)
     margin = 0.04 * (high - low)
     line = np.linspace(low - margin, high + margin, 400)
-    panel.plot(line, [hyperbola(float(x), fit) for x in line], color=BLUE, linewidth=1.2, label=fit.model)
+    panel.plot(line, [curve_value(float(x), fit) for x in line], color=BLUE, linewidth=1.2, label=fit.model)
     error = fit.best_position_stderr
     panel.axvline(
         fit.best_position, color=GREEN, linewidth=1.2, label=f"best {fit.best_position:.1f} \u00b1 {error:.1f} steps"

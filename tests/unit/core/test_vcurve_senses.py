@@ -6,9 +6,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from alpaca_focus.core.curve_models import curve_value
 from alpaca_focus.core.errors import RunFailed
 from alpaca_focus.core.values import Measurement, Sample
-from alpaca_focus.core.vcurve import fit_hyperbola, hyperbola
+from alpaca_focus.core.vcurve import fit_hyperbola
 
 POSITIONS = tuple(range(9300, 9620, 30))
 
@@ -27,7 +28,7 @@ def test_a_signal_comes_back_in_its_own_values() -> None:
     assert fit.best_position == pytest.approx(9458, abs=0.01)
     assert fit.best_value == pytest.approx(400, rel=1e-3)
     assert fit.model == "hyperbola of the reciprocal"
-    assert hyperbola(9300, fit) == pytest.approx(nsig(9300), rel=1e-3)
+    assert curve_value(9300, fit) == pytest.approx(nsig(9300), rel=1e-3)
     assert fit.residuals == pytest.approx([0] * len(POSITIONS), abs=0.5)
     assert fit.r_squared > 0.999
 
@@ -89,10 +90,10 @@ def test_inverse_power_is_a_parabola() -> None:
         for each in (sample(x, 1.0) for x in POSITIONS)
     ]
     fit = fit_hyperbola(samples)
-    assert fit.model == "parabola"
+    assert fit.model == "hyperbola of the square root"
     assert fit.best_position == pytest.approx(9430, abs=0.01)
     assert fit.best_value == pytest.approx(1.6e-8, rel=1e-3)
-    assert hyperbola(9300, fit) == pytest.approx(area(9300), rel=1e-3)
+    assert curve_value(9300, fit) == pytest.approx(area(9300), rel=1e-3)
 
 
 def test_one_bad_point_in_a_hundred_is_found() -> None:

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from alpaca_focus.core.curve_models import CurveModel, fit_curve
 from alpaca_focus.core.errors import ConfigurationError
 from alpaca_focus.core.vcurve import fit_hyperbola
 from alpaca_focus.files.nina_report import read_nina_report
@@ -31,6 +32,25 @@ def test_our_fit_agrees_with_the_program_s_own_hyperbola(shared_data: Path, name
     assert fit.best_position == pytest.approx(read.hyperbolic_position, abs=5)
     assert fit.rejected == ()
     assert abs(fit.best_position - read.hyperbolic_position) < fit.best_position_stderr
+
+
+@pytest.mark.parametrize("name", REPORTS)
+@pytest.mark.parametrize(
+    ("model", "minimum"),
+    [
+        (CurveModel.HYPERBOLA, "HyperbolicMinimum"),
+        (CurveModel.UNEQUAL, "HyperbolicMinimum"),
+        (CurveModel.TREND_LINES, "TrendLineIntersection"),
+        (CurveModel.PARABOLA, "QuadraticMinimum"),
+    ],
+)
+def test_each_curve_agrees_with_the_program_s_own(
+    shared_data: Path, name: str, model: CurveModel, minimum: str
+) -> None:
+    path = shared_data / "nina-reports" / name
+    theirs = json.loads(path.read_text(encoding="utf-8-sig"))["Intersections"][minimum]["Position"]
+    fit = fit_curve(read_nina_report(path).curve.samples, model)
+    assert abs(fit.best_position - theirs) < min(fit.best_position_stderr, 25)
 
 
 def test_points_come_with_their_values_and_errors(tmp_path: Path) -> None:

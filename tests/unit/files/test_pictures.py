@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from alpaca_focus.core.errors import ConfigurationError
-from alpaca_focus.files.best_focus import FittedCurve, fit_curve
+from alpaca_focus.files.best_focus import FittedCurve, fitted_curve
 from alpaca_focus.files.pictures import check_picture_path, write_picture
 from alpaca_focus.files.points import Point, make_curve
 
@@ -15,7 +15,7 @@ STARTS = {".png": b"\x89PNG", ".svg": b"<?xml", ".pdf": b"%PDF"}
 def fitted(*, points: int = 9) -> FittedCurve:
     places = [9300 + 30 * number for number in range(points)]
     values = [Point(position=x, value=math.hypot(4, 0.05 * (x - 9430)), stderr=0.1) for x in places]
-    return fit_curve(make_curve("fwhm", "px", [*values, Point(position=9000, value=math.nan, reason="no trace")]))
+    return fitted_curve(make_curve("fwhm", "px", [*values, Point(position=9000, value=math.nan, reason="no trace")]))
 
 
 @pytest.mark.parametrize("suffix", STARTS)
