@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -162,17 +162,47 @@ async def focus(settings: Settings, *, emit: Callable[[Event], None], clock: Clo
     """
     clock = clock or SystemClock()
     async with connected_devices(settings, clock) as devices:
-        await _refuse_what_cannot_work(devices)
+        await refuse_what_cannot_work(devices)
         wanted = await filter_in_light(devices)
         way = way_through(settings, devices, wanted)
         async with turned_to(devices.filter_wheel, way.filter_name, wanted):
-            return await _focus_once(settings, devices, way, emit=emit, clock=clock, trigger="asked for")
+            return await focus_with(devices, Order(settings=settings, way=way, emit=emit, clock=clock))
 
 
-async def _focus_once(
-    settings: Settings, devices: Devices, way: Way, *, emit: Callable[[Event], None], clock: Clock, trigger: str
-) -> FocusResult:
-    """Focus through the filter that is in the light."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """One focus run as it is asked for.
+
+    Attributes:
+        settings: What the user set.
+        way: Filter in the light, and what is added for another one.
+        emit: Told everything that happens.
+        clock: Time.
+        trigger: Why, for the history.
+        backlash: How targets are approached; `None`: as the settings say.
+        whole_curve: Whether to take a whole curve although one is known.
+        teaches: Whether the curve and the place of focus are learned from it.
+    """
+
+    settings: Settings
+    way: Way
+    emit: Callable[[Event], None]
+    clock: Clock
+    trigger: str = "asked for"
+    backlash: Backlash | None = None
+    whole_curve: bool = False
+    teaches: bool = True
+
+
+async def focus_with(devices: Devices, order: Order) -> FocusResult:
+    """Focus once with connected devices, through the filter that is in the light.
+
+    Raises:
+        ConfigurationError: Something a person must mend first; nothing was moved.
+        DeviceError: A device failed before anything was moved.
+        asyncio.CancelledError: Aborted; the focuser was brought home first.
+    """
+    settings, way = order.settings, order.way
     focus_settings = settings.focus.through(way.filter_name)
     train = optical_train(settings, devices, binning=focus_settings.binning)
     with Memory(storage_directory(settings), subject(train, focus_settings.metric)) as memory:
@@ -181,20 +211,22 @@ async def _focus_once(
             devices,
             start=await devices.focuser.position(),
             filter_name=way.filter_name,
-            known=memory.known_curve(way.filter_name),
+            known=None if order.whole_curve else memory.known_curve(way.filter_name),
         )
+        if order.backlash is not None:
+            sweep_settings = replace(sweep_settings, backlash=order.backlash)
 
         def tell(event: Event) -> None:
-            emit(event)
+            order.emit(event)
             if isinstance(event, RunEnded):
                 # Here and not after the run, so that an aborted one is kept too.
-                memory.remember(event.result, trigger=trigger)
+                memory.remember(event.result, trigger=order.trigger, learn=order.teaches)
 
         return await run_focus(
             Bench(
                 camera=devices.camera,
                 focuser=devices.focuser,
-                clock=clock,
+                clock=order.clock,
                 measure=_measure(focus_settings),
                 home_mark=HomeMark(storage_directory(settings), devices.focuser.name),
             ),
@@ -265,7 +297,12 @@ def storage_directory(settings: Settings) -> Path | None:
     return None if directory is None else Path(directory).expanduser()
 
 
-async def _refuse_what_cannot_work(devices: Devices) -> None:
+async def refuse_what_cannot_work(devices: Devices) -> None:
+    """Check that the observatory is in a state to focus.
+
+    Raises:
+        RunFailed: It is not; nothing was moved.
+    """
     if devices.safety_monitor is not None and not await devices.safety_monitor.is_safe():
         raise RunFailed(f"{devices.safety_monitor.name} says that the observatory is not safe. Nothing was moved.")
     if devices.mount is not None:

@@ -9,9 +9,7 @@
 | 130 | aborted; the focuser is back where it started |
 """
 
-import asyncio
 import io
-import signal
 import sys
 import tempfile
 import traceback
@@ -23,9 +21,11 @@ import typer
 from rich.console import Console
 
 from alpaca_focus import __version__, app, simulation
+from alpaca_focus.cli.calibrate import calibrate
 from alpaca_focus.cli.fit import fit
 from alpaca_focus.cli.history import history, report
 from alpaca_focus.cli.measure import measure
+from alpaca_focus.cli.running import EXIT_ABORTED, until_signalled
 from alpaca_focus.cli.watch import watch
 from alpaca_focus.core.errors import AlpacaFocusError, RunFailed
 from alpaca_focus.core.events import Event, RunEnded
@@ -35,7 +35,6 @@ from alpaca_focus.terminal import RunPrinter, result_json
 
 EXIT_CODES = {Outcome.FOCUSED: 0, Outcome.RESTORED: 1, Outcome.STRANDED: 3}
 EXIT_MEND = 2
-EXIT_ABORTED = 130
 
 commands = typer.Typer(
     name="alpaca-focus",
@@ -108,30 +107,14 @@ commands.command()(measure)
 commands.command()(watch)
 commands.command()(history)
 commands.command()(report)
+commands.add_typer(calibrate, name="calibrate")
 
 
 def _focus(start: Callable[[Callable[[Event], None]], Coroutine[Any, Any, FocusResult]], *, json: bool) -> NoReturn:
     """Carry out a focus run with its printing, its signals and its exit code."""
     tell = _tell_json if json else RunPrinter(Console(highlight=False)).tell
-    result = asyncio.run(_until_signalled(start(tell)))
+    result = until_signalled(start(tell))
     raise typer.Exit(EXIT_ABORTED if result is None else EXIT_CODES[result.outcome])
-
-
-async def _until_signalled(run: Coroutine[Any, Any, FocusResult]) -> FocusResult | None:
-    """Await a run; SIGINT and SIGTERM abort it, which brings the focuser home first. `None`: it was aborted."""
-    task = asyncio.create_task(run)
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, _abort, task)
-    try:
-        return await task
-    except asyncio.CancelledError:
-        return None
-
-
-def _abort(task: asyncio.Task[FocusResult]) -> None:
-    typer.echo("Aborting: the focuser goes back to where it started.", err=True)
-    task.cancel()
 
 
 def _tell_json(event: Event) -> None:

@@ -50,22 +50,23 @@ class Memory:
 
     def known_curve(self, filter_name: str | None) -> KnownCurve | None:
         """Return the V-curve through this filter as earlier runs showed it; `None`: nothing is known."""
-        profile = self._profile(filter_name)
+        profile = self.profile(filter_name)
         return None if profile is None else profile.known_curve()
 
-    def remember(self, result: FocusResult, *, trigger: str) -> None:
-        """Keep a run, and learn from it if it was verified."""
+    def remember(self, result: FocusResult, *, trigger: str, learn: bool = True) -> None:
+        """Keep a run, and learn from it if it was verified and may be learned from."""
         if self._store is None:
             return
         try:
             self._store.save(result, trigger=trigger)
-            profile = self._taught_by(result)
+            profile = self._taught_by(result) if learn else None
             if profile is not None:
                 self._store.save_profile(self._train, result.filter_name, profile)
         except StorageTrouble as error:
             _log.warning(f"{error} This run is not in the history.")
 
-    def _profile(self, filter_name: str | None) -> LearnedProfile | None:
+    def profile(self, filter_name: str | None) -> LearnedProfile | None:
+        """Return what is known of the V-curve through a filter; `None`: nothing."""
         if self._store is None:
             return None
         try:
@@ -77,7 +78,7 @@ class Memory:
     def _taught_by(self, result: FocusResult) -> LearnedProfile | None:
         if result.outcome is not Outcome.FOCUSED or result.fit is None or result.doubtful:
             return None
-        before = self._profile(result.filter_name)
+        before = self.profile(result.filter_name)
         if result.fit.model == KNOWN:
             if before is None:
                 return None

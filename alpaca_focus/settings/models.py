@@ -159,6 +159,11 @@ class Focuser(DeviceSection):
     settle_s: float = Field(
         default=1.0, ge=0, le=600, description="Wait between a move and the next exposure, in seconds"
     )
+    temperature_coefficient_steps_per_c: float | None = Field(
+        default=None,
+        description="Steps by which best focus moves for each degree that it becomes warmer; `alpaca-focus calibrate "
+        "temperature` measures it; left out: not known",
+    )
     stall_timeout_s: Duration = Field(
         default=30.0, description="Time without coming nearer to the target after which a move has failed, in seconds"
     )

@@ -187,3 +187,101 @@ def test_a_device_that_fails_before_the_first_move_is_an_error_not_a_result(obse
     with pytest.raises(DeviceUnreachable):
         asyncio.run(observatory.run())
     assert observatory.focuser.moves == []
+
+
+class FakeGuider:
+    """A guider that notes what it was told."""
+
+    name = "guider"
+
+    def __init__(self, *, refuses: str = "") -> None:
+        self.told: list[str] = []
+        self._refuses = refuses
+
+    async def pause(self) -> None:
+        self._note("pause")
+
+    async def resume(self) -> None:
+        self._note("resume")
+
+    def _note(self, what: str) -> None:
+        self.told.append(what)
+        if what == self._refuses:
+            raise DeviceUnreachable("guider", "The guider does not answer.")
+
+
+@pytest.mark.parametrize("clouds", [False, True])
+def test_guiding_rests_during_the_run_and_goes_on_after_it(observatory: Observatory, clouds: bool) -> None:
+    observatory.sky.clouds_from_frame = 1 if clouds else None
+    guider = FakeGuider()
+    result = asyncio.run(
+        run_focus(
+            replace(observatory.bench, guider=guider),
+            SETTINGS,
+            circumstances=Circumstances(),
+            max_duration_s=900,
+            emit=observatory.events.append,
+        )
+    )
+    assert (result.outcome is Outcome.FOCUSED) is not clouds
+    assert guider.told == ["pause", "resume"]
+
+
+@pytest.mark.parametrize("refuses", ["pause", "resume"])
+def test_a_guider_that_does_not_answer_is_told_and_stops_nothing(observatory: Observatory, refuses: str) -> None:
+    guider = FakeGuider(refuses=refuses)
+    result = asyncio.run(
+        run_focus(
+            replace(observatory.bench, guider=guider),
+            SETTINGS,
+            circumstances=Circumstances(),
+            max_duration_s=900,
+            emit=observatory.events.append,
+        )
+    )
+    assert result.outcome is Outcome.FOCUSED
+    assert f"Guiding could not be {refuses}d: The guider does not answer." in result.reason
+    assert guider.told == ["pause", "resume"]
+
+
+@pytest.mark.parametrize("offset", [-40, 35])
+def test_the_offset_of_another_filter_is_added_in_the_end(observatory: Observatory, offset: int) -> None:
+    result = asyncio.run(
+        run_focus(
+            observatory.bench,
+            SETTINGS,
+            circumstances=Circumstances(filter_name="L", offset_steps=offset),
+            max_duration_s=900,
+            emit=observatory.events.append,
+        )
+    )
+    assert result.verification is not None
+    assert result.final_position == result.verification.position + offset == observatory.focuser.motor
+    # The slack is on the same side as it was when the focus was verified.
+    assert observatory.focuser.tube == observatory.focuser.motor + observatory.focuser.backlash
+    assert f"{offset:+d} steps from where L is" in result.reason
+
+
+def test_an_offset_that_cannot_be_added_ends_at_the_start(observatory: Observatory) -> None:
+    moves = len(_moves_of_a_good_run(observatory))
+    observatory.focuser.fails = [None] * moves + [STALLED]
+    result = asyncio.run(
+        run_focus(
+            observatory.bench,
+            SETTINGS,
+            circumstances=Circumstances(offset_steps=35),
+            max_duration_s=900,
+            emit=observatory.events.append,
+        )
+    )
+    assert result.outcome is Outcome.RESTORED
+    assert observatory.focuser.motor == observatory.focuser.start
+
+
+def _moves_of_a_good_run(observatory: Observatory) -> list[int]:
+    """Run once with everything the same, and put everything back."""
+    observatory.sky.seeing_scatter, observatory.sky.error = 0.0, 1e-6
+    asyncio.run(observatory.run())
+    moves, observatory.focuser.moves = observatory.focuser.moves, []
+    observatory.focuser.motor, observatory.focuser.tube = observatory.focuser.start, float(observatory.focuser.start)
+    return moves

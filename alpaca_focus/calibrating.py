@@ -1,0 +1,230 @@
+"""Calibration: several focus runs, or the history of them, and what they say of the focuser and the telescope."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from alpaca_focus import app
+from alpaca_focus.core.backlash import Backlash, Direction
+from alpaca_focus.core.calibration import Estimate, Place, backlash_steps, filter_offsets, temperature_coefficient
+from alpaca_focus.core.errors import ConfigurationError, RunFailed
+from alpaca_focus.core.events import Event
+from alpaca_focus.core.profile import LearnedProfile
+from alpaca_focus.core.values import FocusResult, Outcome
+from alpaca_focus.devices.clock import SystemClock
+from alpaca_focus.ports import Clock
+from alpaca_focus.runtime.memory import Memory
+from alpaca_focus.runtime.store import RunStore
+from alpaca_focus.runtime.wheel import slot_of, turned_to
+from alpaca_focus.settings.models import Settings
+from alpaca_focus.settings.yaml_edit import edit_yaml
+
+BACKLASH = "calibrate backlash"
+"""Trigger of runs that arrive in either direction: their positions are not comparable with those of others."""
+GENEROUS_FACTOR, GENEROUS_CFZ = 3, 8
+SIGMAS = 2.0
+"""A slack is set to its estimate and so many standard errors: too much does no harm."""
+
+Tell = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Proposal:
+    """What a calibration found.
+
+    Attributes:
+        lines: For a person, with the errors.
+        changes: Settings by dotted name with the values proposed; empty when there is nothing to set.
+    """
+
+    lines: tuple[str, ...]
+    changes: dict[str, object]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Calibration:
+    """What all calibrations with devices need.
+
+    Attributes:
+        settings: What the user set.
+        tell: Told a line for each run.
+        emit: Told everything that happens in the runs.
+        clock: Time.
+    """
+
+    settings: Settings
+    tell: Tell
+    emit: Callable[[Event], None]
+    clock: Clock
+
+
+def calibration(settings: Settings, *, tell: Tell, clock: Clock | None = None) -> Calibration:
+    """Return a calibration of an observatory."""
+    return Calibration(settings=settings, tell=tell, emit=lambda _: None, clock=clock or SystemClock())
+
+
+async def vcurve(asked: Calibration, *, runs: int) -> Proposal:
+    """Take whole V-curves and learn from each, so that later runs need only a pair of frames.
+
+    Raises:
+        ConfigurationError: No storage.directory is set, or what `app.focus` raises.
+        RunFailed: A run failed; the focuser is back where that one started.
+    """
+    directory = app.storage_directory(asked.settings)
+    if directory is None:
+        raise ConfigurationError("A learned V-curve needs a place to be kept: set storage.directory.")
+    async with app.connected_devices(asked.settings, asked.clock) as devices:
+        await app.refuse_what_cannot_work(devices)
+        name = await app.filter_in_light(devices)
+        for number in range(1, runs + 1):
+            order = _order(asked, name, trigger="calibrate vcurve")
+            await _run(asked, devices, replace(order, whole_curve=True), f"run {number} of {runs}")
+        metric = asked.settings.focus.metric
+        train = app.optical_train(asked.settings, devices, binning=asked.settings.focus.through(name).binning)
+        with Memory(directory, app.subject(train, metric)) as memory:
+            profile = memory.profile(name)
+    if profile is None:
+        raise RunFailed("The runs saw too little of an arm of the V to learn its slope. Set focus.points higher.")
+    return Proposal(lines=_profile_lines(profile, name), changes={})
+
+
+async def backlash(asked: Calibration, *, pairs: int) -> Proposal:
+    """Measure the focuser's slack by runs that arrive inward and outward.
+
+    Raises:
+        RunFailed: A run failed; the focuser is back where that one started.
+    """
+    places: dict[Direction, list[Place]] = {Direction.IN: [], Direction.OUT: []}
+    set_steps = asked.settings.focuser.backlash.steps
+    async with app.connected_devices(asked.settings, asked.clock) as devices:
+        await app.refuse_what_cannot_work(devices)
+        name = await app.filter_in_light(devices)
+        train = app.optical_train(asked.settings, devices, binning=1)
+        generous = max(GENEROUS_FACTOR * set_steps, round(GENEROUS_CFZ * train.critical_focus_zone_steps))
+        for number in range(1, pairs + 1):
+            for direction in (Direction.IN, Direction.OUT):
+                order = replace(
+                    _order(asked, name, trigger=BACKLASH),
+                    backlash=Backlash(steps=generous, arrive=direction),
+                    whole_curve=True,
+                    teaches=False,
+                )
+                told = f"pair {number} of {pairs}, arriving {direction}ward"
+                places[direction].append(_place(await _run(asked, devices, order, told)))
+    found = backlash_steps(list(zip(places[Direction.IN], places[Direction.OUT], strict=True)))
+    return _backlash_proposal(asked.settings, found)
+
+
+async def filters(asked: Calibration, *, runs: int, reference: str | None) -> Proposal:
+    """Measure the focus offsets of all filters against a reference.
+
+    Raises:
+        ConfigurationError: There is no filter wheel, or no such filter.
+        RunFailed: A run failed; the focuser is back where that one started, and the first filter is in the light.
+    """
+    places = []
+    async with app.connected_devices(asked.settings, asked.clock) as devices:
+        await app.refuse_what_cannot_work(devices)
+        wheel = devices.filter_wheel
+        if wheel is None:
+            raise ConfigurationError("There are no filters without a wheel: set filter_wheel.")
+        before = await app.filter_in_light(devices)
+        base = reference or before or wheel.names[0]
+        slot_of(wheel, base)
+        others = [name for name in wheel.names if name != base]
+        order_of_filters = [base, *([*others, base] * runs)]
+        for number, name in enumerate(order_of_filters, start=1):
+            async with turned_to(wheel, name, before):
+                order = _order(asked, name, trigger="calibrate filters")
+                told = f"run {number} of {len(order_of_filters)}, through {name}"
+                places.append(_place(await _run(asked, devices, order, told)))
+    offsets = filter_offsets(places, base)
+    lines = [f"Focus offsets against {base}, in steps:"]
+    lines += [f"  {name:<10} {each.value:+8.1f} +- {each.stderr:.1f}" for name, each in offsets.items()]
+    values = {base: 0} | {name: round(each.value) for name, each in offsets.items()}
+    return Proposal(lines=tuple(lines), changes={"filter_wheel.focus_offsets_steps": values})
+
+
+def temperature(settings: Settings) -> Proposal:
+    """Find from the history by how much focus moves with temperature.
+
+    Raises:
+        ConfigurationError: No storage.directory is set.
+        StorageTrouble: The history cannot be read.
+        RunFailed: It says too little.
+    """
+    directory = app.storage_directory(settings)
+    if directory is None:
+        raise ConfigurationError("Without a history nothing is known of the temperature: set storage.directory.")
+    with RunStore(directory, read_only=True) as store:
+        kept = store.runs()
+    results = [run.result for run in kept if run.trigger != BACKLASH and run.result.outcome is Outcome.FOCUSED]
+    found = temperature_coefficient([_place(result) for result in results if result.fit is not None])
+    line = f"Temperature coefficient: {found.value:+.2f} +- {found.stderr:.2f} steps a degree, from {found.count} runs."
+    if found.is_zero:
+        return Proposal(lines=(line, "That may as well be nothing: there is nothing to set."), changes={})
+    return Proposal(lines=(line,), changes={"focuser.temperature_coefficient_steps_per_c": round(found.value, 2)})
+
+
+def apply(path: Path, proposal: Proposal) -> None:
+    """Write what a calibration proposes into the settings.
+
+    Raises:
+        ConfigurationError: The file cannot be written; it is as it was.
+    """
+    edit_yaml(path, proposal.changes, Settings)
+
+
+def _order(asked: Calibration, filter_name: str | None, *, trigger: str) -> app.Order:
+    return app.Order(
+        settings=asked.settings,
+        way=app.Way(filter_name=filter_name, offset_steps=0),
+        emit=asked.emit,
+        clock=asked.clock,
+        trigger=trigger,
+    )
+
+
+async def _run(asked: Calibration, devices: app.Devices, order: app.Order, told: str) -> FocusResult:
+    result = await app.focus_with(devices, order)
+    if result.outcome is not Outcome.FOCUSED or result.fit is None:
+        raise RunFailed(f"The calibration ended at {told}: {result.reason}")
+    fit = result.fit
+    asked.tell(
+        f"{told}: best {fit.best_position:.1f} +- {fit.best_position_stderr:.1f} steps, {result.exposures} exposures"
+    )
+    return result
+
+
+def _place(result: FocusResult) -> Place:
+    assert result.fit is not None  # noqa: S101 - only focused runs come here
+    return Place(
+        position=result.fit.best_position,
+        stderr=result.fit.best_position_stderr,
+        at=result.started_at,
+        filter_name=result.filter_name or "",
+        temperature_c=float("nan") if result.temperature_c is None else result.temperature_c,
+    )
+
+
+def _profile_lines(profile: LearnedProfile, filter_name: str | None) -> tuple[str, ...]:
+    through = f" through {filter_name}" if filter_name else ""
+    slopes = (
+        f"The V-curve{through}, from {profile.runs} runs: inside {profile.slope_in:.4f} and outside "
+        f"{profile.slope_out:.4f} a step, both +- {100 * profile.slope_error:.1f} %; {profile.least:.2f} in focus, at "
+        f"{profile.best_position:.1f}."
+    )
+    return slopes, "It is kept in the history; the next run needs a pair of frames and one to verify."
+
+
+def _backlash_proposal(settings: Settings, found: Estimate) -> Proposal:
+    line = f"Backlash: {found.value:.1f} +- {found.stderr:.1f} steps, from {found.count} pairs of runs."
+    if found.is_zero or found.value < 1:
+        return Proposal(lines=(line, "That may as well be nothing: there is nothing to set."), changes={})
+    method = settings.focuser.backlash.method
+    changes: dict[str, object] = {}
+    if method == "none":
+        changes["focuser.backlash.method"] = "overshoot"
+    steps = found.value if method == "absolute" else found.value + SIGMAS * found.stderr
+    changes["focuser.backlash.steps"] = max(1, round(steps))
+    return Proposal(lines=(line,), changes=changes)

@@ -1,0 +1,113 @@
+"""Settings written back into their YAML file: comments, order and quotes stay as they are."""
+
+import io
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel
+from ruamel.yaml import YAML
+from ruamel.yaml.comments import CommentedMap
+from ruamel.yaml.error import YAMLError
+from ruamel.yaml.util import load_yaml_guess_indent
+
+from alpaca_focus.core.errors import ConfigurationError
+from alpaca_focus.settings.yaml_file import parse_yaml
+
+WIDEST_LINE = 4096
+"""Lines are never wrapped."""
+
+
+def edit_yaml(path: Path, changes: Mapping[str, Any], model: type[BaseModel]) -> None:
+    """Set some settings in a YAML file and leave everything else of it alone.
+
+    The new text is checked before the file is touched, and replaces it in one step.
+
+    Args:
+        path: The file; a link is followed.
+        changes: New values by dotted name, for example {"focuser.backlash.steps": 143}; missing sections are made.
+        model: What the file must still fit.
+
+    Raises:
+        ConfigurationError: The file cannot be read or written, or would not be valid any more; it is as it was.
+    """
+    file = path.resolve()
+    try:
+        before = file.read_bytes()
+        text = before.decode("utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"{path} cannot be read ({error}), so nothing was written.") from error
+    after = edited(text, changes, source=str(path))
+    parse_yaml(after, model, source=f"{path} with the new settings")
+    mark = b"\xef\xbb\xbf" if before.startswith(b"\xef\xbb\xbf") else b""
+    try:
+        _replace(file, mark + after.encode())
+    except OSError as error:
+        raise ConfigurationError(f"{path} cannot be written ({error.strerror}); it is as it was.") from error
+
+
+def edited(text: str, changes: Mapping[str, Any], *, source: str) -> str:
+    """Return YAML text with some settings changed.
+
+    Args:
+        text: YAML with a mapping at its top, or nothing.
+        changes: New values by dotted name.
+        source: Name of the text in messages.
+
+    Raises:
+        ConfigurationError: It is not YAML, or a name leads through something that is no section.
+    """
+    yaml = YAML()
+    yaml.preserve_quotes = True
+    yaml.width = WIDEST_LINE
+    plain = text.replace("\r\n", "\n")
+    try:
+        # The second reading is for the indentation alone.
+        tree = yaml.load(plain)
+        _, indent, sequence_offset = load_yaml_guess_indent(plain)
+    except YAMLError as error:
+        raise ConfigurationError(f"{source} is not valid YAML, so nothing was written: {error}") from error
+    tree = CommentedMap() if tree is None else tree
+    step = indent or 2
+    yaml.indent(mapping=step, sequence=step + (sequence_offset or 0), offset=sequence_offset or 0)
+    for name, value in changes.items():
+        _set(tree, name.split("."), value, source)
+    out = io.StringIO()
+    yaml.dump(tree, out)
+    return out.getvalue() if plain == text else out.getvalue().replace("\n", "\r\n")
+
+
+def _set(tree: Any, names: list[str], value: Any, source: str) -> None:
+    section = tree
+    for name in names[:-1]:
+        if not isinstance(section, CommentedMap):
+            break
+        if section.get(name) is None:
+            section[name] = CommentedMap()
+        section = section[name]
+    if not isinstance(section, CommentedMap):
+        raise ConfigurationError(f"{source}: {'.'.join(names)} cannot be set, because what is above it is no section.")
+    old = section.get(names[-1])
+    if isinstance(old, CommentedMap) and isinstance(value, Mapping):
+        # Entry by entry, so that the comments between them stay.
+        for key in [key for key in old if key not in value]:
+            del old[key]
+        old.update(value)
+    else:
+        section[names[-1]] = value
+
+
+def _replace(file: Path, content: bytes) -> None:
+    with tempfile.NamedTemporaryFile(dir=file.parent, prefix=f".{file.name}.", delete=False) as new:
+        try:
+            new.write(content)
+            new.flush()
+            os.fsync(new.fileno())
+            shutil.copymode(file, new.name)
+            Path(new.name).replace(file)
+        except OSError:
+            Path(new.name).unlink(missing_ok=True)
+            raise
