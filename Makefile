@@ -41,8 +41,8 @@ tests: $(READY) ## unit, property, integration and system tests
 soak: $(READY) ## the long tests: 100,000 mutations each of a FITS file and of an image on the wire
 	@ALPACA_FOCUS_FUZZ=100000 $(BIN)/python -m pytest --timeout 3600 -s tests/property/test_fits_fuzz.py tests/property/test_imagebytes_fuzz.py
 
-bench: $(READY) ## measure, and write docs/benchmarks.md
-	@$(BIN)/python -m tests.bench
+bench: $(READY) ## measure, and write docs/benchmarks.md; ONLY=engine measures one of them
+	@$(BIN)/python -m tests.bench $(ONLY)
 
 lock: ## write requirements/dev.txt anew from the ranges in pyproject.toml
 	@$(BIN)/python -m pip install --quiet uv

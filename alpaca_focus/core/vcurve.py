@@ -16,7 +16,7 @@ Array = NDArray[np.float64]
 
 SEEING_SCATTER = 0.10
 """Rms of the seeing from frame to frame, as a fraction; 5 to 20 % is what sites show."""
-RELATIVE_FLOOR = 0.01
+RELATIVE_FLOOR = 0.006
 """Share of the HFD by which real curves depart from a hyperbola."""
 OUTLIER_SIGMAS = 5.0
 """A point further than this from the curve through the others is left out."""

@@ -19,7 +19,7 @@ from tests.bench.session import Session
 from tests.bench.skies import Night, drawn_night
 from tests.bench.table import Table
 
-RUNS = 24
+RUNS = 200
 EXPOSURE_S = 10.0
 SENSOR = SensorSettings(width_px=768, height_px=320)
 
