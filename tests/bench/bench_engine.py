@@ -1,8 +1,10 @@
 """The focus engine against two usual programs, on one simulator with real optics, a night drawn for each run."""
 
 import asyncio
+import math
 import os
 import random
+import statistics
 from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
@@ -12,27 +14,36 @@ from typing import Any, TypeAlias
 from alpaca_focus.core.known_curve import KnownCurve
 from alpaca_focus.core.plan import SweepSettings
 from alpaca_focus.core.profile import learned
-from alpaca_focus.core.values import Frame, Measurement
+from alpaca_focus.core.values import Frame, Measurement, Outcome
+from alpaca_focus.imaging.following import StarFollower
 from alpaca_focus.simulator.faults import FaultRequest
 from tests.bench import baselines
-from tests.bench.session import Run, Session, hfd
+from tests.bench.session import Run, Session
 from tests.bench.skies import BEST_STEPS, FARTHEST_ZONES, NEAREST_ZONES, Night, drawn_night
+from tests.bench.table import Table
 
 RUNS = 200
+HOW = f"""{RUNS} nights drawn for each row, the same for all: f/4 to f/10, refractors of 60 to 130 mm and telescopes of
+150 to 300 mm with an obstruction of 0.35, wave optics, seeing 1.5 to 4 arcsec with 10 % scatter from frame to frame,
+10 to 300 stars, backlash 0 to 300 steps of 1 um, 3 s a frame, simulated seconds. Errors are those of the runs that say
+they are focused, in critical focus zones (4.88 x 0.55 um x N^2); *covered* is the share of them whose truth lies within
+1.96 of their own standard errors.
+
+*A* is the default run of N.I.N.A. 3, *B* Ekos' Linear 1 Pass with fixed steps, both written anew from descriptions,
+with the right backlash and a step that fits that night's seeing (outermost point at 3.5 times the HFR in focus).
+*Learned*: one earlier run taught the curve, and focus has wandered by up to {NEAREST_ZONES:g} critical focus zones since; *near*
+has the same starts. *First time* and *anywhere*: up to {FARTHEST_ZONES:g} zones from focus. A ruined frame is a cloud
+that takes 90 % of the light, a satellite, or stars 35 % larger."""
 Kind: TypeAlias = Callable[[Night], Coroutine[Any, Any, "Run | None"]]
 Program: TypeAlias = Callable[..., Coroutine[Any, Any, baselines.Usual]]
 
 
 async def taught(session: Session, settings: SweepSettings) -> KnownCurve | None:
     """Learn the curve in one run, as the program does, and let focus wander."""
-    profile = None
-    for _ in range(1):
-        run, result = await session.focus(settings)
-        if not run.focused:
-            continue
-        profile = learned(result.samples, result.fit, before=profile, temperature_c=None, learned_at=result.started_at)
-    if profile is None:
+    _, result = await session.focus(settings)
+    if result.outcome is not Outcome.FOCUSED or result.fit is None:
         return None
+    profile = learned(result.samples, result.fit, before=None, temperature_c=None, learned_at=result.started_at)
     place = round(profile.best_position + session.night.wander_zones * session.night.zone_steps)
     await session.observatory.focuser.move_to(place)
     return profile.known_curve(expected_position=place)
@@ -40,7 +51,7 @@ async def taught(session: Session, settings: SweepSettings) -> KnownCurve | None
 
 async def first_run(night: Night, *, ruined: bool = False, backlash_factor: float = 1.0) -> Run:
     session = Session(night)
-    measure = Ruined(session, most=9) if ruined else hfd
+    measure = Ruined(session, most=9) if ruined else None
     run, _ = await session.focus(night.sweep_settings(backlash_factor=backlash_factor), measure)
     return run
 
@@ -54,10 +65,11 @@ class Ruined:
         self._hit = chance.randrange(most) if chance.random() < 0.5 else -1
         self._kind = chance.choice(("cloud", "trail", "+35 %"))
         self._frames = 0
+        self._follow = StarFollower()
         self._arm()
 
     def __call__(self, frame: Frame) -> Measurement:
-        measured = hfd(frame)
+        measured = self._follow(frame)
         self._frames += 1
         self._arm()
         if self._frames - 1 == self._hit and self._kind == "+35 %":
@@ -79,7 +91,7 @@ async def learned_run(night: Night, *, ruined: bool = False, backlash_factor: fl
     known = await taught(session, settings)
     if known is None:
         return None
-    measure = Ruined(session, most=3) if ruined else hfd
+    measure = Ruined(session, most=3) if ruined else None
     run, _ = await session.focus(replace(settings, known=known), measure)
     return run
 
@@ -135,16 +147,7 @@ def run(seed: int) -> Table:
     rows = [_row(name, [each for each in runs(kind, seeds) if each is not None]) for name, kind in KINDS.items()]
     return Table(
         title="The focus engine",
-        how=f"{RUNS} nights drawn for each row, the same for all: f/4 to f/10, refractors of 60 to 130 mm and telescopes "
-        "of 150 to 300 mm with an obstruction of 0.35, wave optics, seeing 1.5 to 4 arcsec with 10 % scatter from frame "
-        "to frame, 10 to 300 stars, backlash 0 to 300 steps of 1 um, 3 s a frame. *A* is the default run of N.I.N.A. 3, "
-        "*B* Ekos' Linear 1 Pass with fixed steps, both written anew from descriptions, with the right backlash and a "
-        "step that fits that night's seeing (outermost point at 3.5 times the HFR in focus). *Learned*: one earlier run "
-        f"taught the curve, and focus has wandered by up to {NEAREST_ZONES:g} critical focus zones since; *near* has the "
-        f"same starts. *First time* and *anywhere*: up to {FARTHEST_ZONES:g} zones from focus. Errors are those of the "
-        "runs that say they are focused, in critical focus zones (4.88 x 0.55 um x N^2); *covered* is the share of them "
-        "whose truth lies within 1.96 of their own standard errors. A ruined frame is a cloud that takes 90 % of the "
-        "light, a satellite, or stars 35 % larger. Seconds are simulated.",
+        how=HOW,
         headings=("run", "runs", "not focused", "exposures", "seconds", "median error", "95 %", "largest", "covered"),
         rows=tuple(rows),
     )

@@ -10,9 +10,10 @@ from dataclasses import dataclass, replace
 
 from alpaca_focus.core.errors import DeviceMisbehaved, DeviceTimeout, DeviceUnreachable
 from alpaca_focus.core.values import ExposureSettings, FocusResult, Frame, Measurement, Outcome, Position
+from alpaca_focus.imaging.following import StarFollower
 from alpaca_focus.runtime.runner import Bench, Circumstances, run_focus
 from alpaca_focus.simulator.faults import FaultRequest
-from tests.bench.bench_engine import hfd, taught
+from tests.bench.bench_engine import taught
 from tests.bench.observatory import BenchCamera, BenchFocuser, Observatory
 from tests.bench.session import Session
 from tests.bench.skies import Night, drawn_night
@@ -209,10 +210,12 @@ async def _abort(run: "asyncio.Task[FocusResult]", trouble: Trouble) -> None:
 
 
 def _measuring(trouble: Trouble) -> Callable[[Frame], Measurement]:
+    follow = StarFollower()
+
     def measure(frame: Frame) -> Measurement:
         if trouble.strikes("error in the program"):
             raise ZeroDivisionError("a fault of the benchmark's own")
-        return hfd(frame)
+        return follow(frame)
 
     return measure
 

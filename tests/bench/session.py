@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from alpaca_focus.core.plan import SweepSettings
 from alpaca_focus.core.values import FocusResult, Frame, Measurement, Outcome
-from alpaca_focus.imaging.metrics import METRICS
+from alpaca_focus.imaging.following import StarFollower
 from alpaca_focus.runtime.runner import Bench, Circumstances, run_focus
 from tests.bench.observatory import Observatory
 from tests.bench.skies import Night
@@ -35,10 +35,6 @@ class Run:
     reason: str = ""
 
 
-def hfd(frame: Frame) -> Measurement:
-    return METRICS["hfd"].function(frame)
-
-
 class Session:
     """Runs one after another at one observatory."""
 
@@ -47,13 +43,13 @@ class Session:
         self.observatory = Observatory(night.observatory)
 
     async def focus(
-        self, settings: SweepSettings, measure: Callable[[Frame], Measurement] = hfd
+        self, settings: SweepSettings, measure: Callable[[Frame], Measurement] | None = None
     ) -> tuple[Run, FocusResult]:
         bench = Bench(
             camera=self.observatory.camera,
             focuser=self.observatory.focuser,
             clock=self.observatory.clock,
-            measure=measure,
+            measure=measure or StarFollower(),
         )
         result = await run_focus(
             bench, settings, circumstances=Circumstances(), max_duration_s=LONGEST_S, emit=lambda _: None
