@@ -19,7 +19,7 @@ from alpaca_focus.core.plan import NothingLeft, Plan, SweepProgress, SweepResult
 from alpaca_focus.core.values import Fit, Position, Sample
 from alpaca_focus.core.verify import better_before, keeps_promise
 from alpaca_focus.core.walk import Walk
-from alpaca_focus.core.whole_curve import shape_of, take_curve, whole_curve_focus
+from alpaca_focus.core.whole_curve import expected_shape, shape_of, take_curve, whole_curve_focus
 from alpaca_focus.core.wording import metric_name, told
 
 RETRY_PAUSE_S = 20.0
@@ -131,7 +131,8 @@ class _Attempt:
         self._walk.distrust_slack()
         # The corrective curve lies about the same place, taken with far more overshoot, from frames of its own.
         self._walk.forget()
-        corrected = yield from take_curve(self._walk, fit.best_position, shape_of(fit))
+        shape = expected_shape(self._settings) or shape_of(fit)
+        corrected = yield from take_curve(self._walk, fit.best_position, shape)
         sample = yield from self._verify(corrected)
         if sample is None:
             raise RunFailed(_verification_failed(self._walk.samples[-1], corrected))

@@ -9,6 +9,8 @@ from alpaca_focus.core.values import Fit, Measurement, Sample
 from alpaca_focus.core.vcurve import POWERS, SEEING_SCATTER
 
 SIGMAS = 3.0
+PIXEL_ERROR_PX = 0.3
+"""What stars smaller than two pixels are larger than the arms of their curve promise."""
 JUDGES = MappingProxyType({"spectrum_fwhm": "nsig"})
 """By metric, the detail that has the last word: a spectrum is there for its signal."""
 LEAST_SIGNAL = 0.75
@@ -22,7 +24,10 @@ def keeps_promise(measurement: Measurement, fit: Fit) -> bool:
     promised = fit.best_value ** POWERS[fit.model]
     seen = width(measurement)
     error = math.hypot(
-        relative_error(measurement) * seen, SEEING_SCATTER * promised, fit.parameters.get("least_stderr", 0.0)
+        relative_error(measurement) * seen,
+        SEEING_SCATTER * promised,
+        fit.parameters.get("least_stderr", 0.0),
+        PIXEL_ERROR_PX if measurement.unit == "px" else 0.0,
     )
     return bool(seen <= promised + SIGMAS * error)
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from alpaca_focus.core.blur import relative_error, width
 from alpaca_focus.core.errors import RunFailed
-from alpaca_focus.core.plan import NothingLeft, Plan
+from alpaca_focus.core.plan import NothingLeft, Plan, SweepSettings
 from alpaca_focus.core.values import Fit, Position, Sample
 from alpaca_focus.core.vcurve import POWERS, fit_hyperbola
 from alpaca_focus.core.walk import Walk
@@ -56,13 +56,19 @@ class Shape:
 
 def whole_curve_focus(walk: Walk) -> Plan[Fit]:
     """Find focus with nothing known of the V-curve but, perhaps, what the optics say."""
-    settings = walk.settings
-    if settings.slope_per_step is None or settings.least is None:
+    shape = expected_shape(walk.settings)
+    if shape is None:
         vertex, shape = yield from _bracket(walk)
     else:
-        shape = Shape(least=settings.least, slope=settings.slope_per_step)
         vertex = yield from _locate(walk, shape)
     return (yield from take_curve(walk, vertex, shape))
+
+
+def expected_shape(settings: SweepSettings) -> Shape | None:
+    """Return the shape that the optics promise; `None` where they are not known."""
+    if settings.slope_per_step is None or settings.least is None:
+        return None
+    return Shape(least=settings.least, slope=settings.slope_per_step)
 
 
 def take_curve(walk: Walk, vertex: float, shape: Shape) -> Plan[Fit]:
@@ -83,6 +89,10 @@ def take_curve(walk: Walk, vertex: float, shape: Shape) -> Plan[Fit]:
         missing = _missing_positions(walk, fit, step)
         if missing:
             positions = missing
+            continue
+        if not _bottom_is_seen(walk, fit):
+            walk.check_budget("the bottom of the V is still missing")
+            positions = _around(walk, fit.best_position, step)
             continue
         allowed = ACCEPTED_STDERR_CFZ * settings.critical_focus_zone_steps
         if fit.best_position_stderr <= allowed:
@@ -274,6 +284,14 @@ def _around(walk: Walk, vertex: float, step: int) -> list[Position]:
 
 def _in_order(walk: Walk, positions: set[Position]) -> list[Position]:
     return sorted(positions, key=lambda position: position * walk.arrival)
+
+
+def _bottom_is_seen(walk: Walk, fit: Fit) -> bool:
+    """Whether some frame is near the vertex: from the arms alone nobody knows how small the stars become."""
+    half_width = max(shape_of(fit).half_width, walk.settings.critical_focus_zone_steps)
+    return any(
+        abs(sample.position - fit.best_position) <= half_width for sample in walk.samples if sample.measurement.usable
+    )
 
 
 def _missing_positions(walk: Walk, fit: Fit, step: int) -> list[Position]:

@@ -31,9 +31,9 @@ they are focused, in critical focus zones (4.88 x 0.55 um x N^2); *covered* is t
 
 *A* is the default run of N.I.N.A. 3, *B* Ekos' Linear 1 Pass with fixed steps, both written anew from descriptions,
 with the right backlash and a step that fits that night's seeing (outermost point at 3.5 times the HFR in focus).
-*Learned*: one earlier run taught the curve, and focus has wandered by up to {NEAREST_ZONES:g} critical focus zones since; *near*
-has the same starts. *First time* and *anywhere*: up to {FARTHEST_ZONES:g} zones from focus. A ruined frame is a cloud
-that takes 90 % of the light, a satellite, or stars 35 % larger."""
+*Learned*: one earlier run taught the curve, and focus has wandered by up to {NEAREST_ZONES:g} critical focus zones
+since; *near* has the same starts. *First time* and *anywhere*: up to {FARTHEST_ZONES:g} zones from focus. A ruined
+frame is a cloud that takes 90 % of the light, a satellite, or stars 35 % larger."""
 Kind: TypeAlias = Callable[[Night], Coroutine[Any, Any, "Run | None"]]
 Program: TypeAlias = Callable[..., Coroutine[Any, Any, baselines.Usual]]
 
