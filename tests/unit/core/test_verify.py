@@ -34,7 +34,7 @@ def test_a_signal_keeps_its_promise_when_it_is_high() -> None:
     promise = replace(PROMISE, model="hyperbola of the reciprocal", best_value=500.0)
 
     def kept(signal: float) -> bool:
-        measured = replace(frame(signal, metric="nsig").measurement, lower_is_better=False)
+        measured = replace(frame(signal, metric="nsig").measurement, lower_is_better=False, unit="ADU/s")
         return keeps_promise(measured, promise)
 
     assert [kept(signal) for signal in (700.0, 500.0, 420.0, 300.0)] == [True, True, True, False]
