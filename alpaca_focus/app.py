@@ -227,7 +227,7 @@ async def focus_with(devices: Devices, order: Order) -> FocusResult:
                 camera=devices.camera,
                 focuser=devices.focuser,
                 clock=order.clock,
-                measure=_measure(focus_settings),
+                measure=_measure(focus_settings, train),
                 home_mark=HomeMark(storage_directory(settings), devices.focuser.name),
             ),
             sweep_settings,
@@ -241,10 +241,10 @@ async def focus_with(devices: Devices, order: Order) -> FocusResult:
         )
 
 
-def _measure(focus_settings: Focus) -> Callable[[Frame], Measurement]:
+def _measure(focus_settings: Focus, train: OpticalTrain) -> Callable[[Frame], Measurement]:
     """Return how frames of one run are measured; of stars, the same ones are followed through it."""
     if focus_settings.metric == "hfd":
-        return StarFollower()
+        return StarFollower(train if focus_settings.by_rings else None)
     spectrum = focus_settings.spectrum
     return measuring(
         focus_settings.metric, SpectrumSettings(axis=TraceAxis(spectrum.axis), x0=spectrum.x0, x1=spectrum.x1)
@@ -375,6 +375,7 @@ def plan_settings(
         settle_s=settings.focuser.settle_s,
         max_exposures=focus_settings.max_exposures,
         subframe=focus_settings.subframe,
+        by_rings=focus_settings.by_rings,
         retries=focus_settings.retries,
         known=known,
     )

@@ -33,6 +33,21 @@ ONE_SIDED = 1.15
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RingOffset:
+    """What is added to the distance that rings on one side of focus say.
+
+    Attributes:
+        steps: The constant.
+        variance: Square of its standard error.
+        sweeps: Sweeps that taught it.
+    """
+
+    steps: float
+    variance: float
+    sweeps: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class KnownCurve:
     """The V-curve of one optical train and filter, as earlier runs showed it.
 
@@ -42,6 +57,8 @@ class KnownCurve:
         slope_error: Standard error of the slopes, as a fraction.
         least: The metric in focus in usual seeing.
         expected_position: Where focus is expected now.
+        ring_in: What to add to what rings inside of focus say; `None`: not known.
+        ring_out: The same outside.
     """
 
     slope_in: float
@@ -49,6 +66,12 @@ class KnownCurve:
     slope_error: float
     least: float
     expected_position: float
+    ring_in: RingOffset | None = None
+    ring_out: RingOffset | None = None
+
+    def ring_offset(self, sign: int) -> RingOffset | None:
+        """Return what to add to what rings on one side say; `None`: not known."""
+        return self.ring_out if sign > 0 else self.ring_in
 
     def distance(self, value: float, sign: int) -> float:
         """Return how far from focus a value of the metric lies, in steps, on one side."""

@@ -32,6 +32,7 @@ class SweepSettings:
         settle_s: Wait after each approach.
         max_exposures: The run gives up when it would need more.
         subframe: Whether to read only the part with good stars after the first frame.
+        by_rings: Whether one frame of rings may do instead of a pair, where they are calibrated.
         retries: How often a curve that failed is tried again from the start.
         known: The V-curve as earlier runs showed it; `None`: nothing is known.
     """
@@ -48,6 +49,7 @@ class SweepSettings:
     settle_s: float
     max_exposures: int
     subframe: bool = False
+    by_rings: bool = False
     retries: int = 0
     known: KnownCurve | None = None
 

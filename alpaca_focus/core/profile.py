@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from scipy.optimize import least_squares
 
 from alpaca_focus.core.errors import RunFailed
-from alpaca_focus.core.known_curve import KnownCurve
+from alpaca_focus.core.known_curve import KnownCurve, RingOffset
+from alpaca_focus.core.ring_mode import taught_offset
 from alpaca_focus.core.values import Fit, Sample
 from alpaca_focus.core.vcurve import LARGEST_RISE, point_errors
 
@@ -39,6 +40,8 @@ class LearnedProfile:
         temperature_c: Temperature then; `None` where nothing told.
         learned_at: When, UTC.
         runs: How many runs taught it.
+        ring_in: What to add to what rings inside of focus say; `None`: no run had any.
+        ring_out: The same outside.
     """
 
     slope_in: float
@@ -49,6 +52,8 @@ class LearnedProfile:
     temperature_c: float | None
     learned_at: datetime
     runs: int
+    ring_in: RingOffset | None = None
+    ring_out: RingOffset | None = None
 
     def known_curve(self, *, expected_position: float | None = None) -> KnownCurve:
         """Return what a sweep needs of it; focus is expected where it was the last time unless told otherwise."""
@@ -58,6 +63,8 @@ class LearnedProfile:
             slope_error=self.slope_error,
             least=self.least,
             expected_position=self.best_position if expected_position is None else expected_position,
+            ring_in=self.ring_in,
+            ring_out=self.ring_out,
         )
 
 
@@ -102,13 +109,34 @@ def learned(
         temperature_c=temperature_c,
         learned_at=learned_at,
         runs=1,
+        ring_in=taught_offset(None if before is None else before.ring_in, samples, fit, -1),
+        ring_out=taught_offset(None if before is None else before.ring_out, samples, fit, 1),
     )
     return now if before is None else _averaged(before, now)
 
 
-def moved(before: LearnedProfile, fit: Fit, *, temperature_c: float | None, learned_at: datetime) -> LearnedProfile:
-    """Return a profile with the place of focus as a run found it that used the profile's own slopes."""
-    return replace(before, best_position=fit.best_position, temperature_c=temperature_c, learned_at=learned_at)
+def moved(
+    before: LearnedProfile,
+    samples: Sequence[Sample],
+    fit: Fit,
+    *,
+    temperature_c: float | None,
+    learned_at: datetime,
+) -> LearnedProfile:
+    """Return a profile with the place of focus as a run found it that used the profile's own slopes.
+
+    Frames on both arms also teach what to add to what rings say; a run by the rings themselves does not.
+    """
+    sides = {sample.position > fit.best_position for sample in samples if sample.purpose == "pair"}
+    by_pair = len(sides) == 2
+    return replace(
+        before,
+        best_position=fit.best_position,
+        temperature_c=temperature_c,
+        learned_at=learned_at,
+        ring_in=taught_offset(before.ring_in, samples, fit, -1) if by_pair else before.ring_in,
+        ring_out=taught_offset(before.ring_out, samples, fit, 1) if by_pair else before.ring_out,
+    )
 
 
 def _arms(x: Array, y: Array, sigma: Array, fit: Fit) -> tuple[float, float, float, float]:

@@ -1,6 +1,7 @@
 """The sweep as a generator: answers in, actions out. It never touches a device.
 
-Where the V-curve is known from earlier runs, a *pair* of frames, one on each arm, tells where focus is, and a last
+Where the V-curve is known from earlier runs, and rings are calibrated and wanted, one frame of *rings* tells where
+focus is. Where only the curve is known, a *pair* of frames, one on each arm, tells where focus is, and a last
 one verifies it. Otherwise, or when the pair does not tell it well enough, a whole curve is taken: *locate* finds out
 how far away focus is and on which side, *sweep* takes the curve, always arriving from the same side. *Verify* goes to
 the fitted vertex and takes one more frame, which must show what the curve promised. If it does not, the slack of the
@@ -14,8 +15,10 @@ from dataclasses import replace
 from alpaca_focus.core.actions import Settle
 from alpaca_focus.core.blur import width
 from alpaca_focus.core.errors import RunFailed
-from alpaca_focus.core.pair import agreed, more_frames, pair_focus
+from alpaca_focus.core.known_curve import KnownCurve
+from alpaca_focus.core.pair import PAIR_RISE, PAIR_STDERR_CFZ, agreed, more_frames, pair_focus
 from alpaca_focus.core.plan import NothingLeft, Plan, SweepProgress, SweepResult, SweepSettings
+from alpaca_focus.core.ring_mode import NEAREST_CFZ, agrees, is_calibrated, ring_fit
 from alpaca_focus.core.values import Fit, Position, Sample
 from alpaca_focus.core.verify import better_before, keeps_promise
 from alpaca_focus.core.walk import Walk
@@ -81,7 +84,13 @@ class _Attempt:
             self._walk.distrust_slack()
 
     def run(self) -> Plan[SweepResult]:
-        if self._settings.known is not None:
+        known = self._settings.known
+        if known is not None:
+            side = -self._walk.arrival
+            if self._settings.by_rings and is_calibrated(known.ring_offset(side)):
+                found = yield from self._by_rings(known, side)
+                if found is not None:
+                    return found
             found = yield from self._by_pair()
             if found is not None:
                 return found
@@ -89,6 +98,26 @@ class _Attempt:
         return (yield from self._verified(fit))
 
     # With a known curve
+
+    def _by_rings(self, known: KnownCurve, side: int) -> Plan[SweepResult | None]:
+        """Focus by one frame of rings on a known side; `None` when they do not say where focus is."""
+        walk = self._walk
+        zone_steps = self._settings.critical_focus_zone_steps
+        away = max(known.distance(PAIR_RISE * known.least, side), NEAREST_CFZ * zone_steps)
+        target = walk.targets.clamp(round(known.expected_position + side * away))
+        # Focus lies in the direction of arrival, most of that way off at least.
+        ahead = round(target - side * 0.3 * away)
+        sample = yield from walk.sample(target, "ring", ahead=ahead)
+        fit = ring_fit(sample, side, known)
+        if fit is None or fit.best_position_stderr > PAIR_STDERR_CFZ * zone_steps:
+            walk.forget()
+            return None
+        fit = walk.accept(fit)
+        verification = yield from walk.sample(self._place(fit), "verify")
+        if keeps_promise(verification.measurement, fit) and agrees(fit, walk.samples, known):
+            return self._result(fit, verification)
+        walk.forget()
+        return None
 
     def _by_pair(self) -> Plan[SweepResult | None]:
         """Focus by a pair; `None` when the known curve does not lead to focus."""

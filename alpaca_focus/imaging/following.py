@@ -10,7 +10,10 @@ from types import MappingProxyType
 import numpy as np
 from numpy.typing import NDArray
 
+from alpaca_focus.core.optics import OpticalTrain
+from alpaca_focus.core.ring_mode import DEFOCUS, STDERR
 from alpaca_focus.core.values import Frame, Measurement
+from alpaca_focus.imaging.ring_fit import fit_rings
 from alpaca_focus.imaging.star_field import StarField
 from alpaca_focus.imaging.stars import found_in, summarised
 
@@ -48,15 +51,30 @@ class StarFollower:
     """Measures the HFD of the frames of one run, by the stars that they have in common where there are enough.
 
     The details of each measurement have `transmission`: the median light of the stars found again over what they had
-    in the first frame that had stars.
+    in the first frame that had stars. With the optics given, frames of rings have what those say as well.
+
+    Args:
+        rings: The optics, when rings are to be fitted.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, rings: OpticalTrain | None = None) -> None:
         self._first: Stars | None = None
+        self._rings = rings
 
     def __call__(self, frame: Frame) -> Measurement:
         """Measure one frame; never raises for what it holds."""
         field = found_in(frame)
+        measured = self._followed(frame, field)
+        rings = None if self._rings is None or field is None else fit_rings(frame, field, self._rings)
+        if self._rings is None or rings is None:
+            return measured
+        steps = {
+            DEFOCUS: rings.defocus_um / self._rings.step_size_um,
+            STDERR: rings.stderr_um / self._rings.step_size_um,
+        }
+        return replace(measured, details=MappingProxyType({**measured.details, **steps}))
+
+    def _followed(self, frame: Frame, field: StarField | None) -> Measurement:
         if field is None or not field.stars or not frame.exposure_s > 0:
             return summarised(frame, field)
         stars = Stars.of(field, frame)

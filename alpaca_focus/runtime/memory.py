@@ -82,7 +82,13 @@ class Memory:
         if result.fit.model == KNOWN:
             if before is None:
                 return None
-            return moved(before, result.fit, temperature_c=result.temperature_c, learned_at=result.started_at)
+            return moved(
+                before,
+                result.samples,
+                result.fit,
+                temperature_c=result.temperature_c,
+                learned_at=result.started_at,
+            )
         try:
             return learned(
                 result.samples,

@@ -256,6 +256,11 @@ class Focus(Section):
         description="Whether to read only the part of the sensor with good stars after the first frame, if the camera "
         "can",
     )
+    by_rings: bool = Field(
+        default=False,
+        description="Whether to focus by one frame of rings and one to verify, once three runs have calibrated them; "
+        "for hfd only, and with telescope.central_obstruction set right",
+    )
     retries: int = Field(
         default=1, ge=0, le=2, description="How often a run whose curve was bad begins again before it gives up"
     )

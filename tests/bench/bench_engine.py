@@ -12,8 +12,10 @@ from functools import partial
 from typing import Any, TypeAlias
 
 from alpaca_focus.core.known_curve import KnownCurve
+from alpaca_focus.core.optics import OpticalTrain
 from alpaca_focus.core.plan import SweepSettings
 from alpaca_focus.core.profile import learned
+from alpaca_focus.core.ring_mode import FEWEST_SWEEPS
 from alpaca_focus.core.values import Frame, Measurement, Outcome
 from alpaca_focus.imaging.following import StarFollower
 from alpaca_focus.simulator.faults import FaultRequest
@@ -31,19 +33,24 @@ they are focused, in critical focus zones (4.88 x 0.55 um x N^2); *covered* is t
 
 *A* is the default run of N.I.N.A. 3, *B* Ekos' Linear 1 Pass with fixed steps, both written anew from descriptions,
 with the right backlash and a step that fits that night's seeing (outermost point at 3.5 times the HFR in focus).
-*Learned*: one earlier run taught the curve, and focus has wandered by up to {NEAREST_ZONES:g} critical focus zones
-since; *near* has the same starts. *First time* and *anywhere*: up to {FARTHEST_ZONES:g} zones from focus. A ruined
-frame is a cloud that takes 90 % of the light, a satellite, or stars 35 % larger."""
+*Learned*: one earlier run taught the curve (by rings: three), and focus has wandered by up to {NEAREST_ZONES:g}
+critical focus zones since; *near* has the same starts. *First time* and *anywhere*: up to {FARTHEST_ZONES:g} zones from
+focus. A ruined frame is a cloud that takes 90 % of the light, a satellite, or stars 35 % larger."""
 Kind: TypeAlias = Callable[[Night], Coroutine[Any, Any, "Run | None"]]
 Program: TypeAlias = Callable[..., Coroutine[Any, Any, baselines.Usual]]
 
 
-async def taught(session: Session, settings: SweepSettings) -> KnownCurve | None:
-    """Learn the curve in one run, as the program does, and let focus wander."""
-    _, result = await session.focus(settings)
-    if result.outcome is not Outcome.FOCUSED or result.fit is None:
-        return None
-    profile = learned(result.samples, result.fit, before=None, temperature_c=None, learned_at=result.started_at)
+async def taught(
+    session: Session, settings: SweepSettings, *, runs: int = 1, rings: OpticalTrain | None = None
+) -> KnownCurve | None:
+    """Learn the curve as the program does, and let focus wander."""
+    profile = None
+    for _ in range(runs):
+        _, result = await session.focus(settings, StarFollower(rings))
+        if result.outcome is not Outcome.FOCUSED or result.fit is None:
+            return None
+        profile = learned(result.samples, result.fit, before=profile, temperature_c=None, learned_at=result.started_at)
+    assert profile is not None
     place = round(profile.best_position + session.night.wander_zones * session.night.zone_steps)
     await session.observatory.focuser.move_to(place)
     return profile.known_curve(expected_position=place)
@@ -56,16 +63,27 @@ async def first_run(night: Night, *, ruined: bool = False, backlash_factor: floa
     return run
 
 
+async def ring_run(night: Night, *, ruined: bool = False) -> Run | None:
+    """One frame of rings, their constant learned from three sweeps."""
+    session, settings = Session(night), night.sweep_settings()
+    known = await taught(session, settings, runs=FEWEST_SWEEPS, rings=night.train)
+    if known is None:
+        return None
+    measure = Ruined(session, most=2, rings=night.train) if ruined else StarFollower(night.train)
+    run, _ = await session.focus(replace(settings, known=known, by_rings=True), measure)
+    return run
+
+
 class Ruined:
     """In every second run one frame is spoiled: by a cloud, a satellite, or stars 35 % larger."""
 
-    def __init__(self, session: Session, *, most: int) -> None:
+    def __init__(self, session: Session, *, most: int, rings: OpticalTrain | None = None) -> None:
         chance = random.Random(session.night.seed + 1)
         self._session = session
         self._hit = chance.randrange(most) if chance.random() < 0.5 else -1
         self._kind = chance.choice(("cloud", "trail", "+35 %"))
         self._frames = 0
-        self._follow = StarFollower()
+        self._follow = StarFollower(rings)
         self._arm()
 
     def __call__(self, frame: Frame) -> Measurement:
@@ -118,12 +136,14 @@ async def usual_run(night: Night, *, program: Program, near: bool) -> Run:
 
 KINDS: dict[str, Kind] = {
     "learned": learned_run,
+    "learned, by rings": ring_run,
     "A, focus near": partial(usual_run, program=baselines.nina, near=True),
     "B, focus near": partial(usual_run, program=baselines.ekos, near=True),
     "first time": first_run,
     "A, focus anywhere": partial(usual_run, program=baselines.nina, near=False),
     "B, focus anywhere": partial(usual_run, program=baselines.ekos, near=False),
     "learned, a frame ruined in every second run": partial(learned_run, ruined=True),
+    "by rings, a frame ruined in every second run": partial(ring_run, ruined=True),
     "first time, a frame ruined in every second run": partial(first_run, ruined=True),
     "learned, half of the backlash set": partial(learned_run, backlash_factor=0.5),
     "first time, half of the backlash set": partial(first_run, backlash_factor=0.5),

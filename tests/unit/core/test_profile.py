@@ -70,7 +70,7 @@ def test_the_place_is_the_latest_one(rng: np.random.Generator) -> None:
     after = learn(run_of(rng, slope_in=0.05, slope_out=0.05, vertex=5300.0), before)
     assert after.best_position == pytest.approx(5300, abs=10)
     fit = replace(fit_hyperbola(run_of(rng, slope_in=0.05, slope_out=0.05)), best_position=4321.0)
-    again = moved(after, fit, temperature_c=1.0, learned_at=NIGHT)
+    again = moved(after, (), fit, temperature_c=1.0, learned_at=NIGHT)
     assert (again.best_position, again.temperature_c) == (4321.0, 1.0)
     assert (again.slope_in, again.runs) == (after.slope_in, after.runs)
 

@@ -37,6 +37,7 @@ def test_the_telescope_is_all_that_is_required() -> None:
             "filters": {},
             "spectrum": {"axis": "auto"},
             "subframe": False,
+            "by_rings": False,
             "retries": 1,
             "points": 6,
             "max_exposures": 40,
