@@ -12,9 +12,13 @@ from rich.text import Text
 from alpaca_focus.core.curve_models import curve_value
 from alpaca_focus.core.events import Event, FrameMeasured, RestoreStarted, RunEnded, RunStarted
 from alpaca_focus.core.values import Fit, FocusResult, Outcome, Sample
+from alpaca_focus.core.vcurve import KNOWN
+from alpaca_focus.core.whole_curve import shape_of
+from alpaca_focus.core.wording import metric_name
 from alpaca_focus.files.best_focus import heading
 
-HEADINGS = f"{'#':>3}  {'position':>8}  {'HFD px':>7}  {'+-':>5}  {'stars':>5}  {'for':<7}"
+POINTS = 6
+"""Points of a whole curve by default, for which a step is proposed."""
 PLOT_WIDTH, PLOT_HEIGHT = 52, 14
 STYLES = {Outcome.FOCUSED: "bold green", Outcome.RESTORED: "bold yellow", Outcome.STRANDED: "bold red"}
 
@@ -31,8 +35,9 @@ class RunPrinter:
         match event:
             case RunStarted(start_position=position):
                 self._console.print(f"Focusing from position {position}.\n")
-                self._console.print(Text(HEADINGS, style="bold"))
             case FrameMeasured(sample=sample):
+                if not self._frames:
+                    self._console.print(Text(_headings(sample), style="bold"))
                 self._frames += 1
                 self._console.print(Text(_row(self._frames, sample)))
             case RestoreStarted(position=position, reason=reason):
@@ -46,11 +51,17 @@ class RunPrinter:
         if result.fit is not None:
             self._console.print()
             self._console.print(Text(curve_plot(result.samples, result.fit)), no_wrap=True, crop=False)
-            self._console.print(Text(_fit_line(result.fit)))
+            self._console.print(Text(_fit_line(result.fit, result.samples)))
         self._console.print()
         self._console.print(Text(result.reason, style=STYLES[result.outcome]))
         exposures = "exposure" if result.exposures == 1 else "exposures"
         self._console.print(f"{result.exposures} {exposures} in {result.duration_s:.0f} s.")
+
+
+def _headings(sample: Sample) -> str:
+    measured = sample.measurement
+    name = heading(measured.metric, measured.unit)
+    return f"{'#':>3}  {'position':>8}  {name:>7}  {'+-':>5}  {'stars':>5}  {'for':<7}"
 
 
 def _row(number: int, sample: Sample) -> str:
@@ -65,13 +76,18 @@ def _row(number: int, sample: Sample) -> str:
     )
 
 
-def _fit_line(fit: Fit) -> str:
+def _fit_line(fit: Fit, samples: Sequence[Sample]) -> str:
     # Frames very far from focus have no residual: the curve is not meant for them, which is no fault of theirs.
     outliers = [str(index + 1) for index in fit.rejected if not math.isnan(fit.residuals[index])]
     left_out = f"; left out as outliers: {', '.join(outliers)}" if outliers else ""
+    r_squared = "" if math.isnan(fit.r_squared) else f", R^2 {fit.r_squared:.4f}"
+    step = max(1, round(2 * shape_of(fit).half_width / (POINTS - 1)))
+    suits = "" if fit.model == KNOWN else f"\nSteps of {step} suit {POINTS} points of this curve."
+    unit = next((each.measurement.unit for each in samples if each.measurement.usable), "")
+    metric = next((metric_name(each.measurement.metric) for each in samples), "")
     return (
         f"{fit.model}: best {fit.best_position:.1f} +- {fit.best_position_stderr:.1f} steps, "
-        f"HFD {fit.best_value:.2f} px, R^2 {fit.r_squared:.4f}{left_out}"
+        f"{metric} {fit.best_value:.2f} {unit}{r_squared}{left_out}{suits}"
     )
 
 
