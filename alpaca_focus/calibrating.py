@@ -210,15 +210,19 @@ def _place(result: FocusResult) -> Place:
 def _profile_lines(profile: LearnedProfile, filter_name: str | None) -> tuple[str, ...]:
     through = f" through {filter_name}" if filter_name else ""
     slopes = (
-        f"The V-curve{through}, from {profile.runs} runs: inside {profile.slope_in:.4f} and outside "
+        f"The V-curve{through}, from {_counted(profile.runs, 'run')}: inside {profile.slope_in:.4f} and outside "
         f"{profile.slope_out:.4f} a step, both +- {100 * profile.slope_error:.1f} %; {profile.least:.2f} in focus, at "
         f"{profile.best_position:.1f}."
     )
     return slopes, "It is kept in the history; the next run needs a pair of frames and one to verify."
 
 
+def _counted(count: int, what: str) -> str:
+    return f"{count} {what}" if count == 1 else f"{count} {what}s"
+
+
 def _backlash_proposal(settings: Settings, found: Estimate) -> Proposal:
-    line = f"Backlash: {found.value:.1f} +- {found.stderr:.1f} steps, from {found.count} pairs of runs."
+    line = f"Backlash: {found.value:.1f} +- {found.stderr:.1f} steps, from {_counted(found.count, 'pair')} of runs."
     if found.is_zero or found.value < 1:
         return Proposal(lines=(line, "That may as well be nothing: there is nothing to set."), changes={})
     method = settings.focuser.backlash.method

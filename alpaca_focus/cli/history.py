@@ -17,7 +17,7 @@ from alpaca_focus.terminal import RunPrinter, result_json
 
 HEADINGS = (
     f"{'run':>5}  {'started (UTC)':<16}  {'filter':<8}  {'deg C':>6}  {'best':>8}  {'+-':>5}  {'HFD px':>6}  "
-    f"{'exp.':>4}  {'s':>5}  {'why':<12}  outcome"
+    f"{'exp.':>4}  {'s':>5}  {'why':<18}  outcome"
 )
 ConfigOption = Annotated[
     Path | None, typer.Option("--config", "-c", metavar="FILE", help="The settings, whose storage.directory is read.")
@@ -102,7 +102,7 @@ def _line(run: KeptRun) -> str:
         least = f"{result.verification.measurement.value:.2f}"
     return (
         f"{run.number:>5}  {result.started_at:%Y-%m-%d %H:%M}  {result.filter_name or '-':<8}  {temperature:>6}  "
-        f"{best:>8}  {stderr:>5}  {least:>6}  {result.exposures:>4}  {result.duration_s:>5.0f}  {run.trigger:<12}  "
+        f"{best:>8}  {stderr:>5}  {least:>6}  {result.exposures:>4}  {result.duration_s:>5.0f}  {run.trigger:<18}  "
         f"{result.outcome.value}"
     )
 

@@ -91,7 +91,7 @@ class _Attempt:
                 found = yield from self._by_rings(known, side)
                 if found is not None:
                     return found
-            found = yield from self._by_pair()
+            found = yield from self._by_pair(known)
             if found is not None:
                 return found
         fit = yield from whole_curve_focus(self._walk)
@@ -119,10 +119,9 @@ class _Attempt:
         walk.forget()
         return None
 
-    def _by_pair(self) -> Plan[SweepResult | None]:
+    def _by_pair(self, known: KnownCurve) -> Plan[SweepResult | None]:
         """Focus by a pair; `None` when the known curve does not lead to focus."""
-        walk, known = self._walk, self._settings.known
-        assert known is not None  # noqa: S101 - asked only then
+        walk = self._walk
         fit = yield from pair_focus(walk, known)
         while fit is not None and len(walk.samples) < MOST_PAIR_RUN:
             sample = yield from walk.sample(self._place(fit), "verify")

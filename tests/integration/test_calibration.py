@@ -79,7 +79,7 @@ def test_a_v_curve_is_learned(tmp_path: Path, observatory_with: Callable[..., Ob
     proposal, _ = carried_out(
         observatory, lambda asked: calibrating.vcurve(asked, runs=1), storage={"directory": str(tmp_path)}
     )
-    assert proposal.lines[0].startswith("The V-curve through L, from 1 runs: inside 0.0")
+    assert proposal.lines[0].startswith("The V-curve through L, from 1 run: inside 0.0")
     assert proposal.changes == {}
 
 
