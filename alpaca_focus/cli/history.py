@@ -118,4 +118,8 @@ def _draw(path: Path, run: KeptRun) -> None:
     if metric is None:
         raise ConfigurationError(f"Run {run.number} took no frame: there is no curve to draw.")
     curve = Curve(metric=metric.metric, unit=metric.unit, samples=result.samples)
-    write_picture(path, (FittedCurve(curve=curve, fit=result.fit),), title=f"Run {run.number}: {result.reason}")
+    write_picture(
+        path,
+        (FittedCurve(curve=curve, fit=result.fit),),
+        title=f"Run {run.number}, {result.started_at:%Y-%m-%d %H:%M} UTC: {result.outcome.value}",
+    )
