@@ -7,11 +7,13 @@ import typer
 from rich.console import Console
 
 from alpaca_focus import app
+from alpaca_focus.core.backlash import Backlash, Direction, Method
 from alpaca_focus.core.errors import ConfigurationError
 from alpaca_focus.core.events import FrameMeasured, RunEnded, RunStarted
 from alpaca_focus.files.best_focus import Curve, FittedCurve
 from alpaca_focus.files.nina_writer import write_nina_report
 from alpaca_focus.files.pictures import check_picture_path, write_picture
+from alpaca_focus.files.whole import check_folder
 from alpaca_focus.runtime.store import KeptRun, RunStore
 from alpaca_focus.terminal import RunPrinter, result_json
 
@@ -61,6 +63,8 @@ def report(
     """Show all of one focus run: each frame, the curve, and how it ended."""
     if plot is not None:
         check_picture_path(plot)
+    if nina is not None:
+        check_folder(nina, "report")
     with RunStore(_directory(config, directory), read_only=True) as store:
         kept = store.run(run)
     if kept is None:
@@ -68,7 +72,7 @@ def report(
     if plot is not None:
         _draw(plot, kept)
     if nina is not None:
-        write_nina_report(nina, kept.result)
+        write_nina_report(nina, kept.result, _backlash(config))
     if json:
         typer.echo(_as_json(kept))
         return
@@ -90,6 +94,16 @@ def _directory(config: Path | None, directory: Path | None) -> Path:
     if named is None:
         raise ConfigurationError(f"{config} keeps no history: set storage.directory in it.")
     return named
+
+
+def _backlash(config: Path | None) -> Backlash | None:
+    """Return how targets are approached by the settings; `None` where there are none, or nothing is compensated."""
+    if config is None:
+        return None
+    backlash = app.load_settings(config).focuser.backlash
+    if backlash.method == "none":
+        return None
+    return Backlash(steps=backlash.steps, arrive=Direction(backlash.arrive), method=Method(backlash.method))
 
 
 def _line(run: KeptRun) -> str:

@@ -1,11 +1,12 @@
 """The curves that can be fitted to a V by name, and their values for whoever draws them.
 
 All of them share the weights and the rejection of bad frames of `vcurve.fit_hyperbola`: a point that contradicts the
-hyperbola through all others takes part in none of them.
+hyperbola through all others takes part in none of them. Which points are near focus and which are on an arm is also
+read off that hyperbola, not off the single points: a frame's own scatter must not decide where it belongs.
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from types import MappingProxyType
@@ -16,21 +17,16 @@ from scipy.optimize import least_squares
 
 from alpaca_focus.core.errors import RunFailed
 from alpaca_focus.core.values import Fit, Sample
-from alpaca_focus.core.vcurve import (
-    POWERS,
-    WIDTH,
-    fit_hyperbola,
-    point_errors,
-    weighted_r_squared,
-)
+from alpaca_focus.core.vcurve import KNOWN, POWERS, SENSES, WIDTH, fit_hyperbola, point_errors, weighted_r_squared
 
 Array = NDArray[np.float64]
 
 NEAR_RISE = 2.0
-"""A parabola goes through points whose width is at most this many times the least: beyond, the arms are straight."""
+"""A parabola goes through points where the curve is at most this many times its least: beyond, it is straight."""
 ARM_RISE = 1.6
-"""Trend lines go through the points whose width is at least this many times the least: nearer, the curve is round."""
-FEWEST_NEAR, FEWEST_ON_AN_ARM = 4, 2
+"""Trend lines go through points where the curve is at least this many times its least: nearer, it is round."""
+FEWEST_UNEQUAL, FEWEST_NEAR, FEWEST_ON_AN_ARM = 5, 5, 2
+"""Positions that a hyperbola with unequal arms, a parabola and a trend line need."""
 
 
 class CurveModel(StrEnum):
@@ -50,21 +46,51 @@ class CurveModel(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class _Points:
-    """Widths of the blur that a fit keeps, with their errors."""
+    """Widths of the blur that a fit keeps, their errors, and the hyperbola through them.
+
+    Attributes:
+        x: Positions.
+        y: Widths.
+        sigma: Their errors.
+        vertex: Of the hyperbola.
+        least: Its least width.
+        slope: Of its arms.
+    """
 
     x: Array
     y: Array
     sigma: Array
+    vertex: float
+    least: float
+    slope: float
+
+    def rise(self) -> Array:
+        """How many times its least the hyperbola is at each point."""
+        return np.hypot(1.0, self.slope * (self.x - self.vertex) / self.least)
 
 
 @dataclass(frozen=True, slots=True)
 class _Found:
-    """A curve of widths: where its vertex is, how well that is known, and its parameters."""
+    """A curve of widths.
+
+    Attributes:
+        vertex: Its best position.
+        least: Its value there.
+        parameters: Its other parameters.
+        influence: By how much each point's width moves the vertex, in steps a unit; 0 for one that takes no part. The
+            error of the vertex follows from it, and how two curves through the same points err together.
+        excess: How many times larger the variance of the points is than their errors say, at least 1.
+    """
 
     vertex: float
-    stderr: float
     least: float
-    parameters: dict[str, float]
+    parameters: Mapping[str, float]
+    influence: Array
+    excess: float
+
+    def stderr(self, sigma: Array) -> float:
+        """Return the standard error of the vertex where the points have these errors."""
+        return math.sqrt(self.excess) * float(np.linalg.norm(self.influence * sigma))
 
 
 def fit_curve(samples: Sequence[Sample], model: CurveModel = CurveModel.HYPERBOLA) -> Fit:
@@ -77,40 +103,46 @@ def fit_curve(samples: Sequence[Sample], model: CurveModel = CurveModel.HYPERBOL
     Returns:
         The fit, with the name of the curve and of the power of the metric that it is one of. Standard errors are
         scaled up where the points scatter more than their errors say, never down. Points that the curve is not meant
-        for (far ones for the parabola, near ones for the trend lines) take no part, and have residuals all the same.
+        for (far ones for the parabola, near ones for the trend lines) take no part in it nor in its R^2, and have
+        residuals all the same.
 
     Raises:
         RunFailed: Too few usable points, or they do not form such a curve.
     """
-    base = fit_hyperbola(samples)
+    return fit_beside(samples, fit_hyperbola(samples), model)
+
+
+def fit_beside(samples: Sequence[Sample], hyperbola: Fit, model: CurveModel) -> Fit:
+    """Fit another curve to points that `fit_hyperbola` was given; see `fit_curve`.
+
+    Args:
+        samples: The points.
+        hyperbola: What `fit_hyperbola` made of them.
+        model: Which curve.
+
+    Raises:
+        RunFailed: The points do not form such a curve.
+    """
     if model is CurveModel.HYPERBOLA:
-        return base
-    power = POWERS[base.model]
-    kept = [index for index, residual in enumerate(base.residuals) if _takes_part(index, residual, base)]
-    x = np.array([samples[index].position for index in kept], dtype=float)
-    y = np.array([samples[index].measurement.value ** power for index in kept])
-    own_error = np.array(
-        [abs(power) * samples[index].measurement.stderr / samples[index].measurement.value for index in kept]
-    )
-    points = _Points(x, y, point_errors(y, own_error * y, base.best_value**power))
-    found = FITS[model](points, base)
-    name = base.model.replace(WIDTH, model.value, 1)
+        return hyperbola
+    power = POWERS[hyperbola.model]
+    points = _points(samples, hyperbola, power)
+    found = FITS[model](points)
     fit = replace(
-        base,
-        model=name,
+        hyperbola,
+        model=hyperbola.model.replace(WIDTH, model.value, 1),
         best_position=found.vertex,
-        best_position_stderr=found.stderr,
+        best_position_stderr=found.stderr(points.sigma),
         best_value=float(found.least ** (1 / power)),
-        parameters=MappingProxyType(found.parameters),
+        parameters=MappingProxyType(dict(found.parameters)),
     )
-    widths = np.array([curve_width(position, fit) for position in x])
     residuals = tuple(
-        math.nan
-        if math.isnan(residual)
-        else samples[index].measurement.value - curve_value(samples[index].position, fit)
-        for index, residual in enumerate(base.residuals)
+        math.nan if math.isnan(of_hyperbola) else sample.measurement.value - curve_value(sample.position, fit)
+        for sample, of_hyperbola in zip(samples, hyperbola.residuals, strict=True)
     )
-    return replace(fit, residuals=residuals, r_squared=weighted_r_squared(y, widths, points.sigma))
+    part = found.influence != 0
+    widths = np.array([curve_width(position, fit) for position in points.x[part]])
+    return replace(fit, residuals=residuals, r_squared=weighted_r_squared(points.y[part], widths, points.sigma[part]))
 
 
 def curve_value(position: float, fit: Fit) -> float:
@@ -120,108 +152,181 @@ def curve_value(position: float, fit: Fit) -> float:
 
 def curve_width(position: float, fit: Fit) -> float:
     """Return the fitted curve's value at a position as a width of the blur."""
-    away, least, parameters = position - fit.best_position, fit.best_value ** POWERS[fit.model], fit.parameters
-    if "curvature" in parameters:
-        return float(least + parameters["curvature"] * away**2)
-    slope = parameters.get("slope_in" if away < 0 else "slope_out", parameters.get("slope", 0.0))
-    if parameters.get("straight"):
-        return float(least + slope * abs(away))
-    return math.hypot(least, slope * away)
+    least = fit.best_value ** POWERS[fit.model]
+    return SHAPES[fit.model](position - fit.best_position, least, fit.parameters)
 
 
-def _takes_part(index: int, residual: float, base: Fit) -> bool:
-    return not math.isnan(residual) and index not in base.rejected
+def _points(samples: Sequence[Sample], hyperbola: Fit, power: float) -> _Points:
+    kept = [
+        sample
+        for index, (sample, residual) in enumerate(zip(samples, hyperbola.residuals, strict=True))
+        if not math.isnan(residual) and index not in hyperbola.rejected
+    ]
+    least = hyperbola.best_value**power
+    y = np.array([sample.measurement.value**power for sample in kept])
+    relative_error = np.array([sample.measurement.stderr / sample.measurement.value for sample in kept])
+    return _Points(
+        x=np.array([sample.position for sample in kept], dtype=float),
+        y=y,
+        sigma=point_errors(y, abs(power) * relative_error * y, least),
+        vertex=hyperbola.best_position,
+        least=least,
+        slope=hyperbola.parameters["slope"],
+    )
 
 
-def _unequal(points: _Points, base: Fit) -> _Found:
-    if len(np.unique(points.x)) < 5:
-        raise RunFailed("A hyperbola with unequal arms needs at least 5 positions with a usable frame.")
-    span = float(np.ptp(points.x))
-    slope, least = base.parameters["slope"], base.best_value ** POWERS[base.model]
+# Shapes: the width of the blur at a distance from the vertex
+
+
+def _arms(away: float, least: float, parameters: Mapping[str, float]) -> float:
+    return math.hypot(least, _slope(away, parameters) * away)
+
+
+def _lines(away: float, least: float, parameters: Mapping[str, float]) -> float:
+    return least + _slope(away, parameters) * abs(away)
+
+
+def _bowl(away: float, least: float, parameters: Mapping[str, float]) -> float:
+    return least + parameters["curvature"] * away**2
+
+
+def _slope(away: float, parameters: Mapping[str, float]) -> float:
+    slope = parameters.get("slope")
+    return parameters["slope_in" if away < 0 else "slope_out"] if slope is None else slope
+
+
+_SHAPE_OF = {
+    CurveModel.HYPERBOLA.value: _arms,
+    CurveModel.UNEQUAL.value: _arms,
+    CurveModel.PARABOLA.value: _bowl,
+    CurveModel.TREND_LINES.value: _lines,
+    CurveModel.MEAN.value: _arms,
+    KNOWN: _arms,
+}
+SHAPES: Mapping[str, Callable[[float, float, Mapping[str, float]], float]] = MappingProxyType(
+    {name + sense: shape for name, shape in _SHAPE_OF.items() for sense in SENSES}
+)
+
+
+# Fits
+
+
+def _hyperbola(points: _Points) -> _Found:
+    """The hyperbola that is there already, with the influence of its points."""
+    values, gradient = _unequal_arms(points.x, points.vertex, points.least, points.slope, points.slope)
+    of_equal_arms = np.column_stack([gradient[:, :2], gradient[:, 2] + gradient[:, 3]])
+    influence = _influences(of_equal_arms, points.sigma)[0]
+    excess = _excess(_chi_squared(points.y - values, points.sigma), len(points.x) - 3)
+    return _Found(points.vertex, points.least, {"slope": points.slope}, influence, excess)
+
+
+def _unequal(points: _Points) -> _Found:
+    if len(np.unique(points.x)) < FEWEST_UNEQUAL:
+        raise RunFailed(
+            f"A hyperbola with unequal arms needs at least {FEWEST_UNEQUAL} positions with a usable frame, and there "
+            f"are {len(np.unique(points.x))}."
+        )
+    scale = np.array([float(np.ptp(points.x)), points.least, points.slope, points.slope])
+    centre = np.array([points.vertex, 0.0, 0.0, 0.0])
 
     def unpack(parameters: Array) -> tuple[float, float, float, float]:
-        shift, log_least, log_in, log_out = (float(value) for value in parameters)
-        return base.best_position + shift * span, least * math.exp(log_least), math.exp(log_in), math.exp(log_out)
+        # Least value and slopes are free as logarithms, which keeps them above zero.
+        return tuple((centre + scale * np.array([parameters[0], *np.exp(parameters[1:])])).tolist())
 
-    def away(parameters: Array) -> Array:
-        vertex, low, slope_in, slope_out = unpack(parameters)
-        distance = points.x - vertex
-        curve = np.hypot(low, np.where(distance < 0, slope_in, slope_out) * distance)
-        return np.asarray((curve - points.y) / points.sigma)
+    def weighted_residuals(parameters: Array) -> Array:
+        values, _ = _unequal_arms(points.x, *unpack(parameters))
+        return (values - points.y) / points.sigma
 
-    solution = least_squares(away, np.array([0.0, 0.0, math.log(slope), math.log(slope)]))
-    jacobian = np.asarray(solution.jac)
-    variance = float(np.linalg.pinv(jacobian.T @ jacobian)[0, 0]) * _excess(2 * solution.cost, len(points.x) - 4)
-    vertex, low, slope_in, slope_out = unpack(solution.x)
-    return _Found(vertex, math.sqrt(variance) * span, low, {"slope_in": slope_in, "slope_out": slope_out})
+    solution = least_squares(weighted_residuals, np.zeros(4))
+    vertex, least, slope_in, slope_out = unpack(np.asarray(solution.x, dtype=float))
+    values, gradient = _unequal_arms(points.x, vertex, least, slope_in, slope_out)
+    influence = _influences(gradient, points.sigma)
+    excess = _excess(_chi_squared(points.y - values, points.sigma), len(points.x) - 4)
+    ratio = slope_out / slope_in
+    ratio_influence = ratio * (influence[3] / slope_out - influence[2] / slope_in)
+    parameters = {
+        "slope_in": slope_in,
+        "slope_out": slope_out,
+        "ratio_stderr": math.sqrt(excess) * float(np.linalg.norm(ratio_influence * points.sigma)),
+    }
+    return _Found(vertex, least, parameters, influence[0], excess)
 
 
-def _parabola(points: _Points, base: Fit) -> _Found:
-    least = base.best_value ** POWERS[base.model]
-    near = points.y <= NEAR_RISE * least
-    if len(np.unique(points.x[near])) < FEWEST_NEAR:
-        near = np.argsort(points.y)[: FEWEST_NEAR + 1]
-    scale = float(np.ptp(points.x[near]))
-    u = (points.x[near] - base.best_position) / scale
-    coefficients, covariance = _linear(np.column_stack([np.ones_like(u), u, u**2]), points.y[near], points.sigma[near])
-    level, tilt, curvature = (float(value) for value in coefficients)
+def _unequal_arms(x: Array, vertex: float, least: float, slope_in: float, slope_out: float) -> tuple[Array, Array]:
+    """Return the values of a hyperbola and their derivatives by (vertex, least, slope_in, slope_out)."""
+    away = x - vertex
+    slope = np.where(away < 0, slope_in, slope_out)
+    values = np.maximum(np.hypot(least, slope * away), 1e-12)
+    by_slope = slope * away**2 / values
+    by_slopes = [np.where(away < 0, by_slope, 0.0), np.where(away < 0, 0.0, by_slope)]
+    return values, np.column_stack([-(slope**2) * away / values, least / values, *by_slopes])
+
+
+def _parabola(points: _Points) -> _Found:
+    positions = np.unique(points.x)
+    if len(positions) < FEWEST_NEAR:
+        raise RunFailed(
+            f"A parabola needs at least {FEWEST_NEAR} positions with a usable frame, and there are {len(positions)}."
+        )
+    # Where there are few points near focus, the nearest ones have to do.
+    reach = np.sort(np.abs(positions - points.vertex))[FEWEST_NEAR - 1]
+    near = (points.rise() <= NEAR_RISE) | (np.abs(points.x - points.vertex) <= reach)
+    line = _line(points, near, degree=2)
+    level, tilt, curvature = (float(value) for value in line.coefficients)
     if curvature <= 0:
         raise RunFailed("The frames near focus do not form a parabola that opens upwards.")
-    vertex = -tilt / (2 * curvature)
-    gradient = np.array([0.0, -1 / (2 * curvature), tilt / (2 * curvature**2)])
+    away = -tilt / (2 * curvature)
+    if not points.x[near].min() <= points.vertex + away <= points.x[near].max():
+        raise RunFailed("The parabola through the frames near focus has its vertex beyond them.")
     lowest = level - tilt**2 / (4 * curvature)
     if lowest <= 0:
         raise RunFailed("The parabola through the frames near focus goes below zero: there are too few near focus.")
+    influence = -(line.influences[1] + 2 * away * line.influences[2]) / (2 * curvature)
     return _Found(
-        base.best_position + vertex * scale,
-        math.sqrt(float(gradient @ covariance @ gradient)) * scale,
-        lowest,
-        {"curvature": curvature / scale**2},
+        points.vertex + away, lowest, {"curvature": curvature}, influence, _excess(line.chi_squared, line.freedom)
     )
 
 
-def _trend_lines(points: _Points, base: Fit) -> _Found:
-    least = base.best_value ** POWERS[base.model]
+def _trend_lines(points: _Points) -> _Found:
+    far = points.rise() >= ARM_RISE
     lines = []
-    for sign in (-1, 1):
-        on_arm = ((points.x - base.best_position) * sign > 0) & (points.y >= ARM_RISE * least)
+    for side, sign in (("inside", -1), ("outside", 1)):
+        on_arm = far & ((points.x - points.vertex) * sign > 0)
         if len(np.unique(points.x[on_arm])) < FEWEST_ON_AN_ARM:
-            side = "inside" if sign < 0 else "outside"
             raise RunFailed(f"The arm on the {side} has too few frames, away from focus, for a trend line.")
-        distance = points.x[on_arm] - base.best_position
-        lines.append(
-            _linear(np.column_stack([np.ones_like(distance), distance]), points.y[on_arm], points.sigma[on_arm])
-        )
-    (inner, inner_covariance), (outer, outer_covariance) = lines
-    fall, rise = float(inner[1]), float(outer[1])
+        lines.append(_line(points, on_arm, degree=1))
+    inner, outer = lines
+    fall, rise = float(inner.coefficients[1]), float(outer.coefficients[1])
     if not fall < 0 < rise:
         raise RunFailed("The trend lines do not fall on the inside and rise on the outside: the frames form no V.")
-    meet = float(outer[0] - inner[0]) / (fall - rise)
-    # The lines cross where their difference is zero; its error over its slope is the error of the place.
-    at = np.array([1.0, meet])
-    variance = float(at @ inner_covariance @ at + at @ outer_covariance @ at) / (fall - rise) ** 2
+    away = float(outer.coefficients[0] - inner.coefficients[0]) / (fall - rise)
+    # The lines meet where their difference is zero; what moves it there, over its slope, moves that place.
+    difference = outer.influences - inner.influences
+    influence = (difference[0] + away * difference[1]) / (fall - rise)
     # Lines through arms that are not quite straight yet meet below the curve, sometimes below zero.
-    lowest = max(float(inner[0]) + fall * meet, 1e-3 * least)
-    return _Found(
-        base.best_position + meet,
-        math.sqrt(variance),
-        lowest,
-        {"slope_in": -fall, "slope_out": rise, "straight": 1.0},
+    lowest = max(float(inner.coefficients[0]) + fall * away, 1e-3 * points.least)
+    parameters = {
+        "slope_in": -fall,
+        "slope_out": rise,
+        "r_squared_in": inner.r_squared,
+        "r_squared_out": outer.r_squared,
+    }
+    excess = _excess(inner.chi_squared + outer.chi_squared, inner.freedom + outer.freedom)
+    return _Found(points.vertex + away, lowest, parameters, influence, excess)
+
+
+def _mean(points: _Points) -> _Found:
+    curve, lines = _hyperbola(points), _trend_lines(points)
+    # Both come from the same frames: what moves one of them moves the other, and the sum of influences knows it.
+    return replace(
+        curve,
+        vertex=(curve.vertex + lines.vertex) / 2,
+        influence=(curve.influence + lines.influence) / 2,
+        excess=max(curve.excess, lines.excess),
     )
 
 
-def _mean(points: _Points, base: Fit) -> _Found:
-    lines = _trend_lines(points, base)
-    return _Found(
-        (base.best_position + lines.vertex) / 2,
-        # Both come from the same frames: their errors may go together.
-        (base.best_position_stderr + lines.stderr) / 2,
-        base.best_value ** POWERS[base.model],
-        dict(base.parameters),
-    )
-
-
-FITS: MappingProxyType[CurveModel, Callable[[_Points, Fit], _Found]] = MappingProxyType(
+FITS: Mapping[CurveModel, Callable[[_Points], _Found]] = MappingProxyType(
     {
         CurveModel.UNEQUAL: _unequal,
         CurveModel.PARABOLA: _parabola,
@@ -231,15 +336,61 @@ FITS: MappingProxyType[CurveModel, Callable[[_Points, Fit], _Found]] = MappingPr
 )
 
 
-def _linear(design: Array, y: Array, sigma: Array) -> tuple[Array, Array]:
-    """Return the coefficients of a weighted linear fit and their covariance."""
-    weighted = design / sigma[:, None]
-    covariance = np.asarray(np.linalg.pinv(weighted.T @ weighted), dtype=float)
-    coefficients = np.asarray(covariance @ weighted.T @ (y / sigma), dtype=float)
-    chi_squared = float(np.sum(((design @ coefficients - y) / sigma) ** 2))
-    return coefficients, covariance * _excess(chi_squared, len(y) - design.shape[1])
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Line:
+    """A polynomial in the distance from the hyperbola's vertex through some of the points.
+
+    Attributes:
+        coefficients: From the constant one up.
+        influences: By how much each point's width moves each coefficient, shape (coefficients, points).
+        chi_squared: Sum of the squared residuals over the errors.
+        freedom: Points that took part beyond the number of coefficients.
+        r_squared: Of the points that took part.
+    """
+
+    coefficients: Array
+    influences: Array
+    chi_squared: float
+    freedom: int
+    r_squared: float
+
+
+def _line(points: _Points, chosen: NDArray[np.bool_], *, degree: int) -> _Line:
+    y, sigma = points.y[chosen], points.sigma[chosen]
+    away = points.x[chosen] - points.vertex
+    design = np.vander(away / np.abs(away).max(), degree + 1, increasing=True)
+    units = np.abs(away).max() ** np.arange(degree + 1)
+    of_chosen = _influences(design, sigma) / units[:, None]
+    coefficients = of_chosen @ y
+    fitted = design @ (coefficients * units)
+    influences = np.zeros((degree + 1, len(points.x)))
+    influences[:, chosen] = of_chosen
+    return _Line(
+        coefficients=coefficients,
+        influences=influences,
+        chi_squared=_chi_squared(y - fitted, sigma),
+        freedom=len(y) - degree - 1,
+        r_squared=weighted_r_squared(y, fitted, sigma),
+    )
+
+
+def _influences(gradient: Array, sigma: Array) -> Array:
+    """Return by how much each point moves each parameter of a weighted least-squares fit.
+
+    Args:
+        gradient: Derivatives of the curve's values by its parameters, shape (points, parameters).
+        sigma: Errors of the points.
+
+    Returns:
+        Shape (parameters, points): the pseudo-inverse of the weighted gradient, with the weights taken back.
+    """
+    return np.asarray(np.linalg.pinv(gradient / sigma[:, None]), dtype=float) / sigma
+
+
+def _chi_squared(residuals: Array, sigma: Array) -> float:
+    return float(np.sum((residuals / sigma) ** 2))
 
 
 def _excess(chi_squared: float, freedom: int) -> float:
-    """Return by how much more the points scatter than their errors say, at least 1."""
+    """Return how many times larger the variance of the points is than their errors say, at least 1."""
     return max(1.0, chi_squared / freedom) if freedom > 0 else 1.0

@@ -2,25 +2,35 @@
 
 import json
 import math
-import tempfile
 from pathlib import Path
 from typing import Any
 
-from alpaca_focus.core.curve_models import CurveModel, fit_curve
+from alpaca_focus.core.backlash import Backlash, Direction
+from alpaca_focus.core.curve_models import CurveModel, fit_beside
 from alpaca_focus.core.errors import ConfigurationError, RunFailed
 from alpaca_focus.core.values import Fit, FocusResult, Sample
+from alpaca_focus.core.vcurve import fit_hyperbola
+from alpaca_focus.files.whole import written_whole
 
 VERSION = 2
-NOT_FITTED = "NaN"
-"""What such a report has for the R^2 of a curve that was not fitted."""
+NAME = "alpaca-focus"
+TICKS = 10_000_000
+"""Of a second."""
 STAR_METRICS = frozenset({"hfd", "fwhm"})
+NOT_KNOWN = "NaN"
+"""What such a report has for a number that is not known, the R^2 of a curve that was not fitted for example."""
 
 
-def nina_report(result: FocusResult) -> dict[str, Any]:
-    """Put a run into the form of such a report; star sizes become half-flux radii.
+def nina_report(result: FocusResult, backlash: Backlash | None = None) -> dict[str, Any]:
+    """Put a run into the form of such a report.
 
     Args:
-        result: A run by star sizes.
+        result: A run by the size of stars. Half of the HFD is their half-flux radius; half of the FWHM is the same for
+            a star that is a Gaussian.
+        backlash: How targets were approached; `None` where nothing tells, which such a report cannot say: it has 0.
+
+    Returns:
+        The report. In its measured points and its intersections every value is a number, 0 where there is none.
 
     Raises:
         ConfigurationError: The run measured something else, or nothing.
@@ -28,23 +38,26 @@ def nina_report(result: FocusResult) -> dict[str, Any]:
     samples = [sample for sample in result.samples if sample.purpose != "verify"]
     metrics = {sample.measurement.metric for sample in samples}
     if not metrics or not metrics <= STAR_METRICS:
-        raise ConfigurationError("Only a run that measured stars can be written as a report of N.I.N.A.")
-    hyperbola = _hyperbola(samples, result.fit)
-    parabola, lines = _fitted(samples, CurveModel.PARABOLA), _fitted(samples, CurveModel.TREND_LINES)
-    first, last = samples[0], samples[-1]
-    calculated = _place(result.fit) if result.verification is None else _point(result.verification)
+        raise ConfigurationError(
+            "Only a run that measured stars can be written as a report of N.I.N.A., and this one measured "
+            f"{' and '.join(sorted(metrics)) or 'nothing'}."
+        )
+    fits = _fits(samples, result.fit)
+    hyperbola = fits.get(CurveModel.HYPERBOLA)
+    parabola, lines = fits.get(CurveModel.PARABOLA), fits.get(CurveModel.TREND_LINES)
+    start = _start(result.start_position, samples)
     return {
         "Version": VERSION,
         "Filter": result.filter_name or "",
-        "AutoFocuserName": "alpaca-focus",
-        "StarDetectorName": "alpaca-focus",
+        "AutoFocuserName": NAME,
+        "StarDetectorName": NAME,
         "Timestamp": result.started_at.isoformat(),
-        "Temperature": NOT_FITTED if result.temperature_c is None else result.temperature_c,
+        "Temperature": NOT_KNOWN if result.temperature_c is None else result.temperature_c,
         "Method": "STARHFR",
         "Fitting": "HYPERBOLIC",
-        "InitialFocusPoint": _initial(result.start_position, first),
-        "CalculatedFocusPoint": calculated,
-        "PreviousFocusPoint": _initial(result.start_position, last),
+        "InitialFocusPoint": start,
+        "CalculatedFocusPoint": _place(hyperbola) if result.verification is None else _point(result.verification),
+        "PreviousFocusPoint": start,
         "MeasurePoints": [_point(sample) for sample in sorted(samples, key=lambda each: each.position)],
         "Intersections": {
             "TrendLineIntersection": _place(lines),
@@ -60,41 +73,55 @@ def nina_report(result: FocusResult) -> dict[str, Any]:
             "RightTrend": _trend(lines, 1),
         },
         "RSquares": {
-            "Quadratic": _r_squared(parabola),
-            "Hyperbolic": _r_squared(hyperbola),
-            "LeftTrend": _r_squared(lines),
-            "RightTrend": _r_squared(lines),
+            "Quadratic": NOT_KNOWN if parabola is None else parabola.r_squared,
+            "Hyperbolic": NOT_KNOWN if hyperbola is None else hyperbola.r_squared,
+            "LeftTrend": NOT_KNOWN if lines is None else lines.parameters["r_squared_in"],
+            "RightTrend": NOT_KNOWN if lines is None else lines.parameters["r_squared_out"],
         },
-        "BacklashCompensation": {"BacklashCompensationModel": "OVERSHOOT", "BacklashIN": 0, "BacklashOUT": 0},
+        "BacklashCompensation": _backlash(backlash),
         "Duration": _duration(result.duration_s),
     }
 
 
-def write_nina_report(path: Path, result: FocusResult) -> None:
-    """Write a run as such a report, whole or not at all.
+def write_nina_report(path: Path, result: FocusResult, backlash: Backlash | None = None) -> None:
+    """Write a run as such a report, whole or not at all; see `nina_report`.
 
     Raises:
         ConfigurationError: The run measured no stars, or the file cannot be written.
     """
-    text = json.dumps(nina_report(result), indent=2)
+    text = json.dumps(nina_report(result, backlash), indent=2, allow_nan=False)
+    with written_whole(path, "report") as file:
+        file.write(text.encode())
+
+
+def _fits(samples: list[Sample], accepted: Fit | None) -> dict[CurveModel, Fit]:
+    """Return the curves that go through the points; as the hyperbola the one that the run decided by."""
+    fits = {} if accepted is None else {CurveModel.HYPERBOLA: accepted}
     try:
-        with tempfile.NamedTemporaryFile("w", encoding="utf-8", dir=path.parent, suffix=".new", delete=False) as new:
-            new.write(text)
-        Path(new.name).replace(path)
-    except OSError as error:
-        raise ConfigurationError(f"{path} cannot be written ({error.strerror}).") from error
-
-
-def _hyperbola(samples: list[Sample], accepted: Fit | None) -> Fit | None:
-    """Return the hyperbola through the points; where they are too few, the one that the run knew before."""
-    return _fitted(samples, CurveModel.HYPERBOLA) or accepted
-
-
-def _fitted(samples: list[Sample], model: CurveModel) -> Fit | None:
-    try:
-        return fit_curve(samples, model)
+        hyperbola = fit_hyperbola(samples)
     except RunFailed:
-        return None
+        # A run on a learned curve takes too few frames for a curve of their own.
+        return fits
+    fits.setdefault(CurveModel.HYPERBOLA, hyperbola)
+    for model in (CurveModel.PARABOLA, CurveModel.TREND_LINES):
+        try:
+            fits[model] = fit_beside(samples, hyperbola, model)
+        except RunFailed:
+            # Not every V has points enough near focus, or on both arms: the report says that there is none.
+            continue
+    return fits
+
+
+def _backlash(backlash: Backlash | None) -> dict[str, Any]:
+    """Arriving inward, it is the moves outward that go further, and the other way round."""
+    if backlash is None:
+        return {"BacklashCompensationModel": "OVERSHOOT", "BacklashIN": 0, "BacklashOUT": 0}
+    outward = backlash.arrive is Direction.IN
+    return {
+        "BacklashCompensationModel": backlash.method.upper(),
+        "BacklashIN": 0 if outward else backlash.steps,
+        "BacklashOUT": backlash.steps if outward else 0,
+    }
 
 
 def _point(sample: Sample) -> dict[str, float]:
@@ -110,9 +137,12 @@ def _place(fit: Fit | None) -> dict[str, float]:
     return {"Position": float(round(fit.best_position)), "Value": fit.best_value / 2, "Error": 0.0}
 
 
-def _initial(position: int, sample: Sample) -> dict[str, Any]:
-    value = sample.measurement.value / 2 if sample.position == position and sample.measurement.usable else NOT_FITTED
-    return {"Position": float(position), "Value": value, "Error": 0.0}
+def _start(position: int, samples: list[Sample]) -> dict[str, Any]:
+    """Where the focuser stood, with what was measured there, if anything was."""
+    there = next((each for each in samples if each.position == position and each.measurement.usable), None)
+    if there is not None:
+        return _point(there)
+    return {"Position": float(position), "Value": NOT_KNOWN, "Error": 0.0}
 
 
 def _slope(fit: Fit) -> float:
@@ -131,7 +161,8 @@ def _quadratic(fit: Fit | None) -> str:
     if fit is None:
         return ""
     square, vertex = fit.parameters["curvature"] / 2, fit.best_position
-    return f"y = {square!r} * x^2 + {-2 * square * vertex!r} * x + {square * vertex**2 + fit.best_value / 2!r}"
+    constant = square * vertex**2 + fit.best_value / 2
+    return f"y = {square!r} * x^2 + {-2 * square * vertex!r} * x + {constant!r}"
 
 
 def _trend(fit: Fit | None, sign: int) -> str:
@@ -141,11 +172,10 @@ def _trend(fit: Fit | None, sign: int) -> str:
     return f"y = {slope!r} * x + {fit.best_value / 2 - slope * fit.best_position!r}"
 
 
-def _r_squared(fit: Fit | None) -> float | str:
-    return NOT_FITTED if fit is None else fit.r_squared
-
-
 def _duration(duration_s: float) -> str:
-    minutes, seconds = divmod(max(duration_s, 0.0), 60)
-    hours, minutes = divmod(int(minutes), 60)
-    return f"{hours:02d}:{minutes:02d}:{seconds:010.7f}"
+    """Hours, minutes, seconds and seven decimals, as .NET writes a span of time."""
+    ticks = round(max(duration_s, 0.0) * TICKS)
+    minutes, ticks = divmod(ticks, 60 * TICKS)
+    hours, minutes = divmod(minutes, 60)
+    seconds, ticks = divmod(ticks, TICKS)
+    return f"{hours:02d}:{minutes:02d}:{seconds:02d}.{ticks:07d}"

@@ -1,9 +1,6 @@
 """A picture of V-curves: points with their errors, the curves through them, the best position."""
 
-import contextlib
 import math
-import os
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +11,7 @@ from alpaca_focus.core.curve_models import curve_value
 from alpaca_focus.core.errors import ConfigurationError
 from alpaca_focus.core.values import Fit, Sample
 from alpaca_focus.files.best_focus import FittedCurve
+from alpaca_focus.files.whole import check_folder, written_whole
 
 FORMATS = (".png", ".svg", ".pdf")
 WIDTH_INCH, PANEL_INCH, DOTS_PER_INCH = 7.5, 3.6, 120
@@ -29,10 +27,7 @@ def check_picture_path(path: Path) -> None:
     """
     if path.suffix.lower() not in FORMATS:
         raise ConfigurationError(f"{path} is no picture's name: let it end in {', '.join(FORMATS)}.")
-    if not path.parent.is_dir():
-        raise ConfigurationError(f"There is no folder {path.parent} to write the picture {path.name} into.")
-    if not os.access(path.parent, os.W_OK):
-        raise ConfigurationError(f"The folder {path.parent} takes no file: the picture cannot be written there.")
+    check_folder(path, "picture")
 
 
 def write_picture(
@@ -50,20 +45,8 @@ def write_picture(
         ConfigurationError: The file cannot be written.
     """
     figure = _figure(fitted, title, compromise_at)
-    try:
-        handle, name = tempfile.mkstemp(prefix=f".{path.stem}-", suffix=path.suffix, dir=path.parent)
-        try:
-            with os.fdopen(handle, "wb") as file:
-                figure.savefig(file, format=path.suffix[1:].lower(), dpi=DOTS_PER_INCH)
-            # A temporary file is for its owner alone; a picture is to be looked at by web servers too.
-            Path(name).chmod(0o644)
-            Path(name).replace(path)
-        except BaseException:
-            with contextlib.suppress(FileNotFoundError):
-                Path(name).unlink()
-            raise
-    except OSError as error:
-        raise ConfigurationError(f"The picture {path} cannot be written ({error.strerror or error}).") from error
+    with written_whole(path, "picture") as file:
+        figure.savefig(file, format=path.suffix[1:].lower(), dpi=DOTS_PER_INCH)
 
 
 def _figure(fitted: Sequence[FittedCurve], title: str, compromise_at: float | None) -> Any:

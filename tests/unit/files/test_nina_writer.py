@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from alpaca_focus.core.backlash import Backlash, Direction, Method
 from alpaca_focus.core.errors import ConfigurationError
 from alpaca_focus.core.values import FocusResult, Measurement, Outcome, Sample
 from alpaca_focus.core.vcurve import fit_hyperbola
@@ -48,17 +49,82 @@ def run() -> FocusResult:
 
 
 def shape(value: Any) -> Any:
-    """Names and JSON types, numbers and the text NaN counting as one."""
+    """Names and JSON types; the text NaN is how such a report writes a number that is not known."""
     if isinstance(value, dict):
         return {name: shape(each) for name, each in value.items()}
     if isinstance(value, list):
-        return [shape(value[0])]
-    return "number" if isinstance(value, int | float) or value == "NaN" else "text"
+        return [shape(each) for each in value[:1]]
+    return "number" if isinstance(value, int | float) or value == "NaN" else type(value).__name__
 
 
-def test_it_has_the_fields_of_a_real_one(run: FocusResult, shared_data: Path) -> None:
-    real = json.loads((shared_data / "nina-reports" / "2025-12-18--01-36-05.json").read_text(encoding="utf-8-sig"))
-    assert shape(nina_report(run)) == shape(real)
+@pytest.mark.parametrize("name", ["2025-12-17--23-06-56.json", "2025-12-18--01-36-05.json"])
+def test_it_has_the_fields_of_a_real_one(run: FocusResult, shared_data: Path, name: str) -> None:
+    real = json.loads((shared_data / "nina-reports" / name).read_text(encoding="utf-8-sig"))
+    ours = json.loads(json.dumps(nina_report(run)))
+    assert shape(ours) == shape(real)
+    assert list(ours) == list(real)
+
+
+@pytest.mark.parametrize("name", ["2025-12-17--23-06-56.json", "2025-12-18--01-36-05.json"])
+def test_a_real_curve_comes_back_with_the_program_s_own_results(shared_data: Path, run: FocusResult, name: str) -> None:
+    """Its points as a run of ours; what we write about them is compared with what it wrote."""
+    path = shared_data / "nina-reports" / name
+    real = json.loads(path.read_text(encoding="utf-8-sig"))
+    samples = tuple(
+        replace(
+            each,
+            measurement=replace(
+                each.measurement,
+                metric="hfd",
+                value=2 * each.measurement.value,
+                stderr=2 * each.measurement.stderr,
+            ),
+        )
+        for each in read_nina_report(path).curve.samples
+    )
+    ours = nina_report(replace(run, samples=samples, fit=fit_hyperbola(samples), verification=None))
+    assert [point["Position"] for point in ours["MeasurePoints"]] == [
+        point["Position"] for point in real["MeasurePoints"]
+    ]
+    for minimum, steps in (("HyperbolicMinimum", 5), ("TrendLineIntersection", 15), ("QuadraticMinimum", 25)):
+        assert ours["Intersections"][minimum]["Position"] == pytest.approx(
+            real["Intersections"][minimum]["Position"], abs=steps
+        )
+    for fitting in ("Hyperbolic", "LeftTrend", "RightTrend"):
+        assert ours["RSquares"][fitting] == pytest.approx(real["RSquares"][fitting], abs=0.05)
+
+
+def test_every_point_and_intersection_is_a_plain_number(run: FocusResult) -> None:
+    """What shows such reports draws these without looking whether they are numbers."""
+    cloud = replace(
+        run.samples[2], measurement=Measurement(metric="hfd", value=math.nan, stderr=math.nan, usable=False)
+    )
+    report = nina_report(replace(run, samples=(*run.samples[:2], cloud), fit=None, verification=None))
+    places = [*report["MeasurePoints"], *report["Intersections"].values()]
+    assert len(places) == 7
+    for place in places:
+        assert {name: type(value) for name, value in place.items()} == dict.fromkeys(
+            ("Position", "Value", "Error"), float
+        )
+        assert all(math.isfinite(value) for value in place.values())
+    assert report["MeasurePoints"][0]["Value"] == 0.0
+    assert set(report["Fittings"].values()) == {""}
+    assert set(report["RSquares"].values()) == {"NaN"}
+
+
+@pytest.mark.parametrize(
+    ("arrive", "method", "expected"),
+    [
+        (Direction.IN, Method.OVERSHOOT, ("OVERSHOOT", 0, 80)),
+        (Direction.OUT, Method.OVERSHOOT, ("OVERSHOOT", 80, 0)),
+        (Direction.IN, Method.ABSOLUTE, ("ABSOLUTE", 0, 80)),
+    ],
+)
+def test_the_backlash_stands_with_the_direction_that_goes_further(
+    run: FocusResult, arrive: Direction, method: Method, expected: tuple[str, int, int]
+) -> None:
+    report = nina_report(run, Backlash(steps=80, arrive=arrive, method=method))
+    assert tuple(report["BacklashCompensation"].values()) == expected
 
 
 def test_what_is_written_is_read_again(run: FocusResult, tmp_path: Path) -> None:
@@ -80,6 +146,7 @@ def test_its_formulas_go_through_its_points(run: FocusResult) -> None:
     slope = float(re.findall(r"y = (\S+) \* x", report["Fittings"]["RightTrend"])[0])
     assert 0.012 < slope < 0.02
     assert report["Duration"] == "01:02:05.5000000"
+    assert nina_report(replace(run, duration_s=59.99999999))["Duration"] == "00:01:00.0000000"
 
 
 def test_a_pair_is_written_with_the_curve_it_knew(run: FocusResult) -> None:
@@ -91,9 +158,15 @@ def test_a_pair_is_written_with_the_curve_it_knew(run: FocusResult) -> None:
     assert (report["Fittings"]["Quadratic"], report["RSquares"]["Quadratic"]) == ("", "NaN")
 
 
-def test_a_run_without_stars_is_refused(run: FocusResult, tmp_path: Path) -> None:
+def test_a_run_without_stars_is_refused(run: FocusResult) -> None:
     spectrum = tuple(replace(each, measurement=replace(each.measurement, metric="nsig")) for each in run.samples)
     with pytest.raises(ConfigurationError, match="Only a run that measured stars"):
         nina_report(replace(run, samples=spectrum))
-    with pytest.raises(ConfigurationError, match="cannot be written"):
-        write_nina_report(tmp_path / "missing" / "run.json", run)
+
+
+def test_a_report_that_cannot_be_written_leaves_nothing_behind(run: FocusResult, tmp_path: Path) -> None:
+    (tmp_path / "run.json").mkdir()
+    for path in (tmp_path / "missing" / "run.json", tmp_path / "run.json"):
+        with pytest.raises(ConfigurationError, match=r"The report .* cannot be written"):
+            write_nina_report(path, run)
+    assert [each.name for each in tmp_path.iterdir()] == ["run.json"]
