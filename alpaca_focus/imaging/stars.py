@@ -32,7 +32,7 @@ STAR_SCATTER = 0.0015
 
 EDGE_HFD = 3.0
 """Distance from the rim of a part of the frame, in HFD, at which a star counts as being in it."""
-FEWEST_IN_REGION, REGION_SHARE = 10, 0.3
+FEWEST_IN_REGION, REGION_SHARE = 10, 0.2
 UNKNOWN_TIME = datetime(1970, 1, 1, tzinfo=UTC)
 
 
