@@ -19,7 +19,7 @@ FEWEST_SWEEPS = 3
 """Sweeps that must have taught the constant: the error of one would be in every later run."""
 NEAREST_CFZ = 2.5
 """Least distance of the frame from where focus is expected, so that its side is known."""
-LEAST_RISE = 2.2
+LEAST_RISE = 1.6
 """Size of the stars, in times that in focus, from which on a ring is believed: nearer, seeing looks like one too."""
 AGREES_SIGMAS = 3.5
 

@@ -164,7 +164,10 @@ def runs(kind: Kind, seeds: Sequence[int]) -> list[Run | None]:
 def run(seed: int) -> Table:
     chance = random.Random(seed)
     seeds = [chance.randrange(2**31) for _ in range(RUNS)]
-    rows = [_row(name, [each for each in runs(kind, seeds) if each is not None]) for name, kind in KINDS.items()]
+    rows = []
+    for name, kind in KINDS.items():
+        rows.append(_row(name, [each for each in runs(kind, seeds) if each is not None]))
+        print(*rows[-1], sep=", ", flush=True)
     return Table(
         title="The focus engine",
         how=HOW,
