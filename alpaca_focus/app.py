@@ -370,8 +370,8 @@ def plan_settings(
         critical_focus_zone_steps=train.critical_focus_zone_steps,
         slope_per_step=train.hfd_slope_px_per_step if of_stars else None,
         least=train.hfd_px(seeing_fwhm_arcsec=TYPICAL_SEEING_ARCSEC) if of_stars else None,
-        backlash=_backlash(settings),
-        limits=_limits(settings, devices.focuser, start),
+        backlash=backlash(settings),
+        limits=limits(settings, devices.focuser, start),
         settle_s=settings.focuser.settle_s,
         max_exposures=focus_settings.max_exposures,
         subframe=focus_settings.subframe,
@@ -394,14 +394,20 @@ def _check_exposure(wanted: Focus, camera: Camera) -> None:
         )
 
 
-def _backlash(settings: Settings) -> Backlash:
-    backlash, arrive = settings.focuser.backlash, Direction(settings.focuser.backlash.arrive)
-    if backlash.method == "none":
+def backlash(settings: Settings) -> Backlash:
+    """Return how targets are approached."""
+    wanted, arrive = settings.focuser.backlash, Direction(settings.focuser.backlash.arrive)
+    if wanted.method == "none":
         return Backlash(steps=0, arrive=arrive)
-    return Backlash(steps=backlash.steps, arrive=arrive, method=Method(backlash.method))
+    return Backlash(steps=wanted.steps, arrive=arrive, method=Method(wanted.method))
 
 
-def _limits(settings: Settings, focuser: Focuser, start: Position) -> Limits:
+def limits(settings: Settings, focuser: Focuser, start: Position) -> Limits:
+    """Return where the focuser may go in a run that begins at `start`.
+
+    Raises:
+        ConfigurationError: The start lies outside.
+    """
     lowest = settings.focuser.min_position or 0
     highest = min(settings.focuser.max_position or focuser.info.max_step, focuser.info.max_step)
     if not lowest <= start <= highest:

@@ -6,9 +6,9 @@ for ever. Adapters over Alpaca are in `devices`; tests bring their own.
 
 from dataclasses import dataclass
 from datetime import datetime
-from enum import StrEnum
 from typing import Protocol
 
+from alpaca_focus.core.night import PierSide
 from alpaca_focus.core.values import ExposureSettings, Frame, Position
 
 
@@ -190,14 +190,6 @@ class FilterWheel(Device, Protocol):
     async def move_to(self, slot: int) -> None:
         """Turn to a slot and return once it is there."""
         ...
-
-
-class PierSide(StrEnum):
-    """Side of the pier as Alpaca defines it."""
-
-    EAST = "east"
-    WEST = "west"
-    UNKNOWN = "unknown"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -25,6 +25,7 @@ from alpaca_focus.cli.calibrate import calibrate
 from alpaca_focus.cli.fit import fit
 from alpaca_focus.cli.history import history, report
 from alpaca_focus.cli.measure import measure
+from alpaca_focus.cli.night import abort, pause, refocus, resume, run, status, tell
 from alpaca_focus.cli.running import EXIT_ABORTED, until_signalled
 from alpaca_focus.cli.watch import watch
 from alpaca_focus.core.errors import AlpacaFocusError, RunFailed
@@ -107,6 +108,8 @@ commands.command()(measure)
 commands.command()(watch)
 commands.command()(history)
 commands.command()(report)
+for night_command in (run, status, refocus, pause, resume, abort, tell):
+    commands.command()(night_command)
 commands.add_typer(calibrate, name="calibrate")
 
 

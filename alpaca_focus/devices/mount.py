@@ -7,9 +7,10 @@ from types import MappingProxyType
 from alpaca.telescope import PierSide as AlpacaPierSide
 
 from alpaca_focus.alpaca.standard import DeviceType
+from alpaca_focus.core.night import PierSide
 from alpaca_focus.devices.translate import as_bool, as_float
 from alpaca_focus.devices.watched import WatchedDevice
-from alpaca_focus.ports import MountState, PierSide
+from alpaca_focus.ports import MountState
 
 _PIER_SIDES: Mapping[AlpacaPierSide, PierSide] = MappingProxyType(
     {AlpacaPierSide.pierEast: PierSide.EAST, AlpacaPierSide.pierWest: PierSide.WEST}

@@ -39,6 +39,7 @@ MIGRATIONS = (
         PRIMARY KEY (train, filter_name)
     );
     """,
+    "CREATE TABLE night (number INTEGER PRIMARY KEY CHECK (number = 1), state TEXT NOT NULL);",
 )
 """Each brings a file from one version to the next; what has once been released is never changed."""
 
@@ -171,6 +172,28 @@ class RunStore:
         except ValidationError:
             # Written by a later version, perhaps: the curve is learned anew.
             return None
+
+    def save_night(self, state: str) -> None:
+        """Keep the state of the night, a text, in place of the one before.
+
+        Raises:
+            StorageTrouble: It could not be written.
+        """
+        with self._transaction():
+            self._connection.execute(
+                "INSERT INTO night (number, state) VALUES (1, ?) ON CONFLICT (number) DO UPDATE SET state = "
+                "excluded.state",
+                (state,),
+            )
+
+    def night(self) -> str | None:
+        """Return the state of the night; `None`: none was kept.
+
+        Raises:
+            StorageTrouble: It could not be read.
+        """
+        rows = self._rows("SELECT state FROM night WHERE number = 1", ())
+        return str(rows[0][0]) if rows else None
 
     def _open(self) -> sqlite3.Connection:
         try:

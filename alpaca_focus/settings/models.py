@@ -6,13 +6,14 @@ Values are plain and in the units their names say; other packages are handed the
 import re
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
+from pydantic import Field, ValidationInfo, field_validator
+
+from alpaca_focus.settings.night import Compensation, Night, Site, Thermometer, Triggers
+from alpaca_focus.settings.section import HIGHEST_POSITION, Duration, Section, Steps
 
 DEFAULT_ADDRESS = "127.0.0.1:11111"
 SLOWEST_FOCAL_RATIO = 40.0
 FASTEST_FOCAL_RATIO = 1.0
-HIGHEST_POSITION = 2_147_483_647
-"""Alpaca sends positions as signed 32-bit numbers."""
 
 _HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\]")
 
@@ -23,14 +24,6 @@ Address = Annotated[
         examples=[DEFAULT_ADDRESS, "observatory.local:11111"],
     ),
 ]
-Duration = Annotated[float, Field(gt=0, le=86_400)]
-Steps = Annotated[int, Field(ge=0, le=HIGHEST_POSITION)]
-
-
-class Section(BaseModel):
-    """What all sections have in common: strict, frozen, nothing unknown."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
 class DeviceSection(Section):
@@ -318,8 +311,8 @@ class Storage(Section):
     directory: str | None = Field(
         default=None,
         min_length=1,
-        description="Folder for the history of runs and the learned V-curves, made if it is missing; ~ is the home "
-        "folder; left out: nothing is kept, and each run takes a whole V-curve",
+        description="Folder for the history of runs, the learned V-curves and the state of the night, made if it is "
+        "missing; ~ is the home folder; left out: nothing is kept, and each run takes a whole V-curve",
         examples=["~/.local/state/alpaca-focus"],
     )
 
@@ -339,12 +332,26 @@ class Settings(Section):
     safety_monitor: SafetyMonitor | None = Field(default=None, description="A safety monitor, if there is one")
     focus: Focus = Field(default=Focus(), description="How one focus run is done")
     storage: Storage = Field(default=Storage(), description="What is kept from night to night")
+    site: Site | None = Field(default=None, description="Where the telescope stands; without it nobody knows the sun")
+    thermometer: Thermometer = Field(default=Thermometer(), description="Which temperature counts in the night")
+    triggers: Triggers = Field(default=Triggers(), description="What makes a refocus due in the night")
+    compensation: Compensation = Field(
+        default=Compensation(), description="How the focuser follows temperature and altitude between two refocuses"
+    )
+    night: Night = Field(default=Night(), description="How `alpaca-focus run` watches the night")
 
     @field_validator("filter_wheel", "mount", "observing_conditions", "safety_monitor", mode="before")
     @classmethod
     def _refuse_empty_section(cls, section: object) -> object:
         if section is None:
             raise ValueError("nothing is given: write 'device_number: 0' below it, indented, or take the line out")
+        return section
+
+    @field_validator("site", mode="before")
+    @classmethod
+    def _refuse_empty_site(cls, section: object) -> object:
+        if section is None:
+            raise ValueError("nothing is given: write latitude_deg and longitude_deg below it, or take the line out")
         return section
 
 

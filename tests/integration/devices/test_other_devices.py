@@ -8,13 +8,14 @@ import pytest
 
 from alpaca_focus.alpaca.served import ServedDevice
 from alpaca_focus.core.errors import DeviceMisbehaved, DeviceUnreachable, InvalidValue
+from alpaca_focus.core.night import PierSide
 from alpaca_focus.devices.address import DeviceAddress
 from alpaca_focus.devices.clock import ScaledClock
 from alpaca_focus.devices.conditions import AlpacaThermometer
 from alpaca_focus.devices.filter_wheel import AlpacaFilterWheel
 from alpaca_focus.devices.mount import AlpacaMount
 from alpaca_focus.devices.safety import AlpacaSafetyMonitor
-from alpaca_focus.ports import MountState, PierSide
+from alpaca_focus.ports import MountState
 from tests.served_devices import (
     HANG,
     TIME_FACTOR,

@@ -1,0 +1,170 @@
+"""`alpaca-focus run`, and the commands that talk to what it started."""
+
+import asyncio
+import json as json_module
+import logging
+import math
+import os
+import signal
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from alpaca_focus import app
+from alpaca_focus.core.errors import ConfigurationError
+from alpaca_focus.daemon import Daemon, socket_path
+from alpaca_focus.devices.clock import SystemClock
+from alpaca_focus.runtime.control_client import ask
+from alpaca_focus.runtime.telemetry import configure_logging
+
+ConfigOption = Annotated[Path, typer.Option("--config", "-c", metavar="FILE", help="The settings, a YAML file.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]
+
+ANSWER_S = 10.0
+WAIT_POLL_S = 0.5
+EXIT_FAILED, EXIT_UNFINISHED = 1, 3
+
+
+def run(config: ConfigOption) -> None:
+    """Keep the telescope in focus, night after night, until SIGTERM; SIGHUP reads the settings anew."""
+    configure_logging(level=logging.INFO)
+    ended = asyncio.run(_until_signalled(config))
+    if not ended:
+        # Something still hangs on a device that does not answer; what is on disk brings the focuser home.
+        sys.stderr.flush()
+        os._exit(EXIT_UNFINISHED)
+
+
+async def _until_signalled(config: Path) -> bool:
+    daemon = Daemon(lambda: app.load_settings(config), SystemClock())
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, daemon.stop)
+    loop.add_signal_handler(signal.SIGHUP, daemon.reload)
+    return await daemon.run()
+
+
+def status(config: ConfigOption, *, json: JsonOption = False) -> None:
+    """Say what the daemon does, what is due, how near each trigger is, and what the last refocus was."""
+    told = _ask(config, "status", {})
+    if json:
+        typer.echo(json_module.dumps(told, ensure_ascii=False))
+        return
+    for line in status_lines(told):
+        typer.echo(line)
+
+
+def refocus(
+    config: ConfigOption,
+    *,
+    wait: Annotated[bool, typer.Option("--wait", help="Return when it has ended; exit code 1 if it failed.")] = False,
+) -> None:
+    """Refocus as soon as possible: after the running exposure."""
+    told = _ask(config, "refocus", {})
+    typer.echo(told["said"])
+    if not wait:
+        return
+    before = told["runs_ended"]
+    while True:
+        time.sleep(WAIT_POLL_S)
+        now = _ask(config, "status", {})
+        if now.get("runs_ended", before) != before:
+            typer.echo(now["last_run"]["reason"])
+            raise typer.Exit(0 if now["last_run"]["outcome"] == "focused" else EXIT_FAILED)
+
+
+def pause(config: ConfigOption) -> None:
+    """Do nothing by itself until `resume`; all settings and counters stay."""
+    typer.echo(_ask(config, "pause", {})["said"])
+
+
+def resume(config: ConfigOption) -> None:
+    """Go on after `pause`."""
+    typer.echo(_ask(config, "resume", {})["said"])
+
+
+def abort(config: ConfigOption) -> None:
+    """End a run that is under way, or take back the wish for one."""
+    typer.echo(_ask(config, "abort", {})["said"])
+
+
+def tell(
+    config: ConfigOption,
+    what: Annotated[str, typer.Argument(help="light, dark, flat, bias or idle: the plan; image: one more; flip.")],
+    *,
+    hfd: Annotated[float | None, typer.Option(min=0, help="Size of the stars on that image, px.")] = None,
+) -> None:
+    """Tell what the imaging program does, for a script of it to call."""
+    arguments = {"what": what} if hfd is None else {"what": what, "hfd_px": hfd}
+    typer.echo(_ask(config, "tell", arguments)["said"])
+
+
+def _ask(config: Path, command: str, arguments: Mapping[str, object]) -> dict[str, Any]:
+    directory = app.storage_directory(app.load_settings(config))
+    if directory is None:
+        raise ConfigurationError("A daemon has a storage.directory, and these settings have none.")
+    told = ask(socket_path(directory), command, arguments, timeout_s=ANSWER_S)
+    if "error" in told:
+        raise ConfigurationError(str(told["error"]))
+    return told
+
+
+def status_lines(told: Mapping[str, Any]) -> list[str]:
+    """Return what `status` prints."""
+    if "triggers" not in told:
+        return [f"{told['state']}: {told['why']}"]
+    lines = [f"{told['state']}{', paused' if told['paused'] else ''}; the plan takes: {told['plan']}"]
+    lines.append(f"last focus: {_last_focus(told)}")
+    if told["due"]:
+        lines.append(f"due: {'; '.join(told['due'])}")
+    if told["blocked_by"]:
+        lines.append(f"waits for: {', '.join(told['blocked_by'])}")
+    lines += [f"  {each['trigger']:<12} {each['state']}" for each in told["triggers"]]
+    lines.append(f"now: {_now(told)}")
+    compensation = told["compensation"]
+    lines.append(
+        f"compensation: {compensation['moved_steps']:+d} steps moved since then, "
+        f"{compensation['carried_steps']:+.2f} carried"
+    )
+    if compensation["stopped"]:
+        lines.append(f"  {compensation['stopped']}")
+    if told["failures"]:
+        lines.append(f"failed runs in a row: {told['failures']}; the triggers wait for {told['hold_s']:.0f} s more")
+    if told["ignored"]:
+        counted = ", ".join(f"{reason} {count}" for reason, count in told["ignored"].items())
+        lines.append(f"waited this night, by reason: {counted}")
+    if told["last_run"] is not None:
+        lines.append(f"last run: {told['last_run']['reason']}")
+    return lines
+
+
+def _last_focus(told: Mapping[str, Any]) -> str:
+    last = told["last_focus"]
+    if last is None:
+        return "none yet"
+    value = last["value"]
+    parts = [
+        f"{last['at'][:16].replace('T', ' ')} UTC ({told['since_s'] / 60:.0f} min ago)",
+        f"position {last['position']}",
+        "" if value is None or math.isnan(value) else f"{last['metric']} {value:.2f}",
+        f"filter {last['filter_name']}" if last["filter_name"] else "",
+        "" if last["temperature_c"] is None else f"{last['temperature_c']:.1f} deg C",
+        f"why: {last['trigger']}" if last["trigger"] else "",
+    ]
+    return ", ".join(part for part in parts if part)
+
+
+def _now(told: Mapping[str, Any]) -> str:
+    temperature_c, altitude_deg, sun_deg = told["temperature_c"], told["altitude_deg"], told["sun_altitude_deg"]
+    parts = [
+        "no temperature" if temperature_c is None else f"{temperature_c:.1f} deg C",
+        f"filter {told['filter']}" if told["filter"] else "",
+        "" if altitude_deg is None else f"altitude {altitude_deg:.0f} deg",
+        "" if sun_deg is None else f"sun at {sun_deg:.0f} deg",
+        told["temperature_trouble"],
+    ]
+    return ", ".join(part for part in parts if part)

@@ -1,0 +1,244 @@
+"""What makes a refocus due. Each trigger looks at the night so far and says how near it is, and why.
+
+There is no priority among them; whichever acts, a refocus restarts the counting of all.
+"""
+
+import math
+import statistics
+from dataclasses import dataclass
+from typing import Protocol
+
+from alpaca_focus.core.night import History
+
+HFD_SIGMAS = 3.0
+MAD_TO_SIGMA = 1.4826
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """What a trigger says.
+
+    Attributes:
+        trigger: Its name.
+        due: Whether a refocus is due.
+        state: How near it is, in a few signs.
+        reason: One clause, when due.
+    """
+
+    trigger: str
+    due: bool
+    state: str
+    reason: str = ""
+
+
+class Trigger(Protocol):
+    """Something that makes a refocus due."""
+
+    def __call__(self, history: History) -> Verdict:
+        """Judge the night so far, the latest look included."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class TemperatureChange:
+    """The temperature, averaged over full windows, has drifted since the last refocus.
+
+    Attributes:
+        limit_c: Drift from which on a refocus is due, either way.
+        readings: Readings to a window.
+    """
+
+    limit_c: float
+    readings: int
+
+    def __call__(self, history: History) -> Verdict:
+        """Judge by the last full window alone, so that short spells of wind do nothing."""
+        window = history.window
+        number = f"#{len(window.readings_c):0{len(str(self.readings))}d}{'*' if window.filled else ''}"
+        if history.reference_c is None or window.latest_c is None:
+            return Verdict(trigger="temperature", due=False, state=f"[? {number}]")
+        state = f"[{window.latest_c - history.reference_c:+.1f} {number}]"
+        if window.mean_c is None:
+            return Verdict(trigger="temperature", due=False, state=state)
+        drift_c = window.mean_c - history.reference_c
+        return Verdict(
+            trigger="temperature",
+            # Readings have two decimals at most; what equals the limit counts.
+            due=abs(drift_c) >= self.limit_c - 1e-9,
+            state=state,
+            reason=f"the temperature has changed by {drift_c:+.2f} degrees since the last refocus",
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class AfterImages:
+    """So many light frames since the last refocus."""
+
+    count: int
+
+    def __call__(self, history: History) -> Verdict:
+        """Count."""
+        return Verdict(
+            trigger="images",
+            due=history.images >= self.count,
+            state=f"[{history.images}/{self.count}]",
+            reason=f"{history.images} images since the last refocus",
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class AfterTime:
+    """So much time since the last refocus; due at once where there was none."""
+
+    limit_s: float
+
+    def __call__(self, history: History) -> Verdict:
+        """Compare."""
+        minutes, limit = history.since_s / 60, self.limit_s / 60
+        if history.baseline is None:
+            reason = "nothing is known of focus yet"
+            return Verdict(trigger="time", due=True, state=f"[-/{limit:.0f} min]", reason=reason)
+        return Verdict(
+            trigger="time",
+            due=history.since_s >= self.limit_s,
+            state=f"[{minutes:.0f}/{limit:.0f} min]",
+            reason=f"{minutes:.0f} min since the last refocus",
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class FilterChange:
+    """Another filter than at the last refocus is in the light.
+
+    Attributes:
+        ask_s: A change by hand waits so long for an answer; 0: nobody is asked.
+        by_hand: What happens then if there is none.
+    """
+
+    ask_s: float = 0.0
+    by_hand: bool = True
+
+    def __call__(self, history: History) -> Verdict:
+        """Tell a change by the imaging plan, at once due, from one by hand."""
+        if not history.filter_changed:
+            return Verdict(trigger="filter", due=False, state=f"[{history.filter_name or '-'}]")
+        reason = f"the filter {history.filter_name} is in the light"
+        if not history.by_hand:
+            return Verdict(trigger="filter", due=True, state=f"[{history.filter_name}!]", reason=reason)
+        left_s = self.ask_s - history.asked_s
+        if left_s > 0:
+            then = "refocus" if self.by_hand else "nothing"
+            state = f"[{history.filter_name} by hand? {left_s:.0f} s, then {then}]"
+            return Verdict(trigger="filter", due=False, state=state)
+        state = f"[{history.filter_name} by hand]"
+        return Verdict(
+            trigger="filter", due=self.by_hand, state=state, reason=f"{reason}, by hand, and nobody objected"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class MeridianFlip:
+    """The mount has changed the side of the pier."""
+
+    def __call__(self, history: History) -> Verdict:
+        """Tell."""
+        side = history.pier_side
+        return Verdict(
+            trigger="flip",
+            due=history.flipped,
+            state=f"[{side}{'!' if history.flipped else ''}]",
+            reason=f"the mount has flipped to the {side} side of the pier",
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class AsSoonAsPossible:
+    """Somebody has asked for it; it clears itself with the refocus."""
+
+    def __call__(self, history: History) -> Verdict:
+        """Tell."""
+        return Verdict(
+            trigger="asap", due=history.asap, state="[!]" if history.asap else "[-]", reason="it was asked for"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class HfdRise:
+    """The stars on the frames have grown since the first frames after the last refocus.
+
+    Both are medians of as many frames, so that one bad frame does nothing, and the growth must stand out of the scatter
+    from frame to frame, which is the seeing's. What is compared with begins anew at each refocus: where it was the
+    seeing that had become worse, that is the new normal.
+
+    Attributes:
+        share: Growth as a share of the size then.
+        frames: Frames to a median.
+    """
+
+    share: float
+    frames: int
+
+    def __call__(self, history: History) -> Verdict:
+        """Compare the latest frames with the first ones."""
+        hfds_px = history.hfds_px
+        if len(hfds_px) < 2 * self.frames:
+            return Verdict(trigger="hfd", due=False, state=f"[{len(hfds_px)}/{2 * self.frames} frames]")
+        first, last = hfds_px[: self.frames], hfds_px[-self.frames :]
+        before, now = statistics.median(first), statistics.median(last)
+        growth = now / before - 1
+        scatter = max(_scatter(first, before), _scatter(last, now))
+        # The error of a median of so many, twice.
+        error = scatter / before * 1.25 * math.sqrt(2 / self.frames)
+        return Verdict(
+            trigger="hfd",
+            due=growth >= self.share and growth > HFD_SIGMAS * error,
+            state=f"[{100 * growth:+.0f}/{100 * self.share:.0f} %]",
+            reason=f"the stars have grown by {100 * growth:.0f} % to {now:.2f} px",
+        )
+
+
+def _scatter(values: tuple[float, ...], middle: float) -> float:
+    return MAD_TO_SIGMA * statistics.median(abs(each - middle) for each in values)
+
+
+@dataclass(frozen=True, slots=True)
+class AltitudeChange:
+    """The telescope points so much higher or lower than at the last refocus."""
+
+    limit_deg: float
+
+    def __call__(self, history: History) -> Verdict:
+        """Compare."""
+        before, now = history.reference_altitude_deg, history.altitude_deg
+        if before is None or now is None:
+            return Verdict(trigger="altitude", due=False, state="[?]")
+        change = now - before
+        return Verdict(
+            trigger="altitude",
+            due=abs(change) >= self.limit_deg,
+            state=f"[{change:+.0f}/{self.limit_deg:.0f} deg]",
+            reason=f"the telescope points {abs(change):.0f} degrees {'higher' if change > 0 else 'lower'}",
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class FocusUncertainty:
+    """The focus model says that the telescope is probably out of focus by now.
+
+    Attributes:
+        limit_steps: Probable defocus, the model's own error included, from which on a refocus is due.
+    """
+
+    limit_steps: float
+
+    def __call__(self, history: History) -> Verdict:
+        """Compare."""
+        probable = history.probable_defocus_steps
+        if probable is None or history.baseline is None:
+            return Verdict(trigger="uncertainty", due=False, state="[?]")
+        return Verdict(
+            trigger="uncertainty",
+            due=probable >= self.limit_steps,
+            state=f"[{probable:.0f}/{self.limit_steps:.0f} steps]",
+            reason=f"the telescope is probably {probable:.0f} steps out of focus by now",
+        )

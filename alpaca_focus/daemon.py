@@ -1,0 +1,355 @@
+"""The daemon: waits for the devices, keeps the night with them, answers commands, reloads, and ends cleanly."""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from contextlib import AsyncExitStack
+from dataclasses import asdict
+from pathlib import Path
+
+import structlog
+
+from alpaca_focus import app
+from alpaca_focus.core.errors import AlpacaFocusError, ConfigurationError, DeviceError
+from alpaca_focus.core.events import CurveFitted, Event, FrameMeasured, Moved, RestoreStarted
+from alpaca_focus.core.night import Plan
+from alpaca_focus.core.values import FocusResult
+from alpaca_focus.devices.address import parse_address
+from alpaca_focus.devices.camera_watch import AlpacaCameraWatch
+from alpaca_focus.devices.sun import AstropySun
+from alpaca_focus.devices.thermometer_file import FileThermometer
+from alpaca_focus.devices.thermometer_url import UrlThermometer
+from alpaca_focus.night_plan import night_settings
+from alpaca_focus.ports import Clock, Thermometer
+from alpaca_focus.runtime import systemd
+from alpaca_focus.runtime.control import ControlServer, Request
+from alpaca_focus.runtime.home_mark import HomeMark
+from alpaca_focus.runtime.keeper import Keeper, Tools
+from alpaca_focus.runtime.lookout import Lookout, Sources
+from alpaca_focus.runtime.store import RunStore
+from alpaca_focus.runtime.ticker import Ticker
+from alpaca_focus.runtime.wheel import turned_to
+from alpaca_focus.settings.models import Settings
+
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 1.0, 60.0
+STOP_WITHIN_S = 8.0
+"""systemd and people wait for ten."""
+SOCKET_NAME = "control.sock"
+
+_log = structlog.get_logger(__name__)
+
+
+class Daemon:
+    """Keeps one telescope in focus until it is told to stop.
+
+    Args:
+        load: Reads the settings, at the start and for each reload.
+        clock: Time.
+        clock_rate: Seconds of that clock to a real one.
+
+    Raises:
+        ConfigurationError: The settings are wrong, or have no storage.directory.
+    """
+
+    def __init__(self, load: Callable[[], Settings], clock: Clock, *, clock_rate: float = 1.0) -> None:
+        self._load = load
+        self._settings = load()
+        self._clock = clock
+        self._clock_rate = clock_rate
+        self._keeper: Keeper | None = None
+        self._waits_for = ""
+        self._stop, self._reload = asyncio.Event(), asyncio.Event()
+        self._fed = -1
+        directory = app.storage_directory(self._settings)
+        if directory is None:
+            raise ConfigurationError("The night needs a place for its state and history: set storage.directory.")
+        self._directory = directory
+
+    def stop(self) -> None:
+        """End soon, with the focuser at a good position."""
+        self._stop.set()
+
+    def reload(self) -> None:
+        """Read the settings anew; if they are wrong, the old ones stay."""
+        try:
+            settings = self._load()
+        except ConfigurationError as error:
+            _log.error("The new settings are wrong; the old ones stay", why=str(error))
+            return
+        if app.storage_directory(settings) != self._directory:
+            _log.error("storage.directory cannot be changed while it runs; the old settings stay. Start it anew")
+            return
+        self._settings = settings
+        self._reload.set()
+
+    async def run(self) -> bool:
+        """Keep the night until told to stop.
+
+        Returns:
+            Whether everything has ended in time; if not, the next start brings the focuser home.
+        """
+        ended = True
+        async with ControlServer(socket_path(self._directory), self._answer):
+            _log.info("alpaca-focus has started", state=str(self._directory))
+            systemd.ready()
+            while not self._stop.is_set() and ended:
+                self._reload.clear()
+                ended = await self._session(self._settings)
+            systemd.stopping()
+        return ended
+
+    async def _session(self, settings: Settings) -> bool:
+        """Keep the night with one set of settings, until told to stop or to reload."""
+        async with AsyncExitStack() as stack:
+            keeper = await self._connect(stack, settings)
+            if keeper is None:
+                return True
+            self._keeper, self._waits_for = keeper, ""
+            try:
+                every_s = settings.night.poll_s / self._clock_rate
+                async with Ticker(lambda: self._tick(keeper), every_s, self._clock):
+                    await self._until_told(None)
+            finally:
+                ended = await keeper.stop(STOP_WITHIN_S)
+                self._keeper = None
+        if not ended:
+            _log.error("The focuser could not be brought home in time; the next start of alpaca-focus does it")
+        return ended
+
+    async def _tick(self, keeper: Keeper) -> None:
+        await keeper.tick()
+        self._feed(keeper.progress)
+
+    def _feed(self, progress: int) -> None:
+        """Feed the watchdog, but only when the work itself has gone on."""
+        if progress != self._fed:
+            self._fed = progress
+            systemd.watchdog()
+
+    async def _until_told(self, within_s: float | None) -> bool:
+        """Wait until told to stop or to reload; whether that came within the time."""
+        waits = [asyncio.create_task(event.wait()) for event in (self._stop, self._reload)]
+        done, _ = await asyncio.wait(waits, timeout=within_s, return_when=asyncio.FIRST_COMPLETED)
+        for wait in waits:
+            wait.cancel()
+        await asyncio.gather(*waits, return_exceptions=True)
+        return bool(done)
+
+    async def _connect(self, stack: AsyncExitStack, settings: Settings) -> Keeper | None:
+        """Wait for the devices for as long as it takes; `None`: told to stop or to reload before."""
+        pause_s = FIRST_PAUSE_S
+        attempts = 0
+        while True:
+            attempts += 1
+            async with AsyncExitStack() as attempt:
+                try:
+                    keeper = await self._made(attempt, settings)
+                except (DeviceError, ConfigurationError) as error:
+                    if str(error) != self._waits_for:
+                        _log.warning("Waiting for the devices", why=str(error))
+                    self._waits_for = str(error)
+                else:
+                    stack.push_async_exit(attempt.pop_all())
+                    _log.info("All devices are connected", attempts=attempts)
+                    return keeper
+            self._feed(-1 - attempts)
+            systemd.status(f"waiting: {self._waits_for}")
+            if await self._until_told(pause_s / self._clock_rate):
+                return None
+            pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
+
+    async def _made(self, stack: AsyncExitStack, settings: Settings) -> Keeper:
+        clock = self._clock
+        devices = await stack.enter_async_context(app.connected_devices(settings, clock))
+        address = parse_address(
+            settings.camera.address or settings.alpaca.address,
+            settings.camera.device_number,
+            settings.camera.unique_id,
+        )
+        watch = AlpacaCameraWatch(address, clock, timeout_s=settings.alpaca.timeout_s)
+        stack.push_async_callback(watch.close)
+        await watch.connect()
+        store = stack.enter_context(RunStore(self._directory))
+        if store.notice:
+            _log.warning(store.notice)
+        lookout = Lookout(
+            Sources(
+                camera=watch,
+                focuser=devices.focuser,
+                focuser_counts=settings.thermometer.source != "external",
+                thermometers=_thermometers(settings, devices),
+                filter_wheel=devices.filter_wheel,
+                mount=devices.mount,
+                safety_monitor=devices.safety_monitor,
+                sun=_sun(settings),
+            ),
+            clock,
+            watch_s=settings.night.watch_s,
+            least_image_s=settings.night.least_image_s,
+        )
+
+        async def focus(triggers: str) -> FocusResult:
+            await app.refuse_what_cannot_work(devices)
+            wanted = await app.filter_in_light(devices)
+            way = app.way_through(settings, devices, wanted)
+            async with turned_to(devices.filter_wheel, way.filter_name, wanted):
+                order = app.Order(settings=settings, way=way, emit=self._tell, clock=clock, trigger=triggers)
+                return await app.focus_with(devices, order)
+
+        tools = Tools(
+            focuser=devices.focuser,
+            lookout=lookout,
+            focus=focus,
+            store=store,
+            home_mark=HomeMark(self._directory, devices.focuser.name),
+            clock=clock,
+        )
+        start = await devices.focuser.position()
+        return Keeper(tools, night_settings(settings, devices, start=start))
+
+    def _tell(self, event: Event) -> None:
+        if self._keeper is not None:
+            self._keeper.progress += 1
+            self._feed(self._keeper.progress)
+        match event:
+            case Moved(position=position):
+                _log.info("The focuser has moved", position=position)
+            case FrameMeasured(sample=sample):
+                measured = sample.measurement
+                _log.info(
+                    "A frame was measured",
+                    position=sample.position,
+                    purpose=sample.purpose,
+                    metric=measured.metric,
+                    value=round(measured.value, 3),
+                    stars=measured.star_count,
+                    trouble=measured.reason,
+                )
+            case CurveFitted(fit=fit):
+                _log.info(
+                    "A curve was fitted",
+                    model=fit.model,
+                    best_position=round(fit.best_position, 1),
+                    stderr_steps=round(fit.best_position_stderr, 1),
+                )
+            case RestoreStarted(position=position, reason=reason):
+                _log.warning("The focuser goes back", position=position, why=reason)
+            case _:
+                pass
+
+    # Commands
+
+    async def _answer(self, request: Request) -> Mapping[str, object]:
+        if request.command == "status":
+            return self._status()
+        keeper = self._keeper
+        if keeper is None:
+            return {"error": f"The daemon still waits for the devices. {self._waits_for}"}
+        try:
+            said = _commanded(keeper, request)
+        except AlpacaFocusError as error:
+            return {"error": str(error)}
+        return {"said": said, "runs_ended": keeper.runs_ended}
+
+    def _status(self) -> Mapping[str, object]:
+        keeper = self._keeper
+        if keeper is None:
+            return {"state": "waiting for the devices", "why": self._waits_for}
+        night, decision, snapshot = keeper.state, keeper.decision, keeper.snapshot
+        history, compensated = night.history, night.compensated
+        baseline = history.baseline
+        result = keeper.last_result
+        return {
+            "state": keeper.doing or "watching",
+            "paused": night.paused,
+            "plan": night.plan,
+            "due": [] if decision is None else [each.reason for each in decision.due],
+            "blocked_by": [] if decision is None else list(decision.blocked_by),
+            "triggers": [] if decision is None else [asdict(each) for each in decision.verdicts],
+            "temperature_c": history.followed.latest_c,
+            "temperature_trouble": history.sieve.trouble,
+            "filter": history.filter_name,
+            "altitude_deg": history.altitude_deg,
+            "sun_altitude_deg": None if snapshot is None else snapshot.sun_altitude_deg,
+            "last_focus": None if baseline is None else {**asdict(baseline), "at": baseline.at.isoformat()},
+            "since_s": history.since_s,
+            "compensation": {
+                "moved_steps": compensated.moved_steps,
+                "carried_steps": compensated.carried_steps,
+                "stopped": compensated.stopped,
+            },
+            "failures": history.failures,
+            "hold_s": history.hold_s,
+            "ignored": dict(history.ignored),
+            "runs_ended": keeper.runs_ended,
+            "last_run": None if result is None else {"outcome": result.outcome.value, "reason": result.reason},
+        }
+
+
+def socket_path(directory: Path) -> Path:
+    """Return where the daemon of a storage directory listens."""
+    return directory / SOCKET_NAME
+
+
+def _commanded(keeper: Keeper, request: Request) -> str:
+    match request.command:
+        case "refocus":
+            keeper.refocus()
+            return "A refocus follows as soon as possible."
+        case "pause":
+            keeper.pause()
+            return "Paused: nothing is done by itself until `alpaca-focus resume`."
+        case "resume":
+            keeper.resume()
+            return "It goes on."
+        case "abort":
+            return keeper.abort()
+        case "tell":
+            return _told(keeper, request.arguments)
+        case _:
+            raise ConfigurationError(f"There is no command {request.command}.")
+
+
+def _told(keeper: Keeper, arguments: Mapping[str, object]) -> str:
+    what, hfd_px = arguments.get("what"), arguments.get("hfd_px")
+    if what == "image":
+        keeper.tell_image(float(hfd_px) if isinstance(hfd_px, int | float) and hfd_px > 0 else None)
+        return "One image more."
+    if what == "flip":
+        keeper.tell_flip()
+        return "The mount has flipped."
+    try:
+        plan = Plan(str(what))
+    except ValueError:
+        raise ConfigurationError(
+            f"Nobody can be told {what}: it is image, flip, or one of {', '.join(Plan)}."
+        ) from None
+    keeper.tell_plan(plan)
+    return f"The plan: {plan}."
+
+
+def _thermometers(settings: Settings, devices: app.Devices) -> tuple[Thermometer, ...]:
+    """Return the external thermometer, if it counts.
+
+    Raises:
+        ConfigurationError: It counts, and there is none.
+    """
+    wanted = settings.thermometer
+    if wanted.source == "focuser":
+        return ()
+    if wanted.file is not None:
+        return (FileThermometer(Path(wanted.file).expanduser()),)
+    if wanted.url is not None:
+        return (UrlThermometer(wanted.url, timeout_s=settings.alpaca.timeout_s),)
+    if devices.thermometer is not None:
+        return (devices.thermometer,)
+    raise ConfigurationError(
+        f"thermometer.source is {wanted.source}, and there is no external thermometer: set observing_conditions, "
+        "thermometer.file or thermometer.url."
+    )
+
+
+def _sun(settings: Settings) -> AstropySun | None:
+    site = settings.site
+    if site is None or settings.night.sun_altitude_deg is None:
+        return None
+    return AstropySun(site.latitude_deg, site.longitude_deg, site.elevation_m)

@@ -1,0 +1,204 @@
+"""One look at the observatory at a time: what every device says, put together into a snapshot.
+
+The camera is asked at each look, the other devices less often. A device that does not answer leaves its part of the
+snapshot empty; that is told once, and once more when it answers again.
+"""
+
+import math
+import statistics
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import TypeVar
+
+import structlog
+
+from alpaca_focus.core.errors import DeviceError
+from alpaca_focus.core.night import NO_LIGHTS, Plan, Snapshot
+from alpaca_focus.ports import (
+    CameraActivity,
+    CameraWatch,
+    Clock,
+    Device,
+    FilterWheel,
+    Focuser,
+    Mount,
+    SafetyMonitor,
+    Sun,
+    Thermometer,
+)
+
+T = TypeVar("T")
+
+CLOCK_BELIEVED_FROM = datetime(2026, 1, 1, tzinfo=UTC)
+"""A computer without a clock battery starts in the past; the sun is not looked at before its clock was put right."""
+
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sources:
+    """What is looked at; `None` where there is none.
+
+    Attributes:
+        camera: What somebody else's imaging program does.
+        focuser: For its temperature, if that counts.
+        focuser_counts: Whether its temperature does.
+        thermometers: Others that count.
+        filter_wheel: For the filter in the light.
+        mount: For its state.
+        safety_monitor: For its word; no answer is "not safe".
+        sun: Where the sun is.
+    """
+
+    camera: CameraWatch
+    focuser: Focuser
+    focuser_counts: bool = True
+    thermometers: tuple[Thermometer, ...] = ()
+    filter_wheel: FilterWheel | None = None
+    mount: Mount | None = None
+    safety_monitor: SafetyMonitor | None = None
+    sun: Sun | None = None
+
+
+@dataclass
+class _Told:
+    """What the imaging program has said since the last look."""
+
+    images: int = 0
+    hfds_px: list[float] = field(default_factory=list)
+
+
+class Lookout:
+    """Looks at the observatory.
+
+    Args:
+        sources: What to look at.
+        clock: Time.
+        watch_s: Seconds from one look at the other devices to the next.
+        least_image_s: Shorter exposures are test shots and do not count.
+    """
+
+    def __init__(self, sources: Sources, clock: Clock, *, watch_s: float, least_image_s: float) -> None:
+        self._sources = sources
+        self._clock = clock
+        self._watch_s = watch_s
+        self._least_image_s = least_image_s
+        self._looked_s: float | None = None
+        self._watched_s: float | None = None
+        self._kept = Snapshot(at=clock.wall())
+        self._told = _Told()
+        self._images_are_told = False
+        self._silent: dict[str, str] = {}
+        self._activity: CameraActivity | None = None
+        self._counted: str | None = None
+        self._from_mean_c: dict[str, float] = {}
+
+    def told_image(self, hfd_px: float | None) -> None:
+        """Count a light frame that the imaging program tells of; from then on only told ones count."""
+        self._images_are_told = True
+        self._told.images += 1
+        if hfd_px is not None:
+            self._told.hfds_px.append(hfd_px)
+
+    def forget_camera(self) -> None:
+        """Do not count what the camera has been used for until now: it was ours."""
+        self._activity = None
+
+    async def look(self, plan: Plan, *, anew: bool = False) -> Snapshot:
+        """Look once.
+
+        Args:
+            plan: What the imaging program said that it takes.
+            anew: Whether to ask all devices, however short ago they were asked.
+        """
+        now_s = self._clock.monotonic()
+        passed_s = 0.0 if self._looked_s is None else now_s - self._looked_s
+        self._looked_s = now_s
+        if anew or self._watched_s is None or now_s - self._watched_s >= self._watch_s:
+            self._watched_s = now_s
+            self._kept = await self._watch()
+        activity = await self._ask(self._sources.camera, self._sources.camera.activity)
+        images = self._images_seen(activity, plan)
+        told, self._told = self._told, _Told()
+        exposing = activity is not None and (activity.busy or activity.preparing)
+        return replace(
+            self._kept,
+            at=self._clock.wall(),
+            passed_s=passed_s,
+            exposing=exposing,
+            images=told.images + (0 if self._images_are_told else images),
+            hfds_px=tuple(told.hfds_px),
+            plan=plan,
+            silent=self._silent_ones(),
+        )
+
+    async def _watch(self) -> Snapshot:
+        sources = self._sources
+        at = self._clock.wall()
+        snapshot = Snapshot(at=at, temperature_c=await self._temperature_c())
+        wheel = sources.filter_wheel
+        if wheel is not None:
+            slot = await self._ask(wheel, wheel.slot)
+            name = wheel.names[slot] if slot is not None and slot < len(wheel.names) else None
+            snapshot = replace(snapshot, filter_name=name)
+        if sources.mount is not None:
+            state = await self._ask(sources.mount, sources.mount.state)
+            if state is not None:
+                snapshot = replace(
+                    snapshot,
+                    pier_side=state.pier_side,
+                    tracking=state.tracking,
+                    parked=state.parked,
+                    slewing=state.slewing,
+                    altitude_deg=state.altitude_deg,
+                )
+        if sources.safety_monitor is not None:
+            safe = await self._ask(sources.safety_monitor, sources.safety_monitor.is_safe)
+            snapshot = replace(snapshot, safe=bool(safe))
+        if sources.sun is not None and at >= CLOCK_BELIEVED_FROM:
+            snapshot = replace(snapshot, sun_altitude_deg=sources.sun.altitude_deg(at))
+        return snapshot
+
+    async def _temperature_c(self) -> float | None:
+        """Return the mean of the thermometers; one that is gone is replaced by what it was from the mean before."""
+        focuser = self._sources.focuser
+        asked: list[Focuser | Thermometer] = [focuser] if self._sources.focuser_counts else []
+        asked += self._sources.thermometers
+        answers = {each.name: await self._ask(each, each.temperature_c) for each in asked}
+        told = {name: reading for name, reading in answers.items() if reading is not None and math.isfinite(reading)}
+        if len(told) == len(answers) and told:
+            mean_c = statistics.fmean(told.values())
+            self._from_mean_c = {name: reading - mean_c for name, reading in told.items()}
+            return mean_c
+        known = [reading - self._from_mean_c[name] for name, reading in told.items() if name in self._from_mean_c]
+        return statistics.fmean(known) if known else None
+
+    async def _ask(self, device: Device, question: Callable[[], Awaitable[T]]) -> T | None:
+        try:
+            answer = await question()
+        except DeviceError as error:
+            if device.name not in self._silent:
+                _log.warning("A device does not answer", device=device.name, why=str(error))
+            self._silent[device.name] = str(error)
+            return None
+        if self._silent.pop(device.name, None) is not None:
+            _log.info("A device answers again", device=device.name)
+        return answer
+
+    def _silent_ones(self) -> tuple[str, ...]:
+        needed: tuple[Device | None, ...] = (self._sources.camera, self._sources.focuser, self._sources.mount)
+        return tuple(device.name for device in needed if device is not None and device.name in self._silent)
+
+    def _images_seen(self, activity: CameraActivity | None, plan: Plan) -> int:
+        """Count an exposure that has ended since the look before."""
+        before, self._activity = self._activity, activity or self._activity
+        if activity is None or activity.busy:
+            return 0
+        if before is None:
+            self._counted = activity.exposure_started
+            return 0
+        is_new = before.busy if activity.exposure_started is None else activity.exposure_started != self._counted
+        self._counted = activity.exposure_started
+        is_long = activity.exposure_s is None or activity.exposure_s >= self._least_image_s
+        return int(is_new and is_long and plan not in NO_LIGHTS)
