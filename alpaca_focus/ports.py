@@ -110,6 +110,33 @@ class Camera(Device, Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CameraActivity:
+    """One look at a camera that another program exposes with; `None` where the camera does not say.
+
+    Attributes:
+        busy: Whether an image is in the making, from the wait before it to the end of its download. A camera that does
+            not tell is not busy.
+        preparing: Whether the camera is busy and still waits to begin, so that it collects no light yet.
+        exposure_started: When the last image began, as the camera writes it; only a change of it means something,
+            which is another image.
+        exposure_s: How long the last image was exposed.
+    """
+
+    busy: bool
+    preparing: bool
+    exposure_started: str | None
+    exposure_s: float | None
+
+
+class CameraWatch(Device, Protocol):
+    """A camera that another program exposes with, and that is only looked at."""
+
+    async def activity(self) -> CameraActivity:
+        """Look once at what the camera does."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FocuserInfo:
     """What an absolute focuser is; `None` where the device does not say.
 
@@ -216,6 +243,18 @@ class Thermometer(Device, Protocol):
 
     async def temperature_c(self) -> float | None:
         """Return the reading, or `None` when there is none or it makes no sense."""
+        ...
+
+
+class Sun(Protocol):
+    """Where the Sun stands over the observatory."""
+
+    def altitude_deg(self, at: datetime) -> float:
+        """Return the altitude of the Sun's centre at a time, without refraction; below the horizon it is negative.
+
+        Raises:
+            ValueError: The time has no time zone.
+        """
         ...
 
 

@@ -1,0 +1,52 @@
+"""What a file or a page says about the temperature. Pure."""
+
+import json
+import math
+import re
+from collections.abc import Mapping
+
+COLDEST_C = -80.0
+WARMEST_C = 70.0
+"""The air at no observatory is colder or warmer; a sensor that is not plugged in reads -127, -273 or 85 degrees."""
+
+_KEYS = ("temperature_c", "temperature")
+_READING = re.compile(
+    r"""
+    (?P<number> [+-]? (?: [0-9]+ (?: [.,][0-9]+ )? | [.,][0-9]+ ) (?: e[+-]?[0-9]+ )? )
+    (?: [ ]? (?: °[ ]?c? | deg(?:rees?)?[ ]?(?: c | celsius )? | c | celsius ) )?
+    (?: $ | [ ]?[;,|] | [ ](?! °?[ ]?[a-z] ) )
+    """,
+    re.VERBOSE | re.IGNORECASE,
+)
+_ALIKE = str.maketrans({"\u2212": "-", "\u00ba": "°", "\u2103": "°C", "\ufeff": " "})
+"""The true minus sign, the ordinal that looks like a degree sign, the degree Celsius in one, the byte order mark."""
+
+
+def temperature_of_text(text: str) -> float | None:
+    """Return the temperature in degrees Celsius that a text says, `None` if it says none that makes sense.
+
+    The first line begins with the number, which may have a decimal comma and a unit: "-3.4", "-3,4 °C", "-3.4 C; 80 %". Or it
+    is a JSON object with a number, or such a text, as `temperature_c` or else `temperature`. Another unit, a date, a
+    time of day, and a number outside of -80 to 70 degrees are no temperature. Never raises.
+    """
+    try:
+        content: object = json.loads(text)
+    except (ValueError, RecursionError):  # no JSON, or nested without end
+        content = text
+    if isinstance(content, Mapping):
+        return _believable(_number(next((content[key] for key in _KEYS if key in content), None)))
+    return _believable(_number(text))
+
+
+def _number(content: object) -> float:
+    if isinstance(content, str):
+        first_line = content.translate(_ALIKE).strip().partition("\n")[0]
+        found = _READING.match(" ".join(first_line.split()))
+        return float(found["number"].replace(",", ".")) if found else math.nan
+    if isinstance(content, bool) or not isinstance(content, int | float):
+        return math.nan
+    return float(content) if abs(content) <= WARMEST_C - COLDEST_C else math.nan
+
+
+def _believable(reading_c: float) -> float | None:
+    return reading_c if COLDEST_C <= reading_c <= WARMEST_C else None
