@@ -1,6 +1,7 @@
 """The daemon: waits for the devices, keeps the night with them, answers commands, reloads, and ends cleanly."""
 
 import asyncio
+import math
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import asdict
@@ -11,7 +12,7 @@ import structlog
 from alpaca_focus import app
 from alpaca_focus.core.errors import AlpacaFocusError, ConfigurationError, DeviceError
 from alpaca_focus.core.events import CurveFitted, Event, FrameMeasured, Moved, RestoreStarted
-from alpaca_focus.core.night import Plan
+from alpaca_focus.core.night import Baseline, Plan
 from alpaca_focus.core.values import FocusResult
 from alpaca_focus.devices.address import parse_address
 from alpaca_focus.devices.camera_watch import AlpacaCameraWatch
@@ -257,9 +258,10 @@ class Daemon:
         night, decision, snapshot = keeper.state, keeper.decision, keeper.snapshot
         history, compensated = night.history, night.compensated
         baseline = history.baseline
-        result = keeper.last_result
+        last_run = keeper.last_run
         return {
             "state": keeper.doing or "watching",
+            "looks": keeper.progress,
             "paused": night.paused,
             "plan": night.plan,
             "due": [] if decision is None else [each.reason for each in decision.due],
@@ -270,7 +272,7 @@ class Daemon:
             "filter": history.filter_name,
             "altitude_deg": history.altitude_deg,
             "sun_altitude_deg": None if snapshot is None else snapshot.sun_altitude_deg,
-            "last_focus": None if baseline is None else {**asdict(baseline), "at": baseline.at.isoformat()},
+            "last_focus": None if baseline is None else _told_baseline(baseline),
             "since_s": history.since_s,
             "compensation": {
                 "moved_steps": compensated.moved_steps,
@@ -281,8 +283,13 @@ class Daemon:
             "hold_s": history.hold_s,
             "ignored": dict(history.ignored),
             "runs_ended": keeper.runs_ended,
-            "last_run": None if result is None else {"outcome": result.outcome.value, "reason": result.reason},
+            "last_run": None if last_run is None else asdict(last_run),
         }
+
+
+def _told_baseline(baseline: Baseline) -> dict[str, object]:
+    value = baseline.value if math.isfinite(baseline.value) else None
+    return {**asdict(baseline), "at": baseline.at.isoformat(), "value": value}
 
 
 def socket_path(directory: Path) -> Path:
@@ -352,4 +359,4 @@ def _sun(settings: Settings) -> AstropySun | None:
     site = settings.site
     if site is None or settings.night.sun_altitude_deg is None:
         return None
-    return AstropySun(site.latitude_deg, site.longitude_deg, site.elevation_m)
+    return AstropySun(site.latitude_deg, site.longitude_deg)

@@ -3,7 +3,6 @@
 import asyncio
 import json as json_module
 import logging
-import math
 import os
 import signal
 import sys
@@ -68,10 +67,14 @@ def refocus(
     typer.echo(told["said"])
     if not wait:
         return
-    before = told["runs_ended"]
+    before, waited_for = told["runs_ended"], ""
     while True:
         time.sleep(WAIT_POLL_S)
         now = _ask(config, "status", {})
+        waits_for = ", ".join(now.get("blocked_by", []))
+        if waits_for and waits_for != waited_for:
+            typer.echo(f"It waits for: {waits_for}.")
+        waited_for = waits_for
         if now.get("runs_ended", before) != before:
             typer.echo(now["last_run"]["reason"])
             raise typer.Exit(0 if now["last_run"]["outcome"] == "focused" else EXIT_FAILED)
@@ -150,7 +153,7 @@ def _last_focus(told: Mapping[str, Any]) -> str:
     parts = [
         f"{last['at'][:16].replace('T', ' ')} UTC ({told['since_s'] / 60:.0f} min ago)",
         f"position {last['position']}",
-        "" if value is None or math.isnan(value) else f"{last['metric']} {value:.2f}",
+        "" if value is None else f"{last['metric']} {value:.2f}",
         f"filter {last['filter_name']}" if last["filter_name"] else "",
         "" if last["temperature_c"] is None else f"{last['temperature_c']:.1f} deg C",
         f"why: {last['trigger']}" if last["trigger"] else "",

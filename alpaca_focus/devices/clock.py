@@ -24,14 +24,16 @@ class SystemClock:
 class ScaledClock:
     """Time that runs `factor` times as fast, to go with a simulator whose time does the same.
 
-    It begins at the present time of day.
+    Args:
+        factor: Seconds of it to a real one.
+        start: Time of day at which it begins, aware; the present one when left out.
     """
 
-    def __init__(self, factor: float) -> None:
+    def __init__(self, factor: float, start: datetime | None = None) -> None:
         if not factor > 0:
             raise ValueError(f"Time cannot run {factor} times as fast: the factor has to be above zero.")
         self._factor = factor
-        self._wall_start = datetime.now(UTC)
+        self._wall_start = datetime.now(UTC) if start is None else start
         self._start = time.monotonic()
 
     def wall(self) -> datetime:

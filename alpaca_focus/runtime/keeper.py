@@ -48,6 +48,9 @@ from alpaca_focus.runtime.store import RunStore
 
 SAVE_EVERY_S = 60.0
 """Seconds between two writes when nothing has happened: time itself is read off the clock after a crash."""
+REST_S = 120.0
+"""Seconds until a small move that failed is tried again."""
+FOCUS_RUN = "a focus run"
 
 _log = structlog.get_logger(__name__)
 
@@ -102,13 +105,26 @@ class Tools:
     probable_defocus: Callable[[History, Compensated], float | None] = lambda _, __: None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunEnd:
+    """How a focus run ended.
+
+    Attributes:
+        outcome: An `Outcome`, or "failed" or "aborted" where there is no result.
+        reason: One sentence.
+    """
+
+    outcome: str
+    reason: str
+
+
 class Keeper:
     """Keeps one telescope in focus.
 
     Attributes:
         state: The night so far.
         decision: What the last look led to; `None` before the first.
-        last_result: The last run since this program was started.
+        last_run: How the last run since this program was started ended.
         runs_ended: How many runs have ended since then.
         progress: Counts every sign of work that goes on; the watchdog looks at it.
     """
@@ -119,11 +135,12 @@ class Keeper:
         self.state = NightState()
         self.decision: Decision | None = None
         self.snapshot: Snapshot | None = None
-        self.last_result: FocusResult | None = None
+        self.last_run: RunEnd | None = None
         self.runs_ended = 0
         self.progress = 0
         self._job: asyncio.Task[None] | None = None
         self._job_name = ""
+        self._rests_until_s = 0.0
         self._saved = NightState()
         self._saved_s = -SAVE_EVERY_S
         self._is_recovered = False
@@ -183,13 +200,18 @@ class Keeper:
         Returns:
             Whether it has ended in that time; if not, what is on disk brings the focuser home at the next start.
         """
-        ended = True
         if self._job is not None:
             self._job.cancel()
-            _, late = await asyncio.wait({self._job}, timeout=within_s)
-            ended = not late
+        ended = await self.at_rest(within_s)
         self._save()
         return ended
+
+    async def at_rest(self, within_s: float | None = None) -> bool:
+        """Wait until nothing owns the optics; whether that came within the time."""
+        if self._job is None:
+            return True
+        _, late = await asyncio.wait({self._job}, timeout=within_s)
+        return not late
 
     # The tick
 
@@ -240,21 +262,25 @@ class Keeper:
         return decided(state.history, snapshot, settings.triggers, settings.rules, paused=state.paused)
 
     def _begin(self, snapshot: Snapshot, decision: Decision) -> None:
-        offset_steps = self._offset_steps()
-        if offset_steps is not None:
+        rests = self._tools.clock.monotonic() < self._rests_until_s
+        may_move = not (self.state.paused or snapshot.silent or snapshot.exposing or rests)
+        intention, offset_steps = self.state.intention, self._offset_steps()
+        if intention is not None:
+            # It failed on the way: the focuser stands anywhere.
+            if may_move:
+                self._start("a small move", self._finish(intention))
+        elif offset_steps is not None:
             # The filter is in the light already: before any refocus, the focuser follows it.
-            if not snapshot.exposing and not self.state.paused and not snapshot.silent:
+            if may_move:
                 self._start("a move by a filter's offset", self._shift(offset_steps, "offset"))
-            return
-        if decision.refocus:
-            self._start("a focus run", self._focus(decision))
-            return
-        self._compensate(snapshot)
+        elif decision.refocus:
+            self._start(FOCUS_RUN, self._focus(decision))
+        elif may_move or (snapshot.exposing and not self._settings.between_exposures):
+            self._compensate()
 
-    def _compensate(self, snapshot: Snapshot) -> None:
+    def _compensate(self) -> None:
         settings = self._settings.compensation
-        may_move = not snapshot.exposing or not self._settings.between_exposures
-        if settings is None or self.state.paused or snapshot.silent or not may_move:
+        if settings is None:
             return
         steps = correction_steps(self.state.compensated, settings)
         if steps == 0:
@@ -286,14 +312,12 @@ class Keeper:
         try:
             await work
         except AlpacaFocusError as error:
-            self._set_history(failed(self.state.history, self._settings.patience))
-            _log.error(f"{self._job_name} failed", why=str(error), next_try_in_s=round(self.state.history.hold_s))
+            self._failed(str(error))
         except asyncio.CancelledError:
-            self._set_history(aborted(self.state.history, self._settings.patience))
-            _log.warning(f"{self._job_name} was aborted", next_try_in_s=round(self.state.history.hold_s))
-        except Exception:  # noqa: BLE001 - the night goes on; the log has it whole
-            self._set_history(failed(self.state.history, self._settings.patience))
-            _log.exception(f"{self._job_name} met an error in the program itself")
+            self._aborted()
+        except Exception as error:  # noqa: BLE001 - the night goes on; the log has it whole
+            _log.exception("The program itself failed", what=self._job_name)
+            self._failed(f"The program itself failed ({type(error).__name__}: {error}); the log has the details.")
         finally:
             self._tools.lookout.forget_camera()
             self._job = None
@@ -303,15 +327,31 @@ class Keeper:
         triggers = decision.triggers
         _log.info("A refocus begins", triggers=triggers, why=decision.reason, **_states(decision))
         result = await self._tools.focus(triggers)
-        self.last_result, self.runs_ended = result, self.runs_ended + 1
         if result.outcome is not Outcome.FOCUSED:
-            self._set_history(failed(self.state.history, self._settings.patience))
-            _log.warning(
-                "A refocus failed", why=result.reason, next_try_in_s=round(self.state.history.hold_s), triggers=triggers
-            )
+            self._failed(result.reason, outcome=result.outcome)
             return
         self._adopt(result, triggers)
+        self._run_ended(result.outcome, result.reason)
         _log.info("Refocused", why=result.reason, exposures=result.exposures, duration_s=round(result.duration_s))
+
+    def _failed(self, why: str, outcome: str = "failed") -> None:
+        """Let the triggers, or the small moves, wait after one that did not work."""
+        if self._job_name != FOCUS_RUN:
+            self._rests_until_s = self._tools.clock.monotonic() + REST_S
+            _log.error("Failed", what=self._job_name, why=why, next_try_in_s=REST_S)
+            return
+        self._set_history(failed(self.state.history, self._settings.patience))
+        _log.error("A refocus failed", why=why, next_try_in_s=round(self.state.history.hold_s))
+        self._run_ended(outcome, why)
+
+    def _aborted(self) -> None:
+        _log.warning("Aborted", what=self._job_name)
+        if self._job_name == FOCUS_RUN:
+            self._set_history(aborted(self.state.history, self._settings.patience))
+            self._run_ended("aborted", "The run was aborted; the focuser is back where it started.")
+
+    def _run_ended(self, outcome: str, reason: str) -> None:
+        self.last_run, self.runs_ended = RunEnd(outcome=outcome, reason=reason), self.runs_ended + 1
 
     def _adopt(self, result: FocusResult, triggers: str) -> None:
         """Let all counting begin anew from a good focus."""
@@ -344,6 +384,9 @@ class Keeper:
         self.state = replace(self.state, intention=intention)
         self._save()
         await self._fulfil(intention, here)
+
+    async def _finish(self, intention: Intention) -> None:
+        await self._fulfil(intention, await self._tools.focuser.position())
 
     async def _fulfil(self, intention: Intention, here: Position) -> None:
         """Make a small move to its end; it is noted as made in the same breath as what counts it."""
@@ -387,7 +430,7 @@ class Keeper:
             await self._return_from_a_cut_run()
             if self.state.intention is not None:
                 _log.warning("A small move was cut off and is finished now", position=self.state.intention.target)
-                await self._fulfil(self.state.intention, await self._tools.focuser.position())
+                await self._finish(self.state.intention)
         except DeviceError as error:
             if str(error) != self._storage_trouble:
                 _log.warning("The focuser cannot be looked after yet", why=str(error))

@@ -153,9 +153,12 @@ class _Run:
 
     async def _end(self, result: FocusResult, *, device_compensates: bool) -> FocusResult:
         result = await self._to_the_end(self._tidy(result, device_compensates=device_compensates))
+        if result.outcome is Outcome.FOCUSED and self._here is not None:
+            # Whatever cuts the program off from here on, the new place is where the focuser belongs.
+            self._bench.home_mark.set(self._here)
+        self._emit(RunEnded(result=result))
         if result.outcome is not Outcome.STRANDED:
             self._bench.home_mark.clear()
-        self._emit(RunEnded(result=result))
         if self._aborted:
             raise asyncio.CancelledError
         return result

@@ -12,7 +12,6 @@ class Site(Section):
 
     latitude_deg: float = Field(ge=-90, le=90, description="Geographic latitude in degrees, north positive")
     longitude_deg: float = Field(ge=-180, le=180, description="Geographic longitude in degrees, east positive")
-    elevation_m: float = Field(default=0.0, ge=-500, le=9000, description="Height above the sea in metres")
 
 
 class Thermometer(Section):

@@ -1,0 +1,206 @@
+"""A night on a clock that only moves when told: a keeper with devices made of a few numbers."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from alpaca_focus.core.backlash import Backlash, Direction, Limits
+from alpaca_focus.core.errors import DeviceUnreachable, RunFailed
+from alpaca_focus.core.inhibitors import Rules
+from alpaca_focus.core.night import Patience, PierSide, Reading
+from alpaca_focus.core.triggers import AsSoonAsPossible, Trigger
+from alpaca_focus.core.values import FocusResult, Measurement, Outcome, Sample
+from alpaca_focus.ports import CameraActivity, MountState
+from alpaca_focus.runtime.home_mark import HomeMark
+from alpaca_focus.runtime.keeper import Keeper, NightSettings, Tools
+from alpaca_focus.runtime.lookout import Lookout, Sources
+from alpaca_focus.runtime.store import RunStore
+from tests.fakes import FakeClock, FakeFocuser
+
+LOOK_S = 10.0
+
+
+class _Named:
+    """A device that may be taken away."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.is_gone = False
+
+    def check(self) -> None:
+        if self.is_gone:
+            raise DeviceUnreachable(self.name, f"{self.name} does not answer.")
+
+    async def connect(self) -> None: ...
+
+    async def close(self) -> None: ...
+
+
+class FakeCameraWatch(_Named):
+    def __init__(self) -> None:
+        super().__init__("camera 0 (fake)")
+        self.shown = CameraActivity(busy=False, preparing=False, exposure_started=None, exposure_s=None)
+
+    async def activity(self) -> CameraActivity:
+        self.check()
+        return self.shown
+
+
+class FakeMount(_Named):
+    def __init__(self) -> None:
+        super().__init__("telescope 0 (fake)")
+        self.shown = MountState(tracking=True, parked=False, slewing=False, pier_side=PierSide.EAST, altitude_deg=60.0)
+
+    async def state(self) -> MountState:
+        self.check()
+        return self.shown
+
+
+class FakeThermometer(_Named):
+    def __init__(self, name: str = "thermometer", reading_c: float | None = 5.0) -> None:
+        super().__init__(name)
+        self.reading_c = reading_c
+
+    async def temperature_c(self) -> float | None:
+        self.check()
+        return self.reading_c
+
+
+class FakeWheel(_Named):
+    names = ("L", "Ha")
+    focus_offsets_steps = (0, 25)
+
+    def __init__(self) -> None:
+        super().__init__("filterwheel 0 (fake)")
+        self.now = 0
+
+    async def slot(self) -> int | None:
+        self.check()
+        return self.now
+
+    async def move_to(self, slot: int) -> None:
+        self.now = slot
+
+
+class FakeSafety(_Named):
+    def __init__(self) -> None:
+        super().__init__("safetymonitor 0 (fake)")
+        self.safe = True
+
+    async def is_safe(self) -> bool:
+        self.check()
+        return self.safe
+
+
+def night_settings(*triggers: Trigger, **other: Any) -> NightSettings:
+    usual: dict[str, Any] = {
+        "rules": Rules(),
+        "reading": Reading(every_s=10.0, count=6, followed_count=3),
+        "patience": Patience(first_s=600.0, longest_s=2400.0),
+        "compensation": None,
+        "between_exposures": True,
+        "backlash": Backlash(steps=100, arrive=Direction.IN),
+        "limits": Limits(lowest=0, highest=60000),
+    }
+    return NightSettings(triggers=(AsSoonAsPossible(), *triggers), **(usual | other))
+
+
+@dataclass
+class Scene:
+    """A keeper, its devices, and what its focus runs shall do."""
+
+    settings: NightSettings
+    directory: Path | None = None
+    clock: FakeClock = field(default_factory=FakeClock)
+    focuser: FakeFocuser = field(default_factory=FakeFocuser)
+
+    def __post_init__(self) -> None:
+        self.camera, self.mount, self.wheel = FakeCameraWatch(), FakeMount(), FakeWheel()
+        self.thermometer, self.safety = FakeThermometer(), FakeSafety()
+        self.runs: list[str] = []
+        self.outcomes: list[Outcome | Exception] = []
+        self.run_lasts_s = 30.0
+        self.images = 0
+        self.store = None if self.directory is None else RunStore(self.directory)
+        self.keeper = self.new_keeper()
+
+    def new_keeper(self) -> Keeper:
+        """Make the keeper, or a new one as after a crash: with what is on disk, and nothing else."""
+        lookout = Lookout(
+            Sources(
+                camera=self.camera,
+                focuser=self.focuser,
+                focuser_counts=False,
+                thermometers=(self.thermometer,),
+                filter_wheel=self.wheel,
+                mount=self.mount,
+                safety_monitor=self.safety,
+            ),
+            self.clock,
+            watch_s=LOOK_S,
+            least_image_s=10.0,
+        )
+        self.keeper = Keeper(
+            Tools(
+                focuser=self.focuser,
+                lookout=lookout,
+                focus=self._focus,
+                store=self.store,
+                home_mark=HomeMark(self.directory, self.focuser.name),
+                clock=self.clock,
+            ),
+            self.settings,
+        )
+        return self.keeper
+
+    async def _focus(self, triggers: str) -> FocusResult:
+        self.runs.append(triggers)
+        started_at = self.clock.wall()
+        await self.clock.sleep(self.run_lasts_s)
+        outcome = self.outcomes.pop(0) if self.outcomes else Outcome.FOCUSED
+        if isinstance(outcome, Exception):
+            raise outcome
+        measurement = Measurement(metric="hfd", value=2.5, stderr=0.05, star_count=40)
+        result = FocusResult(
+            outcome=outcome,
+            reason="So it ended.",
+            start_position=self.focuser.motor,
+            final_position=self.focuser.motor,
+            fit=None,
+            samples=(),
+            verification=Sample(position=self.focuser.motor, measurement=measurement, purpose="verify"),
+            started_at=started_at,
+            duration_s=self.run_lasts_s,
+            exposures=3,
+        )
+        if self.store is not None:
+            self.store.save(result, trigger=triggers)
+        return result
+
+    async def look(self, times: int = 1, *, every_s: float = LOOK_S) -> None:
+        """Let the keeper look, and whatever it begins come to its end."""
+        for _ in range(times):
+            self.clock.now_s += every_s
+            await self.keeper.tick()
+            await self.keeper.at_rest()
+
+    async def image(self, exposure_s: float = 60.0) -> None:
+        """Let the imaging program take one frame."""
+        self.images += 1
+        self.camera.shown = replace(self.camera.shown, busy=True)
+        await self.look(every_s=exposure_s / 2)
+        self.clock.now_s += exposure_s / 2
+        self.camera.shown = CameraActivity(
+            busy=False, preparing=False, exposure_started=f"image {self.images}", exposure_s=exposure_s
+        )
+        await self.look(every_s=2.0)
+
+
+def played(scene: Callable[[], Any]) -> None:
+    """Play a scene to its end."""
+    asyncio.run(scene())
+
+
+CLOUDS = RunFailed("The stars are gone.")

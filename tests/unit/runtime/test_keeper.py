@@ -1,0 +1,423 @@
+"""A keeper through nights of a few numbers, on a clock that only moves when told."""
+
+import asyncio
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from alpaca_focus.core.compensation import CompensationSettings
+from alpaca_focus.core.errors import DeviceMisbehaved, DeviceUnreachable
+from alpaca_focus.core.night import PierSide, Plan
+from alpaca_focus.core.triggers import AfterImages, AfterTime, FilterChange, MeridianFlip, TemperatureChange
+from alpaca_focus.core.values import Outcome
+from alpaca_focus.runtime.home_mark import HomeMark
+from alpaca_focus.runtime.night_state import Intention, save_state
+from tests.night_scene import CLOUDS, Scene, night_settings, played
+
+FOLLOWING = CompensationSettings(steps_per_c=30.0)
+
+
+def test_a_refocus_asked_for_comes_after_the_running_exposure() -> None:
+    scene = Scene(night_settings())
+
+    async def night() -> None:
+        await scene.look()
+        scene.camera.shown = replace(scene.camera.shown, busy=True)
+        scene.keeper.refocus()
+        await scene.look(3)
+        assert scene.runs == []
+        assert scene.keeper.decision is not None
+        assert scene.keeper.decision.blocked_by == ("exposure running",)
+        scene.camera.shown = replace(scene.camera.shown, busy=False)
+        await scene.look(3)
+        assert scene.runs == ["asap"]
+
+    played(night)
+
+
+def test_images_of_the_plan_count_and_test_shots_do_not() -> None:
+    scene = Scene(night_settings(AfterImages(3)))
+
+    async def night() -> None:
+        await scene.look()
+        for exposure_s in (60.0, 2.0, 60.0, 5.0):
+            await scene.image(exposure_s)
+        assert (scene.keeper.state.history.images, scene.runs) == (2, [])
+        scene.keeper.tell_plan(Plan.DARK)
+        await scene.image()
+        scene.keeper.tell_plan(Plan.LIGHT)
+        assert (scene.keeper.state.history.images, scene.runs) == (2, [])
+        await scene.image()
+        assert scene.runs == ["images"]
+        assert scene.keeper.state.history.images == 0
+
+    played(night)
+
+
+def test_told_images_are_not_counted_twice() -> None:
+    scene = Scene(night_settings(AfterImages(9)))
+
+    async def night() -> None:
+        await scene.look()
+        for _ in range(3):
+            scene.keeper.tell_image(2.5)
+            await scene.image()
+        assert scene.keeper.state.history.images == 3
+        assert scene.keeper.state.history.hfds_px == (2.5, 2.5, 2.5)
+
+    played(night)
+
+
+def test_any_refocus_restarts_all_counts() -> None:
+    scene = Scene(night_settings(AfterImages(5), AfterTime(3600.0)))
+
+    async def night() -> None:
+        await scene.look()
+        assert scene.runs == ["time"]
+        for _ in range(5):
+            await scene.image()
+        assert scene.runs == ["time", "images"]
+        assert scene.keeper.state.history.since_s < 60
+
+    played(night)
+
+
+def test_failed_runs_wait_longer_and_longer() -> None:
+    scene = Scene(night_settings(AfterTime(3600.0)))
+    scene.outcomes = [CLOUDS, Outcome.RESTORED, CLOUDS]
+
+    async def night() -> None:
+        await scene.look()
+        begun = [scene.clock.now_s]
+        while len(scene.runs) < 4:
+            count = len(scene.runs)
+            await scene.look()
+            if len(scene.runs) > count:
+                begun.append(scene.clock.now_s)
+        waits = [after - before for before, after in pairwise(begun)]
+        assert waits == [pytest.approx(each, abs=45) for each in (630, 1230, 2430)]
+        assert scene.keeper.state.history.failures == 0
+
+    played(night)
+
+
+def test_pause_keeps_everything_and_does_nothing() -> None:
+    scene = Scene(night_settings(AfterImages(1), compensation=FOLLOWING))
+
+    async def night() -> None:
+        scene.keeper.pause()
+        await scene.image()
+        await scene.image()
+        scene.thermometer.reading_c = 3.0
+        await scene.look(20)
+        assert (scene.runs, scene.focuser.moves) == ([], [])
+        scene.keeper.resume()
+        await scene.look()
+        assert scene.runs == ["images"]
+
+    played(night)
+
+
+def test_the_focuser_follows_the_temperature_between_exposures() -> None:
+    scene = Scene(night_settings(compensation=FOLLOWING))
+
+    async def night() -> None:
+        await scene.look(6)
+        scene.camera.shown = replace(scene.camera.shown, busy=True)
+        scene.thermometer.reading_c = 4.0
+        await scene.look(6)
+        assert scene.focuser.motor == 25000
+        scene.camera.shown = replace(scene.camera.shown, busy=False)
+        await scene.look(6)
+        assert scene.focuser.motor == 24970
+        scene.thermometer.reading_c = 5.0
+        await scene.look(6)
+        # Outward against the direction of arrival: past the place and back, so that the tube stands where it did.
+        assert scene.focuser.motor == 25000
+        assert scene.focuser.moves[-2:] == [25100, 25000]
+
+    played(night)
+
+
+def test_a_correction_beyond_the_limits_stops_and_says_so() -> None:
+    limited = replace(FOLLOWING, most_steps=50)
+    scene = Scene(night_settings(compensation=limited))
+
+    async def night() -> None:
+        await scene.look(6)
+        for reading_c in (4.0, 3.0, 2.0, 1.0):
+            scene.thermometer.reading_c = reading_c
+            await scene.look(6)
+        assert scene.focuser.motor == 24970
+        assert "most_steps" in scene.keeper.state.compensated.stopped
+        scene.keeper.refocus()
+        await scene.look()
+        assert scene.keeper.state.compensated.stopped == ""
+
+    played(night)
+
+
+def test_the_devices_own_compensation_never_fights_ours() -> None:
+    scene = Scene(night_settings(compensation=FOLLOWING))
+    scene.focuser.compensating = True
+
+    async def night() -> None:
+        await scene.look(6)
+        scene.thermometer.reading_c = 4.0
+        await scene.look(6)
+        assert scene.focuser.motor == 24970
+        assert not scene.focuser.compensating
+
+    played(night)
+
+
+def test_a_filter_with_a_known_offset_is_followed_without_a_refocus() -> None:
+    scene = Scene(night_settings(FilterChange(), AfterImages(50), offsets_steps={"L": 0, "Ha": 25}))
+
+    async def night() -> None:
+        scene.keeper.refocus()
+        await scene.look()
+        await scene.image()
+        scene.wheel.now = 1
+        await scene.look(3)
+        assert (scene.runs, scene.focuser.motor) == (["asap"], 25025)
+        scene.wheel.now = 0
+        await scene.look(3)
+        assert (scene.runs, scene.focuser.motor) == (["asap"], 25000)
+
+    played(night)
+
+
+def test_a_filter_without_a_known_offset_is_refocused() -> None:
+    scene = Scene(night_settings(FilterChange(), offsets_steps={"L": 0}))
+
+    async def night() -> None:
+        scene.keeper.refocus()
+        await scene.look()
+        await scene.image()
+        scene.wheel.now = 1
+        await scene.look(3)
+        assert (scene.runs, scene.focuser.motor) == (["asap", "filter"], 25000)
+
+    played(night)
+
+
+@pytest.mark.parametrize("answer", ["refocus", "abort", None])
+def test_a_filter_changed_by_hand_is_asked_about(answer: str | None) -> None:
+    scene = Scene(night_settings(FilterChange(ask_s=60.0, by_hand=True)))
+
+    async def night() -> None:
+        await scene.look()
+        scene.keeper.tell_plan(Plan.IDLE)
+        scene.wheel.now = 1
+        await scene.look(2)
+        assert scene.runs == []
+        if answer == "refocus":
+            scene.keeper.refocus()
+        elif answer == "abort":
+            assert "by hand" in scene.keeper.abort()
+        await scene.look(8)
+        assert bool(scene.runs) is (answer != "abort")
+
+    played(night)
+
+
+def test_a_flip_is_refocused_once() -> None:
+    scene = Scene(night_settings(MeridianFlip()))
+
+    async def night() -> None:
+        await scene.look()
+        scene.mount.shown = replace(scene.mount.shown, pier_side=PierSide.WEST, slewing=True)
+        await scene.look(3)
+        assert scene.runs == []
+        scene.mount.shown = replace(scene.mount.shown, slewing=False)
+        await scene.look(5)
+        assert scene.runs == ["flip"]
+
+    played(night)
+
+
+def test_an_unsafe_or_silent_observatory_waits() -> None:
+    scene = Scene(night_settings(AfterTime(600.0)))
+
+    async def night() -> None:
+        scene.safety.is_gone = True
+        await scene.look(3)
+        scene.safety.is_gone, scene.mount.is_gone = False, True
+        await scene.look(3)
+        scene.mount.is_gone, scene.camera.is_gone = False, True
+        await scene.look(3)
+        assert scene.runs == []
+        assert set(scene.keeper.state.history.ignored) == {
+            "not safe",
+            "no answer from telescope 0 (fake)",
+            "no answer from camera 0 (fake)",
+        }
+        scene.camera.is_gone = False
+        await scene.look()
+        assert scene.runs == ["time"]
+
+    played(night)
+
+
+def test_an_abort_brings_the_run_to_an_end_and_waits() -> None:
+    scene = Scene(night_settings(AfterTime(600.0)))
+
+    async def night() -> None:
+        scene.clock.now_s += 10
+        await scene.keeper.tick()
+        await asyncio.sleep(0)
+        assert scene.keeper.doing == "a focus run"
+        assert "aborted" in scene.keeper.abort()
+        await scene.look(5)
+        assert len(scene.runs) == 1
+        assert scene.keeper.last_run is not None
+        assert scene.keeper.last_run.outcome == "aborted"
+        assert scene.keeper.abort() == "There is nothing to abort."
+
+    played(night)
+
+
+def test_an_error_of_the_program_itself_waits_and_the_night_goes_on() -> None:
+    scene = Scene(night_settings(AfterTime(600.0)))
+    scene.outcomes = [ZeroDivisionError("a bug")]
+
+    async def night() -> None:
+        await scene.look(70)
+        assert len(scene.runs) == 2
+        assert scene.keeper.last_run is not None
+        assert scene.keeper.last_run.outcome == "focused"
+
+    played(night)
+
+
+# After a crash
+
+
+def test_counters_and_fractions_survive_a_crash(tmp_path: Path) -> None:
+    scene = Scene(night_settings(AfterImages(5), compensation=FOLLOWING), tmp_path)
+
+    async def night() -> None:
+        scene.keeper.refocus()
+        await scene.look(6)
+        for _ in range(3):
+            await scene.image()
+        scene.thermometer.reading_c = 4.95
+        await scene.look(12)
+        before = scene.keeper.state
+        assert before.compensated.carried_steps == pytest.approx(-0.5, abs=0.01)
+        scene.new_keeper()
+        scene.clock.now_s += 300
+        await scene.look()
+        after = scene.keeper.state
+        assert after.history.images == 3
+        assert after.history.since_s == pytest.approx(before.history.since_s + 310, abs=1)
+        assert after.compensated.carried_steps == pytest.approx(before.compensated.carried_steps, abs=1e-9)
+        assert after.history.baseline == before.history.baseline
+        assert scene.runs == ["asap"]
+
+    played(night)
+
+
+def test_a_small_move_that_was_cut_off_is_made_exactly_once(tmp_path: Path) -> None:
+    scene = Scene(night_settings(compensation=FOLLOWING), tmp_path)
+
+    async def night() -> None:
+        await scene.look(6)
+        assert scene.store is not None
+        intention = Intention(target=24970, steps=-30, what="compensation")
+        wanted = replace(scene.keeper.state.compensated, wanted_steps=-30.2)
+        state = replace(scene.keeper.state, compensated=wanted, intention=intention)
+        save_state(scene.store, state, scene.clock.wall())
+        scene.focuser.motor = 24985
+        for _ in range(2):
+            scene.new_keeper()
+            await scene.look()
+            assert scene.focuser.motor == 24970
+            assert scene.keeper.state.compensated.moved_steps == -30
+            assert scene.keeper.state.intention is None
+
+    played(night)
+
+
+def test_a_focus_run_that_was_cut_off_leaves_the_focuser_where_it_belongs(tmp_path: Path) -> None:
+    scene = Scene(night_settings(), tmp_path)
+
+    async def night() -> None:
+        HomeMark(tmp_path, scene.focuser.name).set(25010)
+        scene.focuser.motor = 26500
+        scene.focuser.fails = [DeviceUnreachable(scene.focuser.name, "It restarts.")]
+        await scene.look()
+        assert scene.focuser.motor == 26500
+        await scene.look()
+        assert scene.focuser.motor == 25010
+        assert HomeMark(tmp_path, scene.focuser.name).left_by_a_cut_run() is None
+
+    played(night)
+
+
+def test_a_good_run_that_was_kept_but_not_noted_counts(tmp_path: Path) -> None:
+    scene = Scene(night_settings(AfterImages(5)), tmp_path)
+
+    async def night() -> None:
+        await scene.look()
+        for _ in range(4):
+            await scene.image()
+        # Killed between the end of the run and the note of it.
+        await scene._focus("images")
+        scene.new_keeper()
+        await scene.look()
+        assert scene.keeper.state.history.images == 0
+        assert scene.keeper.state.history.baseline is not None
+        assert scene.keeper.state.history.baseline.trigger == "images"
+
+    played(night)
+
+
+def test_another_night_begins_anew(tmp_path: Path) -> None:
+    scene = Scene(night_settings(AfterImages(5)), tmp_path)
+
+    async def night() -> None:
+        await scene.look()
+        await scene.image()
+        scene.clock.now_s += 14 * 3600
+        scene.new_keeper()
+        await scene.look()
+        assert scene.keeper.state.history.images == 0
+        assert scene.keeper.state.history.baseline is None
+
+    played(night)
+
+
+def test_a_move_that_fails_makes_compensation_wait(tmp_path: Path) -> None:
+    scene = Scene(night_settings(compensation=FOLLOWING), tmp_path)
+
+    async def night() -> None:
+        await scene.look(6)
+        scene.focuser.fails = [DeviceMisbehaved(scene.focuser.name, "It is stuck.")]
+        scene.thermometer.reading_c = 4.0
+        await scene.look(6)
+        assert scene.focuser.motor == 25000
+        await scene.look(12)
+        assert scene.focuser.motor == 24970
+        assert scene.keeper.state.compensated.moved_steps == -30
+        assert scene.keeper.state.history.failures == 0
+
+    played(night)
+
+
+def test_temperature_and_compensation_together() -> None:
+    scene = Scene(night_settings(TemperatureChange(limit_c=1.0, readings=6), compensation=FOLLOWING))
+
+    async def night() -> None:
+        scene.keeper.refocus()
+        await scene.look(12)
+        for step in range(1, 13):
+            scene.thermometer.reading_c = 5.0 - 0.1 * step
+            await scene.look(6)
+        assert scene.runs == ["asap", "temperature"]
+        assert scene.focuser.motor == pytest.approx(25000 - 36, abs=2)
+
+    played(night)
