@@ -25,9 +25,10 @@ _ALIKE = str.maketrans({"\u2212": "-", "\u00ba": "°", "\u2103": "°C", "\ufeff"
 def temperature_of_text(text: str) -> float | None:
     """Return the temperature in degrees Celsius that a text says, `None` if it says none that makes sense.
 
-    The first line begins with the number, which may have a decimal comma and a unit: "-3.4", "-3,4 °C", "-3.4 C; 80 %". Or it
-    is a JSON object with a number, or such a text, as `temperature_c` or else `temperature`. Another unit, a date, a
-    time of day, and a number outside of -80 to 70 degrees are no temperature. Never raises.
+    The first line begins with the number, which may have a decimal comma and a unit: "-3.4", "-3,4 °C" or
+    "-3.4 C; 80 %". Or the text is a JSON object with a number, or such a text, as `temperature_c` or else
+    `temperature`. Another unit, a date, a time of day, and a number outside of -80 to 70 degrees are no temperature.
+    Never raises.
     """
     try:
         content: object = json.loads(text)
