@@ -5,6 +5,7 @@ time alike: errors that took every run for independent would be far too small. H
 rest, so that the reduced chi-square is 1.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -18,6 +19,10 @@ Mask = NDArray[np.bool_]
 OUTLIER_SIGMAS = 4.0
 MEDIAN_OF_CHI_SQUARE = 0.4549
 """Median of the chi-square distribution of one degree of freedom."""
+ROUNDS = 30
+"""Of reweighting, towards the least absolute residuals."""
+NOT_AWAY = 0.1
+"""Sigmas below which a residual counts no more than this one."""
 RELATIVE_ACCURACY = 1e-2
 """Of the width of the walk, which is never known as well as that."""
 
@@ -79,12 +84,10 @@ def fit_drift(nights: Nights) -> DriftFit | None:
 
     The worst run of each night is left out until none is too far: a bad one makes its neighbours look bad as well.
     """
-    kept = nights.counts
+    kept = _near(nights)
     while (freedom := _freedom(nights, kept)) > 0:
         solved = _solved(nights, kept, _walk_steps(nights, kept, _excess_of_the_median))
-        # A run against the others follows Student's distribution: few runs may lie far apart by chance.
-        limit = float(stats.t.isf(stats.norm.sf(OUTLIER_SIGMAS), freedom))
-        worst = (solved.away == solved.away.max(axis=1, keepdims=True)) & (solved.away > limit)
+        worst = (solved.away == solved.away.max(axis=1, keepdims=True)) & (solved.away > _limit(freedom))
         if not worst.any():
             break
         kept = kept & ~worst
@@ -96,17 +99,42 @@ def fit_drift(nights: Nights) -> DriftFit | None:
     return DriftFit(solved.values, solved.covariance * widened**2, solved.known, walk_steps * widened, freedom, kept)
 
 
+def _limit(freedom: int) -> float:
+    """Return how many sigmas a good run may be away: by Student's distribution more when the runs are few."""
+    return float(stats.t.isf(stats.norm.sf(OUTLIER_SIGMAS), freedom))
+
+
 def _freedom(nights: Nights, kept: Mask) -> int:
     levels = int(kept.any(axis=1).sum())
     centred = _centred(nights.terms, kept).reshape(-1, nights.terms.shape[2])
-    return int(kept.sum()) - levels - (int(np.linalg.matrix_rank(centred)) if centred.size else 0)
+    return int(kept.sum()) - levels - int(np.linalg.matrix_rank(centred))
 
 
-def _centred(values: Array, kept: Mask) -> Array:
-    """Return values less their means over the runs kept in each night; 0 for the others."""
-    weights = kept[..., np.newaxis]
-    means = (values * weights).sum(axis=1, keepdims=True) / np.maximum(weights.sum(axis=1, keepdims=True), 1)
-    return np.asarray((values - means) * weights)
+def _centred(values: Array, weights: Array | Mask) -> Array:
+    """Return values less their weighted means over each night; 0 where there is no weight."""
+    each = np.asarray(weights, dtype=float)[..., np.newaxis]
+    means = (values * each).sum(axis=1, keepdims=True) / np.maximum(each.sum(axis=1, keepdims=True), 1e-300)
+    return np.asarray((values - means) * (each > 0))
+
+
+def _near(nights: Nights) -> Mask:
+    """Return which runs are not far from the line of the least absolute residuals, which outliers hardly turn.
+
+    Outliers would pass for a wide random walk otherwise, in which they are not far from anything.
+    """
+    freedom = _freedom(nights, nights.counts)
+    if freedom <= 0:
+        return nights.counts
+    away = np.ones(nights.counts.shape)
+    for _ in range(ROUNDS):
+        weights = nights.counts / nights.variances / np.maximum(away, NOT_AWAY)
+        x, y = _centred(nights.terms, weights), _centred(nights.positions[..., np.newaxis], weights)[..., 0]
+        root = np.sqrt(weights)
+        values = np.linalg.lstsq((x * root[..., np.newaxis]).reshape(-1, x.shape[2]), (y * root).ravel(), rcond=None)[0]
+        away = np.abs(y - x @ values) / np.sqrt(nights.variances)
+    # The line goes through as many runs as it has coefficients.
+    spread = float(np.median(np.sort(away[nights.counts])[-freedom:])) / math.sqrt(MEDIAN_OF_CHI_SQUARE)
+    return np.asarray(nights.counts & (away <= _limit(freedom) * max(spread, 1.0)))
 
 
 def _walk_steps(nights: Nights, kept: Mask, excess: Callable[[_Solution], float]) -> float:

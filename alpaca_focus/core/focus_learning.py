@@ -19,6 +19,8 @@ Array = NDArray[np.float64]
 NIGHT_APART = timedelta(hours=8)
 """Runs further apart in time belong to different nights, between which the camera may have been taken off."""
 FEWEST_RUNS = 4
+FEWEST_OF_A_FILTER = 2
+"""Nobody can tell whether a single one is an outlier."""
 LEAST_FREEDOM = 5
 """For more than one term beside the filters."""
 LEAST_RANGE_C = 2.0
@@ -50,10 +52,19 @@ class _Terms:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Learned:
-    """A fit, with the names of its terms: `terms`, then `filters`, of which the first is the reference."""
+    """A fit, and what it depends on.
+
+    Attributes:
+        terms: Names of the first coefficients.
+        filters: The first is the reference; the others have the coefficients after the terms.
+        runs: For each coefficient the runs that it comes from.
+        gap_s: Typical time between two runs.
+        fit: The fit.
+    """
 
     terms: _Terms
     filters: tuple[str, ...]
+    runs: tuple[int, ...]
     gap_s: float
     fit: DriftFit
 
@@ -170,11 +181,13 @@ def _learned(observations: Sequence[Observation], terms: _Terms) -> _Learned | N
     filters = tuple(sorted(counts, key=lambda name: (-counts[name], name)))
     rows = [[*terms.of(each), *(float(each.filter_name == name) for name in filters[1:])] for each in known]
     times = np.concatenate([[0.0], np.cumsum(gaps_s)]) / gap_s
-    fit = fit_drift(_by_night(known, numbers, np.array(rows), times))
+    nights = _by_night(known, numbers, np.array(rows), times)
+    fit = fit_drift(nights)
     least = FEWEST_RUNS - 2 if len(terms.of(known[0])) == 1 else LEAST_FREEDOM
     if fit is None or fit.freedom < least:
         return None
-    return _Learned(terms=terms, filters=filters, gap_s=gap_s, fit=fit)
+    runs = np.count_nonzero(nights.terms[fit.kept], axis=0)
+    return _Learned(terms=terms, filters=filters, gap_s=gap_s, fit=fit, runs=tuple(runs.tolist()))
 
 
 def _by_night(known: Sequence[Observation], numbers: NDArray[np.int_], rows: Array, times: Array) -> Nights:
@@ -194,7 +207,11 @@ def _by_night(known: Sequence[Observation], numbers: NDArray[np.int_], rows: Arr
 
 def _model(learned: _Learned) -> FocusModel:
     names, terms = learned.terms.temperatures, len(learned.terms.temperatures) + int(learned.terms.altitude)
-    offsets = [index for index in range(terms, len(learned.fit.values)) if learned.fit.known[index]]
+    offsets = [
+        index
+        for index in range(terms, len(learned.runs))
+        if learned.fit.known[index] and learned.runs[index] >= FEWEST_OF_A_FILTER
+    ]
     order = [*range(terms), *offsets]
     return FocusModel(
         steps_per_c=MappingProxyType({name: learned.estimate(index) for index, name in enumerate(names)}),
