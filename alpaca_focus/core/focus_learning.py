@@ -154,9 +154,9 @@ def _own_range_c(observations: Sequence[Observation], name: str, chosen: _Terms)
 
 def _altitudes_vary(observations: Sequence[Observation]) -> bool:
     known = _Terms(altitude=True).in_all(observations)
-    altitudes_deg = [each.altitude_deg for each in known if each.altitude_deg is not None]
-    if len(known) < SHARE_WITH_READING * len(observations) or not known:
+    if not known or len(known) < SHARE_WITH_READING * len(observations):
         return False
+    altitudes_deg = [each.altitude_deg for each in known if each.altitude_deg is not None]
     return max(altitudes_deg) - min(altitudes_deg) > LEAST_RANGE_DEG
 
 

@@ -138,4 +138,6 @@ def probable_defocus_steps(prediction: Prediction, moved_steps: float) -> float:
 
 def sin_altitude(altitude_deg: float | None) -> float:
     """Return the sine of an altitude, along which gravity pulls on the tube; NaN where it is not known."""
-    return math.nan if altitude_deg is None else math.sin(math.radians(altitude_deg))
+    if altitude_deg is None or not -90 <= altitude_deg <= 90:
+        return math.nan
+    return math.sin(math.radians(altitude_deg))
