@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from alpaca_focus.core.backlash import Backlash, Direction, Limits, Method
-from alpaca_focus.core.errors import ConfigurationError, RunFailed
+from alpaca_focus.core.errors import ConfigurationError, DeviceError, RunFailed
 from alpaca_focus.core.events import Event, RunEnded
 from alpaca_focus.core.known_curve import KnownCurve
 from alpaca_focus.core.optics import OpticalTrain
@@ -231,11 +231,7 @@ async def focus_with(devices: Devices, order: Order) -> FocusResult:
                 home_mark=HomeMark(storage_directory(settings), devices.focuser.name),
             ),
             sweep_settings,
-            circumstances=Circumstances(
-                temperature_c=await _temperature_c(devices),
-                filter_name=way.filter_name,
-                offset_steps=way.offset_steps,
-            ),
+            circumstances=await _circumstances(devices, way),
             max_duration_s=settings.focus.max_duration_s,
             emit=tell,
         )
@@ -311,11 +307,37 @@ async def refuse_what_cannot_work(devices: Devices) -> None:
             raise RunFailed(f"{devices.mount.name} is parked. Unpark it and point it at the sky. Nothing was moved.")
 
 
-async def _temperature_c(devices: Devices) -> float | None:
-    temperature_c = await devices.focuser.temperature_c()
-    if temperature_c is None and devices.thermometer is not None:
-        temperature_c = await devices.thermometer.temperature_c()
-    return temperature_c
+async def _circumstances(devices: Devices, way: Way) -> Circumstances:
+    """Read what focus depends on; what is not there, or makes no sense, is left out.
+
+    Raises:
+        DeviceError: The focuser failed.
+    """
+    readings = {"focuser": await devices.focuser.temperature_c(), "air": await _air_c(devices.thermometer)}
+    temperatures_c = {name: reading for name, reading in readings.items() if reading is not None}
+    return Circumstances(
+        temperature_c=temperatures_c.get("focuser", temperatures_c.get("air")),
+        filter_name=way.filter_name,
+        offset_steps=way.offset_steps,
+        altitude_deg=await _altitude_deg(devices.mount),
+        temperatures_c=temperatures_c,
+    )
+
+
+async def _air_c(thermometer: Thermometer | None) -> float | None:
+    try:
+        return None if thermometer is None else await thermometer.temperature_c()
+    except DeviceError:
+        # No run fails for the want of a number that is only learned from.
+        return None
+
+
+async def _altitude_deg(mount: Mount | None) -> float | None:
+    try:
+        return None if mount is None else (await mount.state()).altitude_deg
+    except DeviceError:
+        # As above.
+        return None
 
 
 def optical_train(settings: Settings, devices: Devices, *, binning: int) -> OpticalTrain:

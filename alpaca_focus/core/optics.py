@@ -49,6 +49,19 @@ class OpticalTrain:
         """Full width of the critical focus zone in focuser steps."""
         return self.critical_focus_zone_um / self.step_size_um
 
+    def seeing_focus_zone_um(self, *, seeing_fwhm_arcsec: float, tolerance_percent: float) -> float:
+        """Return the full width of the focus zone that the seeing leaves, in micrometres.
+
+        The formula is 0.00225 x seeing x sqrt(tolerance) x A x N^2 with the aperture A in millimetres (Goldman and
+        Megdal, "In Perfect Focus", Sky & Telescope, August 2010). Wherever the seeing and not diffraction makes the
+        size of a star, it says more than the classic formula.
+
+        Args:
+            seeing_fwhm_arcsec: FWHM of a star in perfect focus, of all that widens it together, in arcseconds.
+            tolerance_percent: By how much defocus may widen the star, in per cent of that FWHM.
+        """
+        return 0.00225 * seeing_fwhm_arcsec * math.sqrt(tolerance_percent) * self.aperture_mm * self.focal_ratio**2
+
     @property
     def plate_scale_arcsec_per_px(self) -> float:
         """Angle on the sky that one pixel sees."""

@@ -163,9 +163,11 @@ class FocusResult:
         started_at: Start of the run, UTC.
         duration_s: Time from start to the camera being free.
         exposures: All exposures taken, the verifying one included.
-        temperature_c: Temperature at the start, if a sensor was read.
+        temperature_c: Temperature at the start, if a sensor was read: that of the focuser, else of the air.
         filter_name: Filter in the light path, if known.
         doubtful: Whether the run contradicted itself before it was verified: nothing is learned from it.
+        altitude_deg: Where the telescope pointed at the start, if the mount says so.
+        temperatures_c: All temperatures at the start by the name of the sensor: "focuser", "air".
     """
 
     outcome: Outcome
@@ -181,3 +183,5 @@ class FocusResult:
     temperature_c: float | None = None
     filter_name: str | None = None
     doubtful: bool = False
+    altitude_deg: float | None = None
+    temperatures_c: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))

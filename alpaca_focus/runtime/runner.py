@@ -4,9 +4,10 @@ Whatever happens, a run ends in one of two places: at a verified focus, or back 
 """
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 from alpaca_focus.core.actions import Action, Answer, Expose, Measure, MoveTo, Settle
@@ -55,11 +56,15 @@ class Circumstances:
         temperature_c: Goes into the result.
         filter_name: Filter that the frames are taken through; goes into the result.
         offset_steps: Added to the best position in the end, for a filter that is in the light afterwards.
+        altitude_deg: Where the telescope points; goes into the result.
+        temperatures_c: By the name of the sensor; goes into the result.
     """
 
     temperature_c: float | None = None
     filter_name: str | None = None
     offset_steps: int = 0
+    altitude_deg: float | None = None
+    temperatures_c: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
 
 
 async def run_focus(
@@ -378,6 +383,8 @@ class _Run:
             exposures=self._exposures,
             temperature_c=self._circumstances.temperature_c,
             filter_name=self._circumstances.filter_name,
+            altitude_deg=self._circumstances.altitude_deg,
+            temperatures_c=self._circumstances.temperatures_c,
         )
 
     def _focused_sentence(self, found: SweepResult) -> str:

@@ -58,7 +58,10 @@ def test_focus_is_found_from_afar_with_fresh_seeds(
     assert result.outcome is Outcome.FOCUSED, result.reason
     assert defocus_zones(observatory) < 1.0
     assert result.filter_name == "L"
-    assert result.temperature_c == pytest.approx(10.0, abs=1.0)
+    assert result.temperature_c == result.temperatures_c["focuser"] == pytest.approx(10.0, abs=1.0)
+    assert result.temperatures_c["air"] == pytest.approx(10.0, abs=3.0)
+    assert result.altitude_deg is not None
+    assert 0 < result.altitude_deg <= 90
 
 
 def test_what_a_run_teaches_spares_the_next_one_most_of_its_frames(

@@ -1,4 +1,4 @@
-"""Slack, filter offsets and temperature from several runs: the truth is found within honest errors."""
+"""Slack and filter offsets from several runs: the truth is found within honest errors."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -11,7 +11,6 @@ from alpaca_focus.core.calibration import (
     backlash_steps,
     filter_offsets,
     mean,
-    temperature_coefficient,
 )
 from alpaca_focus.core.errors import RunFailed
 
@@ -19,9 +18,9 @@ EVENING = datetime(2026, 1, 15, 20, tzinfo=UTC)
 ERROR = 3.0
 
 
-def place(position: float, *, minutes: float = 0.0, name: str = "L", temperature_c: float = 5.0) -> Place:
+def place(position: float, *, minutes: float = 0.0, name: str = "L") -> Place:
     at = EVENING + timedelta(minutes=minutes)
-    return Place(position=position, stderr=ERROR, at=at, filter_name=name, temperature_c=temperature_c)
+    return Place(position=position, stderr=ERROR, at=at, filter_name=name)
 
 
 def coverage(estimates: list[Estimate], truth: float) -> float:
@@ -70,48 +69,6 @@ def test_offsets_of_filters_are_free_of_a_steady_drift(rng: np.random.Generator)
 def test_offsets_need_the_reference() -> None:
     with pytest.raises(RunFailed, match="reference filter L"):
         filter_offsets([place(1.0, name="R")], "L")
-
-
-def cooling(rng: np.random.Generator, *, nights: int = 2, runs: int = 8, slope: float = -30.0) -> list[Place]:
-    """Nights with two filters, between which the camera was taken off."""
-    places = []
-    for night in range(nights):
-        level = rng.uniform(-500, 500)
-        for k in range(runs):
-            temperature_c = 10.0 - 0.8 * k + rng.normal(0, 0.1)
-            name = ("L", "Ha")[k % 2]
-            offset = 25.0 if name == "Ha" else 0.0
-            position = 25000 + level + offset + slope * temperature_c + rng.normal(0, ERROR)
-            places.append(
-                place(position, minutes=1440 * night + 30 * k, name=name, temperature_c=round(temperature_c, 2))
-            )
-    return places
-
-
-def test_the_temperature_coefficient_is_found_over_nights_and_filters(rng: np.random.Generator) -> None:
-    found = [temperature_coefficient(cooling(rng, slope=-30.0)) for _ in range(200)]
-    assert np.mean([each.value for each in found]) == pytest.approx(-30.0, abs=0.3)
-    assert coverage(found, -30.0) > 0.9
-    assert np.median([each.stderr for each in found]) < 1.0
-
-
-def test_one_wrong_run_does_not_tilt_the_line(rng: np.random.Generator) -> None:
-    places = cooling(rng)
-    places[5] = Place(position=25900, stderr=ERROR, at=places[5].at, filter_name="Ha", temperature_c=4.0)
-    assert temperature_coefficient(places).value == pytest.approx(-30.0, abs=2.0)
-
-
-def test_an_even_night_says_nothing_of_temperature(rng: np.random.Generator) -> None:
-    places = [place(25000 + rng.normal(), minutes=20 * k, temperature_c=5 + 0.02 * k) for k in range(8)]
-    with pytest.raises(RunFailed, match=r"within 0\.\d degrees of one another"):
-        temperature_coefficient(places)
-
-
-def test_a_few_runs_say_nothing_of_temperature() -> None:
-    with pytest.raises(RunFailed, match="at least 4 good runs through one filter in one night, and the history has 2"):
-        temperature_coefficient([place(25000, temperature_c=10), place(25100, minutes=30, temperature_c=5)])
-    with pytest.raises(RunFailed, match="the history has 0"):
-        temperature_coefficient([])
 
 
 def test_a_mean_says_when_its_values_disagree() -> None:

@@ -21,6 +21,24 @@ def test_critical_focus_zone_of_an_f5_telescope_is_67_micrometres() -> None:
     assert train(step_size_um=4.0).critical_focus_zone_steps == pytest.approx(16.8, abs=0.05)
 
 
+def test_seeing_focus_zone_of_an_f5_telescope() -> None:
+    # 0.00225 x 3 x sqrt(10) x 106 x 25, worked out by hand.
+    zone_um = train().seeing_focus_zone_um(seeing_fwhm_arcsec=3.0, tolerance_percent=10.0)
+    assert zone_um == pytest.approx(56.57, abs=0.01)
+
+
+@pytest.mark.parametrize(("aperture_mm", "focal_length_mm"), [(106.0, 530.0), (300.0, 1200.0), (80.0, 640.0)])
+def test_stars_at_the_edge_of_the_seeing_focus_zone_have_grown_by_the_tolerance(
+    aperture_mm: float, focal_length_mm: float
+) -> None:
+    """Seeing and the blur of defocus add in quadrature; the FWHM of the blur is about 0.6 of its diameter."""
+    optics = train(aperture_mm=aperture_mm, focal_length_mm=focal_length_mm)
+    half_zone_um = optics.seeing_focus_zone_um(seeing_fwhm_arcsec=2.0, tolerance_percent=5.0) / 2
+    blur_um = 0.6 * half_zone_um / optics.focal_ratio
+    blur_arcsec = math.degrees(blur_um * 1e-3 / focal_length_mm) * 3600
+    assert math.hypot(2.0, blur_arcsec) == pytest.approx(2.0 * 1.05, rel=0.005)
+
+
 def test_plate_scale_of_a_known_set_up() -> None:
     # 3.76 um at 530 mm: 1.46 arcseconds a pixel, as every field-of-view calculator says.
     assert train().plate_scale_arcsec_per_px == pytest.approx(1.463, abs=0.001)

@@ -32,7 +32,9 @@ class Observatory:
         return await run_focus(
             self.bench,
             SETTINGS,
-            circumstances=Circumstances(temperature_c=4.5, filter_name="L"),
+            circumstances=Circumstances(
+                temperature_c=4.5, filter_name="L", altitude_deg=61.0, temperatures_c={"focuser": 4.5, "air": 2.0}
+            ),
             max_duration_s=max_duration_s,
             emit=self.events.append,
         )
@@ -52,6 +54,7 @@ def test_a_good_run_ends_in_focus_and_tells_everything(observatory: Observatory)
     assert result.final_position == observatory.focuser.motor
     assert result.verification is result.samples[-1]
     assert (result.temperature_c, result.filter_name) == (4.5, "L")
+    assert (result.altitude_deg, result.temperatures_c) == (61.0, {"focuser": 4.5, "air": 2.0})
     assert result.exposures == len(result.samples) == observatory.sky.frames
     assert result.duration_s == pytest.approx(observatory.clock.now_s)
     assert isinstance(observatory.events[0], RunStarted)

@@ -59,6 +59,8 @@ def result(**changes: object) -> FocusResult:
         exposures=4,
         temperature_c=-3.25,
         filter_name="Ha",
+        altitude_deg=48.5,
+        temperatures_c={"focuser": -3.25, "air": -4.0},
     )
     return replace(whole, **changes)  # type: ignore[arg-type]
 
@@ -83,6 +85,17 @@ def test_a_run_comes_back_as_it_was(tmp_path: Path) -> None:
     assert kept is not None
     assert kept.trigger == "asked for"
     assert kept.result == result()
+
+
+def test_a_run_kept_before_altitude_and_sensors_were_known_still_loads(tmp_path: Path) -> None:
+    with RunStore(tmp_path) as store:
+        number = store.save(result(), trigger="asked for")
+        store._connection.execute(
+            "UPDATE runs SET result = json_remove(result, '$.altitude_deg', '$.temperatures_c', '$.doubtful')"
+        )
+        kept = store.run(number)
+    assert kept is not None
+    assert kept.result == result(altitude_deg=None, temperatures_c={})
 
 
 def test_numbers_that_are_none_come_back_as_none(tmp_path: Path) -> None:
