@@ -1,6 +1,7 @@
 """Settings in a few lines, for a person who wants to see what was understood."""
 
 from alpaca_focus.settings.models import Backlash, DeviceSection, Focus, Settings, Storage, Telescope
+from alpaca_focus.settings.night import Triggers
 
 _OPTIONAL_DEVICES = ("filter_wheel", "mount", "observing_conditions", "safety_monitor")
 
@@ -15,6 +16,8 @@ def describe(settings: Settings) -> tuple[str, ...]:
         _backlash(settings.focuser.backlash),
         _focus(settings.focus),
         _storage(settings.storage),
+        f"triggers: {_triggers(settings.triggers)}",
+        f"compensation: {_compensation(settings)}",
     )
 
 
@@ -45,3 +48,29 @@ def _focus(focus: Focus) -> str:
 
 def _storage(storage: Storage) -> str:
     return "history: none is kept" if storage.directory is None else f"history: kept in {storage.directory}"
+
+
+def _triggers(triggers: Triggers) -> str:
+    parts = (
+        triggers.temperature_c is not None and f"a change of {triggers.temperature_c:g} degrees",
+        triggers.temperature_zones is not None
+        and f"a change of temperature that moves focus by {triggers.temperature_zones:g} critical focus zones",
+        triggers.images is not None and f"{triggers.images} images",
+        triggers.minutes is not None and f"{triggers.minutes:g} minutes",
+        triggers.filter_change != "nothing"
+        and ("a filter change" if triggers.filter_change == "refocus" else "a filter without a known offset"),
+        triggers.meridian_flip and "a meridian flip",
+        triggers.hfd_rise_percent is not None and f"stars {triggers.hfd_rise_percent:g} % larger",
+        triggers.altitude_deg is not None and f"{triggers.altitude_deg:g} degrees of altitude",
+        triggers.uncertainty_zones is not None
+        and f"a probable defocus of {triggers.uncertainty_zones:g} critical focus zones",
+    )
+    told = [part for part in parts if part]
+    return f"a refocus after {', '.join(told)}" if told else "none, only on demand"
+
+
+def _compensation(settings: Settings) -> str:
+    coefficient = settings.focuser.temperature_coefficient_steps_per_c
+    if not settings.compensation.enabled:
+        return "off"
+    return "on" if coefficient is None else f"{coefficient:+g} steps a degree, {settings.compensation.when}"
