@@ -110,7 +110,7 @@ def _ask(config: Path, command: str, arguments: Mapping[str, object]) -> dict[st
     directory = app.storage_directory(app.load_settings(config))
     if directory is None:
         raise ConfigurationError("A daemon has a storage.directory, and these settings have none.")
-    told = ask(socket_path(directory), command, arguments, timeout_s=ANSWER_S)
+    told: dict[str, Any] = ask(socket_path(directory), command, arguments, timeout_s=ANSWER_S)
     if "error" in told:
         raise ConfigurationError(str(told["error"]))
     return told

@@ -56,7 +56,6 @@ class Snapshot:
         altitude_deg: Where it points above the horizon.
         exposing: Whether the imaging program exposes, reads out or is about to expose.
         images: Light frames that ended since the look before.
-        hfds_px: Sizes of the stars on frames that were measured since then.
         plan: What the imaging program is taking.
         safe: What the safety monitor says.
         sun_altitude_deg: The sun above the horizon.
@@ -75,7 +74,6 @@ class Snapshot:
     altitude_deg: float | None = None
     exposing: bool = False
     images: int = 0
-    hfds_px: tuple[float, ...] = ()
     plan: Plan = Plan.UNKNOWN
     safe: bool | None = None
     sun_altitude_deg: float | None = None
@@ -193,7 +191,6 @@ def advanced(history: History, snapshot: Snapshot, reading: Reading) -> History:
         history,
         since_s=history.since_s + passed_s,
         images=history.images + snapshot.images,
-        hfds_px=(*history.hfds_px, *snapshot.hfds_px)[-MOST_HFDS:],
         idle_s=0.0 if snapshot.exposing else history.idle_s + passed_s,
         hold_s=max(0.0, history.hold_s - passed_s),
         asked_s=history.asked_s + passed_s if history.filter_changed else 0.0,
@@ -244,6 +241,17 @@ def _with_pier_side(history: History, snapshot: Snapshot) -> History:
         return history
     flipped = history.pier_side not in {PierSide.UNKNOWN, side}
     return replace(history, pier_side=side, flipped=history.flipped or flipped)
+
+
+def told_image(history: History, hfd_px: float | None) -> History:
+    """Return the history with one light frame more, that the imaging program has told of.
+
+    Args:
+        history: So far.
+        hfd_px: Size of its stars; `None`: not told.
+    """
+    hfds_px = history.hfds_px if hfd_px is None else (*history.hfds_px, hfd_px)[-MOST_HFDS:]
+    return replace(history, images=history.images + 1, hfds_px=hfds_px)
 
 
 def refocused(history: History, baseline: Baseline) -> History:

@@ -37,6 +37,7 @@ from alpaca_focus.core.night import (
     failed,
     offset_applied,
     refocused,
+    told_image,
 )
 from alpaca_focus.core.triggers import Trigger
 from alpaca_focus.core.values import FocusResult, Outcome, Position
@@ -178,13 +179,14 @@ class Keeper:
 
     def tell_image(self, hfd_px: float | None) -> None:
         """Take note of a light frame."""
-        self._tools.lookout.told_image(hfd_px)
+        self._tools.lookout.leave_counting()
+        self._set_history(told_image(self.state.history, hfd_px))
 
     def abort(self) -> str:
         """End what is under way, or the wish for it; says what that was."""
-        if self._job is not None:
+        if self._job is not None and self._job_name == FOCUS_RUN:
             self._job.cancel()
-            return f"{self._job_name} is being aborted; the focuser goes back."
+            return "The focus run is being aborted; the focuser goes back."
         history = self.state.history
         if history.by_hand:
             self._set_history(declined(history))
@@ -200,8 +202,9 @@ class Keeper:
         Returns:
             Whether it has ended in that time; if not, what is on disk brings the focuser home at the next start.
         """
-        if self._job is not None:
+        if self._job is not None and self._job_name == FOCUS_RUN:
             self._job.cancel()
+        # A small move is shorter than the way back from it.
         ended = await self.at_rest(within_s)
         self._save()
         return ended
@@ -345,10 +348,9 @@ class Keeper:
         self._run_ended(outcome, why)
 
     def _aborted(self) -> None:
-        _log.warning("Aborted", what=self._job_name)
-        if self._job_name == FOCUS_RUN:
-            self._set_history(aborted(self.state.history, self._settings.patience))
-            self._run_ended("aborted", "The run was aborted; the focuser is back where it started.")
+        self._set_history(aborted(self.state.history, self._settings.patience))
+        _log.warning("A refocus was aborted", next_try_in_s=round(self.state.history.hold_s))
+        self._run_ended("aborted", "The run was aborted; the focuser is back where it started.")
 
     def _run_ended(self, outcome: str, reason: str) -> None:
         self.last_run, self.runs_ended = RunEnd(outcome=outcome, reason=reason), self.runs_ended + 1

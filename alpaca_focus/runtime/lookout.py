@@ -7,7 +7,7 @@ snapshot empty; that is told once, and once more when it answers again.
 import math
 import statistics
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TypeVar
 
@@ -61,14 +61,6 @@ class Sources:
     sun: Sun | None = None
 
 
-@dataclass
-class _Told:
-    """What the imaging program has said since the last look."""
-
-    images: int = 0
-    hfds_px: list[float] = field(default_factory=list)
-
-
 class Lookout:
     """Looks at the observatory.
 
@@ -87,19 +79,15 @@ class Lookout:
         self._looked_s: float | None = None
         self._watched_s: float | None = None
         self._kept = Snapshot(at=clock.wall())
-        self._told = _Told()
         self._images_are_told = False
         self._silent: dict[str, str] = {}
         self._activity: CameraActivity | None = None
         self._counted: str | None = None
         self._from_mean_c: dict[str, float] = {}
 
-    def told_image(self, hfd_px: float | None) -> None:
-        """Count a light frame that the imaging program tells of; from then on only told ones count."""
+    def leave_counting(self) -> None:
+        """Count no images any more: the imaging program tells of its own."""
         self._images_are_told = True
-        self._told.images += 1
-        if hfd_px is not None:
-            self._told.hfds_px.append(hfd_px)
 
     def forget_camera(self) -> None:
         """Do not count what the camera has been used for until now: it was ours."""
@@ -120,15 +108,13 @@ class Lookout:
             self._kept = await self._watch()
         activity = await self._ask(self._sources.camera, self._sources.camera.activity)
         images = self._images_seen(activity, plan)
-        told, self._told = self._told, _Told()
         exposing = activity is not None and (activity.busy or activity.preparing)
         return replace(
             self._kept,
             at=self._clock.wall(),
             passed_s=passed_s,
             exposing=exposing,
-            images=told.images + (0 if self._images_are_told else images),
-            hfds_px=tuple(told.hfds_px),
+            images=0 if self._images_are_told else images,
             plan=plan,
             silent=self._silent_ones(),
         )

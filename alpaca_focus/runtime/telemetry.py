@@ -42,4 +42,5 @@ def configure_logging(*, level: int = logging.WARNING) -> None:
 def _renderers() -> list[structlog.typing.Processor]:
     if "JOURNAL_STREAM" in os.environ and not sys.stderr.isatty():
         return [structlog.processors.dict_tracebacks, structlog.processors.JSONRenderer(ensure_ascii=False)]
-    return [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())]
+    plain = structlog.dev.plain_traceback
+    return [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=plain)]

@@ -54,9 +54,12 @@ class Ticker:
         if self._watcher is not None:
             self._watcher.cancel()
             await asyncio.gather(self._watcher, return_exceptions=True)
-        self._scheduler.shutdown(wait=False)
+        self._scheduler.pause()
         async with self._running:
-            pass
+            # APScheduler would cancel a call that is under way.
+            self._scheduler.remove_job(JOB)
+        await asyncio.sleep(0)
+        self._scheduler.shutdown(wait=False)
 
     async def _tick(self) -> None:
         if self._running.locked():

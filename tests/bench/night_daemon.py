@@ -15,15 +15,22 @@ from alpaca_focus.devices.clock import ScaledClock
 from alpaca_focus.runtime.telemetry import configure_logging
 
 
-async def keep(config: Path, address: str) -> None:
-    clock = requests.get(f"http://{address}/simulator/v1/clock", timeout=5).json()
-    factor = float(clock["time_factor"])
-    scaled = ScaledClock(factor, start=datetime.fromisoformat(clock["utc"]))
-    daemon = Daemon(lambda: app.load_settings(config), scaled, clock_rate=factor)
+def clock_of(address: str) -> tuple[ScaledClock, float]:
+    told = requests.get(f"http://{address}/simulator/v1/clock", timeout=5).json()
+    factor = float(told["time_factor"])
+    return ScaledClock(factor, start=datetime.fromisoformat(told["utc"])), factor
+
+
+async def keep(config: Path, clock: ScaledClock, factor: float) -> None:
+    daemon = Daemon(lambda: app.load_settings(config), clock, clock_rate=factor)
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, daemon.stop)
     await daemon.run()
 
 
-if __name__ == "__main__":
+def run(config: Path, address: str) -> None:
     configure_logging(level=logging.INFO)
-    asyncio.run(keep(Path(sys.argv[1]), sys.argv[2]))
+    asyncio.run(keep(config, *clock_of(address)))
+
+
+if __name__ == "__main__":
+    run(Path(sys.argv[1]), sys.argv[2])

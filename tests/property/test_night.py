@@ -21,6 +21,7 @@ from alpaca_focus.core.night import (
     advanced,
     failed,
     refocused,
+    told_image,
 )
 from alpaca_focus.core.triggers import (
     AfterImages,
@@ -62,7 +63,6 @@ snapshots = st.builds(
     altitude_deg=st.one_of(st.none(), st.floats(-10, 90)),
     exposing=st.booleans(),
     images=st.integers(0, 3),
-    hfds_px=st.lists(st.floats(0.5, 50), max_size=4).map(tuple),
     plan=st.sampled_from(Plan),
     safe=st.sampled_from([None, True, False]),
     sun_altitude_deg=st.one_of(st.none(), st.floats(-90, 90)),
@@ -76,6 +76,8 @@ def lived(looks: list[Snapshot], history: History | None = None) -> History:
     history = History() if history is None else history
     for look in looks:
         history = advanced(history, look, READING)
+        if look.exposing:
+            history = told_image(history, 2.0 + look.images)
     return history
 
 

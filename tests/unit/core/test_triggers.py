@@ -23,6 +23,7 @@ from alpaca_focus.core.night import (
     failed,
     offset_applied,
     refocused,
+    told_image,
 )
 from alpaca_focus.core.triggers import (
     AfterImages,
@@ -53,6 +54,11 @@ class Night:
             self.now_s += passed_s
             at = EVENING + timedelta(seconds=self.now_s)
             self.history = advanced(self.history, Snapshot(at=at, passed_s=passed_s, **shown), self.reading)
+        return self.history
+
+    def image(self, *hfds_px: float) -> History:
+        for hfd_px in hfds_px:
+            self.history = told_image(self.history, hfd_px)
         return self.history
 
 
@@ -176,18 +182,18 @@ def test_as_soon_as_possible_clears_itself() -> None:
 def test_stars_that_grow_are_seen_and_one_bad_frame_is_not(rng: np.random.Generator) -> None:
     night, trigger = Night(), HfdRise(share=0.15, frames=5)
     for value in rng.normal(3.0, 0.05, 8):
-        night.look(hfds_px=(float(value),))
-    assert not trigger(night.look(hfds_px=(6.0,))).due
-    assert not trigger(night.look(hfds_px=(3.0,))).due
+        night.image(float(value))
+    assert not trigger(night.image(6.0)).due
+    assert not trigger(night.image(3.0)).due
     for value in rng.normal(3.7, 0.05, 5):
-        night.look(hfds_px=(float(value),))
+        night.image(float(value))
     assert trigger(night.history).due
 
 
 def test_seeing_that_scatters_as_much_as_it_rises_is_no_defocus() -> None:
     night, trigger = Night(), HfdRise(share=0.15, frames=5)
-    night.look(hfds_px=(2.0, 3.4, 2.6, 4.0, 3.0))
-    assert not trigger(night.look(hfds_px=(2.6, 4.4, 3.5, 5.0, 3.4))).due
+    night.image(2.0, 3.4, 2.6, 4.0, 3.0)
+    assert not trigger(night.image(2.6, 4.4, 3.5, 5.0, 3.4)).due
 
 
 def test_altitude_and_uncertainty() -> None:
