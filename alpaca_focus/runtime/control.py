@@ -52,6 +52,7 @@ class ControlServer:
         self._handle = handle
         self._held = contextlib.ExitStack()
         self._server: asyncio.Server | None = None
+        self._is_closing = False
         self._talks: set[asyncio.Task[None]] = set()
         self._busy: set[asyncio.Task[None]] = set()
 
@@ -72,10 +73,10 @@ class ControlServer:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Finish the requests at hand, within a second, hang up, remove the socket and let go of the lock."""
-        server, self._server = self._server, None
+        self._is_closing = True
         with self._held:
-            if server is not None:
-                server.close()
+            if self._server is not None:
+                self._server.close()
             if self._busy:
                 await asyncio.wait(self._busy, timeout=_LAST_ANSWERS_S)
             talks = tuple(self._talks)
@@ -103,7 +104,7 @@ class ControlServer:
     async def _answer_all(
         self, talk: asyncio.Task[None], reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
-        while self._server is not None:
+        while not self._is_closing:
             try:
                 line = await reader.readline()
             except ValueError:  # there is no telling where the next request begins
