@@ -16,6 +16,8 @@ Every message is a whole sentence for a person: what happened, to which device, 
       RunAborted                somebody or something asked the run to stop: restore
       FileUnreadable            a file holds no image that can be read: leave it out and go on with the others
       StorageTrouble            the history cannot be read or written: go on without it and say so
+      DaemonNotRunning          no daemon runs with this storage.directory: start it
+      DaemonUnresponsive        the daemon runs and gives no answer that can be used: look into its log
 """
 
 
@@ -87,3 +89,11 @@ class FileUnreadable(AlpacaFocusError):
 
 class StorageTrouble(AlpacaFocusError):
     """The history of runs cannot be read or written; no run fails for that."""
+
+
+class DaemonNotRunning(AlpacaFocusError):
+    """No daemon runs that a command could be given to; the message says how to start it."""
+
+
+class DaemonUnresponsive(AlpacaFocusError):
+    """The daemon did not answer a command in time, or not in a way that makes sense; it may have carried it out."""

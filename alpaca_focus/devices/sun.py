@@ -40,8 +40,9 @@ class AstropySun:
             time = Time(at.astimezone(UTC).replace(tzinfo=None), scale="utc")
             time.delta_ut1_utc = 0.0
             sun = get_sun(time).transform_to(PrecessedGeocentric(equinox=time, obstime=time))
-            sidereal_rad = float(time.sidereal_time("mean", longitude=self._longitude_deg).rad)
-        hour_angle_rad, declination_rad = sidereal_rad - float(sun.ra.rad), float(sun.dec.rad)
+            greenwich_rad = float(time.sidereal_time("mean", longitude="greenwich").rad)
+        hour_angle_rad = greenwich_rad + math.radians(self._longitude_deg) - float(sun.ra.rad)
+        declination_rad = float(sun.dec.rad)
         latitude_rad = math.radians(self._latitude_deg)
         sine = math.sin(latitude_rad) * math.sin(declination_rad)
         sine += math.cos(latitude_rad) * math.cos(declination_rad) * math.cos(hour_angle_rad)

@@ -76,7 +76,9 @@ def test_the_time_zone_counts() -> None:
         sun.altitude_deg(datetime(2026, 6, 21, 12))  # noqa: DTZ001
 
 
-def test_old_leap_seconds_are_neither_fetched_nor_complained_about(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_table_is_loaded_and_old_leap_seconds_are_neither_fetched_nor_complained_about(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     reached: list[Any] = []
 
     def reach(*address: Any, **_: Any) -> None:
@@ -88,6 +90,7 @@ def test_old_leap_seconds_are_neither_fetched_nor_complained_about(monkeypatch: 
     opened: list[Any] = []
     auto_open = iers.LeapSeconds.auto_open
     monkeypatch.setattr(socket, "getaddrinfo", reach)
+    monkeypatch.setattr(iers.IERS_Auto, "open", reach)
     monkeypatch.setattr(iers.LeapSeconds, "_today", lambda: Time("2035-06-21", scale="tai"))
     monkeypatch.setattr(iers.LeapSeconds, "auto_open", lambda files=None: opened.append(files) or auto_open(files))
     monkeypatch.setattr(core, "_LEAP_SECONDS_CHECK", core._LeapSecondsCheck.NOT_STARTED)

@@ -1,0 +1,93 @@
+"""What goes through the daemon's control socket: one JSON object a line in, one a line out. Pure."""
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from alpaca_focus.core.errors import ConfigurationError
+
+LONGEST_REQUEST_BYTES = 65536
+LONGEST_PATH_BYTES = 107
+"""Linux has 108 bytes for the path of a Unix socket, with a zero byte at its end; see unix(7)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What somebody wants of the daemon.
+
+    Attributes:
+        command: What to do.
+        arguments: With what, by name; as JSON has them.
+    """
+
+    command: str
+    arguments: Mapping[str, object]
+
+
+def check_path(path: Path) -> None:
+    """See that a Unix socket can have that path.
+
+    Raises:
+        ConfigurationError: It is too long.
+    """
+    length = len(os.fsencode(path))
+    if length > LONGEST_PATH_BYTES:
+        raise ConfigurationError(
+            f"The path {path} of the control socket is {length} bytes long, and no Unix socket's path can be longer "
+            f"than {LONGEST_PATH_BYTES}: choose a storage.directory with a shorter path."
+        )
+
+
+def line_of_request(request: Request) -> bytes:
+    """Return the line that carries a request.
+
+    Raises:
+        TypeError: JSON knows no such arguments.
+    """
+    return _line({"command": request.command, "arguments": dict(request.arguments)})
+
+
+def request_of_line(line: bytes) -> Request:
+    """Return the request that a line carries; without `arguments` it has none.
+
+    Raises:
+        ValueError: It is none; the message is a sentence that says why.
+    """
+    content = object_of_line(line)
+    command, arguments = content.get("command"), content.get("arguments", {})
+    if not isinstance(command, str) or not command:
+        raise ValueError('The request has no command: it has to look like {"command": "status", "arguments": {}}.')
+    if not isinstance(arguments, dict):
+        raise ValueError("The arguments of the request are not a JSON object, by name.")  # noqa: TRY004 - the type is that of what was sent
+    return Request(command, arguments)
+
+
+def line_of_reply(reply: Mapping[str, object]) -> bytes:
+    """Return the line that carries a reply.
+
+    Raises:
+        TypeError: JSON knows no such values.
+        ValueError: It holds itself.
+    """
+    return _line(dict(reply))
+
+
+def object_of_line(line: bytes) -> dict[str, object]:
+    """Return the JSON object of a line.
+
+    Raises:
+        ValueError: It is none; the message is a sentence.
+    """
+    try:
+        content = json.loads(line)
+    except (ValueError, RecursionError) as error:  # not JSON, not even text, or nested without end
+        raise ValueError("The line is not JSON.") from error
+    if not isinstance(content, dict):
+        raise ValueError("The line is not a JSON object.")  # noqa: TRY004 - the type is that of what was sent
+    return content
+
+
+def _line(content: dict[str, object]) -> bytes:
+    return json.dumps(content).encode() + b"\n"

@@ -1,0 +1,46 @@
+"""A lock that one process at a time can hold, and that nothing is left of when the process is killed."""
+
+import fcntl
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from alpaca_focus.core.errors import ConfigurationError
+
+
+def runs_already(directory: Path) -> ConfigurationError:
+    """Make the error for a second daemon on one storage directory."""
+    return ConfigurationError(
+        f"Another alpaca-focus runs already with this storage.directory ({directory}). Stop that one first, or give "
+        "this one a storage.directory of its own."
+    )
+
+
+@contextmanager
+def exclusive_lock(path: Path) -> Iterator[None]:
+    """Hold the lock of a file; the file and its folder are made if they are missing.
+
+    The file stays when the lock is let go of: if it were removed, two processes could each lock a file of that name.
+
+    Raises:
+        ConfigurationError: Another process holds it, or the file cannot be made or locked.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = path.open("ab")
+    except OSError as error:
+        raise ConfigurationError(
+            f"The lock {path} cannot be opened ({error.strerror}). Make its folder writable for the user that the "
+            "daemon runs as, or choose another storage.directory."
+        ) from error
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise runs_already(path.parent) from error
+        except OSError as error:
+            raise ConfigurationError(
+                f"The lock {path} cannot be taken ({error.strerror}). Choose a storage.directory on a disk of this "
+                "computer."
+            ) from error
+        yield
