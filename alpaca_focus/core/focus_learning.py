@@ -27,7 +27,7 @@ LEAST_RANGE_C = 2.0
 LEAST_RANGE_DEG = 15.0
 SIGNIFICANT_SIGMAS = 2.5
 SHARE_WITH_READING = 2 / 3
-"""A sensor counts if so many of the runs have its reading."""
+"""A further sensor, or the altitude, counts if so many of the runs have its reading."""
 LEAST_STDERR_STEPS = 0.1
 """No focus is known better than that, whatever a fit says."""
 LEAST_GAP_S = 60.0
@@ -105,7 +105,7 @@ def learned_model(observations: Sequence[Observation]) -> FocusModel | None:
 
 
 def _sensors_read(observations: Sequence[Observation]) -> tuple[str, ...]:
-    """Return the sensors that can be compared, as enough of the runs have the readings of all of them."""
+    """Return the sensor read most often, and those that can be compared with it, as enough runs read all of them."""
     counts = Counter(
         name for each in observations for name, value in each.temperatures_c.items() if math.isfinite(value)
     )
@@ -113,7 +113,7 @@ def _sensors_read(observations: Sequence[Observation]) -> tuple[str, ...]:
     left = list(observations)
     for name in sorted(counts, key=lambda name: (-counts[name], name)):
         with_all = _Terms(temperatures=(*sensors, name)).in_all(left)
-        if len(with_all) >= SHARE_WITH_READING * len(left):
+        if not sensors or len(with_all) >= SHARE_WITH_READING * len(left):
             sensors, left = (*sensors, name), with_all
     return sensors
 

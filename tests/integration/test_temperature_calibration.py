@@ -65,8 +65,15 @@ def test_runs_that_are_no_good_are_not_learned_from(
     assert "from 10 runs" in proposal.lines[0]
 
 
-def test_a_focus_that_does_not_follow_the_temperature_proposes_nothing(tmp_path: Path) -> None:
-    keep(tmp_path, cooling(np.random.default_rng(5), slope=0.0))
+def test_a_focus_that_does_not_follow_the_temperature_proposes_nothing(
+    tmp_path: Path, rng: np.random.Generator
+) -> None:
+    assert KEPT.fit is not None
+    up_and_down = [
+        replace(each, fit=replace(KEPT.fit, best_position=25000.0 + 2 * (-1) ** number))
+        for number, each in enumerate(cooling(rng, slope=0.0))
+    ]
+    keep(tmp_path, up_and_down)
     proposal = calibrating.temperature(settings_for(tmp_path))
     assert proposal.changes == {}
     assert proposal.lines[-1] == "The coefficient may as well be nothing: there is nothing to set."

@@ -169,6 +169,14 @@ def test_a_sensor_that_most_runs_did_not_read_does_no_harm(rng: np.random.Genera
     assert model.count > 30
 
 
+def test_runs_without_any_temperature_do_no_harm(rng: np.random.Generator) -> None:
+    nights = draw_nights(rng, FocusTruth())
+    without = [replace(each, temperatures_c={}) for each in observations_of(nights[:2])]
+    model = learned_model([*without, *observations_of(nights[2:])])
+    assert model is not None
+    assert 15 < model.count <= 20
+
+
 def test_a_filter_with_a_single_run_or_without_a_night_in_common_has_no_offset(rng: np.random.Generator) -> None:
     first = [observation(k, 25000 + 30 * k + rng.normal(0, 3.0)) for k in range(8)]
     first[3] = replace(first[3], filter_name="OIII")
