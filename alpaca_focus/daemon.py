@@ -22,7 +22,8 @@ from alpaca_focus.devices.thermometer_url import UrlThermometer
 from alpaca_focus.night_plan import night_settings
 from alpaca_focus.ports import Clock, Thermometer
 from alpaca_focus.runtime import systemd
-from alpaca_focus.runtime.control import ControlServer, Request
+from alpaca_focus.runtime.control import ControlServer
+from alpaca_focus.runtime.control_wire import Request
 from alpaca_focus.runtime.home_mark import HomeMark
 from alpaca_focus.runtime.keeper import Keeper, Tools
 from alpaca_focus.runtime.lookout import Lookout, Sources

@@ -1,7 +1,7 @@
 """A whole night over real HTTP: the simulator, the daemon and an imaging program, each on its own.
 
-The imaging program takes its frames through Alpaca, changes filters, and asks the daemon between two exposures whether it
-wants the camera. Clouds come, the thermometer fails, and the daemon is killed in the middle of what it does.
+The imaging program takes its frames through Alpaca, changes filters, and asks the daemon between two exposures whether
+it wants the camera. Clouds come, the thermometer fails, and the daemon is killed in the middle of what it does.
 """
 
 import random
