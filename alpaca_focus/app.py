@@ -1,14 +1,17 @@
 """The one place where everything is put together: settings, devices, plan and runner."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import TypeVar
 
 from alpaca_focus.core.backlash import Backlash, Direction, Limits, Method
 from alpaca_focus.core.errors import ConfigurationError, DeviceError, RunFailed
 from alpaca_focus.core.events import Event, RunEnded
+from alpaca_focus.core.expectation import RUN, expected_position
+from alpaca_focus.core.focus_model import Conditions
 from alpaca_focus.core.known_curve import KnownCurve
 from alpaca_focus.core.optics import OpticalTrain
 from alpaca_focus.core.plan import SweepSettings
@@ -25,6 +28,7 @@ from alpaca_focus.devices.safety import AlpacaSafetyMonitor
 from alpaca_focus.imaging.following import StarFollower
 from alpaca_focus.imaging.metrics import measuring
 from alpaca_focus.imaging.spectrum import SpectrumSettings, TraceAxis
+from alpaca_focus.learning import MOST_RUNS, model_by_run_temperature
 from alpaca_focus.ports import Camera, Clock, Device, FilterWheel, Focuser, Mount, SafetyMonitor, Thermometer
 from alpaca_focus.runtime.home_mark import HomeMark
 from alpaca_focus.runtime.memory import Memory
@@ -182,6 +186,7 @@ class Order:
         backlash: How targets are approached; `None`: as the settings say.
         whole_curve: Whether to take a whole curve although one is known.
         teaches: Whether the curve and the place of focus are learned from it.
+        temperatures_c: Temperatures besides those that are read for it, by name, for the history.
     """
 
     settings: Settings
@@ -192,6 +197,7 @@ class Order:
     backlash: Backlash | None = None
     whole_curve: bool = False
     teaches: bool = True
+    temperatures_c: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
 
 
 async def focus_with(devices: Devices, order: Order) -> FocusResult:
@@ -205,13 +211,14 @@ async def focus_with(devices: Devices, order: Order) -> FocusResult:
     settings, way = order.settings, order.way
     focus_settings = settings.focus.through(way.filter_name)
     train = optical_train(settings, devices, binning=focus_settings.binning)
+    circumstances = await _circumstances(devices, way, order.temperatures_c)
     with Memory(storage_directory(settings), subject(train, focus_settings.metric)) as memory:
         sweep_settings = plan_settings(
             settings,
             devices,
             start=await devices.focuser.position(),
             filter_name=way.filter_name,
-            known=None if order.whole_curve else memory.known_curve(way.filter_name),
+            known=None if order.whole_curve else _known_curve(memory, circumstances, order.clock),
         )
         if order.backlash is not None:
             sweep_settings = replace(sweep_settings, backlash=order.backlash)
@@ -231,7 +238,7 @@ async def focus_with(devices: Devices, order: Order) -> FocusResult:
                 home_mark=HomeMark(storage_directory(settings), devices.focuser.name),
             ),
             sweep_settings,
-            circumstances=await _circumstances(devices, way),
+            circumstances=circumstances,
             max_duration_s=settings.focus.max_duration_s,
             emit=tell,
         )
@@ -307,8 +314,25 @@ async def refuse_what_cannot_work(devices: Devices) -> None:
             raise RunFailed(f"{devices.mount.name} is parked. Unpark it and point it at the sky. Nothing was moved.")
 
 
-async def _circumstances(devices: Devices, way: Way) -> Circumstances:
+def _known_curve(memory: Memory, circumstances: Circumstances, clock: Clock) -> KnownCurve | None:
+    """Return the curve that is known, with focus expected where the history says that it has moved to."""
+    filter_name, temperature_c = circumstances.filter_name, circumstances.temperature_c
+    profile = memory.profile(filter_name)
+    if profile is None:
+        return None
+    temperatures_c = {} if temperature_c is None else {RUN: temperature_c}
+    now = Conditions(at=clock.wall(), temperatures_c=temperatures_c, filter_name=filter_name or "")
+    model = model_by_run_temperature(memory.runs(last=MOST_RUNS))
+    return profile.known_curve(expected_position=expected_position(model, profile, now))
+
+
+async def _circumstances(devices: Devices, way: Way, also_c: Mapping[str, float]) -> Circumstances:
     """Read what focus depends on; what is not there, or makes no sense, is left out.
+
+    Args:
+        devices: What is read.
+        way: Filter, and offset.
+        also_c: Temperatures that are known already, by name.
 
     Raises:
         DeviceError: The focuser failed.
@@ -320,7 +344,7 @@ async def _circumstances(devices: Devices, way: Way) -> Circumstances:
         filter_name=way.filter_name,
         offset_steps=way.offset_steps,
         altitude_deg=await _altitude_deg(devices.mount),
-        temperatures_c=temperatures_c,
+        temperatures_c={**temperatures_c, **also_c},
     )
 
 

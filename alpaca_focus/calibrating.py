@@ -10,21 +10,20 @@ from alpaca_focus.core.calibration import Estimate, Place, backlash_steps, filte
 from alpaca_focus.core.errors import ConfigurationError, RunFailed
 from alpaca_focus.core.events import Event
 from alpaca_focus.core.focus_learning import FEWEST_RUNS, LEAST_RANGE_C, learned_model
-from alpaca_focus.core.focus_model import FocusModel, Observation
+from alpaca_focus.core.focus_model import FocusModel
 from alpaca_focus.core.profile import LearnedProfile
 from alpaca_focus.core.values import FocusResult, Outcome
 from alpaca_focus.devices.clock import SystemClock
+from alpaca_focus.learning import BACKLASH, MOST_RUNS, observation, teaching
 from alpaca_focus.ports import Clock
 from alpaca_focus.runtime.memory import Memory
-from alpaca_focus.runtime.store import KeptRun, RunStore
+from alpaca_focus.runtime.store import RunStore
 from alpaca_focus.runtime.wheel import slot_of, turned_to
 from alpaca_focus.settings.models import Settings
 from alpaca_focus.settings.yaml_edit import edit_yaml
 
-BACKLASH = "calibrate backlash"
-"""Trigger of runs that arrive in either direction: their positions are not comparable with those of others."""
 FOCUSER = "focuser"
-"""The sensor whose temperature a run goes by."""
+"""What the temperature of older runs was, which has no name."""
 GENEROUS_FACTOR, GENEROUS_CFZ = 3, 8
 SIGMAS = 2.0
 """A slack is set to its estimate and so many standard errors: too much does no harm."""
@@ -161,9 +160,10 @@ def temperature(settings: Settings) -> Proposal:
     if directory is None:
         raise ConfigurationError("Without a history nothing is known of the temperature: set storage.directory.")
     with RunStore(directory, read_only=True) as store:
-        results = [run.result for run in store.runs() if _teaches(run)]
+        runs = store.runs(last=MOST_RUNS)
+    results = teaching(runs)
     # The setting follows one temperature alone, whatever else moves focus.
-    alone = learned_model([_observation(result, _one_temperature(result)) for result in results])
+    alone = learned_model([observation(result, _one_temperature(result)) for result in results])
     if alone is None:
         raise RunFailed(
             f"The history says too little of temperature: it needs at least {FEWEST_RUNS} good runs in one night, "
@@ -172,7 +172,7 @@ def temperature(settings: Settings) -> Proposal:
         )
     (found,) = alone.steps_per_c.values()
     line = f"Temperature coefficient: {found.value:+.2f} +- {found.stderr:.2f} steps a degree, from {found.count} runs."
-    whole = learned_model([_observation(result, _all_temperatures(result)) for result in results])
+    whole = learned_model([observation(result, _all_temperatures(result)) for result in results])
     lines = (line, *(_model_lines(whole) if whole is not None else ()))
     if found.is_zero:
         return Proposal(lines=(*lines, "The coefficient may as well be nothing: there is nothing to set."), changes={})
@@ -219,12 +219,6 @@ def _place(result: FocusResult) -> Place:
     )
 
 
-def _teaches(run: KeptRun) -> bool:
-    result = run.result
-    focused = result.outcome is Outcome.FOCUSED and result.fit is not None and not result.doubtful
-    return focused and run.trigger != BACKLASH
-
-
 def _one_temperature(result: FocusResult) -> dict[str, float]:
     return {} if result.temperature_c is None else {FOCUSER: result.temperature_c}
 
@@ -232,18 +226,6 @@ def _one_temperature(result: FocusResult) -> dict[str, float]:
 def _all_temperatures(result: FocusResult) -> Mapping[str, float]:
     """Return the temperatures of a run; those of older runs have no names, and are taken to be the focuser's."""
     return result.temperatures_c or _one_temperature(result)
-
-
-def _observation(result: FocusResult, temperatures_c: Mapping[str, float]) -> Observation:
-    place = _place(result)
-    return Observation(
-        position=place.position,
-        stderr=place.stderr,
-        at=place.at,
-        filter_name=place.filter_name,
-        temperatures_c=temperatures_c,
-        altitude_deg=result.altitude_deg,
-    )
 
 
 def _model_lines(model: FocusModel) -> tuple[str, ...]:

@@ -10,15 +10,19 @@ from pathlib import Path
 import structlog
 
 from alpaca_focus import app
-from alpaca_focus.core.errors import AlpacaFocusError, ConfigurationError, DeviceError
+from alpaca_focus.core.compensation import Compensated
+from alpaca_focus.core.errors import AlpacaFocusError, ConfigurationError, DeviceError, StorageTrouble
 from alpaca_focus.core.events import CurveFitted, Event, FrameMeasured, Moved, RestoreStarted
-from alpaca_focus.core.night import Baseline, Plan
+from alpaca_focus.core.expectation import AVERAGE, defocus_by_now_steps
+from alpaca_focus.core.focus_model import FocusModel
+from alpaca_focus.core.night import Baseline, History, Plan
 from alpaca_focus.core.values import FocusResult
 from alpaca_focus.devices.address import parse_address
 from alpaca_focus.devices.camera_watch import AlpacaCameraWatch
 from alpaca_focus.devices.sun import AstropySun
 from alpaca_focus.devices.thermometer_file import FileThermometer
 from alpaca_focus.devices.thermometer_url import UrlThermometer
+from alpaca_focus.learning import MOST_RUNS, model_by_sensor
 from alpaca_focus.night_plan import night_settings
 from alpaca_focus.ports import Clock, Thermometer
 from alpaca_focus.runtime import systemd
@@ -194,9 +198,19 @@ class Daemon:
             wanted = await app.filter_in_light(devices)
             way = app.way_through(settings, devices, wanted)
             async with turned_to(devices.filter_wheel, way.filter_name, wanted):
-                order = app.Order(settings=settings, way=way, emit=self._tell, clock=clock, trigger=triggers)
-                return await app.focus_with(devices, order)
+                order = app.Order(
+                    settings=settings,
+                    way=way,
+                    emit=self._tell,
+                    clock=clock,
+                    trigger=triggers,
+                    temperatures_c=self._average(),
+                )
+                result = await app.focus_with(devices, order)
+            model.learn()
+            return result
 
+        model = _Model(store)
         tools = Tools(
             focuser=devices.focuser,
             lookout=lookout,
@@ -204,9 +218,15 @@ class Daemon:
             store=store,
             home_mark=HomeMark(self._directory, devices.focuser.name),
             clock=clock,
+            probable_defocus=model.probable_defocus,
         )
         start = await devices.focuser.position()
         return Keeper(tools, night_settings(settings, devices, start=start))
+
+    def _average(self) -> dict[str, float]:
+        """Return the temperature that the night goes by, for the history."""
+        average_c = None if self._keeper is None else self._keeper.state.history.followed.latest_c
+        return {} if average_c is None else {AVERAGE: average_c}
 
     def _tell(self, event: Event) -> None:
         if self._keeper is not None:
@@ -250,7 +270,9 @@ class Daemon:
             said = _commanded(keeper, request)
         except AlpacaFocusError as error:
             return {"error": str(error)}
-        return {"said": said, "runs_ended": keeper.runs_ended}
+        history = keeper.state.history
+        focused_at = "" if history.baseline is None else history.baseline.at.isoformat()
+        return {"said": said, "runs_ended": keeper.runs_ended, "images": history.images, "focused_at": focused_at}
 
     def _status(self) -> Mapping[str, object]:
         keeper = self._keeper
@@ -275,6 +297,7 @@ class Daemon:
             "sun_altitude_deg": None if snapshot is None else snapshot.sun_altitude_deg,
             "last_focus": None if baseline is None else _told_baseline(baseline),
             "since_s": history.since_s,
+            "images": history.images,
             "compensation": {
                 "moved_steps": compensated.moved_steps,
                 "carried_steps": compensated.carried_steps,
@@ -291,6 +314,24 @@ class Daemon:
 def _told_baseline(baseline: Baseline) -> dict[str, object]:
     value = baseline.value if math.isfinite(baseline.value) else None
     return {**asdict(baseline), "at": baseline.at.isoformat(), "value": value}
+
+
+class _Model:
+    """The focus model, learned anew after each run."""
+
+    def __init__(self, store: RunStore) -> None:
+        self._store = store
+        self._model: FocusModel | None = None
+        self.learn()
+
+    def learn(self) -> None:
+        try:
+            self._model = model_by_sensor(self._store.runs(last=MOST_RUNS), AVERAGE)
+        except StorageTrouble as error:
+            _log.warning("Nothing is learned from the history", why=str(error))
+
+    def probable_defocus(self, history: History, compensated: Compensated) -> float | None:
+        return None if self._model is None else defocus_by_now_steps(self._model, history, compensated)
 
 
 def socket_path(directory: Path) -> Path:

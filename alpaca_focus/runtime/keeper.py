@@ -388,9 +388,10 @@ class Keeper:
         await self._fulfil(intention, here)
 
     async def _finish(self, intention: Intention) -> None:
-        await self._fulfil(intention, await self._tools.focuser.position())
+        # Nobody knows in which direction it went last.
+        await self._fulfil(intention, await self._tools.focuser.position(), slack_taken_up=False)
 
-    async def _fulfil(self, intention: Intention, here: Position) -> None:
+    async def _fulfil(self, intention: Intention, here: Position, *, slack_taken_up: bool = True) -> None:
         """Make a small move to its end; it is noted as made in the same breath as what counts it."""
         focuser = self._tools.focuser
         if focuser.info.has_temperature_compensation and await focuser.temperature_compensation():
@@ -402,7 +403,7 @@ class Keeper:
             # Small moves always arrive from the side that focus was found from.
             backlash=replace(self._settings.backlash, method=Method.OVERSHOOT),
             limits=self._settings.limits,
-            slack_taken_up=True,
+            slack_taken_up=slack_taken_up,
         )
         for leg in legs:
             await focuser.move_to(leg)

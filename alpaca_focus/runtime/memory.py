@@ -7,11 +7,10 @@ from typing import Self
 import structlog
 
 from alpaca_focus.core.errors import RunFailed, StorageTrouble
-from alpaca_focus.core.known_curve import KnownCurve
 from alpaca_focus.core.profile import LearnedProfile, learned, moved
 from alpaca_focus.core.values import FocusResult, Outcome
 from alpaca_focus.core.vcurve import KNOWN
-from alpaca_focus.runtime.store import RunStore
+from alpaca_focus.runtime.store import KeptRun, RunStore
 
 _log = structlog.get_logger(__name__)
 
@@ -48,10 +47,15 @@ class Memory:
         if self._store is not None:
             self._store.__exit__(kind, error, trace)
 
-    def known_curve(self, filter_name: str | None) -> KnownCurve | None:
-        """Return the V-curve through this filter as earlier runs showed it; `None`: nothing is known."""
-        profile = self.profile(filter_name)
-        return None if profile is None else profile.known_curve()
+    def runs(self, *, last: int) -> tuple[KeptRun, ...]:
+        """Return the latest runs, the newest first; none where the history cannot be read."""
+        if self._store is None:
+            return ()
+        try:
+            return self._store.runs(last=last)
+        except StorageTrouble as error:
+            _log.warning(f"{error} The run goes on as if nothing were known.")
+            return ()
 
     def remember(self, result: FocusResult, *, trigger: str, learn: bool = True) -> None:
         """Keep a run, and learn from it if it was verified and may be learned from."""

@@ -15,7 +15,9 @@ from tests.bench import (
     bench_engine,
     bench_faults,
     bench_focus,
+    bench_idle,
     bench_measuring,
+    bench_night,
     bench_spectrograph,
 )
 from tests.bench.table import Table
@@ -35,6 +37,9 @@ BENCHES: Mapping[str, Callable[[int], Table]] = MappingProxyType(
         "faults": bench_faults.run,
         "spectrograph": bench_spectrograph.run,
         "http": bench_focus.run,
+        "night": bench_night.run,
+        "fired": bench_night.run_fired,
+        "idle": bench_idle.run,
     }
 )
 

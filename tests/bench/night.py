@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -149,12 +149,22 @@ class Simulator:
         return self._http.get(f"{self._base}/api/v1/{member}", timeout=20).json().get("Value")
 
 
+@dataclass(frozen=True)
+class Scene:
+    """A simulator that runs, and the settings of a daemon that is not started yet."""
+
+    address: str
+    config: Path
+    directory: Path
+    log: Path
+
+
 class Keeper:
     """The daemon as a process."""
 
-    def __init__(self, config: Path, address: str, directory: Path, log: Path) -> None:
-        self._command = [sys.executable, "-m", "tests.bench.night_daemon", str(config), address]
-        self._directory, self._log = directory, log
+    def __init__(self, scene: Scene) -> None:
+        self._command = [sys.executable, "-m", "tests.bench.night_daemon", str(scene.config), scene.address]
+        self._directory, self._log = scene.directory, scene.log
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
@@ -162,9 +172,9 @@ class Keeper:
             self._process = subprocess.Popen(self._command, cwd=ROOT, stderr=log, stdout=log)
 
     def kill(self) -> None:
-        assert self._process is not None
-        self._process.kill()
-        self._process.wait()
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
 
     def end(self) -> int:
         assert self._process is not None
@@ -180,19 +190,13 @@ class Keeper:
 
 
 @contextmanager
-def observed(seed: int, **sections: Any) -> Iterator[tuple[Simulator, Keeper, Path]]:
+def observed(seed: int, **sections: Any) -> Iterator[Scene]:
     """Set up a simulator, and a daemon that is not started yet."""
     with tempfile.TemporaryDirectory() as folder, observatory_process(observatory(seed)) as address:
         directory, config = Path(folder) / "state", Path(folder) / "night.yaml"
         with config.open("w") as file:
             YAML().dump(settings(address, directory, **sections), file)
-        keeper = Keeper(config, address, directory, Path(folder) / "log")
-        try:
-            yield Simulator(address), keeper, directory
-        finally:
-            if keeper._process is not None:
-                keeper._process.kill()
-                keeper._process.wait()
+        yield Scene(address, config, directory, Path(folder) / "log")
 
 
 def imaged(simulator: Simulator, keeper: Keeper, slot: int) -> Image:
@@ -224,52 +228,54 @@ def wait_for(simulator: Simulator, keeper: Keeper) -> None:
 
 def lived(seed: int, hours: float, **sections: Any) -> NightLog:
     """Live through one night."""
-    chance = random.Random(seed + 1)
     night = NightLog()
     began = time.monotonic()
-    with observed(seed, **sections) as (simulator, keeper, directory):
-        keeper.start()
-        while keeper.asked("status") is None:
-            time.sleep(0.05)
-        while "looks" not in (keeper.asked("status") or {}):
-            time.sleep(0.05)
-        keeper.asked("tell", what="light")
-        keeper.asked("refocus")
-        wait_for(simulator, keeper)
-        start_s = simulator.now_s()
-        end_s = start_s + hours * 3600
-        kill_at_s = sorted(start_s + chance.uniform(0.15, 0.85) * hours * 3600 for _ in range(2))
-        clouds_at_s, cleared_at_s = start_s + 0.3 * hours * 3600, start_s + 0.37 * hours * 3600
-        fault_at_s = start_s + 0.5 * hours * 3600
-        cloudy, faulty, slot = False, False, 0
-        while (now_s := simulator.now_s()) < end_s:
-            if not cloudy and clouds_at_s <= now_s < cleared_at_s:
-                cloudy = True
-                simulator.weather(transmission=0.0)
-            if cloudy and now_s >= cleared_at_s:
-                cloudy, clouds_at_s = False, float("inf")
-                simulator.weather(transmission=1.0)
-            if not faulty and now_s >= fault_at_s:
-                faulty = True
-                simulator.fault(kind="temperature-nan", device="focuser", duration_s=1800.0)
-            if kill_at_s and now_s >= kill_at_s[0]:
-                del kill_at_s[0]
-                told = keeper.asked("status")
-                keeper.kill()
-                night.kills.append("" if told is None else str(told["state"]))
-                keeper.start()
-            wanted_slot = len(night.images) // BLOCK_IMAGES % 5
-            if wanted_slot != slot:
-                slot = wanted_slot
-                simulator.put("filterwheel/0/position", Position=slot)
-                while simulator.get("filterwheel/0/position") != slot:
-                    time.sleep(0.01)
-                wait_for(simulator, keeper)
-            night.images.append(imaged(simulator, keeper, slot))
-        night.night_s = simulator.now_s() - start_s
-        assert keeper.end() == 0
-        night.log = (directory.parent / "log").read_text()
-        with RunStore(directory, read_only=True) as store:
+    with observed(seed, **sections) as scene:
+        keeper = Keeper(scene)
+        try:
+            _live(night, Simulator(scene.address), keeper, hours, random.Random(seed + 1))
+            assert keeper.end() == 0
+        finally:
+            keeper.kill()
+        night.log = scene.log.read_text()
+        with RunStore(scene.directory, read_only=True) as store:
             night.runs = tuple(reversed(store.runs()))
     night.real_s = time.monotonic() - began
     return night
+
+
+def _live(night: NightLog, simulator: Simulator, keeper: Keeper, hours: float, chance: random.Random) -> None:
+    keeper.start()
+    while "looks" not in (keeper.asked("status") or {}):
+        time.sleep(0.05)
+    keeper.asked("tell", what="light")
+    keeper.asked("refocus")
+    wait_for(simulator, keeper)
+    start_s, length_s = simulator.now_s(), hours * 3600
+    events: list[tuple[float, Callable[[], None]]] = [
+        (0.30, lambda: simulator.weather(transmission=0.0)),
+        (0.37, lambda: simulator.weather(transmission=1.0)),
+        (0.50, lambda: simulator.fault(kind="temperature-nan", device="focuser", duration_s=1800.0)),
+        *((chance.uniform(0.15, 0.85), lambda: _kill(night, keeper)) for _ in range(2)),
+    ]
+    events.sort(key=lambda event: event[0])
+    slot = 0
+    while (passed_s := simulator.now_s() - start_s) < length_s:
+        while events and passed_s >= events[0][0] * length_s:
+            events.pop(0)[1]()
+        wanted_slot = len(night.images) // BLOCK_IMAGES % 5
+        if wanted_slot != slot:
+            slot = wanted_slot
+            simulator.put("filterwheel/0/position", Position=slot)
+            while simulator.get("filterwheel/0/position") != slot:
+                time.sleep(0.01)
+            wait_for(simulator, keeper)
+        night.images.append(imaged(simulator, keeper, slot))
+    night.night_s = simulator.now_s() - start_s
+
+
+def _kill(night: NightLog, keeper: Keeper) -> None:
+    told = keeper.asked("status")
+    keeper.kill()
+    night.kills.append("before it answered" if told is None else str(told["state"]))
+    keeper.start()

@@ -23,19 +23,19 @@ def _plain_log(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_nothing_is_known_before_the_first_run(tmp_path: Path) -> None:
     with Memory(tmp_path, TRAIN) as memory:
-        assert memory.known_curve("Ha") is None
+        assert memory.profile("Ha") is None
 
 
 def test_a_verified_run_teaches_the_curve_of_its_filter_and_train(tmp_path: Path) -> None:
     with Memory(tmp_path, TRAIN) as memory:
         memory.remember(result(samples=CURVE), trigger="asked for")
-        known = memory.known_curve("Ha")
+        known = memory.profile("Ha")
         assert known is not None
-        assert known.expected_position == pytest.approx(5000.4)
+        assert known.best_position == pytest.approx(5000.4)
         assert known.slope_in == pytest.approx(0.05, rel=0.1)
-        assert memory.known_curve("L") is None
+        assert memory.profile("L") is None
     with Memory(tmp_path, "1400 mm f/7.00") as other:
-        assert other.known_curve("Ha") is None
+        assert other.profile("Ha") is None
 
 
 def test_a_run_by_a_known_curve_moves_where_focus_is_expected(tmp_path: Path) -> None:
@@ -44,18 +44,18 @@ def test_a_run_by_a_known_curve_moves_where_focus_is_expected(tmp_path: Path) ->
     later = result(fit=replace(first.fit, model=KNOWN, best_position=5044.0))
     with Memory(tmp_path, TRAIN) as memory:
         memory.remember(first, trigger="asked for")
-        taught = memory.known_curve("Ha")
+        taught = memory.profile("Ha")
         memory.remember(later, trigger="asked for")
-        moved = memory.known_curve("Ha")
+        moved = memory.profile("Ha")
     assert taught is not None
-    assert moved == replace(taught, expected_position=5044.0)
+    assert moved == replace(taught, best_position=5044.0)
 
 
 @pytest.mark.parametrize("outcome", [Outcome.RESTORED, Outcome.STRANDED])
 def test_a_failed_run_is_kept_and_teaches_nothing(tmp_path: Path, outcome: Outcome) -> None:
     with Memory(tmp_path, TRAIN) as memory:
         memory.remember(result(samples=CURVE, outcome=outcome), trigger="asked for")
-        assert memory.known_curve("Ha") is None
+        assert memory.profile("Ha") is None
     with RunStore(tmp_path, read_only=True) as store:
         assert [kept.result.outcome for kept in store.runs()] == [outcome]
 
@@ -63,13 +63,13 @@ def test_a_failed_run_is_kept_and_teaches_nothing(tmp_path: Path, outcome: Outco
 def test_one_arm_teaches_nothing_and_is_no_trouble(tmp_path: Path) -> None:
     with Memory(tmp_path, TRAIN) as memory:
         memory.remember(result(samples=CURVE[:3]), trigger="asked for")
-        assert memory.known_curve("Ha") is None
+        assert memory.profile("Ha") is None
 
 
 def test_without_a_folder_nothing_is_kept(tmp_path: Path) -> None:
     with Memory(None, TRAIN) as memory:
         memory.remember(result(samples=CURVE), trigger="asked for")
-        assert memory.known_curve("Ha") is None
+        assert memory.profile("Ha") is None
     assert list(tmp_path.iterdir()) == []
 
 
@@ -79,7 +79,7 @@ def test_a_folder_that_cannot_be_used_is_told_and_the_run_goes_on(
     (tmp_path / "file").write_text("in the way")
     with Memory(tmp_path / "file" / "below", TRAIN) as memory:
         memory.remember(result(samples=CURVE), trigger="asked for")
-        assert memory.known_curve("Ha") is None
+        assert memory.profile("Ha") is None
     assert "The run goes on without the history" in caplog.text
 
 
@@ -87,7 +87,7 @@ def test_a_damaged_history_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixt
     (tmp_path / FILE_NAME).write_bytes(b"no database, but long enough to be looked at")
     with Memory(tmp_path, TRAIN) as memory:
         memory.remember(result(samples=CURVE), trigger="asked for")
-        assert memory.known_curve("Ha") is not None
+        assert memory.profile("Ha") is not None
     assert "The history was damaged" in caplog.text
 
 
