@@ -27,7 +27,7 @@ from alpaca_focus.night_plan import night_settings
 from alpaca_focus.ports import Clock, Thermometer
 from alpaca_focus.runtime import systemd
 from alpaca_focus.runtime.control import ControlServer
-from alpaca_focus.runtime.control_wire import Request
+from alpaca_focus.runtime.control_wire import Request, socket_path
 from alpaca_focus.runtime.home_mark import HomeMark
 from alpaca_focus.runtime.keeper import Keeper, Tools
 from alpaca_focus.runtime.lookout import Lookout, Sources
@@ -39,7 +39,6 @@ from alpaca_focus.settings.models import Settings
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 1.0, 60.0
 STOP_WITHIN_S = 8.0
 """systemd and people wait for ten."""
-SOCKET_NAME = "control.sock"
 
 _log = structlog.get_logger(__name__)
 
@@ -332,11 +331,6 @@ class _Model:
 
     def probable_defocus(self, history: History, compensated: Compensated) -> float | None:
         return None if self._model is None else defocus_by_now_steps(self._model, history, compensated)
-
-
-def socket_path(directory: Path) -> Path:
-    """Return where the daemon of a storage directory listens."""
-    return directory / SOCKET_NAME
 
 
 def _commanded(keeper: Keeper, request: Request) -> str:

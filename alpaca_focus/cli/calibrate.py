@@ -9,14 +9,16 @@ import typer
 
 from alpaca_focus import app, calibrating
 from alpaca_focus.calibrating import Calibration, Proposal
+from alpaca_focus.cli.options import ConfigOption
 from alpaca_focus.cli.running import EXIT_ABORTED, until_signalled
 
 calibrate = typer.Typer(
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
     no_args_is_help=True,
     help="Measure the V-curve, the backlash, the filters' focus offsets, or the temperature coefficient.",
 )
 
-ConfigOption = Annotated[Path, typer.Option("--config", "-c", metavar="FILE", help="The settings, a YAML file.")]
 ApplyOption = Annotated[
     bool, typer.Option("--apply", help="Write the result into the settings; comments and order stay.")
 ]

@@ -1,11 +1,6 @@
-"""`alpaca-focus run`, and the commands that talk to what it started."""
+"""The commands that talk to the daemon that `alpaca-focus run` started."""
 
-import asyncio
 import json as json_module
-import logging
-import os
-import signal
-import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,38 +8,16 @@ from typing import Annotated, Any
 
 import typer
 
-from alpaca_focus import app
+from alpaca_focus.cli.options import ConfigOption, JsonOption
 from alpaca_focus.core.errors import ConfigurationError
-from alpaca_focus.daemon import Daemon, socket_path
-from alpaca_focus.devices.clock import SystemClock
 from alpaca_focus.runtime.control_client import ask
-from alpaca_focus.runtime.telemetry import configure_logging
-
-ConfigOption = Annotated[Path, typer.Option("--config", "-c", metavar="FILE", help="The settings, a YAML file.")]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]
+from alpaca_focus.runtime.control_wire import socket_path
+from alpaca_focus.settings.models import Settings
+from alpaca_focus.settings.yaml_file import load_yaml
 
 ANSWER_S = 10.0
 WAIT_POLL_S = 0.5
-EXIT_FAILED, EXIT_UNFINISHED = 1, 3
-
-
-def run(config: ConfigOption) -> None:
-    """Keep the telescope in focus, night after night, until SIGTERM; SIGHUP reads the settings anew."""
-    configure_logging(level=logging.INFO)
-    ended = asyncio.run(_until_signalled(config))
-    if not ended:
-        # Something still hangs on a device that does not answer; what is on disk brings the focuser home.
-        sys.stderr.flush()
-        os._exit(EXIT_UNFINISHED)
-
-
-async def _until_signalled(config: Path) -> bool:
-    daemon = Daemon(lambda: app.load_settings(config), SystemClock())
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, daemon.stop)
-    loop.add_signal_handler(signal.SIGHUP, daemon.reload)
-    return await daemon.run()
+EXIT_FAILED = 1
 
 
 def status(config: ConfigOption, *, json: JsonOption = False) -> None:
@@ -107,10 +80,10 @@ def tell(
 
 
 def _ask(config: Path, command: str, arguments: Mapping[str, object]) -> dict[str, Any]:
-    directory = app.storage_directory(app.load_settings(config))
+    directory = load_yaml(config, Settings).storage.directory
     if directory is None:
         raise ConfigurationError("A daemon has a storage.directory, and these settings have none.")
-    told: dict[str, Any] = ask(socket_path(directory), command, arguments, timeout_s=ANSWER_S)
+    told: dict[str, Any] = ask(socket_path(Path(directory).expanduser()), command, arguments, timeout_s=ANSWER_S)
     if "error" in told:
         raise ConfigurationError(str(told["error"]))
     return told

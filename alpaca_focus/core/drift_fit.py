@@ -11,7 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import optimize, stats
+from scipy import optimize
+from scipy.special import ndtr, ndtri, stdtrit
 
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -95,13 +96,13 @@ def fit_drift(nights: Nights) -> DriftFit | None:
         return None
     walk_steps = _walk_steps(nights, kept, lambda each: each.chi_square / freedom - 1)
     solved = _solved(nights, kept, walk_steps)
-    widened = float(stats.t.ppf(0.975, freedom) / stats.norm.ppf(0.975))
+    widened = float(stdtrit(freedom, 0.975) / ndtri(0.975))
     return DriftFit(solved.values, solved.covariance * widened**2, solved.known, walk_steps * widened, freedom, kept)
 
 
 def _limit(freedom: int) -> float:
     """Return how many sigmas a good run may be away: by Student's distribution more when the runs are few."""
-    return float(stats.t.isf(stats.norm.sf(OUTLIER_SIGMAS), freedom))
+    return float(stdtrit(freedom, ndtr(OUTLIER_SIGMAS)))
 
 
 def _freedom(nights: Nights, kept: Mask) -> int:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from alpaca_focus.core.errors import ConfigurationError
 
+SOCKET_NAME = "control.sock"
 LONGEST_REQUEST_BYTES = 65536
 LONGEST_PATH_BYTES = 107
 """Linux has 108 bytes for the path of a Unix socket, with a zero byte at its end; see unix(7)."""
@@ -24,6 +25,11 @@ class Request:
 
     command: str
     arguments: Mapping[str, object]
+
+
+def socket_path(directory: Path) -> Path:
+    """Return where the daemon of a storage directory listens."""
+    return directory / SOCKET_NAME
 
 
 def check_path(path: Path) -> None:

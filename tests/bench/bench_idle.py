@@ -9,8 +9,8 @@ from pathlib import Path
 from ruamel.yaml import YAML
 
 from alpaca_focus.core.errors import AlpacaFocusError
-from alpaca_focus.daemon import socket_path
 from alpaca_focus.runtime.control_client import ask
+from alpaca_focus.runtime.control_wire import socket_path
 from alpaca_focus.simulator.observatory import observatory_process
 from alpaca_focus.simulator.observatory_settings import ObservatorySettings
 from tests.bench.table import Table
@@ -51,8 +51,8 @@ def run(seed: int) -> Table:
             daemon.wait(20)
     return Table(
         title="The daemon at rest",
-        how=f"`alpaca-focus run` with its usual pace: the camera is looked at every 2 s, focuser, wheel, mount and safety "
-        f"monitor every 10 s, the sun with them; nothing is due. Over {WATCH_S:g} s, after {SETTLE_S:g} s.",
+        how="`alpaca-focus run` with its usual pace: the camera is looked at every 2 s, focuser, wheel, mount and "
+        f"safety monitor every 10 s, the sun with them; nothing is due. Over {WATCH_S:g} s, after {SETTLE_S:g} s.",
         headings=("resident memory, MB", "share of one core"),
         rows=((f"{memory_mb:.0f}", f"{100 * share:.2f} %"),),
     )

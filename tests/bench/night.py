@@ -20,8 +20,8 @@ import requests
 from ruamel.yaml import YAML
 
 from alpaca_focus.core.errors import AlpacaFocusError
-from alpaca_focus.daemon import socket_path
 from alpaca_focus.runtime.control_client import ask
+from alpaca_focus.runtime.control_wire import socket_path
 from alpaca_focus.runtime.store import KeptRun, RunStore
 from alpaca_focus.simulator.observatory import observatory_process
 from alpaca_focus.simulator.observatory_settings import (

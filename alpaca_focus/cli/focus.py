@@ -1,0 +1,46 @@
+"""`alpaca-focus focus`, `check` and `schema`."""
+
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
+
+import typer
+from rich.console import Console
+
+from alpaca_focus import app
+from alpaca_focus.cli.exit_codes import EXIT_CODES
+from alpaca_focus.cli.options import ConfigOption, JsonOption
+from alpaca_focus.cli.running import EXIT_ABORTED, until_signalled
+from alpaca_focus.core.events import Event, RunEnded
+from alpaca_focus.core.values import FocusResult
+from alpaca_focus.terminal import RunPrinter, result_json
+
+
+def focus(config: ConfigOption, json: JsonOption = False) -> None:  # noqa: FBT002 - typer's way
+    """Focus once: sweep, fit, go to the best position, verify. On any failure the focuser goes back."""
+    settings = app.load_settings(config)
+    print_run(lambda emit: app.focus(settings, emit=emit), json=json)
+
+
+def check(file: Annotated[Path, typer.Argument(metavar="FILE", help="The settings, a YAML file.")]) -> None:
+    """Check a settings file without touching any device, and say what it means."""
+    for line in app.describe_settings(app.load_settings(file)):
+        typer.echo(line)
+    typer.echo(f"{file} is good.")
+
+
+def schema() -> None:
+    """Print the JSON schema of the settings, for editors."""
+    typer.echo(app.settings_schema(), nl=False)
+
+
+def print_run(start: Callable[[Callable[[Event], None]], Coroutine[Any, Any, FocusResult]], *, json: bool) -> NoReturn:
+    """Carry out a focus run with its printing, its signals and its exit code."""
+    tell = _tell_json if json else RunPrinter(Console(highlight=False)).tell
+    result = until_signalled(start(tell))
+    raise typer.Exit(EXIT_ABORTED if result is None else EXIT_CODES[result.outcome])
+
+
+def _tell_json(event: Event) -> None:
+    if isinstance(event, RunEnded):
+        typer.echo(result_json(event.result))

@@ -1,0 +1,35 @@
+"""`alpaca-focus run`: the daemon."""
+
+import asyncio
+import logging
+import os
+import signal
+import sys
+from pathlib import Path
+
+from alpaca_focus import app
+from alpaca_focus.cli.options import ConfigOption
+from alpaca_focus.daemon import Daemon
+from alpaca_focus.devices.clock import SystemClock
+from alpaca_focus.runtime.telemetry import configure_logging
+
+EXIT_UNFINISHED = 3
+
+
+def run(config: ConfigOption) -> None:
+    """Keep the telescope in focus, night after night, until SIGTERM; SIGHUP reads the settings anew."""
+    configure_logging(level=logging.INFO)
+    ended = asyncio.run(_until_signalled(config))
+    if not ended:
+        # Something still hangs on a device that does not answer; what is on disk brings the focuser home.
+        sys.stderr.flush()
+        os._exit(EXIT_UNFINISHED)
+
+
+async def _until_signalled(config: Path) -> bool:
+    daemon = Daemon(lambda: app.load_settings(config), SystemClock())
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, daemon.stop)
+    loop.add_signal_handler(signal.SIGHUP, daemon.reload)
+    return await daemon.run()
