@@ -454,14 +454,23 @@ def limits(settings: Settings, focuser: Focuser, start: Position) -> Limits:
     Raises:
         ConfigurationError: The start lies outside.
     """
+    whole, travel = focuser_range(settings, focuser, start), settings.focus.max_travel_steps
+    if travel is None:
+        return whole
+    return Limits(lowest=max(whole.lowest, start - travel), highest=min(whole.highest, start + travel))
+
+
+def focuser_range(settings: Settings, focuser: Focuser, here: Position) -> Limits:
+    """Return where the focuser may go at all.
+
+    Raises:
+        ConfigurationError: It stands outside.
+    """
     lowest = settings.focuser.min_position or 0
     highest = min(settings.focuser.max_position or focuser.info.max_step, focuser.info.max_step)
-    if not lowest <= start <= highest:
+    if not lowest <= here <= highest:
         raise ConfigurationError(
-            f"{focuser.name} stands at {start}, outside of the limits {lowest} to {highest}. Move it inside, or widen "
+            f"{focuser.name} stands at {here}, outside of the limits {lowest} to {highest}. Move it inside, or widen "
             "focuser.min_position and focuser.max_position."
         )
-    travel = settings.focus.max_travel_steps
-    if travel is None:
-        return Limits(lowest=lowest, highest=highest)
-    return Limits(lowest=max(lowest, start - travel), highest=min(highest, start + travel))
+    return Limits(lowest=lowest, highest=highest)

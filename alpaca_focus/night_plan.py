@@ -48,7 +48,8 @@ def night_settings(settings: Settings, devices: app.Devices, *, start: Position)
         between_exposures=settings.compensation.when == "between exposures",
         offsets_steps=MappingProxyType(offsets),
         backlash=app.backlash(settings),
-        limits=app.limits(settings, devices.focuser, start),
+        # Not focus.max_travel_steps: that is for the search of one run, from where the run begins.
+        limits=app.focuser_range(settings, devices.focuser, start),
     )
 
 

@@ -108,8 +108,12 @@ def status_lines(told: Mapping[str, Any]) -> list[str]:
     )
     if compensation["stopped"]:
         lines.append(f"  {compensation['stopped']}")
-    if told["failures"]:
-        lines.append(f"failed runs in a row: {told['failures']}; the triggers wait for {told['hold_s']:.0f} s more")
+    held = [
+        f"failed runs in a row: {told['failures']}" if told["failures"] else "",
+        f"the triggers wait for {told['hold_s']:.0f} s more" if told["hold_s"] else "",
+    ]
+    if any(held):
+        lines.append("; ".join(each for each in held if each))
     if told["ignored"]:
         counted = ", ".join(f"{reason} {count}" for reason, count in told["ignored"].items())
         lines.append(f"waited this night, by reason: {counted}")

@@ -6,6 +6,7 @@ One thing owns the optics at a time, a focus run or a small move; whatever comes
 import asyncio
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from types import MappingProxyType
 from typing import Any
 
@@ -271,13 +272,13 @@ class Keeper:
         if intention is not None:
             # It failed on the way: the focuser stands anywhere.
             if may_move:
-                self._start("a small move", self._finish(intention))
+                self._start("a small move", partial(self._finish, intention))
         elif offset_steps is not None:
             # The filter is in the light already: before any refocus, the focuser follows it.
             if may_move:
-                self._start("a move by a filter's offset", self._shift(offset_steps, "offset"))
+                self._start("a move by a filter's offset", partial(self._shift, offset_steps, "offset"))
         elif decision.refocus:
-            self._start(FOCUS_RUN, self._focus(decision))
+            self._start(FOCUS_RUN, partial(self._focus, decision))
         elif may_move or (snapshot.exposing and not self._settings.between_exposures):
             self._compensate()
 
@@ -293,7 +294,7 @@ class Keeper:
             _log.error(sentence, wanted_steps=round(self.state.compensated.wanted_steps, 1))
             self.state = replace(self.state, compensated=stopped(self.state.compensated, sentence))
             return
-        self._start("a move after the temperature", self._shift(steps, "compensation"))
+        self._start("a move after the temperature", partial(self._shift, steps, "compensation"))
 
     def _offset_steps(self) -> int | None:
         """Return the offset to move by; `None` where no filter has changed, or its offset is not known."""
@@ -307,24 +308,27 @@ class Keeper:
 
     # Jobs
 
-    def _start(self, name: str, work: Coroutine[Any, Any, None]) -> None:
+    def _start(self, name: str, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
         self._job_name = name
         self._job = asyncio.create_task(self._carry_out(work))
+        # Not at the end of the task itself: one that is cancelled before its first step never gets there.
+        self._job.add_done_callback(self._job_has_ended)
 
-    async def _carry_out(self, work: Coroutine[Any, Any, None]) -> None:
+    async def _carry_out(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
         try:
-            await work
+            await work()
         except AlpacaFocusError as error:
             self._failed(str(error))
-        except asyncio.CancelledError:
-            self._aborted()
         except Exception as error:  # noqa: BLE001 - the night goes on; the log has it whole
             _log.exception("The program itself failed", what=self._job_name)
             self._failed(f"The program itself failed ({type(error).__name__}: {error}); the log has the details.")
-        finally:
-            self._tools.lookout.forget_camera()
-            self._job = None
-            self.progress += 1
+
+    def _job_has_ended(self, job: asyncio.Task[None]) -> None:
+        if job.cancelled():
+            self._aborted()
+        self._tools.lookout.forget_camera()
+        self._job = None
+        self.progress += 1
 
     async def _focus(self, decision: Decision) -> None:
         triggers = decision.triggers

@@ -1,25 +1,39 @@
 """The tick of the night: APScheduler calls, and a jump of the computer's clock does not stop it.
 
 APScheduler goes by the time of day. A Raspberry Pi without a clock battery starts in the past and is put right later,
-by hours or years: a watcher that compares both clocks wakes the scheduler then.
+by hours or years: a watcher wakes the scheduler when the next tick has come to lie far away by that.
 """
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Self
 
 import structlog
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
+from apscheduler.triggers.base import BaseTrigger
 
 from alpaca_focus.ports import Clock
 
 WATCH_S = 2.0
-"""Real seconds between two comparisons of the clocks."""
+"""Real seconds from one look at the clocks to the next."""
 STEP_S = 2.0
 JOB = "look"
 
 _log = structlog.get_logger(__name__)
+
+
+class _Every(BaseTrigger):  # type: ignore[misc] # APScheduler has no types
+    """From tick to tick, and from now when that would be in the past.
+
+    APScheduler's own interval lists all ticks that a jump of the clock has left out: those of years fill the memory.
+    """
+
+    def __init__(self, every: timedelta) -> None:
+        self._every = every
+
+    def get_next_fire_time(self, previous: datetime | None, now: datetime) -> datetime:
+        return max(previous or now, now - self._every) + self._every
 
 
 class Ticker:
@@ -33,13 +47,15 @@ class Ticker:
 
     def __init__(self, call: Callable[[], Awaitable[None]], every_s: float, clock: Clock) -> None:
         self._call = call
+        self._every = timedelta(seconds=every_s)
         self._clock = clock
         self._running = asyncio.Lock()
         self._scheduler = AsyncIOScheduler(timezone=UTC)
         # Never dropped for being late, and many late ones are one.
         self._scheduler.add_job(
-            self._tick, "interval", seconds=every_s, id=JOB, misfire_grace_time=None, coalesce=True, max_instances=2
+            self._tick, _Every(self._every), id=JOB, misfire_grace_time=None, coalesce=True, max_instances=2
         )
+        self._is_ending = False
         self._watcher: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
@@ -51,6 +67,7 @@ class Ticker:
 
     async def __aexit__(self, *_: object) -> None:
         """End; a call that is under way is waited for."""
+        self._is_ending = True
         if self._watcher is not None:
             self._watcher.cancel()
             await asyncio.gather(self._watcher, return_exceptions=True)
@@ -62,7 +79,7 @@ class Ticker:
         self._scheduler.shutdown(wait=False)
 
     async def _tick(self) -> None:
-        if self._running.locked():
+        if self._running.locked() or self._is_ending:
             return
         async with self._running:
             await self._call()
@@ -78,6 +95,7 @@ class Ticker:
             if abs(step_s) > STEP_S:
                 between_s += step_s
                 _log.warning("The computer's clock was put right", step_s=round(step_s, 1))
+            if self._scheduler.get_job(JOB).next_run_time > datetime.now(UTC) + self._every:
                 self._now()
 
     def _between_s(self) -> float:

@@ -17,7 +17,14 @@ CONFIG = Path(__file__).parents[2] / "config"
 EXAMPLES = sorted(CONFIG.glob("*.yaml"))
 SCHEMA_FILE = CONFIG / "alpaca-focus.schema.json"
 TELESCOPE = b"telescope: {focal_length_mm: 530, aperture_mm: 106}\n"
-JSON_TYPES = {"object": dict, "string": str, "integer": int, "number": (int, float), "null": type(None)}
+JSON_TYPES = {
+    "object": dict,
+    "string": str,
+    "integer": int,
+    "number": (int, float),
+    "boolean": bool,
+    "null": type(None),
+}
 
 
 def message_for(path: Path) -> str:
@@ -32,7 +39,7 @@ def complaints(value: Any, schema: dict[str, Any], root: dict[str, Any], path: s
         yield from complaints(value, root["$defs"][schema["$ref"].rsplit("/", 1)[1]], root, path)
     if "anyOf" in schema and all(list(complaints(value, branch, root, path)) for branch in schema["anyOf"]):
         yield f"{path}: fits no alternative"
-    if "type" in schema and (not isinstance(value, JSON_TYPES[schema["type"]]) or isinstance(value, bool)):
+    if "type" in schema and not _is_of_type(value, schema["type"]):
         yield f"{path}: is not of type {schema['type']}"
         return
     if "enum" in schema and value not in schema["enum"]:
@@ -50,8 +57,12 @@ def complaints(value: Any, schema: dict[str, Any], root: dict[str, Any], path: s
                 yield f"{path}: has the unknown {name}"
 
 
+def _is_of_type(value: Any, name: str) -> bool:
+    return isinstance(value, JSON_TYPES[name]) and isinstance(value, bool) is (name == "boolean")
+
+
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float)
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def test_there_are_examples() -> None:

@@ -280,6 +280,24 @@ def test_an_abort_brings_the_run_to_an_end_and_waits() -> None:
     played(night)
 
 
+def test_a_run_that_is_aborted_before_its_first_step_has_ended_too() -> None:
+    scene = Scene(night_settings(AfterTime(600.0)))
+
+    async def night() -> None:
+        scene.clock.now_s += 10
+        await scene.keeper.tick()
+        assert "aborted" in scene.keeper.abort()
+        assert await scene.keeper.at_rest(5.0)
+        assert scene.keeper.doing == ""
+        assert scene.runs == []
+        assert scene.keeper.last_run is not None
+        assert scene.keeper.last_run.outcome == "aborted"
+        await scene.look(70)
+        assert scene.runs == ["time"]
+
+    played(night)
+
+
 def test_an_error_of_the_program_itself_waits_and_the_night_goes_on() -> None:
     scene = Scene(night_settings(AfterTime(600.0)))
     scene.outcomes = [ZeroDivisionError("a bug")]

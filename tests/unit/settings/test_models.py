@@ -44,6 +44,32 @@ def test_the_telescope_is_all_that_is_required() -> None:
             "max_duration_s": 900.0,
         },
         "storage": {},
+        "thermometer": {"source": "focuser", "every_s": 10.0, "readings": 60},
+        "triggers": {
+            "filter_change": "nothing",
+            "filter_by_hand": {"ask_s": 60.0, "then": "refocus"},
+            "meridian_flip": False,
+            "hfd_frames": 5,
+            "back_off_s": 600.0,
+            "longest_back_off_s": 4800.0,
+        },
+        "compensation": {
+            "enabled": False,
+            "steps_per_c_through": {},
+            "altitude_steps": 0.0,
+            "readings": 12,
+            "when": "between exposures",
+            "dead_zone_steps": 1.0,
+        },
+        "night": {
+            "poll_s": 2.0,
+            "watch_s": 10.0,
+            "sun_altitude_deg": -18.0,
+            "least_image_s": 10.0,
+            "zone": "classic",
+            "seeing_fwhm_arcsec": 2.5,
+            "tolerance_percent": 10.0,
+        },
     }
 
 
@@ -86,7 +112,29 @@ focus: {step_steps: 75}
         "backlash: overshoot by 120 steps, arriving outward",
         "focus run: 6 points of 3 s, 75 steps apart; at most 40 exposures and 900 s",
         "history: none is kept",
+        "triggers: none, only on demand",
+        "compensation: off",
     )
+
+
+ALL_TRIGGERS = """
+temperature_c: 0.8, images: 30, minutes: 90, filter_change: offset, meridian_flip: true, hfd_rise_percent: 20,
+altitude_deg: 15, uncertainty_zones: 0.5
+"""
+
+
+def test_the_description_names_the_triggers_and_the_compensation() -> None:
+    told = describe(
+        parsed(
+            f"{TELESCOPE}triggers: {{{ALL_TRIGGERS}}}\ncompensation: {{enabled: true}}\n"
+            "focuser: {temperature_coefficient_steps_per_c: -12.5}\n"
+        )
+    )
+    assert told[-2] == (
+        "triggers: a refocus after a change of 0.8 degrees, 30 images, 90 minutes, a filter without a known offset, "
+        "a meridian flip, stars 20 % larger, 15 degrees of altitude, a probable defocus of 0.5 critical focus zones"
+    )
+    assert told[-1] == "compensation: -12.5 steps a degree, between exposures"
 
 
 def test_the_description_says_when_backlash_is_left_alone() -> None:
