@@ -4,6 +4,9 @@ from dataclasses import dataclass
 
 from alpaca_focus.core.night import NO_LIGHTS, History, Snapshot
 
+EXPOSING = "exposure running"
+HELD = "waiting after a failed run"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rules:
@@ -29,7 +32,7 @@ def inhibitors(history: History, snapshot: Snapshot, rules: Rules, *, paused: bo
         "mount slewing": snapshot.slewing is True,
         "not night": is_day,
         f"the plan takes {snapshot.plan} frames": snapshot.plan in NO_LIGHTS,
-        "waiting after a failed run": history.hold_s > 0 and not history.asap,
-        "exposure running": snapshot.exposing,
+        HELD: history.hold_s > 0 and not history.asap,
+        EXPOSING: snapshot.exposing,
     }
     return tuple(reason for reason, holds in reasons.items() if holds)

@@ -24,7 +24,7 @@ from alpaca_focus.core.compensation import (
 )
 from alpaca_focus.core.decisions import Decision, decided, with_ignored
 from alpaca_focus.core.errors import AlpacaFocusError, DeviceError, StorageTrouble
-from alpaca_focus.core.inhibitors import Rules
+from alpaca_focus.core.inhibitors import EXPOSING, HELD, Rules
 from alpaca_focus.core.night import (
     Baseline,
     History,
@@ -267,7 +267,9 @@ class Keeper:
 
     def _begin(self, snapshot: Snapshot, decision: Decision) -> None:
         rests = self._tools.clock.monotonic() < self._rests_until_s
-        may_move = not (self.state.paused or snapshot.silent or snapshot.exposing or rests)
+        # Small moves wait for what a refocus waits for, but not after a failed one.
+        is_free = not rests and not set(decision.blocked_by) - {EXPOSING, HELD}
+        may_move = is_free and not snapshot.exposing
         intention, offset_steps = self.state.intention, self._offset_steps()
         if intention is not None:
             # It failed on the way: the focuser stands anywhere.
@@ -279,7 +281,7 @@ class Keeper:
                 self._start("a move by a filter's offset", partial(self._shift, offset_steps, "offset"))
         elif decision.refocus:
             self._start(FOCUS_RUN, partial(self._focus, decision))
-        elif may_move or (snapshot.exposing and not self._settings.between_exposures):
+        elif may_move or (is_free and not self._settings.between_exposures):
             self._compensate()
 
     def _compensate(self) -> None:
