@@ -21,6 +21,7 @@ from alpaca_focus.devices.arrival import ArrivalRules
 from alpaca_focus.devices.camera import AlpacaCamera
 from alpaca_focus.devices.clock import SystemClock
 from alpaca_focus.devices.conditions import AlpacaThermometer
+from alpaca_focus.devices.exposure import ExposureRules
 from alpaca_focus.devices.filter_wheel import AlpacaFilterWheel
 from alpaca_focus.devices.focuser import AlpacaFocuser
 from alpaca_focus.devices.mount import AlpacaMount
@@ -127,6 +128,7 @@ async def connected_devices(settings: Settings, clock: Clock) -> AsyncIterator[D
                     address(settings.camera),
                     clock,
                     download_timeout_s=settings.camera.download_timeout_s,
+                    rules=ExposureRules(readout_timeout_s=settings.camera.download_timeout_s),
                     timeout_s=timeout_s,
                 )
             ),

@@ -101,7 +101,8 @@ class Camera(DeviceSection):
         description="Side of an unbinned pixel in micrometres; left out: what the camera says",
     )
     download_timeout_s: Duration = Field(
-        default=60.0, description="Longest wait for one frame from the camera, in seconds"
+        default=60.0,
+        description="Longest wait for a frame to be read out after its exposure, and again for its download, in seconds",
     )
 
 

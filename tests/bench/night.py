@@ -177,7 +177,10 @@ class Keeper:
             self._process.wait()
 
     def end(self) -> int:
+        """End the daemon as systemd does, once it has started, and return its exit code."""
         assert self._process is not None
+        while self.asked("status") is None and self._process.poll() is None:
+            time.sleep(0.05)
         self._process.send_signal(signal.SIGTERM)
         return self._process.wait(20)
 
