@@ -102,7 +102,7 @@ class Camera(DeviceSection):
     )
     download_timeout_s: Duration = Field(
         default=60.0,
-        description="Longest wait for a frame to be read out after its exposure, and again for its download, in seconds",
+        description="Longest wait for a frame to be read out, and again for its download, in seconds",
     )
 
 
