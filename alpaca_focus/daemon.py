@@ -170,6 +170,10 @@ class Daemon:
         watch = AlpacaCameraWatch(address, clock, timeout_s=settings.alpaca.timeout_s)
         stack.push_async_callback(watch.close)
         await watch.connect()
+        thermometers = _thermometers(settings, devices)
+        for thermometer in thermometers:
+            # Harmless for the one that is connected already; the others have their setting checked.
+            await thermometer.connect()
         store = stack.enter_context(RunStore(self._directory))
         if store.notice:
             _log.warning(store.notice)
@@ -178,7 +182,7 @@ class Daemon:
                 camera=watch,
                 focuser=devices.focuser,
                 focuser_counts=settings.thermometer.source != "external",
-                thermometers=_thermometers(settings, devices),
+                thermometers=thermometers,
                 filter_wheel=devices.filter_wheel,
                 mount=devices.mount,
                 safety_monitor=devices.safety_monitor,

@@ -146,7 +146,7 @@ class Keeper:
         self._saved = NightState()
         self._saved_s = -SAVE_EVERY_S
         self._is_recovered = False
-        self._storage_trouble = ""
+        self._storage_trouble = self._recovery_trouble = ""
 
     @property
     def doing(self) -> str:
@@ -396,10 +396,7 @@ class Keeper:
 
     async def _fulfil(self, intention: Intention, here: Position) -> None:
         """Make a small move to its end; it is noted as made in the same breath as what counts it."""
-        focuser = self._tools.focuser
-        if focuser.info.has_temperature_compensation and await focuser.temperature_compensation():
-            _log.warning("The focuser's own temperature compensation is switched off: two would follow at once")
-            await focuser.set_temperature_compensation(enabled=False)
+        await self._follow_alone()
         legs = approach(
             here,
             intention.target,
@@ -409,7 +406,7 @@ class Keeper:
             slack_taken_up=True,
         )
         for leg in legs:
-            await focuser.move_to(leg)
+            await self._tools.focuser.move_to(leg)
         state = replace(self.state, intention=None)
         if intention.what == "compensation":
             state = replace(state, compensated=moved(state.compensated, intention.steps))
@@ -425,26 +422,42 @@ class Keeper:
             carried_steps=round(state.compensated.carried_steps, 2),
         )
 
+    async def _follow_alone(self) -> None:
+        focuser = self._tools.focuser
+        if focuser.info.has_temperature_compensation and await focuser.temperature_compensation():
+            _log.warning("The focuser's own temperature compensation is switched off: two would follow at once")
+            await focuser.set_temperature_compensation(enabled=False)
+
     # What survives
 
     async def _recover(self) -> bool:
         """After a start: bring the focuser to where it belongs and take up the night; False: not yet possible."""
-        store = self._tools.store
-        if store is not None:
-            self.state = self._saved = load_state(store, self._tools.clock.wall())
         try:
+            self._load()
             await self._return_from_a_cut_run()
+            if self._settings.compensation is not None:
+                await self._follow_alone()
             if self.state.intention is not None:
                 _log.warning("A small move was cut off and is finished now", position=self.state.intention.target)
                 await self._finish(self.state.intention)
+            self._adopt_a_run_that_was_not_noted()
         except DeviceError as error:
-            if str(error) != self._storage_trouble:
+            if str(error) != self._recovery_trouble:
                 _log.warning("The focuser cannot be looked after yet", why=str(error))
-                self._storage_trouble = str(error)
+            self._recovery_trouble = str(error)
             return False
-        self._adopt_a_run_that_was_not_noted()
+        except StorageTrouble as error:
+            _log.error(str(error))
         self._is_recovered = True
         return True
+
+    def _load(self) -> None:
+        if self._tools.store is None:
+            return
+        try:
+            self.state = self._saved = load_state(self._tools.store, self._tools.clock.wall())
+        except StorageTrouble as error:
+            _log.error(f"{error} The night begins anew.")
 
     async def _return_from_a_cut_run(self) -> None:
         home = self._tools.home_mark.left_by_a_cut_run()
@@ -498,7 +511,7 @@ class Keeper:
                 _log.error(str(error))
             self._storage_trouble = str(error)
             return
-        self._storage_trouble = ""
+        self._storage_trouble = self._recovery_trouble = ""
         self._saved, self._saved_s = self.state, self._tools.clock.monotonic()
 
 
