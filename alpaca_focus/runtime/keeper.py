@@ -112,7 +112,7 @@ class RunEnd:
     """How a focus run ended.
 
     Attributes:
-        outcome: An `Outcome`, or "failed" or "aborted" where there is no result.
+        outcome: An `Outcome`, or "failed", "aborted" or "cut off" where there is no result.
         reason: One sentence.
     """
 
@@ -126,7 +126,7 @@ class Keeper:
     Attributes:
         state: The night so far.
         decision: What the last look led to; `None` before the first.
-        last_run: How the last run since this program was started ended.
+        last_run: How the last run since this program was started ended, or that one before was cut off.
         runs_ended: How many runs have ended since then.
         progress: Counts every sign of work that goes on; the watchdog looks at it.
     """
@@ -225,6 +225,7 @@ class Keeper:
             return
         if not self._is_recovered and not await self._recover():
             return
+        answers = self._tools.lookout.answers
         snapshot = await self._look()
         decision = self._decide(snapshot)
         if decision.refocus:
@@ -236,7 +237,9 @@ class Keeper:
         _tell_change(before, decision)
         self._begin(snapshot, decision)
         self._save_what_counts()
-        self.progress += 1
+        if self._tools.lookout.answers > answers:
+            # Where nothing at all answers, it may be this program that hangs.
+            self.progress += 1
 
     async def _look(self, *, anew: bool = False) -> Snapshot:
         snapshot = await self._tools.lookout.look(self.state.plan, anew=anew)
@@ -475,6 +478,10 @@ class Keeper:
             await self._tools.focuser.move_to(leg)
         self._tools.home_mark.clear()
         _log.warning("A focus run was cut off: the focuser is back where it belongs", found_at=here, position=home)
+        self.last_run = RunEnd(
+            outcome="cut off",
+            reason=f"A focus run was cut off. The focuser is back at position {home}, where it belongs.",
+        )
 
     def _adopt_a_run_that_was_not_noted(self) -> None:
         """Take up a good run that was kept just before the program was killed."""

@@ -1,0 +1,225 @@
+"""`alpaca-focus run` as a service, and the commands that talk to it."""
+
+import json
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+
+from alpaca_focus.core.errors import AlpacaFocusError
+from alpaca_focus.daemon import socket_path
+from alpaca_focus.runtime.control_client import ask
+from tests.system.conftest import Run
+
+START = 25400
+PATIENCE_S = 30.0
+STOP_S = 10.0
+Start = Callable[..., subprocess.Popen[str]]
+Told = dict[str, Any]
+
+
+@pytest.fixture
+def directory(tmp_path: Path) -> Path:
+    return tmp_path / "state"
+
+
+@pytest.fixture
+def night_file(settings_file: Path, directory: Path) -> Path:
+    """The settings of the simulator that runs, and what a night needs on top."""
+    settings_file.write_text(
+        f"{settings_file.read_text()}mount: {{}}\nsafety_monitor: {{}}\nstorage: {{directory: {directory}}}\n"
+        "night: {poll_s: 0.1, watch_s: 0.5}\ntriggers: {images: 50, back_off_s: 1}\n"
+    )
+    return settings_file
+
+
+def told(directory: Path, is_so: Callable[[Told], object]) -> Told:
+    """Ask the daemon for its status until it is so."""
+    last: object = None
+    ends_at = time.monotonic() + PATIENCE_S
+    while time.monotonic() < ends_at:
+        try:
+            last = status = ask(socket_path(directory), "status", {}, timeout_s=10.0)
+        except AlpacaFocusError as error:
+            last = error
+        else:
+            if is_so(status):
+                return status
+        time.sleep(0.05)
+    raise AssertionError(f"it never came to pass: {last}")
+
+
+def watching(status: Told) -> bool:
+    return status.get("looks", 0) > 1
+
+
+def position(address: str) -> int:
+    return int(requests.get(f"http://{address}/simulator/v1/truth", timeout=5).json()["motor_position"])
+
+
+def fault(address: str, **what: Any) -> None:
+    requests.post(f"http://{address}/simulator/v1/faults", json=what, timeout=5).raise_for_status()
+
+
+def ended(process: subprocess.Popen[str]) -> tuple[int, str]:
+    """End the service as systemd does; the exit code and the log."""
+    began_s = time.monotonic()
+    process.send_signal(signal.SIGTERM)
+    _, log = process.communicate(timeout=3 * STOP_S)
+    assert time.monotonic() - began_s < STOP_S, log
+    return process.returncode, log
+
+
+def one_sentence(result: subprocess.CompletedProcess[str], *words: str) -> None:
+    assert (result.returncode, result.stdout) == (2, ""), result.stdout + result.stderr
+    assert len(result.stderr.strip().splitlines()) == 1
+    assert all(word in result.stderr for word in words), result.stderr
+
+
+def test_a_night_is_kept_and_told_what_to_do(
+    start: Start, run: Run, night_file: Path, directory: Path, simulator: str
+) -> None:
+    process = start("run", "--config", night_file)
+    told(directory, watching)
+
+    one_sentence(run("run", "--config", night_file), "already", str(directory))
+
+    focused = run("refocus", "--wait", "--config", night_file)
+    assert focused.returncode == 0, focused.stdout + focused.stderr
+    assert "Focused at position" in " ".join(focused.stdout.split())
+    assert position(simulator) != START
+
+    fault(simulator, kind="clouds")
+    failed = run("refocus", "--wait", "--config", night_file)
+    assert failed.returncode == 1, failed.stdout + failed.stderr
+    assert "Are there clouds" in failed.stdout
+
+    assert "Paused" in run("pause", "--config", night_file).stdout
+    assert run("tell", "light", "--config", night_file).stdout == "The plan: light.\n"
+    assert run("tell", "image", "--hfd", "2.5", "--config", night_file).stdout == "One image more.\n"
+    one_sentence(run("tell", "nonsense", "--config", night_file), "nonsense", "light")
+    shown = run("status", "--config", night_file)
+    assert shown.returncode == 0, shown.stderr
+    assert shown.stdout.startswith("watching, paused; the plan takes: light\n")
+    assert "failed runs in a row: 1" in shown.stdout
+    lines = [line.split() for line in shown.stdout.splitlines()]
+    assert ["images", "[1/50]"] in lines
+    assert "It goes on" in run("resume", "--config", night_file).stdout
+    assert "nothing to abort" in run("abort", "--config", night_file).stdout
+
+    as_json = run("status", "--json", "--config", night_file)
+    status = json.loads(as_json.stdout, parse_constant=pytest.fail)
+    assert (status["paused"], status["plan"], status["runs_ended"]) == (False, "light", 2)
+    assert status["last_focus"]["position"] == position(simulator)
+
+    code, log = ended(process)
+    assert code == 0, log
+    assert "Refocused" in log
+    assert "Traceback" not in log
+    one_sentence(run("status", "--config", night_file), "No alpaca-focus runs", "alpaca-focus run")
+
+
+def test_a_run_that_is_aborted_or_stopped_brings_the_focuser_home(
+    start: Start, run: Run, night_file: Path, directory: Path, simulator: str
+) -> None:
+    process = start("run", "--config", night_file)
+    told(directory, watching)
+    waiting = start("refocus", "--wait", "--config", night_file)
+    told(directory, lambda status: status["state"] == "a focus run" and position(simulator) != START)
+    assert "being aborted" in run("abort", "--config", night_file).stdout
+    out, err = waiting.communicate(timeout=PATIENCE_S)
+    assert waiting.returncode == 1, out + err
+    assert "The run was aborted" in out
+    assert position(simulator) == START
+
+    ask(socket_path(directory), "refocus", {}, timeout_s=10.0)
+    told(directory, lambda status: status["state"] == "a focus run" and position(simulator) != START)
+    code, log = ended(process)
+    assert code == 0, log
+    assert position(simulator) == START
+
+
+def test_a_service_that_was_killed_goes_home_at_its_next_start(
+    start: Start, run: Run, night_file: Path, directory: Path, simulator: str
+) -> None:
+    process = start("run", "--config", night_file)
+    told(directory, watching)
+    run("tell", "image", "--config", night_file)
+    ask(socket_path(directory), "refocus", {}, timeout_s=10.0)
+    told(directory, lambda status: status["state"] == "a focus run" and position(simulator) != START)
+    process.kill()
+    process.wait()
+    time.sleep(0.5)
+    assert position(simulator) != START
+
+    again = start("run", "--config", night_file)
+    # The wish for the refocus outlives the crash as well: it is the run after the way home.
+    status = told(directory, lambda status: watching(status) and status["last_run"])
+    assert position(simulator) == START or status["state"] == "a focus run"
+    assert "was cut off" in run("status", "--config", night_file).stdout or status["runs_ended"]
+    code, log = ended(again)
+    assert code == 0, log
+    assert f"position={START}" in log
+
+
+@pytest.fixture
+def heard(directory: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[float], list[str]]]:
+    """What systemd hears in some seconds."""
+    directory.mkdir()
+    place = str(directory / "notify")
+    monkeypatch.setenv("NOTIFY_SOCKET", place)
+    with closing(socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)) as receiver:
+        receiver.bind(place)
+
+        def hear(within_s: float) -> list[str]:
+            words, ends_at = [], time.monotonic() + within_s
+            while (left_s := ends_at - time.monotonic()) > 0:
+                receiver.settimeout(left_s)
+                try:
+                    words.append(receiver.recv(1000).decode())
+                except TimeoutError:
+                    break
+            return words
+
+        yield hear
+
+
+def test_systemd_hears_of_work_that_goes_on_and_of_no_other(
+    start: Start,
+    night_file: Path,
+    directory: Path,
+    simulator: str,
+    heard: Callable[[float], list[str]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("JOURNAL_STREAM", "8:1")
+    process = start("run", "--config", night_file)
+    told(directory, watching)
+    words = heard(2.0)
+    assert words[0] == "READY=1"
+    assert words.count("WATCHDOG=1") >= 5
+
+    fault(simulator, kind="no-answer")
+    heard(3.0)
+    assert "WATCHDOG=1" not in heard(6.0)
+
+    requests.delete(f"http://{simulator}/simulator/v1/faults", timeout=5).raise_for_status()
+    ends_at = time.monotonic() + PATIENCE_S
+    while "WATCHDOG=1" not in heard(0.5):
+        assert time.monotonic() < ends_at
+
+    fault(simulator, kind="no-answer")
+    heard(1.0)
+    code, log = ended(process)
+    assert code == 0, log
+    assert "STOPPING=1" in heard(1.0)
+    lines = [json.loads(line) for line in log.splitlines()]
+    assert all(isinstance(line, dict) and line["event"] for line in lines)
+    assert lines[0]["event"] == "alpaca-focus has started"
