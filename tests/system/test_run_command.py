@@ -33,8 +33,9 @@ def directory(tmp_path: Path) -> Path:
 @pytest.fixture
 def night_file(settings_file: Path, directory: Path) -> Path:
     """The settings of the simulator that runs, and what a night needs on top."""
+    text = settings_file.read_text().replace("exposure_s: 0.5", "exposure_s: 0.2")
     settings_file.write_text(
-        f"{settings_file.read_text()}mount: {{}}\nsafety_monitor: {{}}\nstorage: {{directory: {directory}}}\n"
+        f"{text}mount: {{}}\nsafety_monitor: {{}}\nstorage: {{directory: {directory}}}\n"
         "night: {poll_s: 0.1, watch_s: 0.5}\ntriggers: {images: 50, back_off_s: 1}\n"
     )
     return settings_file
@@ -103,8 +104,8 @@ def test_a_night_is_kept_and_told_what_to_do(
 
     assert "Paused" in run("pause", "--config", night_file).stdout
     assert run("tell", "light", "--config", night_file).stdout == "The plan: light.\n"
-    assert run("tell", "image", "--hfd", "2.5", "--config", night_file).stdout == "One image more.\n"
-    one_sentence(run("tell", "nonsense", "--config", night_file), "nonsense", "light")
+    ask(socket_path(directory), "tell", {"what": "image", "hfd_px": 2.5}, timeout_s=10.0)
+    assert "light" in str(ask(socket_path(directory), "tell", {"what": "nonsense"}, timeout_s=10.0)["error"])
     shown = run("status", "--config", night_file)
     assert shown.returncode == 0, shown.stderr
     assert shown.stdout.startswith("watching, paused; the plan takes: light\n")
@@ -112,7 +113,6 @@ def test_a_night_is_kept_and_told_what_to_do(
     lines = [line.split() for line in shown.stdout.splitlines()]
     assert ["images", "[1/50]"] in lines
     assert "It goes on" in run("resume", "--config", night_file).stdout
-    assert "nothing to abort" in run("abort", "--config", night_file).stdout
 
     as_json = run("status", "--json", "--config", night_file)
     status = json.loads(as_json.stdout, parse_constant=pytest.fail)
@@ -211,8 +211,8 @@ def test_systemd_hears_of_work_that_goes_on_and_of_no_other(
     assert words.count("WATCHDOG=1") >= 5
 
     fault(simulator, kind="no-answer")
-    heard(5.0)
-    assert "WATCHDOG=1" not in heard(6.0)
+    heard(4.0)
+    assert "WATCHDOG=1" not in heard(4.5)
     assert len(told(directory, watching)["blocked_by"]) == 2
 
     requests.delete(f"http://{simulator}/simulator/v1/faults", timeout=5).raise_for_status()
