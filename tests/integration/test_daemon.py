@@ -188,6 +188,23 @@ def test_a_device_that_goes_and_comes_back_is_told_once_each_way(way: str, night
     assert lines == ["A device does not answer", "A device answers again"]
 
 
+@pytest.mark.parametrize("member", ["connected", "connecting"])
+def test_a_stop_while_a_device_is_waited_for_does_not_wait(member: str, night: Night) -> None:
+    """A server that has hung up, and a device that goes on connecting for ever."""
+    night.sections["alpaca"] = {"address": night.address, "timeout_s": 60.0}
+    night.observatory.world.faults.add(FaultRequest(kind="no-answer", device="focuser", members=(member,)))
+
+    async def story() -> None:
+        async with night.kept() as daemon:
+            await night.told(lambda told: told["state"] == "waiting for the devices")
+            await asyncio.sleep(0.5)
+            daemon.stop()
+            stopped_s = time.monotonic()
+        assert time.monotonic() - stopped_s < 5.0
+
+    lived(story)
+
+
 def names(told: Told) -> list[str]:
     return [each["trigger"] for each in told.get("triggers", [])]
 

@@ -126,10 +126,10 @@ def test_a_night_is_kept_and_told_what_to_do(
     one_sentence(run("status", "--config", night_file), "No alpaca-focus runs", "alpaca-focus run")
 
 
-def test_a_run_that_is_aborted_or_stopped_brings_the_focuser_home(
+def test_a_run_that_is_aborted_brings_the_focuser_home(
     start: Start, run: Run, night_file: Path, directory: Path, simulator: str
 ) -> None:
-    process = start("run", "--config", night_file)
+    start("run", "--config", night_file)
     told(directory, watching)
     waiting = start("refocus", "--wait", "--config", night_file)
     told(directory, lambda status: status["state"] == "a focus run" and position(simulator) != START)
@@ -139,11 +139,24 @@ def test_a_run_that_is_aborted_or_stopped_brings_the_focuser_home(
     assert "The run was aborted" in out
     assert position(simulator) == START
 
+
+def test_a_service_that_cannot_bring_the_focuser_home_ends_in_time_and_its_next_start_does_it(
+    start: Start, night_file: Path, directory: Path, simulator: str
+) -> None:
+    process = start("run", "--config", night_file)
+    told(directory, watching)
     ask(socket_path(directory), "refocus", {}, timeout_s=10.0)
-    told(directory, lambda status: status["state"] == "a focus run" and position(simulator) != START)
+    told(directory, lambda status: status["state"] == "a focus run" and abs(position(simulator) - START) > 50)
+    fault(simulator, kind="no-answer")
     code, log = ended(process)
-    assert code == 0, log
-    assert position(simulator) == START
+    assert code == 3, log
+    assert "could not be brought home in time" in log
+    assert position(simulator) != START
+
+    requests.delete(f"http://{simulator}/simulator/v1/faults", timeout=5).raise_for_status()
+    start("run", "--config", night_file)
+    status = told(directory, lambda status: status.get("last_run"))
+    assert "back at position 25400" in status["last_run"]["reason"]
 
 
 def test_a_service_that_was_killed_goes_home_at_its_next_start(
