@@ -58,7 +58,7 @@ def told(directory: Path, is_so: Callable[[Told], object]) -> Told:
 
 
 def watching(status: Told) -> bool:
-    return status.get("looks", 0) > 1
+    return bool(status.get("looks", 0) > 1)
 
 
 def position(address: str) -> int:
@@ -84,40 +84,40 @@ def one_sentence(result: subprocess.CompletedProcess[str], *words: str) -> None:
     assert all(word in result.stderr for word in words), result.stderr
 
 
+def is_away(directory: Path, address: str) -> Told:
+    """Wait until a focus run has moved the focuser away from its start."""
+    return told(directory, lambda status: status["state"] == "a focus run" and abs(position(address) - START) > 50)
+
+
 def test_a_night_is_kept_and_told_what_to_do(
     start: Start, run: Run, night_file: Path, directory: Path, simulator: str
 ) -> None:
     process = start("run", "--config", night_file)
     told(directory, watching)
-
+    focusing = start("refocus", "--wait", "--config", night_file)
+    is_away(directory, simulator)
     one_sentence(run("run", "--config", night_file), "already", str(directory))
-
-    focused = run("refocus", "--wait", "--config", night_file)
-    assert focused.returncode == 0, focused.stdout + focused.stderr
-    assert "Focused at position" in " ".join(focused.stdout.split())
-    assert position(simulator) != START
+    assert run("tell", "light", "--config", night_file).stdout == "The plan: light.\n"
+    assert "Paused" in run("pause", "--config", night_file).stdout
+    shown = run("status", "--config", night_file)
+    assert shown.returncode == 0, shown.stderr
+    assert "paused; the plan takes: light\n" in shown.stdout
+    assert ["images", "[0/50]"] in [line.split() for line in shown.stdout.splitlines()]
+    assert "It goes on" in run("resume", "--config", night_file).stdout
+    out, err = focusing.communicate(timeout=PATIENCE_S)
+    assert focusing.returncode == 0, out + err
+    assert "Focused at position" in " ".join(out.split())
+    focused_at = position(simulator)
 
     fault(simulator, kind="camera-error")
     failed = run("refocus", "--wait", "--config", night_file)
     assert failed.returncode == 1, failed.stdout + failed.stderr
     assert "camera 0" in failed.stdout
 
-    assert "Paused" in run("pause", "--config", night_file).stdout
-    assert run("tell", "light", "--config", night_file).stdout == "The plan: light.\n"
-    ask(socket_path(directory), "tell", {"what": "image", "hfd_px": 2.5}, timeout_s=10.0)
-    assert "light" in str(ask(socket_path(directory), "tell", {"what": "nonsense"}, timeout_s=10.0)["error"])
-    shown = run("status", "--config", night_file)
-    assert shown.returncode == 0, shown.stderr
-    assert shown.stdout.startswith("watching, paused; the plan takes: light\n")
-    assert "failed runs in a row: 1" in shown.stdout
-    lines = [line.split() for line in shown.stdout.splitlines()]
-    assert ["images", "[1/50]"] in lines
-    assert "It goes on" in run("resume", "--config", night_file).stdout
-
     as_json = run("status", "--json", "--config", night_file)
     status = json.loads(as_json.stdout, parse_constant=pytest.fail)
-    assert (status["paused"], status["plan"], status["runs_ended"]) == (False, "light", 2)
-    assert status["last_focus"]["position"] == position(simulator)
+    assert (status["paused"], status["plan"], status["runs_ended"], status["failures"]) == (False, "light", 2, 1)
+    assert status["last_focus"]["position"] == focused_at == position(simulator)
 
     code, log = ended(process)
     assert code == 0, log
@@ -126,27 +126,21 @@ def test_a_night_is_kept_and_told_what_to_do(
     one_sentence(run("status", "--config", night_file), "No alpaca-focus runs", "alpaca-focus run")
 
 
-def test_a_run_that_is_aborted_brings_the_focuser_home(
+def test_the_focuser_goes_home_after_an_abort_and_if_it_cannot_then_at_the_next_start(
     start: Start, run: Run, night_file: Path, directory: Path, simulator: str
 ) -> None:
-    start("run", "--config", night_file)
+    process = start("run", "--config", night_file)
     told(directory, watching)
     waiting = start("refocus", "--wait", "--config", night_file)
-    told(directory, lambda status: status["state"] == "a focus run" and position(simulator) != START)
+    is_away(directory, simulator)
     assert "being aborted" in run("abort", "--config", night_file).stdout
     out, err = waiting.communicate(timeout=PATIENCE_S)
     assert waiting.returncode == 1, out + err
     assert "The run was aborted" in out
     assert position(simulator) == START
 
-
-def test_a_service_that_cannot_bring_the_focuser_home_ends_in_time_and_its_next_start_does_it(
-    start: Start, night_file: Path, directory: Path, simulator: str
-) -> None:
-    process = start("run", "--config", night_file)
-    told(directory, watching)
     ask(socket_path(directory), "refocus", {}, timeout_s=10.0)
-    told(directory, lambda status: status["state"] == "a focus run" and abs(position(simulator) - START) > 50)
+    is_away(directory, simulator)
     fault(simulator, kind="no-answer")
     code, log = ended(process)
     assert code == 3, log
@@ -156,7 +150,7 @@ def test_a_service_that_cannot_bring_the_focuser_home_ends_in_time_and_its_next_
     requests.delete(f"http://{simulator}/simulator/v1/faults", timeout=5).raise_for_status()
     start("run", "--config", night_file)
     status = told(directory, lambda status: status.get("last_run"))
-    assert "back at position 25400" in status["last_run"]["reason"]
+    assert f"back at position {START}" in status["last_run"]["reason"]
 
 
 def test_a_service_that_was_killed_goes_home_at_its_next_start(
@@ -167,7 +161,7 @@ def test_a_service_that_was_killed_goes_home_at_its_next_start(
     for command in ({"what": "light"}, {"what": "image"}):
         ask(socket_path(directory), "tell", command, timeout_s=10.0)
     ask(socket_path(directory), "refocus", {}, timeout_s=10.0)
-    told(directory, lambda status: status["state"] == "a focus run" and abs(position(simulator) - START) > 50)
+    is_away(directory, simulator)
     # So that the wish for the refocus, which outlives the crash as well, does not hide the way home.
     ask(socket_path(directory), "pause", {}, timeout_s=10.0)
     process.kill()

@@ -311,6 +311,24 @@ def test_an_error_of_the_program_itself_waits_and_the_night_goes_on() -> None:
     played(night)
 
 
+def test_a_look_that_nobody_answers_is_no_progress() -> None:
+    scene = Scene(night_settings())
+    devices = (scene.camera, scene.mount, scene.wheel, scene.thermometer, scene.safety)
+
+    async def night() -> None:
+        await scene.look(3)
+        assert scene.keeper.progress == 3
+        for device in devices:
+            device.is_gone = True
+        await scene.look(3)
+        assert scene.keeper.progress == 3
+        scene.wheel.is_gone = False
+        await scene.look(3)
+        assert scene.keeper.progress == 6
+
+    played(night)
+
+
 # After a crash
 
 
