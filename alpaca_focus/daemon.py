@@ -2,10 +2,11 @@
 
 import asyncio
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any, TypeVar
 
 import structlog
 
@@ -35,6 +36,8 @@ from alpaca_focus.runtime.store import RunStore
 from alpaca_focus.runtime.ticker import Ticker
 from alpaca_focus.runtime.wheel import turned_to
 from alpaca_focus.settings.models import Settings
+
+T = TypeVar("T")
 
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 1.0, 60.0
 STOP_WITHIN_S = 8.0
@@ -133,11 +136,20 @@ class Daemon:
     async def _until_told(self, within_s: float | None) -> bool:
         """Wait until told to stop or to reload; whether that came within the time."""
         waits = [asyncio.create_task(event.wait()) for event in (self._stop, self._reload)]
-        done, _ = await asyncio.wait(waits, timeout=within_s, return_when=asyncio.FIRST_COMPLETED)
-        for wait in waits:
-            wait.cancel()
-        await asyncio.gather(*waits, return_exceptions=True)
+        try:
+            done, _ = await asyncio.wait(waits, timeout=within_s, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            await _cancelled(*waits)
         return bool(done)
+
+    async def _unless_told(self, work: Coroutine[Any, Any, T]) -> T | None:
+        """Carry something out, or leave it when told to stop or to reload before: `None`."""
+        working, told = asyncio.create_task(work), asyncio.create_task(self._until_told(None))
+        try:
+            await asyncio.wait({working, told}, return_when=asyncio.FIRST_COMPLETED)
+            return working.result() if working.done() else None
+        finally:
+            await _cancelled(working, told)
 
     async def _connect(self, stack: AsyncExitStack, settings: Settings) -> Keeper | None:
         """Wait for the devices for as long as it takes; `None`: told to stop or to reload before."""
@@ -147,14 +159,15 @@ class Daemon:
             attempts += 1
             async with AsyncExitStack() as attempt:
                 try:
-                    keeper = await self._made(attempt, settings)
+                    keeper = await self._unless_told(self._made(attempt, settings))
                 except (DeviceError, ConfigurationError) as error:
                     if str(error) != self._waits_for:
                         _log.warning("Waiting for the devices", why=str(error))
                     self._waits_for = str(error)
                 else:
-                    stack.push_async_exit(attempt.pop_all())
-                    _log.info("All devices are connected", attempts=attempts)
+                    if keeper is not None:
+                        stack.push_async_exit(attempt.pop_all())
+                        _log.info("All devices are connected", attempts=attempts)
                     return keeper
             self._feed(-1 - attempts)
             systemd.status(f"waiting: {self._waits_for}")
@@ -173,6 +186,10 @@ class Daemon:
         watch = AlpacaCameraWatch(address, clock, timeout_s=settings.alpaca.timeout_s)
         stack.push_async_callback(watch.close)
         await watch.connect()
+        thermometers = _thermometers(settings, devices)
+        for thermometer in thermometers:
+            # Harmless for the one that is connected already; the others have their setting checked.
+            await thermometer.connect()
         store = stack.enter_context(RunStore(self._directory))
         if store.notice:
             _log.warning(store.notice)
@@ -181,7 +198,7 @@ class Daemon:
                 camera=watch,
                 focuser=devices.focuser,
                 focuser_counts=settings.thermometer.source != "external",
-                thermometers=_thermometers(settings, devices),
+                thermometers=thermometers,
                 filter_wheel=devices.filter_wheel,
                 mount=devices.mount,
                 safety_monitor=devices.safety_monitor,
@@ -308,6 +325,12 @@ class Daemon:
             "runs_ended": keeper.runs_ended,
             "last_run": None if last_run is None else asdict(last_run),
         }
+
+
+async def _cancelled(*tasks: asyncio.Task[Any]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def _told_baseline(baseline: Baseline) -> dict[str, object]:

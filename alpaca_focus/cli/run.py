@@ -19,17 +19,17 @@ EXIT_UNFINISHED = 3
 def run(config: ConfigOption) -> None:
     """Keep the telescope in focus, night after night, until SIGTERM; SIGHUP reads the settings anew."""
     configure_logging(level=logging.INFO)
-    ended = asyncio.run(_until_signalled(config))
-    if not ended:
-        # Something still hangs on a device that does not answer; what is on disk brings the focuser home.
-        sys.stderr.flush()
-        os._exit(EXIT_UNFINISHED)
+    asyncio.run(_until_signalled(config))
 
 
-async def _until_signalled(config: Path) -> bool:
+async def _until_signalled(config: Path) -> None:
     daemon = Daemon(lambda: app.load_settings(config), SystemClock())
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, daemon.stop)
     loop.add_signal_handler(signal.SIGHUP, daemon.reload)
-    return await daemon.run()
+    if not await daemon.run():
+        # Something still hangs on a device that does not answer; what is on disk brings the focuser home. Here and not
+        # later, because asyncio would cancel what hangs, and wait for it.
+        sys.stderr.flush()
+        os._exit(EXIT_UNFINISHED)

@@ -112,7 +112,7 @@ class RunEnd:
     """How a focus run ended.
 
     Attributes:
-        outcome: An `Outcome`, or "failed" or "aborted" where there is no result.
+        outcome: An `Outcome`, or "failed", "aborted" or "cut off" where there is no result.
         reason: One sentence.
     """
 
@@ -126,7 +126,7 @@ class Keeper:
     Attributes:
         state: The night so far.
         decision: What the last look led to; `None` before the first.
-        last_run: How the last run since this program was started ended.
+        last_run: How the last run since this program was started ended, or that one before was cut off.
         runs_ended: How many runs have ended since then.
         progress: Counts every sign of work that goes on; the watchdog looks at it.
     """
@@ -146,7 +146,7 @@ class Keeper:
         self._saved = NightState()
         self._saved_s = -SAVE_EVERY_S
         self._is_recovered = False
-        self._storage_trouble = ""
+        self._storage_trouble = self._recovery_trouble = ""
 
     @property
     def doing(self) -> str:
@@ -225,6 +225,7 @@ class Keeper:
             return
         if not self._is_recovered and not await self._recover():
             return
+        answers = self._tools.lookout.answers
         snapshot = await self._look()
         decision = self._decide(snapshot)
         if decision.refocus:
@@ -236,7 +237,9 @@ class Keeper:
         _tell_change(before, decision)
         self._begin(snapshot, decision)
         self._save_what_counts()
-        self.progress += 1
+        if self._tools.lookout.answers > answers:
+            # Where nothing at all answers, it may be this program that hangs.
+            self.progress += 1
 
     async def _look(self, *, anew: bool = False) -> Snapshot:
         snapshot = await self._tools.lookout.look(self.state.plan, anew=anew)
@@ -399,10 +402,7 @@ class Keeper:
 
     async def _fulfil(self, intention: Intention, here: Position, *, slack_taken_up: bool = True) -> None:
         """Make a small move to its end; it is noted as made in the same breath as what counts it."""
-        focuser = self._tools.focuser
-        if focuser.info.has_temperature_compensation and await focuser.temperature_compensation():
-            _log.warning("The focuser's own temperature compensation is switched off: two would follow at once")
-            await focuser.set_temperature_compensation(enabled=False)
+        await self._follow_alone()
         legs = approach(
             here,
             intention.target,
@@ -412,7 +412,7 @@ class Keeper:
             slack_taken_up=slack_taken_up,
         )
         for leg in legs:
-            await focuser.move_to(leg)
+            await self._tools.focuser.move_to(leg)
         state = replace(self.state, intention=None)
         if intention.what == "compensation":
             state = replace(state, compensated=moved(state.compensated, intention.steps))
@@ -428,26 +428,42 @@ class Keeper:
             carried_steps=round(state.compensated.carried_steps, 2),
         )
 
+    async def _follow_alone(self) -> None:
+        focuser = self._tools.focuser
+        if focuser.info.has_temperature_compensation and await focuser.temperature_compensation():
+            _log.warning("The focuser's own temperature compensation is switched off: two would follow at once")
+            await focuser.set_temperature_compensation(enabled=False)
+
     # What survives
 
     async def _recover(self) -> bool:
         """After a start: bring the focuser to where it belongs and take up the night; False: not yet possible."""
-        store = self._tools.store
-        if store is not None:
-            self.state = self._saved = load_state(store, self._tools.clock.wall())
         try:
+            self._load()
             await self._return_from_a_cut_run()
+            if self._settings.compensation is not None:
+                await self._follow_alone()
             if self.state.intention is not None:
                 _log.warning("A small move was cut off and is finished now", position=self.state.intention.target)
                 await self._finish(self.state.intention)
+            self._adopt_a_run_that_was_not_noted()
         except DeviceError as error:
-            if str(error) != self._storage_trouble:
+            if str(error) != self._recovery_trouble:
                 _log.warning("The focuser cannot be looked after yet", why=str(error))
-                self._storage_trouble = str(error)
+            self._recovery_trouble = str(error)
             return False
-        self._adopt_a_run_that_was_not_noted()
+        except StorageTrouble as error:
+            _log.error(str(error))
         self._is_recovered = True
         return True
+
+    def _load(self) -> None:
+        if self._tools.store is None:
+            return
+        try:
+            self.state = self._saved = load_state(self._tools.store, self._tools.clock.wall())
+        except StorageTrouble as error:
+            _log.error(f"{error} The night begins anew.")
 
     async def _return_from_a_cut_run(self) -> None:
         home = self._tools.home_mark.left_by_a_cut_run()
@@ -465,6 +481,10 @@ class Keeper:
             await self._tools.focuser.move_to(leg)
         self._tools.home_mark.clear()
         _log.warning("A focus run was cut off: the focuser is back where it belongs", found_at=here, position=home)
+        self.last_run = RunEnd(
+            outcome="cut off",
+            reason=f"A focus run was cut off. The focuser is back at position {home}, where it belongs.",
+        )
 
     def _adopt_a_run_that_was_not_noted(self) -> None:
         """Take up a good run that was kept just before the program was killed."""
@@ -501,7 +521,7 @@ class Keeper:
                 _log.error(str(error))
             self._storage_trouble = str(error)
             return
-        self._storage_trouble = ""
+        self._storage_trouble = self._recovery_trouble = ""
         self._saved, self._saved_s = self.state, self._tools.clock.monotonic()
 
 

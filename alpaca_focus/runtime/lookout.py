@@ -64,6 +64,9 @@ class Sources:
 class Lookout:
     """Looks at the observatory.
 
+    Attributes:
+        answers: How many questions the devices have answered.
+
     Args:
         sources: What to look at.
         clock: Time.
@@ -76,6 +79,7 @@ class Lookout:
         self._clock = clock
         self._watch_s = watch_s
         self._least_image_s = least_image_s
+        self.answers = 0
         self._looked_s: float | None = None
         self._watched_s: float | None = None
         self._kept = Snapshot(at=clock.wall())
@@ -168,6 +172,7 @@ class Lookout:
                 _log.warning("A device does not answer", device=device.name, why=str(error))
             self._silent[device.name] = str(error)
             return None
+        self.answers += 1
         if self._silent.pop(device.name, None) is not None:
             _log.info("A device answers again", device=device.name)
         return answer

@@ -18,6 +18,8 @@ from alpaca_focus.ports import Clock
 WATCH_S = 2.0
 """Real seconds from one look at the clocks to the next."""
 STEP_S = 2.0
+LAST_CALL_S = 1.0
+"""Real seconds for a call that is under way at the end; it may wait for devices that do not answer."""
 JOB = "look"
 
 _log = structlog.get_logger(__name__)
@@ -55,6 +57,7 @@ class Ticker:
         self._scheduler.add_job(
             self._tick, _Every(self._every), id=JOB, misfire_grace_time=None, coalesce=True, max_instances=2
         )
+        self._under_way: asyncio.Task[None] | None = None
         self._is_ending = False
         self._watcher: asyncio.Task[None] | None = None
 
@@ -66,14 +69,17 @@ class Ticker:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        """End; a call that is under way is waited for."""
+        """End; a call that is under way is waited for, but not long: then it is cancelled."""
         self._is_ending = True
         if self._watcher is not None:
             self._watcher.cancel()
             await asyncio.gather(self._watcher, return_exceptions=True)
         self._scheduler.pause()
+        if self._under_way is not None:
+            await asyncio.wait({self._under_way}, timeout=LAST_CALL_S)
+            self._under_way.cancel()
         async with self._running:
-            # APScheduler would cancel a call that is under way.
+            # APScheduler would tell of a call that it finds under way.
             self._scheduler.remove_job(JOB)
         await asyncio.sleep(0)
         self._scheduler.shutdown(wait=False)
@@ -82,7 +88,13 @@ class Ticker:
         if self._running.locked() or self._is_ending:
             return
         async with self._running:
-            await self._call()
+            self._under_way = asyncio.create_task(self._called())
+            await asyncio.wait({self._under_way})
+        if not self._under_way.cancelled():
+            self._under_way.result()
+
+    async def _called(self) -> None:
+        await self._call()
 
     def _now(self) -> None:
         self._scheduler.modify_job(JOB, next_run_time=datetime.now(UTC))

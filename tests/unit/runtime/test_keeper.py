@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from alpaca_focus.core.compensation import CompensationSettings
-from alpaca_focus.core.errors import DeviceMisbehaved, DeviceUnreachable
+from alpaca_focus.core.errors import DeviceMisbehaved, DeviceUnreachable, StorageTrouble
 from alpaca_focus.core.night import PierSide, Plan
 from alpaca_focus.core.triggers import AfterImages, AfterTime, FilterChange, MeridianFlip, TemperatureChange
 from alpaca_focus.core.values import Outcome
@@ -311,6 +311,24 @@ def test_an_error_of_the_program_itself_waits_and_the_night_goes_on() -> None:
     played(night)
 
 
+def test_a_look_that_nobody_answers_is_no_progress() -> None:
+    scene = Scene(night_settings())
+    devices = (scene.camera, scene.mount, scene.wheel, scene.thermometer, scene.safety)
+
+    async def night() -> None:
+        await scene.look(3)
+        assert scene.keeper.progress == 3
+        for device in devices:
+            device.is_gone = True
+        await scene.look(3)
+        assert scene.keeper.progress == 3
+        scene.wheel.is_gone = False
+        await scene.look(3)
+        assert scene.keeper.progress == 6
+
+    played(night)
+
+
 # After a crash
 
 
@@ -437,5 +455,39 @@ def test_temperature_and_compensation_together() -> None:
             await scene.look(6)
         assert scene.runs == ["asap", "temperature"]
         assert scene.focuser.motor == pytest.approx(25000 - 36, abs=2)
+
+    played(night)
+
+
+def test_the_devices_own_compensation_is_switched_off_before_anything_is_moved() -> None:
+    scene = Scene(night_settings(compensation=FOLLOWING))
+    idle = Scene(night_settings())
+    scene.focuser.compensating = idle.focuser.compensating = True
+
+    async def night() -> None:
+        await scene.look()
+        await idle.look()
+        assert (scene.focuser.compensating, idle.focuser.compensating) == (False, True)
+        assert scene.focuser.moves == []
+
+    played(night)
+
+
+def test_a_history_that_cannot_be_read_does_not_keep_the_focuser_from_home(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scene = Scene(night_settings(AfterTime(600.0)), tmp_path)
+
+    def unreadable(*_: object, **__: object) -> None:
+        raise StorageTrouble("The history could not be read.")
+
+    async def night() -> None:
+        monkeypatch.setattr(scene.store, "night", unreadable)
+        monkeypatch.setattr(scene.store, "runs", unreadable)
+        HomeMark(tmp_path, scene.focuser.name).set(25010)
+        scene.focuser.motor = 26500
+        await scene.look()
+        assert scene.focuser.moves[-1] == 25010
+        assert scene.runs == ["time"]
 
     played(night)

@@ -191,6 +191,24 @@ def test_the_end_waits_for_a_call_that_is_under_way(wall: Wall) -> None:
     assert counted.ended == 1
 
 
+def test_a_call_that_hangs_does_not_keep_the_end_waiting(
+    wall: Wall, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(ticker, "LAST_CALL_S", 0.1)
+    counted = Counted(lasts_s=60.0)
+
+    async def main() -> None:
+        async with Ticker(counted, EVERY_S, PuttableClock(wall)):
+            assert await counted.comes_to(1)
+        assert (counted.at_once, counted.ended) == (0, 0)
+
+    began_s = time.monotonic()
+    with caplog.at_level(logging.WARNING):
+        asyncio.run(main())
+    assert time.monotonic() - began_s < 5.0
+    assert caplog.records == []
+
+
 def test_leaving_at_any_moment_cuts_no_call_off(wall: Wall, seed: int) -> None:
     chance = random.Random(seed)
     counted = Counted(lasts_s=0.0005)

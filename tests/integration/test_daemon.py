@@ -1,0 +1,336 @@
+"""The daemon in process, over real HTTP against the simulated observatory, on the clock of the simulator."""
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+import structlog
+from structlog.testing import capture_logs
+from structlog.typing import EventDict
+
+from alpaca_focus import daemon as daemon_module
+from alpaca_focus.core.errors import ConfigurationError
+from alpaca_focus.daemon import Daemon, socket_path
+from alpaca_focus.devices.clock import ScaledClock
+from alpaca_focus.runtime import keeper, lookout
+from alpaca_focus.runtime.control_client import ask
+from alpaca_focus.runtime.home_mark import HomeMark
+from alpaca_focus.runtime.store import RunStore
+from alpaca_focus.settings.models import Settings
+from alpaca_focus.simulator.faults import FaultRequest
+from alpaca_focus.simulator.observatory import Observatory
+from alpaca_focus.simulator.observatory_settings import FocuserSettings
+
+START = 25400
+PATIENCE_S = 20.0
+Told = dict[str, Any]
+
+
+@pytest.fixture
+def log(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[EventDict]]:
+    """What the daemon tells."""
+    for module in (daemon_module, keeper, lookout):
+        monkeypatch.setattr(module, "_log", structlog.get_logger())
+    with capture_logs() as told:
+        yield told
+
+
+def counted(log: list[EventDict]) -> Counter[str]:
+    return Counter(line["event"] for line in log)
+
+
+@dataclass
+class Night:
+    """A daemon to be started, and what a person and a settings file say to it."""
+
+    observatory: Observatory
+    directory: Path
+    address: str
+    sections: dict[str, Any] = field(default_factory=dict)
+    mistake: str = ""
+
+    def settings(self) -> Settings:
+        if self.mistake:
+            raise ConfigurationError(self.mistake)
+        usual: dict[str, Any] = {
+            "telescope": {"focal_length_mm": 530, "aperture_mm": 106},
+            "alpaca": {"address": self.address, "timeout_s": 0.5},
+            "camera": {"download_timeout_s": 5.0},
+            "focuser": {"backlash": {"steps": 120}, "stall_timeout_s": 60.0, "settle_s": 0.1},
+            "focus": {"exposure_s": 2.0, "max_duration_s": 3600.0},
+            "mount": {},
+            "safety_monitor": {},
+            "storage": {"directory": str(self.directory)},
+            "thermometer": {"every_s": 5.0, "readings": 3},
+            "night": {"poll_s": 5.0, "watch_s": 5.0},
+        }
+        return Settings.model_validate(usual | self.sections)
+
+    @asynccontextmanager
+    async def kept(self) -> AsyncIterator[Daemon]:
+        """Run the daemon while the block lasts, and see that it ends in time."""
+        clock = self.observatory.world.clock
+        daemon = Daemon(self.settings, ScaledClock(clock.factor, start=clock.utc()), clock_rate=clock.factor)
+        running = asyncio.create_task(daemon.run())
+        try:
+            yield daemon
+        finally:
+            daemon.stop()
+            assert await asyncio.wait_for(running, 10.0)
+
+    async def asked(self, command: str, **arguments: Any) -> Told:
+        return await asyncio.to_thread(ask, socket_path(self.directory), command, arguments, timeout_s=10.0)
+
+    async def told(self, is_so: Callable[[Told], object]) -> Told:
+        """Ask for the status until it is so."""
+        told: Told = {}
+        ends_at = time.monotonic() + PATIENCE_S
+        while time.monotonic() < ends_at:
+            if socket_path(self.directory).exists():
+                told = await self.asked("status")
+                if is_so(told):
+                    return told
+            await asyncio.sleep(0.05)
+        raise AssertionError(f"it never came to pass: {told}")
+
+    async def looks(self, count: int = 3) -> Told:
+        """Wait for that many looks more."""
+        now = (await self.told(watching))["looks"]
+        return await self.told(lambda told: told.get("looks", -1) >= now + count)
+
+    def motor(self) -> int:
+        world = self.observatory.world
+        return int(world.mechanism.position(world.clock.now_s()))
+
+    def put(self, member: str, **values: Any) -> None:
+        answer = requests.put(f"http://{self.address}/api/v1/{member}", data=values, timeout=5).json()
+        assert answer["ErrorNumber"] == 0, answer
+
+
+def watching(told: Told) -> bool:
+    return "looks" in told and told["looks"] > 0
+
+
+def waiting(told: Told) -> bool:
+    return bool(told["state"] == "waiting for the devices" and told["why"])
+
+
+@pytest.fixture
+def night(observatory_with: Callable[..., Observatory], tmp_path: Path) -> Night:
+    observatory = observatory_with(focuser=FocuserSettings(start_position=START))
+    return Night(observatory, tmp_path, observatory.address)
+
+
+def lived(story: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    asyncio.run(story())
+
+
+def test_late_devices_are_waited_for_and_then_used(night: Night, log: list[EventDict]) -> None:
+    port = night.observatory.running.port
+    night.observatory.stop()
+
+    async def story() -> None:
+        async with night.kept():
+            why = (await night.told(waiting))["why"]
+            assert night.address in why
+            assert (await night.asked("refocus"))["error"].startswith("The daemon still waits for the devices. ")
+            await asyncio.sleep(1.0)
+            assert counted(log)["Waiting for the devices"] == 1
+            await asyncio.to_thread(night.observatory.start, port=port)
+            await night.told(watching)
+            await night.asked("refocus")
+            told = await night.told(lambda told: told.get("runs_ended"))
+            assert told["last_run"]["outcome"] == "focused", told["last_run"]
+
+    lived(story)
+    assert counted(log)["All devices are connected"] == 1
+    (connected,) = (line for line in log if line["event"] == "All devices are connected")
+    assert connected["attempts"] > 2
+
+
+@pytest.mark.parametrize("way", ["no answer", "the server is started anew"])
+def test_a_device_that_goes_and_comes_back_is_told_once_each_way(way: str, night: Night, log: list[EventDict]) -> None:
+    world, port = night.observatory.world, night.observatory.running.port
+
+    async def go() -> None:
+        if way == "the server is started anew":
+            await asyncio.to_thread(night.observatory.stop)
+        else:
+            world.faults.add(FaultRequest(kind="no-answer", device="telescope"))
+
+    async def come_back() -> None:
+        if way == "the server is started anew":
+            await asyncio.to_thread(night.observatory.start, port=port)
+        else:
+            world.faults.clear()
+
+    async def story() -> None:
+        async with night.kept():
+            await night.told(watching)
+            await go()
+            await night.asked("refocus")
+            told = await night.told(lambda told: any("telescope 0" in each for each in told["blocked_by"]))
+            assert told["due"] == ["it was asked for"]
+            await asyncio.sleep(0.5)
+            assert (night.motor(), (await night.asked("status"))["runs_ended"]) == (START, 0)
+            await come_back()
+            await night.told(lambda told: told["runs_ended"] == 1)
+
+    lived(story)
+    lines = [line["event"] for line in log if "telescope 0" in line.get("device", "")]
+    assert lines == ["A device does not answer", "A device answers again"]
+
+
+@pytest.mark.parametrize("member", ["connected", "connecting"])
+def test_a_stop_while_a_device_is_waited_for_does_not_wait(member: str, night: Night) -> None:
+    """A server that has hung up, and a device that goes on connecting for ever."""
+    night.sections["alpaca"] = {"address": night.address, "timeout_s": 60.0}
+    night.observatory.world.faults.add(FaultRequest(kind="no-answer", device="focuser", members=(member,)))
+
+    async def story() -> None:
+        async with night.kept() as daemon:
+            await night.told(lambda told: told["state"] == "waiting for the devices")
+            await asyncio.sleep(0.5)
+            daemon.stop()
+            stopped_s = time.monotonic()
+        assert time.monotonic() - stopped_s < 5.0
+
+    lived(story)
+
+
+def names(told: Told) -> list[str]:
+    return [each["trigger"] for each in told.get("triggers", [])]
+
+
+def test_good_settings_are_taken_over_and_the_night_goes_on(night: Night, log: list[EventDict]) -> None:
+    async def story() -> None:
+        async with night.kept() as daemon:
+            await night.told(watching)
+            await night.asked("tell", what="image")
+            await night.asked("pause")
+            night.sections["triggers"] = {"images": 30, "minutes": 90.0}
+            daemon.reload()
+            told = await night.told(lambda told: names(told) == ["asap", "images", "time"])
+            assert told["triggers"][1]["state"] == "[1/30]"
+            assert told["paused"]
+
+    lived(story)
+    assert counted(log)["All devices are connected"] == 2
+
+
+@pytest.mark.parametrize("mistake", ["night.yaml:3:1: focsu: there is no such setting.", "another directory"])
+def test_wrong_settings_leave_the_old_ones_in_force(mistake: str, night: Night, log: list[EventDict]) -> None:
+    night.sections["triggers"] = {"images": 30}
+
+    async def story() -> None:
+        async with night.kept() as daemon:
+            await night.told(watching)
+            if mistake == "another directory":
+                night.sections["storage"] = {"directory": str(night.directory / "elsewhere")}
+            else:
+                night.mistake = mistake
+            night.sections["triggers"] = {"minutes": 90.0}
+            before = len(log)
+            daemon.reload()
+            assert names(await night.looks()) == ["asap", "images"]
+            (line,) = log[before:]
+            assert line["log_level"] == "error"
+            assert "the old" in line["event"]
+            assert line.get("why", mistake) == mistake
+
+    lived(story)
+    assert counted(log)["All devices are connected"] == 1
+
+
+def test_settings_that_contradict_the_devices_are_waited_out(night: Night) -> None:
+    night.sections["triggers"] = {"temperature_zones": 0.5}
+
+    async def story() -> None:
+        async with night.kept() as daemon:
+            told = await night.told(waiting)
+            assert "triggers.temperature_zones needs" in told["why"]
+            night.sections["triggers"] = {"temperature_c": 0.5}
+            daemon.reload()
+            assert names(await night.told(watching)) == ["asap", "temperature"]
+
+    lived(story)
+
+
+def test_a_temperature_file_that_is_a_folder_is_told(night: Night, tmp_path: Path) -> None:
+    night.sections["thermometer"] = {"source": "external", "file": str(tmp_path)}
+
+    async def story() -> None:
+        async with night.kept():
+            assert f"{tmp_path} is a folder" in (await night.told(waiting))["why"]
+
+    lived(story)
+
+
+def test_a_stop_during_a_focus_run_brings_the_focuser_home(night: Night, log: list[EventDict]) -> None:
+    async def story() -> None:
+        async with night.kept() as daemon:
+            await night.told(watching)
+            await night.asked("tell", what="image")
+            await night.asked("refocus")
+            await night.told(lambda told: told["state"] == "a focus run" and counted(log)["A frame was measured"] > 2)
+            assert night.motor() != START
+            daemon.stop()
+            stopped_s = time.monotonic()
+        assert time.monotonic() - stopped_s < 10.0
+        assert night.motor() == START
+
+    lived(story)
+    assert not socket_path(night.directory).exists()
+    with RunStore(night.directory, read_only=True) as store:
+        state = store.night()
+        assert store.runs()[0].result.final_position == START
+    assert state is not None
+    assert '"images":1' in state
+    assert HomeMark(night.directory, "any").left_by_a_cut_run() is None
+    assert not any(each.name.startswith("focuser-belongs-at") for each in night.directory.iterdir())
+
+
+def test_nothing_happens_while_it_is_not_safe(night: Night) -> None:
+    night.observatory.world.weather.safe = False
+    night.sections["triggers"] = {"minutes": 60.0}
+
+    async def story() -> None:
+        async with night.kept():
+            told = await night.told(watching)
+            assert told["due"] == ["nothing is known of focus yet"]
+            assert told["blocked_by"] == ["not safe"]
+            told = await night.looks(5)
+            assert (told["state"], told["ignored"], told["runs_ended"]) == ("watching", {"not safe": 1}, 0)
+            assert night.motor() == START
+            night.observatory.world.weather.safe = True
+            told = await night.told(lambda told: told.get("runs_ended"))
+            assert told["last_run"]["outcome"] == "focused"
+
+    lived(story)
+
+
+def test_the_devices_own_compensation_is_switched_off_when_ours_is_on(night: Night, log: list[EventDict]) -> None:
+    def compensates() -> bool:
+        return bool(requests.get(f"http://{night.address}/api/v1/focuser/0/tempcomp", timeout=5).json()["Value"])
+
+    async def story() -> None:
+        async with night.kept() as daemon:
+            await night.told(watching)
+            await asyncio.to_thread(night.put, "focuser/0/tempcomp", TempComp="true")
+            await night.looks()
+            assert await asyncio.to_thread(compensates)
+            night.sections["compensation"] = {"enabled": True}
+            night.sections["focuser"] = {"temperature_coefficient_steps_per_c": -30.0}
+            daemon.reload()
+            await night.told(lambda told: watching(told) and counted(log)["All devices are connected"] == 2)
+            assert not await asyncio.to_thread(compensates)
+
+    lived(story)
+    assert any("own temperature compensation is switched off" in line["event"] for line in log)

@@ -1,0 +1,237 @@
+"""`alpaca-focus run` as a service, and the commands that talk to it."""
+
+import json
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+
+from alpaca_focus.core.errors import AlpacaFocusError
+from alpaca_focus.daemon import socket_path
+from alpaca_focus.runtime.control_client import ask
+from tests.system.conftest import Run
+
+START = 25400
+PATIENCE_S = 30.0
+STOP_S = 10.0
+Start = Callable[..., subprocess.Popen[str]]
+Told = dict[str, Any]
+
+
+@pytest.fixture
+def directory(tmp_path: Path) -> Path:
+    return tmp_path / "state"
+
+
+@pytest.fixture
+def night_file(settings_file: Path, directory: Path) -> Path:
+    """The settings of the simulator that runs, and what a night needs on top."""
+    text = settings_file.read_text().replace("exposure_s: 0.5", "exposure_s: 0.2")
+    settings_file.write_text(
+        f"{text}mount: {{}}\nsafety_monitor: {{}}\nstorage: {{directory: {directory}}}\n"
+        "night: {poll_s: 0.1, watch_s: 0.5}\ntriggers: {images: 50, back_off_s: 1}\n"
+    )
+    return settings_file
+
+
+def told(directory: Path, is_so: Callable[[Told], object]) -> Told:
+    """Ask the daemon for its status until it is so."""
+    last: object = None
+    ends_at = time.monotonic() + PATIENCE_S
+    while time.monotonic() < ends_at:
+        try:
+            last = status = ask(socket_path(directory), "status", {}, timeout_s=10.0)
+        except AlpacaFocusError as error:
+            last = error
+        else:
+            if is_so(status):
+                return status
+        time.sleep(0.05)
+    raise AssertionError(f"it never came to pass: {last}")
+
+
+def watching(status: Told) -> bool:
+    return bool(status.get("looks", 0) > 1)
+
+
+def position(address: str) -> int:
+    return int(requests.get(f"http://{address}/simulator/v1/truth", timeout=5).json()["motor_position"])
+
+
+def fault(address: str, **what: Any) -> None:
+    requests.post(f"http://{address}/simulator/v1/faults", json=what, timeout=5).raise_for_status()
+
+
+def ended(process: subprocess.Popen[str]) -> tuple[int, str]:
+    """End the service as systemd does; the exit code and the log."""
+    began_s = time.monotonic()
+    process.send_signal(signal.SIGTERM)
+    _, log = process.communicate(timeout=3 * STOP_S)
+    assert time.monotonic() - began_s < STOP_S, log
+    return process.returncode, log
+
+
+def one_sentence(result: subprocess.CompletedProcess[str], *words: str) -> None:
+    assert (result.returncode, result.stdout) == (2, ""), result.stdout + result.stderr
+    assert len(result.stderr.strip().splitlines()) == 1
+    assert all(word in result.stderr for word in words), result.stderr
+
+
+def is_away(directory: Path, address: str) -> Told:
+    """Wait until a focus run has moved the focuser away from its start."""
+    return told(directory, lambda status: status["state"] == "a focus run" and abs(position(address) - START) > 50)
+
+
+def test_a_night_is_kept_and_told_what_to_do(
+    start: Start, run: Run, night_file: Path, directory: Path, simulator: str
+) -> None:
+    process = start("run", "--config", night_file)
+    told(directory, watching)
+    focusing = start("refocus", "--wait", "--config", night_file)
+    is_away(directory, simulator)
+    one_sentence(run("run", "--config", night_file), "already", str(directory))
+    assert run("tell", "light", "--config", night_file).stdout == "The plan: light.\n"
+    assert "Paused" in run("pause", "--config", night_file).stdout
+    shown = run("status", "--config", night_file)
+    assert shown.returncode == 0, shown.stderr
+    assert "paused; the plan takes: light\n" in shown.stdout
+    assert ["images", "[0/50]"] in [line.split() for line in shown.stdout.splitlines()]
+    assert "It goes on" in run("resume", "--config", night_file).stdout
+    out, err = focusing.communicate(timeout=PATIENCE_S)
+    assert focusing.returncode == 0, out + err
+    assert "Focused at position" in " ".join(out.split())
+    focused_at = position(simulator)
+
+    fault(simulator, kind="camera-error")
+    failed = run("refocus", "--wait", "--config", night_file)
+    assert failed.returncode == 1, failed.stdout + failed.stderr
+    assert "camera 0" in failed.stdout
+
+    as_json = run("status", "--json", "--config", night_file)
+    status = json.loads(as_json.stdout, parse_constant=pytest.fail)
+    assert (status["paused"], status["plan"], status["runs_ended"], status["failures"]) == (False, "light", 2, 1)
+    assert status["last_focus"]["position"] == focused_at == position(simulator)
+
+    code, log = ended(process)
+    assert code == 0, log
+    assert "Refocused" in log
+    assert "Traceback" not in log
+    one_sentence(run("status", "--config", night_file), "No alpaca-focus runs", "alpaca-focus run")
+
+
+def test_the_focuser_goes_home_after_an_abort_and_if_it_cannot_then_at_the_next_start(
+    start: Start, run: Run, night_file: Path, directory: Path, simulator: str
+) -> None:
+    process = start("run", "--config", night_file)
+    told(directory, watching)
+    waiting = start("refocus", "--wait", "--config", night_file)
+    is_away(directory, simulator)
+    assert "being aborted" in run("abort", "--config", night_file).stdout
+    out, err = waiting.communicate(timeout=PATIENCE_S)
+    assert waiting.returncode == 1, out + err
+    assert "The run was aborted" in out
+    assert position(simulator) == START
+
+    ask(socket_path(directory), "refocus", {}, timeout_s=10.0)
+    is_away(directory, simulator)
+    fault(simulator, kind="no-answer")
+    code, log = ended(process)
+    assert code == 3, log
+    assert "could not be brought home in time" in log
+    assert position(simulator) != START
+
+    requests.delete(f"http://{simulator}/simulator/v1/faults", timeout=5).raise_for_status()
+    start("run", "--config", night_file)
+    status = told(directory, lambda status: status.get("last_run"))
+    assert f"back at position {START}" in status["last_run"]["reason"]
+
+
+def test_a_service_that_was_killed_goes_home_at_its_next_start(
+    start: Start, run: Run, night_file: Path, directory: Path, simulator: str
+) -> None:
+    process = start("run", "--config", night_file)
+    told(directory, watching)
+    for command in ({"what": "light"}, {"what": "image"}):
+        ask(socket_path(directory), "tell", command, timeout_s=10.0)
+    ask(socket_path(directory), "refocus", {}, timeout_s=10.0)
+    is_away(directory, simulator)
+    # So that the wish for the refocus, which outlives the crash as well, does not hide the way home.
+    ask(socket_path(directory), "pause", {}, timeout_s=10.0)
+    process.kill()
+    process.wait()
+    time.sleep(0.5)
+    assert position(simulator) != START
+
+    again = start("run", "--config", night_file)
+    told(directory, watching)
+    assert position(simulator) == START
+    status = run("status", "--config", night_file).stdout.splitlines()
+    assert status[0] == "watching, paused; the plan takes: light"
+    assert "due: it was asked for" in status
+    assert f"last run: A focus run was cut off. The focuser is back at position {START}, where it belongs." in status
+    assert ["images", "[1/50]"] in [line.split() for line in status]
+    code, log = ended(again)
+    assert code == 0, log
+    assert "A focus run was cut off" in log
+
+
+@pytest.fixture
+def heard(directory: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[float], list[str]]]:
+    """What systemd hears in some seconds; its journal is written to as well."""
+    directory.mkdir()
+    place = str(directory / "notify")
+    monkeypatch.setenv("NOTIFY_SOCKET", place)
+    monkeypatch.setenv("JOURNAL_STREAM", "8:1")
+    with closing(socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)) as receiver:
+        receiver.bind(place)
+
+        def hear(within_s: float) -> list[str]:
+            words, ends_at = [], time.monotonic() + within_s
+            while (left_s := ends_at - time.monotonic()) > 0:
+                receiver.settimeout(left_s)
+                try:
+                    words.append(receiver.recv(1000).decode())
+                except TimeoutError:
+                    break
+            return words
+
+        yield hear
+
+
+def test_systemd_hears_of_work_that_goes_on_and_of_no_other(
+    start: Start, night_file: Path, directory: Path, simulator: str, heard: Callable[[float], list[str]]
+) -> None:
+    # With only two devices to wait for in vain a look lasts less than four seconds.
+    text = night_file.read_text().replace("timeout_s: 2", "timeout_s: 1")
+    night_file.write_text(text.replace("mount: {}\nsafety_monitor: {}\n", ""))
+    process = start("run", "--config", night_file)
+    told(directory, watching)
+    words = heard(1.5)
+    assert words[0] == "READY=1"
+    assert words.count("WATCHDOG=1") >= 5
+
+    fault(simulator, kind="no-answer")
+    heard(4.0)
+    assert "WATCHDOG=1" not in heard(4.5)
+    assert len(told(directory, watching)["blocked_by"]) == 2
+
+    requests.delete(f"http://{simulator}/simulator/v1/faults", timeout=5).raise_for_status()
+    ends_at = time.monotonic() + PATIENCE_S
+    while "WATCHDOG=1" not in heard(0.5):
+        assert time.monotonic() < ends_at
+
+    fault(simulator, kind="no-answer")
+    heard(1.0)
+    code, log = ended(process)
+    assert code == 0, log
+    assert "STOPPING=1" in heard(1.0)
+    lines = [json.loads(line) for line in log.splitlines()]
+    assert all(isinstance(line, dict) and line["event"] for line in lines)
+    assert lines[0]["event"] == "alpaca-focus has started"
