@@ -88,7 +88,9 @@ class Phd2Guider:
         self._trouble = self._late("did not answer within")
         try:
             async with asyncio.timeout(self._timeout_s) as deadline:
-                while not await self._has_gone_on(was_paused=was_paused, deadline=deadline):
+                while True:
+                    if await self._has_gone_on(was_paused=was_paused, deadline=deadline):
+                        return
                     await asyncio.sleep(_AGAIN_AFTER_S)
         except TimeoutError:
             raise self._trouble from None

@@ -60,7 +60,7 @@ class Phd2Connection:
                         return self._result(method, message)
         except TimeoutError:
             raise DeviceTimeout(
-                self._name, f"{self._name} did not answer within {ANSWER_WITHIN_S:g} s. Does it show a dialog?"
+                self._name, f"{self._name} did not answer within {ANSWER_WITHIN_S:g} s. Look whether it shows a dialog."
             ) from None
 
     async def event(self, name: str) -> Message:
@@ -114,7 +114,7 @@ class Phd2Connection:
         )
 
     def _dropped(self) -> DeviceUnreachable:
-        return DeviceUnreachable(self._name, f"{self._name} has dropped the connection. Is it still running?")
+        return DeviceUnreachable(self._name, f"{self._name} has dropped the connection. Look whether it still runs.")
 
 
 @asynccontextmanager
@@ -148,4 +148,4 @@ async def connected(address: str, name: str) -> AsyncIterator[Phd2Connection]:
 def as_text(said: object) -> str:
     """Return in one line, without a full stop, what PHD2 says of an error."""
     printable = "".join(sign if sign.isprintable() else " " for sign in str(said or "it does not say why"))
-    return " ".join(printable.split())[:_LONGEST_TEXT].rstrip(".")
+    return " ".join(printable.split())[:_LONGEST_TEXT].rstrip(". ")

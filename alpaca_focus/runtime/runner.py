@@ -294,9 +294,11 @@ class _Run:
         except asyncio.CancelledError:
             self._aborted = True
         await self._to_the_end(_let_go(resuming, RESUME_WITHIN_S))
+        if resuming.cancelled():
+            self._note(f"After the abort nobody waited until {self._bench.guider.name} guided steadily again.")
+            return
         try:
-            if not resuming.cancelled():
-                resuming.result()
+            resuming.result()
         except DeviceError as error:
             self._note(f"Guiding could not be resumed: {error} Look after {self._bench.guider.name}.")
 
