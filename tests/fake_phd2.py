@@ -20,7 +20,7 @@ class FakePhd2:
     Attributes:
         state: What it does.
         settles_after_s: From `guide` to a `SettleDone` that is good; `None`: the star never becomes steady.
-        says_unsettled: Whether a star that does not become steady is told after PHD2's own timeout.
+        gives_up_after_s: From `guide` to a `SettleDone` that says so; `None`: nothing is heard of it.
         calibrates_s: From the connection of the first client to the end of a calibration.
         stays_paused_s: From `set_paused false` to the end of the pause.
         answers_after_s: Before each answer.
@@ -34,7 +34,7 @@ class FakePhd2:
 
     state: str = "Guiding"
     settles_after_s: float | None = 0.02
-    says_unsettled: bool = True
+    gives_up_after_s: float | None = 0.05
     calibrates_s: float = 0.0
     stays_paused_s: float = 0.0
     answers_after_s: float = 0.0
@@ -171,8 +171,8 @@ class FakePhd2:
             return
         self.state = "LostLock"
         self._tell({"Event": "StarLost", "Status": "Star lost - mass changed"})
-        await asyncio.sleep(wanted["timeout"])
-        if self.says_unsettled:
+        if self.gives_up_after_s is not None:
+            await asyncio.sleep(self.gives_up_after_s)
             self._tell({"Event": "SettleDone", "Status": 1, "Error": "timed-out waiting for guider to settle"})
 
     def _tell(self, event: dict[str, Any]) -> None:

@@ -43,7 +43,7 @@ class Night:
                 "alpaca": {"address": self.observatory.address, "timeout_s": 3.0},
                 "focuser": {"backlash": {"steps": 120}, "step_size_um": 1.0},
                 "focus": {"exposure_s": 2.0, "retries": 0},
-                "guider": {"address": self.guider.address, "settle_s": 0.1, "timeout_s": 2.0, **self._guiding},
+                "guider": {"address": self.guider.address, "settle_s": 0.1, "timeout_s": 5.0, **self._guiding},
             }
         )
 
@@ -132,7 +132,7 @@ def test_nothing_is_paused_where_guiding_is_only_waited_for(night_with: Callable
 
 
 def test_a_guider_that_never_settles_is_told_with_the_result(night_with: Callable[..., Night]) -> None:
-    result = asyncio.run(night_with(FakePhd2(settles_after_s=None), timeout_s=0.5).focus())
+    result = asyncio.run(night_with(FakePhd2(settles_after_s=None)).focus())
     assert result.outcome is Outcome.FOCUSED
     assert "Guiding could not be resumed: PHD2 at 127.0.0.1:" in result.reason
     assert "its star is not steady: timed-out waiting for guider to settle. Look after PHD2" in result.reason

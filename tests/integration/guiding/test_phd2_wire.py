@@ -21,10 +21,10 @@ def test_a_slow_phd2_is_waited_for() -> None:
 
 
 def test_a_phd2_that_does_not_answer_is_not_waited_for_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(phd2_wire, "ANSWER_WITHIN_S", 0.2)
+    monkeypatch.setattr(phd2_wire, "ANSWER_WITHIN_S", 0.5)
     paused, resumed = during_a_run(FakePhd2(silent=frozenset({"get_app_state"})), timeout_s=60)
     assert isinstance(paused, DeviceTimeout)
-    assert "did not answer within 0.2 s. Look whether it shows a dialog." in str(paused)
+    assert "did not answer within 0.5 s. Look whether it shows a dialog." in str(paused)
     assert resumed is None
 
 
@@ -56,17 +56,3 @@ def test_a_state_that_is_none_is_told(state: Any) -> None:
     paused, _ = during_a_run(fake)
     assert isinstance(paused, DeviceMisbehaved)
     assert "set_paused" not in fake.log
-
-
-@pytest.mark.parametrize(
-    ("said", "text"),
-    [
-        ("lost \x1b[31m the\nstar\ud800.", "lost [31m the star"),
-        ("", "it does not say why"),
-        (None, "it does not say why"),
-        (3, "3"),
-        ("x" * 500, "x" * 200),
-    ],
-)
-def test_what_phd2_says_is_told_in_one_line(said: object, text: str) -> None:
-    assert phd2_wire.as_text(said) == text
