@@ -20,7 +20,7 @@ def connection_with(*messages: dict[str, Any]) -> Phd2Connection:
 
     async def drain() -> None: ...
 
-    writer: Any = SimpleNamespace(write=lambda line: None, drain=drain)
+    writer: Any = SimpleNamespace(write=lambda _: None, drain=drain)
     return Phd2Connection("PHD2", reader, writer)
 
 
