@@ -26,11 +26,12 @@ from alpaca_focus.devices.filter_wheel import AlpacaFilterWheel
 from alpaca_focus.devices.focuser import AlpacaFocuser
 from alpaca_focus.devices.mount import AlpacaMount
 from alpaca_focus.devices.safety import AlpacaSafetyMonitor
+from alpaca_focus.guiding.phd2 import Phd2Guider
 from alpaca_focus.imaging.following import StarFollower
 from alpaca_focus.imaging.metrics import measuring
 from alpaca_focus.imaging.spectrum import SpectrumSettings, TraceAxis
 from alpaca_focus.learning import MOST_RUNS, model_by_run_temperature
-from alpaca_focus.ports import Camera, Clock, Device, FilterWheel, Focuser, Mount, SafetyMonitor, Thermometer
+from alpaca_focus.ports import Camera, Clock, Device, FilterWheel, Focuser, Guider, Mount, SafetyMonitor, Thermometer
 from alpaca_focus.runtime.home_mark import HomeMark
 from alpaca_focus.runtime.memory import Memory
 from alpaca_focus.runtime.runner import Bench, Circumstances, run_focus
@@ -88,6 +89,7 @@ class Devices:
     mount: Mount | None
     thermometer: Thermometer | None
     safety_monitor: SafetyMonitor | None
+    guider: Guider | None = None
 
 
 @asynccontextmanager
@@ -136,7 +138,22 @@ async def connected_devices(settings: Settings, clock: Clock) -> AsyncIterator[D
             mount=await connect_if_named(settings.mount, AlpacaMount),
             thermometer=await connect_if_named(settings.observing_conditions, AlpacaThermometer),
             safety_monitor=await connect_if_named(settings.safety_monitor, AlpacaSafetyMonitor),
+            guider=_guider(settings),
         )
+
+
+def _guider(settings: Settings) -> Guider | None:
+    """Return the guider; it is not connected yet, because no run needs it."""
+    wanted = settings.guider
+    if wanted is None:
+        return None
+    return Phd2Guider(
+        wanted.address,
+        pauses=wanted.mode == "pause",
+        settle_px=wanted.settle_px,
+        settle_s=wanted.settle_s,
+        timeout_s=wanted.timeout_s,
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -238,6 +255,7 @@ async def focus_with(devices: Devices, order: Order) -> FocusResult:
                 clock=order.clock,
                 measure=_measure(focus_settings, train),
                 home_mark=HomeMark(storage_directory(settings), devices.focuser.name),
+                guider=devices.guider,
             ),
             sweep_settings,
             circumstances=circumstances,

@@ -279,5 +279,8 @@ class Guider(Protocol):
         ...
 
     async def resume(self) -> None:
-        """Go on where `pause` interrupted it, and return once the star is steady again."""
+        """Go on where `pause` interrupted it, and return once the star is steady again.
+
+        It goes on first and is waited for then: a call that is cancelled while it waits leaves it guiding.
+        """
         ...

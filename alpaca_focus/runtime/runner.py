@@ -25,6 +25,8 @@ T = TypeVar("T")
 
 RESTORE_PAUSES_S = (0.0, 2.0, 5.0, 15.0, 30.0)
 """Waits before each try to bring the focuser home: a device that is restarting gets most of a minute."""
+RESUME_WITHIN_S = 2.0
+"""After an abort nobody waits for a steady star, only that guiding goes on; in real seconds, as guiders have them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,6 +100,13 @@ async def run_focus(
     return await run.run()
 
 
+async def _let_go(work: asyncio.Task[None], within_s: float) -> None:
+    """Wait a while for the end of something, then cancel it."""
+    await asyncio.wait({work}, timeout=within_s)
+    work.cancel()
+    await asyncio.wait({work})
+
+
 class _Run:
     """One run: what it has done so far, and how to undo it."""
 
@@ -157,10 +166,16 @@ class _Run:
         return await self._end(result, device_compensates=device_compensates)
 
     async def _end(self, result: FocusResult, *, device_compensates: bool) -> FocusResult:
-        result = await self._to_the_end(self._tidy(result, device_compensates=device_compensates))
         if result.outcome is Outcome.FOCUSED and self._here is not None:
             # Whatever cuts the program off from here on, the new place is where the focuser belongs.
             self._bench.home_mark.set(self._here)
+        await self._to_the_end(self._tidy(device_compensates=device_compensates))
+        await self._resume_guiding()
+        result = replace(
+            result,
+            reason=" ".join([result.reason, *self._progress.notes, *self._notes]),
+            duration_s=self._bench.clock.monotonic() - self._began_s,
+        )
         self._emit(RunEnded(result=result))
         if result.outcome is not Outcome.STRANDED:
             self._bench.home_mark.clear()
@@ -272,8 +287,18 @@ class _Run:
     async def _resume_guiding(self) -> None:
         if self._bench.guider is None or not self._guiding_paused:
             return
+        resuming = asyncio.create_task(self._bench.guider.resume())
         try:
-            await self._bench.guider.resume()
+            if not self._aborted:
+                await asyncio.wait({resuming})
+        except asyncio.CancelledError:
+            self._aborted = True
+        await self._to_the_end(_let_go(resuming, RESUME_WITHIN_S))
+        if resuming.cancelled():
+            self._note(f"After the abort nobody waited until {self._bench.guider.name} guided steadily again.")
+            return
+        try:
+            resuming.result()
         except DeviceError as error:
             self._note(f"Guiding could not be resumed: {error} Look after {self._bench.guider.name}.")
 
@@ -350,8 +375,8 @@ class _Run:
         if sentence not in self._notes:
             self._notes.append(sentence)
 
-    async def _tidy(self, result: FocusResult, *, device_compensates: bool) -> FocusResult:
-        """Give the camera, the focuser and the guider back as they were found."""
+    async def _tidy(self, *, device_compensates: bool) -> None:
+        """Give the camera and the focuser back as they were found."""
         try:
             await self._bench.camera.restore_settings()
         except DeviceError as error:
@@ -361,12 +386,6 @@ class _Run:
                 await self._bench.focuser.set_temperature_compensation(enabled=True)
             except DeviceError as error:
                 self._note(f"The focuser's own temperature compensation is still off: {error}")
-        await self._resume_guiding()
-        return replace(
-            result,
-            reason=" ".join([result.reason, *self._progress.notes, *self._notes]),
-            duration_s=self._bench.clock.monotonic() - self._began_s,
-        )
 
     def _result(self, outcome: Outcome, reason: str, *, found: SweepResult | None = None) -> FocusResult:
         return FocusResult(

@@ -1,5 +1,6 @@
 """Settings in a few lines, for a person who wants to see what was understood."""
 
+from alpaca_focus.settings.guider import Guider
 from alpaca_focus.settings.models import Backlash, DeviceSection, Focus, Settings, Storage, Telescope
 from alpaca_focus.settings.night import Triggers
 
@@ -13,6 +14,7 @@ def describe(settings: Settings) -> tuple[str, ...]:
     return (
         _telescope(settings.telescope),
         *(_device(name, device, settings.alpaca.address) for name, device in devices.items() if device is not None),
+        *(() if settings.guider is None else (_guider(settings.guider),)),
         _backlash(settings.focuser.backlash),
         _focus(settings.focus),
         _storage(settings.storage),
@@ -30,6 +32,14 @@ def _telescope(telescope: Telescope) -> str:
 def _device(name: str, device: DeviceSection, default_address: str) -> str:
     known_by = f", found by its unique id {device.unique_id}" if device.unique_id else ""
     return f"{name.replace('_', ' ')}: number {device.device_number} at {device.address or default_address}{known_by}"
+
+
+def _guider(guider: Guider) -> str:
+    meanwhile = "is paused" if guider.mode == "pause" else "goes on"
+    return (
+        f"guider: PHD2 at {guider.address}, which {meanwhile} during a run; after it the star has to stay within "
+        f"{guider.settle_px:g} px for {guider.settle_s:g} s"
+    )
 
 
 def _backlash(backlash: Backlash) -> str:

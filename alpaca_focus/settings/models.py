@@ -3,19 +3,17 @@
 Values are plain and in the units their names say; other packages are handed the values, not these models.
 """
 
-import re
 from typing import Annotated, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 
+from alpaca_focus.settings.address import DEFAULT_ADDRESS, checked_address
+from alpaca_focus.settings.guider import Guider
 from alpaca_focus.settings.night import Compensation, Night, Site, Thermometer, Triggers
 from alpaca_focus.settings.section import HIGHEST_POSITION, Duration, Section, Steps
 
-DEFAULT_ADDRESS = "127.0.0.1:11111"
 SLOWEST_FOCAL_RATIO = 40.0
 FASTEST_FOCAL_RATIO = 1.0
-
-_HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\]")
 
 Address = Annotated[
     str,
@@ -331,6 +329,7 @@ class Settings(Section):
         default=None, description="A weather station, if there is one"
     )
     safety_monitor: SafetyMonitor | None = Field(default=None, description="A safety monitor, if there is one")
+    guider: Guider | None = Field(default=None, description="PHD2, if it guides the telescope")
     focus: Focus = Field(default=Focus(), description="How one focus run is done")
     storage: Storage = Field(default=Storage(), description="What is kept from night to night")
     site: Site | None = Field(default=None, description="Where the telescope stands; without it nobody knows the sun")
@@ -348,27 +347,16 @@ class Settings(Section):
             raise ValueError("nothing is given: write 'device_number: 0' below it, indented, or take the line out")
         return section
 
+    @field_validator("guider", mode="before")
+    @classmethod
+    def _refuse_empty_guider(cls, section: object) -> object:
+        if section is None:
+            raise ValueError("nothing is given: write 'mode: pause' below it, indented, or take the line out")
+        return section
+
     @field_validator("site", mode="before")
     @classmethod
     def _refuse_empty_site(cls, section: object) -> object:
         if section is None:
             raise ValueError("nothing is given: write latitude_deg and longitude_deg below it, or take the line out")
         return section
-
-
-def checked_address(address: str) -> str:
-    """Return a well-formed "host:port".
-
-    Raises:
-        ValueError: It is not of that form.
-    """
-    host, colon, port = address.rpartition(":")
-    if "//" in address:
-        raise ValueError(f"{address!r} is a URL: write only host:port, for example {DEFAULT_ADDRESS}")
-    if not colon or (host.startswith("[") != host.endswith("]")):
-        raise ValueError(f"{address!r} has no port: write host:port, for example {DEFAULT_ADDRESS}")
-    if not _HOST.fullmatch(host):
-        raise ValueError(f"{address!r} does not begin with a host name: write host:port, for example {DEFAULT_ADDRESS}")
-    if not re.fullmatch(r"[0-9]{1,5}", port) or not 1 <= int(port) <= 65535:
-        raise ValueError(f"{port!r} is not a port: write a number from 1 to 65535, most often 11111")
-    return address

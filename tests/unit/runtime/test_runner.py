@@ -2,13 +2,16 @@
 
 import asyncio
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from alpaca_focus.core.errors import DeviceMisbehaved, DeviceUnreachable
 from alpaca_focus.core.events import CurveFitted, Event, FrameMeasured, Moved, RestoreStarted, RunEnded, RunStarted
-from alpaca_focus.core.values import FocusResult, Frame, Measurement, Outcome
+from alpaca_focus.core.values import FocusResult, Frame, Measurement, Outcome, Position
+from alpaca_focus.runtime import runner
+from alpaca_focus.runtime.home_mark import HomeMark
 from alpaca_focus.runtime.runner import Bench, Circumstances, run_focus
 from tests.fakes import SETTINGS, FakeCamera, FakeClock, FakeFocuser, FakeSky
 
@@ -245,6 +248,76 @@ def test_a_guider_that_does_not_answer_is_told_and_stops_nothing(observatory: Ob
     assert result.outcome is Outcome.FOCUSED
     assert f"Guiding could not be {refuses}d: The guider does not answer." in result.reason
     assert guider.told == ["pause", "resume"]
+
+
+class SlowGuider(FakeGuider):
+    """A guider whose star takes its time, or that never guides again."""
+
+    def __init__(self, settles_after_s: float) -> None:
+        super().__init__()
+        self.settles_after_s = settles_after_s
+        self.resuming = asyncio.Event()
+
+    async def resume(self) -> None:
+        self._note("resume")
+        self.resuming.set()
+        await asyncio.sleep(self.settles_after_s)
+        self._note("steady")
+
+
+@pytest.mark.parametrize("settles_after_s", [0.05, 60.0])
+def test_after_an_abort_a_steady_star_is_not_waited_for_for_long(
+    settles_after_s: float, observatory: Observatory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runner, "RESUME_WITHIN_S", 0.5)
+    guider = SlowGuider(settles_after_s)
+
+    async def abort_while_resuming() -> None:
+        running = asyncio.create_task(
+            run_focus(
+                replace(observatory.bench, guider=guider),
+                SETTINGS,
+                circumstances=Circumstances(),
+                max_duration_s=900,
+                emit=observatory.events.append,
+            )
+        )
+        await guider.resuming.wait()
+        running.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await running
+
+    asyncio.run(abort_while_resuming())
+    ended = observatory.events[-1]
+    assert isinstance(ended, RunEnded)
+    assert ended.result.outcome is Outcome.FOCUSED
+    in_vain = settles_after_s > 1
+    assert guider.told == ["pause", "resume"] + ([] if in_vain else ["steady"])
+    assert ("After the abort nobody waited until guider guided steadily again." in ended.result.reason) is in_vain
+
+
+def test_the_new_focus_is_where_the_focuser_belongs_before_the_star_is_waited_for(
+    observatory: Observatory, tmp_path: Path
+) -> None:
+    guider = SlowGuider(0.05)
+    mark = HomeMark(tmp_path, "focuser 0")
+
+    async def position_on_disk_while_resuming() -> Position | None:
+        running = asyncio.create_task(
+            run_focus(
+                replace(observatory.bench, guider=guider, home_mark=mark),
+                SETTINGS,
+                circumstances=Circumstances(),
+                max_duration_s=900,
+                emit=observatory.events.append,
+            )
+        )
+        await guider.resuming.wait()
+        noted = mark.left_by_a_cut_run()
+        await running
+        return noted
+
+    assert asyncio.run(position_on_disk_while_resuming()) == observatory.focuser.motor
 
 
 @pytest.mark.parametrize("offset", [-40, 35])

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from alpaca_focus.core.errors import ConfigurationError
 from alpaca_focus.settings.describe import describe
 from alpaca_focus.settings.models import Settings
 from alpaca_focus.settings.schema import json_schema
@@ -115,6 +116,44 @@ focus: {step_steps: 75}
         "triggers: none, only on demand",
         "compensation: off",
     )
+
+
+def test_a_guider_is_used_when_its_section_is_there() -> None:
+    assert parsed(TELESCOPE).guider is None
+    guider = parsed(TELESCOPE + "guider: {}\n").guider
+    assert guider is not None
+    assert guider.model_dump() == {
+        "address": "127.0.0.1:4400",
+        "mode": "pause",
+        "settle_px": 1.5,
+        "settle_s": 8.0,
+        "timeout_s": 60.0,
+    }
+
+
+@pytest.mark.parametrize(("mode", "meanwhile"), [("pause", "is paused"), ("wait", "goes on")])
+def test_the_description_says_what_the_guider_does(mode: str, meanwhile: str) -> None:
+    assert (
+        f"guider: PHD2 at pi:4401, which {meanwhile} during a run; after it the star has to stay within 0.8 px for 8 s"
+    ) in describe(parsed(f"{TELESCOPE}guider: {{address: 'pi:4401', mode: {mode}, settle_px: 0.8}}\n"))
+
+
+@pytest.mark.parametrize(
+    ("settings", "sentence"),
+    [
+        ("", "nothing is given: write 'mode: pause' below it, indented, or take the line out"),
+        ("{address: pi}", "'pi' has no port: write host:port, for example 127.0.0.1:4400"),
+        ("{address: 'pi:99999'}", "'99999' is not a port: write a number from 1 to 65535, most often 4400"),
+        ("{mode: stop}", "guider.mode"),
+        ("{settle_px: 0}", "guider.settle_px"),
+        ("{settle_s: 0}", "guider.settle_s"),
+        ("{timeout_s: 15.9}", "15.9 is too small: the star needs time to become steady, and then 8 s of settle_s"),
+    ],
+)
+def test_nonsense_about_the_guider_is_refused(settings: str, sentence: str) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        parsed(f"{TELESCOPE}guider: {settings}\n")
+    assert sentence in str(caught.value)
 
 
 ALL_TRIGGERS = """

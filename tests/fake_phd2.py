@@ -1,0 +1,184 @@
+"""PHD2's event server on loopback, as much of it as a focus run meets, with the ways in which it fails."""
+
+import asyncio
+import json
+from collections.abc import Coroutine
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Any, Self
+
+CHATTER = (
+    {"Event": "GuideStep", "Frame": 7, "RADistanceRaw": 0.3, "DECDistanceRaw": -0.2},
+    {"Event": "Alert", "Msg": "The id of an answer is not that of a question", "Type": "info"},
+)
+
+
+@dataclass
+class FakePhd2:
+    """A PHD2 that notes what it is asked; use it as an asynchronous context.
+
+    Attributes:
+        state: What it does.
+        settles_after_s: From `guide` to a `SettleDone` that is good; `None`: the star never becomes steady.
+        gives_up_after_s: From `guide` to a `SettleDone` that says so; `None`: nothing is heard of it.
+        calibrates_s: From the connection of the first client to the end of a calibration.
+        stays_paused_s: From `set_paused false` to the end of the pause.
+        answers_after_s: Before each answer.
+        drops: Methods at which the connection is dropped without an answer, each once.
+        silent: Methods that get no answer.
+        refuses: How often a method is refused.
+        noise: Sent before each answer.
+        log: Methods that were called, and whatever a test adds.
+        asked: The same with their parameters.
+    """
+
+    state: str = "Guiding"
+    settles_after_s: float | None = 0.02
+    gives_up_after_s: float | None = 0.05
+    calibrates_s: float = 0.0
+    stays_paused_s: float = 0.0
+    answers_after_s: float = 0.0
+    drops: list[str] = field(default_factory=list)
+    silent: frozenset[str] = frozenset()
+    refuses: dict[str, int] = field(default_factory=dict)
+    noise: bytes = b""
+    log: list[str] = field(default_factory=list)
+    asked: list[tuple[str, Any]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.connections = 0
+        self.settling = asyncio.Event()
+        self._port = 0
+        self._server: asyncio.Server | None = None
+        self._writers: set[asyncio.StreamWriter] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    @property
+    def address(self) -> str:
+        return f"127.0.0.1:{self._port}"
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.stop()
+
+    async def start(self) -> None:
+        """Listen, after a `stop` at the same port again."""
+        self._server = await asyncio.start_server(self._accepted, "127.0.0.1", self._port)
+        self._port = self._server.sockets[0].getsockname()[1]
+
+    async def stop(self) -> None:
+        """Be gone, with all connections."""
+        assert self._server is not None
+        self._server.close()
+        for writer in self._writers:
+            writer.transport.abort()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def _accepted(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.connections += 1
+        self._spawn(self._serve(reader, writer))
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._writers.add(writer)
+        try:
+            _send(writer, {"Event": "Version", "PHDVersion": "2.6.13", "MsgVersion": 1})
+            _send(writer, {"Event": "AppState", "State": self.state})
+            if self.state == "Calibrating" and self.connections == 1:
+                self._spawn(self._calibrate())
+            while line := await reader.readline():
+                assert line.endswith(b"\r\n")
+                if not await self._answered(json.loads(line), writer):
+                    return
+        except ConnectionError:
+            pass
+        finally:
+            self._writers.discard(writer)
+            writer.transport.abort()
+
+    async def _answered(self, question: dict[str, Any], writer: asyncio.StreamWriter) -> bool:
+        """Answer; False: the connection is to be dropped instead."""
+        method, parameters = question["method"], question["params"]
+        self.log.append(method)
+        self.asked.append((method, parameters))
+        if method in self.drops:
+            self.drops.remove(method)
+            return False
+        await asyncio.sleep(self.answers_after_s)
+        if method in self.silent:
+            return True
+        writer.write(self.noise)
+        for event in CHATTER:
+            _send(writer, event)
+        _send(writer, {"jsonrpc": "2.0", "result": "an answer to somebody else", "id": 10_000})
+        answer: dict[str, Any] = {"jsonrpc": "2.0", "id": question["id"]}
+        if self.refuses.get(method, 0):
+            self.refuses[method] -= 1
+            answer["error"] = {"code": 1, "message": "cannot do that while settling"}
+        else:
+            answer["result"] = self._done(method, parameters)
+        _send(writer, answer)
+        return True
+
+    def _done(self, method: str, parameters: Any) -> Any:
+        match method:
+            case "get_app_state":
+                return self.state
+            case "set_paused":
+                self._set_paused(*parameters)
+            case "guide":
+                assert parameters["recalibrate"] is False
+                self.state = "Guiding" if self.state in {"Stopped", "Looping", "Selected"} else self.state
+                self.settling.set()
+                self._spawn(self._settle(parameters["settle"]))
+        return 0
+
+    def _set_paused(self, paused: bool, how: str = "") -> None:
+        if paused:
+            assert how == "full"
+            self.state = "Paused"
+            self._tell({"Event": "Paused"})
+        elif self.state == "Paused":
+            self._spawn(self._end_pause())
+
+    async def _end_pause(self) -> None:
+        await asyncio.sleep(self.stays_paused_s)
+        self.state = "Guiding"
+        self._tell({"Event": "Resumed"})
+
+    async def _calibrate(self) -> None:
+        await asyncio.sleep(self.calibrates_s)
+        self.state = "Guiding"
+        self._tell({"Event": "CalibrationComplete", "Mount": "On Camera"})
+
+    async def _settle(self, wanted: dict[str, float]) -> None:
+        assert set(wanted) == {"pixels", "time", "timeout"}
+        self._tell({"Event": "SettleBegin"})
+        if self.settles_after_s is not None:
+            await asyncio.sleep(self.settles_after_s)
+            self._tell({"Event": "SettleDone", "Status": 0, "TotalFrames": 5, "DroppedFrames": 0})
+            return
+        self.state = "LostLock"
+        self._tell({"Event": "StarLost", "Status": "Star lost - mass changed"})
+        if self.gives_up_after_s is not None:
+            await asyncio.sleep(self.gives_up_after_s)
+            self._tell({"Event": "SettleDone", "Status": 1, "Error": "timed-out waiting for guider to settle"})
+
+    def _tell(self, event: dict[str, Any]) -> None:
+        for writer in self._writers:
+            _send(writer, event)
+
+
+def _send(writer: asyncio.StreamWriter, message: dict[str, Any]) -> None:
+    writer.write(json.dumps(message).encode() + b"\r\n")
