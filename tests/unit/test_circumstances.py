@@ -46,7 +46,7 @@ def noted(rng: np.random.Generator, *, focuser_c: float | None, air_c: float | N
         thermometer=weather,
         safety_monitor=None,
     )
-    return asyncio.run(app._circumstances(devices, WAY))
+    return asyncio.run(app._circumstances(devices, WAY, {}))
 
 
 @pytest.mark.parametrize(
@@ -73,3 +73,18 @@ def test_all_temperatures_are_noted_and_the_focuser_s_goes_first(
 def test_a_silent_weather_station_or_mount_is_left_out(rng: np.random.Generator) -> None:
     found = noted(rng, focuser_c=4.0, air_c=6.0, silent=True)
     assert (found.temperature_c, found.temperatures_c, found.altitude_deg) == (4.0, {"focuser": 4.0}, None)
+
+
+def test_what_is_known_already_is_kept_with_it(rng: np.random.Generator) -> None:
+    focuser = Sensor()
+    focuser.reading_c = 4.0
+    devices = app.Devices(
+        camera=FakeCamera(FakeSky(focuser, rng), FakeClock()),
+        focuser=focuser,
+        filter_wheel=None,
+        mount=None,
+        thermometer=None,
+        safety_monitor=None,
+    )
+    found = asyncio.run(app._circumstances(devices, WAY, {"average": 4.2}))
+    assert (found.temperature_c, dict(found.temperatures_c)) == (4.0, {"focuser": 4.0, "average": 4.2})
