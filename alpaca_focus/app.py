@@ -1,14 +1,14 @@
 """The one place where everything is put together: settings, devices, plan and runner."""
 
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import TypeVar
 
 from alpaca_focus.core.backlash import Backlash, Direction, Limits, Method
-from alpaca_focus.core.errors import ConfigurationError, DeviceError, RunFailed
+from alpaca_focus.core.errors import ConfigurationError, DeviceError, RunFailed, RunsAlready
 from alpaca_focus.core.events import Event, RunEnded
 from alpaca_focus.core.expectation import RUN, expected_position
 from alpaca_focus.core.focus_model import Conditions
@@ -32,7 +32,9 @@ from alpaca_focus.imaging.metrics import measuring
 from alpaca_focus.imaging.spectrum import SpectrumSettings, TraceAxis
 from alpaca_focus.learning import MOST_RUNS, model_by_run_temperature
 from alpaca_focus.ports import Camera, Clock, Device, FilterWheel, Focuser, Guider, Mount, SafetyMonitor, Thermometer
+from alpaca_focus.runtime.control_wire import lock_path
 from alpaca_focus.runtime.home_mark import HomeMark
+from alpaca_focus.runtime.lock import exclusive_lock
 from alpaca_focus.runtime.memory import Memory
 from alpaca_focus.runtime.runner import Bench, Circumstances, run_focus
 from alpaca_focus.runtime.wheel import turned_to
@@ -156,6 +158,27 @@ def _guider(settings: Settings) -> Guider | None:
     )
 
 
+@asynccontextmanager
+async def devices_alone(settings: Settings, clock: Clock) -> AsyncIterator[Devices]:
+    """Connect all devices, as `connected_devices` does, unless a daemon with the same storage.directory has them.
+
+    Raises:
+        RunsAlready: It has.
+    """
+    directory = storage_directory(settings)
+    with ExitStack() as stack:
+        if directory is not None:
+            try:
+                stack.enter_context(exclusive_lock(lock_path(directory)))
+            except RunsAlready:
+                raise
+            except ConfigurationError:
+                # A folder that cannot be written holds no daemon; the history tells of the trouble.
+                pass
+        async with connected_devices(settings, clock) as devices:
+            yield devices
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Way:
     """How the light comes to the camera during a run.
@@ -184,7 +207,7 @@ async def focus(settings: Settings, *, emit: Callable[[Event], None], clock: Clo
         asyncio.CancelledError: Aborted; the focuser was brought home first.
     """
     clock = clock or SystemClock()
-    async with connected_devices(settings, clock) as devices:
+    async with devices_alone(settings, clock) as devices:
         await refuse_what_cannot_work(devices)
         wanted = await filter_in_light(devices)
         way = way_through(settings, devices, wanted)

@@ -76,7 +76,7 @@ async def vcurve(asked: Calibration, *, runs: int) -> Proposal:
     directory = app.storage_directory(asked.settings)
     if directory is None:
         raise ConfigurationError("A learned V-curve needs a place to be kept: set storage.directory.")
-    async with app.connected_devices(asked.settings, asked.clock) as devices:
+    async with app.devices_alone(asked.settings, asked.clock) as devices:
         await app.refuse_what_cannot_work(devices)
         name = await app.filter_in_light(devices)
         for number in range(1, runs + 1):
@@ -99,7 +99,7 @@ async def backlash(asked: Calibration, *, pairs: int) -> Proposal:
     """
     places: dict[Direction, list[Place]] = {Direction.IN: [], Direction.OUT: []}
     set_steps = asked.settings.focuser.backlash.steps
-    async with app.connected_devices(asked.settings, asked.clock) as devices:
+    async with app.devices_alone(asked.settings, asked.clock) as devices:
         await app.refuse_what_cannot_work(devices)
         name = await app.filter_in_light(devices)
         train = app.optical_train(asked.settings, devices, binning=1)
@@ -126,7 +126,7 @@ async def filters(asked: Calibration, *, runs: int, reference: str | None) -> Pr
         RunFailed: A run failed; the focuser is back where that one started, and the first filter is in the light.
     """
     places = []
-    async with app.connected_devices(asked.settings, asked.clock) as devices:
+    async with app.devices_alone(asked.settings, asked.clock) as devices:
         await app.refuse_what_cannot_work(devices)
         wheel = devices.filter_wheel
         if wheel is None:

@@ -4,6 +4,7 @@ Every message is a whole sentence for a person: what happened, to which device, 
 
     AlpacaFocusError
       ConfigurationError        a person must change a setting or a cable; trying again does not help
+        RunsAlready             another alpaca-focus has the devices and the storage.directory: ask or stop that one
       DeviceError               a device; `device` names it
         DeviceUnreachable       no answer in time or no connection: may come back, reconnect and try again later
           DeviceTimeout         the deadline of the call has passed
@@ -27,6 +28,10 @@ class AlpacaFocusError(Exception):
 
 class ConfigurationError(AlpacaFocusError):
     """A person must change a setting, an address or a cable first."""
+
+
+class RunsAlready(ConfigurationError):
+    """Another alpaca-focus runs with the same storage.directory."""
 
 
 class DeviceError(AlpacaFocusError):

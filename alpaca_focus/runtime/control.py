@@ -17,6 +17,7 @@ from alpaca_focus.runtime.control_wire import (
     Request,
     check_path,
     line_of_reply,
+    lock_path,
     request_of_line,
 )
 from alpaca_focus.runtime.lock import exclusive_lock, runs_already
@@ -34,7 +35,7 @@ _log = structlog.get_logger(__name__)
 class ControlServer:
     """Answers requests on a Unix socket that its own user alone may use; use it as an asynchronous context manager.
 
-    While it is open it holds the lock `<path>.lock`, so that no second daemon can run on one storage directory.
+    While it is open it holds the lock of the folder, so that no second daemon can run on one storage directory.
     Requests of one connection are answered in turn, those of different ones at the same time. A request is carried out
     to its end when its client hangs up.
 
@@ -60,7 +61,7 @@ class ControlServer:
         """Take the lock and listen."""
         check_path(self._path)
         with contextlib.ExitStack() as stack:
-            stack.enter_context(exclusive_lock(self._path.with_name(f"{self._path.name}.lock")))
+            stack.enter_context(exclusive_lock(lock_path(self._path.parent)))
             listener = stack.enter_context(_listener(self._path))
             stack.callback(self._path.unlink, missing_ok=True)
             self._server = await asyncio.start_unix_server(

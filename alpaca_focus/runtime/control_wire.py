@@ -32,6 +32,11 @@ def socket_path(directory: Path) -> Path:
     return directory / SOCKET_NAME
 
 
+def lock_path(directory: Path) -> Path:
+    """Return the file whose lock is held by whoever uses the devices of a storage directory."""
+    return directory / f"{SOCKET_NAME}.lock"
+
+
 def check_path(path: Path) -> None:
     """See that a Unix socket can have that path.
 

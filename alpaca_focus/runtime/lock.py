@@ -5,14 +5,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from alpaca_focus.core.errors import ConfigurationError
+from alpaca_focus.core.errors import ConfigurationError, RunsAlready
 
 
-def runs_already(directory: Path) -> ConfigurationError:
-    """Make the error for a second daemon on one storage directory."""
-    return ConfigurationError(
-        f"Another alpaca-focus runs already with this storage.directory ({directory}). Stop that one first, or give "
-        "this one a storage.directory of its own."
+def runs_already(directory: Path) -> RunsAlready:
+    """Make the error for a second program on one storage directory."""
+    return RunsAlready(
+        f"Another alpaca-focus runs already with this storage.directory ({directory}). Ask that one (`alpaca-focus "
+        "refocus`), stop it first, or give this one a storage.directory of its own."
     )
 
 
@@ -23,7 +23,8 @@ def exclusive_lock(path: Path) -> Iterator[None]:
     The file stays when the lock is let go of: if it were removed, two processes could each lock a file of that name.
 
     Raises:
-        ConfigurationError: Another process holds it, or the file cannot be made or locked.
+        RunsAlready: Another process holds it.
+        ConfigurationError: The file cannot be made or locked.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
