@@ -47,6 +47,8 @@ DeviceT = TypeVar("DeviceT", bound=Device)
 
 LONGEST_EXPOSURE_S = 60.0
 """A focus frame is never made longer than this by itself."""
+LEAST_READOUT_S = 60.0
+"""A camera has at least so long to read a frame out."""
 TYPICAL_SEEING_ARCSEC = 2.5
 """Seeing assumed before the first frame; it only decides how wide the first curve is taken."""
 
@@ -132,7 +134,7 @@ async def connected_devices(settings: Settings, clock: Clock) -> AsyncIterator[D
                     address(settings.camera),
                     clock,
                     download_timeout_s=settings.camera.download_timeout_s,
-                    rules=ExposureRules(readout_timeout_s=settings.camera.download_timeout_s),
+                    rules=ExposureRules(readout_timeout_s=max(LEAST_READOUT_S, settings.camera.download_timeout_s)),
                     timeout_s=timeout_s,
                 )
             ),
