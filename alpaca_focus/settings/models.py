@@ -100,7 +100,7 @@ class Camera(DeviceSection):
     )
     download_timeout_s: Duration = Field(
         default=60.0,
-        description="Longest wait for the download of a frame, and for its read-out if longer than a minute, in seconds",
+        description="Longest wait for the download of a frame, and for its read-out if longer than a minute; seconds",
     )
 
 
