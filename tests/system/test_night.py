@@ -3,7 +3,7 @@
 from alpaca_focus.core.values import Outcome
 from tests.bench.night import MODES, lived
 
-HOURS = 1.5
+HOURS = 1.0
 
 
 def test_a_night_stays_in_focus_through_clouds_faults_and_kills(seed: int) -> None:
@@ -11,7 +11,7 @@ def test_a_night_stays_in_focus_through_clouds_faults_and_kills(seed: int) -> No
     print(night.log)
     print([f"{each.away_zones:.2f}" for each in night.images], night.kills)
     assert len(night.kills) == 2
-    assert len(night.images) >= 10
+    assert len(night.images) >= 6
     assert night.share_within(1.0) >= 0.9
     assert night.runs[0].result.outcome is Outcome.FOCUSED
     assert "asap" in night.runs[0].trigger
