@@ -103,6 +103,8 @@ class Daemon:
                 self._reload.clear()
                 ended = await self._session(self._settings)
             systemd.stopping()
+        if ended:
+            _log.info("alpaca-focus has stopped; the focuser is where it belongs")
         return ended
 
     async def _session(self, settings: Settings) -> bool:

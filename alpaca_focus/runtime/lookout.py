@@ -9,11 +9,12 @@ import statistics
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from typing import TypeVar
 
 import structlog
 
-from alpaca_focus.core.errors import DeviceError
+from alpaca_focus.core.errors import DeviceError, DeviceMisbehaved
 from alpaca_focus.core.night import NO_LIGHTS, Plan, Snapshot
 from alpaca_focus.ports import (
     CameraActivity,
@@ -23,6 +24,7 @@ from alpaca_focus.ports import (
     FilterWheel,
     Focuser,
     Mount,
+    MountState,
     SafetyMonitor,
     Sun,
     Thermometer,
@@ -133,7 +135,7 @@ class Lookout:
             name = wheel.names[slot] if slot is not None and slot < len(wheel.names) else None
             snapshot = replace(snapshot, filter_name=name)
         if sources.mount is not None:
-            state = await self._ask(sources.mount, sources.mount.state)
+            state = await self._ask(sources.mount, partial(_state_of, sources.mount))
             if state is not None:
                 snapshot = replace(
                     snapshot,
@@ -193,3 +195,19 @@ class Lookout:
         self._counted = activity.exposure_started
         is_long = activity.exposure_s is None or activity.exposure_s >= self._least_image_s
         return int(is_new and is_long and plan not in NO_LIGHTS)
+
+
+async def _state_of(mount: Mount) -> MountState:
+    """Read the mount; one that refuses every question has no power, and nobody knows whether it is parked.
+
+    Raises:
+        DeviceError: It does not answer, or says nothing at all.
+    """
+    state = await mount.state()
+    if (state.tracking, state.parked, state.slewing, state.altitude_deg) == (None, None, None, None):
+        raise DeviceMisbehaved(
+            mount.name,
+            f"{mount.name} tells neither whether it tracks, is parked or slews, nor where it points. Check its power; "
+            "if it can tell none of that, take mount out of the settings.",
+        )
+    return state

@@ -407,3 +407,19 @@ def test_the_time_that_passed_is_that_of_the_clock_that_never_jumps() -> None:
         assert snapshot.at == clock.at
 
     played(night)
+
+
+def test_a_mount_that_refuses_every_question_is_as_good_as_gone() -> None:
+    mount = FakeMount()
+    scene = Scene(mount=mount)
+
+    async def night() -> None:
+        assert (await scene.look(anew=True)).silent == ()
+        mount.shown = replace(
+            mount.shown, tracking=None, parked=None, slewing=None, altitude_deg=None, pier_side=PierSide.UNKNOWN
+        )
+        assert (await scene.look(anew=True)).silent == (mount.name,)
+        mount.shown = replace(mount.shown, tracking=True)
+        assert (await scene.look(anew=True)).silent == ()
+
+    played(night)
