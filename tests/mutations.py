@@ -4,7 +4,7 @@ import os
 import random
 
 SOAK_VARIABLE = "ALPACA_FOCUS_FUZZ"
-IN_A_TEST_RUN = 2000
+IN_A_TEST_RUN = 1000
 
 
 def mutation_count() -> int:

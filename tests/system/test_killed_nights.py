@@ -7,7 +7,7 @@ import pytest
 from tests.bench.kills import TRIGGERS, KilledNight
 from tests.bench.night import COMPENSATION, observed
 
-KILLS = int(os.environ.get("ALPACA_FOCUS_KILLS", "8"))
+KILLS = int(os.environ.get("ALPACA_FOCUS_KILLS", "6"))
 
 
 def test_after_each_kill_position_and_counters_are_right(seed: int, capsys: pytest.CaptureFixture[str]) -> None:
