@@ -171,7 +171,7 @@ class Daemon:
                         stack.push_async_exit(attempt.pop_all())
                         _log.info("All devices are connected", attempts=attempts)
                     return keeper
-            self._feed(-1 - attempts)
+            systemd.watchdog()
             systemd.status(f"waiting: {self._waits_for}")
             if await self._until_told(pause_s / self._clock_rate):
                 return None

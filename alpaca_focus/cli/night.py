@@ -48,6 +48,8 @@ def refocus(
         if waits_for and waits_for != waited_for:
             typer.echo(f"It waits for: {waits_for}.")
         waited_for = waits_for
+        if now.get("runs_ended", before) != before and now["last_run"] is None:
+            raise ConfigurationError("The daemon has read its settings anew meanwhile: ask again.")
         if now.get("runs_ended", before) != before:
             typer.echo(now["last_run"]["reason"])
             raise typer.Exit(0 if now["last_run"]["outcome"] == "focused" else EXIT_FAILED)

@@ -258,7 +258,7 @@ def refocused(history: History, baseline: Baseline) -> History:
     """Return the history after a good focus: whatever the reason was, all counting begins anew."""
     return History(
         baseline=baseline,
-        reference_c=history.window.latest_c if baseline.temperature_c is None else baseline.temperature_c,
+        reference_c=baseline.temperature_c,
         altitude_deg=history.altitude_deg,
         reference_altitude_deg=baseline.altitude_deg,
         window=Window(filled=history.window.filled),

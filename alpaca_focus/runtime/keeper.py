@@ -45,7 +45,7 @@ from alpaca_focus.core.values import FocusResult, Outcome, Position
 from alpaca_focus.ports import Clock, Focuser
 from alpaca_focus.runtime.home_mark import HomeMark
 from alpaca_focus.runtime.lookout import Lookout
-from alpaca_focus.runtime.night_state import Intention, NightState, load_state, save_state
+from alpaca_focus.runtime.night_state import Intention, NightState, SmallMove, load_state, save_state
 from alpaca_focus.runtime.store import RunStore
 
 SAVE_EVERY_S = 60.0
@@ -134,7 +134,7 @@ class Keeper:
     def __init__(self, tools: Tools, settings: NightSettings) -> None:
         self._tools = tools
         self._settings = settings
-        self.state = NightState()
+        self.state = self._loaded()
         self.decision: Decision | None = None
         self.snapshot: Snapshot | None = None
         self.last_run: RunEnd | None = None
@@ -143,7 +143,7 @@ class Keeper:
         self._job: asyncio.Task[None] | None = None
         self._job_name = ""
         self._rests_until_s = 0.0
-        self._saved = NightState()
+        self._saved = self.state
         self._saved_s = -SAVE_EVERY_S
         self._is_recovered = False
         self._storage_trouble = self._recovery_trouble = ""
@@ -368,17 +368,15 @@ class Keeper:
         """Let all counting begin anew from a good focus."""
         history = self.state.history
         baseline = baseline_of(result, triggers, history)
-        # What the thermometer has said by now belongs to this focus.
-        at_c = history.followed.latest_c if baseline.temperature_c is None else baseline.temperature_c
         self.state = replace(
             self.state,
             history=refocused(history, baseline),
-            compensated=Compensated(at_c=at_c, at_altitude_deg=baseline.altitude_deg),
+            compensated=Compensated(at_c=baseline.temperature_c, at_altitude_deg=baseline.altitude_deg),
             intention=None,
         )
         self._save()
 
-    async def _shift(self, steps: int, what: str) -> None:
+    async def _shift(self, steps: int, what: SmallMove) -> None:
         here = await self._tools.focuser.position()
         target = self._settings.limits.clamp(here + steps)
         if target != here + steps:
@@ -391,7 +389,7 @@ class Keeper:
             if what == "offset":
                 self._set_history(declined(self.state.history))
             return
-        intention = Intention(target=target, steps=steps, what="offset" if what == "offset" else "compensation")
+        intention = Intention(target=target, steps=steps, what=what)
         self.state = replace(self.state, intention=intention)
         self._save()
         await self._fulfil(intention, here)
@@ -403,16 +401,7 @@ class Keeper:
     async def _fulfil(self, intention: Intention, here: Position, *, slack_taken_up: bool = True) -> None:
         """Make a small move to its end; it is noted as made in the same breath as what counts it."""
         await self._follow_alone()
-        legs = approach(
-            here,
-            intention.target,
-            # Small moves always arrive from the side that focus was found from.
-            backlash=replace(self._settings.backlash, method=Method.OVERSHOOT),
-            limits=self._settings.limits,
-            slack_taken_up=slack_taken_up,
-        )
-        for leg in legs:
-            await self._tools.focuser.move_to(leg)
+        await self._go(here, intention.target, slack_taken_up=slack_taken_up)
         state = replace(self.state, intention=None)
         if intention.what == "compensation":
             state = replace(state, compensated=moved(state.compensated, intention.steps))
@@ -428,6 +417,18 @@ class Keeper:
             carried_steps=round(state.compensated.carried_steps, 2),
         )
 
+    async def _go(self, here: Position, target: Position, *, slack_taken_up: bool) -> None:
+        legs = approach(
+            here,
+            target,
+            # Always from the side that focus was found from.
+            backlash=replace(self._settings.backlash, method=Method.OVERSHOOT),
+            limits=self._settings.limits,
+            slack_taken_up=slack_taken_up,
+        )
+        for leg in legs:
+            await self._tools.focuser.move_to(leg)
+
     async def _follow_alone(self) -> None:
         focuser = self._tools.focuser
         if focuser.info.has_temperature_compensation and await focuser.temperature_compensation():
@@ -439,7 +440,6 @@ class Keeper:
     async def _recover(self) -> bool:
         """After a start: bring the focuser to where it belongs and take up the night; False: not yet possible."""
         try:
-            self._load()
             await self._return_from_a_cut_run()
             if self._settings.compensation is not None:
                 await self._follow_alone()
@@ -457,28 +457,22 @@ class Keeper:
         self._is_recovered = True
         return True
 
-    def _load(self) -> None:
+    def _loaded(self) -> NightState:
+        """Return what is on disk, before anything can be written over it."""
         if self._tools.store is None:
-            return
+            return NightState()
         try:
-            self.state = self._saved = load_state(self._tools.store, self._tools.clock.wall())
+            return load_state(self._tools.store, self._tools.clock.wall())
         except StorageTrouble as error:
             _log.error(f"{error} The night begins anew.")
+            return NightState()
 
     async def _return_from_a_cut_run(self) -> None:
         home = self._tools.home_mark.left_by_a_cut_run()
         if home is None:
             return
         here = await self._tools.focuser.position()
-        legs = approach(
-            here,
-            home,
-            backlash=replace(self._settings.backlash, method=Method.OVERSHOOT),
-            limits=self._settings.limits,
-            slack_taken_up=False,
-        )
-        for leg in legs:
-            await self._tools.focuser.move_to(leg)
+        await self._go(here, home, slack_taken_up=False)
         self._tools.home_mark.clear()
         _log.warning("A focus run was cut off: the focuser is back where it belongs", found_at=here, position=home)
         self.last_run = RunEnd(
@@ -521,21 +515,21 @@ class Keeper:
                 _log.error(str(error))
             self._storage_trouble = str(error)
             return
-        self._storage_trouble = self._recovery_trouble = ""
+        self._storage_trouble = ""
         self._saved, self._saved_s = self.state, self._tools.clock.monotonic()
 
 
 def baseline_of(result: FocusResult, triggers: str, history: History) -> Baseline:
     """Return the baseline that a good run is, with what the night knows of its circumstances."""
     sample = result.verification
-    window_c = history.followed.latest_c
     return Baseline(
         at=result.started_at,
         position=result.start_position if result.final_position is None else result.final_position,
         trigger=triggers,
         metric="" if sample is None else sample.measurement.metric,
         value=float("nan") if sample is None else sample.measurement.value,
-        temperature_c=result.temperature_c if window_c is None else window_c,
+        # Only of the thermometer that goes on being read: another one's would look like a change.
+        temperature_c=history.followed.latest_c,
         altitude_deg=history.altitude_deg,
         filter_name=history.filter_name or result.filter_name,
         stderr_steps=0.0 if result.fit is None else result.fit.best_position_stderr,

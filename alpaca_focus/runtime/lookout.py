@@ -82,7 +82,7 @@ class Lookout:
         self._watch_s = watch_s
         self._least_image_s = least_image_s
         self.answers = 0
-        self._looked_s: float | None = None
+        self._looked_s = clock.monotonic()
         self._watched_s: float | None = None
         self._kept = Snapshot(at=clock.wall())
         self._images_are_told = False
@@ -107,8 +107,7 @@ class Lookout:
             anew: Whether to ask all devices, however short ago they were asked.
         """
         now_s = self._clock.monotonic()
-        passed_s = 0.0 if self._looked_s is None else now_s - self._looked_s
-        self._looked_s = now_s
+        passed_s, self._looked_s = now_s - self._looked_s, now_s
         if anew or self._watched_s is None or now_s - self._watched_s >= self._watch_s:
             self._watched_s = now_s
             self._kept = await self._watch()

@@ -12,6 +12,7 @@ from alpaca_focus.core.night import History, Plan
 from alpaca_focus.core.values import Position
 from alpaca_focus.runtime.store import RunStore
 
+SmallMove = Literal["compensation", "offset"]
 LONGEST_AWAY = timedelta(hours=12)
 """After that it is another night: nothing of the old one counts."""
 
@@ -28,7 +29,7 @@ class Intention:
 
     target: Position
     steps: int
-    what: Literal["compensation", "offset"]
+    what: SmallMove
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -491,3 +491,44 @@ def test_a_history_that_cannot_be_read_does_not_keep_the_focuser_from_home(
         assert scene.runs == ["time"]
 
     played(night)
+
+
+@pytest.mark.parametrize("asked", ["refocus", "pause", "tell_flip", "stop"])
+def test_what_is_asked_before_the_first_look_writes_nothing_over_the_night(tmp_path: Path, asked: str) -> None:
+    scene = Scene(night_settings(AfterImages(50), compensation=FOLLOWING), tmp_path)
+
+    async def night() -> None:
+        scene.keeper.refocus()
+        await scene.look(6)
+        for _ in range(3):
+            await scene.image()
+        baseline = scene.keeper.state.history.baseline
+        keeper = scene.new_keeper()
+        if asked == "stop":
+            await keeper.stop(1.0)
+        else:
+            getattr(keeper, asked)()
+        after = scene.new_keeper().state
+        assert (after.history.images, after.history.baseline) == (3, baseline)
+        assert (after.history.asap, after.paused, after.history.flipped) == (
+            asked == "refocus",
+            asked == "pause",
+            asked == "tell_flip",
+        )
+
+    played(night)
+
+
+def test_a_thermometer_that_says_nothing_until_after_the_focus_moves_nothing() -> None:
+    scene = Scene(night_settings(compensation=FOLLOWING))
+
+    async def night() -> None:
+        scene.thermometer.reading_c = None
+        scene.keeper.refocus()
+        await scene.look()
+        assert scene.keeper.state.history.baseline is not None
+        scene.thermometer.reading_c = -8.0
+        await scene.look(12)
+        assert scene.focuser.moves == []
+
+    played(night)
