@@ -236,6 +236,7 @@ class Daemon:
             store=store,
             home_mark=HomeMark(self._directory, devices.focuser.name),
             clock=clock,
+            guider=devices.guider,
             probable_defocus=model.probable_defocus,
         )
         start = await devices.focuser.position()

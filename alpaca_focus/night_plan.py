@@ -21,7 +21,7 @@ from alpaca_focus.core.triggers import (
     Trigger,
 )
 from alpaca_focus.core.values import Position
-from alpaca_focus.runtime.keeper import NightSettings
+from alpaca_focus.runtime.night_settings import NightSettings
 from alpaca_focus.settings.models import Settings
 
 

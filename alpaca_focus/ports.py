@@ -120,12 +120,16 @@ class CameraActivity:
         exposure_started: When the last image began, as the camera writes it; only a change of it means something,
             which is another image.
         exposure_s: How long the last image was exposed.
+        free: Whether a camera that is not busy is left to a focus run.
+        images: Light frames that have ended since the watch began; `None`: they are to be told from the rest.
     """
 
     busy: bool
     preparing: bool
     exposure_started: str | None
     exposure_s: float | None
+    free: bool = True
+    images: int | None = None
 
 
 class CameraWatch(Device, Protocol):
@@ -283,4 +287,8 @@ class Guider(Protocol):
 
         It goes on first and is waited for then: a call that is cancelled while it waits leaves it guiding.
         """
+        ...
+
+    async def after_move(self) -> None:
+        """Wait until the guide star is steady, after a small move of the focuser; nothing where it does not guide."""
         ...

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from alpaca_focus.core.night import NO_LIGHTS, History, Snapshot
 
 EXPOSING = "exposure running"
+NO_GAP = "no gap in the imaging yet"
+SOMEBODY_MOVES = "the imaging program moves the focuser"
 HELD = "waiting after a failed run"
 
 
@@ -33,6 +35,8 @@ def inhibitors(history: History, snapshot: Snapshot, rules: Rules, *, paused: bo
         "not night": is_day,
         f"the plan takes {snapshot.plan} frames": snapshot.plan in NO_LIGHTS,
         HELD: history.hold_s > 0 and not history.asap,
+        SOMEBODY_MOVES: snapshot.somebody_moves,
         EXPOSING: snapshot.exposing,
+        NO_GAP: not snapshot.exposing and not snapshot.camera_free,
     }
     return tuple(reason for reason, holds in reasons.items() if holds)

@@ -55,6 +55,8 @@ class Snapshot:
         slewing: Whether it slews.
         altitude_deg: Where it points above the horizon.
         exposing: Whether the imaging program exposes, reads out or is about to expose.
+        camera_free: Whether the imaging program leaves the camera to a focus run, as far as it is not exposing.
+        somebody_moves: Whether the imaging program moves the focuser.
         images: Light frames that ended since the look before.
         plan: What the imaging program is taking.
         safe: What the safety monitor says.
@@ -73,6 +75,8 @@ class Snapshot:
     slewing: bool | None = None
     altitude_deg: float | None = None
     exposing: bool = False
+    camera_free: bool = True
+    somebody_moves: bool = False
     images: int = 0
     plan: Plan = Plan.UNKNOWN
     safe: bool | None = None
@@ -250,8 +254,35 @@ def told_image(history: History, hfd_px: float | None) -> History:
         history: So far.
         hfd_px: Size of its stars; `None`: not told.
     """
-    hfds_px = history.hfds_px if hfd_px is None else (*history.hfds_px, hfd_px)[-MOST_HFDS:]
-    return replace(history, images=history.images + 1, hfds_px=hfds_px)
+    history = replace(history, images=history.images + 1)
+    return history if hfd_px is None else told_hfd(history, hfd_px)
+
+
+def told_hfd(history: History, hfd_px: float) -> History:
+    """Return the history with the size of the stars on one more frame, which is counted otherwise."""
+    return replace(history, hfds_px=(*history.hfds_px, hfd_px)[-MOST_HFDS:])
+
+
+def taken_over(history: History, position: Position, at: datetime) -> History:
+    """Return the history after the imaging program has moved the focuser by itself.
+
+    Where it stands now is where it belongs: drifts are counted from here, and what the stars looked like before says
+    nothing any more. Whether that is a good focus nobody knows, so images and time go on being counted.
+    """
+    baseline = replace(
+        history.baseline or Baseline(at=at, position=position, trigger="imaging program"),
+        position=position,
+        temperature_c=history.followed.latest_c,
+        altitude_deg=history.altitude_deg,
+        filter_name=history.filter_name,
+    )
+    return replace(
+        history,
+        baseline=baseline,
+        reference_c=baseline.temperature_c,
+        reference_altitude_deg=baseline.altitude_deg,
+        hfds_px=(),
+    )
 
 
 def refocused(history: History, baseline: Baseline) -> History:
@@ -280,7 +311,8 @@ def offset_applied(history: History, steps: int) -> History:
     baseline = history.baseline
     if baseline is not None:
         baseline = replace(baseline, position=baseline.position + steps, filter_name=history.filter_name)
-    return replace(history, baseline=baseline, filter_changed=False, by_hand=False, asked_s=0.0)
+    # Stars have another size through another filter.
+    return replace(history, baseline=baseline, filter_changed=False, by_hand=False, asked_s=0.0, hfds_px=())
 
 
 def declined(history: History) -> History:

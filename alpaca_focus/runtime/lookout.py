@@ -89,6 +89,7 @@ class Lookout:
         self._silent: dict[str, str] = {}
         self._activity: CameraActivity | None = None
         self._counted: str | None = None
+        self._images = 0
         self._from_mean_c: dict[str, float] = {}
 
     def leave_counting(self) -> None:
@@ -119,6 +120,7 @@ class Lookout:
             at=self._clock.wall(),
             passed_s=passed_s,
             exposing=exposing,
+            camera_free=activity is None or activity.free,
             images=0 if self._images_are_told else images,
             plan=plan,
             silent=self._silent_ones(),
@@ -185,6 +187,9 @@ class Lookout:
     def _images_seen(self, activity: CameraActivity | None, plan: Plan) -> int:
         """Count an exposure that has ended since the look before."""
         before, self._activity = self._activity, activity or self._activity
+        if activity is not None and activity.images is not None:
+            counted, self._images = self._images, activity.images
+            return activity.images - counted if plan not in NO_LIGHTS else 0
         if activity is None or activity.busy:
             return 0
         if before is None:

@@ -52,6 +52,10 @@ class NightState:
     intention: Intention | None = None
     saved_at: datetime | None = None
 
+    def with_history(self, history: History) -> "NightState":
+        """Return the state with another history."""
+        return replace(self, history=history)
+
 
 _STATE = TypeAdapter(NightState)
 

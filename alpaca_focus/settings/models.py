@@ -8,7 +8,9 @@ from typing import Annotated, Literal
 from pydantic import Field, ValidationInfo, field_validator
 
 from alpaca_focus.settings.address import DEFAULT_ADDRESS, checked_address
+from alpaca_focus.settings.gateway import Gateway
 from alpaca_focus.settings.guider import Guider
+from alpaca_focus.settings.imaging import Imaging
 from alpaca_focus.settings.night import Compensation, Night, Site, Thermometer, Triggers
 from alpaca_focus.settings.section import HIGHEST_POSITION, Duration, Section, Steps
 
@@ -330,6 +332,10 @@ class Settings(Section):
     )
     safety_monitor: SafetyMonitor | None = Field(default=None, description="A safety monitor, if there is one")
     guider: Guider | None = Field(default=None, description="PHD2, if it guides the telescope")
+    imaging: Imaging = Field(default=Imaging(), description="The imaging program that owns the camera")
+    gateway: Gateway = Field(
+        default=Gateway(), description="What the imaging program connects to; for imaging.way: gateway"
+    )
     focus: Focus = Field(default=Focus(), description="How one focus run is done")
     storage: Storage = Field(default=Storage(), description="What is kept from night to night")
     site: Site | None = Field(default=None, description="Where the telescope stands; without it nobody knows the sun")
