@@ -10,10 +10,10 @@ import errno
 import signal
 import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from functools import partial
 from types import TracebackType
-from typing import Self
+from typing import Any, Self, TypeVar
 
 import uvicorn
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -23,6 +23,8 @@ from uvicorn.server import ServerState
 
 from alpaca_focus.alpaca.discovery import DiscoveryResponder
 from alpaca_focus.alpaca.sending import TRANSPORT
+
+T = TypeVar("T")
 
 KEEP_ALIVE_S = 75
 """Longer than the pause between two polls, so that a client does not send into a connection that is just closing."""
@@ -165,6 +167,17 @@ class RunningServer:
             asyncio.run(self._main())
         finally:
             self._started.set()
+
+    async def run(self, work: Coroutine[Any, Any, T]) -> T:
+        """Carry something out in the server's loop, from another one; cancelled with the call.
+
+        Raises:
+            RuntimeError: The server has stopped.
+        """
+        if self._loop is None or not self._thread.is_alive():
+            work.close()
+            raise RuntimeError("the server has stopped")
+        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work, self._loop))
 
     async def _main(self) -> None:
         self._loop = asyncio.get_running_loop()

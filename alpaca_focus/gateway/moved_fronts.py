@@ -1,0 +1,171 @@
+"""The virtual focuser and filter wheel: what the imaging program moves itself is respected."""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import structlog
+
+from alpaca_focus.alpaca.errors import AlpacaError, ErrorNumber
+from alpaca_focus.alpaca.replies import ApiRequest
+from alpaca_focus.alpaca.standard import DeviceType, Scalar
+from alpaca_focus.core.values import Position
+from alpaca_focus.gateway.engine import Engine
+from alpaca_focus.gateway.fronts import PASS_ON, MovedFront, has_succeeded
+from alpaca_focus.gateway.shutter import Shutter
+from alpaca_focus.gateway.upstream import Upstream, UpstreamLost
+from alpaca_focus.ports import Clock
+
+LOOK_S = 0.5
+LONGEST_MOVE_S = 600.0
+SERIES = 3
+SERIES_WITHIN_S = 120.0
+"""So many moves in so short a time are an autofocus of the imaging program's own."""
+SERIES_PAUSE_S = 40.0
+"""Longer than from one move of such a series to the next."""
+WHEEL_MOVES = -1
+
+_log = structlog.get_logger(__name__)
+
+
+class FocuserFront(MovedFront):
+    """The focuser: positions are the real ones.
+
+    A move of the imaging program ends a focus run, waits until the focuser is home, and is then made; where it ends is
+    taken up as the place where the focuser belongs.
+    """
+
+    device_type = DeviceType.FOCUSER
+
+    def __init__(self, upstream: Upstream, engine: Engine, shutter: Shutter, clock: Clock) -> None:
+        super().__init__(upstream, engine)
+        self._shutter = shutter
+        self._clock = clock
+        self._moves_s: deque[float] = deque(maxlen=SERIES)
+        self._following: asyncio.Task[None] | None = None
+        self._answers |= {
+            ("PUT", "move"): self._move,
+            ("PUT", "halt"): self._halt,
+            ("GET", "ismoving"): self._is_moving,
+        }
+
+    async def leave(self) -> None:
+        """Let a run end and the focuser go home."""
+        self._forget()
+        await self._until_still("the imaging program disconnects from the focuser")
+
+    async def _move(self, request: ApiRequest, arguments: list[Scalar]) -> object:
+        # Before anything is awaited, so that nothing of ours begins meanwhile.
+        self._engine.somebody_moves()
+        self._moves_s.append(self._clock.monotonic())
+        if self._engine.focusing or self._engine.moves or self.is_waiting:
+            try:
+                return await self._move_later(int(arguments[0]))
+            finally:
+                self._follow(has_moved=self.is_waiting)
+        has_moved = False
+        try:
+            reply = await self.upstream.forward(request)
+            has_moved = has_succeeded(reply)
+        finally:
+            self._follow(has_moved=has_moved)
+        return reply
+
+    async def _move_later(self, target: Position) -> None:
+        highest = await self.upstream.get("maxstep")
+        if not 0 <= target <= highest:
+            raise AlpacaError(ErrorNumber.INVALID_VALUE, f"Positions go from 0 to {highest}, so {target} is not taken.")
+
+        async def move() -> None:
+            await self.upstream.put("move", Position=target)
+
+        self._wait_and_then("the imaging program moves the focuser", move)
+
+    async def _halt(self, _request: ApiRequest, _arguments: list[Scalar]) -> object:
+        self._forget()
+        if self._shutter.taken:
+            # The run stops where it is and goes home.
+            self._engine.give_way("the imaging program halts the focuser")
+            return None
+        return PASS_ON
+
+    async def _is_moving(self, _request: ApiRequest, _arguments: list[Scalar]) -> object:
+        return True if self._is_ours else PASS_ON
+
+    @property
+    def _is_ours(self) -> bool:
+        return self.is_waiting or self._engine.moves or self._shutter.taken
+
+    def _state_that_differs(self) -> Mapping[str, Any]:
+        return {"IsMoving": True} if self._is_ours else {}
+
+    def _follow(self, *, has_moved: bool) -> None:
+        """Tell the engine when, and where, the imaging program's moves have come to an end."""
+        if not has_moved:
+            if self._following is None or self._following.done():
+                self._engine.somebody_has_moved(None)
+            return
+        if self._following is not None:
+            self._following.cancel()
+        self._following = asyncio.create_task(self._followed())
+
+    async def _followed(self) -> None:
+        position: Position | None = None
+        try:
+            position = await self._at_rest()
+            if len(self._moves_s) == SERIES and self._moves_s[-1] - self._moves_s[0] < SERIES_WITHIN_S:
+                await self._clock.sleep(SERIES_PAUSE_S)
+        except (AlpacaError, UpstreamLost, TimeoutError, TypeError, ValueError) as error:
+            _log.warning("Nobody knows where the imaging program has moved the focuser to", why=repr(error))
+        self._engine.somebody_has_moved(position)
+
+    async def _at_rest(self) -> Position:
+        """Wait until the focuser stands still: twice at the same position, and not moving."""
+        ends_s = self._clock.monotonic() + LONGEST_MOVE_S
+        before: Position | None = None
+        while self._clock.monotonic() < ends_s:
+            await self._clock.sleep(LOOK_S)
+            if self.is_waiting:
+                continue
+            here = int(await self.upstream.get("position"))
+            if here == before and not await self.upstream.get("ismoving"):
+                return here
+            before = here
+        raise TimeoutError(f"it has not come to rest within {LONGEST_MOVE_S:.0f} s")
+
+
+class WheelFront(MovedFront):
+    """The filter wheel: a change of the filter ends a focus run, and is looked at before the next exposure."""
+
+    device_type = DeviceType.FILTERWHEEL
+
+    def __init__(self, upstream: Upstream, engine: Engine, look_again: Callable[[], None]) -> None:
+        super().__init__(upstream, engine)
+        self._look_again = look_again
+        self._answers |= {("PUT", "position"): self._turn, ("GET", "position"): self._position}
+
+    async def leave(self) -> None:
+        """Let a run end: it may have turned the wheel."""
+        self._forget()
+        await self._until_still("the imaging program disconnects from the filter wheel")
+
+    async def _turn(self, _request: ApiRequest, arguments: list[Scalar]) -> object:
+        self._look_again()
+        if not self._engine.focusing and not self.is_waiting:
+            return PASS_ON
+        slot, count = int(arguments[0]), len(await self.upstream.get("names"))
+        if not 0 <= slot < count:
+            raise AlpacaError(ErrorNumber.INVALID_VALUE, f"Slots go from 0 to {count - 1}, so {slot} is not taken.")
+
+        async def turn() -> None:
+            await self.upstream.put("position", Position=slot)
+
+        self._wait_and_then("the imaging program changes the filter", turn)
+        return None
+
+    async def _position(self, _request: ApiRequest, _arguments: list[Scalar]) -> object:
+        return WHEEL_MOVES if self.is_waiting else PASS_ON
+
+    def _state_that_differs(self) -> Mapping[str, Any]:
+        return {"Position": WHEEL_MOVES} if self.is_waiting else {}

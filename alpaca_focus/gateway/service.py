@@ -1,0 +1,196 @@
+"""The gateway as a whole: the virtual devices, in a thread and a loop of their own."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from ipaddress import IPv4Network, IPv6Network
+from types import TracebackType
+from typing import Self
+
+import structlog
+
+from alpaca_focus.alpaca.discovery import DISCOVERY_PORT
+from alpaca_focus.alpaca.errors import AlpacaError
+from alpaca_focus.alpaca.replies import Handler
+from alpaca_focus.alpaca.running import RunningServer
+from alpaca_focus.alpaca.standard import DeviceType
+from alpaca_focus.gateway.camera_front import CameraFront
+from alpaca_focus.gateway.engine import Engine, LightFrame
+from alpaca_focus.gateway.fronts import MountFront
+from alpaca_focus.gateway.moved_fronts import FocuserFront, WheelFront
+from alpaca_focus.gateway.passed_images import PassedImage
+from alpaca_focus.gateway.server import PassThrough
+from alpaca_focus.gateway.share import GatewayShare
+from alpaca_focus.gateway.shutter import Exposed, Shutter
+from alpaca_focus.gateway.upstream import Upstream, UpstreamLost
+from alpaca_focus.gateway.watch import GatewayCameraWatch
+from alpaca_focus.ports import CameraWatch, Clock
+
+FACTS = ("binx", "maxadu", "sensortype", "electronsperadu")
+
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RealDevice:
+    """Where a real device is found.
+
+    Attributes:
+        device_type: Its type.
+        authority: Its server, "host:port".
+        device_number: Its number.
+        unique_id: Its UniqueID; empty: the number counts.
+    """
+
+    device_type: DeviceType
+    authority: str
+    device_number: int
+    unique_id: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GatewaySettings:
+    """How the gateway works.
+
+    Attributes:
+        listen: Address to listen on.
+        port: Port; 0: a free one.
+        allowed: Networks from which clients may come.
+        discovery: Whether to answer Alpaca's discovery.
+        patience_s: Longest time for which an exposure is held back.
+        idle_s: After so long without an exposure a run does not wait for the next one.
+        least_image_s: Shorter exposures are test shots.
+        location: Where the gateway stands, for people.
+        version: Its version.
+    """
+
+    listen: str
+    port: int
+    allowed: tuple[IPv4Network | IPv6Network, ...]
+    discovery: bool
+    patience_s: float
+    idle_s: float
+    least_image_s: float
+    location: str
+    version: str
+
+
+class Gateway:
+    """Serves the virtual devices while it is open; a context manager.
+
+    Args:
+        devices: The real ones; a camera and a focuser are among them.
+        engine: Decides what is due.
+        clock: Time.
+        settings: How it works.
+
+    Raises:
+        ServerStartError: On entering: it cannot listen there.
+    """
+
+    def __init__(
+        self, devices: Sequence[RealDevice], engine: Engine, clock: Clock, settings: GatewaySettings
+    ) -> None:
+        upstreams = {
+            each.device_type: Upstream(
+                each.device_type,
+                authority=each.authority,
+                device_number=each.device_number,
+                unique_id=each.unique_id,
+            )
+            for each in devices
+        }
+        self._engine = engine
+        self._settings = settings
+        self._camera = upstreams[DeviceType.CAMERA]
+        self._camera.on_image = self._image_passed
+        self._shutter = Shutter(
+            self._camera,
+            engine,
+            clock,
+            patience_s=settings.patience_s,
+            idle_s=settings.idle_s,
+            least_image_s=settings.least_image_s,
+        )
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._server: RunningServer | None = None
+        self._app = PassThrough(
+            tuple(upstreams.values()),
+            allowed=settings.allowed,
+            version=settings.version,
+            location=settings.location,
+            doors=self._doors(upstreams, clock),
+        )
+
+    def _doors(self, upstreams: Mapping[DeviceType, Upstream], clock: Clock) -> Mapping[DeviceType, Handler]:
+        engine, shutter = self._engine, self._shutter
+        doors: dict[DeviceType, Handler] = {
+            DeviceType.CAMERA: CameraFront(self._camera, engine, shutter),
+            DeviceType.FOCUSER: FocuserFront(upstreams[DeviceType.FOCUSER], engine, shutter, clock),
+        }
+        wheel, mount = upstreams.get(DeviceType.FILTERWHEEL), upstreams.get(DeviceType.TELESCOPE)
+        if wheel is not None:
+            doors[DeviceType.FILTERWHEEL] = WheelFront(wheel, engine, shutter.look_again)
+        if mount is not None:
+            doors[DeviceType.TELESCOPE] = MountFront(mount, engine, shutter.look_again)
+        return doors
+
+    def __enter__(self) -> Self:
+        """Listen, and serve from now on."""
+        self._server = RunningServer(
+            self._app,
+            host=self._settings.listen,
+            port=self._settings.port,
+            discovery_port=DISCOVERY_PORT if self._settings.discovery else None,
+        )
+        _log.info("The gateway serves the imaging program", address=self.address)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Drop every connection and stop."""
+        if self._server is not None:
+            self._server.stop()
+
+    @property
+    def address(self) -> str:
+        """Where it listens, "host:port"."""
+        assert self._server is not None  # noqa: S101 - it is open
+        return self._server.address
+
+    def share(self) -> GatewayShare:
+        """Return the camera's share for focus runs."""
+        assert self._server is not None  # noqa: S101 - it is open
+        return GatewayShare(self._server, self._shutter, self._camera.name)
+
+    def watch(self, camera: CameraWatch) -> GatewayCameraWatch:
+        """Return the watch that knows the imaging program's exposures besides looking at the camera."""
+        return GatewayCameraWatch(camera, self._shutter)
+
+    def status(self) -> Mapping[str, object]:
+        """Return what there is to tell; from any thread."""
+        shutter = self._shutter
+        return {"address": self.address, "waits": shutter.held, "taken": shutter.taken, "images": shutter.images}
+
+    def _image_passed(self, image: PassedImage) -> None:
+        exposed = self._shutter.exposed
+        self._shutter.passed()
+        if exposed is None or not exposed.light or exposed.exposure_s < self._settings.least_image_s:
+            image.release()
+            return
+        task = asyncio.create_task(self._show(image, exposed))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _show(self, image: PassedImage, exposed: Exposed) -> None:
+        """Give an image to the engine, with what the camera says of it."""
+        facts: dict[str, float] = {}
+        for member in FACTS:
+            try:
+                facts[member] = float(await self._camera.get(member))
+            except (AlpacaError, UpstreamLost, TypeError, ValueError) as error:
+                _log.debug("The camera does not say what a frame is like", member=member, why=str(error))
+        self._engine.light_frame(
+            LightFrame(image=image, exposure_s=exposed.exposure_s, started_at=exposed.at, facts=facts)
+        )
