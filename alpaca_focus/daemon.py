@@ -13,7 +13,7 @@ import structlog
 from alpaca_focus import app
 from alpaca_focus.core.compensation import Compensated
 from alpaca_focus.core.errors import AlpacaFocusError, ConfigurationError, DeviceError, StorageTrouble
-from alpaca_focus.core.events import CurveFitted, Event, FrameMeasured, Moved, RestoreStarted
+from alpaca_focus.core.events import CurveFitted, Event, FrameMeasured, Interlude, Moved, RestoreStarted, Resumed
 from alpaca_focus.core.expectation import AVERAGE, defocus_by_now_steps
 from alpaca_focus.core.focus_model import FocusModel
 from alpaca_focus.core.night import Baseline, History, Plan
@@ -272,6 +272,16 @@ class Daemon:
                     best_position=round(fit.best_position, 1),
                     stderr_steps=round(fit.best_position_stderr, 1),
                 )
+            case Interlude(number=number, home_position=position, left_s=left_s, needed_s=needed_s):
+                _log.info(
+                    "The focus run is interrupted for the imaging program",
+                    number=number,
+                    position=position,
+                    left_s=round(left_s, 1),
+                    needed_s=round(needed_s, 1),
+                )
+            case Resumed(number=number, position=position, lasted_s=lasted_s):
+                _log.info("The focus run goes on", number=number, position=position, lasted_s=round(lasted_s, 1))
             case RestoreStarted(position=position, reason=reason):
                 _log.warning("The focuser goes back", position=position, why=reason)
             case _:

@@ -270,6 +270,29 @@ class SafetyMonitor(Device, Protocol):
         ...
 
 
+class CameraShare(Protocol):
+    """Whose turn it is with a camera that an imaging program uses as well."""
+
+    async def take(self) -> None:
+        """Wait for the next gap in the imaging, and take the camera; a call that is cancelled has not taken it.
+
+        Raises:
+            DeviceError: It cannot be had.
+        """
+        ...
+
+    def left_s(self) -> float:
+        """Return the seconds of the clock until it has to be given back; infinite while nobody waits for it."""
+        ...
+
+    async def give_back(self) -> None:
+        """Let the imaging program have the camera again; harmless when it has it already.
+
+        Never raises a `DeviceError`: it belongs to the end of every run, and a run has nothing else to try then.
+        """
+        ...
+
+
 class Guider(Protocol):
     """Something that keeps the telescope on its star, and must hold still while the focus moves."""
 
@@ -290,5 +313,8 @@ class Guider(Protocol):
         ...
 
     async def after_move(self) -> None:
-        """Wait until the guide star is steady, after a small move of the focuser; nothing where it does not guide."""
+        """Wait until the star is steady after a move of the focuser, which shifts it.
+
+        Does nothing where it does not guide, and nothing between `pause` and `resume` of a guider that is paused then.
+        """
         ...

@@ -36,6 +36,38 @@ class CurveFitted:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Interlude:
+    """The run is interrupted: the focuser goes to its home, and an imaging program gets the camera.
+
+    Attributes:
+        number: 1 for the first of the run.
+        home_position: Where the focuser waits.
+        left_s: How much longer the imaging program waits.
+        needed_s: What one more exposure and the way home may take.
+    """
+
+    number: int
+    home_position: Position
+    left_s: float
+    needed_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resumed:
+    """The run goes on after an interlude.
+
+    Attributes:
+        number: Which interlude has ended.
+        position: Where the focuser stands now.
+        lasted_s: How long the imaging program had the camera.
+    """
+
+    number: int
+    position: Position
+    lasted_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RestoreStarted:
     """Something went wrong, and the focuser goes back to where the run began."""
 
@@ -50,4 +82,4 @@ class RunEnded:
     result: FocusResult
 
 
-Event: TypeAlias = RunStarted | Moved | FrameMeasured | CurveFitted | RestoreStarted | RunEnded
+Event: TypeAlias = RunStarted | Moved | FrameMeasured | CurveFitted | Interlude | Resumed | RestoreStarted | RunEnded

@@ -88,10 +88,7 @@ class Walk:
 
     def distrust_slack(self) -> None:
         """From now on take up far more slack than the setting says, whatever the method."""
-        generous = max(
-            GENEROUS_FACTOR * self.settings.backlash.steps,
-            round(GENEROUS_CFZ * self.settings.critical_focus_zone_steps),
-        )
+        generous = generous_overshoot_steps(self.settings)
         self._backlash = replace(self._backlash, steps=generous, method=Method.OVERSHOOT)
         self._slack_taken_up = False
         self._trusts_slack = False
@@ -195,6 +192,11 @@ class Walk:
         self._exposure = replace(self._exposure, exposure_s=exposure_s)
         self._exposure_changed = True
         return True
+
+
+def generous_overshoot_steps(settings: SweepSettings) -> int:
+    """Return an overshoot that takes up any slack, also where the setting of it is wrong."""
+    return max(GENEROUS_FACTOR * settings.backlash.steps, round(GENEROUS_CFZ * settings.critical_focus_zone_steps))
 
 
 def _overshooting(backlash: Backlash, steps: int) -> Backlash:

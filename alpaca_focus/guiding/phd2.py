@@ -24,10 +24,10 @@ class Phd2Guider:
 
     Args:
         address: "host:port" of PHD2's server.
-        pauses: Whether guiding is paused; else it goes on during the run, and is only waited for after it.
+        pauses: Whether guiding is paused; else it goes on during the run, and is only waited for.
         settle_px: The star is steady within that distance, in pixels of the guide camera.
         settle_s: ... for that many seconds.
-        timeout_s: Real seconds for all of `pause`, and for all of `resume`.
+        timeout_s: Real seconds for all of `pause`, for all of `resume`, and for each `after_move`.
     """
 
     def __init__(self, address: str, *, pauses: bool, settle_px: float, settle_s: float, timeout_s: float) -> None:
@@ -38,6 +38,7 @@ class Phd2Guider:
         self._timeout_s = timeout_s
         self._did_not_guide = False
         self._paused = False
+        self._rests = False
         self._trouble: DeviceError = self._late("did not answer within")
 
     @property
@@ -56,6 +57,7 @@ class Phd2Guider:
         self._did_not_guide = False
         if not self._pauses:
             return
+        self._rests = True
         self._trouble = self._late("did not answer within")
         try:
             async with asyncio.timeout(self._timeout_s), connected(self._address, self.name) as connection:
@@ -82,6 +84,7 @@ class Phd2Guider:
             DeviceRefused: It does not want to.
             DeviceMisbehaved: It guided before and does not now, or says that the star does not become steady.
         """
+        self._rests = False
         if self._did_not_guide:
             return
         was_paused = self._paused
@@ -92,6 +95,25 @@ class Phd2Guider:
                     if await self._has_gone_on(was_paused=was_paused, deadline=deadline):
                         return
                     await asyncio.sleep(_AGAIN_AFTER_S)
+        except TimeoutError:
+            raise self._trouble from None
+
+    async def after_move(self) -> None:
+        """Wait until the star is steady after a move of the focuser, which shifts it.
+
+        Does nothing where it does not guide, and nothing between `pause` and `resume` where guiding is paused.
+
+        Raises:
+            DeviceUnreachable: There is no PHD2, it does not answer, or the star is not steady in time.
+            DeviceRefused: It does not want to.
+            DeviceMisbehaved: It says that the star does not become steady, or its answer makes no sense.
+        """
+        if self._rests:
+            return
+        self._trouble = self._late("did not answer within")
+        try:
+            async with asyncio.timeout(self._timeout_s) as deadline, connected(self._address, self.name) as connection:
+                await self._wait_for_star(connection, deadline, _CALIBRATES)
         except TimeoutError:
             raise self._trouble from None
 
@@ -113,6 +135,14 @@ class Phd2Guider:
             await connection.ask("set_paused", [False])
             self._paused = False
         passing = (_CALIBRATES, _PAUSED) if was_paused else (_CALIBRATES,)
+        state = await self._wait_for_star(connection, deadline, *passing)
+        if was_paused and state not in _GUIDES:
+            raise DeviceMisbehaved(
+                self.name, f"{self.name} guided before the run and does not any more: it says {as_text(state)}."
+            )
+
+    async def _wait_for_star(self, connection: Phd2Connection, deadline: asyncio.Timeout, *passing: str) -> str:
+        """Return what PHD2 does: it guides, and its star is steady, or it does not guide."""
         # Asked before each `guide`, which would begin to guide where somebody has just stopped it.
         while (state := await self._state_after(connection, *passing)) in _GUIDES:
             try:
@@ -122,22 +152,19 @@ class Phd2Guider:
                 self._trouble = error
                 await asyncio.sleep(_AGAIN_AFTER_S)
             else:
-                return
-        if was_paused:
-            raise DeviceMisbehaved(
-                self.name, f"{self.name} guided before the run and does not any more: it says {as_text(state)}."
-            )
+                break
+        return state
 
     async def _settle(self, connection: Phd2Connection, deadline: asyncio.Timeout) -> None:
         ends_at = deadline.when()
         left_s = self._timeout_s if ends_at is None else ends_at - asyncio.get_running_loop().time()
         settle = {"pixels": self._settle_px, "time": self._settle_s, "timeout": round(_SHARE_FOR_PHD2 * left_s, 3)}
         await connection.ask("guide", {"settle": settle, "recalibrate": False})
-        self._trouble = self._late("guides again, but its star was not steady within")
+        self._trouble = self._late("guides, but its star was not steady within")
         done = await connection.event("SettleDone")
         if done.get("Status") != 0:
             raise DeviceMisbehaved(
-                self.name, f"{self.name} guides again, but its star is not steady: {as_text(done.get('Error'))}."
+                self.name, f"{self.name} guides, but its star is not steady: {as_text(done.get('Error'))}."
             )
 
     async def _state_after(self, connection: Phd2Connection, *passing: str) -> str:

@@ -123,12 +123,14 @@ def test_guiding_goes_on_after_a_run_that_is_aborted(settles_after_s: float, nig
     assert ("nobody waited until PHD2" in night.result.reason) is (settles_after_s == 60)
 
 
-def test_nothing_is_paused_where_guiding_is_only_waited_for(night_with: Callable[..., Night]) -> None:
+def test_nothing_is_paused_where_guiding_is_only_waited_for_before_each_frame(night_with: Callable[..., Night]) -> None:
     guider = FakePhd2()
     result = asyncio.run(night_with(guider, mode="wait").focus())
     assert result.outcome is Outcome.FOCUSED, result.reason
-    assert [what for what in guider.log if what != "move"] == ["get_app_state", "guide", "end"]
-    assert guider.log[-4:] == ["move", "get_app_state", "guide", "end"]
+    frames = {sample.position for sample in result.samples}
+    assert len(frames) <= guider.log.count("guide") - 1 <= len(result.samples)
+    assert set(guider.log) == {"move", "get_app_state", "guide", "end"}
+    assert guider.log[-6:] == ["move", *["get_app_state", "guide"] * 2, "end"]
 
 
 def test_a_guider_that_never_settles_is_told_with_the_result(night_with: Callable[..., Night]) -> None:
@@ -144,3 +146,11 @@ def test_a_phd2_that_is_not_there_hinders_nothing(night_with: Callable[..., Nigh
     assert result.outcome is Outcome.FOCUSED
     assert "Guiding could not be paused: PHD2 at 127.0.0.1:1 cannot be reached." in result.reason
     assert "resumed" not in result.reason
+
+
+def test_a_phd2_that_is_not_there_is_waited_for_once(night_with: Callable[..., Night]) -> None:
+    guider = FakePhd2()
+    result = asyncio.run(night_with(guider, address="127.0.0.1:1", mode="wait").focus())
+    assert result.outcome is Outcome.FOCUSED
+    assert result.reason.count("From then on the run did not wait for the guide star any more: PHD2 at") == 1
+    assert "Guiding could not be resumed" in result.reason

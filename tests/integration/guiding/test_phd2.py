@@ -103,14 +103,14 @@ def test_a_star_that_never_becomes_steady_is_told_as_phd2_tells_it() -> None:
     paused, resumed = during_a_run(FakePhd2(settles_after_s=None))
     assert paused is None
     assert isinstance(resumed, DeviceMisbehaved)
-    assert "guides again, but its star is not steady: timed-out waiting for guider to settle." in str(resumed)
+    assert "guides, but its star is not steady: timed-out waiting for guider to settle." in str(resumed)
 
 
 def test_a_star_that_nothing_is_heard_of_ends_with_the_time() -> None:
     paused, resumed = during_a_run(FakePhd2(settles_after_s=None, gives_up_after_s=None), timeout_s=1.0)
     assert paused is None
     assert isinstance(resumed, DeviceTimeout)
-    assert "guides again, but its star was not steady within 1 s." in str(resumed)
+    assert "guides, but its star was not steady within 1 s." in str(resumed)
 
 
 @pytest.mark.parametrize("method", ["get_app_state", "set_paused", "guide"])
@@ -264,3 +264,71 @@ def test_a_cancelled_wait_lets_guiding_go_on() -> None:
 
     asyncio.run(run())
     assert fake.state == "Guiding"
+
+
+def after_moves(fake: FakePhd2, *, pauses: bool, calls: str = "m", timeout_s: float = 5.0) -> list[DeviceError | None]:
+    """Pause (p), move (m) and resume (r) in some order; what went wrong with each."""
+
+    async def run() -> list[DeviceError | None]:
+        async with fake:
+            guider = guider_at(fake.address, pauses=pauses, timeout_s=timeout_s)
+            what = {"p": guider.pause, "m": guider.after_move, "r": guider.resume}
+            return [await trouble_of(what[call]) for call in calls]
+
+    return asyncio.run(run())
+
+
+@pytest.mark.parametrize("pauses", [True, False])
+def test_after_a_small_move_the_star_is_waited_for(pauses: bool) -> None:
+    fake = FakePhd2(settles_after_s=0.1)
+    assert after_moves(fake, pauses=pauses) == [None]
+    assert fake.log == ["get_app_state", "guide"]
+    assert fake.state == "Guiding"
+
+
+@pytest.mark.parametrize("state", ["Stopped", "Looping", "Selected", "Paused"])
+def test_after_a_small_move_nothing_is_begun(state: str) -> None:
+    fake = FakePhd2(state=state)
+    assert after_moves(fake, pauses=True) == [None]
+    assert (fake.log, fake.state) == (["get_app_state"], state)
+
+
+@pytest.mark.parametrize("state", ["Guiding", "Stopped"])
+def test_the_moves_of_a_run_ask_nothing_while_guiding_is_paused(state: str) -> None:
+    fake = FakePhd2(state=state)
+    assert after_moves(fake, pauses=True, calls="pm") == [None] * 2
+    assert fake.log.count("get_app_state") == 1
+    assert "guide" not in fake.log
+
+
+def test_the_moves_of_a_run_are_waited_for_where_guiding_goes_on() -> None:
+    fake = FakePhd2()
+    assert after_moves(fake, pauses=False, calls="pmmr") == [None] * 4
+    assert fake.log == ["get_app_state", "guide"] * 3
+
+
+@pytest.mark.parametrize("state", ["Guiding", "Stopped"])
+def test_small_moves_are_waited_for_again_after_a_run(state: str) -> None:
+    fake = FakePhd2(state=state)
+    assert after_moves(fake, pauses=True, calls="prm") == [None] * 3
+    assert fake.log[-1] == {"Guiding": "guide", "Stopped": "get_app_state"}[state]
+
+
+@pytest.mark.parametrize(
+    ("fake", "told"),
+    [
+        (FakePhd2(settles_after_s=None), "guides, but its star is not steady: timed-out"),
+        (FakePhd2(settles_after_s=None, gives_up_after_s=None), "guides, but its star was not steady within 0.5 s."),
+        (FakePhd2(drops=["guide"]), "dropped the connection"),
+        (FakePhd2(refuses={"guide": 1000}), "cannot do that while settling"),
+    ],
+)
+def test_a_star_that_is_not_steady_after_a_small_move_is_told(fake: FakePhd2, told: str) -> None:
+    (trouble,) = after_moves(fake, pauses=True, timeout_s=0.5)
+    assert told in str(trouble)
+
+
+def test_a_dither_that_still_settles_after_a_small_move_is_waited_for() -> None:
+    fake = FakePhd2(refuses={"guide": 2})
+    assert after_moves(fake, pauses=True) == [None]
+    assert fake.log.count("guide") == 3

@@ -10,7 +10,7 @@ import pytest
 from alpaca_focus.core.errors import DeviceMisbehaved, DeviceUnreachable
 from alpaca_focus.core.events import CurveFitted, Event, FrameMeasured, Moved, RestoreStarted, RunEnded, RunStarted
 from alpaca_focus.core.values import FocusResult, Frame, Measurement, Outcome, Position
-from alpaca_focus.runtime import runner
+from alpaca_focus.runtime import resting
 from alpaca_focus.runtime.home_mark import HomeMark
 from alpaca_focus.runtime.runner import Bench, Circumstances, run_focus
 from tests.fakes import SETTINGS, FakeCamera, FakeClock, FakeFocuser, FakeSky
@@ -202,6 +202,7 @@ class FakeGuider:
 
     def __init__(self, *, refuses: str = "") -> None:
         self.told: list[str] = []
+        self.moves = 0
         self._refuses = refuses
 
     async def pause(self) -> None:
@@ -209,6 +210,9 @@ class FakeGuider:
 
     async def resume(self) -> None:
         self._note("resume")
+
+    async def after_move(self) -> None:
+        self.moves += 1
 
     def _note(self, what: str) -> None:
         self.told.append(what)
@@ -269,7 +273,7 @@ class SlowGuider(FakeGuider):
 def test_after_an_abort_a_steady_star_is_not_waited_for_for_long(
     settles_after_s: float, observatory: Observatory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(runner, "RESUME_WITHIN_S", 0.5)
+    monkeypatch.setattr(resting, "RESUME_WITHIN_S", 0.5)
     guider = SlowGuider(settles_after_s)
 
     async def abort_while_resuming() -> None:

@@ -1,0 +1,69 @@
+"""How much time a focus run still needs until it can give the camera back, from what it has seen so far."""
+
+FIRST_OVERHEAD_S = 10.0
+"""Moves, settling, download and measuring about one exposure, before any was seen."""
+FIRST_WAY_HOME_S = 10.0
+"""The way home, before any move was seen."""
+WAY_HOME_FACTOR = 2.0
+"""The way home takes so many times the longest move: it has two legs."""
+MARGIN_S = 2.0
+"""Putting the camera's settings back, and what else there is."""
+
+
+class Reserve:
+    """Told what a run does; tells how long one more exposure and the way home may take.
+
+    Args:
+        exposure_s: Exposure time of the first frame.
+    """
+
+    def __init__(self, exposure_s: float) -> None:
+        self._exposure_s = exposure_s
+        self._began_s: float | None = None
+        self._rested_s = 0.0
+        self._overhead_s: float | None = None
+        self._move_s: float | None = None
+        self._move_steps = 0
+        self._guiding_s = 0.0
+
+    def exposing(self, exposure_s: float, at_s: float) -> None:
+        """Note that an exposure begins, with which the cycle of the one before ends."""
+        if self._began_s is not None:
+            overhead_s = at_s - self._began_s - self._exposure_s - self._rested_s
+            self._overhead_s = max(self._overhead_s or 0.0, overhead_s)
+        self._exposure_s, self._began_s, self._rested_s = exposure_s, at_s, 0.0
+
+    def rested(self, duration_s: float) -> None:
+        """Note a wait that belongs to no exposure."""
+        self._rested_s += duration_s
+
+    def interrupted(self) -> None:
+        """Note that the cycle under way says nothing: something else lay in it."""
+        self._began_s = None
+
+    def moved(self, steps: int, duration_s: float) -> None:
+        """Note a move."""
+        self._move_s = max(self._move_s or 0.0, duration_s)
+        self._move_steps = max(self._move_steps, steps)
+
+    def guided(self, duration_s: float) -> None:
+        """Note how long the guider took until its star was steady."""
+        self._guiding_s = max(self._guiding_s, duration_s)
+
+    def needed_s(self, way_home_steps: int, exposure_s: float | None = None) -> float:
+        """Return how long it may take to make one more exposure and to give the camera back after it.
+
+        Args:
+            way_home_steps: Where the exposure is made, that far from home.
+            exposure_s: Its exposure time; `None`: that of the last one.
+        """
+        overhead_s = FIRST_OVERHEAD_S if self._overhead_s is None else self._overhead_s
+        exposure_s = self._exposure_s if exposure_s is None else exposure_s
+        return exposure_s + overhead_s + self._way_home_s(way_home_steps) + self._guiding_s + MARGIN_S
+
+    def _way_home_s(self, steps: int) -> float:
+        if self._move_s is None:
+            return FIRST_WAY_HOME_S
+        # A run that goes away in small moves has a longer way home than any of them.
+        moves = max(1.0, steps / self._move_steps) if self._move_steps else 1.0
+        return WAY_HOME_FACTOR * self._move_s * moves

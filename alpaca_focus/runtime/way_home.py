@@ -1,0 +1,126 @@
+"""The way of the focuser in a run: away from its home, back to it, and out again after an interlude."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from alpaca_focus.core.backlash import Backlash, Direction, Method, approach
+from alpaca_focus.core.errors import DeviceMisbehaved
+from alpaca_focus.core.events import Event, Moved
+from alpaca_focus.core.plan import SweepSettings
+from alpaca_focus.core.reserve import Reserve
+from alpaca_focus.core.values import Position
+from alpaca_focus.core.walk import generous_overshoot_steps
+from alpaca_focus.ports import Clock, Focuser
+from alpaca_focus.runtime.home_mark import HomeMark
+
+
+class Way:
+    """Where the focuser of a run is, and where it belongs.
+
+    Args:
+        focuser: Is moved.
+        clock: Time.
+        settings: How positions are approached, and the limits.
+        start: Where it stands.
+        home_mark: Where it belongs, on disk from before the first move on.
+        reserve: Told how long moves take.
+        note: Told what did not go well and stops nothing.
+        emit: Told every move.
+
+    Attributes:
+        start: As given.
+        home: Where it belongs: the start, or where a run that was cut off had started.
+        here: Where it stands; `None` where that is not known.
+        last_direction: Of the last move, as the slack remembers it.
+        has_moved: Whether it was moved in this run at all.
+        has_moved_since: Whether it was moved since somebody set this to False.
+    """
+
+    def __init__(
+        self,
+        focuser: Focuser,
+        clock: Clock,
+        settings: SweepSettings,
+        *,
+        start: Position,
+        home_mark: HomeMark,
+        reserve: Reserve,
+        note: Callable[[str], None],
+        emit: Callable[[Event], None],
+    ) -> None:
+        self._focuser = focuser
+        self._clock = clock
+        self._settings = settings
+        self._home_mark = home_mark
+        self._reserve = reserve
+        self._note = note
+        self._emit = emit
+        left_behind = home_mark.left_by_a_cut_run()
+        self.start = start
+        self.home = start if left_behind is None else left_behind
+        self.here: Position | None = start
+        self.last_direction = settings.backlash.arrive
+        self.has_moved = False
+        self.has_moved_since = False
+        self._is_home = self.home == start
+
+    @property
+    def whence(self) -> str:
+        """What the home is."""
+        return "where it started" if self.home == self.start else "where a run that was cut off had started"
+
+    def steps_from_home(self, *positions: Position | None) -> int:
+        """Return how far the farthest of some positions is from home."""
+        return max(abs(each - self.home) for each in (*positions, self.home) if each is not None)
+
+    async def move(self, position: Position) -> Position:
+        """Go to a position in one leg, and return where the focuser came to rest."""
+        if not self.has_moved:
+            self._home_mark.set(self.home)
+        before, began_s = self.here, self._clock.monotonic()
+        self.has_moved = self.has_moved_since = True
+        self._is_home = False
+        self.last_direction = self.direction_to(position)
+        self.here = None
+        self.here = await self._focuser.move_to(position)
+        if before is not None:
+            self._reserve.moved(abs(self.here - before), self._clock.monotonic() - began_s)
+        self._emit(Moved(position=self.here, target=position))
+        return self.here
+
+    def direction_to(self, position: Position) -> Direction:
+        """Return in which direction the slack is taken up after a move to a position."""
+        if self.here is None or position == self.here:
+            return self.last_direction
+        return Direction.OUT if position > self.here else Direction.IN
+
+    async def go_home(self) -> None:
+        """Go where the focuser belongs, unless it has come home already and stayed there."""
+        self.here = await self._focuser.position()
+        if self._is_home and self.here == self.home:
+            return
+        # The position the device itself shows is what counts here, hence the overshoot.
+        legs = self._legs(self.home, replace(self._settings.backlash, method=Method.OVERSHOOT))
+        for leg in legs[:-1]:
+            try:
+                await self.move(leg)
+            except DeviceMisbehaved as error:
+                # Home is home, also with the slack on the other side.
+                self._note(f"On the way home the slack could not be taken up: {error}")
+        if legs:
+            await self.move(legs[-1])
+        self._is_home = True
+
+    async def legs_back(self, position: Position, direction: Direction) -> tuple[Position, ...]:
+        """Return the legs that put the focuser at a position with its slack taken up in a direction.
+
+        Whoever sent it there before the interlude relies on the slack as the last move left it: after the direction of
+        arrival with the overshoot method, after a reversal against it with the absolute one.
+        """
+        self.here = await self._focuser.position()
+        generous = Backlash(steps=generous_overshoot_steps(self._settings), arrive=direction)
+        return self._legs(position, generous)
+
+    def _legs(self, target: Position, backlash: Backlash) -> tuple[Position, ...]:
+        assert self.here is not None  # noqa: S101 - it was just asked for
+        return approach(self.here, target, backlash=backlash, limits=self._settings.limits, slack_taken_up=False)
