@@ -13,9 +13,15 @@ TEXT_PLAIN = "text/plain; charset=utf-8"
 JSON = "application/json"
 IMAGE_BYTES = "application/imagebytes"
 
-Body: TypeAlias = bytes | Sequence[bytes | memoryview] | AsyncIterable[bytes]
-"""A reply's body: one piece, several that are sent one after the other without joining them, or a stream of pieces
-whose total length is not known."""
+Body: TypeAlias = bytes | Sequence[bytes | memoryview] | AsyncIterable[bytes | memoryview]
+"""A reply's body: one piece, several that are sent one after the other without joining them, or a stream of pieces.
+
+A stream is asked for its next piece when the one before has left, so it may use the same memory again, and is closed by
+its `aclose`, if it has one, however it ended."""
+
+
+class BodyBrokenOff(Exception):
+    """Raised by a stream that cannot go on: the connection to the client is dropped in the middle of the reply."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +50,8 @@ class ApiRequest:
         member: As it stands in the path.
         parameters: Names and values as sent, from the query of a GET or the form of a PUT.
         query: Names and values of the query, also of a PUT.
+        sent_query: The query as it came, not decoded.
+        sent_form: The form of a PUT as it came, not decoded.
         accept: The Accept header, empty if there is none.
         client_id: The client's number for itself, 0 if absent.
         client_transaction_id: The client's number for this request, 0 if absent.
@@ -60,22 +68,26 @@ class ApiRequest:
     client_id: int
     client_transaction_id: int
     server_transaction_id: int
+    sent_query: bytes = b""
+    sent_form: bytes = b""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reply:
     """One HTTP reply.
 
-    The last three attributes let a simulated fault misbehave on purpose; the connection is dropped afterwards.
+    With any of the last four attributes the reply goes past the HTTP server, which would refuse to send what breaks the
+    rules: for simulated faults, and for what other servers send. The connection is closed afterwards.
 
     Attributes:
         status: HTTP status.
-        content_type: The Content-Type header.
+        content_type: The Content-Type header; empty for none.
         headers: Further headers.
         body: What is sent.
-        declared_length: A Content-Length other than the body's own.
+        declared_length: The Content-Length, where it is not the body's own or the body is a stream.
         cut_after: Bytes of the body after which the connection is dropped.
         stall_after: Bytes of the body after which nothing more is sent, with the connection left open.
+        hang_up: Send nothing, close the connection.
     """
 
     status: int = 200
@@ -85,6 +97,7 @@ class Reply:
     declared_length: int | None = None
     cut_after: int | None = None
     stall_after: int | None = None
+    hang_up: bool = False
 
 
 Handler: TypeAlias = Callable[[ApiRequest], Awaitable[Reply]]

@@ -27,7 +27,8 @@ async def read_api_request(request: Request, *, server_transaction_id: int) -> A
         BadRequest: The path, the form or the client's numbers make no sense.
     """
     query = parse_pairs(request.url.query)
-    parameters = query if request.method == "GET" else await _read_form(request)
+    form = b"" if request.method == "GET" else await _read_form(request)
+    parameters = query if request.method == "GET" else _parse_form(form)
     return ApiRequest(
         method=request.method,
         device_type=request.path_params["device_type"],
@@ -39,10 +40,12 @@ async def read_api_request(request: Request, *, server_transaction_id: int) -> A
         client_id=client_number(parameters, "ClientID"),
         client_transaction_id=client_number(parameters, "ClientTransactionID"),
         server_transaction_id=server_transaction_id,
+        sent_query=request.scope["query_string"],
+        sent_form=form,
     )
 
 
-async def _read_form(request: Request) -> Mapping[str, str]:
+async def _read_form(request: Request) -> bytes:
     body = bytearray()
     try:
         async for piece in request.stream():
@@ -54,8 +57,12 @@ async def _read_form(request: Request) -> Mapping[str, str]:
     content_type = request.headers.get("content-type", _FORM).partition(";")[0].strip().lower()
     if body and content_type != _FORM:
         raise BadRequest(f"The parameters of a PUT belong into a body of type {_FORM}, not {content_type!r}.")
+    return bytes(body)
+
+
+def _parse_form(form: bytes) -> Mapping[str, str]:
     try:
-        return parse_pairs(body.decode("utf-8"))
+        return parse_pairs(form.decode("utf-8"))
     except UnicodeDecodeError as error:
         raise BadRequest("The body of the request is not UTF-8.") from error
 

@@ -4,11 +4,10 @@ Sources: ASCOM Alpaca API Reference (paths, parameters, replies, HTTP status), A
 leave a choice or contradict each other: docs/decisions/0002-parameter-names.md.
 """
 
-import asyncio
 import itertools
 import json
 from collections import Counter
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
@@ -20,10 +19,9 @@ from starlette.routing import BaseRoute, Route
 from starlette.types import Receive, Scope, Send
 
 from alpaca_focus.alpaca import pages
+from alpaca_focus.alpaca.answers import done_reply, error_reply, text_reply, value_reply
 from alpaca_focus.alpaca.errors import AlpacaError, BadRequest
-from alpaca_focus.alpaca.imagebytes import encode_error, encode_image
-from alpaca_focus.alpaca.jsonimage import json_pieces
-from alpaca_focus.alpaca.replies import IMAGE_BYTES, TEXT_PLAIN, ApiRequest, ImageReply, Interceptor, Reply
+from alpaca_focus.alpaca.replies import ApiRequest, Interceptor, Reply
 from alpaca_focus.alpaca.requests import (
     client_number,
     parse_device_number,
@@ -37,7 +35,6 @@ from alpaca_focus.alpaca.standard import DISPLAY_NAMES, MEMBERS, DeviceType, Mem
 
 log = structlog.get_logger(__name__)
 
-IMAGE_MEMBERS = frozenset({"imagearray", "imagearrayvariant"})
 _ANY_METHOD = ("GET", "PUT", "POST", "DELETE", "PATCH")
 Numbered = Mapping[tuple[DeviceType, int], ServedDevice]
 
@@ -102,19 +99,21 @@ class AlpacaServer:
         try:
             device, member = self._find(request)
             value = await device.call(member, typed_arguments(member, request.parameters))
-            return await _value_reply(request, member, value)
+            if not member.returns_value:
+                return done_reply(request)
+            return await value_reply(request, value)
         except AlpacaError as error:
-            return _error_reply(request, error)
+            return error_reply(request, error)
         except WrongMethod as error:
-            return _text_reply(405, str(error), headers=(("allow", error.allowed),))
+            return text_reply(405, str(error), headers=(("allow", error.allowed),))
         except BadRequest as error:
-            return _text_reply(400, str(error))
+            return text_reply(400, str(error))
 
     async def _device_api(self, http: Request) -> Response:
         try:
             request = await read_api_request(http, server_transaction_id=next(self._transactions))
         except BadRequest as error:
-            return WireResponse(_text_reply(400, str(error)))
+            return WireResponse(text_reply(400, str(error)))
         try:
             if self._interceptor is None:
                 return WireResponse(await self.handle(request))
@@ -127,7 +126,7 @@ class AlpacaServer:
                 f"The server failed in {request.method} {request.member} of {request.device_type}"
                 f" {request.device_number}: see its log."
             )
-            return WireResponse(_text_reply(500, sentence))
+            return WireResponse(text_reply(500, sentence))
 
     def _find(self, request: ApiRequest) -> tuple[ServedDevice, Member]:
         device = self._find_device(request.device_type, request.device_number)
@@ -181,7 +180,7 @@ class AlpacaServer:
         try:
             client_transaction_id = client_number(parse_pairs(http.url.query), "ClientTransactionID")
         except BadRequest as error:
-            return WireResponse(_text_reply(400, str(error)))
+            return WireResponse(text_reply(400, str(error)))
         reply = {
             "Value": value,
             "ClientTransactionID": client_transaction_id,
@@ -197,7 +196,7 @@ class AlpacaServer:
             number = parse_device_number(http.path_params["device_number"])
             device = self._find_device(http.path_params["device_type"], number)
         except BadRequest as error:
-            return WireResponse(_text_reply(400, str(error)))
+            return WireResponse(text_reply(400, str(error)))
         return HTMLResponse(pages.device_page(device, number))
 
 
@@ -209,63 +208,3 @@ def number_devices(devices: Iterable[ServedDevice]) -> dict[tuple[DeviceType, in
         numbered[device.device_type, counts[device.device_type]] = device
         counts[device.device_type] += 1
     return numbered
-
-
-def _common_fields(request: ApiRequest, *, error_number: int = 0, error_message: str = "") -> dict[str, Any]:
-    return {
-        "ClientTransactionID": request.client_transaction_id,
-        "ServerTransactionID": request.server_transaction_id,
-        "ErrorNumber": int(error_number),
-        "ErrorMessage": error_message,
-    }
-
-
-def _text_reply(status: int, sentence: str, *, headers: tuple[tuple[str, str], ...] = ()) -> Reply:
-    return Reply(status=status, content_type=TEXT_PLAIN, headers=headers, body=sentence.encode())
-
-
-def _wants_image_bytes(request: ApiRequest) -> bool:
-    return request.member in IMAGE_MEMBERS and IMAGE_BYTES in request.accept.lower()
-
-
-def _error_reply(request: ApiRequest, error: AlpacaError) -> Reply:
-    if _wants_image_bytes(request):
-        body = encode_error(
-            error.number,
-            error.message,
-            client_transaction_id=request.client_transaction_id,
-            server_transaction_id=request.server_transaction_id,
-        )
-        return Reply(content_type=IMAGE_BYTES, body=body)
-    fields = _common_fields(request, error_number=error.number, error_message=error.message)
-    return Reply(body=json.dumps(fields).encode())
-
-
-async def _value_reply(request: ApiRequest, member: Member, value: Any) -> Reply:
-    if isinstance(value, ImageReply):
-        return await _image_reply(request, value)
-    fields = _common_fields(request)
-    if member.returns_value:
-        fields["Value"] = value
-    return Reply(body=json.dumps(fields, allow_nan=False).encode())
-
-
-async def _image_reply(request: ApiRequest, image: ImageReply) -> Reply:
-    if not _wants_image_bytes(request):
-        return Reply(body=_in_worker_thread(json_pieces(image.pixels, _common_fields(request))))
-    # In a thread, because an image that is not in the order of the wire has to be turned round first.
-    header, body = await asyncio.to_thread(
-        encode_image,
-        image.pixels,
-        transmission=image.transmission,
-        element=image.element,
-        client_transaction_id=request.client_transaction_id,
-        server_transaction_id=request.server_transaction_id,
-    )
-    return Reply(content_type=IMAGE_BYTES, body=(header, body))
-
-
-async def _in_worker_thread(pieces: Iterator[bytes]) -> AsyncIterator[bytes]:
-    """Yield what a slow iterator gives, made piece by piece in a worker thread."""
-    while (piece := await asyncio.to_thread(next, pieces, None)) is not None:
-        yield piece
