@@ -1,6 +1,6 @@
 """The one place where everything is put together: settings, devices, plan and runner."""
 
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -31,12 +31,23 @@ from alpaca_focus.imaging.following import StarFollower
 from alpaca_focus.imaging.metrics import measuring
 from alpaca_focus.imaging.spectrum import SpectrumSettings, TraceAxis
 from alpaca_focus.learning import MOST_RUNS, model_by_run_temperature
-from alpaca_focus.ports import Camera, Clock, Device, FilterWheel, Focuser, Guider, Mount, SafetyMonitor, Thermometer
+from alpaca_focus.ports import (
+    Camera,
+    CameraShare,
+    Clock,
+    Device,
+    FilterWheel,
+    Focuser,
+    Guider,
+    Mount,
+    SafetyMonitor,
+    Thermometer,
+)
 from alpaca_focus.runtime.control_wire import lock_path
 from alpaca_focus.runtime.home_mark import HomeMark
 from alpaca_focus.runtime.lock import exclusive_lock
 from alpaca_focus.runtime.memory import Memory
-from alpaca_focus.runtime.runner import Bench, Circumstances, run_focus
+from alpaca_focus.runtime.runner import Bench, Circumstances, always_valid, run_focus
 from alpaca_focus.runtime.wheel import turned_to
 from alpaca_focus.settings.describe import describe
 from alpaca_focus.settings.models import DeviceSection, FilterFocus, Focus, Settings
@@ -231,6 +242,8 @@ class Order:
         whole_curve: Whether to take a whole curve although one is known.
         teaches: Whether the curve and the place of focus are learned from it.
         temperatures_c: Temperatures besides those that are read for it, by name, for the history.
+        share: Whose turn it is with the camera; `None`: nobody else uses it.
+        still_valid: Asked after an interruption: why the frames before it say nothing any more.
     """
 
     settings: Settings
@@ -242,6 +255,8 @@ class Order:
     whole_curve: bool = False
     teaches: bool = True
     temperatures_c: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
+    share: CameraShare | None = None
+    still_valid: Callable[[], Awaitable[str]] = always_valid
 
 
 async def focus_with(devices: Devices, order: Order) -> FocusResult:
@@ -281,6 +296,8 @@ async def focus_with(devices: Devices, order: Order) -> FocusResult:
                 measure=_measure(focus_settings, train),
                 home_mark=HomeMark(storage_directory(settings), devices.focuser.name),
                 guider=devices.guider,
+                share=order.share,
+                still_valid=order.still_valid,
             ),
             sweep_settings,
             circumstances=circumstances,

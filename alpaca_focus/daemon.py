@@ -23,6 +23,8 @@ from alpaca_focus.devices.camera_watch import AlpacaCameraWatch
 from alpaca_focus.devices.sun import AstropySun
 from alpaca_focus.devices.thermometer_file import FileThermometer
 from alpaca_focus.devices.thermometer_url import UrlThermometer
+from alpaca_focus.gateway.service import Gateway
+from alpaca_focus.gateway_link import BesideProgram, shared
 from alpaca_focus.learning import MOST_RUNS, model_by_sensor
 from alpaca_focus.night_plan import night_settings
 from alpaca_focus.ports import Clock, Thermometer
@@ -96,31 +98,42 @@ class Daemon:
             Whether everything has ended in time; if not, the next start brings the focuser home.
         """
         ended = True
-        async with ControlServer(socket_path(self._directory), self._answer):
+        async with ControlServer(socket_path(self._directory), self._answer), AsyncExitStack() as stack:
+            beside = stack.enter_context(BesideProgram(self._answer, self._clock))
+            beside.follow(self._settings)
             _log.info("alpaca-focus has started", state=str(self._directory))
             systemd.ready()
             while not self._stop.is_set() and ended:
                 self._reload.clear()
-                ended = await self._session(self._settings)
+                self._follow(beside)
+                ended = await self._session(self._settings, beside)
             systemd.stopping()
         if ended:
             _log.info("alpaca-focus has stopped; the focuser is where it belongs")
         return ended
 
-    async def _session(self, settings: Settings) -> bool:
+    def _follow(self, beside: BesideProgram) -> None:
+        """Let the gateway follow new settings; the night goes on without it where that fails."""
+        try:
+            beside.follow(self._settings)
+        except ConfigurationError as error:
+            _log.error("There is no gateway", why=str(error))
+
+    async def _session(self, settings: Settings, beside: BesideProgram) -> bool:
         """Keep the night with one set of settings, until told to stop or to reload."""
         async with AsyncExitStack() as stack:
-            keeper = await self._connect(stack, settings)
+            keeper = await self._connect(stack, settings, beside.gateway)
             if keeper is None:
                 return True
             self._keeper, self._waits_for = keeper, ""
+            beside.link.keeper = keeper
             try:
                 every_s = settings.night.poll_s / self._clock_rate
                 async with Ticker(lambda: self._tick(keeper), every_s, self._clock):
                     await self._until_told(None)
             finally:
                 ended = await keeper.stop(STOP_WITHIN_S)
-                self._keeper = None
+                self._keeper = beside.link.keeper = None
         if not ended:
             _log.error("The focuser could not be brought home in time; the next start of alpaca-focus does it")
         return ended
@@ -153,7 +166,7 @@ class Daemon:
         finally:
             await _cancelled(working, told)
 
-    async def _connect(self, stack: AsyncExitStack, settings: Settings) -> Keeper | None:
+    async def _connect(self, stack: AsyncExitStack, settings: Settings, gateway: Gateway | None) -> Keeper | None:
         """Wait for the devices for as long as it takes; `None`: told to stop or to reload before."""
         pause_s = FIRST_PAUSE_S
         attempts = 0
@@ -161,7 +174,7 @@ class Daemon:
             attempts += 1
             async with AsyncExitStack() as attempt:
                 try:
-                    keeper = await self._unless_told(self._made(attempt, settings))
+                    keeper = await self._unless_told(self._made(attempt, settings, gateway))
                 except (DeviceError, ConfigurationError) as error:
                     if str(error) != self._waits_for:
                         _log.warning("Waiting for the devices", why=str(error))
@@ -177,7 +190,7 @@ class Daemon:
                 return None
             pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
 
-    async def _made(self, stack: AsyncExitStack, settings: Settings) -> Keeper:
+    async def _made(self, stack: AsyncExitStack, settings: Settings, gateway: Gateway | None) -> Keeper:
         clock = self._clock
         devices = await stack.enter_async_context(app.connected_devices(settings, clock))
         address = parse_address(
@@ -197,7 +210,7 @@ class Daemon:
             _log.warning(store.notice)
         lookout = Lookout(
             Sources(
-                camera=watch,
+                camera=watch if gateway is None else gateway.watch(watch),
                 focuser=devices.focuser,
                 focuser_counts=settings.thermometer.source != "external",
                 thermometers=thermometers,
@@ -215,16 +228,19 @@ class Daemon:
             await app.refuse_what_cannot_work(devices)
             wanted = await app.filter_in_light(devices)
             way = app.way_through(settings, devices, wanted)
-            async with turned_to(devices.filter_wheel, way.filter_name, wanted):
-                order = app.Order(
-                    settings=settings,
-                    way=way,
-                    emit=self._tell,
-                    clock=clock,
-                    trigger=triggers,
-                    temperatures_c=self._average(),
-                )
-                result = await app.focus_with(devices, order)
+            order = app.Order(
+                settings=settings,
+                way=way,
+                emit=self._tell,
+                clock=clock,
+                trigger=triggers,
+                temperatures_c=self._average(),
+            )
+            if gateway is None:
+                async with turned_to(devices.filter_wheel, way.filter_name, wanted):
+                    result = await app.focus_with(devices, order)
+            else:
+                result = await app.focus_with(devices, await shared(order, devices, gateway, wanted))
             model.learn()
             return result
 

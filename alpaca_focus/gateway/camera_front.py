@@ -3,8 +3,10 @@
 from collections.abc import Mapping
 from typing import Any
 
+from typing_extensions import override
+
 from alpaca_focus.alpaca.errors import AlpacaError, ErrorNumber
-from alpaca_focus.alpaca.replies import ApiRequest, Reply
+from alpaca_focus.alpaca.replies import ApiRequest
 from alpaca_focus.alpaca.standard import DeviceType, Scalar
 from alpaca_focus.gateway.camera_program import HIDDEN, SETTINGS, ProgramSettings
 from alpaca_focus.gateway.engine import Engine
@@ -38,6 +40,7 @@ class CameraFront(Front):
         self._answers |= {("GET", member): self._hidden for member in HIDDEN}
         self._answers |= {("PUT", member): self._set for member in SETTINGS}
 
+    @override
     async def leave(self) -> None:
         """Drop the exposure that waits, and let the focuser go home."""
         if self._shutter.drop("the imaging program disconnects from the camera"):
@@ -99,6 +102,7 @@ class CameraFront(Front):
         if self._shutter.trouble is not None:
             raise self._shutter.trouble
 
+    @override
     def _state_that_differs(self) -> Mapping[str, Any]:
         state = self._own_state()
         if state is None:
@@ -122,5 +126,5 @@ class CameraFront(Front):
             return PASS_ON
         value = arguments[0]
         assert isinstance(value, bool | int)  # noqa: S101 - the table of members says so of all of them
-        await program.set(self.upstream, request.member, value)
+        await program.change(self.upstream, request.member, value)
         return None

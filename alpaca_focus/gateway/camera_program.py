@@ -38,10 +38,14 @@ _log = structlog.get_logger(__name__)
 
 
 class ProgramSettings:
-    """The camera as the imaging program left it, and as it sets it meanwhile."""
+    """The camera as the imaging program left it, and as it sets it meanwhile.
+
+    Attributes:
+        answers: What it answered, or how it refused, by member.
+    """
 
     def __init__(self, answers: Mapping[str, Any]) -> None:
-        self._answers = dict(answers)
+        self.answers = dict(answers)
         self._written: set[str] = set()
 
     @classmethod
@@ -58,7 +62,7 @@ class ProgramSettings:
         """
         answers = {member: await _answer(camera, member) for member in SETTINGS}
         for member in LAST_EXPOSURE:
-            answers[member] = await _answer(camera, member) if before is None else before._answers[member]
+            answers[member] = await _answer(camera, member) if before is None else before.answers[member]
         return cls(answers)
 
     def get(self, member: str) -> Any:
@@ -67,12 +71,12 @@ class ProgramSettings:
         Raises:
             AlpacaError: It refused.
         """
-        answer = self._answers[member]
+        answer = self.answers[member]
         if isinstance(answer, AlpacaError):
             raise answer
         return answer
 
-    async def set(self, camera: Upstream, member: str, value: bool | int) -> None:  # noqa: FBT001 - a setting's value
+    async def change(self, camera: Upstream, member: str, value: bool | int) -> None:  # noqa: FBT001 - a setting's value
         """Set something that the camera is to have when it is given back.
 
         Raises:
@@ -85,7 +89,7 @@ class ProgramSettings:
             raise AlpacaError(
                 ErrorNumber.INVALID_VALUE, f"{_SPELLED[member]} goes from {least} to {most}, so {value} is not taken."
             )
-        self._answers[member] = value
+        self.answers[member] = value
         self._written.add(member)
 
     async def put_back(self, camera: Upstream) -> None:
@@ -111,7 +115,7 @@ class ProgramSettings:
         if wrong:
             _log.error(
                 "The camera does not take back the settings of the imaging program",
-                settings={_SPELLED[member]: self._answers[member] for member in sorted(wrong)},
+                settings={_SPELLED[member]: self.answers[member] for member in sorted(wrong)},
             )
 
     async def _put_subframe(self, camera: Upstream) -> None:
@@ -130,17 +134,17 @@ class ProgramSettings:
         return tuple(
             member
             for member in (*_CORNER, *_SIZE)
-            if not isinstance(self._answers[member], AlpacaError) and (member in self._written or not has_new_binning)
+            if not isinstance(self.answers[member], AlpacaError) and (member in self._written or not has_new_binning)
         )
 
     async def _put(self, camera: Upstream, member: str) -> None:
-        await camera.put(member, **{_SPELLED[member]: self._answers[member]})
+        await camera.put(member, **{_SPELLED[member]: self.answers[member]})
 
     async def _wrong(self, camera: Upstream) -> set[str]:
         looked_at = {*_MODES, *_BINNING, *_LEVELS, *self._subframe()}
         wrong = set()
         for member in looked_at:
-            wanted = self._answers[member]
+            wanted = self.answers[member]
             if not isinstance(wanted, AlpacaError) and await _answer(camera, member) != wanted:
                 wrong.add(member)
         return wrong

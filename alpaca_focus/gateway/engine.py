@@ -53,6 +53,10 @@ class Engine(Protocol):
         """Do what waits for a gap; returns when nothing is under way any more. Never raises but when cancelled."""
         ...
 
+    async def still(self) -> None:
+        """Wait until neither a focus run nor a small move is under way. Never raises but when cancelled."""
+        ...
+
     def give_way(self, why: str) -> None:
         """End a focus run soon: the imaging program comes first."""
         ...

@@ -29,6 +29,21 @@ Answer = Callable[[ApiRequest, list[Scalar]], Awaitable[Any]]
 _log = structlog.get_logger(__name__)
 
 
+_GOES = (
+    "findhome",
+    "moveaxis",
+    "park",
+    "sideofpier",
+    "slewtoaltaz",
+    "slewtoaltazasync",
+    "slewtocoordinates",
+    "slewtocoordinatesasync",
+    "slewtotarget",
+    "slewtotargetasync",
+)
+"""Members by which a mount is sent elsewhere."""
+
+
 class Passed:
     """Says that a request is to be passed on to the real device after all."""
 
@@ -159,15 +174,11 @@ class MountFront(Front):
     """
 
     device_type = DeviceType.TELESCOPE
-    _GOES = (
-        "slewtocoordinates slewtocoordinatesasync slewtotarget slewtotargetasync slewtoaltaz slewtoaltazasync"
-        " sideofpier park findhome moveaxis"
-    ).split()
 
     def __init__(self, upstream: Upstream, engine: Engine, look_again: Callable[[], None]) -> None:
         super().__init__(upstream, engine)
         self._look_again = look_again
-        for member in self._GOES:
+        for member in _GOES:
             self._answers["PUT", member] = self._goes
 
     async def _goes(self, request: ApiRequest, _arguments: list[Scalar]) -> object:
@@ -192,8 +203,7 @@ class MovedFront(Front):
     async def _until_still(self, why: str) -> None:
         """Have a run end, and wait until nothing of ours moves any more."""
         self._engine.give_way(why)
-        while self._engine.focusing or self._engine.moves:
-            await asyncio.sleep(0.05)
+        await self._engine.still()
 
     def _wait_and_then(self, why: str, work: Callable[[], Awaitable[None]]) -> None:
         """Accept a move, and make it once nothing of ours is under way."""

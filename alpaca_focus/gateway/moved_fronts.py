@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import structlog
+from typing_extensions import override
 
 from alpaca_focus.alpaca.errors import AlpacaError, ErrorNumber
 from alpaca_focus.alpaca.replies import ApiRequest
@@ -50,6 +51,7 @@ class FocuserFront(MovedFront):
             ("GET", "ismoving"): self._is_moving,
         }
 
+    @override
     async def leave(self) -> None:
         """Let a run end and the focuser go home."""
         self._forget()
@@ -61,9 +63,10 @@ class FocuserFront(MovedFront):
         self._moves_s.append(self._clock.monotonic())
         if self._engine.focusing or self._engine.moves or self.is_waiting:
             try:
-                return await self._move_later(int(arguments[0]))
+                await self._move_later(int(arguments[0]))
             finally:
                 self._follow(has_moved=self.is_waiting)
+            return None
         has_moved = False
         try:
             reply = await self.upstream.forward(request)
@@ -97,6 +100,7 @@ class FocuserFront(MovedFront):
     def _is_ours(self) -> bool:
         return self.is_waiting or self._engine.moves or self._shutter.taken
 
+    @override
     def _state_that_differs(self) -> Mapping[str, Any]:
         return {"IsMoving": True} if self._is_ours else {}
 
@@ -145,6 +149,7 @@ class WheelFront(MovedFront):
         self._look_again = look_again
         self._answers |= {("PUT", "position"): self._turn, ("GET", "position"): self._position}
 
+    @override
     async def leave(self) -> None:
         """Let a run end: it may have turned the wheel."""
         self._forget()
@@ -167,5 +172,6 @@ class WheelFront(MovedFront):
     async def _position(self, _request: ApiRequest, _arguments: list[Scalar]) -> object:
         return WHEEL_MOVES if self.is_waiting else PASS_ON
 
+    @override
     def _state_that_differs(self) -> Mapping[str, Any]:
         return {"Position": WHEEL_MOVES} if self.is_waiting else {}

@@ -4,8 +4,6 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network
-from types import TracebackType
-from typing import Self
 
 import structlog
 
@@ -76,21 +74,16 @@ class GatewaySettings:
 
 
 class Gateway:
-    """Serves the virtual devices while it is open; a context manager.
+    """Serves the virtual devices while it is open.
 
     Args:
         devices: The real ones; a camera and a focuser are among them.
         engine: Decides what is due.
         clock: Time.
         settings: How it works.
-
-    Raises:
-        ServerStartError: On entering: it cannot listen there.
     """
 
-    def __init__(
-        self, devices: Sequence[RealDevice], engine: Engine, clock: Clock, settings: GatewaySettings
-    ) -> None:
+    def __init__(self, devices: Sequence[RealDevice], engine: Engine, clock: Clock, settings: GatewaySettings) -> None:
         upstreams = {
             each.device_type: Upstream(
                 each.device_type,
@@ -135,8 +128,12 @@ class Gateway:
             doors[DeviceType.TELESCOPE] = MountFront(mount, engine, shutter.look_again)
         return doors
 
-    def __enter__(self) -> Self:
-        """Listen, and serve from now on."""
+    def open(self) -> None:
+        """Listen, and serve from now on.
+
+        Raises:
+            ServerStartError: It cannot listen there.
+        """
         self._server = RunningServer(
             self._app,
             host=self._settings.listen,
@@ -144,11 +141,8 @@ class Gateway:
             discovery_port=DISCOVERY_PORT if self._settings.discovery else None,
         )
         _log.info("The gateway serves the imaging program", address=self.address)
-        return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def close(self) -> None:
         """Drop every connection and stop."""
         if self._server is not None:
             self._server.stop()

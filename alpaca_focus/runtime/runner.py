@@ -31,7 +31,8 @@ RESTORE_PAUSES_S = (0.0, 2.0, 5.0, 15.0, 30.0)
 """Waits before each try to bring the focuser home: a device that is restarting gets most of a minute."""
 
 
-async def _always_valid() -> str:
+async def always_valid() -> str:
+    """Find nothing against the frames before an interruption."""
     return ""
 
 
@@ -58,7 +59,7 @@ class Bench:
     home_mark: HomeMark = field(default_factory=lambda: HomeMark(None, ""))
     guider: Guider | None = None
     share: CameraShare | None = None
-    still_valid: Callable[[], Awaitable[str]] = _always_valid
+    still_valid: Callable[[], Awaitable[str]] = always_valid
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

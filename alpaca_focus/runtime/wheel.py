@@ -35,7 +35,7 @@ async def turned_to(wheel: FilterWheel | None, name: str | None, back_to: str | 
         await wheel.move_to(slot)
         yield
     finally:
-        turning = asyncio.create_task(_turn_back(wheel, home))
+        turning = asyncio.create_task(turn_back(wheel, home))
         cancelled = False
         while not turning.done():
             try:
@@ -57,7 +57,8 @@ def slot_of(wheel: FilterWheel, name: str) -> int:
     return wheel.names.index(name)
 
 
-async def _turn_back(wheel: FilterWheel, slot: int) -> None:
+async def turn_back(wheel: FilterWheel, slot: int) -> None:
+    """Turn to a slot, patiently; a failure is told, for a person to turn the wheel."""
     for attempt in range(1, TRIES + 1):
         try:
             await wheel.move_to(slot)

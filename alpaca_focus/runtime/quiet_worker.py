@@ -1,0 +1,32 @@
+"""A thread that gives way to everything else, for work that nobody waits for."""
+
+import os
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+
+NICENESS = 15
+
+
+class QuietWorker:
+    """Does one thing at a time at low priority; what comes meanwhile is refused, not queued."""
+
+    def __init__(self, name: str) -> None:
+        self._pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix=name, initializer=_give_way)
+        self._at_work: Future[None] | None = None
+
+    def start(self, work: Callable[[], None]) -> bool:
+        """Begin something; False: it still does something else. Called in one thread only."""
+        if self._at_work is not None and not self._at_work.done():
+            return False
+        self._at_work = self._pool.submit(work)
+        return True
+
+    def close(self) -> None:
+        """Wait for what is under way, and end the thread."""
+        self._pool.shutdown(cancel_futures=True)
+
+
+def _give_way() -> None:
+    # Linux has a priority for each thread.
+    os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
