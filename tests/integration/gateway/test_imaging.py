@@ -1,0 +1,200 @@
+"""An imaging program works through the gateway all night, and knows nothing of the focus runs in between."""
+
+import hashlib
+import os
+import random
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+import requests
+from alpaca.camera import Camera, CameraStates
+from alpaca.filterwheel import FilterWheel
+from alpaca.focuser import Focuser
+
+from tests.gateway_scene import EXPOSURE_S, GatewayNight, Seen, Wanted, gateway_night, is_set, set_up
+
+EXPOSURES = int(os.environ.get("ALPACA_FOCUS_EXPOSURES", "14"))
+FRAMES_TO_A_FILTER = 7
+PROGRAM_GIVES_UP_S = 60.0
+"""As N.I.N.A. does, after the end of the exposure."""
+POLLED = (
+    "camera/0/camerastate",
+    "camera/0/imageready",
+    "camera/0/percentcompleted",
+    "camera/0/ccdtemperature",
+    "camera/0/devicestate",
+    "camera/0/binx",
+    "focuser/0/position",
+    "focuser/0/ismoving",
+    "focuser/0/devicestate",
+    "filterwheel/0/position",
+    "telescope/0/devicestate",
+)
+
+
+@contextmanager
+def polled(night: GatewayNight) -> Iterator[list[str]]:
+    """Have another client look at everything all the time; yields what it did not like."""
+    complaints: list[str] = []
+    ended = threading.Event()
+
+    def poll() -> None:
+        with requests.Session() as session:
+            number = 0
+            while not ended.is_set():
+                for path in POLLED:
+                    number += 1
+                    url = f"http://{night.gateway}/api/v1/{path}?ClientID=77&ClientTransactionID={number}"
+                    answer = session.get(url, timeout=20)
+                    told = answer.json() if answer.status_code == 200 else {}
+                    if told.get("ErrorNumber") != 0 or told.get("ClientTransactionID") != number:
+                        complaints.append(f"{path}: {answer.status_code} {answer.text}")
+                time.sleep(0.01)
+
+    thread = threading.Thread(target=poll)
+    thread.start()
+    try:
+        yield complaints
+    finally:
+        ended.set()
+        thread.join()
+
+
+def wanted_by(chance: random.Random, camera: Camera) -> Wanted:
+    binning = chance.choice([1, 1, 2])
+    width, height = camera.CameraXSize // binning, camera.CameraYSize // binning
+    left, top = chance.choice([(0, 0), (0, 0), (16, 32)])
+    return Wanted(
+        binning=binning,
+        width=width - 2 * left,
+        height=height - 2 * top,
+        left=left,
+        top=top,
+        gain=chance.choice([0, 100]),
+        offset=chance.choice([10, 30]),
+        mode=chance.choice([0, 1]),
+    )
+
+
+def take(night: GatewayNight, camera: Camera, wanted: Wanted) -> np.ndarray:
+    """Take one frame as an imaging program does."""
+    set_up(camera, wanted)
+    began_s = time.monotonic()
+    camera.StartExposure(EXPOSURE_S, True)
+    while not camera.ImageReady:
+        waited_s = (time.monotonic() - began_s) * night.factor
+        assert waited_s < EXPOSURE_S + PROGRAM_GIVES_UP_S, "the imaging program has given up"
+        assert camera.CameraState is not CameraStates.cameraError
+        time.sleep(0.01)
+    pixels = np.array(camera.ImageArray)
+    assert pixels.shape == (wanted.width, wanted.height)
+    assert camera.LastExposureDuration == EXPOSURE_S
+    assert is_set(camera) == wanted
+    return pixels
+
+
+def disturbed(night: GatewayNight) -> list[tuple[Seen, Seen]]:
+    """Return the frames during which the camera was told to expose anew, or the focuser to move."""
+    commands = [each for each in night.spy.seen if each.member in {"startexposure", "move", "abortexposure"}]
+    return [
+        (one, other)
+        for one, other in pairwise(commands)
+        if one in night.spy.exposures(EXPOSURE_S) and other.at_s < one.at_s + EXPOSURE_S
+    ]
+
+
+@pytest.mark.timeout(60 + 5 * EXPOSURES)
+def test_an_imaging_program_sees_no_focus_run(tmp_path: Path, seed: int) -> None:
+    chance = random.Random(seed)
+    with gateway_night(tmp_path, seed=seed, triggers={"images": 4, "filter_change": "refocus"}) as night:
+        camera, wheel = Camera(night.gateway, 0), FilterWheel(night.gateway, 0)
+        camera.Connected = True
+        wheel.Connected = True
+        seen = set()
+        with polled(night) as complaints:
+            for number in range(EXPOSURES):
+                if number % FRAMES_TO_A_FILTER == FRAMES_TO_A_FILTER - 1:
+                    wheel.Position = number // FRAMES_TO_A_FILTER % len(wheel.Names)
+                    while wheel.Position == -1:
+                        time.sleep(0.01)
+                pixels = take(night, camera, wanted_by(chance, camera))
+                seen.add(hashlib.sha256(pixels.tobytes()).digest())
+        told = night.asked("status")
+        camera.Connected = False
+    assert complaints == []
+    assert len(seen) == EXPOSURES
+    assert len(night.spy.exposures(EXPOSURE_S)) == EXPOSURES
+    assert disturbed(night) == []
+    # One at the first frame, for nothing is known of focus, and from then on every fourth frame at least.
+    assert told["runs_ended"] >= EXPOSURES // 5, told
+    assert told["last_run"]["outcome"] == "focused", told
+
+
+def test_an_abort_wins_over_a_focus_run(tmp_path: Path, seed: int) -> None:
+    with gateway_night(tmp_path, seed=seed) as night:
+        camera, focuser = Camera(night.gateway, 0), Focuser(night.gateway, 0)
+        camera.Connected = True
+        start = focuser.Position
+        camera.Action("refocus", "")
+        camera.StartExposure(EXPOSURE_S, True)
+        night.until(lambda told: told["state"] == "a focus run")
+        while focuser.Position == start:
+            time.sleep(0.01)
+        assert camera.CameraState == CameraStates.cameraWaiting
+        assert not camera.ImageReady
+        camera.AbortExposure()
+        assert camera.CameraState == CameraStates.cameraIdle
+        told = night.until(lambda told: told["state"] == "watching")
+        assert focuser.Position == start
+        assert night.spy.exposures(EXPOSURE_S) == []
+        # What was due stays due, and nobody is punished for it.
+        assert told["due"]
+        assert (told["hold_s"], told["failures"]) == (0, 0)
+
+
+def test_a_move_of_the_imaging_program_ends_a_run_and_becomes_the_baseline(tmp_path: Path, seed: int) -> None:
+    with gateway_night(tmp_path, seed=seed) as night:
+        camera, focuser = Camera(night.gateway, 0), Focuser(night.gateway, 0)
+        camera.Connected = True
+        camera.Action("refocus", "")
+        camera.StartExposure(EXPOSURE_S, True)
+        night.until(lambda told: told["state"] == "a focus run")
+        focuser.Move(24321)
+        assert focuser.IsMoving
+        while focuser.IsMoving:
+            time.sleep(0.01)
+        assert focuser.Position == 24321
+        told = night.until(lambda told: told["last_focus"] is not None)
+        assert told["last_focus"]["position"] == 24321
+        while not camera.ImageReady:
+            time.sleep(0.01)
+        assert len(night.spy.exposures(EXPOSURE_S)) == 1
+
+
+def test_the_frames_that_pass_tell_when_focus_is_lost(tmp_path: Path, seed: int) -> None:
+    with gateway_night(tmp_path, seed=seed, triggers={"hfd_rise_percent": 20.0, "hfd_frames": 3}) as night:
+        camera = Camera(night.gateway, 0)
+        camera.Connected = True
+        whole = Wanted(1, camera.CameraXSize, camera.CameraYSize, 0, 0, 0, 10, 0)
+        camera.Action("refocus", "")
+        while night.asked("status")["runs_ended"] == 0:
+            take(night, camera, whole)
+        for _ in range(3):
+            take(night, camera, whole)
+        # Somebody turns the focuser, further than its slack, and nobody has told the daemon.
+        knocked = Focuser(night.direct, 0)
+        here = knocked.Position
+        knocked.Move(here + 300)
+        for _ in range(8):
+            take(night, camera, whole)
+            if night.asked("status")["runs_ended"] == 2:
+                break
+        told = night.asked("status")
+        assert (told["runs_ended"], told["last_focus"]["trigger"]) == (2, "hfd")
+        assert abs(knocked.Position - here) < 40
