@@ -39,7 +39,6 @@ def request_for(member: str, method: str = "GET", **changes: Any) -> ApiRequest:
 @contextlib.asynccontextmanager
 async def answering(*pieces: bytes, seen: list[bytes] | None = None, pause_s: float = 0.0) -> AsyncIterator[str]:
     """A server that answers each request with these pieces and hangs up."""
-
     tasks: set[asyncio.Task[None] | None] = set()
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
