@@ -69,12 +69,16 @@ def listen(host: str, port: int) -> socket.socket:
     try:
         info = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
         family, address = info[0], info[4]
-        return socket.create_server(
+        listener = socket.create_server(
             (str(address[0]), port),
             family=family,
             backlog=_BACKLOG,
             dualstack_ipv6=address[0] == "::" and socket.has_dualstack_ipv6(),
         )
+        # Connections inherit it. asyncio sets it for listeners of its own only; without it a reply on a connection that
+        # is kept waits 40 ms for the client to acknowledge its head.
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return listener  # noqa: TRY300 - an error of the last line belongs to the same sentence
     except OSError as error:
         reason = {
             errno.EADDRINUSE: "another program uses that port; stop it or choose another port",

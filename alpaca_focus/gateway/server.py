@@ -76,9 +76,9 @@ class PassThrough:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, or stop to when the client hangs up."""
         if not self._is_allowed(scope):
+            host = scope["client"][0] if scope["client"] else "an unknown client"
             sentence = (
-                f"This gateway does not serve {_client(scope)}: add its network to those that the gateway's settings"
-                " allow."
+                f"This gateway does not serve {host}: add its network to those that the gateway's settings allow."
             )
             await WireResponse(text_reply(403, sentence))(scope, receive, send)
             return
@@ -89,7 +89,9 @@ class PassThrough:
             await self._server(scope, line.receive, send)
 
     def _is_allowed(self, scope: Scope) -> bool:
-        address = ip_address(_client(scope))
+        if scope["client"] is None:  # gone before it could be asked who it is
+            return False
+        address = ip_address(scope["client"][0])
         if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
             address = address.ipv4_mapped
         return any(address in network for network in self._allowed)
@@ -168,10 +170,6 @@ class _Watch:
             return False
         # Another cancellation, as by the stop of the server, goes on.
         return work.uncancel() == 0 and (kind is None or issubclass(kind, asyncio.CancelledError))
-
-
-def _client(scope: Scope) -> str:
-    return str(scope["client"][0])
 
 
 def _name_in_front(name: str) -> str:

@@ -29,6 +29,7 @@ WHOLE_BYTES = 1 << 18
 """Replies up to this length are received whole, so that the connection to the client can be kept for its next call."""
 LOOKUP_TIMEOUT_S = 5.0
 _DECENT_STATUS = range(200, 600)
+_UNKNOWN_DEVICE = frozenset({400, 404})
 _OF_THE_CONNECTION = frozenset(
     {
         "connection",
@@ -222,6 +223,8 @@ class Upstream:
             self.lose(str(error))
             raise self._lost(str(error)) from error
         self._found()
+        if head.status in _UNKNOWN_DEVICE:  # perhaps the server was started anew and numbers its devices in another way
+            self._is_number_known = not self.unique_id
         return exchange, head
 
     def _lost(self, why: str) -> UpstreamLost:

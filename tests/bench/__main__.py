@@ -15,6 +15,7 @@ from tests.bench import (
     bench_engine,
     bench_faults,
     bench_focus,
+    bench_gateway,
     bench_idle,
     bench_measuring,
     bench_night,
@@ -31,6 +32,7 @@ INTRODUCTION = (
 BENCHES: Mapping[str, Callable[[int], Table]] = MappingProxyType(
     {
         "download": bench_download.run,
+        "gateway": bench_gateway.run,
         "measuring": bench_measuring.run,
         "accuracy": bench_measuring.run_accuracy,
         "engine": bench_engine.run,

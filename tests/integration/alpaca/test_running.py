@@ -19,7 +19,7 @@ from starlette.routing import Route
 
 from alpaca_focus.alpaca.client import ImageTimeout, ImageTruncated, fetch_image
 from alpaca_focus.alpaca.replies import ApiRequest, Handler, ImageReply, Reply
-from alpaca_focus.alpaca.running import RunningServer, ServerStartError
+from alpaca_focus.alpaca.running import RunningServer, ServerStartError, listen
 from alpaca_focus.alpaca.served import ServedDevice
 from alpaca_focus.alpaca.server import AlpacaServer
 from alpaca_focus.alpaca.standard import DeviceType
@@ -255,3 +255,10 @@ def test_foreground_server_ends_cleanly_on_a_signal(number: signal.Signals) -> N
         _, errors = process.communicate(timeout=30)
         connection.close()
     assert (process.returncode, errors) == (0, "")
+
+
+def test_connections_do_not_wait_for_the_client_to_acknowledge_the_head_of_a_reply() -> None:
+    with listen("127.0.0.1", 0) as listener, socket.create_connection(listener.getsockname()):
+        connection, _ = listener.accept()
+        with connection:
+            assert connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)

@@ -1,0 +1,69 @@
+"""The memory of passing images: lent, given back, used again."""
+
+import numpy as np
+import pytest
+
+from alpaca_focus.alpaca.imagebytes import ImageBytesError, encode_image
+from alpaca_focus.gateway.passed_images import MAX_BUFFERS, BufferPool, Loan, PassedImage
+
+
+def lent(pool: BufferPool, length: int) -> Loan:
+    loan = pool.lend(length)
+    assert loan is not None
+    assert len(loan.memory) == length
+    return loan
+
+
+def address(loan: Loan) -> int:
+    return int(np.frombuffer(loan.memory, np.uint8).ctypes.data)
+
+
+def test_memory_is_used_again() -> None:
+    pool = BufferPool()
+    first = lent(pool, 1000)
+    place = address(first)
+    first.give_back()
+    again = lent(pool, 500)
+    assert address(again) == place
+    again.give_back()
+    assert address(lent(pool, 1000)) == place
+
+
+def test_a_larger_image_gets_larger_memory_and_leaves_it() -> None:
+    pool = BufferPool()
+    lent(pool, 10).give_back()
+    large = lent(pool, 5000)
+    place = address(large)
+    large.give_back()
+    assert address(lent(pool, 4000)) == place
+
+
+def test_no_more_is_lent_than_there_is() -> None:
+    pool = BufferPool()
+    loans = [lent(pool, 10) for _ in range(MAX_BUFFERS)]
+    assert len({address(loan) for loan in loans}) == MAX_BUFFERS
+    assert pool.lend(10) is None
+    loans[0].give_back()
+    loans[0].give_back()
+    lent(pool, 10)
+    assert pool.lend(10) is None
+
+
+def test_an_image_shows_its_pixels_and_is_released_at_the_end() -> None:
+    pool = BufferPool()
+    pixels = np.arange(12, dtype=np.uint16).reshape(3, 4)
+    content = b"".join(map(bytes, encode_image(pixels)))
+    loans = [lent(pool, len(content)) for _ in range(MAX_BUFFERS)]
+    loans[0].memory[:] = content
+    with PassedImage(loans[0]) as image:
+        assert np.array_equal(image.pixels, pixels)
+        assert np.shares_memory(image.pixels, np.frombuffer(image.content, np.uint8))
+        assert pool.lend(1) is None
+    assert pool.lend(1) is not None
+
+
+def test_bytes_that_are_no_image_have_no_pixels() -> None:
+    loan = lent(BufferPool(), 44)
+    loan.memory[:] = b"\xff" * 44
+    with PassedImage(loan) as image, pytest.raises(ImageBytesError):
+        _ = image.pixels
