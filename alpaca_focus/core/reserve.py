@@ -15,16 +15,19 @@ class Reserve:
 
     Args:
         exposure_s: Exposure time of the first frame.
+
+    Attributes:
+        guiding_s: The share of a guider that has to become steady.
     """
 
     def __init__(self, exposure_s: float) -> None:
+        self.guiding_s = 0.0
         self._exposure_s = exposure_s
         self._began_s: float | None = None
         self._rested_s = 0.0
         self._overhead_s: float | None = None
         self._move_s: float | None = None
         self._move_steps = 0
-        self._guiding_s = 0.0
 
     def exposing(self, exposure_s: float, at_s: float) -> None:
         """Note that an exposure begins, with which the cycle of the one before ends."""
@@ -48,7 +51,7 @@ class Reserve:
 
     def guided(self, duration_s: float) -> None:
         """Note how long the guider took until its star was steady."""
-        self._guiding_s = max(self._guiding_s, duration_s)
+        self.guiding_s = max(self.guiding_s, duration_s)
 
     def needed_s(self, way_home_steps: int, exposure_s: float | None = None) -> float:
         """Return how long it may take to make one more exposure and to give the camera back after it.
@@ -59,7 +62,7 @@ class Reserve:
         """
         overhead_s = FIRST_OVERHEAD_S if self._overhead_s is None else self._overhead_s
         exposure_s = self._exposure_s if exposure_s is None else exposure_s
-        return exposure_s + overhead_s + self._way_home_s(way_home_steps) + self._guiding_s + MARGIN_S
+        return exposure_s + overhead_s + self._way_home_s(way_home_steps) + self.guiding_s + MARGIN_S
 
     def _way_home_s(self, steps: int) -> float:
         if self._move_s is None:

@@ -107,6 +107,9 @@ class Interludes:
             return False
         # A long rest is as good for an interlude as for nothing, and there is no endless row of them.
         if not self._has_exposed and not isinstance(action, Settle):
+            if left_s >= needed_s - self._reserve.guiding_s:
+                # An image with a guide star that is not quite steady is better than no focus.
+                return False
             raise RunFailed(self._too_impatient(action, left_s, needed_s))
         await self._interrupt(action, left_s, needed_s)
         return True
