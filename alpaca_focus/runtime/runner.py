@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from alpaca_focus.core.actions import Action, Answer, Expose, Measure, MoveTo, Settle
 from alpaca_focus.core.backlash import Method, approach
-from alpaca_focus.core.errors import DeviceError, DeviceMisbehaved, RunFailed
+from alpaca_focus.core.errors import CameraTaken, DeviceError, DeviceMisbehaved, RunFailed
 from alpaca_focus.core.events import CurveFitted, Event, FrameMeasured, Moved, RestoreStarted, RunEnded, RunStarted
 from alpaca_focus.core.plan import Plan, SweepProgress, SweepResult, SweepSettings
 from alpaca_focus.core.sweep import sweep
@@ -133,6 +133,7 @@ class _Run:
         self._exposures = 0
         self._moved = False
         self._aborted = False
+        self._camera_taken = False
         self._notes: list[str] = []
         self._measuring: asyncio.Task[Measurement] | None = None
         self._guiding_paused = False
@@ -152,6 +153,7 @@ class _Run:
             found = await self._carry_out()
             await self._add_offset(found)
         except (RunFailed, DeviceError) as error:
+            self._camera_taken = isinstance(error, CameraTaken)
             result = await self._to_the_end(self._restore(str(error)))
         except asyncio.CancelledError:
             self._aborted = True
@@ -323,7 +325,8 @@ class _Run:
         if not self._moved and self._home == self._start:
             return self._result(Outcome.RESTORED, f"{reason} The focuser was not moved.")
         self._emit(RestoreStarted(position=self._home, reason=reason))
-        await self._stop_exposing()
+        if not self._camera_taken:
+            await self._stop_exposing()
         trouble = ""
         for pause_s in RESTORE_PAUSES_S:
             await self._bench.clock.sleep(pause_s)
@@ -404,6 +407,7 @@ class _Run:
             filter_name=self._circumstances.filter_name,
             altitude_deg=self._circumstances.altitude_deg,
             temperatures_c=self._circumstances.temperatures_c,
+            camera_taken=self._camera_taken,
         )
 
     def _focused_sentence(self, found: SweepResult) -> str:
