@@ -12,11 +12,12 @@ import structlog
 
 from alpaca_focus import app
 from alpaca_focus.core.compensation import Compensated
-from alpaca_focus.core.errors import AlpacaFocusError, ConfigurationError, DeviceError, StorageTrouble
+from alpaca_focus.core.errors import ConfigurationError, DeviceError, StorageTrouble
 from alpaca_focus.core.events import CurveFitted, Event, FrameMeasured, Moved, RestoreStarted
 from alpaca_focus.core.expectation import AVERAGE, defocus_by_now_steps
 from alpaca_focus.core.focus_model import FocusModel
-from alpaca_focus.core.night import Baseline, History, Plan
+from alpaca_focus.core.gaps import ADVICE
+from alpaca_focus.core.night import Baseline, History
 from alpaca_focus.core.values import FocusResult
 from alpaca_focus.devices.address import parse_address
 from alpaca_focus.devices.camera_watch import AlpacaCameraWatch
@@ -24,6 +25,7 @@ from alpaca_focus.devices.sun import AstropySun
 from alpaca_focus.devices.thermometer_file import FileThermometer
 from alpaca_focus.devices.thermometer_url import UrlThermometer
 from alpaca_focus.learning import MOST_RUNS, model_by_sensor
+from alpaca_focus.night_commands import ExposureCommands, carried_out
 from alpaca_focus.night_plan import night_settings
 from alpaca_focus.ports import Clock, Thermometer
 from alpaca_focus.runtime import systemd
@@ -34,6 +36,7 @@ from alpaca_focus.runtime.keeper import Keeper, Tools
 from alpaca_focus.runtime.lookout import Lookout, Sources
 from alpaca_focus.runtime.store import RunStore
 from alpaca_focus.runtime.ticker import Ticker
+from alpaca_focus.runtime.told_exposures import ToldCameraWatch
 from alpaca_focus.runtime.wheel import turned_to
 from alpaca_focus.settings.models import Settings
 
@@ -65,6 +68,7 @@ class Daemon:
         self._clock_rate = clock_rate
         self._keeper: Keeper | None = None
         self._waits_for = ""
+        self._exposures = ExposureCommands(clock)
         self._stop, self._reload = asyncio.Event(), asyncio.Event()
         self._fed = -1
         directory = app.storage_directory(self._settings)
@@ -114,6 +118,7 @@ class Daemon:
             if keeper is None:
                 return True
             self._keeper, self._waits_for = keeper, ""
+            self._exposures.hand_over(keeper)
             try:
                 every_s = settings.night.poll_s / self._clock_rate
                 async with Ticker(lambda: self._tick(keeper), every_s, self._clock):
@@ -197,7 +202,7 @@ class Daemon:
             _log.warning(store.notice)
         lookout = Lookout(
             Sources(
-                camera=watch,
+                camera=ToldCameraWatch(watch, self._exposures.told) if settings.imaging.way == "told" else watch,
                 focuser=devices.focuser,
                 focuser_counts=settings.thermometer.source != "external",
                 thermometers=thermometers,
@@ -213,7 +218,7 @@ class Daemon:
 
         async def focus(triggers: str) -> FocusResult:
             await app.refuse_what_cannot_work(devices)
-            wanted = await app.filter_in_light(devices)
+            wanted = await app.filter_in_light(devices, told=keeper.state.told_filter)
             way = app.way_through(settings, devices, wanted)
             async with turned_to(devices.filter_wheel, way.filter_name, wanted):
                 order = app.Order(
@@ -240,7 +245,8 @@ class Daemon:
             probable_defocus=model.probable_defocus,
         )
         start = await devices.focuser.position()
-        return Keeper(tools, night_settings(settings, devices, start=start))
+        keeper = Keeper(tools, night_settings(settings, devices, start=start))
+        return keeper
 
     def _average(self) -> dict[str, float]:
         """Return the temperature that the night goes by, for the history."""
@@ -283,15 +289,15 @@ class Daemon:
         if request.command == "status":
             return self._status()
         keeper = self._keeper
+        if request.command == "exposure":
+            return await self._exposures.carry_out(keeper, request.arguments, self._settings)
         if keeper is None:
             return {"error": f"The daemon still waits for the devices. {self._waits_for}"}
-        try:
-            said = _commanded(keeper, request)
-        except AlpacaFocusError as error:
-            return {"error": str(error)}
+        ended = keeper.runs_ended
+        said = await carried_out(keeper, request, self._settings)
         history = keeper.state.history
         focused_at = "" if history.baseline is None else history.baseline.at.isoformat()
-        return {"said": said, "runs_ended": keeper.runs_ended, "images": history.images, "focused_at": focused_at}
+        return {**said, "runs_ended": ended, "images": history.images, "focused_at": focused_at}
 
     def _status(self) -> Mapping[str, object]:
         keeper = self._keeper
@@ -322,6 +328,7 @@ class Daemon:
                 "carried_steps": compensated.carried_steps,
                 "stopped": compensated.stopped,
             },
+            "advice": ADVICE if history.squeeze.is_told else "",
             "failures": history.failures,
             "hold_s": history.hold_s,
             "ignored": dict(history.ignored),
@@ -357,43 +364,6 @@ class _Model:
 
     def probable_defocus(self, history: History, compensated: Compensated) -> float | None:
         return None if self._model is None else defocus_by_now_steps(self._model, history, compensated)
-
-
-def _commanded(keeper: Keeper, request: Request) -> str:
-    match request.command:
-        case "refocus":
-            keeper.refocus()
-            return "A refocus follows as soon as possible."
-        case "pause":
-            keeper.pause()
-            return "Paused: nothing is done by itself until `alpaca-focus resume`."
-        case "resume":
-            keeper.resume()
-            return "It goes on."
-        case "abort":
-            return keeper.abort()
-        case "tell":
-            return _told(keeper, request.arguments)
-        case _:
-            raise ConfigurationError(f"There is no command {request.command}.")
-
-
-def _told(keeper: Keeper, arguments: Mapping[str, object]) -> str:
-    what, hfd_px = arguments.get("what"), arguments.get("hfd_px")
-    if what == "image":
-        keeper.tell_image(float(hfd_px) if isinstance(hfd_px, int | float) and hfd_px > 0 else None)
-        return "One image more."
-    if what == "flip":
-        keeper.tell_flip()
-        return "The mount has flipped."
-    try:
-        plan = Plan(str(what))
-    except ValueError:
-        raise ConfigurationError(
-            f"Nobody can be told {what}: it is image, flip, or one of {', '.join(Plan)}."
-        ) from None
-    keeper.tell_plan(plan)
-    return f"The plan: {plan}."
 
 
 def _thermometers(settings: Settings, devices: app.Devices) -> tuple[Thermometer, ...]:

@@ -124,6 +124,7 @@ class Keeper:
         self._job_name = ""
         self._rests_until_s = 0.0
         self._is_recovered = False
+        self._is_stopping = False
 
     @property
     def state(self) -> NightState:
@@ -188,22 +189,20 @@ class Keeper:
             return "No refocus as soon as possible any more."
         return "There is nothing to abort."
 
-    async def lend_camera(self, take: Callable[[], None], within_s: float) -> str:
-        """Leave the camera to the imaging program, unless something owns the optics.
+    async def lend_camera(self, take: Callable[[], None]) -> str:
+        """Leave the camera to the imaging program, after what is due in this gap.
 
         Args:
-            take: Called when it is free, so that the next look finds it taken.
-            within_s: Real seconds for the end of a look that is under way, which may begin something.
+            take: Called when nothing owns the optics, so that the next look finds the camera taken.
 
         Returns:
-            What it waits for; empty: it is taken.
+            What owns the optics and has to be waited for; empty: the camera is taken.
         """
-        try:
-            async with asyncio.timeout(within_s), self._ticking:
-                if self._job is None:
-                    take()
-        except TimeoutError:
-            return "a look at the devices"
+        async with self._ticking:
+            if self._job is None:
+                await self._tick(anew=False)
+            if self._job is None:
+                take()
         return self.doing
 
     # The imaging program, where it comes through the gateway
@@ -256,6 +255,7 @@ class Keeper:
         Returns:
             Whether it has ended in that time; if not, what is on disk brings the focuser home at the next start.
         """
+        self._is_stopping = True
         if self._job is not None and self._job_name == FOCUS_RUN:
             self._job.cancel()
         # A small move is shorter than the way back from it.
@@ -331,6 +331,8 @@ class Keeper:
         return decided(state.history, snapshot, settings.triggers, settings.rules, paused=state.paused)
 
     def _begin(self, snapshot: Snapshot, decision: Decision) -> None:
+        if self._is_stopping:
+            return
         rests = self._tools.clock.monotonic() < self._rests_until_s
         # Small moves wait for what a refocus waits for, but not after a failed one.
         is_free = not rests and not set(decision.blocked_by) - {EXPOSING, NO_GAP, HELD}
