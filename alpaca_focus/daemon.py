@@ -2,7 +2,7 @@
 
 import asyncio
 import math
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import asdict
 from pathlib import Path
@@ -17,13 +17,14 @@ from alpaca_focus.core.events import CurveFitted, Event, FrameMeasured, Moved, R
 from alpaca_focus.core.expectation import AVERAGE, defocus_by_now_steps
 from alpaca_focus.core.focus_model import FocusModel
 from alpaca_focus.core.gaps import ADVICE
-from alpaca_focus.core.night import Baseline, History
+from alpaca_focus.core.night import NO_LIGHTS, Baseline, History, belongs_to_focus
 from alpaca_focus.core.values import FocusResult
 from alpaca_focus.devices.address import parse_address
 from alpaca_focus.devices.camera_watch import AlpacaCameraWatch
 from alpaca_focus.devices.sun import AstropySun
 from alpaca_focus.devices.thermometer_file import FileThermometer
 from alpaca_focus.devices.thermometer_url import UrlThermometer
+from alpaca_focus.files.incoming import IncomingFrame, IncomingFrames
 from alpaca_focus.learning import MOST_RUNS, model_by_sensor
 from alpaca_focus.night_commands import ExposureCommands, carried_out
 from alpaca_focus.night_plan import night_settings
@@ -43,6 +44,8 @@ from alpaca_focus.settings.models import Settings
 T = TypeVar("T")
 
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 1.0, 60.0
+LAST_FRAME_S = 0.5
+"""For the frame that is being measured when the watch of the folder ends."""
 STOP_WITHIN_S = 8.0
 """systemd and people wait for ten."""
 
@@ -69,6 +72,7 @@ class Daemon:
         self._keeper: Keeper | None = None
         self._waits_for = ""
         self._exposures = ExposureCommands(clock)
+        self._incoming: IncomingFrames | None = None
         self._stop, self._reload = asyncio.Event(), asyncio.Event()
         self._fed = -1
         directory = app.storage_directory(self._settings)
@@ -131,6 +135,8 @@ class Daemon:
         return ended
 
     async def _tick(self, keeper: Keeper) -> None:
+        if self._incoming is not None:
+            _count(keeper, self._incoming.taken())
         await keeper.tick()
         self._feed(keeper.progress)
 
@@ -246,7 +252,25 @@ class Daemon:
         )
         start = await devices.focuser.position()
         keeper = Keeper(tools, night_settings(settings, devices, start=start))
+        self._incoming = self._watched_folder(stack, settings)
+        if self._incoming is not None:
+            lookout.leave_counting()
         return keeper
+
+    def _watched_folder(self, stack: AsyncExitStack, settings: Settings) -> IncomingFrames | None:
+        """Begin to watch the folder that the imaging program saves its frames in, if there is one."""
+        wanted = settings.imaging
+        if wanted.folder is None:
+            return None
+        frames = IncomingFrames(
+            Path(wanted.folder).expanduser(),
+            wanted.folder_pattern,
+            least_s=settings.night.least_image_s,
+            since=self._clock.wall(),
+        )
+        frames.start()
+        stack.push_async_callback(asyncio.to_thread, frames.stop, LAST_FRAME_S)
+        return frames
 
     def _average(self) -> dict[str, float]:
         """Return the temperature that the night goes by, for the history."""
@@ -341,6 +365,17 @@ async def _cancelled(*tasks: asyncio.Task[Any]) -> None:
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _count(keeper: Keeper, frames: Sequence[IncomingFrame]) -> None:
+    """Count new frames, and take the sizes of the stars on those since the last refocus."""
+    for frame in frames:
+        if keeper.state.plan in NO_LIGHTS and not frame.is_named_light:
+            continue
+        if frame.hfd_px is None:
+            keeper.tell_image(None)
+        elif belongs_to_focus(keeper.state.history, frame.ended_at):
+            keeper.tell_hfd(frame.hfd_px)
 
 
 def _told_baseline(baseline: Baseline) -> dict[str, object]:

@@ -271,6 +271,16 @@ def told_hfd(history: History, hfd_px: float) -> History:
     return replace(history, hfds_px=(*history.hfds_px, hfd_px)[-MOST_HFDS:])
 
 
+def belongs_to_focus(history: History, ended_at: datetime | None) -> bool:
+    """Tell whether a frame was exposed since the last refocus, so that its stars say something of it.
+
+    Args:
+        history: So far.
+        ended_at: End of the exposure, UTC; `None`: not known, and believed to be of late.
+    """
+    return history.baseline is None or ended_at is None or ended_at >= history.baseline.at
+
+
 def taken_over(history: History, position: Position, at: datetime) -> History:
     """Return the history after the imaging program has moved the focuser by itself.
 
