@@ -325,11 +325,17 @@ def way_through(settings: Settings, devices: Devices, wanted: str | None) -> Way
     """Choose the filter to focus through, for the filter that belongs in the light.
 
     Raises:
-        ConfigurationError: The settings name a filter that the wheel does not have, or no offset is known of it.
+        ConfigurationError: The settings name a filter that no wheel can turn to, or no offset is known of it.
     """
     instead = None if wanted is None else settings.focus.filters.get(wanted, FilterFocus()).focus_through
     if wanted is None or instead is None or instead == wanted:
         return Way(filter_name=wanted, offset_steps=0)
+    if devices.filter_wheel is None:
+        raise ConfigurationError(
+            f"focus.filters.{wanted} asks to focus through {instead}, and there is no filter_wheel in the settings "
+            f"that could turn to it. Nothing was moved. Take focus_through out of focus.filters.{wanted}, or set "
+            "filter_wheel."
+        )
     offsets = focus_offsets(settings, devices)
     for name in (wanted, instead):
         if name not in offsets:
@@ -348,10 +354,15 @@ def focus_offsets(settings: Settings, devices: Devices) -> dict[str, int]:
     return {} if wheel is None else dict(zip(wheel.names, wheel.focus_offsets_steps, strict=True))
 
 
-async def filter_in_light(devices: Devices) -> str | None:
-    """Return the name of the filter in the light; `None` where there is no wheel or it does not say."""
+async def filter_in_light(devices: Devices, *, told: str | None = None) -> str | None:
+    """Return the name of the filter in the light; `None` where nobody says.
+
+    Args:
+        devices: With the wheel that is asked.
+        told: What a script has told; counts where there is no wheel.
+    """
     if devices.filter_wheel is None:
-        return None
+        return told
     slot, names = await devices.filter_wheel.slot(), devices.filter_wheel.names
     return names[slot] if slot is not None and slot < len(names) else None
 

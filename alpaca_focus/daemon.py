@@ -2,7 +2,7 @@
 
 import asyncio
 import math
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import asdict
 from pathlib import Path
@@ -12,22 +12,25 @@ import structlog
 
 from alpaca_focus import app
 from alpaca_focus.core.compensation import Compensated
-from alpaca_focus.core.errors import AlpacaFocusError, ConfigurationError, DeviceError, StorageTrouble
+from alpaca_focus.core.errors import ConfigurationError, DeviceError, StorageTrouble
 from alpaca_focus.core.events import CurveFitted, Event, FrameMeasured, Interlude, Moved, RestoreStarted, Resumed
 from alpaca_focus.core.expectation import AVERAGE, defocus_by_now_steps
 from alpaca_focus.core.focus_model import FocusModel
-from alpaca_focus.core.night import Baseline, History, Plan
+from alpaca_focus.core.gaps import ADVICE
+from alpaca_focus.core.night import NO_LIGHTS, Baseline, History, belongs_to_focus
 from alpaca_focus.core.values import FocusResult
 from alpaca_focus.devices.address import parse_address
 from alpaca_focus.devices.camera_watch import AlpacaCameraWatch
 from alpaca_focus.devices.sun import AstropySun
 from alpaca_focus.devices.thermometer_file import FileThermometer
 from alpaca_focus.devices.thermometer_url import UrlThermometer
+from alpaca_focus.files.incoming import IncomingFrame, IncomingFrames
 from alpaca_focus.gateway.service import Gateway
 from alpaca_focus.gateway_link import BesideProgram, shared
 from alpaca_focus.learning import MOST_RUNS, model_by_sensor
+from alpaca_focus.night_commands import ExposureCommands, carried_out
 from alpaca_focus.night_plan import night_settings
-from alpaca_focus.ports import Clock, Thermometer
+from alpaca_focus.ports import CameraWatch, Clock, Thermometer
 from alpaca_focus.runtime import systemd
 from alpaca_focus.runtime.control import ControlServer
 from alpaca_focus.runtime.control_wire import Request, socket_path
@@ -36,12 +39,15 @@ from alpaca_focus.runtime.keeper import Keeper, Tools
 from alpaca_focus.runtime.lookout import Lookout, Sources
 from alpaca_focus.runtime.store import RunStore
 from alpaca_focus.runtime.ticker import Ticker
+from alpaca_focus.runtime.told_exposures import ToldCameraWatch
 from alpaca_focus.runtime.wheel import turned_to
 from alpaca_focus.settings.models import Settings
 
 T = TypeVar("T")
 
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 1.0, 60.0
+LAST_FRAME_S = 0.5
+"""For the frame that is being measured when the watch of the folder ends."""
 STOP_WITHIN_S = 8.0
 """systemd and people wait for ten."""
 
@@ -67,6 +73,8 @@ class Daemon:
         self._clock_rate = clock_rate
         self._keeper: Keeper | None = None
         self._waits_for = ""
+        self._exposures = ExposureCommands(clock)
+        self._incoming: IncomingFrames | None = None
         self._stop, self._reload = asyncio.Event(), asyncio.Event()
         self._fed = -1
         directory = app.storage_directory(self._settings)
@@ -127,6 +135,7 @@ class Daemon:
                 return True
             self._keeper, self._waits_for = keeper, ""
             beside.link.keeper = keeper
+            self._exposures.hand_over(keeper)
             try:
                 every_s = settings.night.poll_s / self._clock_rate
                 async with Ticker(lambda: self._tick(keeper), every_s, self._clock):
@@ -139,6 +148,8 @@ class Daemon:
         return ended
 
     async def _tick(self, keeper: Keeper) -> None:
+        if self._incoming is not None:
+            _count(keeper, self._incoming.taken())
         await keeper.tick()
         self._feed(keeper.progress)
 
@@ -210,7 +221,7 @@ class Daemon:
             _log.warning(store.notice)
         lookout = Lookout(
             Sources(
-                camera=watch if gateway is None else gateway.watch(watch),
+                camera=self._watch_of(watch, settings, gateway),
                 focuser=devices.focuser,
                 focuser_counts=settings.thermometer.source != "external",
                 thermometers=thermometers,
@@ -226,7 +237,7 @@ class Daemon:
 
         async def focus(triggers: str) -> FocusResult:
             await app.refuse_what_cannot_work(devices)
-            wanted = await app.filter_in_light(devices)
+            wanted = await app.filter_in_light(devices, told=keeper.state.told_filter)
             way = app.way_through(settings, devices, wanted)
             order = app.Order(
                 settings=settings,
@@ -256,7 +267,32 @@ class Daemon:
             probable_defocus=model.probable_defocus,
         )
         start = await devices.focuser.position()
-        return Keeper(tools, night_settings(settings, devices, start=start))
+        keeper = Keeper(tools, night_settings(settings, devices, start=start))
+        self._incoming = self._watched_folder(stack, settings)
+        if self._incoming is not None:
+            lookout.leave_counting()
+        return keeper
+
+    def _watched_folder(self, stack: AsyncExitStack, settings: Settings) -> IncomingFrames | None:
+        """Begin to watch the folder that the imaging program saves its frames in, if there is one."""
+        wanted = settings.imaging
+        if wanted.folder is None:
+            return None
+        frames = IncomingFrames(
+            Path(wanted.folder).expanduser(),
+            wanted.folder_pattern,
+            least_s=settings.night.least_image_s,
+            since=self._clock.wall(),
+        )
+        frames.start()
+        stack.push_async_callback(asyncio.to_thread, frames.stop, LAST_FRAME_S)
+        return frames
+
+    def _watch_of(self, camera: CameraWatch, settings: Settings, gateway: Gateway | None) -> CameraWatch:
+        """Return the watch for the way in which the imaging program's exposures are known."""
+        if gateway is not None:
+            return gateway.watch(camera)
+        return ToldCameraWatch(camera, self._exposures.told) if settings.imaging.way == "told" else camera
 
     def _average(self) -> dict[str, float]:
         """Return the temperature that the night goes by, for the history."""
@@ -309,15 +345,15 @@ class Daemon:
         if request.command == "status":
             return self._status()
         keeper = self._keeper
+        if request.command == "exposure":
+            return await self._exposures.carry_out(keeper, request.arguments, self._settings)
         if keeper is None:
             return {"error": f"The daemon still waits for the devices. {self._waits_for}"}
-        try:
-            said = _commanded(keeper, request)
-        except AlpacaFocusError as error:
-            return {"error": str(error)}
+        ended = keeper.runs_ended
+        said = await carried_out(keeper, request, self._settings)
         history = keeper.state.history
         focused_at = "" if history.baseline is None else history.baseline.at.isoformat()
-        return {"said": said, "runs_ended": keeper.runs_ended, "images": history.images, "focused_at": focused_at}
+        return {**said, "runs_ended": ended, "images": history.images, "focused_at": focused_at}
 
     def _status(self) -> Mapping[str, object]:
         keeper = self._keeper
@@ -348,6 +384,7 @@ class Daemon:
                 "carried_steps": compensated.carried_steps,
                 "stopped": compensated.stopped,
             },
+            "advice": ADVICE if history.squeeze.is_told else "",
             "failures": history.failures,
             "hold_s": history.hold_s,
             "ignored": dict(history.ignored),
@@ -360,6 +397,17 @@ async def _cancelled(*tasks: asyncio.Task[Any]) -> None:
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _count(keeper: Keeper, frames: Sequence[IncomingFrame]) -> None:
+    """Count new frames, and take the sizes of the stars on those since the last refocus."""
+    for frame in frames:
+        if keeper.state.plan in NO_LIGHTS and not frame.is_named_light:
+            continue
+        if frame.hfd_px is None:
+            keeper.tell_image(None)
+        elif belongs_to_focus(keeper.state.history, frame.ended_at):
+            keeper.tell_hfd(frame.hfd_px)
 
 
 def _told_baseline(baseline: Baseline) -> dict[str, object]:
@@ -383,43 +431,6 @@ class _Model:
 
     def probable_defocus(self, history: History, compensated: Compensated) -> float | None:
         return None if self._model is None else defocus_by_now_steps(self._model, history, compensated)
-
-
-def _commanded(keeper: Keeper, request: Request) -> str:
-    match request.command:
-        case "refocus":
-            keeper.refocus()
-            return "A refocus follows as soon as possible."
-        case "pause":
-            keeper.pause()
-            return "Paused: nothing is done by itself until `alpaca-focus resume`."
-        case "resume":
-            keeper.resume()
-            return "It goes on."
-        case "abort":
-            return keeper.abort()
-        case "tell":
-            return _told(keeper, request.arguments)
-        case _:
-            raise ConfigurationError(f"There is no command {request.command}.")
-
-
-def _told(keeper: Keeper, arguments: Mapping[str, object]) -> str:
-    what, hfd_px = arguments.get("what"), arguments.get("hfd_px")
-    if what == "image":
-        keeper.tell_image(float(hfd_px) if isinstance(hfd_px, int | float) and hfd_px > 0 else None)
-        return "One image more."
-    if what == "flip":
-        keeper.tell_flip()
-        return "The mount has flipped."
-    try:
-        plan = Plan(str(what))
-    except ValueError:
-        raise ConfigurationError(
-            f"Nobody can be told {what}: it is image, flip, or one of {', '.join(Plan)}."
-        ) from None
-    keeper.tell_plan(plan)
-    return f"The plan: {plan}."
 
 
 def _thermometers(settings: Settings, devices: app.Devices) -> tuple[Thermometer, ...]:

@@ -50,6 +50,7 @@ def night_settings(settings: Settings, devices: app.Devices, *, start: Position)
         backlash=app.backlash(settings),
         # Not focus.max_travel_steps: that is for the search of one run, from where the run begins.
         limits=app.focuser_range(settings, devices.focuser, start),
+        watches_for_gaps=settings.imaging.way == "watch",
     )
 
 

@@ -120,8 +120,10 @@ class Scene:
     def __post_init__(self) -> None:
         self.camera, self.mount, self.wheel = FakeCameraWatch(), FakeMount(), FakeWheel()
         self.thermometer, self.safety = FakeThermometer(), FakeSafety()
+        self.has_wheel = True
         self.runs: list[str] = []
         self.outcomes: list[Outcome | Exception] = []
+        self.taken_runs = 0
         self.run_lasts_s = 30.0
         self.images = 0
         self.store = None if self.directory is None else RunStore(self.directory)
@@ -135,7 +137,7 @@ class Scene:
                 focuser=self.focuser,
                 focuser_counts=False,
                 thermometers=(self.thermometer,),
-                filter_wheel=self.wheel,
+                filter_wheel=self.wheel if self.has_wheel else None,
                 mount=self.mount,
                 safety_monitor=self.safety,
             ),
@@ -163,6 +165,9 @@ class Scene:
         outcome = self.outcomes.pop(0) if self.outcomes else Outcome.FOCUSED
         if isinstance(outcome, Exception):
             raise outcome
+        is_taken, self.taken_runs = self.taken_runs > 0, max(0, self.taken_runs - 1)
+        if is_taken:
+            outcome = Outcome.RESTORED
         measurement = Measurement(metric="hfd", value=2.5, stderr=0.05, star_count=40)
         result = FocusResult(
             outcome=outcome,
@@ -175,6 +180,7 @@ class Scene:
             started_at=started_at,
             duration_s=self.run_lasts_s,
             exposures=3,
+            camera_taken=is_taken,
         )
         if self.store is not None:
             self.store.save(result, trigger=triggers)

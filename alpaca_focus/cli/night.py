@@ -10,19 +10,25 @@ import typer
 
 from alpaca_focus.cli.options import ConfigOption, JsonOption
 from alpaca_focus.core.errors import ConfigurationError
+from alpaca_focus.core.inhibitors import EXPOSING, NO_GAP
 from alpaca_focus.runtime.control_client import ask
 from alpaca_focus.runtime.control_wire import socket_path
 from alpaca_focus.settings.models import Settings
 from alpaca_focus.settings.yaml_file import load_yaml
 
 ANSWER_S = 10.0
+LONGEST_LOOK_S = 120.0
+"""For a look at devices that all fail to answer."""
+LONGEST_WAIT_S = 300.0
+"""With `--if-due`, for a camera that does not become free: the script that waits has no exposure running."""
 WAIT_POLL_S = 0.5
+WATCHING = "watching"
 EXIT_FAILED = 1
 
 
 def status(config: ConfigOption, *, json: JsonOption = False) -> None:
     """Say what the daemon does, what is due, how near each trigger is, and what the last refocus was."""
-    told = _ask(config, "status", {})
+    told = asked(config, "status", {})
     if json:
         typer.echo(json_module.dumps(told, ensure_ascii=False))
         return
@@ -34,16 +40,26 @@ def refocus(
     config: ConfigOption,
     *,
     wait: Annotated[bool, typer.Option("--wait", help="Return when it has ended; exit code 1 if it failed.")] = False,
+    if_due: Annotated[
+        bool, typer.Option("--if-due", help="Only if one is due, and with --wait only if nothing else holds it up.")
+    ] = False,
 ) -> None:
     """Refocus as soon as possible: after the running exposure."""
-    told = _ask(config, "refocus", {})
+    told = asked(config, "refocus", {"if_due": True} if if_due else {}, timeout_s=LONGEST_LOOK_S)
     typer.echo(told["said"])
-    if not wait:
+    if not wait or not told.get("follows", True):
         return
-    before, waited_for = told["runs_ended"], ""
+    before, waited_for, waits_until_s = told["runs_ended"], "", time.monotonic() + LONGEST_WAIT_S
     while True:
         time.sleep(WAIT_POLL_S)
-        now = _ask(config, "status", {})
+        now = asked(config, "status", {})
+        if if_due and now.get("runs_ended", before) == before:
+            if "due" in now and now["state"] != WATCHING:
+                continue
+            why = _not_worth_waiting(now, is_late=time.monotonic() > waits_until_s)
+            if why:
+                typer.echo(why)
+                return
         waits_for = ", ".join(now.get("blocked_by", []))
         if waits_for and waits_for != waited_for:
             typer.echo(f"It waits for: {waits_for}.")
@@ -55,19 +71,33 @@ def refocus(
             raise typer.Exit(0 if now["last_run"]["outcome"] == "focused" else EXIT_FAILED)
 
 
+def _not_worth_waiting(now: Mapping[str, Any], *, is_late: bool) -> str:
+    """Say why a script is not kept waiting for a refocus that has not begun; empty: it is."""
+    if "due" not in now:
+        return "The daemon waits for the devices. The imaging may go on."
+    if not now["due"]:
+        return "Nothing is due any more."
+    waits_for = [reason for reason in now["blocked_by"] if reason not in {EXPOSING, NO_GAP}]
+    if waits_for:
+        return f"The refocus waits for: {', '.join(waits_for)}. The imaging may go on."
+    if is_late:
+        return "The camera has not become free. The refocus stays due, and the imaging may go on."
+    return ""
+
+
 def pause(config: ConfigOption) -> None:
     """Do nothing by itself until `resume`; all settings and counters stay."""
-    typer.echo(_ask(config, "pause", {})["said"])
+    typer.echo(asked(config, "pause", {})["said"])
 
 
 def resume(config: ConfigOption) -> None:
     """Go on after `pause`."""
-    typer.echo(_ask(config, "resume", {})["said"])
+    typer.echo(asked(config, "resume", {})["said"])
 
 
 def abort(config: ConfigOption) -> None:
     """End a run that is under way, or take back the wish for one."""
-    typer.echo(_ask(config, "abort", {})["said"])
+    typer.echo(asked(config, "abort", {})["said"])
 
 
 def tell(
@@ -78,14 +108,23 @@ def tell(
 ) -> None:
     """Tell what the imaging program does, for a script of it to call."""
     arguments = {"what": what} if hfd is None else {"what": what, "hfd_px": hfd}
-    typer.echo(_ask(config, "tell", arguments)["said"])
+    typer.echo(asked(config, "tell", arguments)["said"])
 
 
-def _ask(config: Path, command: str, arguments: Mapping[str, object]) -> dict[str, Any]:
+def asked(
+    config: Path, command: str, arguments: Mapping[str, object], *, timeout_s: float = ANSWER_S
+) -> dict[str, Any]:
+    """Give the daemon a command and return its answer.
+
+    Raises:
+        ConfigurationError: It was not carried out, and the message says why.
+        DaemonNotRunning: No daemon runs.
+        DaemonUnresponsive: It gave no answer in time, or none that makes sense.
+    """
     directory = load_yaml(config, Settings).storage.directory
     if directory is None:
         raise ConfigurationError("A daemon has a storage.directory, and these settings have none.")
-    told: dict[str, Any] = ask(socket_path(Path(directory).expanduser()), command, arguments, timeout_s=ANSWER_S)
+    told: dict[str, Any] = ask(socket_path(Path(directory).expanduser()), command, arguments, timeout_s=timeout_s)
     if "error" in told:
         raise ConfigurationError(str(told["error"]))
     return told
@@ -116,6 +155,8 @@ def status_lines(told: Mapping[str, Any]) -> list[str]:
     ]
     if any(held):
         lines.append("; ".join(each for each in held if each))
+    if told["advice"]:
+        lines.append(told["advice"])
     if told["ignored"]:
         counted = ", ".join(f"{reason} {count}" for reason, count in told["ignored"].items())
         lines.append(f"waited this night, by reason: {counted}")

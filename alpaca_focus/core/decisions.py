@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 
-from alpaca_focus.core.inhibitors import Rules, inhibitors
+from alpaca_focus.core.inhibitors import EXPOSING, Rules, inhibitors
 from alpaca_focus.core.night import History, Snapshot
 from alpaca_focus.core.triggers import Trigger, Verdict
 
@@ -60,3 +60,9 @@ def with_ignored(history: History, decision: Decision) -> History:
         if reason not in history.blocked_by:
             ignored[reason] = ignored.get(reason, 0) + 1
     return replace(history, blocked_by=blocked_by, ignored=MappingProxyType(ignored))
+
+
+def with_squeeze(history: History, snapshot: Snapshot, decision: Decision) -> History:
+    """Take note of whether a due refocus waits for a gap that does not come."""
+    waits = bool(decision.due) and decision.blocked_by == (EXPOSING,)
+    return replace(history, squeeze=history.squeeze.looked(waits=waits, exposures=snapshot.exposures))

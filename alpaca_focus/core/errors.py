@@ -12,6 +12,7 @@ Every message is a whole sentence for a person: what happened, to which device, 
           NotSupported          the device does not implement this (Alpaca 0x400, 0x40C)
           NotConnected          the device is not connected to its hardware (Alpaca 0x407)
           InvalidValue          a value out of the device's range (Alpaca 0x401)
+          CameraTaken           another program exposes with the camera: wait for its next gap
         DeviceMisbehaved        the answer makes no sense or the device did not do what it said
       RunFailed                 a focus run cannot go on (clouds, bad curve, limits): restore and say why
       RunAborted                somebody or something asked the run to stop: restore
@@ -74,6 +75,10 @@ class NotConnected(DeviceRefused):
 
 class InvalidValue(DeviceRefused):
     """The device takes no such value."""
+
+
+class CameraTaken(DeviceRefused):
+    """The camera is busy with an exposure of another program."""
 
 
 class DeviceMisbehaved(DeviceError):

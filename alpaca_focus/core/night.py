@@ -12,6 +12,7 @@ from enum import StrEnum
 from types import MappingProxyType
 
 from alpaca_focus.core.averaging import Sieve, Window
+from alpaca_focus.core.gaps import Squeeze
 from alpaca_focus.core.values import Position
 
 MOST_HFDS = 60
@@ -49,6 +50,7 @@ class Snapshot:
         passed_s: Seconds since the look before.
         temperature_c: Reading of the chosen thermometer.
         filter_name: Filter in the light.
+        filter_is_told: Whether a script has told it, and no wheel.
         pier_side: Side of the pier the mount says it is on.
         tracking: Whether the mount tracks.
         parked: Whether it is parked.
@@ -58,6 +60,7 @@ class Snapshot:
         camera_free: Whether the imaging program leaves the camera to a focus run, as far as it is not exposing.
         somebody_moves: Whether the imaging program moves the focuser.
         images: Light frames that ended since the look before.
+        exposures: Exposures that have followed another one since then, as far as the camera tells them apart.
         plan: What the imaging program is taking.
         safe: What the safety monitor says.
         sun_altitude_deg: The sun above the horizon.
@@ -69,6 +72,7 @@ class Snapshot:
     passed_s: float = 0.0
     temperature_c: float | None = None
     filter_name: str | None = None
+    filter_is_told: bool = False
     pier_side: PierSide = PierSide.UNKNOWN
     tracking: bool | None = None
     parked: bool | None = None
@@ -78,6 +82,7 @@ class Snapshot:
     camera_free: bool = True
     somebody_moves: bool = False
     images: int = 0
+    exposures: int = 0
     plan: Plan = Plan.UNKNOWN
     safe: bool | None = None
     sun_altitude_deg: float | None = None
@@ -156,6 +161,7 @@ class History:
         hold_s: Seconds to go until the triggers may act again after a failed run.
         blocked_by: Reasons for which a due refocus waits right now.
         ignored: How often a due refocus had to wait, by reason, this night.
+        squeeze: How little room the imaging program leaves.
     """
 
     baseline: Baseline | None = None
@@ -182,6 +188,7 @@ class History:
     hold_s: float = 0.0
     blocked_by: tuple[str, ...] = ()
     ignored: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
+    squeeze: Squeeze = field(default_factory=Squeeze)
 
 
 BY_HAND_AFTER_S = 900.0
@@ -200,6 +207,7 @@ def advanced(history: History, snapshot: Snapshot, reading: Reading) -> History:
         asked_s=history.asked_s + passed_s if history.filter_changed else 0.0,
         altitude_deg=history.altitude_deg if snapshot.altitude_deg is None else snapshot.altitude_deg,
         probable_defocus_steps=snapshot.probable_defocus_steps,
+        squeeze=history.squeeze.later(passed_s),
     )
     history = _with_temperature(history, snapshot.temperature_c, passed_s, reading)
     if history.reference_altitude_deg is None:
@@ -229,7 +237,7 @@ def _with_filter(history: History, snapshot: Snapshot) -> History:
     focused_through = None if history.baseline is None else history.baseline.filter_name
     if name == focused_through:
         return replace(history, filter_name=name, filter_changed=False, by_hand=False, asked_s=0.0)
-    untold = snapshot.plan is Plan.UNKNOWN and history.idle_s > BY_HAND_AFTER_S
+    untold = snapshot.plan is Plan.UNKNOWN and history.idle_s > BY_HAND_AFTER_S and not snapshot.filter_is_told
     return replace(
         history,
         filter_name=name,
@@ -261,6 +269,16 @@ def told_image(history: History, hfd_px: float | None) -> History:
 def told_hfd(history: History, hfd_px: float) -> History:
     """Return the history with the size of the stars on one more frame, which is counted otherwise."""
     return replace(history, hfds_px=(*history.hfds_px, hfd_px)[-MOST_HFDS:])
+
+
+def belongs_to_focus(history: History, ended_at: datetime | None) -> bool:
+    """Tell whether a frame was exposed since the last refocus, so that its stars say something of it.
+
+    Args:
+        history: So far.
+        ended_at: End of the exposure, UTC; `None`: not known, and believed to be of late.
+    """
+    return history.baseline is None or ended_at is None or ended_at >= history.baseline.at
 
 
 def taken_over(history: History, position: Position, at: datetime) -> History:
@@ -300,6 +318,7 @@ def refocused(history: History, baseline: Baseline) -> History:
         pier_side=history.pier_side,
         idle_s=history.idle_s,
         ignored=history.ignored,
+        squeeze=history.squeeze.refocused(),
     )
 
 

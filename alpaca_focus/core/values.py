@@ -168,6 +168,7 @@ class FocusResult:
         doubtful: Whether the run contradicted itself before it was verified: nothing is learned from it.
         altitude_deg: Where the telescope pointed at the start, if the mount says so.
         temperatures_c: All temperatures at the start by the name of the sensor: "focuser", "air".
+        camera_taken: Whether it ended because another program exposed with the camera.
     """
 
     outcome: Outcome
@@ -185,3 +186,4 @@ class FocusResult:
     doubtful: bool = False
     altitude_deg: float | None = None
     temperatures_c: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
+    camera_taken: bool = False

@@ -12,6 +12,7 @@ from alpaca.camera import CameraStates
 from alpaca_focus.alpaca.errors import ErrorNumber
 from alpaca_focus.alpaca.standard import DeviceType
 from alpaca_focus.core.errors import (
+    CameraTaken,
     DeviceError,
     DeviceMisbehaved,
     DeviceRefused,
@@ -277,7 +278,7 @@ class AlpacaCamera:
         busy_until_s = max(self._busy_until_s, self._clock.monotonic() + _BUSY_PATIENCE_S)
         while state is not None and state in _BUSY and not was_aborted:
             if self._clock.monotonic() > busy_until_s:
-                raise DeviceRefused(
+                raise CameraTaken(
                     self.name,
                     f"{self.name} is busy with an exposure that this program did not start (its state is"
                     f" {state.name}). It was left alone. End the exposure in the other program.",

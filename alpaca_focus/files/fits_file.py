@@ -28,6 +28,7 @@ class FileFrame:
         position: Where the focuser stood, from the header or the file's name; `None` where neither says.
         object_name: What was looked at; empty where the header does not say.
         filter_name: Filter in the light path; empty where the header does not say.
+        image_type: What kind of frame it is, such as "Light Frame"; empty where the header does not say.
     """
 
     path: Path
@@ -35,6 +36,7 @@ class FileFrame:
     position: int | None = None
     object_name: str = ""
     filter_name: str = ""
+    image_type: str = ""
 
 
 def read_frame(path: Path) -> FileFrame:
@@ -76,6 +78,8 @@ def _file_frame(path: Path, pixels: Pixels, headers: Headers, modified: datetime
         position=header_facts.position(headers, path),
         object_name=headers.text("OBJECT"),
         filter_name=headers.text("FILTER"),
+        # INDI writes both, and older ones of its drivers only the second.
+        image_type=headers.text("IMAGETYP") or headers.text("FRAME"),
     )
 
 

@@ -6,8 +6,9 @@ again, and a file is taken when its size and time have not changed for a moment 
 """
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TypeAlias
 
@@ -101,6 +102,43 @@ def folder_snapshot(folder: Path) -> Snapshot | None:
         return None
 
 
+def tree_snapshot(folder: Path, pattern: str = "*") -> Snapshot | None:
+    """Look at the FITS files of a folder and of those below it; `None` when it is not there or does not answer.
+
+    Links to folders and hidden folders are left out.
+
+    Args:
+        folder: Where to look.
+        pattern: Which files, by their names alone, in capital or small letters.
+
+    Returns:
+        The files by their paths below the folder.
+    """
+    found: dict[str, Stamp] = {}
+    below = [Path()]
+    while below:
+        part = below.pop()
+        try:
+            with os.scandir(folder / part) as entries:
+                listed = list(entries)
+        except OSError:
+            if part == Path():
+                return None
+            # Deleted or renamed since it was listed: it is not there.
+            continue
+        below += [part / each.name for each in listed if _is_open_folder(each)]
+        wanted = (each for each in listed if fnmatchcase(each.name.lower(), pattern.lower()))
+        found |= {str(part / name): stamp for name, stamp in _stamps(wanted)}
+    return found
+
+
+def _is_open_folder(entry: "os.DirEntry[str]") -> bool:
+    try:
+        return entry.is_dir(follow_symlinks=False) and not entry.name.startswith(TEMPORARY_STARTS)
+    except OSError:
+        return False
+
+
 def file_stamp(path: Path) -> Stamp | None:
     """Look at one file; `None` when it is not there."""
     try:
@@ -110,7 +148,7 @@ def file_stamp(path: Path) -> Stamp | None:
     return Stamp(status.st_size, status.st_mtime_ns)
 
 
-def _stamps(entries: Iterator["os.DirEntry[str]"]) -> Iterator[tuple[str, Stamp]]:
+def _stamps(entries: Iterable["os.DirEntry[str]"]) -> Iterator[tuple[str, Stamp]]:
     for entry in entries:
         if not is_frame_name(entry.name):
             continue

@@ -18,8 +18,9 @@ from alpaca_focus.core.compensation import (
     stopped,
     trouble,
 )
-from alpaca_focus.core.decisions import Decision, decided, with_ignored
+from alpaca_focus.core.decisions import Decision, decided, with_ignored, with_squeeze
 from alpaca_focus.core.errors import AlpacaFocusError
+from alpaca_focus.core.gaps import ADVICE
 from alpaca_focus.core.inhibitors import EXPOSING, HELD, NO_GAP
 from alpaca_focus.core.night import (
     Baseline,
@@ -123,6 +124,7 @@ class Keeper:
         self._job_name = ""
         self._rests_until_s = 0.0
         self._is_recovered = False
+        self._is_stopping = False
 
     @property
     def state(self) -> NightState:
@@ -155,6 +157,11 @@ class Keeper:
         self._book.state = replace(self.state, plan=plan)
         self._book.save()
 
+    def tell_filter(self, name: str) -> None:
+        """Take note of the filter in the light; it counts where there is no wheel to be asked."""
+        self._book.state = replace(self.state, told_filter=name)
+        self._book.save()
+
     def tell_flip(self) -> None:
         """Take note of a meridian flip."""
         self._book.set_history(replace(self.state.history, flipped=True))
@@ -181,6 +188,22 @@ class Keeper:
             self._book.set_history(replace(history, asap=False))
             return "No refocus as soon as possible any more."
         return "There is nothing to abort."
+
+    async def lend_camera(self, take: Callable[[], None]) -> str:
+        """Leave the camera to the imaging program, after what is due in this gap.
+
+        Args:
+            take: Called when nothing owns the optics, so that the next look finds the camera taken.
+
+        Returns:
+            What owns the optics and has to be waited for; empty: the camera is taken.
+        """
+        async with self._ticking:
+            if self._job is None:
+                await self._tick(anew=False)
+            if self._job is None:
+                take()
+        return self.doing
 
     # The imaging program, where it comes through the gateway
 
@@ -232,6 +255,7 @@ class Keeper:
         Returns:
             Whether it has ended in that time; if not, what is on disk brings the focuser home at the next start.
         """
+        self._is_stopping = True
         if self._job is not None and self._job_name == FOCUS_RUN:
             self._job.cancel()
         # A small move is shorter than the way back from it.
@@ -269,7 +293,9 @@ class Keeper:
             snapshot = await self._look(anew=True)
             decision = self._decide(snapshot)
         self.snapshot, before, self.decision = snapshot, self.decision, decision
-        self._book.state = replace(self.state, history=with_ignored(self.state.history, decision))
+        history = with_squeeze(with_ignored(self.state.history, decision), snapshot, decision)
+        self._book.state = replace(self.state, history=history)
+        self._advise()
         _tell_change(before, decision)
         self._begin(snapshot, decision)
         self._book.save_what_counts()
@@ -278,7 +304,7 @@ class Keeper:
             self.progress += 1
 
     async def _look(self, *, anew: bool = False) -> Snapshot:
-        snapshot = await self._tools.lookout.look(self.state.plan, anew=anew)
+        snapshot = await self._tools.lookout.look(self.state.plan, told_filter=self.state.told_filter, anew=anew)
         probable = self._tools.probable_defocus(self.state.history, self.state.compensated)
         snapshot = replace(snapshot, probable_defocus_steps=probable, somebody_moves=self._somebody_moves)
         before = self.state.history
@@ -305,6 +331,8 @@ class Keeper:
         return decided(state.history, snapshot, settings.triggers, settings.rules, paused=state.paused)
 
     def _begin(self, snapshot: Snapshot, decision: Decision) -> None:
+        if self._is_stopping:
+            return
         rests = self._tools.clock.monotonic() < self._rests_until_s
         # Small moves wait for what a refocus waits for, but not after a failed one.
         is_free = not rests and not set(decision.blocked_by) - {EXPOSING, NO_GAP, HELD}
@@ -376,7 +404,8 @@ class Keeper:
     def _job_has_ended(self, job: asyncio.Task[None]) -> None:
         if job.cancelled():
             self._aborted()
-        self._tools.lookout.forget_camera()
+        if self._job_name == FOCUS_RUN:
+            self._tools.lookout.forget_camera()
         self._job = None
         self.progress += 1
 
@@ -384,12 +413,31 @@ class Keeper:
         triggers = decision.triggers
         _log.info("A refocus begins", triggers=triggers, why=decision.reason, **_states(decision))
         result = await self._tools.focus(triggers)
+        if result.camera_taken and self._may_try_again(result):
+            _log.warning("A refocus found the camera taken, and follows in the next gap", why=result.reason)
+            return
         if result.outcome is not Outcome.FOCUSED:
             self._failed(result.reason, outcome=result.outcome)
             return
         self._adopt(result, triggers)
         self._run_ended(result.outcome, result.reason)
         _log.info("Refocused", why=result.reason, exposures=result.exposures, duration_s=round(result.duration_s))
+
+    def _may_try_again(self, result: FocusResult) -> bool:
+        """Whether a run that lost the camera to the imaging program has not failed, and may follow in the next gap."""
+        history = self.state.history
+        self._book.set_history(replace(history, squeeze=history.squeeze.gap_lost()))
+        self._advise()
+        # One that has moved the focuser under an exposure has spoiled it: that is not done to every image.
+        is_first = history.squeeze.lost_gaps == 0
+        return not result.samples and result.outcome is Outcome.RESTORED and is_first
+
+    def _advise(self) -> None:
+        """Tell once a night of an imaging program that leaves no gap."""
+        squeeze = self.state.history.squeeze
+        if self._settings.watches_for_gaps and squeeze.is_to_be_told:
+            _log.warning(ADVICE)
+            self._book.set_history(replace(self.state.history, squeeze=squeeze.told()))
 
     def _failed(self, why: str, outcome: str = "failed") -> None:
         """Let the triggers, or the small moves, wait after one that did not work."""

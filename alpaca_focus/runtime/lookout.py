@@ -89,7 +89,7 @@ class Lookout:
         self._silent: dict[str, str] = {}
         self._activity: CameraActivity | None = None
         self._counted: str | None = None
-        self._images = 0
+        self._images: int | None = 0
         self._from_mean_c: dict[str, float] = {}
 
     def leave_counting(self) -> None:
@@ -98,13 +98,14 @@ class Lookout:
 
     def forget_camera(self) -> None:
         """Do not count what the camera has been used for until now: it was ours."""
-        self._activity = None
+        self._activity = self._images = None
 
-    async def look(self, plan: Plan, *, anew: bool = False) -> Snapshot:
+    async def look(self, plan: Plan, *, told_filter: str | None = None, anew: bool = False) -> Snapshot:
         """Look once.
 
         Args:
             plan: What the imaging program said that it takes.
+            told_filter: Filter that a script has told; counts where there is no wheel to be asked.
             anew: Whether to ask all devices, however short ago they were asked.
         """
         now_s = self._clock.monotonic()
@@ -113,15 +114,20 @@ class Lookout:
             self._watched_s = now_s
             self._kept = await self._watch()
         activity = await self._ask(self._sources.camera, self._sources.camera.activity)
+        exposures = self._exposures_seen(activity)
         images = self._images_seen(activity, plan)
         exposing = activity is not None and (activity.busy or activity.preparing)
+        kept = self._kept
+        if self._sources.filter_wheel is None:
+            kept = replace(kept, filter_name=told_filter, filter_is_told=told_filter is not None)
         return replace(
-            self._kept,
+            kept,
             at=self._clock.wall(),
             passed_s=passed_s,
             exposing=exposing,
             camera_free=activity is None or activity.free,
             images=0 if self._images_are_told else images,
+            exposures=exposures,
             plan=plan,
             silent=self._silent_ones(),
         )
@@ -184,12 +190,20 @@ class Lookout:
         needed: tuple[Device | None, ...] = (self._sources.camera, self._sources.focuser, self._sources.mount)
         return tuple(device.name for device in needed if device is not None and device.name in self._silent)
 
+    def _exposures_seen(self, activity: CameraActivity | None) -> int:
+        """Count an exposure that has followed another one, gap or no gap; without a start that changes none is seen."""
+        before = self._activity
+        if before is None or activity is None or before.exposure_started is None:
+            return 0
+        is_long = activity.exposure_s is None or activity.exposure_s >= self._least_image_s
+        return int(is_long and activity.exposure_started not in {None, before.exposure_started})
+
     def _images_seen(self, activity: CameraActivity | None, plan: Plan) -> int:
         """Count an exposure that has ended since the look before."""
         before, self._activity = self._activity, activity or self._activity
         if activity is not None and activity.images is not None:
             counted, self._images = self._images, activity.images
-            return activity.images - counted if plan not in NO_LIGHTS else 0
+            return activity.images - counted if counted is not None and plan not in NO_LIGHTS else 0
         if activity is None or activity.busy:
             return 0
         if before is None:

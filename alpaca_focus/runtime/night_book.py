@@ -80,6 +80,9 @@ def _lasting(state: NightState) -> tuple[object, ...]:
         history.failures,
         history.ignored,
         history.window.filled,
+        history.squeeze.images,
+        history.squeeze.lost_gaps,
+        history.squeeze.is_told,
         state.compensated.moved_steps,
         state.compensated.stopped,
     )

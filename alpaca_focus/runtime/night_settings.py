@@ -25,6 +25,7 @@ class NightSettings:
         offsets_steps: Focus offsets by filter to move by after a change; empty: none are known, or none are used.
         backlash: How targets are approached.
         limits: Where the focuser may go.
+        watches_for_gaps: Whether to tell of an imaging program that leaves no gap.
     """
 
     triggers: tuple[Trigger, ...]
@@ -36,3 +37,4 @@ class NightSettings:
     offsets_steps: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
     backlash: Backlash
     limits: Limits
+    watches_for_gaps: bool = False

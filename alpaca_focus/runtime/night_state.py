@@ -41,6 +41,7 @@ class NightState:
         compensated: What has been followed.
         plan: What the imaging program said that it takes.
         paused: Whether somebody has paused it.
+        told_filter: Filter that a script has told; `None`: none.
         intention: A move that was begun and not yet noted as done.
         saved_at: When it was written, UTC.
     """
@@ -49,6 +50,7 @@ class NightState:
     compensated: Compensated = field(default_factory=Compensated)
     plan: Plan = Plan.UNKNOWN
     paused: bool = False
+    told_filter: str | None = None
     intention: Intention | None = None
     saved_at: datetime | None = None
 
@@ -77,13 +79,14 @@ def load_state(store: RunStore, now: datetime) -> NightState:
     # A clock that was put back while nobody looked says nothing of the time that has passed.
     away = timedelta(0) if state.saved_at is None else max(now - state.saved_at, timedelta(0))
     if away > LONGEST_AWAY:
-        return NightState(intention=state.intention, paused=state.paused)
+        return NightState(intention=state.intention, paused=state.paused, told_filter=state.told_filter)
     away_s = away.total_seconds()
     history = replace(
         state.history,
         since_s=state.history.since_s + away_s,
         idle_s=state.history.idle_s + away_s,
         hold_s=max(0.0, state.history.hold_s - away_s),
+        squeeze=state.history.squeeze.later(away_s),
     )
     return replace(state, history=history)
 

@@ -12,7 +12,7 @@ from types import MappingProxyType
 
 from alpaca_focus.core.actions import Action, Answer, Expose, Measure, MoveTo, Settle
 from alpaca_focus.core.backlash import approach
-from alpaca_focus.core.errors import DeviceError, RunFailed
+from alpaca_focus.core.errors import CameraTaken, DeviceError, RunFailed
 from alpaca_focus.core.events import CurveFitted, Event, FrameMeasured, RestoreStarted, RunEnded, RunStarted
 from alpaca_focus.core.plan import Plan, SweepProgress, SweepResult, SweepSettings
 from alpaca_focus.core.reserve import Reserve
@@ -144,6 +144,7 @@ class _Run:
         self._emit = emit
         self._progress = SweepProgress()
         self._exposures = 0
+        self._camera_taken = False
         self._notes: list[str] = []
         self._measuring: asyncio.Task[Measurement] | None = None
         reserve = Reserve(settings.exposure.exposure_s)
@@ -186,6 +187,7 @@ class _Run:
             found = await self._carry_out()
             await self._add_offset(found)
         except (RunFailed, DeviceError) as error:
+            self._camera_taken = isinstance(error, CameraTaken)
             result = await self._abort.see_through(self._restore(str(error)))
         except asyncio.CancelledError:
             self._abort.asked = True
@@ -331,7 +333,8 @@ class _Run:
             # It came home before the camera was given back, and must hold still while somebody exposes.
             return self._result(Outcome.RESTORED, came_home)
         self._emit(RestoreStarted(position=way.home, reason=reason))
-        await self._stop_exposing()
+        if not self._camera_taken:
+            await self._stop_exposing()
         trouble = ""
         for pause_s in RESTORE_PAUSES_S:
             await self._bench.clock.sleep(pause_s)
@@ -387,6 +390,7 @@ class _Run:
             filter_name=self._circumstances.filter_name,
             altitude_deg=self._circumstances.altitude_deg,
             temperatures_c=self._circumstances.temperatures_c,
+            camera_taken=self._camera_taken,
         )
 
     def _focused_sentence(self, found: SweepResult) -> str:

@@ -93,7 +93,8 @@ class Triggers(Section):
         default=None,
         ge=1,
         le=500,
-        description="Growth of the stars on the frames since the last refocus; needs `alpaca-focus tell image --hfd`",
+        description="Growth of the stars on the frames since the last refocus; needs the gateway, imaging.folder, or "
+        "`alpaca-focus exposure end --hfd`",
     )
     hfd_frames: int = Field(default=5, ge=3, le=30, description="Frames to a median of their sizes")
     altitude_deg: float | None = Field(

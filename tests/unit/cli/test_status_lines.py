@@ -20,6 +20,7 @@ NOTHING_YET: dict[str, Any] = {
     "last_focus": None,
     "since_s": 0.0,
     "compensation": {"moved_steps": 0, "carried_steps": 0.0, "stopped": ""},
+    "advice": "",
     "failures": 0,
     "hold_s": 0.0,
     "ignored": {},
@@ -72,6 +73,7 @@ def test_everything_at_once() -> None:
         "last_focus": LAST_FOCUS,
         "since_s": 3630.0,
         "compensation": {"moved_steps": -12, "carried_steps": 0.456, "stopped": "It has come to most_steps."},
+        "advice": "The imaging program leaves no gap.",
         "failures": 2,
         "hold_s": 1199.6,
         "ignored": {"exposure running": 3, "not safe": 1},
@@ -89,6 +91,7 @@ def test_everything_at_once() -> None:
         "compensation: -12 steps moved since then, +0.46 carried",
         "  It has come to most_steps.",
         "failed runs in a row: 2; the triggers wait for 1200 s more",
+        "The imaging program leaves no gap.",
         "waited this night, by reason: exposure running 3, not safe 1",
         "last run: The stars are gone.",
     ]

@@ -1,17 +1,24 @@
 """A keeper through nights of a few numbers, on a clock that only moves when told."""
 
 import asyncio
+from collections.abc import Iterator
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
+import structlog
+from structlog.testing import capture_logs
+from structlog.typing import EventDict
 
 from alpaca_focus.core.compensation import CompensationSettings
 from alpaca_focus.core.errors import DeviceMisbehaved, DeviceUnreachable, StorageTrouble
+from alpaca_focus.core.gaps import ADVICE
 from alpaca_focus.core.night import PierSide, Plan
 from alpaca_focus.core.triggers import AfterImages, AfterTime, FilterChange, MeridianFlip, TemperatureChange
 from alpaca_focus.core.values import Outcome
+from alpaca_focus.ports import CameraActivity
+from alpaca_focus.runtime import keeper as keeper_module
 from alpaca_focus.runtime.home_mark import HomeMark
 from alpaca_focus.runtime.night_state import Intention, save_state
 from tests.night_scene import CLOUDS, Scene, night_settings, played
@@ -325,6 +332,142 @@ def test_a_look_that_nobody_answers_is_no_progress() -> None:
         scene.wheel.is_gone = False
         await scene.look(3)
         assert scene.keeper.progress == 6
+
+    played(night)
+
+
+# Beside an imaging program
+
+
+@pytest.fixture
+def log(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[EventDict]]:
+    monkeypatch.setattr(keeper_module, "_log", structlog.get_logger())
+    with capture_logs() as told:
+        yield told
+
+
+async def image_without_a_gap(scene: Scene, number: int) -> None:
+    """Let the imaging program go on to its next frame between two looks."""
+    scene.camera.shown = CameraActivity(busy=True, preparing=False, exposure_started=f"image {number}", exposure_s=60.0)
+    await scene.look(6)
+
+
+def test_an_imaging_program_that_leaves_no_gap_is_told_once_a_night(tmp_path: Path, log: list[EventDict]) -> None:
+    scene = Scene(night_settings(AfterTime(3600.0), watches_for_gaps=True), tmp_path)
+
+    def advices() -> int:
+        return sum(line["event"] == ADVICE for line in log)
+
+    async def night() -> None:
+        for number in range(4):
+            assert advices() == 0
+            if number == 2:
+                scene.new_keeper()
+            await image_without_a_gap(scene, number)
+        # One look of the new keeper cannot tell whether the image is another one.
+        await image_without_a_gap(scene, 4)
+        assert (advices(), scene.runs) == (1, [])
+        scene.camera.shown = replace(scene.camera.shown, busy=False)
+        await scene.look(1)
+        assert scene.runs == ["time"]
+        scene.new_keeper()
+        for number in range(80):
+            await image_without_a_gap(scene, 10 + number)
+        assert scene.keeper.decision is not None
+        assert scene.keeper.decision.due
+        assert advices() == 1
+        assert scene.keeper.state.history.squeeze.is_told
+
+    played(night)
+
+
+@pytest.mark.parametrize(("way", "gap"), [("watched", True), ("told", False)])
+def test_nothing_is_told_where_there_are_gaps_or_other_ways(way: str, gap: bool, log: list[EventDict]) -> None:
+    scene = Scene(night_settings(AfterTime(3600.0), watches_for_gaps=way == "watched"))
+
+    async def night() -> None:
+        scene.safety.safe = not gap
+        for number in range(8):
+            await image_without_a_gap(scene, number)
+            scene.camera.shown = replace(scene.camera.shown, busy=not gap)
+            await scene.look()
+        assert all(line["event"] != ADVICE for line in log)
+
+    played(night)
+
+
+def test_a_gap_that_was_too_short_is_no_failed_run_but_a_second_one_is(log: list[EventDict]) -> None:
+    scene = Scene(night_settings(AfterTime(600.0), watches_for_gaps=True))
+    scene.taken_runs = 2
+
+    async def night() -> None:
+        await scene.look()
+        history = scene.keeper.state.history
+        assert (scene.runs, history.failures, history.hold_s, scene.keeper.runs_ended) == (["time"], 0, 0.0, 0)
+        assert sum(line["event"] == ADVICE for line in log) == 1
+        await scene.look()
+        history = scene.keeper.state.history
+        assert (len(scene.runs), history.failures, scene.keeper.runs_ended) == (2, 1, 1)
+        await scene.look(70)
+        assert scene.keeper.state.history.squeeze.lost_gaps == 0
+        assert sum(line["event"] == ADVICE for line in log) == 1
+
+    played(night)
+
+
+def test_the_camera_is_lent_after_what_is_due() -> None:
+    scene = Scene(night_settings(AfterTime(600.0)))
+
+    def take() -> None:
+        scene.camera.shown = replace(scene.camera.shown, busy=True)
+
+    async def night() -> None:
+        scene.clock.now_s += 10
+        assert await scene.keeper.lend_camera(take) == "a focus run"
+        assert await scene.keeper.lend_camera(take) == "a focus run"
+        assert not scene.camera.shown.busy
+        await scene.keeper.at_rest()
+        assert await scene.keeper.lend_camera(take) == ""
+        assert scene.camera.shown.busy
+        await scene.look(100)
+        assert scene.runs == ["time"]
+
+    played(night)
+
+
+def test_a_keeper_that_stops_begins_nothing_more() -> None:
+    scene = Scene(night_settings(AfterTime(600.0)))
+
+    async def night() -> None:
+        await scene.keeper.stop(1.0)
+        assert await scene.keeper.lend_camera(lambda: None) == ""
+        await scene.look(3)
+        assert scene.runs == []
+
+    played(night)
+
+
+def test_a_told_filter_counts_where_no_wheel_can_be_asked_and_survives_a_crash(tmp_path: Path) -> None:
+    scene = Scene(night_settings(FilterChange()), tmp_path)
+    scene.has_wheel = False
+    scene.new_keeper()
+
+    async def night() -> None:
+        scene.keeper.tell_filter("L")
+        scene.keeper.refocus()
+        await scene.look()
+        assert scene.keeper.state.history.filter_name == "L"
+        # Long after the last exposure, and still it is the script that has changed it.
+        await scene.look(120)
+        scene.keeper.tell_filter("Ha")
+        scene.new_keeper()
+        await scene.look()
+        assert scene.runs == ["asap", "filter"]
+        assert scene.keeper.state.history.filter_name == "Ha"
+        scene.has_wheel = True
+        scene.new_keeper()
+        await scene.look()
+        assert scene.keeper.state.history.filter_name == "L"
 
     played(night)
 

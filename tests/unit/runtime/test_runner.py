@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from alpaca_focus.core.errors import DeviceMisbehaved, DeviceUnreachable
+from alpaca_focus.core.errors import CameraTaken, DeviceMisbehaved, DeviceUnreachable
 from alpaca_focus.core.events import CurveFitted, Event, FrameMeasured, Moved, RestoreStarted, RunEnded, RunStarted
 from alpaca_focus.core.values import FocusResult, Frame, Measurement, Outcome, Position
 from alpaca_focus.runtime import resting
@@ -365,3 +365,13 @@ def _moves_of_a_good_run(observatory: Observatory) -> list[int]:
     moves, observatory.focuser.moves = observatory.focuser.moves, []
     observatory.focuser.motor, observatory.focuser.tube = observatory.focuser.start, float(observatory.focuser.start)
     return moves
+
+
+def test_an_exposure_of_another_program_is_left_alone(observatory: Observatory) -> None:
+    taken = CameraTaken("camera 0", "Camera 0 is busy.", number=0x40B, device_message="CameraState cameraExposing")
+    observatory.camera.fails = [taken]
+    result = asyncio.run(observatory.run())
+    assert (result.outcome, result.camera_taken, result.samples) == (Outcome.RESTORED, True, ())
+    assert observatory.camera.aborted == 0
+    assert observatory.focuser.motor == 25600
+    assert not asyncio.run(observatory.run()).camera_taken
