@@ -17,7 +17,7 @@ from alpaca_focus.core.events import CurveFitted, Event, FrameMeasured, Interlud
 from alpaca_focus.core.expectation import AVERAGE, defocus_by_now_steps
 from alpaca_focus.core.focus_model import FocusModel
 from alpaca_focus.core.gaps import ADVICE
-from alpaca_focus.core.night import NO_LIGHTS, Baseline, History, belongs_to_focus
+from alpaca_focus.core.night import NO_LIGHTS, Baseline, History
 from alpaca_focus.core.values import FocusResult
 from alpaca_focus.devices.address import parse_address
 from alpaca_focus.devices.camera_watch import AlpacaCameraWatch
@@ -77,6 +77,7 @@ class Daemon:
         self._incoming: IncomingFrames | None = None
         self._stop, self._reload = asyncio.Event(), asyncio.Event()
         self._fed = -1
+        self._gateway: Gateway | None = None
         directory = app.storage_directory(self._settings)
         if directory is None:
             raise ConfigurationError("The night needs a place for its state and history: set storage.directory.")
@@ -134,7 +135,7 @@ class Daemon:
             if keeper is None:
                 return True
             self._keeper, self._waits_for = keeper, ""
-            beside.link.keeper = keeper
+            self._gateway, beside.link.keeper = beside.gateway, keeper
             self._exposures.hand_over(keeper)
             try:
                 every_s = settings.night.poll_s / self._clock_rate
@@ -384,6 +385,7 @@ class Daemon:
                 "carried_steps": compensated.carried_steps,
                 "stopped": compensated.stopped,
             },
+            "gateway": None if self._gateway is None else self._gateway.status(),
             "advice": ADVICE if history.squeeze.is_told else "",
             "failures": history.failures,
             "hold_s": history.hold_s,
@@ -400,14 +402,14 @@ async def _cancelled(*tasks: asyncio.Task[Any]) -> None:
 
 
 def _count(keeper: Keeper, frames: Sequence[IncomingFrame]) -> None:
-    """Count new frames, and take the sizes of the stars on those since the last refocus."""
+    """Count new frames, and take the sizes of their stars."""
     for frame in frames:
         if keeper.state.plan in NO_LIGHTS and not frame.is_named_light:
             continue
         if frame.hfd_px is None:
             keeper.tell_image(None)
-        elif belongs_to_focus(keeper.state.history, frame.ended_at):
-            keeper.tell_hfd(frame.hfd_px)
+        else:
+            keeper.tell_hfd(frame.hfd_px, frame.ended_at)
 
 
 def _told_baseline(baseline: Baseline) -> dict[str, object]:

@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import replace
+from datetime import timedelta
 from functools import partial
 from ipaddress import ip_network
 from types import TracebackType
@@ -121,7 +122,8 @@ class EngineLink:
             taken = frame_of(
                 frame.image.pixels, exposure_s=frame.exposure_s, started_at=frame.started_at, facts=frame.facts
             )
-            measured(taken, lambda hfd_px, _: self._soon(lambda keeper: keeper.tell_hfd(hfd_px)))
+            ended_at = frame.started_at + timedelta(seconds=frame.exposure_s)
+            measured(taken, lambda hfd_px: self._soon(lambda keeper: keeper.tell_hfd(hfd_px, ended_at)))
         except Exception:  # noqa: BLE001 - a frame that cannot be measured is the imaging program's all the same
             _log.exception("A light frame could not be measured")
         finally:

@@ -5,7 +5,7 @@ from datetime import datetime
 
 import structlog
 
-from alpaca_focus.core.values import Frame, Measurement, Pixels
+from alpaca_focus.core.values import Frame, Pixels
 from alpaca_focus.devices.frames import one_plane, saturation_adu
 from alpaca_focus.imaging.metrics import METRICS
 
@@ -37,10 +37,10 @@ def frame_of(pixels: Pixels, *, exposure_s: float, started_at: datetime, facts: 
     )
 
 
-def measured(frame: Frame, tell: Callable[[float, Measurement], None]) -> None:
+def measured(frame: Frame, tell: Callable[[float], None]) -> None:
     """Measure a frame's stars, and tell their HFD in unbinned pixels; a frame without usable stars tells nothing."""
     measurement = METRICS["hfd"].function(frame)
     if not measurement.usable:
         _log.info("A light frame has no HFD", why=measurement.reason)
         return
-    tell(measurement.value * frame.binning, measurement)
+    tell(measurement.value * frame.binning)

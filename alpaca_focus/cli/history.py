@@ -1,5 +1,7 @@
 """`alpaca-focus history` and `alpaca-focus report`: what was kept of earlier focus runs."""
 
+import json as json_module
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -10,6 +12,7 @@ from alpaca_focus import app
 from alpaca_focus.core.backlash import Backlash, Direction, Method
 from alpaca_focus.core.errors import ConfigurationError
 from alpaca_focus.core.events import FrameMeasured, RunEnded, RunStarted
+from alpaca_focus.core.values import Light
 from alpaca_focus.files.best_focus import Curve, FittedCurve
 from alpaca_focus.files.nina_writer import write_nina_report
 from alpaca_focus.files.pictures import check_picture_path, write_picture
@@ -21,6 +24,7 @@ HEADINGS = (
     f"{'run':>5}  {'started (UTC)':<16}  {'filter':<8}  {'deg C':>6}  {'best':>8}  {'+-':>5}  {'HFD px':>6}  "
     f"{'exp.':>4}  {'s':>5}  {'why':<18}  outcome"
 )
+FRAME_HEADINGS = f"{'ended (UTC)':<19}  {'filter':<8}  {'deg C':>6}  {'position':>8}  {'HFD px':>6}"
 ConfigOption = Annotated[
     Path | None, typer.Option("--config", "-c", metavar="FILE", help="The settings, whose storage.directory is read.")
 ]
@@ -32,11 +36,18 @@ DirectoryOption = Annotated[
 def history(
     config: ConfigOption = None,
     directory: DirectoryOption = None,
-    last: Annotated[int, typer.Option(min=1, help="How many runs to show, the newest first.")] = 20,
-    json: Annotated[bool, typer.Option("--json", help="Print one JSON object a run instead of text.")] = False,  # noqa: FBT002 - typer's way
+    *,
+    last: Annotated[int, typer.Option(min=1, help="How many to show, the newest first.")] = 20,
+    frames: Annotated[
+        bool, typer.Option("--frames", help="List the light frames that were measured, instead of the runs.")
+    ] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON object a line instead of text.")] = False,
 ) -> None:
     """List the focus runs that were kept, the newest first."""
     with RunStore(_directory(config, directory), read_only=True) as store:
+        if frames:
+            _list_frames(store.lights(last=last), json=json)
+            return
         runs = store.runs(last=last)
     if json:
         for run in runs:
@@ -119,6 +130,21 @@ def _line(run: KeptRun) -> str:
         f"{best:>8}  {stderr:>5}  {least:>6}  {result.exposures:>4}  {result.duration_s:>5.0f}  {run.trigger:<18}  "
         f"{result.outcome.value}"
     )
+
+
+def _list_frames(lights: tuple[Light, ...], *, json: bool) -> None:
+    if json:
+        for light in lights:
+            typer.echo(json_module.dumps({**asdict(light), "ended_at": light.ended_at.isoformat()}))
+        return
+    typer.echo(FRAME_HEADINGS)
+    for light in lights:
+        temperature = "-" if light.temperature_c is None else f"{light.temperature_c:.1f}"
+        position = "-" if light.position is None else str(light.position)
+        typer.echo(
+            f"{light.ended_at:%Y-%m-%d %H:%M:%S}  {light.filter_name or '-':<8}  {temperature:>6}  {position:>8}  "
+            f"{light.hfd_px:>6.2f}"
+        )
 
 
 def _as_json(run: KeptRun) -> str:

@@ -157,12 +157,21 @@ def status_lines(told: Mapping[str, Any]) -> list[str]:
         lines.append("; ".join(each for each in held if each))
     if told["advice"]:
         lines.append(told["advice"])
+    gateway = told["gateway"]
+    if gateway is not None:
+        lines.append(f"gateway: {gateway['address']}, {_gateway_text(gateway)}")
     if told["ignored"]:
         counted = ", ".join(f"{reason} {count}" for reason, count in told["ignored"].items())
         lines.append(f"waited this night, by reason: {counted}")
     if told["last_run"] is not None:
         lines.append(f"last run: {told['last_run']['reason']}")
     return lines
+
+
+def _gateway_text(gateway: Mapping[str, Any]) -> str:
+    if gateway["waits"]:
+        return "an exposure waits for the focus run"
+    return "a focus run has the camera" if gateway["taken"] else f"{gateway['images']} light frames have passed"
 
 
 def _last_focus(told: Mapping[str, Any]) -> str:

@@ -104,6 +104,25 @@ class Measurement:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Light:
+    """A light frame of the imaging program, measured; `None` where nothing tells.
+
+    Attributes:
+        ended_at: End of its exposure, or when it was measured, UTC.
+        hfd_px: Half-flux diameter of its stars, in unbinned pixels.
+        position: Where the focuser belonged then.
+        filter_name: Filter in the light.
+        temperature_c: Average temperature.
+    """
+
+    ended_at: datetime
+    hfd_px: float
+    position: Position | None = None
+    filter_name: str | None = None
+    temperature_c: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Sample:
     """One point of a V-curve: where the focuser stood and what the frame said."""
 

@@ -6,6 +6,7 @@ One thing owns the optics at a time, a focus run or a small move; whatever comes
 import asyncio
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, replace
+from datetime import datetime
 from functools import partial
 from typing import Any
 
@@ -29,6 +30,7 @@ from alpaca_focus.core.night import (
     Snapshot,
     aborted,
     advanced,
+    belongs_to_focus,
     declined,
     failed,
     refocused,
@@ -36,7 +38,7 @@ from alpaca_focus.core.night import (
     told_hfd,
     told_image,
 )
-from alpaca_focus.core.values import FocusResult, Outcome, Position
+from alpaca_focus.core.values import FocusResult, Light, Outcome, Position
 from alpaca_focus.ports import Clock, Focuser, Guider
 from alpaca_focus.runtime.home_mark import HomeMark
 from alpaca_focus.runtime.lookout import Lookout
@@ -171,9 +173,26 @@ class Keeper:
         self._tools.lookout.leave_counting()
         self._book.set_history(told_image(self.state.history, hfd_px))
 
-    def tell_hfd(self, hfd_px: float) -> None:
-        """Take note of the size of the stars on a light frame that is counted otherwise."""
-        self._book.set_history(told_hfd(self.state.history, hfd_px))
+    def tell_hfd(self, hfd_px: float, ended_at: datetime | None) -> None:
+        """Take note of the size of the stars on a light frame that is counted otherwise.
+
+        Args:
+            hfd_px: In unbinned pixels.
+            ended_at: End of its exposure, UTC; `None`: not known, and believed to be of late.
+        """
+        history, moved_steps = self.state.history, self.state.compensated.moved_steps
+        baseline = history.baseline
+        self._book.keep_light(
+            Light(
+                ended_at=ended_at or self._tools.clock.wall(),
+                hfd_px=hfd_px,
+                position=None if baseline is None else baseline.position + moved_steps,
+                filter_name=history.filter_name,
+                temperature_c=history.followed.latest_c,
+            )
+        )
+        if belongs_to_focus(history, ended_at):
+            self._book.set_history(told_hfd(history, hfd_px))
 
     def abort(self) -> str:
         """End what is under way, or the wish for it; says what that was."""

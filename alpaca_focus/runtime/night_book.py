@@ -4,6 +4,7 @@ import structlog
 
 from alpaca_focus.core.errors import StorageTrouble
 from alpaca_focus.core.night import History
+from alpaca_focus.core.values import Light
 from alpaca_focus.ports import Clock
 from alpaca_focus.runtime.night_state import NightState, load_state, save_state
 from alpaca_focus.runtime.store import RunStore
@@ -43,6 +44,15 @@ class NightBook:
         if _lasting(self.state) != _lasting(self._saved) or now_s - self._saved_s >= SAVE_EVERY_S:
             self.save()
 
+    def keep_light(self, light: Light) -> None:
+        """Keep what a light frame has said; trouble with that is told once."""
+        if self.store is None:
+            return
+        try:
+            self.store.save_light(light)
+        except StorageTrouble as error:
+            self._tell(error)
+
     def save(self) -> None:
         """Write the state; trouble with that is told once, and the night goes on."""
         if self.store is None:
@@ -50,12 +60,15 @@ class NightBook:
         try:
             save_state(self.store, self.state, self._clock.wall())
         except StorageTrouble as error:
-            if str(error) != self._trouble:
-                _log.error(str(error))
-            self._trouble = str(error)
+            self._tell(error)
             return
         self._trouble = ""
         self._saved, self._saved_s = self.state, self._clock.monotonic()
+
+    def _tell(self, error: StorageTrouble) -> None:
+        if str(error) != self._trouble:
+            _log.error(str(error))
+        self._trouble = str(error)
 
     def _loaded(self) -> NightState:
         if self.store is None:

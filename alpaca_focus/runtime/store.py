@@ -18,7 +18,7 @@ from pydantic_core import to_json
 
 from alpaca_focus.core.errors import StorageTrouble
 from alpaca_focus.core.profile import LearnedProfile
-from alpaca_focus.core.values import FocusResult
+from alpaca_focus.core.values import FocusResult, Light
 
 FILE_NAME = "alpaca-focus.sqlite3"
 BUSY_S = 5.0
@@ -40,11 +40,22 @@ MIGRATIONS = (
     );
     """,
     "CREATE TABLE night (number INTEGER PRIMARY KEY CHECK (number = 1), state TEXT NOT NULL);",
+    """
+    CREATE TABLE lights (
+        number INTEGER PRIMARY KEY AUTOINCREMENT,
+        ended_at TEXT NOT NULL,
+        hfd_px REAL NOT NULL,
+        position INTEGER,
+        filter_name TEXT,
+        temperature_c REAL
+    );
+    """,
 )
 """Each brings a file from one version to the next; what has once been released is never changed."""
 
 _RESULT = TypeAdapter(FocusResult)
 _PROFILE = TypeAdapter(LearnedProfile)
+_LIGHT = TypeAdapter(Light)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,6 +160,35 @@ class RunStore:
         """Return one run; `None` if there is no such number."""
         rows = self._rows("SELECT number, trigger, result FROM runs WHERE number = ?", (number,))
         return _kept(rows[0]) if rows else None
+
+    def save_light(self, light: Light) -> None:
+        """Keep what a light frame of the imaging program has said.
+
+        Raises:
+            StorageTrouble: It could not be written.
+        """
+        with self._transaction():
+            self._connection.execute(
+                "INSERT INTO lights (ended_at, hfd_px, position, filter_name, temperature_c) VALUES (?, ?, ?, ?, ?)",
+                (
+                    light.ended_at.astimezone(UTC).isoformat(),
+                    light.hfd_px,
+                    light.position,
+                    light.filter_name,
+                    light.temperature_c,
+                ),
+            )
+
+    def lights(self, *, last: int) -> tuple[Light, ...]:
+        """Return the latest light frames, the newest first.
+
+        Raises:
+            StorageTrouble: They could not be read.
+        """
+        query = "SELECT ended_at, hfd_px, position, filter_name, temperature_c FROM lights ORDER BY number DESC LIMIT ?"
+        names = ("ended_at", "hfd_px", "position", "filter_name", "temperature_c")
+        rows = self._rows(query, (last,))
+        return tuple(_LIGHT.validate_python(dict(zip(names, row, strict=True))) for row in rows)
 
     def save_profile(self, train: str, filter_name: str | None, profile: LearnedProfile) -> None:
         """Keep what is known of the V-curve of an optical train and filter, in place of what was known before.

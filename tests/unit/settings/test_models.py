@@ -45,6 +45,15 @@ def test_the_telescope_is_all_that_is_required() -> None:
             "max_duration_s": 900.0,
         },
         "storage": {},
+        "imaging": {"way": "watch", "folder_pattern": "*"},
+        "gateway": {
+            "listen": "127.0.0.1",
+            "port": 11112,
+            "allow": [],
+            "discovery": True,
+            "patience_s": 45.0,
+            "idle_s": 60.0,
+        },
         "thermometer": {"source": "focuser", "every_s": 10.0, "readings": 60},
         "triggers": {
             "filter_change": "nothing",
