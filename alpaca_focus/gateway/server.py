@@ -21,7 +21,7 @@ from alpaca_focus.gateway.upstream import Upstream, UpstreamLost
 NAME_TIMEOUT_S = 2.0
 """Longest wait for a device's name, which the list of the gateway's devices mentions."""
 _PASSED_METHODS = frozenset({"GET", "PUT"})
-_NAMED_IN = ("/management/", "/setup")
+_NAMED_IN = ("/management/v1/configureddevices", "/setup")
 
 
 class PassThrough:

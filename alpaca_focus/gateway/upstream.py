@@ -23,8 +23,8 @@ from alpaca_focus.alpaca.standard import DeviceType
 from alpaca_focus.gateway.exchange import BrokenOff, Exchange, ReplyHead
 from alpaca_focus.gateway.passed_images import BufferPool, Loan, PassedImage
 
-PIECE_BYTES = 1 << 20
-"""Bytes of an image that are received before they are sent on."""
+PIECE_BYTES = 4 << 20
+"""Most bytes of an image that are received before they are sent on; usually what has come meanwhile is less."""
 WHOLE_BYTES = 1 << 18
 """Replies up to this length are received whole, so that the connection to the client can be kept for its next call."""
 LOOKUP_TIMEOUT_S = 5.0

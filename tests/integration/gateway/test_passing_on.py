@@ -1,5 +1,6 @@
 """What a client sees through the gateway is what it would see directly: errors, faults, odd servers, lost ones."""
 
+import contextlib
 import json
 import socket
 import threading
@@ -23,8 +24,8 @@ from alpaca_focus.gateway.upstream import Upstream
 from alpaca_focus.simulator.faults import FaultRequest
 from alpaca_focus.simulator.observatory import Observatory
 from tests.integration.alpaca.test_http_rules import ALPYCA
-from tests.integration.gateway.conftest import ask, upstreams_to
-from tests.served_devices import Faults, ServedFocuser, ServedMount, ServedWheel, serve
+from tests.integration.gateway.conftest import LOOPBACK, ask, upstreams_to
+from tests.served_devices import HANG, Faults, ServedFocuser, ServedMount, ServedWheel, serve
 
 FOCUSER = "/api/v1/focuser/0"
 
@@ -334,3 +335,19 @@ def test_a_connection_is_kept_for_the_next_call(behind: Behind) -> None:
         connection.getresponse().read()
     assert len(sockets) == 1
     connection.close()
+
+
+def test_the_gateway_stops_at_once_while_a_device_keeps_it_waiting(
+    behind: Behind, capfd: pytest.CaptureFixture[str]
+) -> None:
+    behind.faults.instead["position"] = HANG
+    app = PassThrough(upstreams_to(behind.running.address), allowed=LOOPBACK, version="1", location="")
+    with RunningServer(app) as gateway, socket.create_connection((gateway.host, gateway.port)) as client:
+        client.sendall(b"GET /api/v1/focuser/0/position HTTP/1.1\r\nHost: x\r\n\r\n")
+        while not behind.faults.seen:
+            pass
+        gateway.stop()
+        with contextlib.suppress(ConnectionResetError):
+            assert client.recv(65536) == b""
+    written = capfd.readouterr()
+    assert "Traceback" not in written.out + written.err
