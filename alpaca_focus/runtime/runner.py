@@ -105,8 +105,9 @@ async def run_focus(
         The result; failures of devices and of the sky are results, not exceptions.
 
     Raises:
-        DeviceError: The focuser or the camera failed before anything was moved.
-        asyncio.CancelledError: The run was aborted; the focuser was brought home first, and `emit` was told.
+        DeviceError: The focuser or the camera failed before anything was moved, or a shared camera cannot be had.
+        asyncio.CancelledError: The run was aborted; the focuser was brought home first, and `emit` was told. Nothing
+            was touched or told if that came while it still waited for a shared camera.
     """
     abort = Abort()
     camera = SharedCamera(bench.camera, bench.share, abort)

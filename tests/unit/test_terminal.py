@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 from rich.console import Console
 
-from alpaca_focus.core.events import Event, FrameMeasured, RestoreStarted, RunEnded, RunStarted
+from alpaca_focus.core.events import Event, FrameMeasured, Interlude, RestoreStarted, Resumed, RunEnded, RunStarted
 from alpaca_focus.core.values import FocusResult, Measurement, Outcome, Sample
 from alpaca_focus.core.vcurve import fit_hyperbola
 from alpaca_focus.terminal import RunPrinter, curve_plot, result_json
@@ -70,6 +70,17 @@ def test_outliers_are_named_by_their_number_and_far_frames_are_not(result: Focus
 def test_the_way_back_is_told_with_its_reason() -> None:
     text = printed(RestoreStarted(position=26500, reason="Clouds came."))
     assert text.strip() == "Clouds came. Going back to position 26500."
+
+
+def test_an_interlude_is_told_with_its_times() -> None:
+    text = printed(
+        Interlude(number=1, home_position=26500, left_s=21.4, needed_s=24.0),
+        Resumed(number=1, position=25100, lasted_s=312.2),
+    )
+    assert " ".join(text.split()) == (
+        "The imaging program waits for the camera, 21 s more: going to position 26500 until the next gap. "
+        "Going on at position 25100 after 312 s."
+    )
 
 
 def test_the_plot_shows_every_point_of_the_curve(result: FocusResult) -> None:
