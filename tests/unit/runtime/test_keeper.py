@@ -423,7 +423,10 @@ def test_the_camera_is_lent_after_what_is_due() -> None:
 
     async def night() -> None:
         scene.clock.now_s += 10
+        assert await scene.keeper.lend_camera(take, for_light=False) == ""
+        scene.camera.shown = replace(scene.camera.shown, busy=False)
         assert await scene.keeper.lend_camera(take) == "a focus run"
+        assert await scene.keeper.lend_camera(take, for_light=False) == "a focus run"
         assert await scene.keeper.lend_camera(take) == "a focus run"
         assert not scene.camera.shown.busy
         await scene.keeper.at_rest()
