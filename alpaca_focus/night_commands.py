@@ -152,7 +152,7 @@ class ExposureCommands:
         if keeper is None:
             take()
             return {"said": "The exposure begins. The daemon still waits for the devices."}
-        waits_for = await keeper.lend_camera(take)
+        waits_for = await keeper.lend_camera(take, for_light=not exposure.dark)
         return {"waits_for": waits_for} if waits_for else {"said": "The exposure begins."}
 
     def _ended(self, keeper: Keeper | None, hfd_px: float | None, settings: Settings) -> str:

@@ -208,17 +208,18 @@ class Keeper:
             return "No refocus as soon as possible any more."
         return "There is nothing to abort."
 
-    async def lend_camera(self, take: Callable[[], None]) -> str:
+    async def lend_camera(self, take: Callable[[], None], *, for_light: bool = True) -> str:
         """Leave the camera to the imaging program, after what is due in this gap.
 
         Args:
             take: Called when nothing owns the optics, so that the next look finds the camera taken.
+            for_light: Whether focus matters to it: for a dark frame nothing is begun, only waited for.
 
         Returns:
             What owns the optics and has to be waited for; empty: the camera is taken.
         """
         async with self._ticking:
-            if self._job is None:
+            if self._job is None and for_light:
                 await self._tick(anew=False)
             if self._job is None:
                 take()

@@ -6,12 +6,15 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import requests
 import structlog
+from astropy.io import fits
 from structlog.testing import capture_logs
 from structlog.typing import EventDict
 
@@ -334,3 +337,158 @@ def test_the_devices_own_compensation_is_switched_off_when_ours_is_on(night: Nig
 
     lived(story)
     assert any("own temperature compensation is switched off" in line["event"] for line in log)
+
+
+# Beside an imaging program that tells what it does
+
+
+def test_a_told_exposure_has_the_camera_and_the_next_one_waits_for_the_refocus(night: Night) -> None:
+    night.sections["imaging"] = {"way": "told"}
+
+    async def story() -> None:
+        async with night.kept():
+            await night.told(watching)
+            assert (await night.asked("exposure", what="begin", seconds=3600.0))["said"] == "The exposure begins."
+            await night.asked("refocus")
+            told = await night.looks(3)
+            assert (told["blocked_by"], told["state"]) == (["exposure running"], "watching")
+            assert (await night.asked("exposure", what="end", hfd_px=2.5))["said"].endswith("one image more.")
+            # The next one is told at once, so that no look of the daemon's own falls into the gap.
+            assert (await night.asked("exposure", what="begin"))["waits_for"] == "a focus run"
+            told = await night.told(lambda told: told["runs_ended"] and told["state"] == "watching")
+            assert told["last_run"]["outcome"] == "focused"
+            assert (await night.asked("exposure", what="begin", seconds=5.0))["said"] == "The exposure begins."
+            for what, images in (("end", 0), ("end", 1), ("begin", 1), ("end", 2)):
+                arguments = {"seconds": 60.0, "dark": False} if what == "begin" else {}
+                await night.asked("exposure", what=what, **arguments)
+                assert (await night.asked("status"))["images"] == images
+            await night.asked("exposure", what="begin", dark=True)
+            assert "does not count" in (await night.asked("exposure", what="end"))["said"]
+
+    lived(story)
+
+
+def test_an_exposure_is_told_to_a_daemon_that_still_waits_for_its_devices(night: Night) -> None:
+    night.sections["imaging"] = {"way": "told"}
+    port = night.observatory.running.port
+    night.observatory.stop()
+
+    async def story() -> None:
+        async with night.kept():
+            await night.told(waiting)
+            await night.asked("exposure", what="begin")
+            assert "one image more" in (await night.asked("exposure", what="end"))["said"]
+            assert "still waits" in (await night.asked("exposure", what="begin"))["said"]
+            await asyncio.to_thread(night.observatory.start, port=port)
+            told = await night.told(watching)
+            assert (told["images"], told["blocked_by"]) == (1, ["exposure running"])
+
+    lived(story)
+
+
+def test_what_does_not_go_with_the_settings_is_refused_in_one_sentence(night: Night) -> None:
+    night.sections["filter_wheel"] = {}
+
+    async def story() -> None:
+        async with night.kept():
+            await night.told(watching)
+            for what in ("begin", "end"):
+                assert "imaging.way is watch" in (await night.asked("exposure", what=what))["error"]
+            assert "filter_wheel" in (await night.asked("filter", name="Ha"))["error"]
+
+    lived(story)
+
+
+def test_a_told_filter_is_focused_through_with_its_own_settings(night: Night) -> None:
+    night.sections["focus"] = {
+        "exposure_s": 2.0,
+        "max_duration_s": 3600.0,
+        "filters": {"Ha": {"exposure_s": 3.0}, "SII": {"focus_through": "L"}},
+    }
+    night.sections["triggers"] = {"filter_change": "refocus"}
+
+    async def story() -> None:
+        async with night.kept():
+            await night.told(watching)
+            assert (await night.asked("filter", name="Ha"))["said"] == "The filter: Ha."
+            await night.asked("refocus")
+            told = await night.told(lambda told: told.get("runs_ended"))
+            assert told["last_focus"]["filter_name"] == told["filter"] == "Ha"
+        async with night.kept():
+            assert (await night.told(watching))["filter"] == "Ha"
+            assert "cannot" not in (await night.asked("filter", name="L"))["said"]
+            assert "Refocusing will fail" in (await night.asked("filter", name="SII"))["said"]
+            told = await night.told(lambda told: told.get("runs_ended"))
+            assert told["last_run"]["outcome"] == "failed"
+            assert "focus.filters.SII asks to focus through L" in told["last_run"]["reason"]
+
+    lived(story)
+    with RunStore(night.directory, read_only=True) as store:
+        (run,) = store.runs()
+        assert run.result.filter_name == "Ha"
+        assert store.profile("530 mm f/5.0", "Ha") or run.result.fit is not None
+
+
+def test_a_refocus_if_due_holds_the_imaging_up_only_where_it_can_be_made(night: Night) -> None:
+    night.sections["triggers"] = {"images": 2}
+
+    async def story() -> None:
+        async with night.kept():
+            await night.told(watching)
+            told = await night.asked("refocus", if_due=True)
+            assert (told["said"], told["follows"]) == ("Nothing is due.", False)
+            await night.asked("pause")
+            for _ in range(2):
+                await night.asked("tell", what="image")
+            told = await night.asked("refocus", if_due=True)
+            assert (told["follows"], told["said"]) == (
+                False,
+                "A refocus is due (2 images since the last refocus) and waits for: paused.",
+            )
+            await asyncio.to_thread(night.put, "camera/0/startexposure", Duration=3600, Light="true")
+            await night.asked("resume")
+            told = await night.asked("refocus", if_due=True)
+            assert (told["follows"], told["said"].endswith("follows after the exposure.")) == (True, True)
+            await asyncio.to_thread(night.put, "camera/0/abortexposure")
+            told = await night.asked("refocus", if_due=True)
+            assert told["follows"]
+            await night.told(lambda told: told["runs_ended"] == 1)
+
+    lived(story)
+
+
+@pytest.mark.parametrize("way", ["watch", "told"])
+def test_new_frames_of_the_folder_count_alone_and_feed_the_trigger(way: str, night: Night, tmp_path: Path) -> None:
+    folder = tmp_path / "frames"
+    folder.mkdir()
+    night.sections["imaging"] = {"way": way, "folder": str(folder)}
+    night.sections["triggers"] = {"images": 50, "hfd_rise_percent": 30.0, "hfd_frames": 3}
+
+    def save(name: str, at: datetime, **cards: object) -> None:
+        unit = fits.PrimaryHDU(np.full((32, 32), 100, np.uint16))
+        unit.header.update({"DATE-OBS": at.replace(tzinfo=None).isoformat(), "EXPTIME": 60.0} | cards)
+        unit.writeto(folder / name)
+
+    async def story() -> None:
+        clock = night.observatory.world.clock
+        save("old.fits", clock.utc())
+        async with night.kept():
+            await night.told(watching)
+            await asyncio.sleep(1.0)
+            save("one.fits", clock.utc())
+            save("dark.fits", clock.utc(), IMAGETYP="DARK")
+            await night.told(lambda told: told["images"] == 1)
+            assert "imaging.folder" in (await night.asked("tell", what="image"))["said"]
+            if way == "told":
+                assert "imaging.folder" in (await night.asked("exposure", what="end"))["said"]
+            else:
+                await asyncio.to_thread(night.put, "camera/0/startexposure", Duration=20, Light="true")
+                await night.told(lambda told: told["blocked_by"])
+                await night.told(lambda told: not told["blocked_by"])
+            assert (await night.looks(3))["images"] == 1
+            await night.asked("tell", what="flat")
+            save("flat perhaps.fits", clock.utc())
+            save("light.fits", clock.utc() + timedelta(seconds=5), IMAGETYP="Light Frame")
+            await night.told(lambda told: told["images"] == 2)
+
+    lived(story)

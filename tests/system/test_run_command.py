@@ -182,6 +182,81 @@ def test_a_service_that_was_killed_goes_home_at_its_next_start(
     assert "A focus run was cut off" in log
 
 
+def test_scripts_tell_of_exposures_filters_and_flips(
+    start: Start, run: Run, night_file: Path, directory: Path, simulator: str
+) -> None:
+    night_file.write_text(night_file.read_text() + "imaging: {way: told}\n")
+    one_sentence(run("exposure", "begin", "--config", night_file), "No alpaca-focus runs")
+    process = start("run", "--config", night_file)
+    told(directory, watching)
+
+    def said(*arguments: str) -> str:
+        result = run(*arguments, "--config", night_file)
+        assert (result.returncode, result.stderr) == (0, ""), result.stdout + result.stderr
+        assert len(result.stdout.splitlines()) == 1
+        return result.stdout.strip()
+
+    assert said("filter", "Ha") == "The filter: Ha."
+    assert said("flip") == "The mount has flipped."
+    assert said("refocus", "--if-due") == "Nothing is due."
+    assert said("refocus", "--if-due", "--wait") == "Nothing is due."
+    assert said("exposure", "begin", "--seconds", "300") == "The exposure begins."
+    told(directory, lambda status: status["blocked_by"] == ["exposure running"])
+    assert said("exposure", "end", "--hfd", "2.4") == "The exposure has ended: one image more."
+    assert said("exposure", "begin", "--dark") == "The exposure begins."
+    assert said("exposure", "end") == "The exposure has ended; it does not count."
+    assert told(directory, watching)["images"] == 1
+
+    focusing = start("refocus", "--wait", "--config", night_file)
+    is_away(directory, simulator)
+    begun = run("exposure", "begin", "--config", night_file)
+    assert begun.returncode == 0, begun.stderr
+    assert begun.stdout.splitlines() == ["It waits for the end of a focus run.", "The exposure begins."]
+    out, err = focusing.communicate(timeout=PATIENCE_S)
+    assert focusing.returncode == 0, out + err
+    status = told(directory, watching)
+    assert (status["state"], status["last_focus"]["filter_name"]) == ("watching", "Ha")
+    run("exposure", "end", "--config", night_file)
+
+    for _ in range(50):
+        ask(socket_path(directory), "tell", {"what": "image"}, timeout_s=10.0)
+    due = run("refocus", "--if-due", "--wait", "--config", night_file)
+    assert due.returncode == 0, due.stdout + due.stderr
+    assert due.stdout.splitlines()[0] == "There is a focus run under way."
+    assert "Focused at position" in " ".join(due.stdout.split())
+
+    run("pause", "--config", night_file)
+    for _ in range(50):
+        ask(socket_path(directory), "tell", {"what": "image"}, timeout_s=10.0)
+    assert said("refocus", "--if-due", "--wait").endswith("and waits for: paused.")
+    code, log = ended(process)
+    assert code == 0, log
+    assert "Traceback" not in log
+
+
+def test_a_script_that_waits_for_a_due_refocus_learns_that_it_failed(
+    start: Start, run: Run, night_file: Path, directory: Path, simulator: str
+) -> None:
+    process = start("run", "--config", night_file)
+    told(directory, watching)
+    one_sentence(run("exposure", "end", "--config", night_file), "imaging.way is watch")
+    camera = f"http://{simulator}/api/v1/camera/0"
+    requests.put(f"{camera}/startexposure", data={"Duration": 3600, "Light": "true"}, timeout=5).raise_for_status()
+    told(directory, lambda status: status["blocked_by"] == ["exposure running"])
+    ask(socket_path(directory), "refocus", {}, timeout_s=10.0)
+    waiting = start("refocus", "--if-due", "--wait", "--config", night_file)
+    assert waiting.stdout is not None
+    assert waiting.stdout.readline() == "A refocus is due (it was asked for) and follows after the exposure.\n"
+    requests.put(f"{camera}/abortexposure", timeout=5).raise_for_status()
+    is_away(directory, simulator)
+    fault(simulator, kind="camera-error")
+    out, err = waiting.communicate(timeout=PATIENCE_S)
+    assert waiting.returncode == 1, out + err
+    assert "camera 0" in out
+    code, log = ended(process)
+    assert code == 0, log
+
+
 @pytest.fixture
 def heard(directory: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[float], list[str]]]:
     """What systemd hears in some seconds; its journal is written to as well."""

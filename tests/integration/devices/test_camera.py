@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from alpaca_focus.core.errors import (
+    CameraTaken,
     DeviceMisbehaved,
     DeviceRefused,
     DeviceTimeout,
@@ -236,7 +237,7 @@ def test_without_abort_the_next_exposure_waits_for_the_one_before() -> None:
 def test_an_exposure_of_another_program_is_left_alone() -> None:
     served = ServedCamera()
     served.put_startexposure(1000.0, True)
-    with pytest.raises(DeviceRefused, match="is busy with an exposure that this program did not start"):
+    with pytest.raises(CameraTaken, match="is busy with an exposure that this program did not start"):
         use(served, take())
     assert (served.exposures, served.aborts) == (1, 0)
 

@@ -381,16 +381,16 @@ def test_an_imaging_program_that_leaves_no_gap_is_told_once_a_night(tmp_path: Pa
     played(night)
 
 
-@pytest.mark.parametrize(("way", "gap"), [("watched", True), ("told", False)])
-def test_nothing_is_told_where_there_are_gaps_or_other_ways(way: str, gap: bool, log: list[EventDict]) -> None:
-    scene = Scene(night_settings(AfterTime(3600.0), watches_for_gaps=way == "watched"))
+@pytest.mark.parametrize(("watches", "safe"), [(True, False), (False, True)])
+def test_no_gap_is_wanted_where_something_else_holds_it_up_or_the_exposures_are_told(
+    watches: bool, safe: bool, log: list[EventDict]
+) -> None:
+    scene = Scene(night_settings(AfterTime(3600.0), watches_for_gaps=watches))
 
     async def night() -> None:
-        scene.safety.safe = not gap
+        scene.safety.safe = safe
         for number in range(8):
             await image_without_a_gap(scene, number)
-            scene.camera.shown = replace(scene.camera.shown, busy=not gap)
-            await scene.look()
         assert all(line["event"] != ADVICE for line in log)
 
     played(night)
@@ -423,7 +423,10 @@ def test_the_camera_is_lent_after_what_is_due() -> None:
 
     async def night() -> None:
         scene.clock.now_s += 10
+        assert await scene.keeper.lend_camera(take, for_light=False) == ""
+        scene.camera.shown = replace(scene.camera.shown, busy=False)
         assert await scene.keeper.lend_camera(take) == "a focus run"
+        assert await scene.keeper.lend_camera(take, for_light=False) == "a focus run"
         assert await scene.keeper.lend_camera(take) == "a focus run"
         assert not scene.camera.shown.busy
         await scene.keeper.at_rest()
