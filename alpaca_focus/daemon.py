@@ -152,6 +152,9 @@ class Daemon:
         if self._incoming is not None:
             _count(keeper, self._incoming.taken())
         await keeper.tick()
+        if self._gateway is not None and self._gateway.waits_for_gap:
+            # A run that is interrupted does nothing for as long as the imaging program exposes, and is well.
+            keeper.progress += 1
         self._feed(keeper.progress)
 
     def _feed(self, progress: int) -> None:

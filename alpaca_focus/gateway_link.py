@@ -272,6 +272,8 @@ def gateway_settings(settings: Settings) -> tuple[GatewaySettings, tuple[RealDev
             patience_s=wanted.patience_s,
             idle_s=wanted.idle_s,
             least_image_s=settings.night.least_image_s,
+            # A spectrum is where the imaging program has put its subframe.
+            whole_sensor=settings.focus.metric in OF_STARS,
             location=settings.telescope.name,
             version=__version__,
         ),

@@ -150,6 +150,20 @@ class ProgramSettings:
         return wrong
 
 
+async def use_whole_sensor(camera: Upstream) -> None:
+    """Have the camera read its whole sensor: a small subframe of the imaging program may show too few stars.
+
+    Raises:
+        AlpacaError: It refuses.
+        UpstreamLost: It does not answer.
+    """
+    for axis, corner, size in (("x", "StartX", "NumX"), ("y", "StartY", "NumY")):
+        pixels = int(await camera.get(f"camera{axis}size")) // int(await camera.get(f"bin{axis}"))
+        if await camera.get(size.lower()) != pixels:
+            await camera.put(corner.lower(), **{corner: 0})
+            await camera.put(size.lower(), **{size: pixels})
+
+
 async def _answer(camera: Upstream, member: str) -> Any:
     try:
         return await camera.get(member)

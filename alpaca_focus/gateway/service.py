@@ -58,6 +58,7 @@ class GatewaySettings:
         patience_s: Longest time for which an exposure is held back.
         idle_s: After so long without an exposure a run does not wait for the next one.
         least_image_s: Shorter exposures are test shots.
+        whole_sensor: Whether focus runs use the whole sensor, whatever subframe the imaging program uses.
         location: Where the gateway stands, for people.
         version: Its version.
     """
@@ -69,6 +70,7 @@ class GatewaySettings:
     patience_s: float
     idle_s: float
     least_image_s: float
+    whole_sensor: bool
     location: str
     version: str
 
@@ -104,6 +106,7 @@ class Gateway:
             patience_s=settings.patience_s,
             idle_s=settings.idle_s,
             least_image_s=settings.least_image_s,
+            whole_sensor=settings.whole_sensor,
         )
         self._tasks: set[asyncio.Task[None]] = set()
         self._server: RunningServer | None = None
@@ -166,6 +169,11 @@ class Gateway:
         """Return what there is to tell; from any thread."""
         shutter = self._shutter
         return {"address": self.address, "waits": shutter.held, "taken": shutter.taken, "images": shutter.images}
+
+    @property
+    def waits_for_gap(self) -> bool:
+        """Whether a focus run waits for a gap in the imaging; from any thread."""
+        return self._shutter.waits_for_gap
 
     def _image_passed(self, image: PassedImage) -> None:
         exposed = self._shutter.exposed

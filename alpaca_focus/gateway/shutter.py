@@ -15,7 +15,7 @@ from typing import Any
 import structlog
 
 from alpaca_focus.alpaca.errors import AlpacaError, ErrorNumber
-from alpaca_focus.gateway.camera_program import ProgramSettings
+from alpaca_focus.gateway.camera_program import ProgramSettings, use_whole_sensor
 from alpaca_focus.gateway.engine import Engine
 from alpaca_focus.gateway.upstream import Upstream, UpstreamLost
 from alpaca_focus.ports import Clock
@@ -53,6 +53,7 @@ class Shutter:
 
     Attributes:
         taken: Whether a focus run has the camera.
+        waits_for_gap: Whether one waits for it.
         images: Light frames of the imaging program that have ended.
         exposed: Its last exposure; `None`: there was none yet, or it was aborted.
         trouble: Why an exposure that was held back could not be begun after all.
@@ -69,6 +70,7 @@ class Shutter:
         patience_s: float,
         idle_s: float,
         least_image_s: float,
+        whole_sensor: bool,
     ) -> None:
         self._camera = camera
         self._engine = engine
@@ -76,7 +78,8 @@ class Shutter:
         self._patience_s = patience_s
         self._idle_s = idle_s
         self._least_image_s = least_image_s
-        self.taken = False
+        self._whole_sensor = whole_sensor
+        self.taken = self.waits_for_gap = False
         self.images = 0
         self.exposed: Exposed | None = None
         self.trouble: AlpacaError | None = None
@@ -268,11 +271,17 @@ class Shutter:
             AlpacaError: The camera does not say what it is set to.
             UpstreamLost: It does not answer.
         """
-        while not self.is_free or self.taken:
-            await self._wait(LOOK_S)
-        self.taken = True
+        self.waits_for_gap = True
+        try:
+            while not self.is_free or self.taken:
+                await self._wait(LOOK_S)
+            self.taken = True
+        finally:
+            self.waits_for_gap = False
         try:
             self.program = await ProgramSettings.read(self._camera, before=self.program)
+            if self._whole_sensor:
+                await use_whole_sensor(self._camera)
         except BaseException:
             self._release()
             raise

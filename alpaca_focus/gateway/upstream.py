@@ -80,7 +80,8 @@ class Upstream:
             device_type: Its type.
             authority: Its server, "host:port".
             device_number: Its number; with a `unique_id` only for a server that does not list its devices.
-            unique_id: Its UniqueID, by which the number is looked up at first and whenever the server was lost.
+            unique_id: Its UniqueID, or its name, by which the number is looked up at first and whenever the server was
+                lost.
             on_image: See the attribute.
 
         Raises:
@@ -241,7 +242,7 @@ class Upstream:
         numbers = [
             device.number
             for device in listed or ()
-            if device.device_type == self.device_type and device.unique_id == self.unique_id
+            if device.device_type == self.device_type and self.unique_id in {device.unique_id, device.name}
         ]
         if listed is not None and not numbers:
             why = f"it lists no {self.device_type} with the unique id {self.unique_id}"
