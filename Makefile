@@ -38,8 +38,9 @@ contracts: $(READY) ## who may import whom
 tests: $(READY) ## unit, property, integration and system tests
 	@$(BIN)/python -m pytest
 
-soak: $(READY) ## the long tests: 100,000 mutations of a FITS file and of an image on the wire, and 1,000 kills of a night
+soak: $(READY) ## the long tests: 100,000 mutations of a FITS file and of an image on the wire, 1,000 kills of a night, 10,000 requests of garbage to the gateway, 1,000 exposures through it
 	@ALPACA_FOCUS_FUZZ=100000 ALPACA_FOCUS_KILLS=1000 $(BIN)/python -m pytest --timeout 3600 -s tests/property/test_fits_fuzz.py tests/property/test_imagebytes_fuzz.py tests/system/test_killed_nights.py
+	@ALPACA_FOCUS_FUZZ=10000 ALPACA_FOCUS_EXPOSURES=1000 $(BIN)/python -m pytest --timeout 7200 -s tests/integration/gateway/test_fuzz.py tests/integration/gateway/test_imaging.py
 
 bench: $(READY) ## measure, and write docs/benchmarks.md; ONLY=engine measures one of them
 	@$(BIN)/python -m tests.bench $(ONLY)
