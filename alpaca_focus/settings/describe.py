@@ -15,6 +15,7 @@ def describe(settings: Settings) -> tuple[str, ...]:
         _telescope(settings.telescope),
         *(_device(name, device, settings.alpaca.address) for name, device in devices.items() if device is not None),
         *(() if settings.guider is None else (_guider(settings.guider),)),
+        f"imaging program: {_imaging(settings)}",
         _backlash(settings.focuser.backlash),
         _focus(settings.focus),
         _storage(settings.storage),
@@ -40,6 +41,18 @@ def _guider(guider: Guider) -> str:
         f"guider: PHD2 at {guider.address}, which {meanwhile} during a run; after it the star has to stay within "
         f"{guider.settle_px:g} px for {guider.settle_s:g} s"
     )
+
+
+def _imaging(settings: Settings) -> str:
+    imaging, gateway = settings.imaging, settings.gateway
+    if imaging.way == "gateway":
+        others = f" for {', '.join(gateway.allow)} and this computer" if gateway.allow else ""
+        return (
+            f"through the gateway at {gateway.listen}, port {gateway.port}{others}; an exposure is held back for "
+            f"{gateway.patience_s:g} s at most"
+        )
+    way = "tells of its exposures" if imaging.way == "told" else "its camera is watched"
+    return way if imaging.folder is None else f"{way}; its frames are read in {imaging.folder}"
 
 
 def _backlash(backlash: Backlash) -> str:

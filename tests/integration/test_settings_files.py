@@ -24,6 +24,7 @@ JSON_TYPES = {
     "number": (int, float),
     "boolean": bool,
     "null": type(None),
+    "array": list,
 }
 
 
@@ -48,6 +49,9 @@ def complaints(value: Any, schema: dict[str, Any], root: dict[str, Any], path: s
         yield f"{path}: is not {schema['const']}"
     if value < schema.get("minimum", value) or value > schema.get("maximum", value) if _is_number(value) else False:
         yield f"{path}: is out of bounds"
+    if isinstance(value, list) and "items" in schema:
+        for index, item in enumerate(value):
+            yield from complaints(item, schema["items"], root, f"{path}[{index}]")
     if isinstance(value, dict) and "properties" in schema:
         yield from (f"{path}: lacks {name}" for name in schema.get("required", ()) if name not in value)
         for name, child in value.items():

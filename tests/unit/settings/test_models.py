@@ -119,12 +119,51 @@ focus: {step_steps: 75}
         "camera: number 2 at pc:32323",
         "focuser: number 0 at pi:11111, found by its unique id f00",
         "filter wheel: number 0 at pi:11111",
+        "imaging program: its camera is watched",
         "backlash: overshoot by 120 steps, arriving outward",
         "focus run: 6 points of 3 s, 75 steps apart; at most 40 exposures and 900 s",
         "history: none is kept",
         "triggers: none, only on demand",
         "compensation: off",
     )
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        (
+            "imaging: {way: gateway}\ngateway: {listen: 10.0.0.5, port: 7000, allow: [10.0.0.7, 10.1.0.0/16]}\n",
+            (
+                "imaging program: through the gateway at 10.0.0.5, port 7000 for 10.0.0.7, 10.1.0.0/16 and this computer; "
+                "an exposure is held back for 45 s at most"
+            ),
+        ),
+        ("imaging: {way: told}\n", "imaging program: tells of its exposures"),
+        ("imaging: {folder: /data}\n", "imaging program: its camera is watched; its frames are read in /data"),
+    ],
+)
+def test_the_description_says_how_the_imaging_program_is_known(text: str, told: str) -> None:
+    assert told in describe(parsed(TELESCOPE + text))
+
+
+@pytest.mark.parametrize(
+    ("gateway", "problem"),
+    [
+        ("{allow: [somewhere]}", '"somewhere" is neither an address nor a network such as 192.168.1.0/24'),
+        ("{listen: 0.0.0.0}", "nobody but this computer is allowed, and 0.0.0.0 is for others"),
+        ("{port: 0}", "gateway.port"),
+        ("{patience_s: 0}", "gateway.patience_s"),
+    ],
+)
+def test_a_gateway_that_cannot_be_meant_is_refused(gateway: str, problem: str) -> None:
+    with pytest.raises(ConfigurationError) as failure:
+        parsed(f"{TELESCOPE}gateway: {gateway}\n")
+    assert problem in str(failure.value)
+
+
+@pytest.mark.parametrize("listen", ["127.0.0.1", "::1", "localhost", "127.0.0.9"])
+def test_a_gateway_for_this_computer_needs_no_list(listen: str) -> None:
+    assert parsed(f'{TELESCOPE}gateway: {{listen: "{listen}"}}\n').gateway.allow == []
 
 
 def test_a_guider_is_used_when_its_section_is_there() -> None:
