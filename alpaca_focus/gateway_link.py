@@ -143,15 +143,22 @@ class EngineLink:
             _log.exception("The engine failed; the imaging program goes on without it")
 
     async def _in_loop(self, work: Coroutine[Any, Any, T]) -> T:
-        if self._loop.is_closed():
+        try:
+            future = asyncio.run_coroutine_threadsafe(work, self._loop)
+        except RuntimeError as error:
+            # The loop is closed.
             work.close()
-            raise ConfigurationError("alpaca-focus has just stopped.")
-        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work, self._loop))
+            raise ConfigurationError("alpaca-focus has just stopped.") from error
+        return await asyncio.wrap_future(future)
 
     def _soon(self, work: Callable[[Keeper], None]) -> None:
         keeper = self.keeper
-        if keeper is not None and not self._loop.is_closed():
+        if keeper is None:
+            return
+        try:
             self._loop.call_soon_threadsafe(work, keeper)
+        except RuntimeError:
+            _log.debug("The night has ended; there is nobody to tell")
 
 
 class BesideProgram:
