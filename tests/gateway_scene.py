@@ -310,20 +310,20 @@ class Client:
         )
 
     async def get(self, member: str) -> Any:
-        return _value(await self.reply("GET", member))
+        return await _value(await self.reply("GET", member))
 
     async def put(self, member: str, **parameters: object) -> Any:
-        return _value(await self.reply("PUT", member, **parameters))
+        return await _value(await self.reply("PUT", member, **parameters))
 
     async def start(self, exposure_s: float = 60.0, *, light: bool = True) -> None:
         await self.put("startexposure", Duration=exposure_s, Light=light)
 
 
-def _value(reply: Reply) -> Any:
+async def _value(reply: Reply) -> Any:
     if reply.hang_up:
         raise ConnectionResetError
-    assert isinstance(reply.body, bytes)
-    fields = json.loads(reply.body)
+    body: Any = reply.body
+    fields = json.loads(body if isinstance(body, bytes) else b"".join([piece async for piece in body]))
     if fields["ErrorNumber"]:
         raise AlpacaError(fields["ErrorNumber"], fields["ErrorMessage"])
     return fields.get("Value")
@@ -360,10 +360,12 @@ class CameraScene:
             await self.misuse()
             sleeping = asyncio.ensure_future(self.clock.sleep(duration_s))
             told = asyncio.ensure_future(self.engine.gives_way.wait())
-            await asyncio.wait({sleeping, told}, return_when=asyncio.FIRST_COMPLETED)
-            for task in (sleeping, told):
-                task.cancel()
-            await asyncio.gather(sleeping, told, return_exceptions=True)
+            try:
+                await asyncio.wait({sleeping, told}, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                sleeping.cancel()
+                told.cancel()
+                await asyncio.gather(sleeping, told, return_exceptions=True)
             self.camera.ends_s = None
         finally:
             await self.shutter.give_back()
