@@ -81,11 +81,11 @@ class EngineLink:
 
     async def use_gap(self) -> None:
         """Do what waits for a gap; returns when nothing is under way any more."""
-        await self._or_pass(self._of_keeper(Keeper.use_gap))
+        await self._or_pass(self._of_keeper(lambda keeper: keeper.use_gap()))
 
     async def still(self) -> None:
         """Wait until neither a focus run nor a small move is under way, but not for ever."""
-        await self._or_pass(self._of_keeper(partial(Keeper.at_rest, within_s=STILL_WITHIN_S)))
+        await self._or_pass(self._of_keeper(lambda keeper: keeper.at_rest(STILL_WITHIN_S)))
 
     def give_way(self, why: str) -> None:
         """End a focus run soon: the imaging program comes first."""
@@ -93,7 +93,7 @@ class EngineLink:
 
     def somebody_moves(self) -> None:
         """Keep away from the focuser: the imaging program moves it."""
-        self._soon(Keeper.somebody_moves)
+        self._soon(lambda keeper: keeper.somebody_moves())
 
     def somebody_has_moved(self, position: Position | None) -> None:
         """Take up where the imaging program has moved the focuser to."""

@@ -24,7 +24,7 @@ LOOK_S = 0.5
 """Seconds between two looks at whether the camera has been idle for long enough."""
 GRACE_S = 10.0
 """Seconds beyond its patience that the imaging program is kept waiting by a run that is on its way home."""
-ABORT_S = 5.0
+ABORT_S = 2.0
 """Longest wait for a camera to be idle after the exposure of a run that hangs was aborted."""
 CAMERA_IDLE, CAMERA_WAITING, CAMERA_EXPOSING, CAMERA_ERROR = 0, 1, 2, 5
 

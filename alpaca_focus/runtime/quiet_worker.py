@@ -28,8 +28,8 @@ class QuietWorker:
         return True
 
     def close(self) -> None:
-        """Wait for what is under way, and end the thread."""
-        self._pool.shutdown(cancel_futures=True)
+        """Wait for what was begun, and end the thread."""
+        self._pool.shutdown()
 
 
 def _give_way() -> None:
