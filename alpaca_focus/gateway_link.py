@@ -82,11 +82,11 @@ class EngineLink:
 
     async def use_gap(self) -> None:
         """Do what waits for a gap; returns when nothing is under way any more."""
-        await self._or_pass(self._of_keeper(Keeper.use_gap))
+        await self._or_pass(self._of_keeper(lambda keeper: keeper.use_gap()))
 
     async def still(self) -> None:
         """Wait until neither a focus run nor a small move is under way, but not for ever."""
-        await self._or_pass(self._of_keeper(partial(Keeper.at_rest, within_s=STILL_WITHIN_S)))
+        await self._or_pass(self._of_keeper(lambda keeper: keeper.at_rest(STILL_WITHIN_S)))
 
     def give_way(self, why: str) -> None:
         """End a focus run soon: the imaging program comes first."""
@@ -94,7 +94,7 @@ class EngineLink:
 
     def somebody_moves(self) -> None:
         """Keep away from the focuser: the imaging program moves it."""
-        self._soon(Keeper.somebody_moves)
+        self._soon(lambda keeper: keeper.somebody_moves())
 
     def somebody_has_moved(self, position: Position | None) -> None:
         """Take up where the imaging program has moved the focuser to."""
@@ -145,15 +145,22 @@ class EngineLink:
             _log.exception("The engine failed; the imaging program goes on without it")
 
     async def _in_loop(self, work: Coroutine[Any, Any, T]) -> T:
-        if self._loop.is_closed():
+        try:
+            future = asyncio.run_coroutine_threadsafe(work, self._loop)
+        except RuntimeError as error:
+            # The loop is closed.
             work.close()
-            raise ConfigurationError("alpaca-focus has just stopped.")
-        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work, self._loop))
+            raise ConfigurationError("alpaca-focus has just stopped.") from error
+        return await asyncio.wrap_future(future)
 
     def _soon(self, work: Callable[[Keeper], None]) -> None:
         keeper = self.keeper
-        if keeper is not None and not self._loop.is_closed():
+        if keeper is None:
+            return
+        try:
             self._loop.call_soon_threadsafe(work, keeper)
+        except RuntimeError:
+            _log.debug("The night has ended; there is nobody to tell")
 
 
 class BesideProgram:

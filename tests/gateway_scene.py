@@ -1,208 +1,408 @@
-"""An imaging program that works through the gateway, and a spy at the real devices that sees what really happens."""
+"""A gateway without a network: a camera of a few numbers, an engine that does as it is told, a clock moved by hand."""
 
 import asyncio
-import socket
-import threading
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+import heapq
+import itertools
+import json
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
-from urllib.parse import parse_qsl
+from datetime import UTC, datetime, timedelta
+from typing import Any, cast
 
-from alpaca.camera import Camera
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from alpaca_focus.alpaca.errors import AlpacaError, ErrorNumber
+from alpaca_focus.alpaca.replies import ApiRequest, Reply
+from alpaca_focus.alpaca.standard import DeviceType
+from alpaca_focus.core.errors import ConfigurationError
+from alpaca_focus.core.values import Position
+from alpaca_focus.gateway.camera_front import CameraFront
+from alpaca_focus.gateway.engine import LightFrame
+from alpaca_focus.gateway.fronts import Front
+from alpaca_focus.gateway.shutter import Shutter
+from alpaca_focus.gateway.upstream import Upstream, UpstreamLost
 
-from alpaca_focus.daemon import Daemon
-from alpaca_focus.devices.clock import ScaledClock
-from alpaca_focus.runtime.control_client import ask
-from alpaca_focus.runtime.control_wire import socket_path
-from alpaca_focus.settings.models import Settings
-from alpaca_focus.simulator.observatory import Observatory
-from alpaca_focus.simulator.observatory_settings import FocuserSettings, ObservatorySettings
-from alpaca_focus.simulator.settings import SensorSettings, SkySettings
-
-EXPOSURE_S = 30.0
-PATIENCE_S = 30.0
-"""Real seconds until a test gives up."""
-
-
-@dataclass(frozen=True)
-class Seen:
-    """One command at a real device."""
-
-    at_s: float
-    device: str
-    member: str
-    form: dict[str, str]
+PATIENCE_S = 60.0
+IDLE_S = 30.0
+LEAST_IMAGE_S = 10.0
+ROUNDS = 150
+"""More rounds of the loop than anything here needs to come to rest."""
 
 
-class Spy:
-    """Stands before the simulated observatory and writes down every command."""
+class HandClock:
+    """Time that passes only when it is told to; whoever sleeps until then goes on in order."""
 
-    def __init__(self, app: ASGIApp, now_s: Any) -> None:
-        self._app = app
-        self._now_s = now_s
-        self.seen: list[Seen] = []
+    def __init__(self) -> None:
+        self.now_s = 1000.0
+        self._sleepers: list[tuple[float, int, asyncio.Future[None]]] = []
+        self._numbers = itertools.count()
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or scope["method"] != "PUT":
-            await self._app(scope, receive, send)
+    def wall(self) -> datetime:
+        return datetime(2026, 1, 1, 22, tzinfo=UTC) + timedelta(seconds=self.now_s)
+
+    def monotonic(self) -> float:
+        return self.now_s
+
+    async def sleep(self, duration_s: float) -> None:
+        if duration_s <= 0:
+            await asyncio.sleep(0)
             return
-        message = await receive()
-        *_, device, _, member = scope["path"].split("/")
-        form = dict(parse_qsl(message.get("body", b"").decode("latin-1")))
-        self.seen.append(Seen(self._now_s(), device, member, form))
-        given: list[Message] = [message]
+        future = asyncio.get_running_loop().create_future()
+        heapq.heappush(self._sleepers, (self.now_s + duration_s, next(self._numbers), future))
+        await future
 
-        async def again() -> Message:
-            return given.pop() if given else await receive()
+    async def pass_s(self, duration_s: float) -> None:
+        await settled()
+        ends_s = self.now_s + duration_s
+        while self._sleepers and self._sleepers[0][0] <= ends_s:
+            at_s, _, future = heapq.heappop(self._sleepers)
+            if future.done():
+                continue
+            self.now_s = max(self.now_s, at_s)
+            future.set_result(None)
+            await settled()
+        self.now_s = ends_s
+        await settled()
 
-        await self._app(scope, again, send)
 
-    def exposures(self, duration_s: float) -> list[Seen]:
-        """Return the exposures of that length that the camera was told to take."""
-        return [
-            each for each in self.seen if each.member == "startexposure" and float(each.form["Duration"]) == duration_s
-        ]
+async def settled() -> None:
+    """Let everything go on that does not wait for time or for a person."""
+    for _ in range(ROUNDS):
+        await asyncio.sleep(0)
+
+
+class FakeUpstream:
+    """A device of a few values.
+
+    Attributes:
+        values: What it answers, by member; an AlpacaError is raised.
+        puts: What it was told and has carried out, in order: member and parameters.
+        refuses: How it refuses to be told, by member.
+        lost: Whether its server is lost.
+        gates: What a PUT of a member waits for before the device sees it, by member.
+        breaks_off: Members whose reply is lost after they were carried out.
+        in_pieces: Whether replies are sent in pieces.
+    """
+
+    def __init__(self, device_type: DeviceType, values: dict[str, Any] | None = None) -> None:
+        self.device_type = device_type
+        self.values: dict[str, Any] = {"supportedactions": ["Polish", "Status"], "connected": True} | (values or {})
+        self.puts: list[tuple[str, dict[str, Any]]] = []
+        self.refuses: dict[str, AlpacaError] = {}
+        self.lost = False
+        self.gates: dict[str, asyncio.Event] = {}
+        self.breaks_off: set[str] = set()
+        self.in_pieces = False
+
+    name = "device 0 at 127.0.0.1:1"
+
+    async def get(self, member: str, **_parameters: object) -> Any:
+        await asyncio.sleep(0)
+        if self.lost:
+            raise UpstreamLost("The server is lost.")
+        value = self.read(member)
+        if isinstance(value, AlpacaError):
+            raise value
+        return value
+
+    async def put(self, member: str, **parameters: Any) -> Any:
+        if member in self.gates:
+            await self.gates[member].wait()
+        await asyncio.sleep(0)
+        if self.lost:
+            raise UpstreamLost("The server is lost.")
+        if member in self.refuses:
+            raise self.refuses[member]
+        self.puts.append((member, parameters))
+        self.carry_out(member, parameters)
+        await asyncio.sleep(0)
+        return None
+
+    async def forward(self, request: ApiRequest) -> Reply:
+        fields: dict[str, Any] = {"ErrorNumber": 0, "ErrorMessage": ""}
+        try:
+            if request.method == "GET":
+                fields["Value"] = await self.get(request.member)
+            else:
+                await self.put(request.member, **{key: typed(text) for key, text in request.parameters.items()})
+        except AlpacaError as error:
+            fields |= {"ErrorNumber": int(error.number), "ErrorMessage": error.message}
+        except UpstreamLost:
+            return Reply(hang_up=True)
+        if request.member in self.breaks_off:
+            return Reply(hang_up=True)
+        body = json.dumps(fields).encode()
+        return Reply(body=pieces_of(body)) if self.in_pieces else Reply(body=body)
+
+    def read(self, member: str) -> Any:
+        return self.values.get(member, AlpacaError(ErrorNumber.NOT_IMPLEMENTED, f"No {member}."))
+
+    def carry_out(self, member: str, parameters: dict[str, Any]) -> None:
+        """Do what a PUT asks for; here: properties become what they are set to."""
+        if member in self.values and len(parameters) == 1:
+            self.values[member] = next(iter(parameters.values()))
+
+    def told(self, member: str) -> list[dict[str, Any]]:
+        return [parameters for name, parameters in self.puts if name == member]
+
+
+async def pieces_of(body: bytes) -> Any:
+    yield body[:7]
+    yield body[7:]
+
+
+def typed(text: str) -> Any:
+    try:
+        return json.loads(text.lower())
+    except ValueError:
+        return text
+
+
+class FakeCamera(FakeUpstream):
+    """A camera that exposes by the clock, and notes when it began what with which settings."""
+
+    def __init__(self, clock: HandClock) -> None:
+        super().__init__(
+            DeviceType.CAMERA,
+            {
+                "readoutmode": 0,
+                "readoutmodes": ["slow", "fast"],
+                "binx": 1,
+                "biny": 1,
+                "maxbinx": 4,
+                "maxbiny": 4,
+                "canasymmetricbin": True,
+                "startx": 10,
+                "starty": 20,
+                "numx": 600,
+                "numy": 400,
+                "cameraxsize": 1000,
+                "cameraysize": 800,
+                "gain": 100,
+                "gainmin": 0,
+                "gainmax": 300,
+                "exposuremin": 0.001,
+                "exposuremax": 3600.0,
+                "lastexposureduration": 5.0,
+                "lastexposurestarttime": "2026-01-01T21:00:00",
+            },
+        )
+        self._clock = clock
+        self.began: list[tuple[float, bool, dict[str, Any]]] = []
+        self.ends_s: float | None = None
+        self.has_image = True
+        self.stale_s = 0.0
+
+    def settings(self) -> dict[str, Any]:
+        names = ("readoutmode", "binx", "biny", "startx", "starty", "numx", "numy", "gain")
+        return {name: self.values[name] for name in names}
+
+    @property
+    def exposes(self) -> bool:
+        return self.ends_s is not None and self._clock.now_s < self.ends_s
+
+    def read(self, member: str) -> Any:
+        is_stale = bool(self.began) and self._clock.now_s < self.began_s + self.stale_s
+        shown: dict[str, Callable[[], Any]] = {
+            "camerastate": lambda: 2 if self.exposes and not is_stale else 0,
+            "imageready": lambda: self.has_image and (is_stale or not self.exposes),
+            "percentcompleted": lambda: 50 if self.exposes else 100,
+            "imagearray": lambda: [[1]],
+            "devicestate": lambda: [
+                {"Name": name, "Value": self.read(name.lower())}
+                for name in ("CameraState", "ImageReady", "PercentCompleted")
+            ],
+        }
+        return shown[member]() if member in shown else super().read(member)
+
+    def carry_out(self, member: str, parameters: dict[str, Any]) -> None:
+        match member:
+            case "startexposure":
+                if self.exposes:
+                    raise AlpacaError(ErrorNumber.INVALID_OPERATION, "The camera is exposing.")
+                self.began.append((parameters["Duration"], parameters["Light"], self.settings()))
+                self.began_s = self._clock.now_s
+                self.ends_s, self.has_image = self._clock.now_s + parameters["Duration"], True
+                self.values |= {"lastexposureduration": parameters["Duration"]}
+            case "abortexposure":
+                self.ends_s, self.has_image = None, False
+            case "stopexposure":
+                self.ends_s = self._clock.now_s
+            case _:
+                super().carry_out(member, parameters)
+                if member == "binx" and self.values["canasymmetricbin"] is False:
+                    self.values["biny"] = self.values["binx"]
 
 
 @dataclass
-class GatewayNight:
-    """A simulated observatory, the daemon with its gateway, and what was seen at the real devices."""
+class FakeEngine:
+    """An engine that does as it is told.
 
-    observatory: Observatory
-    spy: Spy
-    direct: str
-    gateway: str
-    directory: Path
-    problems: list[str] = field(default_factory=list)
+    Attributes:
+        job: What it does in a gap.
+        told: What it was told.
+        frames: What it was shown.
+        at_rest: Set while nothing is under way.
+    """
+
+    job: Callable[[], Awaitable[None]] | None = None
+    wants_gap: bool = False
+    moves: bool = False
+    focusing: bool = False
+    told: list[str] = field(default_factory=list)
+    moved_to: list[Position | None] = field(default_factory=list)
+    frames: list[LightFrame] = field(default_factory=list)
+    gaps: int = 0
+    refuses: str = ""
+
+    def __post_init__(self) -> None:
+        self.at_rest = asyncio.Event()
+        self.at_rest.set()
+        self.gives_way = asyncio.Event()
+
+    async def use_gap(self) -> None:
+        self.gaps += 1
+        if self.job is not None:
+            await self.job()
+
+    async def still(self) -> None:
+        await self.at_rest.wait()
+
+    def give_way(self, why: str) -> None:
+        self.told.append(why)
+        self.gives_way.set()
+
+    def somebody_moves(self) -> None:
+        self.told.append("somebody moves")
+
+    def somebody_has_moved(self, position: Position | None) -> None:
+        self.moved_to.append(position)
+
+    def light_frame(self, frame: LightFrame) -> None:
+        self.frames.append(frame)
+
+    async def act(self, action: str) -> str:
+        if self.refuses:
+            raise ConfigurationError(self.refuses)
+        return f"done: {action}"
+
+
+class Client:
+    """Asks a front as an imaging program does."""
+
+    def __init__(self, front: Front) -> None:
+        self.front = front
+        self._numbers = itertools.count(1)
+
+    async def reply(self, method: str, member: str, **parameters: object) -> Reply:
+        sent = {name: str(value) for name, value in parameters.items()}
+        return await self.front(
+            ApiRequest(
+                method=method,
+                device_type=str(self.front.device_type),
+                device_number=0,
+                member=member,
+                parameters=sent,
+                query=sent if method == "GET" else {},
+                accept="application/json",
+                client_id=7,
+                client_transaction_id=next(self._numbers),
+                server_transaction_id=1,
+            )
+        )
+
+    async def get(self, member: str) -> Any:
+        return await _value(await self.reply("GET", member))
+
+    async def put(self, member: str, **parameters: object) -> Any:
+        return await _value(await self.reply("PUT", member, **parameters))
+
+    async def start(self, exposure_s: float = 60.0, *, light: bool = True) -> None:
+        await self.put("startexposure", Duration=exposure_s, Light=light)
+
+
+async def _value(reply: Reply) -> Any:
+    if reply.hang_up:
+        raise ConnectionResetError
+    body: Any = reply.body
+    fields = json.loads(body if isinstance(body, bytes) else b"".join([piece async for piece in body]))
+    if fields["ErrorNumber"]:
+        raise AlpacaError(fields["ErrorNumber"], fields["ErrorMessage"])
+    return fields.get("Value")
+
+
+class CameraScene:
+    """A virtual camera before a real one; to be made in a loop."""
+
+    def __init__(self) -> None:
+        self.clock = HandClock()
+        self.camera = FakeCamera(self.clock)
+        self.engine = FakeEngine()
+        self.shutter = Shutter(
+            self.upstream,
+            self.engine,
+            self.clock,
+            patience_s=PATIENCE_S,
+            idle_s=IDLE_S,
+            whole_sensor=False,
+            least_image_s=LEAST_IMAGE_S,
+        )
+        self.front = CameraFront(self.upstream, self.engine, self.shutter)
+        self.client = Client(self.front)
+        self.run_exposes_s = 2.0
 
     @property
-    def factor(self) -> float:
-        return self.observatory.world.clock.factor
+    def upstream(self) -> Upstream:
+        return cast("Upstream", self.camera)
 
-    def asked(self, command: str, **arguments: Any) -> dict[str, Any]:
-        return ask(socket_path(self.directory), command, arguments, timeout_s=10.0)
+    async def run(self, duration_s: float = 20.0) -> None:
+        """Take the camera as a focus run does, use it, give it back; sooner when told to give way."""
+        self.engine.focusing = True
+        try:
+            await self.shutter.take()
+            await self.misuse()
+            sleeping = asyncio.ensure_future(self.clock.sleep(duration_s))
+            told = asyncio.ensure_future(self.engine.gives_way.wait())
+            try:
+                await asyncio.wait({sleeping, told}, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                sleeping.cancel()
+                told.cancel()
+                await asyncio.gather(sleeping, told, return_exceptions=True)
+            self.camera.ends_s = None
+        finally:
+            await self.shutter.give_back()
+            self.engine.focusing = self.engine.wants_gap = False
 
-    def until(self, is_so: Any) -> dict[str, Any]:
-        """Ask for the status until it is so."""
-        ends_at = time.monotonic() + PATIENCE_S
-        while time.monotonic() < ends_at:
-            told = self.asked("status")
-            if is_so(told):
-                return told
-            time.sleep(0.05)
-        raise AssertionError(f"it never came to pass: {told}")
+    async def misuse(self) -> None:
+        """Set the camera as no imaging program has it, and expose."""
+        for member, value in {"binx": 2, "biny": 2, "startx": 0, "starty": 0, "numx": 500, "numy": 400}.items():
+            await self.camera.put(member, **{member: value})
+        await self.camera.put("gain", Gain=7)
+        self.camera.ends_s = self.clock.now_s + self.run_exposes_s
+        self.camera.values |= {"lastexposureduration": 2.0}
 
+    async def looked(self) -> None:
+        """Have the first look, which every night begins with, behind it."""
+        await self.client.start()
+        await self.clock.pass_s(61.0)
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    async def hanging(self) -> None:
+        await asyncio.get_running_loop().create_future()
 
-
-@contextmanager
-def gateway_night(directory: Path, *, seed: int, factor: float = 100.0, **sections: Any) -> Iterator[GatewayNight]:
-    """Run the observatory and the daemon while the block lasts."""
-    observatory = Observatory(
-        ObservatorySettings(
-            seed=seed,
-            time_factor=factor,
-            sensor=SensorSettings(width_px=640, height_px=512),
-            sky=SkySettings(star_count=40, brightest_magnitude=6.0),
-            focuser=FocuserSettings(start_position=25000),
-        )
-    )
-    spy = Spy(observatory.server, observatory.world.clock.now_s)
-    observatory.server = spy
-    port = free_port()
-    with observatory.start():
-        usual: dict[str, Any] = {
-            "telescope": {"focal_length_mm": 530, "aperture_mm": 106},
-            "alpaca": {"address": observatory.address, "timeout_s": 5.0},
-            "focuser": {"backlash": {"steps": 120}, "settle_s": 0.1},
-            "focus": {"exposure_s": 2.0},
-            "mount": {},
-            "filter_wheel": {},
-            "storage": {"directory": str(directory)},
-            "imaging": {"way": "gateway"},
-            "gateway": {"port": port, "discovery": False},
-            "triggers": {"images": 4},
-        }
-        settings = Settings.model_validate(usual | sections)
-        with _daemon(settings, factor) as address:
-            night = GatewayNight(observatory, spy, observatory.address, f"127.0.0.1:{port}", directory)
-            assert address
-            night.until(lambda told: told.get("looks", 0) > 0)
-            yield night
+    async def close(self) -> None:
+        self.shutter.close()
+        self.front.close()
+        await settled()
 
 
-@contextmanager
-def _daemon(settings: Settings, factor: float) -> Iterator[bool]:
-    loop = asyncio.new_event_loop()
-    made: list[Daemon] = []
-    ready = threading.Event()
+def played(play: Callable[[CameraScene], Coroutine[Any, Any, None]]) -> CameraScene:
+    """Play a scene to its end, and see that nothing is left of it."""
 
-    async def kept() -> bool:
-        made.append(Daemon(lambda: settings, ScaledClock(factor), clock_rate=factor))
-        ready.set()
-        return await made[0].run()
+    async def whole() -> CameraScene:
+        scene = CameraScene()
+        try:
+            await play(scene)
+        finally:
+            await scene.close()
+        return scene
 
-    thread = threading.Thread(target=lambda: loop.run_until_complete(kept()))
-    thread.start()
-    try:
-        assert ready.wait(10.0)
-        path = socket_path(Path(str(settings.storage.directory)))
-        ends_at = time.monotonic() + PATIENCE_S
-        while not path.exists() and time.monotonic() < ends_at:
-            time.sleep(0.02)
-        yield True
-    finally:
-        loop.call_soon_threadsafe(made[0].stop)
-        thread.join(PATIENCE_S)
-        loop.close()
-
-
-@dataclass(frozen=True)
-class Wanted:
-    """How the imaging program takes one frame."""
-
-    binning: int
-    width: int
-    height: int
-    left: int
-    top: int
-    gain: int
-    offset: int
-    mode: int
-
-
-def set_up(camera: Camera, wanted: Wanted) -> None:
-    """Set the camera as imaging programs do before each frame."""
-    camera.ReadoutMode = wanted.mode
-    camera.BinX = wanted.binning
-    camera.BinY = wanted.binning
-    camera.StartX = 0
-    camera.StartY = 0
-    camera.NumX = wanted.width
-    camera.NumY = wanted.height
-    camera.StartX = wanted.left
-    camera.StartY = wanted.top
-    camera.Gain = wanted.gain
-    camera.Offset = wanted.offset
-
-
-def is_set(camera: Camera) -> Wanted:
-    """Read what the camera is set to."""
-    return Wanted(
-        camera.BinX,
-        camera.NumX,
-        camera.NumY,
-        camera.StartX,
-        camera.StartY,
-        camera.Gain,
-        camera.Offset,
-        camera.ReadoutMode,
-    )
+    return asyncio.run(whole())

@@ -183,6 +183,12 @@ class RunningServer:
             raise RuntimeError("the server has stopped")
         return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work, self._loop))
 
+    def call(self, work: Callable[[], None]) -> None:
+        """Have something done soon in the server's loop, before it stops; nothing where it has stopped."""
+        if self._loop is not None and self._thread.is_alive():
+            with contextlib.suppress(RuntimeError):  # the loop closed between the two lines
+                self._loop.call_soon_threadsafe(work)
+
     async def _main(self) -> None:
         self._loop = asyncio.get_running_loop()
         self._stop = asyncio.Event()
@@ -196,9 +202,8 @@ class RunningServer:
 
     def stop(self) -> None:
         """Stop at once, whatever requests are still open; may be called twice."""
-        if self._loop is not None and self._stop is not None and self._thread.is_alive():
-            with contextlib.suppress(RuntimeError):  # the loop closed between the two lines
-                self._loop.call_soon_threadsafe(self._stop.set)
+        if self._stop is not None:
+            self.call(self._stop.set)
         self._thread.join()
         self._listener.close()
 

@@ -5,13 +5,14 @@ from typing import Any
 
 from typing_extensions import override
 
+from alpaca_focus.alpaca.answers import done_reply
 from alpaca_focus.alpaca.errors import AlpacaError, ErrorNumber
-from alpaca_focus.alpaca.replies import ApiRequest
+from alpaca_focus.alpaca.replies import ApiRequest, Reply
 from alpaca_focus.alpaca.standard import DeviceType, Scalar
-from alpaca_focus.gateway.camera_program import HIDDEN, SETTINGS, ProgramSettings
+from alpaca_focus.gateway.camera_program import HIDDEN, SETTINGS
 from alpaca_focus.gateway.engine import Engine
-from alpaca_focus.gateway.fronts import PASS_ON, WAY_HOME_S, Front
-from alpaca_focus.gateway.shutter import CAMERA_ERROR, CAMERA_IDLE, CAMERA_WAITING, Shutter
+from alpaca_focus.gateway.fronts import PASS_ON, WAY_HOME_S, Front, has_succeeded
+from alpaca_focus.gateway.shutter import CAMERA_ERROR, CAMERA_EXPOSING, CAMERA_IDLE, CAMERA_WAITING, Shutter
 from alpaca_focus.gateway.upstream import Upstream
 
 
@@ -43,8 +44,7 @@ class CameraFront(Front):
     @override
     async def leave(self) -> None:
         """Drop the exposure that waits, and let the focuser go home."""
-        if self._shutter.drop("the imaging program disconnects from the camera"):
-            await self._shutter.until_given_back(WAY_HOME_S)
+        await self._shutter.leave("the imaging program disconnects from the camera", WAY_HOME_S)
 
     # Exposures
 
@@ -52,26 +52,40 @@ class CameraFront(Front):
         exposure_s, light = float(arguments[0]), bool(arguments[1])
         if await self._shutter.hold(exposure_s=exposure_s, light=light):
             return None
-        return await self._carried_out(request, lambda: self._shutter.began(exposure_s=exposure_s, light=light))
+        return await self._to_the_end(self._passed_on(request, exposure_s, light=light))
+
+    async def _passed_on(self, request: ApiRequest, exposure_s: float, *, light: bool) -> Reply:
+        begun: bool | None = False
+        try:
+            await self._shutter.settle_up()
+            reply = await self._sent(request)
+            begun = has_succeeded(reply)
+        finally:
+            self._shutter.passed_on(exposure_s=exposure_s, light=light, begun=begun)
+        return reply
 
     async def _abort(self, request: ApiRequest, _arguments: list[Scalar]) -> object:
-        if self._shutter.drop("the imaging program has aborted its exposure"):
-            self._shutter.aborted()
-            if self._shutter.taken:
-                return None
-        # The camera itself is asked in any case: the exposure may be beginning in this very moment.
+        is_beginning = self._shutter.is_beginning
+        if self._shutter.drop("the imaging program has aborted its exposure") and not is_beginning:
+            return None
+        return await self._to_the_end(self._aborted(request))
+
+    async def _aborted(self, request: ApiRequest) -> Reply:
         async with self._shutter.beginning:
             return await self._carried_out(request, self._shutter.aborted)
 
-    async def _stop(self, request: ApiRequest, _arguments: list[Scalar]) -> object:
+    async def _stop(self, request: ApiRequest, arguments: list[Scalar]) -> object:
         if self._shutter.held or self._shutter.taken:
-            return await self._abort(request, _arguments)
-        return await self._carried_out(request, self._shutter.stopped)
+            return await self._abort(request, arguments)
+        return await self._to_the_end(self._carried_out(request, self._shutter.stopped))
 
     # What there is to see
 
     async def _state(self, _request: ApiRequest, _arguments: list[Scalar]) -> object:
         state = self._own_state()
+        if state is None and self._shutter.may_be_stale:
+            state = await self.upstream.get("camerastate")
+            return CAMERA_EXPOSING if state == CAMERA_IDLE else state
         return PASS_ON if state is None else state
 
     def _own_state(self) -> int | None:
@@ -83,7 +97,7 @@ class CameraFront(Front):
 
     async def _image_ready(self, _request: ApiRequest, _arguments: list[Scalar]) -> object:
         self._raise_trouble()
-        return False if self._has_no_image() else PASS_ON
+        return False if self._has_no_image() or self._shutter.may_be_stale else PASS_ON
 
     async def _percent_completed(self, _request: ApiRequest, _arguments: list[Scalar]) -> object:
         return 0 if self._has_no_image() else PASS_ON
@@ -93,6 +107,9 @@ class CameraFront(Front):
         if self._has_no_image():
             why = "the exposure has not begun yet" if self._shutter.held else "the camera has been used for focusing"
             raise AlpacaError(ErrorNumber.INVALID_OPERATION, f"There is no image: {why}.")
+        if self._shutter.may_be_stale:
+            raise AlpacaError(ErrorNumber.INVALID_OPERATION, "There is no image: the exposure is not over yet.")
+        self._shutter.asked_for_image()
         return PASS_ON
 
     def _has_no_image(self) -> bool:
@@ -105,26 +122,27 @@ class CameraFront(Front):
     @override
     def _state_that_differs(self) -> Mapping[str, Any]:
         state = self._own_state()
-        if state is None:
-            return {}
-        return {"CameraState": state, "ImageReady": False, "PercentCompleted": 0}
+        if state is not None:
+            return {"CameraState": state, "ImageReady": False, "PercentCompleted": 0}
+        return {"ImageReady": False} if self._shutter.may_be_stale else {}
 
     # Settings
 
-    def _program(self) -> ProgramSettings | None:
-        return self._shutter.program
-
     async def _hidden(self, request: ApiRequest, _arguments: list[Scalar]) -> object:
-        program = self._program()
-        if program is None or (request.member in SETTINGS and not self._shutter.taken):
+        program = self._shutter.program
+        if program is None or (request.member in SETTINGS and not self._shutter.keeps_settings):
             return PASS_ON
         return program.get(request.member)
 
     async def _set(self, request: ApiRequest, arguments: list[Scalar]) -> object:
-        program = self._program()
-        if program is None or not self._shutter.taken:
-            return PASS_ON
-        value = arguments[0]
-        assert isinstance(value, bool | int)  # noqa: S101 - the table of members says so of all of them
-        await program.change(self.upstream, request.member, value)
-        return None
+        return await self._to_the_end(self._set_alone(request, arguments[0]))
+
+    async def _set_alone(self, request: ApiRequest, value: Scalar) -> Reply:
+        # Neither while the camera's settings are read for a run, nor while they are put back.
+        async with self._shutter.setting:
+            program = self._shutter.program
+            if program is None or not self._shutter.keeps_settings:
+                return await self._sent(request)
+            assert isinstance(value, bool | int)  # noqa: S101 - the table of members says so of all of them
+            await program.change(self.upstream, request.member, value)
+            return done_reply(request)

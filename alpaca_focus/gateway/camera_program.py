@@ -1,6 +1,6 @@
 """What the camera is set to for the imaging program, kept while a focus run uses other settings."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Self
 
@@ -46,7 +46,9 @@ class ProgramSettings:
 
     def __init__(self, answers: Mapping[str, Any]) -> None:
         self.answers = dict(answers)
-        self._written: set[str] = set()
+        self._found: Mapping[str, Any] = MappingProxyType(dict(answers))
+        # In the order in which they were set last: where they depend on each other, the camera gets them so.
+        self._written: dict[str, Any] = {}
 
     @classmethod
     async def read(cls, camera: Upstream, *, before: Self | None) -> Self:
@@ -89,65 +91,93 @@ class ProgramSettings:
             raise AlpacaError(
                 ErrorNumber.INVALID_VALUE, f"{_SPELLED[member]} goes from {least} to {most}, so {value} is not taken."
             )
-        self.answers[member] = value
-        self._written.add(member)
+        both = member in _BINNING and not await _bins_asymmetrically(camera)
+        for each in _BINNING if both else (member,):
+            self.answers[each] = value
+            self._written.pop(each, None)
+            self._written[each] = value
 
     async def put_back(self, camera: Upstream) -> None:
         """Make the camera what it was, and what has been set since.
 
         Raises:
-            AlpacaError: It refuses.
             UpstreamLost: It does not answer.
         """
+        if self._has_new_binning:
+            # The camera chooses the subframe that goes with a new binning, and it chooses from the one that it has.
+            await self._restore(camera, self._found)
+            await self._replay(camera)
+        else:
+            await self._restore(camera, self.answers)
+
+    @property
+    def _has_new_binning(self) -> bool:
+        return any(self.answers[member] != self._found[member] for member in _BINNING)
+
+    async def _restore(self, camera: Upstream, wanted: Mapping[str, Any]) -> None:
+        """Set everything that is not as wanted, and look whether it is now."""
         for _ in range(_TRIES):
-            wrong = await self._wrong(camera)
+            wrong = await _wrong(camera, wanted, SETTINGS)
             if not wrong:
                 return
             for member in (*_MODES, *_BINNING):
                 if member in wrong:
-                    await self._put(camera, member)
-            if wrong & {*_BINNING, *_CORNER, *_SIZE}:
-                await self._put_subframe(camera)
+                    await _put(camera, member, wanted[member])
+            if wrong & {*_MODES, *_BINNING, *_CORNER, *_SIZE}:
+                await _put_subframe(camera, wanted)
             for member in _LEVELS:
                 if member in wrong:
-                    await self._put(camera, member)
-        wrong = await self._wrong(camera)
-        if wrong:
-            _log.error(
-                "The camera does not take back the settings of the imaging program",
-                settings={_SPELLED[member]: self.answers[member] for member in sorted(wrong)},
-            )
+                    await _put(camera, member, wanted[member])
+        await _tell_wrong(camera, wanted, SETTINGS)
 
-    async def _put_subframe(self, camera: Upstream) -> None:
-        """Go by way of the top left corner, so that no step of it reaches beyond the sensor."""
-        wanted = self._subframe()
-        for member in _CORNER:
-            if member in wanted:
-                await camera.put(member, **{_SPELLED[member]: 0})
-        for member in (*_SIZE, *_CORNER):
-            if member in wanted:
-                await self._put(camera, member)
+    async def _replay(self, camera: Upstream) -> None:
+        """Set what has been set since, in the same order."""
+        for _ in range(_TRIES):
+            for member, value in self._written.items():
+                await _put(camera, member, value)
+            if not await _wrong(camera, self._written, tuple(self._written)):
+                return
+        await _tell_wrong(camera, self._written, tuple(self._written))
 
-    def _subframe(self) -> tuple[str, ...]:
-        """Return what of the subframe is to be put: after a change of the binning alone the camera chooses it."""
-        has_new_binning = bool(self._written & set(_BINNING))
-        return tuple(
-            member
-            for member in (*_CORNER, *_SIZE)
-            if not isinstance(self.answers[member], AlpacaError) and (member in self._written or not has_new_binning)
+
+async def _put_subframe(camera: Upstream, wanted: Mapping[str, Any]) -> None:
+    """Go by way of the top left corner, so that no step of it reaches beyond the sensor."""
+    for member in _CORNER:
+        await _put(camera, member, 0 if not isinstance(wanted[member], AlpacaError) else wanted[member])
+    for member in (*_SIZE, *_CORNER):
+        await _put(camera, member, wanted[member])
+
+
+async def _put(camera: Upstream, member: str, value: Any) -> None:
+    """Set one thing; where the camera refuses, the others are set all the same."""
+    if isinstance(value, AlpacaError):
+        # The camera has no such setting.
+        return
+    try:
+        await camera.put(member, **{_SPELLED[member]: value})
+    except AlpacaError as error:
+        _log.debug("The camera refuses a setting of the imaging program", setting=_SPELLED[member], why=str(error))
+
+
+async def _wrong(camera: Upstream, wanted: Mapping[str, Any], members: Sequence[str]) -> set[str]:
+    return {
+        member
+        for member in members
+        if not isinstance(wanted[member], AlpacaError) and await _answer(camera, member) != wanted[member]
+    }
+
+
+async def _tell_wrong(camera: Upstream, wanted: Mapping[str, Any], members: Sequence[str]) -> None:
+    wrong = await _wrong(camera, wanted, members)
+    if wrong:
+        _log.error(
+            "The camera does not take back the settings of the imaging program; look at them before the next exposure",
+            settings={_SPELLED[member]: wanted[member] for member in sorted(wrong)},
         )
 
-    async def _put(self, camera: Upstream, member: str) -> None:
-        await camera.put(member, **{_SPELLED[member]: self.answers[member]})
 
-    async def _wrong(self, camera: Upstream) -> set[str]:
-        looked_at = {*_MODES, *_BINNING, *_LEVELS, *self._subframe()}
-        wrong = set()
-        for member in looked_at:
-            wanted = self.answers[member]
-            if not isinstance(wanted, AlpacaError) and await _answer(camera, member) != wanted:
-                wrong.add(member)
-        return wrong
+async def _bins_asymmetrically(camera: Upstream) -> bool:
+    return await _answer(camera, "canasymmetricbin") is True
 
 
 async def use_whole_sensor(camera: Upstream) -> None:

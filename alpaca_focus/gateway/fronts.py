@@ -5,23 +5,31 @@ A front answers what it must answer itself and passes everything else on.
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterable, Awaitable, Callable, Coroutine, Mapping
+from dataclasses import replace
+from functools import partial
 from http import HTTPStatus
-from typing import Any
+from typing import Any, TypeVar
 
 import structlog
+from typing_extensions import override
 
 from alpaca_focus.alpaca.answers import done_reply, error_reply, value_reply
 from alpaca_focus.alpaca.errors import AlpacaError, BadRequest, ErrorNumber
-from alpaca_focus.alpaca.replies import ApiRequest, Reply
+from alpaca_focus.alpaca.replies import ApiRequest, BodyBrokenOff, Reply
 from alpaca_focus.alpaca.requests import typed_arguments
 from alpaca_focus.alpaca.standard import MEMBERS, DeviceType, Scalar
 from alpaca_focus.core.errors import AlpacaFocusError
 from alpaca_focus.gateway.engine import ACTIONS, Engine
 from alpaca_focus.gateway.upstream import Upstream, UpstreamLost
+from alpaca_focus.ports import Clock
+
+T = TypeVar("T")
 
 WAY_HOME_S = 15.0
 """Seconds for which a program that disconnects waits for a focus run to bring the focuser home."""
+STILL_WITHIN_S = 75.0
+"""Seconds for which a move of the imaging program waits for an engine; longer than one that works ever takes."""
 
 Answer = Callable[[ApiRequest, list[Scalar]], Awaitable[Any]]
 """Answers with a Value, with a whole `Reply`, or with `PASS_ON`."""
@@ -64,6 +72,7 @@ class Front:
         self.upstream = upstream
         self._engine = engine
         self._was_disconnected = False
+        self._tasks: set[asyncio.Task[Any]] = set()
         self._answers: dict[tuple[str, str], Answer] = {
             ("GET", "supportedactions"): self._supported_actions,
             ("PUT", "action"): self._action,
@@ -76,9 +85,12 @@ class Front:
 
     async def __call__(self, request: ApiRequest) -> Reply:
         """Answer a request, or pass it on."""
-        answer = self._answers.get((request.method, request.member))
+        name = request.member.lower()
+        answer = self._answers.get((request.method, name))
         if answer is None:
             return await self.upstream.forward(request)
+        # Some servers take any casing: none of them is to be a way round this.
+        request = replace(request, member=name)
         member = MEMBERS[self.device_type][request.method, request.member]
         try:
             arguments = typed_arguments(member, request.parameters)
@@ -96,6 +108,11 @@ class Front:
         if value is PASS_ON:
             return await self.upstream.forward(request)
         return await value_reply(request, value) if member.returns_value else done_reply(request)
+
+    def close(self) -> None:
+        """Stop all work, in the gateway's loop."""
+        for task in self._tasks:
+            task.cancel()
 
     # What all devices have
 
@@ -119,24 +136,18 @@ class Front:
         # The daemon connects the real device again when it needs it: that is none of the imaging program's business.
         return False if self._was_disconnected else PASS_ON
 
-    async def _set_connected(self, _request: ApiRequest, arguments: list[Scalar]) -> object:
-        await (self._before_connect() if arguments[0] else self._before_disconnect())
-        return PASS_ON
+    async def _set_connected(self, request: ApiRequest, arguments: list[Scalar]) -> object:
+        return await (self._connect if arguments[0] else self._disconnect)(request, arguments)
 
-    async def _connect(self, _request: ApiRequest, _arguments: list[Scalar]) -> object:
-        await self._before_connect()
-        return PASS_ON
+    async def _connect(self, request: ApiRequest, _arguments: list[Scalar]) -> object:
+        return await self._to_the_end(self._carried_out(request, partial(self._note_connection, is_there=True)))
 
-    async def _disconnect(self, _request: ApiRequest, _arguments: list[Scalar]) -> object:
-        await self._before_disconnect()
-        return PASS_ON
-
-    async def _before_connect(self) -> None:
-        self._was_disconnected = False
-
-    async def _before_disconnect(self) -> None:
+    async def _disconnect(self, request: ApiRequest, _arguments: list[Scalar]) -> object:
         await self.leave()
-        self._was_disconnected = True
+        return await self._to_the_end(self._carried_out(request, partial(self._note_connection, is_there=False)))
+
+    def _note_connection(self, *, is_there: bool) -> None:
+        self._was_disconnected = not is_there
 
     async def leave(self) -> None:
         """End what this program does with the device, because the imaging program lets go of it."""
@@ -145,19 +156,43 @@ class Front:
         differs = self._state_that_differs()
         if not differs:
             return PASS_ON
-        state: list[dict[str, Any]] = await self.upstream.get("devicestate")
-        return [{**each, "Value": differs.get(each["Name"], each["Value"])} for each in state]
+        try:
+            state = list(await self.upstream.get("devicestate"))
+        except (AlpacaError, TypeError):
+            # The real device says so in its own words.
+            return PASS_ON
+        return [_with_other_value(each, differs) for each in state]
 
     async def _carried_out(self, request: ApiRequest, note: Callable[[], None]) -> Reply:
-        """Pass a command on, and take note if the device has carried it out, also when the client hangs up."""
+        """Pass a command on, and take note if the device has carried it out."""
+        reply = await self._sent(request)
+        if has_succeeded(reply):
+            note()
+        return reply
 
-        async def carry_out() -> Reply:
-            reply = await self.upstream.forward(request)
-            if has_succeeded(reply):
-                note()
+    async def _sent(self, request: ApiRequest) -> Reply:
+        """Pass a command on and return its whole reply, also where the device sends it in pieces."""
+        reply = await self.upstream.forward(request)
+        if reply.hang_up or isinstance(reply.body, bytes):
             return reply
+        assert isinstance(reply.body, AsyncIterable)  # noqa: S101 - nothing else comes from a real device
+        try:
+            body = b"".join([bytes(piece) async for piece in reply.body])
+        except BodyBrokenOff:
+            return Reply(hang_up=True)
+        finally:
+            # So a stream wants to be closed.
+            close = getattr(reply.body, "aclose", None)
+            if close is not None:
+                await close()
+        return replace(reply, body=body, declared_length=None)
 
-        return await asyncio.shield(asyncio.create_task(carry_out()))
+    async def _to_the_end(self, work: Coroutine[Any, Any, T]) -> T:
+        """See a command through, with what has to be noted of it, also when the client hangs up meanwhile."""
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return await asyncio.shield(task)
 
     def _state_that_differs(self) -> Mapping[str, Any]:
         """Return the members of DeviceState, as the standard spells them, that are not the real device's."""
@@ -191,8 +226,9 @@ class MountFront(Front):
 class MovedFront(Front):
     """A device that the imaging program moves: its moves wait until this program is done with the optics."""
 
-    def __init__(self, upstream: Upstream, engine: Engine) -> None:
+    def __init__(self, upstream: Upstream, engine: Engine, clock: Clock) -> None:
         super().__init__(upstream, engine)
+        self._clock = clock
         self._waits: asyncio.Task[None] | None = None
 
     @property
@@ -200,43 +236,74 @@ class MovedFront(Front):
         """Whether a move of the imaging program waits."""
         return self._waits is not None
 
-    async def _until_still(self, why: str) -> None:
-        """Have a run end, and wait until nothing of ours moves any more."""
-        self._engine.give_way(why)
-        await self._engine.still()
+    @override
+    def close(self) -> None:
+        """Stop all work, in the gateway's loop; a move that waits is not made any more."""
+        self._forget()
+        super().close()
 
-    def _wait_and_then(self, why: str, work: Callable[[], Awaitable[None]]) -> None:
-        """Accept a move, and make it once nothing of ours is under way."""
+    async def _until_still(self, why: str) -> None:
+        """Have a run end, and wait until nothing of ours moves any more; not for ever."""
+        self._engine.give_way(why)
+        still = asyncio.ensure_future(self._engine.still())
+        late = asyncio.ensure_future(self._clock.sleep(STILL_WITHIN_S))
+        try:
+            await asyncio.wait({still, late}, return_when=asyncio.FIRST_COMPLETED)
+            if not still.done():
+                _log.error(
+                    "The engine does not come to rest; the imaging program goes on without it",
+                    device=self.upstream.name,
+                    waited_s=STILL_WITHIN_S,
+                )
+            elif not still.cancelled() and still.exception() is not None:
+                _log.error("The engine failed; the imaging program goes on without it", why=repr(still.exception()))
+        finally:
+            still.cancel()
+            late.cancel()
+            await asyncio.gather(still, late, return_exceptions=True)
+
+    def _wait_and_then(self, why: str, work: Callable[[], Awaitable[object]]) -> None:
+        """Accept a move, and make it once nothing of ours is under way; it takes the place of one that waits."""
 
         async def waited() -> None:
-            try:
-                await self._until_still(why)
-                await work()
-            finally:
-                self._waits = None
+            await self._until_still(why)
+            await work()
 
-        if self._waits is not None:
-            self._waits.cancel()
+        self._forget()
         self._waits = asyncio.create_task(waited())
-        self._waits.add_done_callback(_tell_failure)
+        self._waits.add_done_callback(self._has_waited)
+
+    def _has_waited(self, task: asyncio.Task[None]) -> None:
+        if self._waits is task:
+            self._waits = None
+        if not task.cancelled() and task.exception() is not None:
+            _log.error(
+                "A move of the imaging program that had to wait was not made",
+                device=self.upstream.name,
+                why=str(task.exception()),
+            )
 
     def _forget(self) -> None:
-        if self._waits is not None:
-            self._waits.cancel()
-            self._waits = None
+        waits, self._waits = self._waits, None
+        if waits is not None:
+            waits.cancel()
 
 
-def _tell_failure(task: asyncio.Task[None]) -> None:
-    if not task.cancelled() and task.exception() is not None:
-        _log.error("A move of the imaging program that had to wait failed", why=str(task.exception()))
+def _with_other_value(item: Any, differs: Mapping[str, Any]) -> Any:
+    """Return an item of DeviceState as the imaging program is to see it."""
+    if not isinstance(item, dict) or item.get("Name") not in differs:
+        return item
+    return {**item, "Value": differs[item["Name"]]}
 
 
-def has_succeeded(reply: Reply) -> bool:
-    """Tell whether a device has carried out a command."""
+def has_succeeded(reply: Reply) -> bool | None:
+    """Tell whether a device has carried out a command; `None`: its server broke off, and nobody knows."""
+    if reply.hang_up:
+        return None
     if reply.status != HTTPStatus.OK or not isinstance(reply.body, bytes):
         return False
     try:
         fields = json.loads(reply.body)
     except ValueError:
-        return False
+        return None
     return isinstance(fields, dict) and not fields.get("ErrorNumber")

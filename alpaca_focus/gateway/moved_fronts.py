@@ -9,7 +9,7 @@ import structlog
 from typing_extensions import override
 
 from alpaca_focus.alpaca.errors import AlpacaError, ErrorNumber
-from alpaca_focus.alpaca.replies import ApiRequest
+from alpaca_focus.alpaca.replies import ApiRequest, Reply
 from alpaca_focus.alpaca.standard import DeviceType, Scalar
 from alpaca_focus.core.values import Position
 from alpaca_focus.gateway.engine import Engine
@@ -40,9 +40,8 @@ class FocuserFront(MovedFront):
     device_type = DeviceType.FOCUSER
 
     def __init__(self, upstream: Upstream, engine: Engine, shutter: Shutter, clock: Clock) -> None:
-        super().__init__(upstream, engine)
+        super().__init__(upstream, engine, clock)
         self._shutter = shutter
-        self._clock = clock
         self._moves_s: deque[float] = deque(maxlen=SERIES)
         self._following: asyncio.Task[None] | None = None
         self._answers |= {
@@ -50,6 +49,13 @@ class FocuserFront(MovedFront):
             ("PUT", "halt"): self._halt,
             ("GET", "ismoving"): self._is_moving,
         }
+
+    @override
+    def close(self) -> None:
+        """Stop all work, in the gateway's loop."""
+        if self._following is not None:
+            self._following.cancel()
+        super().close()
 
     @override
     async def leave(self) -> None:
@@ -60,17 +66,22 @@ class FocuserFront(MovedFront):
     async def _move(self, request: ApiRequest, arguments: list[Scalar]) -> object:
         # Before anything is awaited, so that nothing of ours begins meanwhile.
         self._engine.somebody_moves()
-        self._moves_s.append(self._clock.monotonic())
-        if self._engine.focusing or self._engine.moves or self.is_waiting:
-            try:
-                await self._move_later(int(arguments[0]))
-            finally:
-                self._follow(has_moved=self.is_waiting)
-            return None
-        has_moved = False
+        if not (self._engine.focusing or self._engine.moves or self.is_waiting):
+            return await self._to_the_end(self._move_now(request))
+        is_accepted = False
         try:
-            reply = await self.upstream.forward(request)
-            has_moved = has_succeeded(reply)
+            await self._move_later(int(arguments[0]))
+            is_accepted = True
+        finally:
+            self._follow(has_moved=is_accepted)
+        return None
+
+    async def _move_now(self, request: ApiRequest) -> Reply:
+        # Where nobody knows it may have moved.
+        has_moved = True
+        try:
+            reply = await self._sent(request)
+            has_moved = has_succeeded(reply) is not False
         finally:
             self._follow(has_moved=has_moved)
         return reply
@@ -107,9 +118,11 @@ class FocuserFront(MovedFront):
     def _follow(self, *, has_moved: bool) -> None:
         """Tell the engine when, and where, the imaging program's moves have come to an end."""
         if not has_moved:
+            # Of the moves before this one somebody else takes care.
             if self._following is None or self._following.done():
                 self._engine.somebody_has_moved(None)
             return
+        self._moves_s.append(self._clock.monotonic())
         if self._following is not None:
             self._following.cancel()
         self._following = asyncio.create_task(self._followed())
@@ -144,8 +157,8 @@ class WheelFront(MovedFront):
 
     device_type = DeviceType.FILTERWHEEL
 
-    def __init__(self, upstream: Upstream, engine: Engine, look_again: Callable[[], None]) -> None:
-        super().__init__(upstream, engine)
+    def __init__(self, upstream: Upstream, engine: Engine, look_again: Callable[[], None], clock: Clock) -> None:
+        super().__init__(upstream, engine, clock)
         self._look_again = look_again
         self._answers |= {("PUT", "position"): self._turn, ("GET", "position"): self._position}
 
@@ -159,7 +172,8 @@ class WheelFront(MovedFront):
         self._look_again()
         if not self._engine.focusing and not self.is_waiting:
             return PASS_ON
-        slot, count = int(arguments[0]), len(await self.upstream.get("names"))
+        slot, names = int(arguments[0]), await self.upstream.get("names")
+        count = len(names) if isinstance(names, list) else 0
         if not 0 <= slot < count:
             raise AlpacaError(ErrorNumber.INVALID_VALUE, f"Slots go from 0 to {count - 1}, so {slot} is not taken.")
 

@@ -9,12 +9,11 @@ import structlog
 
 from alpaca_focus.alpaca.discovery import DISCOVERY_PORT
 from alpaca_focus.alpaca.errors import AlpacaError
-from alpaca_focus.alpaca.replies import Handler
 from alpaca_focus.alpaca.running import RunningServer
 from alpaca_focus.alpaca.standard import DeviceType
 from alpaca_focus.gateway.camera_front import CameraFront
 from alpaca_focus.gateway.engine import Engine, LightFrame
-from alpaca_focus.gateway.fronts import MountFront
+from alpaca_focus.gateway.fronts import Front, MountFront
 from alpaca_focus.gateway.moved_fronts import FocuserFront, WheelFront
 from alpaca_focus.gateway.passed_images import PassedImage
 from alpaca_focus.gateway.server import PassThrough
@@ -110,26 +109,27 @@ class Gateway:
         )
         self._tasks: set[asyncio.Task[None]] = set()
         self._server: RunningServer | None = None
+        self._doors = self._fronts(upstreams, clock)
         self._app = PassThrough(
             tuple(upstreams.values()),
             allowed=settings.allowed,
             version=settings.version,
             location=settings.location,
-            doors=self._doors(upstreams, clock),
+            doors=self._doors,
         )
 
-    def _doors(self, upstreams: Mapping[DeviceType, Upstream], clock: Clock) -> Mapping[DeviceType, Handler]:
+    def _fronts(self, upstreams: Mapping[DeviceType, Upstream], clock: Clock) -> Mapping[DeviceType, Front]:
         engine, shutter = self._engine, self._shutter
-        doors: dict[DeviceType, Handler] = {
+        fronts: dict[DeviceType, Front] = {
             DeviceType.CAMERA: CameraFront(self._camera, engine, shutter),
             DeviceType.FOCUSER: FocuserFront(upstreams[DeviceType.FOCUSER], engine, shutter, clock),
         }
         wheel, mount = upstreams.get(DeviceType.FILTERWHEEL), upstreams.get(DeviceType.TELESCOPE)
         if wheel is not None:
-            doors[DeviceType.FILTERWHEEL] = WheelFront(wheel, engine, shutter.look_again)
+            fronts[DeviceType.FILTERWHEEL] = WheelFront(wheel, engine, shutter.look_again, clock)
         if mount is not None:
-            doors[DeviceType.TELESCOPE] = MountFront(mount, engine, shutter.look_again)
-        return doors
+            fronts[DeviceType.TELESCOPE] = MountFront(mount, engine, shutter.look_again)
+        return fronts
 
     def open(self) -> None:
         """Listen, and serve from now on.
@@ -146,9 +146,18 @@ class Gateway:
         _log.info("The gateway serves the imaging program", address=self.address)
 
     def close(self) -> None:
-        """Drop every connection and stop."""
+        """Drop every connection and all work, and stop."""
         if self._server is not None:
+            self._server.call(self._drop_work)
             self._server.stop()
+
+    def _drop_work(self) -> None:
+        """Cancel what goes on beside the requests, in the gateway's loop."""
+        self._shutter.close()
+        for front in self._doors.values():
+            front.close()
+        for task in self._tasks:
+            task.cancel()
 
     @property
     def address(self) -> str:
@@ -176,9 +185,8 @@ class Gateway:
         return self._shutter.waits_for_gap
 
     def _image_passed(self, image: PassedImage) -> None:
-        exposed = self._shutter.exposed
-        self._shutter.passed()
-        if exposed is None or not exposed.light or exposed.exposure_s < self._settings.least_image_s:
+        exposed = self._shutter.passed()
+        if exposed is None:
             image.release()
             return
         task = asyncio.create_task(self._show(image, exposed))
@@ -187,12 +195,26 @@ class Gateway:
 
     async def _show(self, image: PassedImage, exposed: Exposed) -> None:
         """Give an image to the engine, with what the camera says of it."""
+        try:
+            frame = LightFrame(
+                image=image, exposure_s=exposed.exposure_s, started_at=exposed.at, facts=await self._facts()
+            )
+            self._engine.light_frame(frame)
+        except asyncio.CancelledError:
+            image.release()
+            raise
+        except Exception:  # noqa: BLE001 - the log has it whole, and the imaging program has its image
+            _log.exception("An image that passed through the gateway could not be looked at")
+            image.release()
+
+    async def _facts(self) -> Mapping[str, float]:
         facts: dict[str, float] = {}
+        program = self._shutter.program
         for member in FACTS:
             try:
-                facts[member] = float(await self._camera.get(member))
+                # While a focus run has the camera, its settings are not those of the image.
+                is_kept = program is not None and member in program.answers
+                facts[member] = float(program.get(member) if program and is_kept else await self._camera.get(member))
             except (AlpacaError, UpstreamLost, TypeError, ValueError) as error:
                 _log.debug("The camera does not say what a frame is like", member=member, why=str(error))
-        self._engine.light_frame(
-            LightFrame(image=image, exposure_s=exposed.exposure_s, started_at=exposed.at, facts=facts)
-        )
+        return facts

@@ -8,7 +8,7 @@ exactly as the program left it, and exposes for the full time.
 import asyncio
 import math
 from collections.abc import Coroutine
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -24,18 +24,33 @@ LOOK_S = 0.5
 """Seconds between two looks at whether the camera has been idle for long enough."""
 GRACE_S = 10.0
 """Seconds beyond its patience that the imaging program is kept waiting by a run that is on its way home."""
-CAMERA_IDLE, CAMERA_WAITING, CAMERA_ERROR = 0, 1, 5
+ABORT_S = 2.0
+"""Longest wait for a camera to be idle after the exposure of a run that hangs was aborted."""
+CAMERA_IDLE, CAMERA_WAITING, CAMERA_EXPOSING, CAMERA_DOWNLOADING, CAMERA_ERROR = 0, 1, 2, 4, 5
+
+_AT_REST = frozenset({CAMERA_IDLE, CAMERA_DOWNLOADING})
+"""Some cameras stay downloading for ever."""
 
 _log = structlog.get_logger(__name__)
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True, eq=False)
 class Held:
-    """An exposure that was accepted and waits."""
+    """An exposure that was accepted and waits.
+
+    Attributes:
+        exposure_s: Exposure time that was asked for.
+        light: Whether the shutter is to open.
+        since_s: When it was accepted, by the monotonic clock.
+        serving: Lets the engine do what waits for this gap.
+        watching: Sees that it begins in time.
+    """
 
     exposure_s: float
     light: bool
     since_s: float
+    serving: asyncio.Task[None] | None = None
+    watching: asyncio.Task[None] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,9 +71,12 @@ class Shutter:
         waits_for_gap: Whether one waits for it.
         images: Light frames of the imaging program that have ended.
         exposed: Its last exposure; `None`: there was none yet, or it was aborted.
+        is_told: Whether the imaging program has exposed since the gateway was started; before, only the camera itself
+            knows what it does.
         trouble: Why an exposure that was held back could not be begun after all.
         program: What the camera was like for the imaging program when it was taken; kept until its next exposure.
         beginning: Held while an exposure begins that had to wait.
+        setting: Held while settings are read or written, so that none is lost between two owners.
     """
 
     def __init__(
@@ -82,15 +100,32 @@ class Shutter:
         self.taken = self.waits_for_gap = False
         self.images = 0
         self.exposed: Exposed | None = None
+        self.is_told = False
         self.trouble: AlpacaError | None = None
         self.program: ProgramSettings | None = None
+        self.beginning = asyncio.Lock()
+        self.setting = asyncio.Lock()
         self._held: Held | None = None
         self._is_counted = True
+        self._is_shown = True
         self._must_look = True
+        self._owes_settings = False
+        self._passing = 0
+        self._is_passing_aborted = False
         self._busy_until_s = clock.monotonic()
-        self.beginning = asyncio.Lock()
+        self._not_ready_before_s = -math.inf
+        self._giving_back: asyncio.Task[None] | None = None
+        self._overdue: asyncio.Task[None] | None = None
         self._news = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
+
+    def close(self) -> None:
+        """Stop all work, in the gateway's loop; an exposure that waits is not begun any more."""
+        if self._held is not None:
+            _log.warning("The gateway closes while an exposure waits; the camera does not begin it")
+        self._held = None
+        for task in self._tasks:
+            task.cancel()
 
     # What the fronts ask
 
@@ -100,13 +135,34 @@ class Shutter:
         return self._held is not None
 
     @property
+    def is_beginning(self) -> bool:
+        """Whether the exposure that has waited is just being begun: it cannot be dropped any more."""
+        return self._held is not None and self.beginning.locked()
+
+    @property
     def is_hidden(self) -> bool:
         """Whether the camera's last exposure is a focus run's, which the imaging program must not see."""
         return self.program is not None
 
     @property
+    def keeps_settings(self) -> bool:
+        """Whether the camera is not set as the imaging program wants it: `program` speaks for it."""
+        return self._owes_settings
+
+    @property
+    def may_be_stale(self) -> bool:
+        """Whether what the camera shows may still be from before the exposure that has waited, or that follows a run.
+
+        Some cameras answer for a moment as if they had not been told to expose, and the imaging program, which believes
+        that it has waited for the exposure already, would take a frame that is not its own.
+        """
+        return self._clock.monotonic() < self._not_ready_before_s
+
+    @property
     def is_free(self) -> bool:
         """Whether a focus run may have the camera: an exposure waits, or there was none for long."""
+        if self._passing or self.is_beginning:
+            return False
         if self._held is not None:
             return True
         return self._clock.monotonic() - self._busy_until_s >= self._idle_s
@@ -114,6 +170,8 @@ class Shutter:
     @property
     def exposing(self) -> bool:
         """Whether the imaging program's exposure is under way, as far as is known."""
+        if self._passing or self.is_beginning:
+            return True
         return self._held is None and self._clock.monotonic() < self._busy_until_s
 
     def look_again(self) -> None:
@@ -123,73 +181,150 @@ class Shutter:
     # The imaging program's exposures
 
     async def hold(self, *, exposure_s: float, light: bool) -> bool:
-        """Accept an exposure and hold it back, if that is called for; False: it is to be passed on at once.
+        """Accept an exposure and hold it back, if that is called for.
+
+        Returns:
+            False: it is to be passed on at once, and `passed_on` told what has become of it.
 
         Raises:
-            AlpacaError: The camera could not begin it, and would say so.
+            AlpacaError: One waits already.
         """
-        if self._held is not None:
-            raise AlpacaError(ErrorNumber.INVALID_OPERATION, "An exposure waits already: abort it first.")
+        self._refuse_second()
         self.trouble = None
-        if not self._calls_for_wait(exposure_s, light=light):
+        may_wait = self._calls_for_wait(exposure_s, light=light) and (
+            self.taken or await self._camera_would_begin(exposure_s)
+        )
+        # Somebody else may have been quicker, and a run may have taken the camera.
+        self._refuse_second()
+        if not self.taken and (not may_wait or self._passing):
+            self._passing += 1
             return False
-        if not self.taken and not await self._camera_would_begin(exposure_s):
-            return False
-        # Somebody else may have been quicker.
-        if self._held is not None:
-            raise AlpacaError(ErrorNumber.INVALID_OPERATION, "An exposure waits already: abort it first.")
+        self._count()
         held = Held(exposure_s=exposure_s, light=light, since_s=self._clock.monotonic())
         self._held = held
         self._news.set()
-        self._spawn(self._served(held))
-        self._spawn(self._watched(held))
+        held.serving = self._spawn(self._served(held))
+        held.watching = self._spawn(self._watched(held))
         return True
 
-    def began(self, *, exposure_s: float, light: bool) -> None:
-        """Take note of an exposure that the camera has begun."""
-        self._count()
-        now_s = self._clock.monotonic()
-        self.exposed = Exposed(exposure_s=exposure_s, light=light, at=self._clock.wall(), at_s=now_s)
-        self._is_counted = not light or exposure_s < self._least_image_s
-        self._busy_until_s = now_s + exposure_s
-        self.program = None
-        self.trouble = None
+    def passed_on(self, *, exposure_s: float, light: bool, begun: bool | None) -> None:
+        """Take note of what has become of an exposure that was passed on at once.
 
-    def passed(self) -> None:
-        """Take note that the imaging program has its image."""
-        self._count()
+        Args:
+            exposure_s: Exposure time.
+            light: Whether the shutter was to open.
+            begun: Whether the camera has begun it; `None`: nobody knows.
+        """
+        self._passing -= 1
+        was_aborted = self._is_passing_aborted
+        if not self._passing:
+            self._is_passing_aborted = False
+        if begun is None:
+            self._may_have_begun(exposure_s)
+        elif begun:
+            self._began(exposure_s=exposure_s, light=light, has_waited=False)
+        if begun is not False and was_aborted:
+            self.aborted()
+
+    def asked_for_image(self) -> None:
+        """Take note that the imaging program fetches its image: the camera is not idle."""
         self._busy_until_s = max(self._busy_until_s, self._clock.monotonic())
+
+    def passed(self) -> Exposed | None:
+        """Take note that the imaging program has its image; return its exposure if that was a light frame to measure.
+
+        An image that is fetched once more is not to be measured once more.
+        """
+        self._count()
+        self.asked_for_image()
+        if self._is_shown or self._clock.monotonic() < self._busy_until_s:
+            return None
+        self._is_shown = True
+        return self.exposed
 
     def stopped(self) -> None:
         """Take note that the imaging program has ended its exposure early, with an image."""
-        self._busy_until_s = min(self._busy_until_s, self._clock.monotonic())
+        now_s, exposed = self._clock.monotonic(), self.exposed
+        if exposed is not None and now_s < exposed.at_s + exposed.exposure_s:
+            self.exposed = replace(exposed, exposure_s=now_s - exposed.at_s)
+            if self.exposed.exposure_s < self._least_image_s:
+                self._is_counted = self._is_shown = True
+        self._ended_early()
 
     def aborted(self) -> None:
         """Take note that the imaging program has aborted its exposure."""
-        self._is_counted = True
-        self._busy_until_s = min(self._busy_until_s, self._clock.monotonic())
+        self.is_told = True
+        self.exposed = None
+        self._is_counted = self._is_shown = True
+        self._is_passing_aborted = self._passing > 0
         self.trouble = None
+        self._ended_early()
 
     def drop(self, why: str) -> bool:
-        """Forget the exposure that waits, and end the focus run: the imaging program wins; whether there was any."""
+        """Forget the exposure that waits, and end the focus run: the imaging program wins.
+
+        An exposure that `is_beginning` is not forgotten: it has to be aborted at the camera.
+
+        Returns:
+            Whether there was any of both.
+        """
         was_ours = self._held is not None or self.taken
-        if not self.beginning.locked():
-            self._held = None
-        self._busy_until_s = self._clock.monotonic()
+        if self._held is not None and not self.is_beginning:
+            self._end_wait(self._held)
+        self.trouble = None
+        if was_ours:
+            # What is still due has to wait until the program is idle for long again.
+            self._busy_until_s = max(self._busy_until_s, self._clock.monotonic())
         if self.taken:
             self._engine.give_way(why)
         return was_ours
 
-    async def until_given_back(self, within_s: float) -> None:
-        """Wait until no focus run has the camera, but not for long."""
+    async def leave(self, why: str, within_s: float) -> None:
+        """Drop everything because the imaging program disconnects, and wait until the camera is its own; not for long.
+
+        An exposure that was just beginning is aborted.
+        """
+        was_beginning = self.is_beginning
+        if self.drop(why) and not was_beginning:
+            await self._until_given_back(within_s)
+        if not was_beginning:
+            return
+        async with self.beginning:
+            if self.exposing:
+                try:
+                    await self._camera.put("abortexposure")
+                except AlpacaError as error:
+                    _log.warning("An exposure could not be aborted for a program that disconnects", why=str(error))
+                else:
+                    self.aborted()
+
+    async def settle_up(self) -> None:
+        """Put back what could not be put back when the camera was given back.
+
+        Raises:
+            UpstreamLost: The camera does not answer.
+        """
+        async with self.setting:
+            if self._owes_settings and self.program is not None:
+                await self.program.put_back(self._camera)
+            self._owes_settings = False
+
+    async def _until_given_back(self, within_s: float) -> None:
         ends_s = self._clock.monotonic() + within_s
         while self.taken and self._clock.monotonic() < ends_s:
             await self._wait(LOOK_S)
 
+    def _refuse_second(self) -> None:
+        if self._held is not None:
+            raise AlpacaError(ErrorNumber.INVALID_OPERATION, "An exposure waits already: abort it first.")
+
     def _calls_for_wait(self, exposure_s: float, *, light: bool) -> bool:
         if self.taken:
             return True
-        if not light or exposure_s < self._least_image_s:
+        if not light or exposure_s < self._least_image_s or self._passing:
+            return False
+        if self._overdue is not None and not self._overdue.done():
+            # The engine hangs: nobody waits for it twice.
             return False
         engine = self._engine
         return self._must_look or engine.wants_gap or engine.moves or engine.focusing
@@ -198,16 +333,38 @@ class Shutter:
         """Ask the camera whether it could expose now; if not, it is to say so itself."""
         try:
             least_s, most_s = await self._limit("exposuremin", 0.0), await self._limit("exposuremax", math.inf)
-            is_idle = await self._camera.get("connected") and await self._camera.get("camerastate") == CAMERA_IDLE
+            is_connected, state = await self._camera.get("connected"), await self._camera.get("camerastate")
         except (AlpacaError, UpstreamLost):
             return False
-        return bool(is_idle) and least_s <= exposure_s <= most_s
+        return bool(is_connected) and state in _AT_REST and least_s <= exposure_s <= most_s
 
     async def _limit(self, member: str, default: float) -> float:
         try:
             return float(await self._camera.get(member))
         except (AlpacaError, TypeError, ValueError):
             return default
+
+    def _began(self, *, exposure_s: float, light: bool, has_waited: bool) -> None:
+        """Take note of an exposure that the camera has begun."""
+        self._count()
+        now_s = self._clock.monotonic()
+        ends_s = now_s + exposure_s
+        self._not_ready_before_s = ends_s if has_waited or self.program is not None else -math.inf
+        self.exposed = Exposed(exposure_s=exposure_s, light=light, at=self._clock.wall(), at_s=now_s)
+        self._is_counted = self._is_shown = not light or exposure_s < self._least_image_s
+        self._busy_until_s = ends_s
+        self.is_told = True
+        self.program = None
+        self.trouble = None
+
+    def _may_have_begun(self, exposure_s: float) -> None:
+        """Keep away from the camera while it may be exposing."""
+        self.is_told = True
+        self._busy_until_s = max(self._busy_until_s, self._clock.monotonic() + exposure_s)
+
+    def _ended_early(self) -> None:
+        self._busy_until_s = min(self._busy_until_s, self._clock.monotonic())
+        self._not_ready_before_s = -math.inf
 
     def _count(self) -> None:
         exposed = self.exposed
@@ -222,69 +379,96 @@ class Shutter:
         self._must_look = False
         try:
             await self._engine.use_gap()
-        finally:
-            if self._held is held and not self.taken:
-                await self._begin(held)
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():
+                raise
+            _log.warning("The engine ended while an exposure waited; the imaging program goes on without it")
+        except Exception:  # noqa: BLE001 - the log has it whole
+            _log.exception("The engine failed; the imaging program goes on without it")
+        if not self.taken:
+            await self._begin(held)
 
     async def _watched(self, held: Held) -> None:
         """See that the exposure begins in time, whatever becomes of the engine."""
         await self._clock.sleep(self._patience_s)
-        if self._held is not held:
-            return
         self._engine.give_way("the imaging program has waited for as long as gateway.patience_s allows")
         await self._clock.sleep(GRACE_S)
-        if self._held is not held:
+        if self.is_beginning:
             return
         _log.error(
             "A focus run does not give the camera back; it is taken from it, and the imaging program exposes",
             waited_s=round(self._clock.monotonic() - held.since_s),
         )
-        await self._leave_camera(abort=True)
+        self._overdue = held.serving
+        if self.taken:
+            await self._give_back_once(abort=True)
         await self._begin(held)
 
     async def _begin(self, held: Held) -> None:
         """Let an exposure begin that was held back; the camera waits for the imaging program until it has."""
         async with self.beginning:
             if self._held is held:
-                await self._expose(held)
-                self._held = None
+                try:
+                    await self._expose(held)
+                finally:
+                    self._end_wait(held)
 
     async def _expose(self, held: Held) -> None:
         try:
+            await self.settle_up()
             await self._camera.put("startexposure", Duration=held.exposure_s, Light=held.light)
-        except (AlpacaError, UpstreamLost) as error:
+        except AlpacaError as error:
             _log.error("An exposure that was held back could not be begun", why=str(error))
-            self.trouble = (
-                error
-                if isinstance(error, AlpacaError)
-                else AlpacaError(ErrorNumber.UNSPECIFIED, f"The exposure could not be begun: {error}")
-            )
+            self.trouble = error
+        except UpstreamLost as error:
+            _log.error("An exposure that was held back could not be begun", why=str(error))
+            self.trouble = AlpacaError(ErrorNumber.UNSPECIFIED, f"The exposure could not be begun: {error}")
+            self._may_have_begun(held.exposure_s)
         else:
-            self.began(exposure_s=held.exposure_s, light=held.light)
+            self._began(exposure_s=held.exposure_s, light=held.light, has_waited=True)
+
+    def _end_wait(self, held: Held) -> None:
+        if self._held is held:
+            self._held = None
+        if held.watching is not None and held.watching is not asyncio.current_task():
+            held.watching.cancel()
 
     # The focus run; `gateway.share` brings its calls here
 
     async def take(self) -> None:
-        """Wait for a gap, and take the camera.
+        """Wait for a gap, and take the camera; a call that is cancelled has not taken it.
 
         Raises:
-            AlpacaError: The camera does not say what it is set to.
-            UpstreamLost: It does not answer.
+            UpstreamLost: The camera does not answer.
         """
         self.waits_for_gap = True
         try:
-            while not self.is_free or self.taken:
+            while self.taken or not self.is_free:
                 await self._wait(LOOK_S)
-            self.taken = True
         finally:
             self.waits_for_gap = False
+        self.taken = True
         try:
-            self.program = await ProgramSettings.read(self._camera, before=self.program)
-            if self._whole_sensor:
-                await use_whole_sensor(self._camera)
+            await self.settle_up()
+            async with self.setting:
+                self.program = await ProgramSettings.read(self._camera, before=self.program)
+                self._owes_settings = True
+                if self._whole_sensor:
+                    await self._read_whole_sensor()
         except BaseException:
             self._release()
+            held = self._held
+            if held is not None and held.serving is not None and held.serving.done():
+                # Nobody else would begin it now.
+                self._spawn(self._begin(held))
             raise
+
+    async def _read_whole_sensor(self) -> None:
+        try:
+            await use_whole_sensor(self._camera)
+        except AlpacaError as error:
+            _log.warning("The focus run has only the imaging program's subframe", why=str(error))
 
     def left_s(self) -> float:
         """Return the seconds until the camera has to be given back; infinite while nobody waits for it."""
@@ -292,24 +476,41 @@ class Shutter:
         return math.inf if held is None else held.since_s + self._patience_s - self._clock.monotonic()
 
     async def give_back(self) -> None:
-        """Let the imaging program have the camera again, as it was."""
-        if not self.taken:
-            return
-        await self._leave_camera(abort=False)
+        """Let the imaging program have the camera again, as it was; harmless when it has it already.
+
+        A call that is cancelled gives it back all the same.
+        """
+        if self.taken:
+            await self._give_back_once(abort=False)
+
+    async def _give_back_once(self, *, abort: bool) -> None:
+        if self._giving_back is None:
+            self._giving_back = self._spawn(self._give_back(abort=abort))
+        await asyncio.shield(self._giving_back)
+
+    async def _give_back(self, *, abort: bool) -> None:
+        try:
+            if abort:
+                await self._end_exposure_of_run()
+            await self.settle_up()
+        except UpstreamLost as error:
+            _log.error("The camera could not be given back as it was; that is tried again", why=str(error))
+        finally:
+            self._giving_back = None
+            self._release()
         held = self._held
         if held is not None:
             await self._begin(held)
 
-    async def _leave_camera(self, *, abort: bool) -> None:
+    async def _end_exposure_of_run(self) -> None:
+        """Abort what a run exposes that hangs, and wait until the camera is idle, but not for long."""
         try:
-            if abort:
-                await self._camera.put("abortexposure")
-            if self.program is not None:
-                await self.program.put_back(self._camera)
-        except (AlpacaError, UpstreamLost) as error:
-            _log.error("The camera could not be given back as it was", why=str(error))
-        finally:
-            self._release()
+            await self._camera.put("abortexposure")
+            ends_s = self._clock.monotonic() + ABORT_S
+            while await self._camera.get("camerastate") != CAMERA_IDLE and self._clock.monotonic() < ends_s:
+                await self._clock.sleep(LOOK_S)
+        except AlpacaError as error:
+            _log.warning("The exposure of a focus run could not be aborted", why=str(error))
 
     def _release(self) -> None:
         self.taken = False
@@ -320,18 +521,20 @@ class Shutter:
     async def _wait(self, within_s: float) -> None:
         """Wait for news, but not for long."""
         self._news.clear()
-        sleeping = asyncio.create_task(self._clock.sleep(within_s))
+        sleeping = asyncio.ensure_future(self._clock.sleep(within_s))
         waiting = asyncio.create_task(self._news.wait())
         try:
             await asyncio.wait({sleeping, waiting}, return_when=asyncio.FIRST_COMPLETED)
         finally:
             sleeping.cancel()
             waiting.cancel()
+            await asyncio.gather(sleeping, waiting, return_exceptions=True)
 
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._ended)
+        return task
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)

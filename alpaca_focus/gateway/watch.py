@@ -37,7 +37,7 @@ class GatewayCameraWatch:
         """
         real, shutter = await self._camera.activity(), self._shutter
         # What began before the gateway was started only the camera itself knows.
-        is_untold = shutter.exposed is None and real.busy and not shutter.held
+        is_untold = real.busy and not (shutter.is_told or shutter.held or shutter.taken)
         return CameraActivity(
             busy=shutter.exposing or is_untold,
             preparing=False,

@@ -5,7 +5,11 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 
+import structlog
+
 NICENESS = 15
+
+_log = structlog.get_logger(__name__)
 
 
 class QuietWorker:
@@ -20,13 +24,23 @@ class QuietWorker:
         if self._at_work is not None and not self._at_work.done():
             return False
         self._at_work = self._pool.submit(work)
+        self._at_work.add_done_callback(_tell_failure)
         return True
 
     def close(self) -> None:
-        """Wait for what is under way, and end the thread."""
-        self._pool.shutdown(cancel_futures=True)
+        """Wait for what was begun, and end the thread."""
+        self._pool.shutdown()
 
 
 def _give_way() -> None:
-    # Linux has a priority for each thread.
-    os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
+    try:
+        # Linux has a priority for each thread.
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
+    except OSError as error:
+        # Without it the work is done all the same.
+        _log.debug("A thread cannot give way to the others", why=str(error))
+
+
+def _tell_failure(work: Future[None]) -> None:
+    if not work.cancelled() and work.exception() is not None:
+        _log.error("Work in the background failed", why=repr(work.exception()))

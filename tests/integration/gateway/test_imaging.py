@@ -17,7 +17,7 @@ from alpaca.camera import Camera, CameraStates
 from alpaca.filterwheel import FilterWheel
 from alpaca.focuser import Focuser
 
-from tests.gateway_scene import EXPOSURE_S, GatewayNight, Seen, Wanted, gateway_night, is_set, set_up
+from tests.gateway_night import EXPOSURE_S, GatewayNight, Seen, Wanted, gateway_night, is_set, set_up
 
 EXPOSURES = int(os.environ.get("ALPACA_FOCUS_EXPOSURES", "14"))
 FRAMES_TO_A_FILTER = 7

@@ -134,8 +134,8 @@ focus: {step_steps: 75}
         (
             "imaging: {way: gateway}\ngateway: {listen: 10.0.0.5, port: 7000, allow: [10.0.0.7, 10.1.0.0/16]}\n",
             (
-                "imaging program: through the gateway at 10.0.0.5, port 7000 for 10.0.0.7, 10.1.0.0/16 and this computer; "
-                "an exposure is held back for 45 s at most"
+                "imaging program: through the gateway at 10.0.0.5, port 7000 for 10.0.0.7, 10.1.0.0/16 and this "
+                "computer; an exposure is held back for 45 s at most"
             ),
         ),
         ("imaging: {way: told}\n", "imaging program: tells of its exposures"),

@@ -1,0 +1,317 @@
+"""The virtual focuser, wheel and mount: what the imaging program moves itself is respected."""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Any, cast
+
+import pytest
+
+from alpaca_focus.alpaca.errors import AlpacaError, ErrorNumber
+from alpaca_focus.alpaca.standard import DeviceType
+from alpaca_focus.gateway.fronts import STILL_WITHIN_S, MountFront
+from alpaca_focus.gateway.moved_fronts import SERIES_PAUSE_S, FocuserFront, WheelFront
+from alpaca_focus.gateway.upstream import Upstream
+from tests.gateway_scene import CameraScene, Client, FakeUpstream, settled
+
+RUN_ENDS = "the imaging program moves the focuser"
+
+
+class Focuser(FakeUpstream):
+    """A focuser that takes two seconds for every move."""
+
+    def __init__(self, scene: CameraScene) -> None:
+        super().__init__(DeviceType.FOCUSER, {"maxstep": 9000, "position": 5000})
+        self._clock = scene.clock
+        self._ends_s = 0.0
+        self.in_pieces = True
+
+    def read(self, member: str) -> Any:
+        if member == "devicestate":
+            return [{"Name": "IsMoving", "Value": self.read("ismoving")}, {"Name": "Position", "Value": 5000}]
+        return self._clock.now_s < self._ends_s if member == "ismoving" else super().read(member)
+
+    def carry_out(self, member: str, parameters: dict[str, Any]) -> None:
+        if member == "move":
+            self.values["position"], self._ends_s = parameters["Position"], self._clock.now_s + 2.0
+        elif member == "halt":
+            self._ends_s = self._clock.now_s
+
+
+class Scene(CameraScene):
+    """The camera's scene with the other devices."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.focuser = Focuser(self)
+        self.wheel = FakeUpstream(DeviceType.FILTERWHEEL, {"names": ["L", "R", "Ha"], "position": 0})
+        self.mount = FakeUpstream(DeviceType.TELESCOPE)
+        self.looks = 0
+        self.focuser_front = FocuserFront(cast("Upstream", self.focuser), self.engine, self.shutter, self.clock)
+        self.wheel_front = WheelFront(cast("Upstream", self.wheel), self.engine, self.look_again, self.clock)
+        self.mount_front = MountFront(cast("Upstream", self.mount), self.engine, self.look_again)
+        self.at_focuser = Client(self.focuser_front)
+        self.at_wheel = Client(self.wheel_front)
+        self.at_mount = Client(self.mount_front)
+
+    def look_again(self) -> None:
+        self.looks += 1
+
+    def begin_work(self, kind: str) -> None:
+        setattr(self.engine, kind, True)
+        self.engine.at_rest.clear()
+
+    def end_work(self) -> None:
+        self.engine.focusing = self.engine.moves = False
+        self.engine.at_rest.set()
+
+    async def move(self, position: int) -> None:
+        await self.at_focuser.put("move", Position=position)
+
+    async def close(self) -> None:
+        for front in (self.focuser_front, self.wheel_front, self.mount_front):
+            front.close()
+        await super().close()
+
+
+def played(play: Callable[[Scene], Coroutine[Any, Any, None]]) -> None:
+    async def whole() -> None:
+        scene = Scene()
+        try:
+            await play(scene)
+        finally:
+            await scene.close()
+
+    asyncio.run(whole())
+
+
+def test_a_move_is_passed_on_and_followed_to_its_end() -> None:
+    async def play(scene: Scene) -> None:
+        await scene.move(6000)
+        assert scene.engine.told == ["somebody moves"]
+        assert scene.focuser.told("move") == [{"Position": 6000}]
+        assert await scene.at_focuser.get("ismoving")
+        await scene.clock.pass_s(1.9)
+        assert scene.engine.moved_to == []
+        await scene.clock.pass_s(2)
+        assert scene.engine.moved_to == [6000]
+        assert not await scene.at_focuser.get("ismoving")
+
+    played(play)
+
+
+def test_a_move_that_is_refused_is_not_followed() -> None:
+    async def play(scene: Scene) -> None:
+        scene.focuser.refuses["move"] = AlpacaError(ErrorNumber.INVALID_OPERATION, "TempComp is on.")
+        with pytest.raises(AlpacaError, match="TempComp"):
+            await scene.move(6000)
+        assert scene.engine.moved_to == [None]
+
+    played(play)
+
+
+def test_a_refused_move_leaves_the_one_before_followed() -> None:
+    async def play(scene: Scene) -> None:
+        await scene.move(6000)
+        scene.focuser.refuses["move"] = AlpacaError(ErrorNumber.INVALID_OPERATION, "It moves.")
+        with pytest.raises(AlpacaError, match="It moves"):
+            await scene.move(7000)
+        assert scene.engine.moved_to == []
+        await scene.clock.pass_s(4)
+        assert scene.engine.moved_to == [6000]
+
+    played(play)
+
+
+@pytest.mark.parametrize("kind", ["moves", "focusing"])
+def test_a_move_waits_for_what_is_under_way_and_is_made_after_it(kind: str) -> None:
+    async def play(scene: Scene) -> None:
+        scene.begin_work(kind)
+        await scene.move(6000)
+        await scene.clock.pass_s(5)
+        assert scene.engine.told == ["somebody moves", RUN_ENDS]
+        assert scene.focuser.told("move") == []
+        assert await scene.at_focuser.get("ismoving")
+        state = {each["Name"]: each["Value"] for each in await scene.at_focuser.get("devicestate")}
+        assert state == {"IsMoving": True, "Position": 5000}
+        with pytest.raises(AlpacaError, match="from 0 to 9000"):
+            await scene.move(9001)
+        scene.end_work()
+        await settled()
+        assert scene.focuser.told("move") == [{"Position": 6000}]
+        await scene.clock.pass_s(4)
+        assert scene.engine.moved_to == [6000]
+
+    played(play)
+
+
+def test_the_last_of_several_moves_that_wait_is_made() -> None:
+    async def play(scene: Scene) -> None:
+        scene.begin_work("focusing")
+        await scene.move(6000)
+        await scene.move(7000)
+        await settled()
+        assert scene.focuser_front.is_waiting
+        scene.end_work()
+        await scene.clock.pass_s(5)
+        assert scene.focuser.told("move") == [{"Position": 7000}]
+        assert not scene.focuser_front.is_waiting
+        assert scene.engine.moved_to == [7000]
+
+    played(play)
+
+
+def test_a_move_that_waits_is_made_at_last_when_the_engine_hangs() -> None:
+    async def play(scene: Scene) -> None:
+        scene.begin_work("focusing")
+        await scene.move(6000)
+        await scene.clock.pass_s(STILL_WITHIN_S - 1)
+        assert scene.focuser.told("move") == []
+        await scene.clock.pass_s(2)
+        assert scene.focuser.told("move") == [{"Position": 6000}]
+
+    played(play)
+
+
+def test_a_move_that_waits_and_is_refused_then_ends_the_wait() -> None:
+    async def play(scene: Scene) -> None:
+        scene.begin_work("moves")
+        await scene.move(6000)
+        scene.focuser.refuses["move"] = AlpacaError(ErrorNumber.INVALID_OPERATION, "Stuck.")
+        scene.end_work()
+        await scene.clock.pass_s(5)
+        assert not scene.focuser_front.is_waiting
+        assert scene.engine.moved_to == [5000]
+
+    played(play)
+
+
+def test_a_halt_forgets_the_move_that_waits() -> None:
+    async def play(scene: Scene) -> None:
+        scene.begin_work("moves")
+        await scene.move(6000)
+        await scene.at_focuser.put("halt")
+        scene.end_work()
+        await scene.clock.pass_s(5)
+        assert [name for name, _ in scene.focuser.puts] == ["halt"]
+        assert scene.engine.moved_to == [5000]
+
+    played(play)
+
+
+def test_a_halt_during_a_run_ends_it_and_lets_the_focuser_go_home() -> None:
+    async def play(scene: Scene) -> None:
+        await scene.clock.pass_s(30)
+        await scene.shutter.take()
+        await scene.at_focuser.put("halt")
+        assert scene.engine.told == ["the imaging program halts the focuser"]
+        assert scene.focuser.puts == []
+        assert await scene.at_focuser.get("ismoving")
+        await scene.shutter.give_back()
+
+    played(play)
+
+
+def test_an_autofocus_of_the_programs_own_is_one_series() -> None:
+    async def play(scene: Scene) -> None:
+        for position in (6000, 6100, 6200, 6300):
+            await scene.move(position)
+            await scene.clock.pass_s(20)
+        assert scene.engine.moved_to == [6000, 6100]
+        await scene.clock.pass_s(SERIES_PAUSE_S)
+        assert scene.engine.moved_to == [6000, 6100, 6300]
+
+    played(play)
+
+
+def test_a_focuser_that_is_lost_while_it_is_followed_is_nowhere() -> None:
+    async def play(scene: Scene) -> None:
+        await scene.move(6000)
+        scene.focuser.lost = True
+        await scene.clock.pass_s(5)
+        assert scene.engine.moved_to == [None]
+
+    played(play)
+
+
+@pytest.mark.parametrize("hangs_up", ["client", "server"])
+def test_a_move_that_may_have_been_made_is_followed(hangs_up: str) -> None:
+    async def play(scene: Scene) -> None:
+        gate = scene.focuser.gates["move"] = asyncio.Event()
+        if hangs_up == "server":
+            scene.focuser.breaks_off.add("move")
+        moving = asyncio.create_task(scene.at_focuser.reply("PUT", "move", Position="6000"))
+        await settled()
+        if hangs_up == "client":
+            moving.cancel()
+        gate.set()
+        await scene.clock.pass_s(5)
+        assert scene.engine.moved_to == [6000]
+        assert moving.done()
+
+    played(play)
+
+
+def test_a_program_that_disconnects_from_the_focuser_or_the_wheel_ends_the_run() -> None:
+    async def play(scene: Scene) -> None:
+        for client in (scene.at_focuser, scene.at_wheel):
+            scene.begin_work("focusing")
+            leaving = asyncio.create_task(client.put("connected", Connected=False))
+            await settled()
+            assert not leaving.done()
+            assert "disconnects" in scene.engine.told[-1]
+            scene.end_work()
+            await leaving
+            assert not await client.get("connected")
+
+    played(play)
+
+
+def test_the_wheel_turns_at_once_where_nothing_is_under_way() -> None:
+    async def play(scene: Scene) -> None:
+        await scene.at_wheel.put("position", Position=2)
+        assert (scene.wheel.values["position"], scene.looks, scene.engine.told) == (2, 1, [])
+        assert await scene.at_wheel.get("position") == 2
+
+    played(play)
+
+
+def test_the_wheel_turns_while_it_waits_for_a_run_to_end() -> None:
+    async def play(scene: Scene) -> None:
+        scene.begin_work("focusing")
+        scene.wheel.values["devicestate"] = [{"Name": "Position", "Value": 0}, "odd"]
+        await scene.at_wheel.put("position", Position=1)
+        assert await scene.at_wheel.get("position") == -1
+        assert await scene.at_wheel.get("devicestate") == [{"Name": "Position", "Value": -1}, "odd"]
+        with pytest.raises(AlpacaError, match="from 0 to 2"):
+            await scene.at_wheel.put("position", Position=3)
+        await settled()
+        assert scene.wheel.values["position"] == 0
+        scene.end_work()
+        await settled()
+        assert await scene.at_wheel.get("position") == 1
+        assert scene.looks == 2
+
+    played(play)
+
+
+def test_a_slew_ends_a_run_and_has_the_engine_look_again() -> None:
+    async def play(scene: Scene) -> None:
+        await scene.at_mount.put("slewtotargetasync")
+        assert (scene.looks, scene.engine.told) == (1, [])
+        scene.engine.focusing = True
+        await scene.at_mount.put("park")
+        assert scene.engine.told == ["the imaging program sends the mount elsewhere (park)"]
+        assert [name for name, _ in scene.mount.puts] == ["slewtotargetasync", "park"]
+        await scene.at_mount.put("tracking", Tracking=True)
+        assert scene.looks == 2
+
+    played(play)
+
+
+def test_actions_of_every_device_are_the_same() -> None:
+    async def play(scene: Scene) -> None:
+        for client in (scene.at_focuser, scene.at_wheel, scene.at_mount):
+            assert await client.get("supportedactions") == ["Polish", "refocus", "pause", "resume", "status"]
+            assert await client.put("action", Action="status", Parameters="") == "done: status"
+
+    played(play)

@@ -1,0 +1,526 @@
+"""Whose turn it is with the camera: exposures that are held back, runs that come between, and who wins."""
+
+import asyncio
+
+import pytest
+
+from alpaca_focus.alpaca.errors import AlpacaError, ErrorNumber
+from alpaca_focus.gateway.shutter import GRACE_S
+from tests.gateway_scene import IDLE_S, PATIENCE_S, CameraScene, played, settled
+
+REFUSED = AlpacaError(ErrorNumber.INVALID_OPERATION, "The shutter is stuck.")
+
+
+def test_the_first_light_frame_waits_for_a_look_and_the_next_does_not() -> None:
+    async def play(scene: CameraScene) -> None:
+        await scene.client.start(60)
+        assert (scene.shutter.held, scene.camera.began) == (True, [])
+        await settled()
+        assert (scene.engine.gaps, len(scene.camera.began), scene.shutter.held) == (1, 1, False)
+        await scene.clock.pass_s(61)
+        await scene.client.start(60)
+        assert (scene.engine.gaps, len(scene.camera.began)) == (1, 2)
+        await scene.clock.pass_s(61)
+        scene.shutter.look_again()
+        await scene.client.start(60)
+        await settled()
+        assert (scene.engine.gaps, len(scene.camera.began)) == (2, 3)
+
+    played(play)
+
+
+@pytest.mark.parametrize("wish", ["wants_gap", "moves", "focusing"])
+def test_an_exposure_waits_while_anything_is_due_or_under_way(wish: str) -> None:
+    async def play(scene: CameraScene) -> None:
+        await scene.looked()
+        setattr(scene.engine, wish, True)
+        await scene.client.start(60)
+        assert scene.shutter.held
+        await settled()
+        assert len(scene.camera.began) == 2
+
+    played(play)
+
+
+@pytest.mark.parametrize(("exposure_s", "light"), [(5.0, True), (60.0, False)])
+def test_darks_and_test_shots_wait_only_while_a_run_has_the_camera(exposure_s: float, light: bool) -> None:
+    async def play(scene: CameraScene) -> None:
+        scene.engine.wants_gap = True
+        await scene.client.start(exposure_s, light=light)
+        assert [each[:2] for each in scene.camera.began] == [(exposure_s, light)]
+        await scene.clock.pass_s(exposure_s + IDLE_S + 1)
+        running = asyncio.create_task(scene.run())
+        await settled()
+        assert scene.shutter.taken
+        await scene.client.start(exposure_s, light=light)
+        assert scene.shutter.held
+        await scene.clock.pass_s(21)
+        await running
+        assert [each[:2] for each in scene.camera.began] == [(exposure_s, light)] * 2
+
+    played(play)
+
+
+@pytest.mark.parametrize("values", [{"connected": False}, {"exposuremax": 10.0}, {"exposuremin": 100.0}])
+def test_what_the_camera_would_refuse_is_left_to_the_camera(values: dict[str, object]) -> None:
+    async def play(scene: CameraScene) -> None:
+        scene.camera.values |= values
+        await scene.client.start(60)
+        assert (scene.shutter.held, len(scene.camera.began)) == (False, 1)
+
+    played(play)
+
+
+def test_the_run_comes_between_and_the_camera_is_put_back_exactly() -> None:
+    async def play(scene: CameraScene) -> None:
+        before = scene.camera.settings()
+        scene.engine.job = scene.run
+        await scene.client.start(90)
+        await settled()
+        assert scene.shutter.taken
+        assert scene.shutter.left_s() == PATIENCE_S
+        assert scene.camera.settings() != before
+        await scene.clock.pass_s(21)
+        assert scene.camera.began == [(90, True, before)]
+        assert not scene.shutter.taken
+        assert not scene.shutter.held
+
+    played(play)
+
+
+def test_an_engine_that_fails_lets_the_exposure_begin() -> None:
+    async def fail() -> None:
+        raise RuntimeError("a bug")
+
+    async def play(scene: CameraScene) -> None:
+        scene.engine.job = fail
+        await scene.client.start(60)
+        await settled()
+        assert len(scene.camera.began) == 1
+
+    played(play)
+
+
+def test_an_engine_whose_loop_ends_lets_the_exposure_begin() -> None:
+    async def end() -> None:
+        raise asyncio.CancelledError
+
+    async def play(scene: CameraScene) -> None:
+        scene.engine.job = end
+        await scene.client.start(60)
+        await settled()
+        assert len(scene.camera.began) == 1
+
+    played(play)
+
+
+def test_an_engine_that_gives_way_when_patience_is_over() -> None:
+    async def play(scene: CameraScene) -> None:
+        before = scene.camera.settings()
+
+        async def long_run() -> None:
+            await scene.run(500)
+
+        scene.engine.job = long_run
+        await scene.client.start(60)
+        await scene.clock.pass_s(PATIENCE_S - 1)
+        assert (scene.camera.began, scene.engine.told) == ([], [])
+        await scene.clock.pass_s(2)
+        assert scene.camera.began == [(60, True, before)]
+
+    played(play)
+
+
+@pytest.mark.parametrize("can_abort", [True, False])
+def test_an_engine_that_hangs_loses_the_camera_and_nobody_waits_for_it_again(can_abort: bool) -> None:
+    async def play(scene: CameraScene) -> None:
+        before = scene.camera.settings()
+        if not can_abort:
+            scene.camera.refuses["abortexposure"] = REFUSED
+
+        async def hang() -> None:
+            scene.engine.focusing = True
+            await scene.shutter.take()
+            await scene.misuse()
+            await scene.hanging()
+
+        scene.engine.job = hang
+        await scene.client.start(60)
+        await scene.clock.pass_s(PATIENCE_S + GRACE_S - 1)
+        assert (len(scene.engine.told), scene.camera.began) == (1, [])
+        await scene.clock.pass_s(2)
+        assert scene.camera.began == [(60, True, before)]
+        assert len(scene.camera.told("abortexposure")) == can_abort
+        await scene.clock.pass_s(61)
+        await scene.client.start(60)
+        assert len(scene.camera.began) == 2
+        await scene.shutter.give_back()
+        assert len(scene.camera.told("gain")) == 2
+
+    played(play)
+
+
+def test_an_engine_that_hangs_without_the_camera_is_not_answered_with_an_abort() -> None:
+    async def play(scene: CameraScene) -> None:
+        scene.engine.job = scene.hanging
+        await scene.client.start(60)
+        await scene.clock.pass_s(PATIENCE_S + GRACE_S + 1)
+        assert [name for name, _ in scene.camera.puts] == ["startexposure"]
+
+    played(play)
+
+
+def test_a_second_exposure_is_refused_while_one_waits() -> None:
+    async def play(scene: CameraScene) -> None:
+        scene.engine.job = scene.run
+        await scene.client.start(60)
+        with pytest.raises(AlpacaError, match="waits already"):
+            await scene.client.start(30)
+        await scene.clock.pass_s(21)
+        assert [each[0] for each in scene.camera.began] == [60]
+
+    played(play)
+
+
+def test_two_clients_at_once_get_one_exposure() -> None:
+    async def play(scene: CameraScene) -> None:
+        ends = await asyncio.gather(scene.client.start(60), scene.client.start(30), return_exceptions=True)
+        assert sorted(type(end).__name__ for end in ends) == ["AlpacaError", "NoneType"]
+        await settled()
+        assert len(scene.camera.began) == 1
+
+    played(play)
+
+
+def test_an_exposure_that_is_refused_late_is_told_and_the_next_one_clears_it() -> None:
+    async def play(scene: CameraScene) -> None:
+        scene.camera.refuses["startexposure"] = REFUSED
+        await scene.client.start(60)
+        await settled()
+        assert await scene.client.get("camerastate") == 5
+        for member in ("imageready", "imagearray"):
+            with pytest.raises(AlpacaError, match="stuck"):
+                await scene.client.get(member)
+        del scene.camera.refuses["startexposure"]
+        await scene.client.start(60)
+        assert await scene.client.get("camerastate") == 2
+        assert not await scene.client.get("imageready")
+
+    played(play)
+
+
+def test_an_abort_clears_a_late_refusal() -> None:
+    async def play(scene: CameraScene) -> None:
+        scene.camera.refuses["startexposure"] = REFUSED
+        await scene.client.start(60)
+        await settled()
+        await scene.client.put("abortexposure")
+        assert await scene.client.get("camerastate") == 0
+
+    played(play)
+
+
+def test_a_camera_that_is_lost_when_the_exposure_is_to_begin_is_told_and_kept_away_from() -> None:
+    async def play(scene: CameraScene) -> None:
+        scene.engine.job = scene.run
+        await scene.client.start(60)
+        await settled()
+        scene.camera.lost = True
+        await scene.clock.pass_s(21)
+        assert scene.shutter.trouble is not None
+        assert scene.shutter.exposing
+        assert not scene.shutter.is_free
+
+    played(play)
+
+
+def test_settings_that_could_not_be_put_back_are_put_back_before_the_next_exposure() -> None:
+    async def play(scene: CameraScene) -> None:
+        before = scene.camera.settings()
+        await scene.clock.pass_s(IDLE_S)
+        running = asyncio.create_task(scene.run())
+        await settled()
+        scene.camera.lost = True
+        await scene.clock.pass_s(21)
+        await running
+        scene.camera.lost = False
+        assert scene.camera.settings() != before
+        assert await scene.client.get("gain") == 100
+        await scene.client.put("gain", Gain=150)
+        await scene.client.start(5)
+        assert scene.camera.began == [(5, True, before | {"gain": 150})]
+
+    played(play)
+
+
+def test_after_settings_that_could_not_be_put_back_a_run_does_not_take_its_own_for_the_programs() -> None:
+    async def play(scene: CameraScene) -> None:
+        before = scene.camera.settings()
+        await scene.clock.pass_s(IDLE_S)
+        running = asyncio.create_task(scene.run())
+        await settled()
+        scene.camera.lost = True
+        await scene.clock.pass_s(21)
+        await running
+        scene.camera.lost = False
+        again = asyncio.create_task(scene.run())
+        await scene.clock.pass_s(21)
+        await again
+        assert scene.camera.settings() == before
+
+    played(play)
+
+
+@pytest.mark.parametrize("in_pieces", [True, False])
+def test_light_frames_are_counted_when_they_have_ended(in_pieces: bool) -> None:
+    async def play(scene: CameraScene) -> None:
+        scene.camera.in_pieces = in_pieces
+        await scene.looked()
+        assert scene.shutter.images == 0
+        assert scene.shutter.passed() is not None
+        assert scene.shutter.images == 1
+        assert scene.shutter.passed() is None
+        for exposure_s, light in ((60, False), (5, True), (60, True)):
+            await scene.client.start(exposure_s, light=light)
+            await scene.clock.pass_s(exposure_s + 1)
+            scene.shutter.passed()
+        assert scene.shutter.images == 2
+        # Not downloaded: noticed at the next.
+        await scene.client.start(60)
+        await scene.clock.pass_s(61)
+        await scene.client.start(60)
+        assert scene.shutter.images == 3
+        await scene.clock.pass_s(20)
+        await scene.client.put("abortexposure")
+        await scene.client.start(60)
+        assert scene.shutter.images == 3
+        await scene.clock.pass_s(20)
+        await scene.client.put("stopexposure")
+        exposed = scene.shutter.passed()
+        assert exposed is not None
+        assert exposed.exposure_s == pytest.approx(20)
+        assert scene.shutter.images == 4
+        await scene.client.start(60)
+        await scene.clock.pass_s(3)
+        await scene.client.put("stopexposure")
+        assert scene.shutter.passed() is None
+        assert scene.shutter.images == 4
+
+    played(play)
+
+
+def test_an_earlier_image_that_is_fetched_during_an_exposure_is_not_taken_for_it() -> None:
+    async def play(scene: CameraScene) -> None:
+        await scene.client.start(60)
+        await settled()
+        assert scene.shutter.passed() is None
+        assert scene.shutter.images == 0
+
+    played(play)
+
+
+def test_a_refused_abort_does_not_end_the_exposure() -> None:
+    async def play(scene: CameraScene) -> None:
+        await scene.client.start(60)
+        await settled()
+        scene.camera.refuses["abortexposure"] = REFUSED
+        with pytest.raises(AlpacaError, match="stuck"):
+            await scene.client.put("abortexposure")
+        assert scene.shutter.exposing
+        assert scene.shutter.exposed is not None
+
+    played(play)
+
+
+def test_it_is_free_after_a_while_without_an_exposure() -> None:
+    async def play(scene: CameraScene) -> None:
+        assert not scene.shutter.is_free
+        await scene.client.start(5)
+        await scene.clock.pass_s(5 + IDLE_S - 1)
+        assert not scene.shutter.is_free
+        await scene.clock.pass_s(1)
+        assert scene.shutter.is_free
+        await scene.client.get("imagearray")
+        assert not scene.shutter.is_free
+
+    played(play)
+
+
+def test_a_run_does_not_get_the_camera_while_an_exposure_is_passed_on() -> None:
+    async def play(scene: CameraScene) -> None:
+        await scene.clock.pass_s(IDLE_S)
+        gate = scene.camera.gates["startexposure"] = asyncio.Event()
+        starting = asyncio.create_task(scene.client.start(5))
+        await settled()
+        taking = asyncio.create_task(scene.shutter.take())
+        await scene.clock.pass_s(3)
+        assert not scene.shutter.taken
+        assert scene.shutter.exposing
+        gate.set()
+        await starting
+        await scene.clock.pass_s(5 + IDLE_S - 1)
+        assert not scene.shutter.taken
+        await scene.clock.pass_s(2)
+        await taking
+        await scene.shutter.give_back()
+
+    played(play)
+
+
+def test_a_run_does_not_get_the_camera_while_an_exposure_begins_that_has_waited() -> None:
+    async def play(scene: CameraScene) -> None:
+        gate = scene.camera.gates["startexposure"] = asyncio.Event()
+        await scene.client.start(60)
+        await settled()
+        taking = asyncio.create_task(scene.shutter.take())
+        await scene.clock.pass_s(3)
+        assert (scene.shutter.taken, scene.shutter.exposing, scene.shutter.is_free) == (False, True, False)
+        gate.set()
+        await scene.clock.pass_s(50)
+        assert not scene.shutter.taken
+        taking.cancel()
+
+    played(play)
+
+
+def test_a_client_that_hangs_up_in_the_middle_leaves_the_book_right() -> None:
+    async def play(scene: CameraScene) -> None:
+        await scene.looked()
+        gate = scene.camera.gates["startexposure"] = asyncio.Event()
+        starting = asyncio.create_task(scene.client.start(60))
+        await settled()
+        starting.cancel()
+        await settled()
+        assert scene.shutter.exposing
+        gate.set()
+        await settled()
+        assert len(scene.camera.began) == 2
+        assert scene.shutter.exposing
+        await scene.clock.pass_s(61)
+        scene.shutter.passed()
+        assert scene.shutter.images == 2
+
+    played(play)
+
+
+def test_a_client_that_hangs_up_while_the_camera_is_asked_holds_nothing() -> None:
+    async def play(scene: CameraScene) -> None:
+        starting = asyncio.create_task(scene.client.start(60))
+        await asyncio.sleep(0)
+        starting.cancel()
+        await settled()
+        assert not scene.shutter.held
+        assert scene.camera.began == []
+        await scene.client.start(60)
+        await settled()
+        assert len(scene.camera.began) == 1
+
+    played(play)
+
+
+def test_a_reply_that_is_lost_leaves_the_camera_alone_for_the_exposure() -> None:
+    async def play(scene: CameraScene) -> None:
+        await scene.looked()
+        scene.camera.breaks_off.add("startexposure")
+        with pytest.raises(ConnectionResetError):
+            await scene.client.start(60)
+        assert scene.shutter.exposing
+        assert not scene.shutter.is_free
+
+    played(play)
+
+
+def test_an_abort_that_is_answered_before_its_exposure_wins() -> None:
+    async def play(scene: CameraScene) -> None:
+        await scene.looked()
+        gate = scene.camera.gates["startexposure"] = asyncio.Event()
+        starting = asyncio.create_task(scene.client.start(60))
+        await settled()
+        await scene.client.put("abortexposure")
+        gate.set()
+        await starting
+        assert not scene.shutter.exposing
+        assert scene.shutter.exposed is None
+
+    played(play)
+
+
+def test_taking_that_is_cancelled_at_any_moment_has_not_taken() -> None:
+    async def play(scene: CameraScene) -> None:
+        before = scene.camera.settings()
+        for steps in range(60):
+            scene = CameraScene()
+            scene.clock.now_s += IDLE_S
+            taking = asyncio.create_task(scene.shutter.take())
+            for _ in range(steps):
+                await asyncio.sleep(0)
+            if taking.done():
+                await scene.shutter.give_back()
+                assert not scene.shutter.taken
+                return
+            taking.cancel()
+            # As a run does, at once.
+            await scene.shutter.give_back()
+            await settled()
+            assert not scene.shutter.taken
+            assert not scene.shutter.keeps_settings
+            assert scene.camera.settings() == before
+        pytest.fail("the camera was never taken")
+
+    played(play)
+
+
+def test_a_take_that_fails_lets_the_exposure_begin_at_once() -> None:
+    async def play(scene: CameraScene) -> None:
+        taking = asyncio.create_task(scene.shutter.take())
+        await scene.client.start(60)
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        taking.cancel()
+        await settled()
+        assert len(scene.camera.began) == 1
+        assert not scene.shutter.taken
+
+    played(play)
+
+
+def test_giving_back_twice_and_at_once_is_giving_back_once() -> None:
+    async def play(scene: CameraScene) -> None:
+        before = scene.camera.settings()
+        await scene.clock.pass_s(IDLE_S)
+        await scene.shutter.take()
+        await scene.misuse()
+        await asyncio.gather(scene.shutter.give_back(), scene.shutter.give_back())
+        await scene.shutter.give_back()
+        assert scene.camera.settings() == before
+        assert len(scene.camera.told("gain")) == 2
+
+    played(play)
+
+
+def test_giving_back_goes_on_when_it_is_cancelled() -> None:
+    async def play(scene: CameraScene) -> None:
+        before = scene.camera.settings()
+        await scene.clock.pass_s(IDLE_S)
+        await scene.shutter.take()
+        await scene.misuse()
+        giving = asyncio.create_task(scene.shutter.give_back())
+        await asyncio.sleep(0)
+        giving.cancel()
+        await settled()
+        assert (scene.shutter.taken, scene.camera.settings()) == (False, before)
+
+    played(play)
+
+
+def test_a_gateway_that_closes_begins_nothing_any_more() -> None:
+    async def play(scene: CameraScene) -> None:
+        scene.engine.job = scene.run
+        await scene.client.start(60)
+        await settled()
+        await scene.close()
+        await scene.clock.pass_s(PATIENCE_S + GRACE_S)
+        assert scene.camera.began == []
+        await scene.shutter.give_back()
+
+    played(play)
