@@ -48,7 +48,7 @@ class EngineLink:
 
     Attributes:
         keeper: Keeps the night; `None`: nobody does just now, and everything passes.
-        measures: Whether frames are measured: they show stars.
+        of_stars: Whether frames show stars, as far as the settings tell.
     """
 
     def __init__(self, answer: Callable[[Request], Awaitable[Mapping[str, object]]]) -> None:
@@ -56,7 +56,7 @@ class EngineLink:
         self._answer = answer
         self._worker = QuietWorker("light-frames")
         self.keeper: Keeper | None = None
-        self.measures = True
+        self.of_stars = True
 
     def close(self) -> None:
         """Wait for a frame that is being measured."""
@@ -102,7 +102,7 @@ class EngineLink:
 
     def light_frame(self, frame: LightFrame) -> None:
         """Measure a frame in the background, and release it; leave it where the one before still is measured."""
-        if not self.measures or not self._worker.start(partial(self._measure, frame)):
+        if not self.of_stars or not self._worker.start(partial(self._measure, frame)):
             frame.image.release()
 
     async def act(self, action: str) -> str:
@@ -200,7 +200,7 @@ class BesideProgram:
         Raises:
             ConfigurationError: It cannot listen there.
         """
-        self.link.measures = settings.focus.metric in OF_STARS
+        self.link.of_stars = settings.focus.metric in OF_STARS
         wanted = gateway_settings(settings) if settings.imaging.way == "gateway" else None
         if wanted == self._wanted:
             return
@@ -279,8 +279,6 @@ def gateway_settings(settings: Settings) -> tuple[GatewaySettings, tuple[RealDev
             patience_s=wanted.patience_s,
             idle_s=wanted.idle_s,
             least_image_s=settings.night.least_image_s,
-            # A spectrum is where the imaging program has put its subframe.
-            whole_sensor=settings.focus.metric in OF_STARS,
             location=settings.telescope.name,
             version=__version__,
         ),

@@ -104,7 +104,7 @@ def free_port() -> int:
 
 
 @contextmanager
-def gateway_night(directory: Path, *, seed: int, factor: float = 100.0, **sections: Any) -> Iterator[GatewayNight]:
+def gateway_night(directory: Path, *, seed: int, factor: float = 60.0, **sections: Any) -> Iterator[GatewayNight]:
     """Run the observatory and the daemon while the block lasts."""
     observatory = Observatory(
         ObservatorySettings(

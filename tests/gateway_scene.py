@@ -244,6 +244,7 @@ class FakeEngine:
     """
 
     job: Callable[[], Awaitable[None]] | None = None
+    of_stars: bool = False
     wants_gap: bool = False
     moves: bool = False
     focusing: bool = False
@@ -342,7 +343,6 @@ class CameraScene:
             self.clock,
             patience_s=PATIENCE_S,
             idle_s=IDLE_S,
-            whole_sensor=False,
             least_image_s=LEAST_IMAGE_S,
         )
         self.front = CameraFront(self.upstream, self.engine, self.shutter)

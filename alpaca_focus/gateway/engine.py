@@ -35,6 +35,11 @@ class Engine(Protocol):
     """Decides what is due, and does it."""
 
     @property
+    def of_stars(self) -> bool:
+        """Whether focus runs look at stars, and want the whole sensor; a spectrum lies where the subframe was put."""
+        ...
+
+    @property
     def wants_gap(self) -> bool:
         """Whether something waits for nothing but a gap between two exposures."""
         ...

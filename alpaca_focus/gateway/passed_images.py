@@ -31,9 +31,9 @@ class BufferPool:
             if self._lent >= MAX_BUFFERS:
                 return None
             self._lent += 1
-            buffer = max(self._free, key=len, default=None)
-            if buffer is not None:
-                self._free.remove(buffer)
+            # By its place: arrays are not told apart by comparing them.
+            largest = max(range(len(self._free)), key=lambda place: len(self._free[place]), default=None)
+            buffer = None if largest is None else self._free.pop(largest)
         if buffer is None or len(buffer) < length:
             buffer = np.empty(length, np.uint8)
         return Loan(self, buffer, length)

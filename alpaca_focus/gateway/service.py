@@ -57,7 +57,6 @@ class GatewaySettings:
         patience_s: Longest time for which an exposure is held back.
         idle_s: After so long without an exposure a run does not wait for the next one.
         least_image_s: Shorter exposures are test shots.
-        whole_sensor: Whether focus runs use the whole sensor, whatever subframe the imaging program uses.
         location: Where the gateway stands, for people.
         version: Its version.
     """
@@ -69,7 +68,6 @@ class GatewaySettings:
     patience_s: float
     idle_s: float
     least_image_s: float
-    whole_sensor: bool
     location: str
     version: str
 
@@ -105,7 +103,6 @@ class Gateway:
             patience_s=settings.patience_s,
             idle_s=settings.idle_s,
             least_image_s=settings.least_image_s,
-            whole_sensor=settings.whole_sensor,
         )
         self._tasks: set[asyncio.Task[None]] = set()
         self._server: RunningServer | None = None

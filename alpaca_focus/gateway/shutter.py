@@ -88,7 +88,6 @@ class Shutter:
         patience_s: float,
         idle_s: float,
         least_image_s: float,
-        whole_sensor: bool,
     ) -> None:
         self._camera = camera
         self._engine = engine
@@ -96,7 +95,6 @@ class Shutter:
         self._patience_s = patience_s
         self._idle_s = idle_s
         self._least_image_s = least_image_s
-        self._whole_sensor = whole_sensor
         self.taken = self.waits_for_gap = False
         self.images = 0
         self.exposed: Exposed | None = None
@@ -454,7 +452,7 @@ class Shutter:
             async with self.setting:
                 self.program = await ProgramSettings.read(self._camera, before=self.program)
                 self._owes_settings = True
-                if self._whole_sensor:
+                if self._engine.of_stars:
                     await self._read_whole_sensor()
         except BaseException:
             self._release()

@@ -64,8 +64,8 @@ class FakeKeeper:
     def somebody_has_moved(self, position: Position | None) -> None:
         self._note("somebody_has_moved", position)
 
-    def tell_hfd(self, hfd_px: float) -> None:
-        self._note("tell_hfd", hfd_px)
+    def tell_hfd(self, hfd_px: float, ended_at: datetime | None) -> None:
+        self._note("tell_hfd", hfd_px, ended_at)
 
 
 class FakeImage:
@@ -207,7 +207,7 @@ def test_after_the_end_of_the_engine_everything_passes_and_nothing_is_left() -> 
 
 
 def test_a_light_frame_is_measured_and_released(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gateway_link, "measured", lambda taken, tell: tell(3.0 * taken.binning, None))
+    monkeypatch.setattr(gateway_link, "measured", lambda taken, tell: tell(3.0 * taken.binning))
 
     async def play() -> None:
         keeper, image = FakeKeeper(), FakeImage(np.zeros((4, 4), np.uint16))
@@ -215,7 +215,7 @@ def test_a_light_frame_is_measured_and_released(monkeypatch: pytest.MonkeyPatch)
             link.light_frame(frame(image))
         await asyncio.sleep(0)
         assert image.released.is_set()
-        assert keeper.told == [("tell_hfd", 6.0)]
+        assert keeper.told == [("tell_hfd", 6.0, datetime(2026, 1, 1, 0, 1, tzinfo=UTC))]
 
     asyncio.run(play())
 
@@ -241,7 +241,7 @@ def test_a_frame_that_there_is_no_time_or_no_use_for_is_released(monkeypatch: py
             for image in images[:2]:
                 link.light_frame(frame(image))
             assert [image.released.is_set() for image in images[:2]] == [False, True]
-            link.measures = False
+            link.of_stars = False
             link.light_frame(frame(images[2]))
             assert images[2].released.is_set()
             gate.set()
@@ -303,7 +303,7 @@ def test_the_gateway_stays_open_as_long_as_its_settings_stay() -> None:
             assert first.status() == {"address": first.address, "waits": False, "taken": False, "images": 0}
             beside.follow(settings(port, more="focus: {metric: invpower}\n"))
             assert beside.gateway is first
-            assert not beside.link.measures
+            assert not beside.link.of_stars
             beside.follow(settings(free_port()))
             assert beside.gateway not in {None, first}
             beside.follow(settings(port, way="watch"))

@@ -58,7 +58,7 @@ def told_of(monkeypatch: pytest.MonkeyPatch, measurement: Measurement, **facts: 
 
     monkeypatch.setattr(light_frames, "METRICS", {**METRICS, "hfd": Metric})
     told: list[float] = []
-    measured(frame(**facts), lambda hfd_px, _: told.append(hfd_px))
+    measured(frame(**facts), told.append)
     return told
 
 

@@ -49,6 +49,18 @@ def test_no_more_is_lent_than_there_is() -> None:
     assert pool.lend(10) is None
 
 
+def test_memory_of_two_sizes_is_told_apart() -> None:
+    pool = BufferPool()
+    small, large = pool.lend(100), pool.lend(200)
+    assert small is not None
+    assert large is not None
+    small.give_back()
+    large.give_back()
+    again = pool.lend(150)
+    assert again is not None
+    assert again.memory.obj is large.memory.obj
+
+
 def test_an_image_shows_its_pixels_and_is_released_at_the_end() -> None:
     pool = BufferPool()
     pixels = np.arange(12, dtype=np.uint16).reshape(3, 4)
