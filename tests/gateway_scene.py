@@ -77,7 +77,7 @@ class FakeUpstream:
         puts: What it was told and has carried out, in order: member and parameters.
         refuses: How it refuses to be told, by member.
         lost: Whether its server is lost.
-        gates: What a PUT of a member waits for before the device sees it, by member.
+        gates: What a request waits for before the device sees it, by member.
         breaks_off: Members whose reply is lost after they were carried out.
         in_pieces: Whether replies are sent in pieces.
     """
@@ -95,6 +95,8 @@ class FakeUpstream:
     name = "device 0 at 127.0.0.1:1"
 
     async def get(self, member: str, **_parameters: object) -> Any:
+        if member in self.gates:
+            await self.gates[member].wait()
         await asyncio.sleep(0)
         if self.lost:
             raise UpstreamLost("The server is lost.")

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from alpaca_focus.alpaca.errors import AlpacaError, ErrorNumber
-from tests.gateway_scene import IDLE_S, CameraScene, played, settled
+from tests.gateway_scene import IDLE_S, CameraScene, Client, played, settled
 
 SEEN = ("binx", "biny", "startx", "starty", "numx", "numy", "gain", "readoutmode", "lastexposureduration")
 
@@ -347,5 +347,45 @@ def test_a_camera_without_device_state_says_so_itself() -> None:
         scene.camera.read = lambda member: refusal if member == "devicestate" else read(member)  # type: ignore[method-assign]
         with pytest.raises(AlpacaError, match="No state"):
             await scene.client.get("devicestate")
+
+    played(play)
+
+
+def test_a_new_binning_finds_the_camera_as_the_program_left_it_and_chooses_its_subframe() -> None:
+    async def play(scene: CameraScene) -> None:
+        carry_out = scene.camera.carry_out
+
+        def scaling(member: str, parameters: dict[str, Any]) -> None:
+            """A camera that scales its subframe with the binning."""
+            before = scene.camera.values[member] if member in {"binx", "biny"} else 1
+            carry_out(member, parameters)
+            if member in {"binx", "biny"}:
+                axis = member[-1]
+                for name in (f"start{axis}", f"num{axis}"):
+                    scene.camera.values[name] = scene.camera.values[name] * before // scene.camera.values[member]
+
+        scene.camera.carry_out = scaling  # type: ignore[method-assign]
+        running = await begin_run(scene)
+        await scene.client.put("binx", BinX=2)
+        await scene.client.put("biny", BinY=4)
+        await scene.clock.pass_s(21)
+        await running
+        now = scene.camera.settings()
+        assert {"binx": 2, "biny": 4, "startx": 5, "starty": 5, "numx": 300, "numy": 100}.items() <= now.items()
+        assert now["gain"] == 100
+
+    played(play)
+
+
+def test_two_clients_see_the_same_camera_and_either_may_abort() -> None:
+    async def play(scene: CameraScene) -> None:
+        other = Client(scene.front)
+        scene.engine.job = scene.run
+        await scene.client.start(60)
+        assert await other.get("camerastate") == 1
+        await other.put("abortexposure")
+        await scene.clock.pass_s(30)
+        assert scene.camera.began == []
+        assert await scene.client.get("camerastate") == 0
 
     played(play)

@@ -524,3 +524,44 @@ def test_a_gateway_that_closes_begins_nothing_any_more() -> None:
         await scene.shutter.give_back()
 
     played(play)
+
+
+def test_a_take_that_fails_after_the_engine_is_done_lets_the_exposure_begin() -> None:
+    async def play(scene: CameraScene) -> None:
+        over = asyncio.Event()
+
+        async def wait() -> None:
+            await over.wait()
+
+        scene.engine.job = wait
+        scene.camera.gates["readoutmode"] = asyncio.Event()
+        await scene.client.start(60)
+        taking = asyncio.create_task(scene.shutter.take())
+        await settled()
+        over.set()
+        await settled()
+        assert (scene.shutter.taken, scene.camera.began) == (True, [])
+        taking.cancel()
+        await settled()
+        assert len(scene.camera.began) == 1
+
+    played(play)
+
+
+def test_a_run_that_takes_the_camera_while_it_is_asked_has_the_exposure_wait() -> None:
+    async def play(scene: CameraScene) -> None:
+        await scene.clock.pass_s(IDLE_S)
+        gate = scene.camera.gates["exposuremin"] = asyncio.Event()
+        starting = asyncio.create_task(scene.client.start(60))
+        await settled()
+        running = asyncio.create_task(scene.run())
+        await settled()
+        scene.camera.values["connected"] = False
+        gate.set()
+        await starting
+        assert (scene.shutter.taken, scene.shutter.held, scene.camera.began) == (True, True, [])
+        await scene.clock.pass_s(21)
+        await running
+        assert len(scene.camera.began) == 1
+
+    played(play)
