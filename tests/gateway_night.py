@@ -23,7 +23,7 @@ from alpaca_focus.simulator.observatory import Observatory
 from alpaca_focus.simulator.observatory_settings import FocuserSettings, ObservatorySettings
 from alpaca_focus.simulator.settings import SensorSettings, SkySettings
 
-EXPOSURE_S = 30.0
+EXPOSURE_S = 12.0
 PATIENCE_S = 30.0
 """Real seconds until a test gives up."""
 
@@ -104,7 +104,7 @@ def free_port() -> int:
 
 
 @contextmanager
-def gateway_night(directory: Path, *, seed: int, factor: float = 60.0, **sections: Any) -> Iterator[GatewayNight]:
+def gateway_night(directory: Path, *, seed: int, factor: float = 25.0, **sections: Any) -> Iterator[GatewayNight]:
     """Run the observatory and the daemon while the block lasts."""
     observatory = Observatory(
         ObservatorySettings(

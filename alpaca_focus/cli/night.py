@@ -171,7 +171,10 @@ def status_lines(told: Mapping[str, Any]) -> list[str]:
 def _gateway_text(gateway: Mapping[str, Any]) -> str:
     if gateway["waits"]:
         return "an exposure waits for the focus run"
-    return "a focus run has the camera" if gateway["taken"] else f"{gateway['images']} light frames have passed"
+    if gateway["taken"]:
+        return "a focus run has the camera"
+    waits = "; a focus run waits for the next gap" if gateway["interrupted"] else ""
+    return f"{gateway['images']} light frames have passed{waits}"
 
 
 def _last_focus(told: Mapping[str, Any]) -> str:

@@ -174,7 +174,13 @@ class Gateway:
     def status(self) -> Mapping[str, object]:
         """Return what there is to tell; from any thread."""
         shutter = self._shutter
-        return {"address": self.address, "waits": shutter.held, "taken": shutter.taken, "images": shutter.images}
+        return {
+            "address": self.address,
+            "waits": shutter.held,
+            "taken": shutter.taken,
+            "interrupted": shutter.waits_for_gap,
+            "images": shutter.images,
+        }
 
     @property
     def waits_for_gap(self) -> bool:

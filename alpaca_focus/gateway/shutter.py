@@ -23,7 +23,10 @@ from alpaca_focus.ports import Clock
 LOOK_S = 0.5
 """Seconds between two looks at whether the camera has been idle for long enough."""
 GRACE_S = 10.0
-"""Seconds beyond its patience that the imaging program is kept waiting by a run that is on its way home."""
+"""Seconds beyond its patience that the imaging program is kept waiting by a run that is on its way home.
+
+For half of them nothing is said, because a run that has to give way loses its frames.
+"""
 ABORT_S = 2.0
 """Longest wait for a camera to be idle after the exposure of a run that hangs was aborted."""
 CAMERA_IDLE, CAMERA_WAITING, CAMERA_EXPOSING, CAMERA_DOWNLOADING, CAMERA_ERROR = 0, 1, 2, 4, 5
@@ -389,9 +392,9 @@ class Shutter:
 
     async def _watched(self, held: Held) -> None:
         """See that the exposure begins in time, whatever becomes of the engine."""
-        await self._clock.sleep(self._patience_s)
-        self._engine.give_way("the imaging program has waited for as long as gateway.patience_s allows")
-        await self._clock.sleep(GRACE_S)
+        await self._clock.sleep(self._patience_s + GRACE_S / 2)
+        self._engine.give_way("the imaging program has waited for longer than gateway.patience_s allows")
+        await self._clock.sleep(GRACE_S / 2)
         if self.is_beginning:
             return
         _log.error(

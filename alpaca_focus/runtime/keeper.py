@@ -4,6 +4,7 @@ One thing owns the optics at a time, a focus run or a small move; whatever comes
 """
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -49,6 +50,7 @@ from alpaca_focus.runtime.recovery import Recovery, since_its_end_s
 from alpaca_focus.runtime.small_moves import SmallMoves
 from alpaca_focus.runtime.store import RunStore
 
+LAST_LOOK_S = 1.0
 REST_S = 120.0
 """Seconds until a small move that failed is tried again."""
 FOCUS_RUN = "a focus run"
@@ -280,6 +282,10 @@ class Keeper:
             self._job.cancel()
         # A small move is shorter than the way back from it.
         ended = await self.at_rest(within_s)
+        with contextlib.suppress(TimeoutError):
+            # A look that is under way asks devices that are let go of next.
+            async with asyncio.timeout(LAST_LOOK_S), self._ticking:
+                pass
         self._book.save()
         return ended
 
@@ -299,7 +305,7 @@ class Keeper:
             anew: Whether to look at everything, however short ago that was.
         """
         async with self._ticking:
-            if self._job is None:
+            if self._job is None and not self._is_stopping:
                 await self._tick(anew=anew)
 
     async def _tick(self, *, anew: bool) -> None:

@@ -300,7 +300,13 @@ def test_the_gateway_stays_open_as_long_as_its_settings_stay() -> None:
             first = beside.gateway
             assert first is not None
             assert first.address == f"127.0.0.1:{port}"
-            assert first.status() == {"address": first.address, "waits": False, "taken": False, "images": 0}
+            assert first.status() == {
+                "address": first.address,
+                "waits": False,
+                "taken": False,
+                "interrupted": False,
+                "images": 0,
+            }
             beside.follow(settings(port, more="focus: {metric: invpower}\n"))
             assert beside.gateway is first
             assert not beside.link.of_stars

@@ -131,8 +131,8 @@ def test_an_imaging_program_sees_no_focus_run(tmp_path: Path, seed: int) -> None
     assert len(seen) == EXPOSURES
     assert len(night.spy.exposures(EXPOSURE_S)) == EXPOSURES
     assert disturbed(night) == []
-    # One at the first frame, for nothing is known of focus, and from then on every fourth frame at least.
-    assert told["runs_ended"] >= EXPOSURES // 5, told
+    # A whole curve for each new filter goes on over several gaps.
+    assert told["runs_ended"] >= max(1, EXPOSURES // 12), told
     assert told["last_run"]["outcome"] == "focused", told
 
 

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import pytest
+
 from alpaca_focus.cli.night import status_lines
 
 NOTHING_YET: dict[str, Any] = {
@@ -20,6 +22,7 @@ NOTHING_YET: dict[str, Any] = {
     "last_focus": None,
     "since_s": 0.0,
     "compensation": {"moved_steps": 0, "carried_steps": 0.0, "stopped": ""},
+    "gateway": None,
     "advice": "",
     "failures": 0,
     "hold_s": 0.0,
@@ -95,6 +98,21 @@ def test_everything_at_once() -> None:
         "waited this night, by reason: exposure running 3, not safe 1",
         "last run: The stars are gone.",
     ]
+
+
+@pytest.mark.parametrize(
+    ("state", "told"),
+    [
+        ({}, "12 light frames have passed"),
+        ({"interrupted": True}, "12 light frames have passed; a focus run waits for the next gap"),
+        ({"taken": True}, "a focus run has the camera"),
+        ({"taken": True, "waits": True}, "an exposure waits for the focus run"),
+    ],
+)
+def test_the_gateway_has_a_line(state: dict[str, bool], told: str) -> None:
+    gateway = {"address": "127.0.0.1:11112", "waits": False, "taken": False, "interrupted": False, "images": 12}
+    lines = status_lines(NOTHING_YET | {"gateway": gateway | state})
+    assert lines[-1] == f"gateway: 127.0.0.1:11112, {told}"
 
 
 def test_a_focus_of_which_little_is_known() -> None:

@@ -97,12 +97,12 @@ def test_a_systemd_that_does_not_listen_holds_nobody_up(
 
 
 @pytest.mark.parametrize(
-    ("limit_us", "process", "interval_s"),
+    ("limit_us", "another_process", "interval_s"),
     [
         ("30000000", None, 15.0),
-        ("30000000", os.getpid(), 15.0),
-        ("30000000", os.getpid() + 1, None),
-        (None, os.getpid(), None),
+        ("30000000", 0, 15.0),
+        ("30000000", 1, None),
+        (None, 0, None),
         ("0", None, None),
         ("soon", None, None),
         ("-5", None, None),
@@ -110,10 +110,10 @@ def test_a_systemd_that_does_not_listen_holds_nobody_up(
     ],
 )
 def test_the_watchdog_is_asked_for_in_the_environment(
-    limit_us: str | None, process: int | None, interval_s: float | None, monkeypatch: pytest.MonkeyPatch
+    limit_us: str | None, another_process: int | None, interval_s: float | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if limit_us is not None:
         monkeypatch.setenv("WATCHDOG_USEC", limit_us)
-    if process is not None:
-        monkeypatch.setenv("WATCHDOG_PID", str(process))
+    if another_process is not None:
+        monkeypatch.setenv("WATCHDOG_PID", str(os.getpid() + another_process))
     assert systemd.watchdog_interval_s() == interval_s
