@@ -4,9 +4,10 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+from alpaca_focus.core.values import Light
 from alpaca_focus.runtime.store import RunStore
 from tests.system.conftest import Run
-from tests.unit.runtime.test_store import result
+from tests.unit.runtime.test_store import NIGHT, result
 
 
 def kept(folder: Path, count: int = 3) -> Path:
@@ -36,6 +37,19 @@ def test_the_settings_say_where_the_history_is(run: Run, tmp_path: Path) -> None
     assert [each["run"] for each in runs] == [3, 2, 1]
     assert runs[0]["trigger"] == "asked for"
     assert runs[0]["fit"]["best_position"] == 5000.4
+
+
+def test_light_frames_are_listed(run: Run, tmp_path: Path) -> None:
+    with RunStore(tmp_path) as store:
+        store.save_light(Light(ended_at=NIGHT, hfd_px=2.754, position=5000, filter_name="Ha", temperature_c=-3.5))
+        store.save_light(Light(ended_at=NIGHT, hfd_px=3.0))
+    _, *lines = run("history", "--frames", "--directory", tmp_path).stdout.splitlines()
+    assert [line.split() for line in lines] == [
+        ["2026-01-01", "22:30:15", "-", "-", "-", "3.00"],
+        ["2026-01-01", "22:30:15", "Ha", "-3.5", "5000", "2.75"],
+    ]
+    done = run("history", "--frames", "--json", "--last", "1", "--directory", tmp_path)
+    assert json.loads(done.stdout)["hfd_px"] == 3.0
 
 
 def test_a_run_is_shown_whole(run: Run, tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ import pytest
 
 from alpaca_focus.core.errors import StorageTrouble
 from alpaca_focus.core.profile import LearnedProfile
-from alpaca_focus.core.values import Fit, FocusResult, Measurement, Outcome, Sample
+from alpaca_focus.core.values import Fit, FocusResult, Light, Measurement, Outcome, Sample
 from alpaca_focus.runtime.store import FILE_NAME, RunStore
 
 NIGHT = datetime(2026, 1, 1, 22, 30, 15, 123456, tzinfo=UTC)
@@ -201,3 +201,14 @@ def test_what_was_reported_as_kept_survives_a_kill(tmp_path: Path) -> None:
         assert store.notice == ""
         kept = {run.number for run in store.runs()}
     assert set(reported) <= kept
+
+
+def test_light_frames_come_back_the_newest_first(tmp_path: Path) -> None:
+    told = Light(ended_at=NIGHT, hfd_px=2.75, position=5000, filter_name="Ha", temperature_c=-3.5)
+    untold = Light(ended_at=NIGHT, hfd_px=3.0)
+    with RunStore(tmp_path) as store:
+        store.save_light(told)
+        store.save_light(untold)
+    with RunStore(tmp_path) as store:
+        assert store.lights(last=20) == (untold, told)
+        assert store.lights(last=1) == (untold,)
