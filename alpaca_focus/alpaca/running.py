@@ -29,6 +29,8 @@ T = TypeVar("T")
 KEEP_ALIVE_S = 75
 """Longer than the pause between two polls, so that a client does not send into a connection that is just closing."""
 _BACKLOG = 128
+_ROUNDS_TO_ACCEPT = 3
+"""Of the event loop, until a connection that has just been accepted is known, and can be dropped."""
 _WILDCARDS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - a name to compare with, not to bind to
 
 
@@ -114,6 +116,8 @@ async def serve(
         await stop.wait()
         stoppable.stopping = True
         server.close()
+        for _ in range(_ROUNDS_TO_ACCEPT):
+            await asyncio.sleep(0)
         for connection in list(state.connections):
             connection.transport.abort()
         await asyncio.sleep(0)  # connections learn of their end in the next round, and must have before their requests

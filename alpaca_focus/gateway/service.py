@@ -80,6 +80,9 @@ class Gateway:
         engine: Decides what is due.
         clock: Time.
         settings: How it works.
+
+    Attributes:
+        app: What it serves, as an ASGI application.
     """
 
     def __init__(self, devices: Sequence[RealDevice], engine: Engine, clock: Clock, settings: GatewaySettings) -> None:
@@ -107,7 +110,7 @@ class Gateway:
         self._tasks: set[asyncio.Task[None]] = set()
         self._server: RunningServer | None = None
         self._doors = self._fronts(upstreams, clock)
-        self._app = PassThrough(
+        self.app = PassThrough(
             tuple(upstreams.values()),
             allowed=settings.allowed,
             version=settings.version,
@@ -135,7 +138,7 @@ class Gateway:
             ServerStartError: It cannot listen there.
         """
         self._server = RunningServer(
-            self._app,
+            self.app,
             host=self._settings.listen,
             port=self._settings.port,
             discovery_port=DISCOVERY_PORT if self._settings.discovery else None,

@@ -8,11 +8,15 @@ from ipaddress import ip_network
 from typing import Any
 
 import pytest
+from starlette.types import ASGIApp
 
 from alpaca_focus.alpaca.running import RunningServer
 from alpaca_focus.alpaca.standard import DeviceType
+from alpaca_focus.devices.clock import SystemClock
 from alpaca_focus.gateway.server import PassThrough
+from alpaca_focus.gateway.service import Gateway, GatewaySettings, RealDevice
 from alpaca_focus.gateway.upstream import Upstream
+from tests.gateway_scene import FakeEngine
 
 LOOPBACK = (ip_network("127.0.0.0/8"), ip_network("::1/128"))
 FRONTED = (DeviceType.CAMERA, DeviceType.FOCUSER, DeviceType.FILTERWHEEL, DeviceType.TELESCOPE)
@@ -22,6 +26,13 @@ def upstreams_to(authority: str, **changes: Any) -> list[Upstream]:
     return [Upstream(kind, authority=authority, device_number=0, **changes) for kind in FRONTED]
 
 
+def whole_gateway(authority: str, **settings: Any) -> ASGIApp:
+    """Return the gateway with all its fronts, and an engine that wants nothing."""
+    devices = [RealDevice(device_type=kind, authority=authority, device_number=0) for kind in FRONTED]
+    how = {"listen": "", "port": 0, "discovery": False, "patience_s": 45.0, "idle_s": 60.0, "least_image_s": 0.0}
+    return Gateway(devices, FakeEngine(), SystemClock(), GatewaySettings(**(how | settings))).app
+
+
 @pytest.fixture
 def gateway_to() -> Iterator[Callable[..., RunningServer]]:
     """Starts gateways in front of the devices of a server, or of given ones; they are stopped when the test ends."""
@@ -29,7 +40,7 @@ def gateway_to() -> Iterator[Callable[..., RunningServer]]:
 
         def start(authority: str = "", *, upstreams: list[Upstream] | None = None, **changes: Any) -> RunningServer:
             settings = {"allowed": LOOPBACK, "version": "1", "location": "here"} | changes
-            app = PassThrough(upstreams or upstreams_to(authority), **settings)
+            app: ASGIApp = PassThrough(upstreams, **settings) if upstreams else whole_gateway(authority, **settings)
             return stack.enter_context(RunningServer(app))
 
         yield start
