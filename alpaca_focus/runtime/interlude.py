@@ -23,6 +23,9 @@ from alpaca_focus.runtime.way_home import Way
 LONGEST_INTERLUDE_S = 1800.0
 """After a longer interlude the samples say nothing any more: the temperature and the sky have changed."""
 
+MOST_LATE_GAPS = 2
+"""In a row, that are over before an exposure has begun: the computer may be busy, or a device slow."""
+
 
 class Interludes:
     """Sees to it that a run gives the camera back before the imaging program has lost its patience.
@@ -70,6 +73,7 @@ class Interludes:
         self._count = 0
         self._has_exposed = False
         self._most_left_s = 0.0
+        self._late_gaps = 0
         self.without_camera_s = 0.0
 
     @property
@@ -81,6 +85,7 @@ class Interludes:
     def exposing(self, exposure_s: float) -> None:
         """Note that an exposure begins."""
         self._has_exposed = True
+        self._late_gaps = 0
         self._reserve.exposing(exposure_s, self._clock.monotonic())
 
     async def make_room_for(self, action: Action) -> bool:
@@ -100,19 +105,28 @@ class Interludes:
         self._reserve.rested(rest_s)
         if isinstance(action, Measure) or (isinstance(action, Settle) and rest_s == 0.0):
             return False
-        left_s, needed_s = self._camera.left_s(), self._needed_s(action) + rest_s
+        was_interrupted = False
+        while (left_s := self._left_s()) < (needed_s := self._needed_s(action) + rest_s):
+            # A long rest is as good for an interlude as for nothing, and there is no endless row of them.
+            if not self._has_exposed and not isinstance(action, Settle):
+                if left_s >= needed_s - self._reserve.guiding_s:
+                    # An image with a guide star that is not quite steady is better than no focus.
+                    break
+                self._late_gaps += 1
+                if self._late_gaps > MOST_LATE_GAPS:
+                    raise RunFailed(self._too_impatient(action, left_s, needed_s))
+            await self._interrupt(action, left_s, needed_s)
+            was_interrupted = True
+            if isinstance(action, Settle):
+                # It has rested meanwhile.
+                break
+        return was_interrupted
+
+    def _left_s(self) -> float:
+        left_s = self._camera.left_s()
         if math.isfinite(left_s):
             self._most_left_s = max(self._most_left_s, left_s)
-        if left_s >= needed_s:
-            return False
-        # A long rest is as good for an interlude as for nothing, and there is no endless row of them.
-        if not self._has_exposed and not isinstance(action, Settle):
-            if left_s >= needed_s - self._reserve.guiding_s:
-                # An image with a guide star that is not quite steady is better than no focus.
-                return False
-            raise RunFailed(self._too_impatient(action, left_s, needed_s))
-        await self._interrupt(action, left_s, needed_s)
-        return True
+        return left_s
 
     def _needed_s(self, action: Action) -> float:
         target = action.position if isinstance(action, MoveTo) else None
@@ -122,9 +136,9 @@ class Interludes:
     def _too_impatient(self, action: Action, left_s: float, needed_s: float) -> str:
         what = f"an exposure of {action.settings.exposure_s:g} s" if isinstance(action, Expose) else "one exposure"
         return (
-            f"The imaging program waits only {self._most_left_s:.0f} s for the camera, of which {left_s:.0f} s were "
-            f"left, and {what} of the focus run takes up to {needed_s:.0f} s with its moves, its download and the way "
-            "home. Choose a shorter focus.exposure_s, or a greater gateway.patience_s."
+            f"The imaging program waits only {self._most_left_s:.0f} s for the camera, of which {max(0.0, left_s):.0f} "
+            f"s were left, and {what} of the focus run takes up to {needed_s:.0f} s with its moves, its download and "
+            "the way home. Choose a shorter focus.exposure_s, or a greater gateway.patience_s."
         )
 
     async def _interrupt(self, action: Action, left_s: float, needed_s: float) -> None:
@@ -149,13 +163,13 @@ class Interludes:
         if way.has_moved:
             await self._come_back(target, direction, short_of_it=isinstance(action, MoveTo))
         self._has_exposed = False
-        self._most_left_s = 0.0
         self._emit(Resumed(number=self._count, position=way.here or target, lasted_s=lasted_s))
 
     async def _give_away(self) -> float:
         """Let the imaging program have the camera until the next gap; return how long it had it."""
         # The focuser may move while a frame is still being read: the shutter is closed.
-        await self._way.go_home()
+        if self._way.has_moved:
+            await self._way.go_home()
         await self._finish_frame()
         await self._camera.restore_settings()
         began_s = self._clock.monotonic()

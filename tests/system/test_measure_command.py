@@ -107,7 +107,7 @@ def test_mistakes_are_one_sentence_and_exit_code_2(run: Run, frames: Path, tmp_p
 def test_an_interruption_ends_it_at_once_with_a_sentence(
     start: Callable[..., subprocess.Popen[str]], frames: Path
 ) -> None:
-    process = start("measure", _thousand_links(frames))
+    process = start("measure", _many_links(frames))
     assert process.stdout is not None
     assert process.stdout.readline()
     process.send_signal(signal.SIGINT)
@@ -117,10 +117,10 @@ def test_an_interruption_ends_it_at_once_with_a_sentence(
     assert len(errors.strip().splitlines()) == 1
 
 
-def _thousand_links(frames: Path) -> Path:
-    """A folder of a thousand frames that cost no room."""
+def _many_links(frames: Path) -> Path:
+    """A folder of thousands of frames that cost no room."""
     folder = frames.parent / "links"
     folder.mkdir()
-    for number in range(1000):
+    for number in range(5000):
         (folder / f"{number:04}.fits").symlink_to(frames / "frame_1.fits")
     return folder
