@@ -1,7 +1,6 @@
 """The daemon: waits for the devices, keeps the night with them, answers commands, reloads, and ends cleanly."""
 
 import asyncio
-import math
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import asdict
@@ -10,21 +9,22 @@ from typing import Any, TypeVar
 
 import structlog
 
-from alpaca_focus import app
+from alpaca_focus import __version__, app
 from alpaca_focus.core.compensation import Compensated
 from alpaca_focus.core.errors import ConfigurationError, DeviceError, StorageTrouble
 from alpaca_focus.core.events import CurveFitted, Event, FrameMeasured, Interlude, Moved, RestoreStarted, Resumed
-from alpaca_focus.core.expectation import AVERAGE, defocus_by_now_steps
+from alpaca_focus.core.expectation import AVERAGE, defocus_by_now_steps, focus_by_now
 from alpaca_focus.core.focus_model import FocusModel
 from alpaca_focus.core.gaps import ADVICE
 from alpaca_focus.core.night import NO_LIGHTS, Baseline, History
-from alpaca_focus.core.values import FocusResult
+from alpaca_focus.core.values import FocusResult, Light, Position
 from alpaca_focus.devices.address import parse_address
 from alpaca_focus.devices.camera_watch import AlpacaCameraWatch
 from alpaca_focus.devices.sun import AstropySun
 from alpaca_focus.devices.thermometer_file import FileThermometer
 from alpaca_focus.devices.thermometer_url import UrlThermometer
 from alpaca_focus.files.incoming import IncomingFrame, IncomingFrames
+from alpaca_focus.frame_preview import FramePreview
 from alpaca_focus.gateway.service import Gateway
 from alpaca_focus.gateway_link import BesideProgram, shared
 from alpaca_focus.learning import MOST_RUNS, model_by_sensor
@@ -34,14 +34,21 @@ from alpaca_focus.ports import CameraWatch, Clock, Thermometer
 from alpaca_focus.runtime import systemd
 from alpaca_focus.runtime.control import ControlServer
 from alpaca_focus.runtime.control_wire import Request, socket_path
+from alpaca_focus.runtime.feed import Feed
 from alpaca_focus.runtime.home_mark import HomeMark
-from alpaca_focus.runtime.keeper import Keeper, Tools
+from alpaca_focus.runtime.keeper import FOCUS_RUN, Keeper, Tools
 from alpaca_focus.runtime.lookout import Lookout, Sources
+from alpaca_focus.runtime.night_curves import NightCurves
+from alpaca_focus.runtime.run_news import RunNews, finite
 from alpaca_focus.runtime.store import RunStore
+from alpaca_focus.runtime.telemetry import told_to
 from alpaca_focus.runtime.ticker import Ticker
 from alpaca_focus.runtime.told_exposures import ToldCameraWatch
 from alpaca_focus.runtime.wheel import turned_to
 from alpaca_focus.settings.models import Settings
+from alpaca_focus.telling import Telling
+from alpaca_focus.web.source import Night, Viewers
+from alpaca_focus.web_link import WebLink, draw_run, from_another_loop
 
 T = TypeVar("T")
 
@@ -62,6 +69,9 @@ class Daemon:
         clock: Time.
         clock_rate: Seconds of that clock to a real one.
 
+    Attributes:
+        feed: What is happening, for whoever wants to see it.
+
     Raises:
         ConfigurationError: The settings are wrong, or have no storage.directory.
     """
@@ -78,6 +88,13 @@ class Daemon:
         self._stop, self._reload = asyncio.Event(), asyncio.Event()
         self._fed = -1
         self._gateway: Gateway | None = None
+        self.feed = Feed(clock.wall)
+        self._news = RunNews(lambda told: self.feed.publish("run", told), clock.wall)
+        self._curves = NightCurves()
+        self._model: _Model | None = None
+        self._stood_at: Position | None = None
+        self._viewers = Viewers()
+        self._preview = FramePreview(lambda: self._viewers.count > 0, lambda facts: self.feed.publish("frame", facts))
         directory = app.storage_directory(self._settings)
         if directory is None:
             raise ConfigurationError("The night needs a place for its state and history: set storage.directory.")
@@ -108,13 +125,20 @@ class Daemon:
         """
         ended = True
         async with ControlServer(socket_path(self._directory), self._answer), AsyncExitStack() as stack:
+            stack.callback(self._preview.close)
+            stack.enter_context(told_to(lambda line: self.feed.publish("log", line)))
             beside = stack.enter_context(BesideProgram(self._answer, self._clock))
             beside.follow(self._settings)
+            telling = await stack.enter_async_context(Telling(self.feed, self._answer, self._clock))
+            web = stack.enter_context(WebLink(self._shown()))
             _log.info("alpaca-focus has started", state=str(self._directory))
+            self._show()
             systemd.ready()
             while not self._stop.is_set() and ended:
                 self._reload.clear()
                 self._follow(beside)
+                await telling.follow(self._settings)
+                self._follow_web(web)
                 ended = await self._session(self._settings, beside)
             systemd.stopping()
         if ended:
@@ -127,6 +151,28 @@ class Daemon:
             beside.follow(self._settings)
         except ConfigurationError as error:
             _log.error("There is no gateway", why=str(error))
+
+    def _follow_web(self, web: WebLink) -> None:
+        """Let the web server follow new settings; the night goes on without it where that fails."""
+        self._preview.spectrum = self._settings.focus.spectrum
+        try:
+            web.follow(self._settings)
+        except ConfigurationError as error:
+            _log.error("There is no dashboard", why=str(error))
+
+    def _shown(self) -> Night:
+        """Return the night as the web server sees it."""
+        return Night(
+            feed=self.feed,
+            answer=from_another_loop(self._answer),
+            directory=self._directory,
+            curves=self._curves,
+            news=self._news,
+            picture=lambda: self._preview.last,
+            draw=draw_run,
+            viewers=self._viewers,
+            version=__version__,
+        )
 
     async def _session(self, settings: Settings, beside: BesideProgram) -> bool:
         """Keep the night with one set of settings, until told to stop or to reload."""
@@ -144,6 +190,7 @@ class Daemon:
             finally:
                 ended = await keeper.stop(STOP_WITHIN_S)
                 self._keeper = beside.link.keeper = None
+                self._show()
         if not ended:
             _log.error("The focuser could not be brought home in time; the next start of alpaca-focus does it")
         return ended
@@ -156,6 +203,8 @@ class Daemon:
             # A run that is interrupted does nothing for as long as the imaging program exposes, and is well.
             keeper.progress += 1
         self._feed(keeper.progress)
+        self._note_curves(keeper)
+        self._show()
 
     def _feed(self, progress: int) -> None:
         """Feed the watchdog, but only when the work itself has gone on."""
@@ -194,6 +243,7 @@ class Daemon:
                     if str(error) != self._waits_for:
                         _log.warning("Waiting for the devices", why=str(error))
                     self._waits_for = str(error)
+                    self._show()
                 else:
                     if keeper is not None:
                         stack.push_async_exit(attempt.pop_all())
@@ -240,6 +290,15 @@ class Daemon:
         )
 
         async def focus(triggers: str) -> FocusResult:
+            before = _newest_number(store)
+            try:
+                with self._news.of_run(triggers, number=None if before is None else before + 1):
+                    return await focused(triggers)
+            finally:
+                now = _newest_number(store)
+                self._news.kept(None if now == before else now)
+
+        async def focused(triggers: str) -> FocusResult:
             await app.refuse_what_cannot_work(devices)
             wanted = await app.filter_in_light(devices, told=keeper.state.told_filter)
             way = app.way_through(settings, devices, wanted)
@@ -250,6 +309,7 @@ class Daemon:
                 clock=clock,
                 trigger=triggers,
                 temperatures_c=self._average(),
+                seen=self._preview.offer,
             )
             if gateway is None:
                 async with turned_to(devices.filter_wheel, way.filter_name, wanted):
@@ -259,7 +319,7 @@ class Daemon:
             model.learn()
             return result
 
-        model = _Model(store)
+        model = self._model = _Model(store)
         tools = Tools(
             focuser=devices.focuser,
             lookout=lookout,
@@ -269,8 +329,10 @@ class Daemon:
             clock=clock,
             guider=devices.guider,
             probable_defocus=model.probable_defocus,
+            light=self._tell_light,
+            changed=self._show,
         )
-        start = await devices.focuser.position()
+        start = self._stood_at = await devices.focuser.position()
         keeper = Keeper(tools, night_settings(settings, devices, start=start))
         self._incoming = self._watched_folder(stack, settings)
         if self._incoming is not None:
@@ -307,8 +369,10 @@ class Daemon:
         if self._keeper is not None:
             self._keeper.progress += 1
             self._feed(self._keeper.progress)
+        self._news.take(event)
         match event:
             case Moved(position=position):
+                self._stood_at = position
                 _log.info("The focuser has moved", position=position)
             case FrameMeasured(sample=sample):
                 measured = sample.measurement
@@ -343,11 +407,53 @@ class Daemon:
             case _:
                 pass
 
+    # For whoever wants to see it
+
+    def _show(self) -> None:
+        self.feed.publish("status", self._status())
+
+    def _note_curves(self, keeper: Keeper) -> None:
+        if keeper.doing == FOCUS_RUN:
+            # A search is no part of where the focuser belonged in the night.
+            return
+        history = keeper.state.history
+        self._curves.note(
+            self._clock.wall(),
+            temperature_c=finite(history.followed.latest_c),
+            position=self._position(keeper),
+            expected_position=None if self._model is None else finite(self._model.focus_by_now(history)),
+        )
+
+    def _position(self, keeper: Keeper) -> Position | None:
+        """Return where the focuser stands as far as is known without asking it."""
+        baseline = keeper.state.history.baseline
+        if baseline is None or keeper.doing == FOCUS_RUN:
+            return self._stood_at
+        return baseline.position + keeper.state.compensated.moved_steps
+
+    def _tell_light(self, light: Light) -> None:
+        self.feed.publish(
+            "light",
+            {
+                "at": light.ended_at.isoformat(),
+                "hfd_px": light.hfd_px,
+                "position": light.position,
+                "filter_name": light.filter_name,
+                "temperature_c": light.temperature_c,
+            },
+        )
+
     # Commands
 
     async def _answer(self, request: Request) -> Mapping[str, object]:
         if request.command == "status":
             return self._status()
+        try:
+            return await self._carried_out(request)
+        finally:
+            self._show()
+
+    async def _carried_out(self, request: Request) -> Mapping[str, object]:
         keeper = self._keeper
         if request.command == "exposure":
             return await self._exposures.carry_out(keeper, request.arguments, self._settings)
@@ -375,6 +481,9 @@ class Daemon:
             "due": [] if decision is None else [each.reason for each in decision.due],
             "blocked_by": [] if decision is None else list(decision.blocked_by),
             "triggers": [] if decision is None else [asdict(each) for each in decision.verdicts],
+            "exposing": snapshot is not None and snapshot.exposing,
+            "silent": [] if snapshot is None else list(snapshot.silent),
+            "position": self._position(keeper),
             "temperature_c": history.followed.latest_c,
             "temperature_trouble": history.sieve.trouble,
             "filter": history.filter_name,
@@ -387,6 +496,8 @@ class Daemon:
                 "moved_steps": compensated.moved_steps,
                 "carried_steps": compensated.carried_steps,
                 "stopped": compensated.stopped,
+                "enabled": keeper.can_follow and night.follows,
+                "switched_off": keeper.can_follow and not night.follows,
             },
             "gateway": None if self._gateway is None else self._gateway.status(),
             "advice": ADVICE if history.squeeze.is_told else "",
@@ -416,8 +527,17 @@ def _count(keeper: Keeper, frames: Sequence[IncomingFrame]) -> None:
 
 
 def _told_baseline(baseline: Baseline) -> dict[str, object]:
-    value = baseline.value if math.isfinite(baseline.value) else None
-    return {**asdict(baseline), "at": baseline.at.isoformat(), "value": value}
+    return {**asdict(baseline), "at": baseline.at.isoformat(), "value": finite(baseline.value)}
+
+
+def _newest_number(store: RunStore) -> int | None:
+    """Return the number of the newest run of the history, 0 where there is none; `None`: it cannot be read."""
+    try:
+        newest = store.runs(last=1)
+    except StorageTrouble as error:
+        _log.warning("The number of the run in the history is not known", why=str(error))
+        return None
+    return newest[0].number if newest else 0
 
 
 class _Model:
@@ -436,6 +556,9 @@ class _Model:
 
     def probable_defocus(self, history: History, compensated: Compensated) -> float | None:
         return None if self._model is None else defocus_by_now_steps(self._model, history, compensated)
+
+    def focus_by_now(self, history: History) -> float | None:
+        return None if self._model is None else focus_by_now(self._model, history)
 
 
 def _thermometers(settings: Settings, devices: app.Devices) -> tuple[Thermometer, ...]:

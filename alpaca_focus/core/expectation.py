@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 from alpaca_focus.core.compensation import Compensated
-from alpaca_focus.core.focus_model import Conditions, FocusModel, probable_defocus_steps
+from alpaca_focus.core.focus_model import Conditions, FocusModel, Prediction, probable_defocus_steps
 from alpaca_focus.core.night import History
 from alpaca_focus.core.profile import LearnedProfile
 
@@ -21,6 +21,28 @@ def defocus_by_now_steps(model: FocusModel, history: History, compensated: Compe
         history: The night so far.
         compensated: What has been followed since the last refocus.
     """
+    prediction = moved_by_now(model, history)
+    return None if prediction is None else probable_defocus_steps(prediction, compensated.moved_steps)
+
+
+def focus_by_now(model: FocusModel, history: History) -> float | None:
+    """Return where best focus probably is by now; `None` where too little is known.
+
+    Args:
+        model: Learned with temperatures named `AVERAGE`.
+        history: The night so far.
+    """
+    prediction, baseline = moved_by_now(model, history), history.baseline
+    return None if prediction is None or baseline is None else baseline.position + prediction.steps
+
+
+def moved_by_now(model: FocusModel, history: History) -> Prediction | None:
+    """Return by how much best focus has moved since the last refocus; `None` where too little is known.
+
+    Args:
+        model: Learned with temperatures named `AVERAGE`.
+        history: The night so far.
+    """
     baseline = history.baseline
     if baseline is None or baseline.temperature_c is None or history.followed.latest_c is None:
         return None
@@ -37,8 +59,7 @@ def defocus_by_now_steps(model: FocusModel, history: History, compensated: Compe
         altitude_deg=history.altitude_deg,
         filter_name=filter_name,
     )
-    prediction = model.shift(before, now, verified_stderr_steps=baseline.stderr_steps)
-    return None if prediction is None else probable_defocus_steps(prediction, compensated.moved_steps)
+    return model.shift(before, now, verified_stderr_steps=baseline.stderr_steps)
 
 
 def expected_position(model: FocusModel | None, profile: LearnedProfile, now: Conditions) -> float:

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +48,13 @@ def write_picture(
     figure = _figure(fitted, title, compromise_at)
     with written_whole(path, "picture") as file:
         figure.savefig(file, format=path.suffix[1:].lower(), dpi=DOTS_PER_INCH)
+
+
+def picture_png(fitted: Sequence[FittedCurve], *, title: str = "") -> bytes:
+    """Return the same picture as the bytes of a PNG file."""
+    file = BytesIO()
+    _figure(fitted, title, None).savefig(file, format="png", dpi=DOTS_PER_INCH)
+    return file.getvalue()
 
 
 def _figure(fitted: Sequence[FittedCurve], title: str, compromise_at: float | None) -> Any:

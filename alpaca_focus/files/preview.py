@@ -2,11 +2,15 @@
 
 import math
 import os
+import struct
+import zlib
 from collections.abc import Sequence
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from alpaca_focus.core.errors import ConfigurationError
 from alpaca_focus.core.values import Frame
@@ -14,7 +18,7 @@ from alpaca_focus.files.fits_file import read_frame
 from alpaca_focus.files.measuring import MeasureOptions
 from alpaca_focus.files.report import FileReport, Kind
 from alpaca_focus.imaging.background import binned
-from alpaca_focus.imaging.spectrum import SpectrumReport, TraceAxis, measure_spectrum
+from alpaca_focus.imaging.spectrum import SpectrumReport, SpectrumSettings, TraceAxis, measure_spectrum
 from alpaca_focus.imaging.star_field import Star, find_stars
 from alpaca_focus.imaging.stretch import bin_factor, screen_stretch
 
@@ -26,6 +30,11 @@ SLICE_COLOUR = "#ffb347"
 TEXT_COLOUR, AXIS_COLOUR, FRAME_COLOUR, PAPER_COLOUR = "#e8e8e8", "#8a8f98", "#3a3f47", "#16181c"
 SMALLEST_RING_SHARE = 0.004
 """Rings have at least this share of the picture's width: a ring of two pixels shows nothing."""
+
+MOST_COLUMNS_LIVE = 1280
+RING_OVER_HFD, LEAST_RING_PX, RING_WIDTH_PX = 2.0, 5.0, 1.5
+"""Rings of the picture for a screen: their diameter in HFD, so that they leave the star to be seen, and their line."""
+PNG_SIGNATURE, PNG_EFFORT = b"\x89PNG\r\n\x1a\n", 3
 
 
 def check_preview(target: Path, paths: Sequence[Path]) -> None:
@@ -61,6 +70,56 @@ def draw_preview(target: Path, report: FileReport, options: MeasureOptions) -> N
         figure.savefig(target, format="png", dpi=DOTS_PER_INCH, facecolor=PAPER_COLOUR)
     except OSError as error:
         raise ConfigurationError(f"The preview {target} cannot be written ({error.strerror or error}).") from error
+
+
+def star_picture(frame: Frame, *, ring_stars: bool) -> NDArray[np.uint8]:
+    """Return a frame as a picture for a screen, shape (rows, columns, 3), with its measured stars ringed.
+
+    Quick, because it is made while a focus run goes on: no captions, no axes.
+    """
+    grey = screen_stretch(frame.pixels, MOST_COLUMNS_LIVE)
+    picture = np.repeat(grey[:, :, None], 3, axis=2)
+    if ring_stars:
+        factor = bin_factor(frame.pixels, MOST_COLUMNS_LIVE)
+        colour = np.array([int(RING_COLOUR[place : place + 2], 16) for place in (1, 3, 5)], np.uint8)
+        for x_px, y_px, hfd_px in _stars(frame):
+            radius = max(RING_OVER_HFD * hfd_px / factor / 2, LEAST_RING_PX)
+            _ring(picture, x_px / factor, y_px / factor, radius, colour)
+    return picture
+
+
+def spectrum_png(frame: Frame, settings: SpectrumSettings) -> bytes:
+    """Return a PNG picture of a frame with the trace of its spectrum marked, and its profile beside it."""
+    figure = _spectrum_figure(frame, measure_spectrum(frame, settings))
+    file = BytesIO()
+    width_inches = float(figure.get_size_inches()[0])
+    figure.savefig(
+        file, format="png", dpi=min(DOTS_PER_INCH, MOST_COLUMNS_LIVE // width_inches), facecolor=PAPER_COLOUR
+    )
+    return file.getvalue()
+
+
+def png_of(picture: NDArray[np.uint8]) -> bytes:
+    """Return a picture, shape (rows, columns, 3), as a PNG file."""
+    rows, columns, _ = picture.shape
+    lines = np.zeros((rows, 1 + 3 * columns), np.uint8)  # each line begins with its filter: none
+    lines[:, 1:] = picture.reshape(rows, 3 * columns)
+    head = struct.pack(">IIBBBBB", columns, rows, 8, 2, 0, 0, 0)
+    parts = ((b"IHDR", head), (b"IDAT", zlib.compress(lines.tobytes(), PNG_EFFORT)), (b"IEND", b""))
+    return PNG_SIGNATURE + b"".join(_chunk(name, body) for name, body in parts)
+
+
+def _chunk(name: bytes, body: bytes) -> bytes:
+    return struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
+
+
+def _ring(picture: NDArray[np.uint8], x: float, y: float, radius: float, colour: NDArray[np.uint8]) -> None:
+    reach = radius + RING_WIDTH_PX
+    top, left = max(0, math.floor(y - reach)), max(0, math.floor(x - reach))
+    part = picture[top : math.ceil(y + reach) + 1, left : math.ceil(x + reach) + 1]
+    rows, columns = np.ogrid[top : top + part.shape[0], left : left + part.shape[1]]
+    away = np.hypot(rows - y, columns - x)
+    part[np.abs(away - radius) < RING_WIDTH_PX / 2] = colour
 
 
 def _caption(report: FileReport) -> str:

@@ -21,7 +21,7 @@ from alpaca_focus.core.compensation import (
     trouble,
 )
 from alpaca_focus.core.decisions import Decision, decided, with_ignored, with_squeeze
-from alpaca_focus.core.errors import AlpacaFocusError
+from alpaca_focus.core.errors import AlpacaFocusError, ConfigurationError
 from alpaca_focus.core.gaps import ADVICE
 from alpaca_focus.core.inhibitors import EXPOSING, HELD, NO_GAP
 from alpaca_focus.core.night import (
@@ -73,6 +73,8 @@ class Tools:
         clock: Time.
         guider: Is waited for after small moves; `None`: there is none.
         probable_defocus: What the focus model says of a history and of what has been followed since.
+        light: Told what a light frame has said.
+        changed: Told that something begins or ends.
     """
 
     focuser: Focuser
@@ -83,6 +85,8 @@ class Tools:
     clock: Clock
     guider: Guider | None = None
     probable_defocus: Callable[[History, Compensated], float | None] = lambda _, __: None
+    light: Callable[[Light], None] = lambda _: None
+    changed: Callable[[], None] = lambda: None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -156,6 +160,35 @@ class Keeper:
         self._book.state = replace(self.state, paused=False)
         self._book.save()
 
+    def follow(self, *, enabled: bool) -> str:
+        """Follow the temperature between two refocuses, or do not; says which.
+
+        Raises:
+            ConfigurationError: The settings do not say how to follow it.
+        """
+        if self._settings.compensation is None:
+            if enabled:
+                raise ConfigurationError(
+                    "The compensation stays off: the settings do not ask for it. Set compensation.enabled: true and "
+                    "focuser.temperature_coefficient_steps_per_c, which `alpaca-focus calibrate temperature` measures."
+                )
+            return "The compensation is off, by the settings."
+        state, compensated = self.state, self.state.compensated
+        if enabled and not state.follows:
+            # What has changed while it was off is not caught up with: the focuser stands where somebody wanted it.
+            history = state.history
+            compensated = replace(compensated, at_c=history.followed.mean_c, at_altitude_deg=history.altitude_deg)
+        self._book.state = replace(state, follows=enabled, compensated=compensated)
+        self._book.save()
+        if enabled:
+            return "The compensation is on: the focuser follows from here."
+        return "The compensation is off: the focuser follows no more until `alpaca-focus compensation on`."
+
+    @property
+    def can_follow(self) -> bool:
+        """Whether the settings say how to follow the temperature."""
+        return self._settings.compensation is not None
+
     def tell_plan(self, plan: Plan) -> None:
         """Take note of what the imaging program takes."""
         self._book.state = replace(self.state, plan=plan)
@@ -184,15 +217,15 @@ class Keeper:
         """
         history, moved_steps = self.state.history, self.state.compensated.moved_steps
         baseline = history.baseline
-        self._book.keep_light(
-            Light(
-                ended_at=ended_at or self._tools.clock.wall(),
-                hfd_px=hfd_px,
-                position=None if baseline is None else baseline.position + moved_steps,
-                filter_name=history.filter_name,
-                temperature_c=history.followed.latest_c,
-            )
+        light = Light(
+            ended_at=ended_at or self._tools.clock.wall(),
+            hfd_px=hfd_px,
+            position=None if baseline is None else baseline.position + moved_steps,
+            filter_name=history.filter_name,
+            temperature_c=history.followed.latest_c,
         )
+        self._book.keep_light(light)
+        self._tools.light(light)
         if belongs_to_focus(history, ended_at):
             self._book.set_history(told_hfd(history, hfd_px))
 
@@ -343,11 +376,12 @@ class Keeper:
     def _followed(self, history: History, snapshot: Snapshot) -> Compensated:
         if self._settings.compensation is None:
             return self.state.compensated
+        follows = self.state.follows
         return followed(
             self.state.compensated,
             self._settings.compensation,
-            temperature_c=history.followed.mean_c,
-            altitude_deg=snapshot.altitude_deg,
+            temperature_c=history.followed.mean_c if follows else None,
+            altitude_deg=snapshot.altitude_deg if follows else None,
             filter_name=history.filter_name,
             passed_s=snapshot.passed_s,
         )
@@ -387,7 +421,9 @@ class Keeper:
 
     def _correction_steps(self) -> int:
         settings = self._settings.compensation
-        return 0 if settings is None else correction_steps(self.state.compensated, settings)
+        if settings is None or not self.state.follows:
+            return 0
+        return correction_steps(self.state.compensated, settings)
 
     def _compensate(self) -> None:
         settings, steps = self._settings.compensation, self._correction_steps()
@@ -417,6 +453,7 @@ class Keeper:
         self._job = asyncio.create_task(self._carry_out(work))
         # Not at the end of the task itself: one that is cancelled before its first step never gets there.
         self._job.add_done_callback(self._job_has_ended)
+        self._tools.changed()
 
     async def _carry_out(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
         try:
@@ -434,6 +471,7 @@ class Keeper:
             self._tools.lookout.forget_camera()
         self._job = None
         self.progress += 1
+        self._tools.changed()
 
     async def _focus(self, decision: Decision) -> None:
         triggers = decision.triggers

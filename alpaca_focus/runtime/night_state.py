@@ -41,6 +41,7 @@ class NightState:
         compensated: What has been followed.
         plan: What the imaging program said that it takes.
         paused: Whether somebody has paused it.
+        follows: Whether the focuser follows the temperature, where the settings ask for it.
         told_filter: Filter that a script has told; `None`: none.
         intention: A move that was begun and not yet noted as done.
         saved_at: When it was written, UTC.
@@ -50,6 +51,7 @@ class NightState:
     compensated: Compensated = field(default_factory=Compensated)
     plan: Plan = Plan.UNKNOWN
     paused: bool = False
+    follows: bool = True
     told_filter: str | None = None
     intention: Intention | None = None
     saved_at: datetime | None = None
@@ -79,7 +81,9 @@ def load_state(store: RunStore, now: datetime) -> NightState:
     # A clock that was put back while nobody looked says nothing of the time that has passed.
     away = timedelta(0) if state.saved_at is None else max(now - state.saved_at, timedelta(0))
     if away > LONGEST_AWAY:
-        return NightState(intention=state.intention, paused=state.paused, told_filter=state.told_filter)
+        return NightState(
+            intention=state.intention, paused=state.paused, follows=state.follows, told_filter=state.told_filter
+        )
     away_s = away.total_seconds()
     history = replace(
         state.history,

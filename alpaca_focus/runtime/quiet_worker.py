@@ -13,7 +13,7 @@ _log = structlog.get_logger(__name__)
 
 
 class QuietWorker:
-    """Does one thing at a time at low priority; what comes meanwhile is refused, not queued."""
+    """Does one thing at a time at low priority; what is started meanwhile is refused."""
 
     def __init__(self, name: str) -> None:
         self._pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix=name, initializer=_give_way)
@@ -26,6 +26,10 @@ class QuietWorker:
         self._at_work = self._pool.submit(work)
         self._at_work.add_done_callback(_tell_failure)
         return True
+
+    def queue(self, work: Callable[[], None]) -> None:
+        """Do something after all that was begun or queued before; called in any thread."""
+        self._pool.submit(work).add_done_callback(_tell_failure)
 
     def close(self) -> None:
         """Wait for what was begun, and end the thread."""

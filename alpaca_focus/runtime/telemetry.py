@@ -3,8 +3,14 @@
 import logging
 import os
 import sys
+from collections.abc import Callable, Iterator, Mapping, MutableMapping
+from contextlib import contextmanager
+from typing import Any
 
 import structlog
+
+UNTOLD = frozenset({"exc_info", "stack_info", "timestamp"})
+"""Fields of an event that are for the log alone."""
 
 
 def configure_logging(*, level: int = logging.WARNING) -> None:
@@ -44,3 +50,26 @@ def _renderers() -> list[structlog.typing.Processor]:
         return [structlog.processors.dict_tracebacks, structlog.processors.JSONRenderer(ensure_ascii=False)]
     plain = structlog.dev.plain_traceback
     return [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=plain)]
+
+
+@contextmanager
+def told_to(listener: Callable[[Mapping[str, object]], None]) -> Iterator[None]:
+    """Tell every event of ours, from "info" on, to somebody besides the log.
+
+    Args:
+        listener: Called in the thread of the event with the event, its level, and its other fields.
+    """
+
+    def tell(_: Any, level: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+        if level != "debug":
+            fields = {name: value for name, value in event.items() if name not in UNTOLD}
+            listener({**fields, "level": "error" if level == "exception" else level})
+        return event
+
+    # In place, because loggers that are in use already keep the list itself.
+    processors = structlog.get_config()["processors"]
+    processors.insert(0, tell)
+    try:
+        yield
+    finally:
+        processors.remove(tell)

@@ -12,14 +12,15 @@ from structlog.testing import capture_logs
 from structlog.typing import EventDict
 
 from alpaca_focus.core.compensation import CompensationSettings
-from alpaca_focus.core.errors import DeviceMisbehaved, DeviceUnreachable, StorageTrouble
+from alpaca_focus.core.errors import ConfigurationError, DeviceMisbehaved, DeviceUnreachable, StorageTrouble
 from alpaca_focus.core.gaps import ADVICE
 from alpaca_focus.core.night import PierSide, Plan
 from alpaca_focus.core.triggers import AfterImages, AfterTime, FilterChange, MeridianFlip, TemperatureChange
-from alpaca_focus.core.values import Outcome
+from alpaca_focus.core.values import Light, Outcome
 from alpaca_focus.ports import CameraActivity
 from alpaca_focus.runtime import keeper as keeper_module
 from alpaca_focus.runtime.home_mark import HomeMark
+from alpaca_focus.runtime.keeper import Keeper
 from alpaca_focus.runtime.night_state import Intention, save_state
 from tests.night_scene import CLOUDS, Scene, night_settings, played
 
@@ -144,6 +145,78 @@ def test_the_focuser_follows_the_temperature_between_exposures() -> None:
         # Outward against the direction of arrival: past the place and back, so that the tube stands where it did.
         assert scene.focuser.motor == 25000
         assert scene.focuser.moves[-2:] == [25100, 25000]
+
+    played(night)
+
+
+def test_compensation_that_is_switched_off_follows_no_more_and_catches_up_with_nothing(tmp_path: Path) -> None:
+    scene = Scene(night_settings(compensation=FOLLOWING), tmp_path)
+
+    async def night() -> None:
+        await scene.look(6)
+        scene.thermometer.reading_c = 4.0
+        await scene.look(6)
+        assert scene.focuser.motor == 24970
+        assert "follows no more" in scene.keeper.follow(enabled=False)
+        scene.thermometer.reading_c = 2.0
+        await scene.look(6)
+        scene.new_keeper()
+        assert not scene.keeper.state.follows
+        scene.thermometer.reading_c = 1.0
+        await scene.look(6)
+        assert scene.focuser.motor == 24970
+        assert "follows from here" in scene.keeper.follow(enabled=True)
+        await scene.look(6)
+        assert scene.focuser.motor == 24970
+        scene.thermometer.reading_c = 0.0
+        await scene.look(6)
+        assert scene.focuser.motor == 24940
+        scene.new_keeper()
+        assert scene.keeper.state.follows
+
+    played(night)
+
+
+def test_compensation_stays_off_until_the_next_night_too(tmp_path: Path) -> None:
+    scene = Scene(night_settings(compensation=FOLLOWING), tmp_path)
+
+    async def night() -> None:
+        await scene.look()
+        scene.keeper.follow(enabled=False)
+        scene.clock.now_s += 20 * 3600
+        scene.new_keeper()
+        assert not scene.keeper.state.follows
+
+    played(night)
+
+
+def test_compensation_that_the_settings_do_not_ask_for_cannot_be_switched_on() -> None:
+    scene = Scene(night_settings())
+
+    async def night() -> None:
+        await scene.look()
+        assert not scene.keeper.can_follow
+        assert scene.keeper.follow(enabled=False) == "The compensation is off, by the settings."
+        with pytest.raises(ConfigurationError, match=r"Set compensation\.enabled"):
+            scene.keeper.follow(enabled=True)
+        assert scene.keeper.state.follows
+
+    played(night)
+
+
+def test_begin_and_end_of_what_it_does_are_told_and_light_frames() -> None:
+    scene = Scene(night_settings())
+
+    async def night() -> None:
+        doing: list[str] = []
+        lights: list[Light] = []
+        tools = replace(scene.keeper._tools, changed=lambda: doing.append(scene.keeper.doing), light=lights.append)
+        scene.keeper = Keeper(tools, scene.settings)
+        scene.keeper.refocus()
+        await scene.look()
+        assert doing == ["a focus run", ""]
+        scene.keeper.tell_hfd(2.5, None)
+        assert [(light.hfd_px, light.position) for light in lights] == [(2.5, scene.focuser.motor)]
 
     played(night)
 

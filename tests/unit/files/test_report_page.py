@@ -1,0 +1,131 @@
+"""The page of a night: whole, alone, and true to what was kept."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from html.parser import HTMLParser
+from xml.etree import ElementTree as ET
+
+import numpy as np
+import pytest
+from typing_extensions import override
+
+from alpaca_focus.core.calibration import Estimate
+from alpaca_focus.core.night_review import Night, ReviewedRun, night_of
+from alpaca_focus.core.values import Outcome
+from alpaca_focus.files.chart import Chart, Range, range_of
+from alpaca_focus.files.report_page import report_page
+from tests.kept_nights import BEGINS, KeptNight, result, sample
+
+MADE_AT = datetime(2026, 1, 15, 7, 0, tzinfo=UTC)
+VOID = {"meta"}
+
+
+class Reader(HTMLParser):
+    """Sees that every element is closed in order, and gathers what there is."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.seen: list[str] = []
+        self.text = ""
+
+    @override
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.seen.append(tag)
+        assert not any(name in {"src", "href", "onload", "onclick"} for name, _ in attrs)
+        if tag not in VOID:
+            self.open.append(tag)
+
+    @override
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.seen.append(tag)
+
+    @override
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    @override
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+def night(rng: np.random.Generator) -> Night:
+    kept = KeptNight(rng)
+    runs = kept.runs(90)
+    failed = result(
+        BEGINS + timedelta(minutes=100),
+        Outcome.RESTORED,
+        start=25400,
+        final=25400,
+        reason="No <stars> & clouds.",
+        samples=(sample(25400, float("nan"), "point", reason="no stars found"), sample(25500, 4.0, "point")),
+    )
+    return Night(
+        telescope="<b>Dob</b>",
+        date=night_of(BEGINS, timedelta(0)),
+        runs=tuple(
+            ReviewedRun(number=index, trigger="time", result=each)
+            for index, each in enumerate([failed, *runs], start=1)
+        ),
+        lights=tuple(kept.lights(runs)),
+        zone_steps=67.0,
+        learned=Estimate(value=-14.0, stderr=0.5, count=30),
+    )
+
+
+def read(page: str) -> Reader:
+    reader = Reader()
+    reader.feed(page)
+    reader.close()
+    assert reader.open == []
+    return reader
+
+
+def test_the_page_is_whole_and_loads_nothing(rng: np.random.Generator) -> None:
+    page = report_page(night(rng), made_at=MADE_AT, version="1.2.3")
+    reader = read(page)
+    assert not {"script", "link", "img", "iframe", "object"} & set(reader.seen)
+    assert "url(" not in page
+    assert "<b>Dob" not in page
+    assert "<b>Dob</b>: the night of 14 January 2026" in reader.text
+    assert "Run 1 at 20:40: No <stars> & clouds." in reader.text
+    assert "prefers-color-scheme: dark" in page
+    assert "@media print" in page
+    assert len(page) < 200_000
+
+
+def test_every_chart_is_well_formed_and_stays_in_its_frame(rng: np.random.Generator) -> None:
+    page = report_page(night(rng), made_at=MADE_AT, version="1.2.3")
+    pictures = [part.split("</svg>")[0] for part in page.split("<svg ")[1:]]
+    # The night in three charts, each run's curve, and the drift.
+    assert len(pictures) == 3 + 7 + 1
+    for each in pictures:
+        picture = ET.fromstring(f"<svg {each}</svg>")  # noqa: S314 - our own
+        _, _, width, height = map(float, picture.attrib["viewBox"].split())
+        for circle in picture.iter("circle"):
+            assert 0 <= float(circle.attrib["cx"]) <= width
+            assert 0 <= float(circle.attrib["cy"]) <= height
+
+
+def test_an_empty_night_has_a_page_too() -> None:
+    page = report_page(Night(telescope="Dob", date=night_of(BEGINS, timedelta(0))), made_at=MADE_AT, version="1")
+    assert "Nothing was kept of it." in read(page).text
+
+
+def test_a_lonely_run_has_a_page_too(rng: np.random.Generator) -> None:
+    whole = night(rng)
+    for runs in (whole.runs[:1], whole.runs[1:2]):
+        for lights in ((), whole.lights[:1]):
+            read(report_page(replace(whole, runs=runs, lights=lights), made_at=MADE_AT, version="1"))
+
+
+@pytest.mark.parametrize("width", [1e-3, 0.7, 3.0, 25.0, 4321.0, 2e9])
+def test_axes_have_a_few_round_numbers(width: float) -> None:
+    chart = Chart("x", Range(1000.0, 1000.0 + width), Range(-width, 0.0)).svg()
+    assert 4 <= chart.count("<text") <= 45
+
+
+def test_a_range_is_never_empty() -> None:
+    alone = range_of([5.0], least=2.0)
+    assert alone.low < 4.0
+    assert alone.high > 6.0
