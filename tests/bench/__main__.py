@@ -11,6 +11,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from tests.bench import (
+    bench_dashboards,
     bench_download,
     bench_engine,
     bench_faults,
@@ -42,6 +43,7 @@ BENCHES: Mapping[str, Callable[[int], Table]] = MappingProxyType(
         "night": bench_night.run,
         "fired": bench_night.run_fired,
         "idle": bench_idle.run,
+        "dashboards": bench_dashboards.run,
     }
 )
 

@@ -105,6 +105,7 @@ def settings(address: str, directory: Path, **sections: Any) -> dict[str, Any]:
         "site": {"latitude_deg": 47.0, "longitude_deg": 8.0},
         "focus": {"max_duration_s": 7200.0, "exposure_s": 4.0},
         "storage": {"directory": str(directory)},
+        "web": None,
         "thermometer": {"every_s": 20.0, "readings": 15},
         "night": {"poll_s": 20.0, "watch_s": 20.0},
     }

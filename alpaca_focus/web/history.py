@@ -1,0 +1,190 @@
+"""The history for those who look: read in a thread, once for all of them."""
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import TypeVar
+
+from alpaca_focus.core.values import Light
+from alpaca_focus.runtime.night_curves import Point, thinned
+from alpaca_focus.runtime.run_news import finite, told_run
+from alpaca_focus.runtime.store import FILE_NAME, KeptRun, RunStore
+from alpaca_focus.web.encoding import encoded
+from alpaca_focus.web.source import Night
+
+T = TypeVar("T")
+
+NIGHT = timedelta(hours=24)
+MOST_RUNS, MOST_LIGHTS = 300, 5000
+FRESH_S = 30.0
+"""Temperatures are as old as that at most; runs and lights are always there at once."""
+MOST_KEPT = 32
+
+
+class History:
+    """Reads the history of a night.
+
+    Args:
+        night: Whose.
+    """
+
+    def __init__(self, night: Night) -> None:
+        self._night = night
+        self._reading = asyncio.Lock()
+        self._kept: dict[str, tuple[object, bytes]] = {}
+
+    async def so_far(self) -> bytes:
+        """Return the last 24 hours as JSON."""
+        return await self._fresh("night", lambda: encoded(self._so_far()))
+
+    async def runs(self, last: int) -> bytes:
+        """Return the latest runs, the newest first, as JSON."""
+        return await self._fresh(f"runs {last}", lambda: encoded([summary(run) for run in self._runs(last)]))
+
+    async def lights(self, last: int) -> bytes:
+        """Return the latest light frames, the newest first, as JSON."""
+        return await self._fresh(f"lights {last}", lambda: encoded([told_light(each) for each in self._lights(last)]))
+
+    async def run(self, number: int) -> bytes | None:
+        """Return one run as JSON; `None`: there is none of that number."""
+        kept = await self._read(partial(self._run, number))
+        if kept is None:
+            return None
+        return encoded(told_run(kept.result, number=kept.number, trigger=kept.trigger))
+
+    async def picture(self, number: int) -> bytes | None:
+        """Return a picture of one run's V-curve; `None`: there is no run of that number, or it took no frame."""
+
+        def drawn() -> bytes | None:
+            kept = self._run(number)
+            return None if kept is None or not kept.result.samples else self._night.draw(kept)
+
+        return await self._read(drawn)
+
+    async def _fresh(self, name: str, read: Callable[[], bytes]) -> bytes:
+        light = self._night.feed.latest.get("light")
+        key = (
+            sum(self._night.news.tally.outcomes.values()),
+            None if light is None else light.number,
+            int(time.monotonic() / FRESH_S),
+        )
+        async with self._reading:
+            kept = self._kept.get(name)
+            if kept is not None and kept[0] == key:
+                return kept[1]
+            if len(self._kept) >= MOST_KEPT:
+                self._kept.clear()
+            told = await asyncio.to_thread(read)
+            self._kept[name] = (key, told)
+            return told
+
+    async def _read(self, read: Callable[[], T]) -> T:
+        # One after another: a page that asks for all runs at once must not take the processor from one under way.
+        async with self._reading:
+            return await asyncio.to_thread(read)
+
+    # In a thread
+
+    def _runs(self, last: int) -> tuple[KeptRun, ...]:
+        if not self._is_there():
+            return ()
+        with self._store() as store:
+            return store.runs(last=last)
+
+    def _lights(self, last: int) -> tuple[Light, ...]:
+        if not self._is_there():
+            return ()
+        with self._store() as store:
+            return store.lights(last=last)
+
+    def _run(self, number: int) -> KeptRun | None:
+        if not self._is_there():
+            return None
+        with self._store() as store:
+            return store.run(number)
+
+    def _is_there(self) -> bool:
+        return (self._night.directory / FILE_NAME).is_file()
+
+    def _store(self) -> RunStore:
+        return RunStore(self._night.directory, read_only=True)
+
+    def _so_far(self) -> dict[str, object]:
+        status = self._night.feed.latest.get("status")
+        now = datetime.now(UTC) if status is None else status.at
+        since = now - NIGHT
+        curves = self._night.curves
+        runs = [run for run in reversed(self._runs(MOST_RUNS)) if run.result.started_at >= since]
+        lights = [light for light in reversed(self._lights(MOST_LIGHTS)) if light.ended_at >= since]
+        return {
+            "temperature": _with_before(curves.temperature(), _temperatures(runs, lights), since),
+            "position": _with_before(curves.position(), _positions(runs, lights), since),
+            "refocuses": [
+                {
+                    "at": run.result.started_at.timestamp(),
+                    "position": run.result.final_position,
+                    "trigger": run.trigger,
+                    "outcome": run.result.outcome.value,
+                }
+                for run in runs
+            ],
+            "model": _with_before(curves.model(), [], since),
+            "lights": thinned([(light.ended_at.timestamp(), light.hfd_px) for light in lights]),
+        }
+
+
+def _with_before(noted: Sequence[Point], kept: Sequence[Point], since: datetime) -> list[Point]:
+    """Return what was noted, and before that what the history knows from before the program was started."""
+    begin_s = noted[0][0] if noted else float("inf")
+    before = sorted(point for point in kept if point[0] < begin_s)
+    return thinned([*before, *(point for point in noted if point[0] >= since.timestamp())])
+
+
+def _temperatures(runs: Sequence[KeptRun], lights: Sequence[Light]) -> list[Point]:
+    told = [(run.result.started_at, run.result.temperature_c) for run in runs]
+    told += [(light.ended_at, light.temperature_c) for light in lights]
+    return [(at.timestamp(), value) for at, value in told if value is not None]
+
+
+def _positions(runs: Sequence[KeptRun], lights: Sequence[Light]) -> list[Point]:
+    told = [(run.result.started_at, run.result.final_position) for run in runs]
+    told += [(light.ended_at, light.position) for light in lights]
+    return [(at.timestamp(), float(value)) for at, value in told if value is not None]
+
+
+def summary(run: KeptRun) -> dict[str, object]:
+    """Return a run in one line, as JSON has it."""
+    result = run.result
+    fit, verified = result.fit, None if result.verification is None else result.verification.measurement
+    first = result.samples[0].measurement if result.samples else None
+    return {
+        "number": run.number,
+        "started_at": result.started_at,
+        "trigger": run.trigger,
+        "outcome": result.outcome.value,
+        "reason": result.reason,
+        "filter_name": result.filter_name,
+        "temperature_c": finite(result.temperature_c),
+        "start_position": result.start_position,
+        "final_position": result.final_position,
+        "best_position": None if fit is None else finite(fit.best_position),
+        "stderr_steps": None if fit is None else finite(fit.best_position_stderr),
+        "metric": "" if first is None else first.metric,
+        "unit": "" if first is None else first.unit,
+        "value": None if verified is None else finite(verified.value),
+        "exposures": result.exposures,
+        "duration_s": result.duration_s,
+    }
+
+
+def told_light(light: Light) -> dict[str, object]:
+    """Return a light frame as JSON has it."""
+    return {
+        "at": light.ended_at,
+        "hfd_px": light.hfd_px,
+        "position": light.position,
+        "filter_name": light.filter_name,
+        "temperature_c": light.temperature_c,
+    }

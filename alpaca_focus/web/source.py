@@ -1,0 +1,60 @@
+"""The night as the web server sees it: nothing here may hold up the daemon."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from alpaca_focus.runtime.control_wire import Request
+from alpaca_focus.runtime.feed import Feed
+from alpaca_focus.runtime.night_curves import NightCurves
+from alpaca_focus.runtime.run_news import RunNews
+from alpaca_focus.runtime.store import KeptRun
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Picture:
+    """A picture of the last focus frame.
+
+    Attributes:
+        number: Counted up.
+        png: The picture.
+        facts: What there is to say of it, as JSON has it.
+    """
+
+    number: int
+    png: bytes
+    facts: Mapping[str, object]
+
+
+class Viewers:
+    """How many dashboards look just now; counted in the server's loop, and may be read in any thread."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Night:
+    """What is shown, and who is told what people want.
+
+    Attributes:
+        feed: What happens.
+        answer: Has a command carried out by the daemon; called in the server's loop.
+        directory: Folder of the history.
+        curves: Temperature and position.
+        news: The focus runs.
+        picture: Returns the last focus frame; `None`: there is none.
+        draw: Draws a run of the history as a PNG picture; called in a thread.
+        viewers: Who looks.
+        version: Of this program.
+    """
+
+    feed: Feed
+    answer: Callable[[Request], Awaitable[Mapping[str, object]]]
+    directory: Path
+    curves: NightCurves
+    news: RunNews
+    picture: Callable[[], Picture | None]
+    draw: Callable[[KeptRun], bytes]
+    viewers: Viewers = field(default_factory=Viewers)
+    version: str

@@ -1,0 +1,226 @@
+// What the numbers mean, in words. Pure: nothing here touches the page.
+
+const WATCHING = "watching";
+const FOCUS_RUN = "a focus run";
+
+const clock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
+const clockWithSeconds = new Intl.DateTimeFormat(undefined, {
+  hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23",
+});
+
+/** A time of day in the browser's zone; `at` is a Date, an ISO text or seconds since 1970. */
+export function timeOf(at, { seconds = false } = {}) {
+  const date = at instanceof Date ? at : new Date(typeof at === "number" ? at * 1000 : at);
+  if (Number.isNaN(date.getTime())) return "";
+  return (seconds ? clockWithSeconds : clock).format(date);
+}
+
+export function duration(seconds) {
+  if (seconds < 90) return `${Math.round(seconds)} s`;
+  if (seconds < 5400) return `${Math.round(seconds / 60)} min`;
+  return `${(seconds / 3600).toFixed(1)} h`;
+}
+
+const isNumber = (value) => typeof value === "number" && Number.isFinite(value);
+const fixed = (value, digits = 2) => (isNumber(value) ? value.toFixed(digits).replace("-", "−") : "?");
+const signed = (value, digits = 0) => `${value >= 0 ? "+" : "−"}${Math.abs(value).toFixed(digits)}`;
+const capital = (text) => text.charAt(0).toUpperCase() + text.slice(1);
+const sentence = (text) => (/[.!?]$/.test(text) ? capital(text) : `${capital(text)}.`);
+const count = (number, word) => `${number} ${word}${number === 1 ? "" : "s"}`;
+
+const METRICS = {
+  hfd: "HFD", fwhm: "FWHM", invpower: "InvPower", nsig: "NSIG", spectrum_fwhm: "FWHM of the spectrum",
+};
+
+export function metricName(metric) {
+  return METRICS[metric] ?? metric;
+}
+
+export function measured(sample, run) {
+  const error = isNumber(sample.stderr) ? ` ± ${fixed(sample.stderr)}` : "";
+  return `${fixed(sample.value)}${error}${run.unit ? ` ${run.unit}` : ""}`;
+}
+
+/** What is happening now: a mark, one sentence, and a line of details that changes more often. */
+export function happening(status) {
+  if (status === null) return { mark: "waiting", sentence: "Connecting to alpaca-focus.", more: "" };
+  if (!("triggers" in status)) {
+    return { mark: "waiting", sentence: sentence(status.state ?? "starting"), more: status.why ?? "" };
+  }
+  const { state, due = [], blocked_by: blockedBy = [] } = status;
+  if (state === FOCUS_RUN) {
+    const waits = status.gateway?.interrupted ? "It waits for the next gap in the imaging." : "";
+    return { mark: "working", sentence: "A focus run is under way.", more: waits };
+  }
+  if (state !== WATCHING) return { mark: "working", sentence: sentence(`${state} is under way`), more: "" };
+  const trouble = troubleOf(status);
+  if (trouble) return { mark: "trouble", ...trouble };
+  if (status.paused) {
+    return { mark: "waiting", sentence: "Paused: nothing is done by itself.", more: lastFocus(status) };
+  }
+  if (due.length && blockedBy.length) {
+    const others = blockedBy.length > 1 ? `, and ${blockedBy.length - 1} more` : "";
+    const waits = `A refocus is due and waits: ${blockedBy[0]}${others}.`;
+    return { mark: "waiting", sentence: waits, more: lastFocus(status) };
+  }
+  if (due.length) {
+    return { mark: "working", sentence: "A refocus is due and follows at once.", more: lastFocus(status) };
+  }
+  if (!status.last_focus) return { mark: "waiting", sentence: "Watching; there was no refocus yet.", more: "" };
+  return { mark: "fine", sentence: "Watching: nothing is due.", more: lastFocus(status) };
+}
+
+function troubleOf(status) {
+  const silent = (status.blocked_by ?? []).filter((reason) => reason.startsWith("no answer from"));
+  if (silent.length) {
+    return { sentence: sentence(silent.join(", ")), more: "It is asked again and again; look at its power and cable." };
+  }
+  if (status.failures) {
+    const then = status.hold_s ? `The triggers wait for ${duration(status.hold_s)} more.` : "";
+    const runs = status.failures === 1 ? "focus run" : `${status.failures} focus runs`;
+    return { sentence: `The last ${runs} failed.`, more: [status.last_run?.reason, then].filter(Boolean).join(" ") };
+  }
+  if (status.compensation?.stopped) {
+    return { sentence: "Temperature compensation has stopped.", more: status.compensation.stopped };
+  }
+  if (status.temperature_trouble) {
+    return { sentence: "The thermometer cannot be trusted.", more: sentence(status.temperature_trouble) };
+  }
+  return null;
+}
+
+function lastFocus({ last_focus: last, since_s: since }) {
+  if (!last) return "";
+  const parts = [
+    `Last refocus ${duration(since)} ago at position ${last.position}`,
+    isNumber(last.value) ? `${metricName(last.metric)} ${fixed(last.value)}` : "",
+    last.filter_name ? `filter ${last.filter_name}` : "",
+  ];
+  return `${parts.filter(Boolean).join(", ")}.`;
+}
+
+const TRIGGERS = {
+  temperature: "Temperature", images: "Images", time: "Time", filter: "Filter", flip: "Meridian flip",
+  asap: "Asked for", hfd: "Star size", altitude: "Altitude", uncertainty: "Focus model",
+};
+
+/** Names of triggers, as the daemon lists them, for people. */
+export function triggerNames(text) {
+  return text.split(", ").map((name) => TRIGGERS[name]?.toLowerCase() ?? name).join(", ");
+}
+
+/** How near a trigger is: its name, a text, and the share of the way where its state has numbers, else `null`. */
+export function nearness({ trigger, state, due, reason }) {
+  const bare = state.replace(/^\[|\]$/g, "");
+  const name = TRIGGERS[trigger] ?? trigger;
+  const numbers = /^([+-]?[\d.]+)\/([\d.]+)\s*(.*)$/.exec(bare);
+  if (numbers) {
+    const [, now, limit, unit] = numbers;
+    const share = Number(limit) > 0 ? Math.min(1, Math.abs(Number(now)) / Number(limit)) : 1;
+    const of = unit === "deg" ? "°" : unit && ` ${unit}`;
+    return { name, text: `${now.replace("-", "−")} of ${limit}${of}`, share: due ? 1 : share, due, reason };
+  }
+  const drift = /^([+-][\d.]+|\?) #(\d+)(\*?)$/.exec(bare);
+  if (drift) {
+    const change = drift[1] === "?" ? "not known yet" : `${drift[1].replace("-", "−")} °C since the last refocus`;
+    const readings = Number(drift[2]);
+    return { name, text: `${change}, ${count(readings, "reading")} to the average`, share: null, due, reason };
+  }
+  const text = { "-": "no", "!": "yes", "?": "not known yet" }[bare] ?? bare.replace(/!$/, ", changed");
+  return { name, text, share: null, due, reason };
+}
+
+/** Why a refocus that is due waits, and what ends it. */
+export function whyItWaits(reason, status) {
+  if (reason.startsWith("no answer from")) return "the device is asked again at each look";
+  if (reason.startsWith("the plan takes")) return "such frames need no focus";
+  return {
+    paused: "until Resume is pressed",
+    "not safe": "the safety monitor says so",
+    "mount parked": "until the mount tracks",
+    "mount not tracking": "until the mount tracks",
+    "mount slewing": "until it has arrived",
+    "not night": isNumber(status.sun_altitude_deg)
+      ? `the sun is at ${fixed(status.sun_altitude_deg, 0)}°`
+      : "the sun is too high",
+    "waiting after a failed run": `so that it does not fail again at once; ${duration(status.hold_s ?? 0)} more`,
+    "the imaging program moves the focuser": "until it is done",
+    "exposure running": "it follows after the exposure",
+    "no gap in the imaging yet": "it follows in the next pause between two frames",
+  }[reason] ?? "";
+}
+
+export function nowLine(status) {
+  const parts = [
+    isNumber(status.temperature_c) ? `${fixed(status.temperature_c, 1)} °C` : "no temperature",
+    isNumber(status.position) ? `focuser at ${status.position}` : "",
+    status.filter ? `filter ${status.filter}` : "",
+    isNumber(status.altitude_deg) ? `altitude ${fixed(status.altitude_deg, 0)}°` : "",
+    isNumber(status.sun_altitude_deg) ? `sun at ${fixed(status.sun_altitude_deg, 0)}°` : "",
+    status.plan && status.plan !== "unknown" ? `the plan takes ${status.plan} frames` : "",
+    status.exposing ? "the imaging program exposes" : "",
+  ];
+  return parts.filter(Boolean).join(", ");
+}
+
+export function compensationLine(status) {
+  const told = status.compensation;
+  if (!told) return "";
+  const moved = `${signed(told.moved_steps)} steps moved since the last refocus`;
+  if (told.switched_off) return `Compensation is switched off: ${moved}.`;
+  if (!told.enabled) return "Compensation is off by the settings.";
+  return `Compensation: ${moved}, ${signed(told.carried_steps, 2)} not moved yet. ${told.stopped}`.trim();
+}
+
+export function ignoredLine(status) {
+  const counted = Object.entries(status.ignored ?? {}).map(([reason, number]) => `${reason} (${number})`);
+  return counted.length ? `What a due refocus waited for this night: ${counted.join(", ")}.` : "";
+}
+
+export function runLine(run) {
+  if (!run.started_at) return "No run yet.";
+  const parts = [
+    run.active ? "Under way" : capital(run.outcome || "ended"),
+    `began ${timeOf(run.started_at, { seconds: true })}`,
+    run.trigger ? `why: ${triggerNames(run.trigger)}` : "",
+    count(run.samples.length, "frame"),
+    run.active && isNumber(run.position) ? `now at position ${run.position}` : "",
+    bestText(run),
+  ];
+  return `${parts.filter(Boolean).join(", ")}.`;
+}
+
+export function bestText(run) {
+  return run.fit ? `best focus ${fixed(run.fit.best_position, 0)} ± ${fixed(run.fit.stderr_steps, 0)} steps` : "";
+}
+
+export function frameLine({ at, stars, hfd_px: hfd, width, height }) {
+  const parts = [
+    at ? timeOf(at, { seconds: true }) : "",
+    isNumber(stars) ? `${count(stars, "star")} measured` : "",
+    isNumber(hfd) ? `HFD ${fixed(hfd)} px` : "",
+    isNumber(width) && isNumber(height) ? `${width} × ${height} px` : "",
+  ];
+  return parts.filter(Boolean).join(", ");
+}
+
+const UNITS = { s: "s", steps: "steps", px: "px", c: "°C" };
+const OF_THE_LOG_ITSELF = new Set(["event", "level", "at", "why"]);
+
+/** One line of the log: its time, its level, what happened, and the numbers with it. */
+export function logLine(entry) {
+  const fields = Object.entries(entry).filter(
+    ([name, value]) => !OF_THE_LOG_ITSELF.has(name) && value !== null && value !== "",
+  );
+  const told = fields.map(([name, value]) => {
+    const text = typeof value === "object" ? JSON.stringify(value) : String(value);
+    const [, bare, unit] = /^(.*?)(?:_(s|steps|px|c))?$/.exec(name);
+    return `${bare.replaceAll("_", " ")} ${text}${unit ? ` ${UNITS[unit]}` : ""}`;
+  });
+  return {
+    time: timeOf(entry.at ?? "", { seconds: true }),
+    level: entry.level ?? "info",
+    event: entry.event,
+    told: [entry.why, told.join(", ")].filter(Boolean).join(" "),
+  };
+}
