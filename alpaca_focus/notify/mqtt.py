@@ -1,0 +1,227 @@
+"""The night for an MQTT broker, with Home Assistant's discovery; and commands from there."""
+
+import asyncio
+import contextlib
+import json
+import threading
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Any, Self
+
+import structlog
+from paho.mqtt.client import Client, MQTTMessage
+from paho.mqtt.enums import CallbackAPIVersion
+
+from alpaca_focus import __version__
+from alpaca_focus.core.errors import AlpacaFocusError
+from alpaca_focus.notify.home_assistant import (
+    BIRTH_TOPIC,
+    OFF,
+    OFFLINE,
+    ON,
+    ONLINE,
+    PRESS,
+    Payload,
+    Topics,
+    discovery,
+    state_of,
+)
+from alpaca_focus.runtime.control_wire import Request
+from alpaca_focus.runtime.feed import Feed
+
+KEEP_ALIVE_S = 30
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 1, 60
+CLOSED_WITHIN_S = 0.5
+"""Of each of two waits: whoever stops the daemon does not wait for a broker."""
+
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MqttSettings:
+    """Where the broker is.
+
+    Attributes:
+        host: Its name or address.
+        port: Its port.
+        user: User name; `None`: none.
+        password: Password; `None`: none.
+        prefix: Beginning of all topics.
+        telescope: Name of the telescope.
+        tls: Whether the connection is encrypted.
+    """
+
+    host: str
+    port: int
+    user: str | None = None
+    password: str | None = field(default=None, repr=False)
+    prefix: str = "alpaca-focus"
+    telescope: str = "telescope"
+    tls: bool = False
+
+
+class MqttLink:
+    """Publishes what a feed tells, and hands commands on; an asynchronous context manager, made in the daemon's loop.
+
+    The network is that of a thread of its own, which connects again and again; whatever the broker does, nobody waits.
+
+    Args:
+        settings: Where the broker is.
+        feed: Tells what is happening.
+        answer: Carries out a command, in the loop that this is made in.
+    """
+
+    def __init__(
+        self, settings: MqttSettings, feed: Feed, answer: Callable[[Request], Awaitable[Mapping[str, object]]]
+    ) -> None:
+        self._settings = settings
+        self._feed = feed
+        self._answer = answer
+        self._topics = Topics(settings.prefix, settings.telescope)
+        self._loop = asyncio.get_running_loop()
+        self._reading: asyncio.Task[None] | None = None
+        self._state: Payload | None = None
+        self._lock = threading.Lock()
+        self._trouble = ""
+        client = Client(CallbackAPIVersion.VERSION2)
+        client.will_set(self._topics.availability, OFFLINE, qos=1, retain=True)
+        client.reconnect_delay_set(FIRST_PAUSE_S, LONGEST_PAUSE_S)
+        if settings.user is not None:
+            client.username_pw_set(settings.user, settings.password)
+        if settings.tls:
+            client.tls_set()
+        client.on_connect = self._connected
+        client.on_connect_fail = self._not_connected
+        client.on_disconnect = self._disconnected
+        client.on_message = self._came
+        self._client = client
+
+    async def __aenter__(self) -> Self:
+        """Begin to connect, and return at once."""
+        self._client.connect_async(self._settings.host, self._settings.port, KEEP_ALIVE_S)
+        self._client.loop_start()
+        self._reading = asyncio.create_task(self._read())
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Say good-bye, and end."""
+        if self._reading is not None:
+            self._reading.cancel()
+            await asyncio.gather(self._reading, return_exceptions=True)
+        await asyncio.to_thread(self._end)
+
+    def _end(self) -> None:
+        if self._client.is_connected():
+            told = self._client.publish(self._topics.availability, OFFLINE, qos=1, retain=True)
+            with contextlib.suppress(RuntimeError, ValueError):
+                told.wait_for_publish(CLOSED_WITHIN_S)
+        self._client.disconnect()
+        # Its end waits for a connection that is just being made, and that may take long.
+        ending = threading.Thread(target=self._client.loop_stop, name="mqtt-end", daemon=True)
+        ending.start()
+        ending.join(CLOSED_WITHIN_S)
+
+    async def _read(self) -> None:
+        """Follow the feed."""
+        hfd_px: float | None = None
+        with self._feed.subscribe() as entries:
+            async for entry in entries:
+                if entry.topic == "light" and isinstance(hfd := entry.data.get("hfd_px"), int | float):
+                    hfd_px = float(hfd)
+                elif entry.topic == "status":
+                    self._publish_state(state_of(entry.data, hfd_px))
+
+    def _publish_state(self, state: Payload) -> None:
+        with self._lock:
+            is_new, self._state = state != self._state, state
+        if is_new and self._client.is_connected():
+            self._publish(self._topics.state, state, retain=True)
+
+    def _publish(self, topic: str, payload: Payload, *, retain: bool) -> None:
+        self._client.publish(topic, json.dumps(payload, ensure_ascii=False, default=str), retain=retain)
+
+    # In paho's thread
+
+    def _connected(self, client: Client, _userdata: Any, _flags: Any, reason: Any, _properties: Any) -> None:
+        if reason.is_failure:
+            self._tell(f"The MQTT broker refuses the connection ({reason}). Look at mqtt.user and the password.")
+            return
+        self._trouble = ""
+        _log.info("The MQTT broker is connected", broker=f"{self._settings.host}:{self._settings.port}")
+        client.subscribe([(self._topics.commands, 1), (BIRTH_TOPIC, 1)])
+        self._introduce()
+
+    def _introduce(self) -> None:
+        for topic, payload in discovery(self._topics, __version__).items():
+            self._publish(topic, payload, retain=True)
+        self._client.publish(self._topics.availability, ONLINE, qos=1, retain=True)
+        with self._lock:
+            state = self._state
+        if state is not None:
+            self._publish(self._topics.state, state, retain=True)
+
+    def _not_connected(self, _client: Client, _userdata: Any) -> None:
+        self._tell("The MQTT broker does not answer; it is tried again and again. Look at mqtt.broker.")
+
+    def _disconnected(self, _client: Client, _userdata: Any, _flags: Any, reason: Any, _properties: Any) -> None:
+        if reason.is_failure:
+            self._tell("The MQTT broker has gone; it is tried again and again.")
+
+    def _tell(self, trouble: str) -> None:
+        if not self._trouble:
+            _log.warning(trouble, broker=f"{self._settings.host}:{self._settings.port}")
+        self._trouble = trouble
+
+    def _came(self, _client: Client, _userdata: Any, message: MQTTMessage) -> None:
+        text = message.payload.decode(errors="replace").strip()
+        if message.topic == BIRTH_TOPIC:
+            # Home Assistant has started anew.
+            if text == ONLINE:
+                self._introduce()
+            return
+        name = message.topic.rpartition("/")[2]
+        if message.retain:
+            _log.warning("A command by MQTT was kept by the broker and may be old; it is not carried out", command=name)
+            return
+        request = requested(name, text)
+        if request is None:
+            self._publish(
+                self._topics.said, {"command": name, "error": f"There is no command {name} {text}."}, retain=False
+            )
+            return
+        work = self._carry_out(request)
+        try:
+            asyncio.run_coroutine_threadsafe(work, self._loop)
+        except RuntimeError:
+            # The daemon's loop has just ended.
+            work.close()
+
+    # In the daemon's loop
+
+    async def _carry_out(self, request: Request) -> None:
+        try:
+            told = await self._answer(request)
+        except AlpacaFocusError as error:
+            told = {"error": str(error)}
+        except Exception:  # noqa: BLE001 - the log has it whole
+            _log.exception("A command by MQTT failed", command=request.command)
+            told = {"error": "The program itself failed; its log has the details."}
+        said = {key: told[key] for key in ("said", "error") if key in told}
+        _log.info("A command came by MQTT", command=request.command, **said)
+        self._publish(self._topics.said, {"command": request.command, **said}, retain=False)
+
+
+def requested(name: str, payload: str) -> Request | None:
+    """Return what a command topic and its payload ask for; `None`: nothing that there is."""
+    match name:
+        case "refocus" | "abort" if payload.upper() == PRESS:
+            return Request(name, {})
+        case "pause" if payload.upper() in {ON, OFF}:
+            return Request("pause" if payload.upper() == ON else "resume", {})
+        case "compensation" if payload.upper() in {ON, OFF}:
+            return Request("compensation", {"enabled": payload.upper() == ON})
+        case _:
+            return None
