@@ -9,16 +9,27 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help setup demo test lint types contracts tests soak bench counts lock clean
+.PHONY: help setup system-deps demo test lint types contracts tests soak bench counts lock clean
 
 help: ## say what there is to do
-	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
 setup: $(READY) ## make the environment in .venv
 
 $(READY): requirements/dev.txt pyproject.toml tools/make-venv
 	@PYTHON="$(PYTHON)" tools/make-venv $(VENV)
 	touch $@
+
+system-deps: ## install what the fuller tests need from Debian: chromium, its driver and mosquitto
+	@packages="chromium chromium-driver mosquitto"
+	if dpkg-query --show --showformat '$${db:Status-Status}\n' $$packages 2>/dev/null | grep -cx installed | grep -qx 3; then
+	  exit 0
+	elif [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+	  apt-get update --quiet=2
+	  DEBIAN_FRONTEND=noninteractive apt-get install --yes --quiet=2 --no-install-recommends $$packages
+	else
+	  echo "The fuller tests need $$packages. Install them: sudo apt-get install --no-install-recommends $$packages"
+	fi
 
 demo: $(READY) ## focus a simulated telescope through real Alpaca HTTP
 	@$(BIN)/alpaca-focus demo
@@ -41,7 +52,7 @@ tests: $(READY) ## unit, property, integration and system tests
 
 soak: $(READY) ## the long tests: 100,000 mutations of a FITS file and of an image on the wire, 1,000 kills of a night, 10,000 requests of garbage to the gateway, 1,000 exposures through it
 	@ALPACA_FOCUS_FUZZ=100000 ALPACA_FOCUS_KILLS=1000 $(BIN)/python -m pytest --timeout 3600 -s tests/property/test_fits_fuzz.py tests/property/test_imagebytes_fuzz.py tests/system/test_killed_nights.py
-	@ALPACA_FOCUS_FUZZ=10000 ALPACA_FOCUS_EXPOSURES=1000 $(BIN)/python -m pytest --timeout 7200 -s tests/integration/gateway/test_fuzz.py tests/integration/gateway/test_imaging.py
+	@ALPACA_FOCUS_FUZZ=10000 ALPACA_FOCUS_EXPOSURES=1000 $(BIN)/python -m pytest --timeout 7200 -s tests/integration/gateway/test_fuzz.py tests/integration/gateway/test_imaging.py tests/integration/web/test_description.py
 
 bench: $(READY) ## measure, and write docs/benchmarks.md; ONLY=engine measures one of them
 	@$(BIN)/python -m tests.bench $(ONLY)

@@ -244,6 +244,7 @@ class Order:
         temperatures_c: Temperatures besides those that are read for it, by name, for the history.
         share: Whose turn it is with the camera; `None`: nobody else uses it.
         still_valid: Asked after an interruption: why the frames before it say nothing any more.
+        seen: Told each frame with its measurement, in the thread that measures.
     """
 
     settings: Settings
@@ -257,6 +258,7 @@ class Order:
     temperatures_c: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
     share: CameraShare | None = None
     still_valid: Callable[[], Awaitable[str]] = always_valid
+    seen: Callable[[Frame, Measurement], None] = lambda _, __: None
 
 
 async def focus_with(devices: Devices, order: Order) -> FocusResult:
@@ -283,17 +285,17 @@ async def focus_with(devices: Devices, order: Order) -> FocusResult:
             sweep_settings = replace(sweep_settings, backlash=order.backlash)
 
         def tell(event: Event) -> None:
-            order.emit(event)
             if isinstance(event, RunEnded):
-                # Here and not after the run, so that an aborted one is kept too.
+                # Here and not after the run, so that an aborted one is kept too; and whoever is told finds it there.
                 memory.remember(event.result, trigger=order.trigger, learn=order.teaches)
+            order.emit(event)
 
         return await run_focus(
             Bench(
                 camera=devices.camera,
                 focuser=devices.focuser,
                 clock=order.clock,
-                measure=_measure(focus_settings, train),
+                measure=_seen_by(order.seen, _measure(focus_settings, train)),
                 home_mark=HomeMark(storage_directory(settings), devices.focuser.name),
                 guider=devices.guider,
                 share=order.share,
@@ -314,6 +316,17 @@ def _measure(focus_settings: Focus, train: OpticalTrain) -> Callable[[Frame], Me
     return measuring(
         focus_settings.metric, SpectrumSettings(axis=TraceAxis(spectrum.axis), x0=spectrum.x0, x1=spectrum.x1)
     )
+
+
+def _seen_by(
+    seen: Callable[[Frame, Measurement], None], measure: Callable[[Frame], Measurement]
+) -> Callable[[Frame], Measurement]:
+    def measured(frame: Frame) -> Measurement:
+        measurement = measure(frame)
+        seen(frame, measurement)
+        return measurement
+
+    return measured
 
 
 def subject(train: OpticalTrain, metric: str) -> str:

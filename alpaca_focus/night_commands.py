@@ -34,6 +34,8 @@ async def carried_out(keeper: Keeper, request: Request, settings: Settings) -> S
             return {"said": "It goes on."}
         case "abort":
             return {"said": keeper.abort()}
+        case "compensation":
+            return {"said": keeper.follow(enabled=request.arguments.get("enabled") is True)}
         case "tell":
             return {"said": _told(keeper, request.arguments, settings)}
         case "filter":

@@ -127,6 +127,7 @@ def gateway_night(directory: Path, *, seed: int, factor: float = 25.0, **section
             "mount": {},
             "filter_wheel": {},
             "storage": {"directory": str(directory)},
+            "web": None,
             "imaging": {"way": "gateway"},
             "gateway": {"port": port, "discovery": False},
             "triggers": {"images": 4},

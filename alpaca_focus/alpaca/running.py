@@ -29,6 +29,7 @@ T = TypeVar("T")
 KEEP_ALIVE_S = 75
 """Longer than the pause between two polls, so that a client does not send into a connection that is just closing."""
 _BACKLOG = 128
+_LONGEST_HEAD_BYTES = 131_072
 _ROUNDS_TO_ACCEPT = 3
 """Of the event loop, until a connection that has just been accepted is known, and can be dropped."""
 _WILDCARDS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - a name to compare with, not to bind to
@@ -39,12 +40,38 @@ class ServerStartError(OSError):
 
 
 class _Protocol(HttpToolsProtocol):
-    """Leaves the transport in the request's state, for replies that break the rules of HTTP on purpose."""
+    """Hangs up on a request whose head has no end, which nothing else bounds.
+
+    It also leaves the transport in the request's state, for replies that break the rules of HTTP on purpose.
+    """
+
+    _head_bytes = 0
+    _is_in_body = False
+    _has_parted = False
+    """Whether a head or a body has come to its end in the data at hand."""
+
+    @override
+    def data_received(self, data: bytes) -> None:
+        self._has_parted = False
+        super().data_received(data)
+        self._head_bytes = 0 if self._has_parted or self._is_in_body else self._head_bytes + len(data)
+        if self._head_bytes > _LONGEST_HEAD_BYTES:
+            self.transport.abort()
 
     @override
     def on_message_begin(self) -> None:
         super().on_message_begin()
         self.scope["state"][TRANSPORT] = self.transport
+
+    @override
+    def on_headers_complete(self) -> None:
+        self._has_parted = self._is_in_body = True
+        super().on_headers_complete()
+
+    @override
+    def on_message_complete(self) -> None:
+        super().on_message_complete()
+        self._has_parted, self._is_in_body = True, False
 
 
 class _Stoppable:
@@ -87,7 +114,7 @@ def listen(host: str, port: int) -> socket.socket:
             errno.EACCES: "this user may not use that port; choose one above 1023",
             errno.EADDRNOTAVAIL: "this machine has no such address; check the host",
         }.get(error.errno or 0, str(error))
-        raise ServerStartError(error.errno, f"Cannot serve Alpaca at {host} port {port}: {reason}.") from error
+        raise ServerStartError(error.errno, f"Cannot listen at {host} port {port}: {reason}.") from error
 
 
 async def serve(

@@ -3,6 +3,7 @@
 import json as json_module
 import time
 from collections.abc import Mapping
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -100,6 +101,18 @@ def abort(config: ConfigOption) -> None:
     typer.echo(asked(config, "abort", {})["said"])
 
 
+class Switch(StrEnum):
+    """On or off."""
+
+    ON = "on"
+    OFF = "off"
+
+
+def compensation(config: ConfigOption, switch: Annotated[Switch, typer.Argument(help="on or off.")]) -> None:
+    """Follow the temperature between two refocuses, or do not; it stays so until it is told otherwise."""
+    typer.echo(asked(config, "compensation", {"enabled": switch is Switch.ON})["said"])
+
+
 def tell(
     config: ConfigOption,
     what: Annotated[str, typer.Argument(help="light, dark, flat, bias or idle: the plan; image: one more; flip.")],
@@ -142,13 +155,14 @@ def status_lines(told: Mapping[str, Any]) -> list[str]:
         lines.append(f"waits for: {', '.join(told['blocked_by'])}")
     lines += [f"  {each['trigger']:<12} {each['state']}" for each in told["triggers"]]
     lines.append(f"now: {_now(told)}")
-    compensation = told["compensation"]
+    followed = told["compensation"]
     lines.append(
-        f"compensation: {compensation['moved_steps']:+d} steps moved since then, "
-        f"{compensation['carried_steps']:+.2f} carried"
+        f"compensation: {followed['moved_steps']:+d} steps moved since then, {followed['carried_steps']:+.2f} carried"
     )
-    if compensation["stopped"]:
-        lines.append(f"  {compensation['stopped']}")
+    if followed["switched_off"]:
+        lines.append("  switched off until `alpaca-focus compensation on`")
+    if followed["stopped"]:
+        lines.append(f"  {followed['stopped']}")
     held = [
         f"failed runs in a row: {told['failures']}" if told["failures"] else "",
         f"the triggers wait for {told['hold_s']:.0f} s more" if told["hold_s"] else "",

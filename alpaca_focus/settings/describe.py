@@ -1,9 +1,13 @@
 """Settings in a few lines, for a person who wants to see what was understood."""
 
 from alpaca_focus.settings.guider import Guider
+from alpaca_focus.settings.messages import Messages
 from alpaca_focus.settings.models import Backlash, DeviceSection, Focus, Settings, Storage, Telescope
+from alpaca_focus.settings.mqtt import Mqtt
 from alpaca_focus.settings.night import Triggers
+from alpaca_focus.settings.web import Web
 
+MESSAGES = tuple(name for name, field in Messages.model_fields.items() if field.annotation is bool)
 _OPTIONAL_DEVICES = ("filter_wheel", "mount", "observing_conditions", "safety_monitor")
 
 
@@ -21,6 +25,9 @@ def describe(settings: Settings) -> tuple[str, ...]:
         _storage(settings.storage),
         f"triggers: {_triggers(settings.triggers)}",
         f"compensation: {_compensation(settings)}",
+        *(() if settings.messages is None else (f"messages: {_messages(settings.messages)}",)),
+        *(() if settings.mqtt is None else (f"MQTT: {_mqtt(settings.mqtt)}",)),
+        f"dashboard: {_web(settings.web)}",
     )
 
 
@@ -97,3 +104,26 @@ def _compensation(settings: Settings) -> str:
     if not settings.compensation.enabled:
         return "off"
     return "on" if coefficient is None else f"{coefficient:+g} steps a degree, {settings.compensation.when}"
+
+
+def _web(web: Web | None) -> str:
+    if web is None:
+        return "none"
+    others = f"; {', '.join(web.allow)} may look as well" if web.allow else ""
+    secret = " and give commands with the token" if web.allow and (web.token or web.token_file) else ""
+    return f"at {web.listen}, port {web.port}{others}{secret}"
+
+
+def _messages(messages: Messages) -> str:
+    # Their URLs are secrets.
+    count = len(messages.services)
+    where = f"by {count} service{'' if count == 1 else 's'}"
+    if messages.services_file is not None:
+        where = f"by the services in {messages.services_file}"
+    off = [kind.replace("_", " ") for kind in MESSAGES if not messages.is_on(kind)]
+    return where + (f"; none of {', '.join(off)}" if off else "")
+
+
+def _mqtt(mqtt: Mqtt) -> str:
+    as_user = "" if mqtt.user is None else f" as {mqtt.user}"
+    return f"{mqtt.broker}{as_user}{', encrypted' if mqtt.tls else ''}; topics begin with {mqtt.prefix}"

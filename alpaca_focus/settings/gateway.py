@@ -1,9 +1,8 @@
 """What the user may set for the Alpaca gateway."""
 
-from ipaddress import ip_network
-
 from pydantic import Field, ValidationInfo, field_validator
 
+from alpaca_focus.settings.networks import checked_networks
 from alpaca_focus.settings.section import Duration, Section
 
 DEFAULT_GATEWAY_PORT = 11112
@@ -40,15 +39,4 @@ class Gateway(Section):
     @field_validator("allow")
     @classmethod
     def _check_networks(cls, allow: list[str], info: ValidationInfo) -> list[str]:
-        for each in allow:
-            try:
-                ip_network(each, strict=False)
-            except ValueError:
-                raise ValueError(f'"{each}" is neither an address nor a network such as 192.168.1.0/24') from None
-        listen = info.data.get("listen", "")
-        if not allow and not listen.startswith("127.") and listen not in {"::1", "localhost"}:
-            raise ValueError(
-                f"nobody but this computer is allowed, and {listen} is for others: name who may connect, or listen "
-                "on 127.0.0.1"
-            )
-        return allow
+        return checked_networks(allow, info.data.get("listen", ""), to_do="connect")

@@ -11,8 +11,11 @@ from alpaca_focus.settings.address import DEFAULT_ADDRESS, checked_address
 from alpaca_focus.settings.gateway import Gateway
 from alpaca_focus.settings.guider import Guider
 from alpaca_focus.settings.imaging import Imaging
+from alpaca_focus.settings.messages import Messages
+from alpaca_focus.settings.mqtt import Mqtt
 from alpaca_focus.settings.night import Compensation, Night, Site, Thermometer, Triggers
 from alpaca_focus.settings.section import HIGHEST_POSITION, Duration, Section, Steps
+from alpaca_focus.settings.web import Web
 
 SLOWEST_FOCAL_RATIO = 40.0
 FASTEST_FOCAL_RATIO = 1.0
@@ -345,6 +348,11 @@ class Settings(Section):
         default=Compensation(), description="How the focuser follows temperature and altitude between two refocuses"
     )
     night: Night = Field(default=Night(), description="How `alpaca-focus run` watches the night")
+    messages: Messages | None = Field(default=None, description="Messages to people; left out: none are sent")
+    mqtt: Mqtt | None = Field(default=None, description="The MQTT broker that hears of the night; left out: none")
+    web: Web | None = Field(
+        default=Web(), description="The dashboard and the REST API of `alpaca-focus run`; null: there are none"
+    )
 
     @field_validator("filter_wheel", "mount", "observing_conditions", "safety_monitor", mode="before")
     @classmethod
@@ -358,6 +366,14 @@ class Settings(Section):
     def _refuse_empty_guider(cls, section: object) -> object:
         if section is None:
             raise ValueError("nothing is given: write 'mode: pause' below it, indented, or take the line out")
+        return section
+
+    @field_validator("messages", "mqtt", mode="before")
+    @classmethod
+    def _refuse_empty_telling(cls, section: object, info: ValidationInfo) -> object:
+        if section is None:
+            setting = "services" if info.field_name == "messages" else "broker"
+            raise ValueError(f"nothing is given: write {setting} below it, or take the line out")
         return section
 
     @field_validator("site", mode="before")

@@ -73,6 +73,7 @@ class Night:
             "storage": {"directory": str(self.directory)},
             "thermometer": {"every_s": 5.0, "readings": 3},
             "night": {"poll_s": 5.0, "watch_s": 5.0},
+            "web": None,
         }
         return Settings.model_validate(usual | self.sections)
 

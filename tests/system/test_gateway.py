@@ -26,7 +26,7 @@ def directory(tmp_path: Path) -> Path:
 def night_file(settings_file: Path, directory: Path) -> Path:
     text = settings_file.read_text().replace("exposure_s: 0.5", "exposure_s: 0.2")
     settings_file.write_text(
-        f"{text}mount: {{}}\nstorage: {{directory: {directory}}}\nimaging: {{way: gateway}}\n"
+        f"{text}mount: {{}}\nstorage: {{directory: {directory}}}\nweb: null\nimaging: {{way: gateway}}\n"
         f"gateway: {{port: {free_port()}, discovery: false}}\n"
         "night: {poll_s: 0.1, watch_s: 0.5, least_image_s: 0.5}\ntriggers: {images: 50}\n"
     )

@@ -35,7 +35,7 @@ def night_file(settings_file: Path, directory: Path) -> Path:
     """The settings of the simulator that runs, and what a night needs on top."""
     text = settings_file.read_text().replace("exposure_s: 0.5", "exposure_s: 0.2")
     settings_file.write_text(
-        f"{text}mount: {{}}\nsafety_monitor: {{}}\nstorage: {{directory: {directory}}}\n"
+        f"{text}mount: {{}}\nsafety_monitor: {{}}\nstorage: {{directory: {directory}}}\nweb: null\n"
         "night: {poll_s: 0.1, watch_s: 0.5}\ntriggers: {images: 50, back_off_s: 1}\n"
     )
     return settings_file
@@ -104,6 +104,8 @@ def test_a_night_is_kept_and_told_what_to_do(
     assert "paused; the plan takes: light\n" in shown.stdout
     assert ["images", "[0/50]"] in [line.split() for line in shown.stdout.splitlines()]
     assert "It goes on" in run("resume", "--config", night_file).stdout
+    assert run("compensation", "off", "--config", night_file).stdout == "The compensation is off, by the settings.\n"
+    one_sentence(run("compensation", "on", "--config", night_file), "compensation.enabled: true")
     out, err = focusing.communicate(timeout=PATIENCE_S)
     assert focusing.returncode == 0, out + err
     assert "Focused at position" in " ".join(out.split())

@@ -60,7 +60,7 @@ def test_port_in_use_gives_one_clear_sentence() -> None:
 
 @pytest.mark.parametrize("host", ["192.0.2.77", "no-such-host.invalid"])
 def test_address_of_another_machine_gives_one_clear_sentence(host: str) -> None:
-    with pytest.raises(ServerStartError, match=f"Cannot serve Alpaca at {host}"):
+    with pytest.raises(ServerStartError, match=f"Cannot listen at {host}"):
         RunningServer(small_app(), host=host)
 
 

@@ -54,6 +54,7 @@ def test_the_telescope_is_all_that_is_required() -> None:
             "patience_s": 45.0,
             "idle_s": 60.0,
         },
+        "web": {"listen": "127.0.0.1", "port": 11180, "allow": []},
         "thermometer": {"source": "focuser", "every_s": 10.0, "readings": 60},
         "triggers": {
             "filter_change": "nothing",
@@ -125,6 +126,7 @@ focus: {step_steps: 75}
         "history: none is kept",
         "triggers: none, only on demand",
         "compensation: off",
+        "dashboard: at 127.0.0.1, port 11180",
     )
 
 
@@ -217,11 +219,11 @@ def test_the_description_names_the_triggers_and_the_compensation() -> None:
             "focuser: {temperature_coefficient_steps_per_c: -12.5}\n"
         )
     )
-    assert told[-2] == (
+    assert told[-3] == (
         "triggers: a refocus after a change of 0.8 degrees, 30 images, 90 minutes, a filter without a known offset, "
         "a meridian flip, stars 20 % larger, 15 degrees of altitude, a probable defocus of 0.5 critical focus zones"
     )
-    assert told[-1] == "compensation: -12.5 steps a degree, between exposures"
+    assert told[-2] == "compensation: -12.5 steps a degree, between exposures"
 
 
 def test_the_description_says_when_backlash_is_left_alone() -> None:

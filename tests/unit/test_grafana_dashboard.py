@@ -1,0 +1,85 @@
+"""The dashboard for Grafana asks for meters that there are."""
+
+import json
+import re
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from alpaca_focus.runtime.feed import Feed
+from alpaca_focus.runtime.run_news import Tally
+from alpaca_focus.web.metrics import Meters
+from alpaca_focus.web.source import Night
+
+FILE = Path(__file__).parent.parent.parent / "docs" / "grafana-dashboard.json"
+STATUS: dict[str, Any] = {
+    "state": "watching",
+    "looks": 5,
+    "temperature_c": 4.0,
+    "position": 25400,
+    "last_focus": {},
+    "since_s": 10.0,
+    "due": [],
+    "blocked_by": [],
+    "paused": False,
+    "silent": [],
+    "images": 3,
+    "failures": 0,
+    "compensation": {"enabled": True, "moved_steps": -4},
+}
+
+
+@pytest.fixture
+def dashboard() -> dict[str, Any]:
+    return cast("dict[str, Any]", json.loads(FILE.read_text()))
+
+
+def meters() -> set[str]:
+    """Return the names of all meters of a night in which everything is known."""
+    feed = Feed(lambda: datetime.now(UTC))
+    feed.publish("status", STATUS)
+    feed.publish("light", {"hfd_px": 2.5})
+    night = SimpleNamespace(
+        feed=feed, version="1.2.3", viewers=SimpleNamespace(count=1), news=SimpleNamespace(tally=Tally())
+    )
+    lines = Meters(cast("Night", night)).text().decode().splitlines()
+    return {re.split(r"[{ ]", line)[0] for line in lines if not line.startswith("#")}
+
+
+def queries(part: Any) -> Iterator[str]:
+    if isinstance(part, dict):
+        for key, value in part.items():
+            if key in {"expr", "definition"}:
+                yield value
+            yield from queries(value)
+    elif isinstance(part, list):
+        for each in part:
+            yield from queries(each)
+
+
+def test_every_meter_that_is_asked_for_exists(dashboard: dict[str, Any]) -> None:
+    asked = set(re.findall(r"\b(?:alpaca_focus|process)_\w+", " ".join(queries(dashboard))))
+    assert asked - meters() == set()
+    assert len(asked) > 12
+
+
+def test_panels_have_their_own_numbers_and_places(dashboard: dict[str, Any]) -> None:
+    panels = dashboard["panels"]
+    assert len({each["id"] for each in panels}) == len(panels)
+    taken = [
+        (x, y)
+        for panel in panels
+        for x in range(panel["gridPos"]["x"], panel["gridPos"]["x"] + panel["gridPos"]["w"])
+        for y in range(panel["gridPos"]["y"], panel["gridPos"]["y"] + panel["gridPos"]["h"])
+    ]
+    assert len(taken) == len(set(taken))
+    assert max(x for x, _ in taken) < 24
+
+
+def test_nothing_in_it_is_tied_to_one_grafana(dashboard: dict[str, Any]) -> None:
+    assert {each["datasource"]["uid"] for each in dashboard["panels"]} == {"${datasource}"}
+    assert "id" not in dashboard
