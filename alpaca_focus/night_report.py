@@ -30,7 +30,6 @@ from alpaca_focus.settings.models import Settings
 
 FOLDER = "reports"
 MOST_LIGHTS = 5000
-MOST_RUNS_OF_A_NIGHT = 200
 QUIET = timedelta(hours=1)
 """Without a site a night is over when nothing was exposed for so long."""
 LEAST_SESSION = timedelta(hours=1)
@@ -200,7 +199,7 @@ class Dawn:
         assert directory is not None  # noqa: S101 - looked at before
         begins, ends = bounds_of(night, east_of(self._settings, now))
         with RunStore(directory, read_only=True) as store:
-            runs, lights = store.runs(last=MOST_RUNS_OF_A_NIGHT), store.lights(last=MOST_LIGHTS)
+            runs, lights = store.runs(since=begins), store.lights(last=MOST_LIGHTS)
         times = [run.result.started_at for run in runs] + [light.ended_at for light in lights]
         of_night = [at for at in times if begins <= at < ends]
         return (min(of_night), max(of_night)) if of_night else None

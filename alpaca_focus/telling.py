@@ -79,9 +79,16 @@ class Telling:
         """Let all of it follow new settings; what cannot is left out, and told in the log."""
         before, self._settings = self._settings, settings
         self._dawn = Dawn(settings, _sun(settings))
-        if before is None or before.messages != settings.messages:
-            await self._follow_messages(settings.messages)
-        if before is None or (before.mqtt, before.telescope.name) != (settings.mqtt, settings.telescope.name):
+        # What a file says may have changed, too.
+        messages, mqtt = settings.messages, settings.mqtt
+        if (
+            before is None
+            or before.messages != messages
+            or (messages is not None and messages.services_file is not None)
+        ):
+            await self._follow_messages(messages)
+        is_other = before is None or (before.mqtt, before.telescope.name) != (mqtt, settings.telescope.name)
+        if is_other or (mqtt is not None and mqtt.password_file is not None):
             await self._follow_mqtt(settings)
 
     async def _follow_messages(self, wanted: Messages | None) -> None:

@@ -32,6 +32,7 @@ from alpaca_focus.runtime.feed import Feed
 
 KEEP_ALIVE_S = 30
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 1, 60
+LONGEST_COMMAND_BYTES = 64
 CLOSED_WITHIN_S = 0.5
 """Of each of two waits: whoever stops the daemon does not wait for a broker."""
 
@@ -176,7 +177,7 @@ class MqttLink:
         self._trouble = trouble
 
     def _came(self, _client: Client, _userdata: Any, message: MQTTMessage) -> None:
-        text = message.payload.decode(errors="replace").strip()
+        text = message.payload[:LONGEST_COMMAND_BYTES].decode(errors="replace").strip()
         if message.topic == BIRTH_TOPIC:
             # Home Assistant has started anew.
             if text == ONLINE:

@@ -144,17 +144,19 @@ class RunStore:
         assert number is not None  # noqa: S101 - SQLite numbers every row
         return number
 
-    def runs(self, *, last: int | None = None) -> tuple[KeptRun, ...]:
+    def runs(self, *, last: int | None = None, since: datetime | None = None) -> tuple[KeptRun, ...]:
         """Return the runs, the newest first.
 
         Args:
             last: At most so many; `None`: all.
+            since: Those that have begun then or later; `None`: all.
 
         Raises:
             StorageTrouble: They could not be read.
         """
-        query = "SELECT number, trigger, result FROM runs ORDER BY number DESC LIMIT ?"
-        return tuple(_kept(row) for row in self._rows(query, (-1 if last is None else last,)))
+        query = "SELECT number, trigger, result FROM runs WHERE started_at >= ? ORDER BY number DESC LIMIT ?"
+        begin = "" if since is None else since.astimezone(UTC).isoformat()
+        return tuple(_kept(row) for row in self._rows(query, (begin, -1 if last is None else last)))
 
     def run(self, number: int) -> KeptRun | None:
         """Return one run; `None` if there is no such number."""

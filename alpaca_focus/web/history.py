@@ -87,11 +87,11 @@ class History:
 
     # In a thread
 
-    def _runs(self, last: int) -> tuple[KeptRun, ...]:
+    def _runs(self, last: int, since: datetime | None = None) -> tuple[KeptRun, ...]:
         if not self._is_there():
             return ()
         with self._store() as store:
-            return store.runs(last=last)
+            return store.runs(last=last, since=since)
 
     def _lights(self, last: int) -> tuple[Light, ...]:
         if not self._is_there():
@@ -116,7 +116,7 @@ class History:
         now = datetime.now(UTC) if status is None else status.at
         since = now - NIGHT
         curves = self._night.curves
-        runs = [run for run in reversed(self._runs(MOST_RUNS)) if run.result.started_at >= since]
+        runs = self._runs(MOST_RUNS, since)[::-1]
         lights = [light for light in reversed(self._lights(MOST_LIGHTS)) if light.ended_at >= since]
         return {
             "temperature": _with_before(curves.temperature(), _temperatures(runs, lights), since),

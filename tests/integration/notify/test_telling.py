@@ -169,7 +169,6 @@ def test_new_settings_are_followed(observatory: Observatory, hook: WebHook, log:
         observatory.sections["messages"] = {"services_file": str(secret)}
         async with observatory.told() as some:
             secret.write_text(f"# where to\n\n{hook.url}\n")
-            observatory.sections["messages"] = {"services_file": str(secret), "repeat_s": 60.0}
             await some.follow(observatory.settings())
             await observatory.until(lambda: hook.told, silent=[CAMERA])
 

@@ -7,7 +7,7 @@ import sqlite3
 import subprocess
 import sys
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
@@ -110,6 +110,16 @@ def test_numbers_that_are_none_come_back_as_none(tmp_path: Path) -> None:
     assert kept.result.fit is None
     assert math.isnan(kept.result.samples[0].measurement.value)
     assert kept.result.samples[0].measurement.reason == "no stars found"
+
+
+def test_runs_of_one_night_are_found(tmp_path: Path) -> None:
+    begin = result().started_at
+    with RunStore(tmp_path) as store:
+        for hours in (-30, -1, 0, 2):
+            store.save(result(started_at=begin + timedelta(hours=hours)), trigger=f"{hours} h")
+        elsewhere = begin.astimezone(timezone(timedelta(hours=9)))
+        assert [run.trigger for run in store.runs(since=elsewhere)] == ["2 h", "0 h"]
+        assert [run.trigger for run in store.runs(since=begin - timedelta(hours=24), last=2)] == ["2 h", "0 h"]
 
 
 def test_runs_are_listed_the_newest_first(tmp_path: Path) -> None:
