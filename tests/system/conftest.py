@@ -1,5 +1,6 @@
 """The installed command, as a user runs it."""
 
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -9,6 +10,10 @@ import pytest
 
 COMMAND = Path(sys.executable).parent / "alpaca-focus"
 Run = Callable[..., subprocess.CompletedProcess[str]]
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # Tests that run in the background of a shell inherit a deaf ear for Ctrl-C, and so would the commands.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture
