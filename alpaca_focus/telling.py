@@ -17,8 +17,7 @@ from alpaca_focus import app
 from alpaca_focus.core.errors import AlpacaFocusError, ConfigurationError
 from alpaca_focus.core.notices import EndedRun, Kind, Notice, Seen, Watched, ended_run, noticed
 from alpaca_focus.devices.sun import AstropySun
-from alpaca_focus.files.best_focus import Curve, FittedCurve
-from alpaca_focus.files.pictures import write_picture
+from alpaca_focus.files.pictures import curve_of_run, write_picture
 from alpaca_focus.night_report import Dawn, last_night, reviewed, summary, write_report
 from alpaca_focus.notify.messages import Message, Messenger, Service
 from alpaca_focus.notify.mqtt import MqttLink, MqttSettings
@@ -295,13 +294,9 @@ def _picture(directory: Path, number: int, folder: Path) -> Path | None:
         kept = store.run(number)
     if kept is None or not kept.result.samples:
         return None
-    result, first = kept.result, kept.result.samples[0].measurement
     path = folder / f"run-{number}.png"
-    write_picture(
-        path,
-        (FittedCurve(curve=Curve(metric=first.metric, unit=first.unit, samples=result.samples), fit=result.fit),),
-        title=f"Run {number}, {result.started_at:%Y-%m-%d %H:%M} UTC: {result.outcome.value}",
-    )
+    fitted, title = curve_of_run(number, kept.result)
+    write_picture(path, fitted, title=title)
     return path
 
 

@@ -14,8 +14,7 @@ import structlog
 
 from alpaca_focus.alpaca.running import RunningServer, ServerStartError
 from alpaca_focus.core.errors import ConfigurationError
-from alpaca_focus.files.best_focus import Curve, FittedCurve
-from alpaca_focus.files.pictures import picture_png
+from alpaca_focus.files.pictures import curve_of_run, picture_png
 from alpaca_focus.runtime.control_wire import Request
 from alpaca_focus.runtime.store import KeptRun
 from alpaca_focus.settings.models import Settings
@@ -113,11 +112,8 @@ def from_another_loop(
 
 def draw_run(run: KeptRun) -> bytes:
     """Return a PNG picture of the V-curve of a run that took frames."""
-    result = run.result
-    measured = result.samples[0].measurement
-    curve = Curve(metric=measured.metric, unit=measured.unit, samples=result.samples)
-    title = f"Run {run.number}, {result.started_at:%Y-%m-%d %H:%M} UTC: {result.outcome.value}"
-    return picture_png((FittedCurve(curve=curve, fit=result.fit),), title=title)
+    fitted, title = curve_of_run(run.number, run.result)
+    return picture_png(fitted, title=title)
 
 
 def _wanted(web: Web) -> _Wanted:

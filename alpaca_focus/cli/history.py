@@ -13,9 +13,8 @@ from alpaca_focus.core.backlash import Backlash, Direction, Method
 from alpaca_focus.core.errors import ConfigurationError
 from alpaca_focus.core.events import FrameMeasured, RunEnded, RunStarted
 from alpaca_focus.core.values import Light
-from alpaca_focus.files.best_focus import Curve, FittedCurve
 from alpaca_focus.files.nina_writer import write_nina_report
-from alpaca_focus.files.pictures import check_picture_path, write_picture
+from alpaca_focus.files.pictures import check_picture_path, curve_of_run, write_picture
 from alpaca_focus.files.whole import check_folder
 from alpaca_focus.runtime.store import KeptRun, RunStore
 from alpaca_focus.terminal import RunPrinter, result_json
@@ -153,13 +152,7 @@ def _as_json(run: KeptRun) -> str:
 
 
 def _draw(path: Path, run: KeptRun) -> None:
-    result = run.result
-    metric = result.samples[0].measurement if result.samples else None
-    if metric is None:
+    if not run.result.samples:
         raise ConfigurationError(f"Run {run.number} took no frame: there is no curve to draw.")
-    curve = Curve(metric=metric.metric, unit=metric.unit, samples=result.samples)
-    write_picture(
-        path,
-        (FittedCurve(curve=curve, fit=result.fit),),
-        title=f"Run {run.number}, {result.started_at:%Y-%m-%d %H:%M} UTC: {result.outcome.value}",
-    )
+    fitted, title = curve_of_run(run.number, run.result)
+    write_picture(path, fitted, title=title)

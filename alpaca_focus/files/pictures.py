@@ -10,8 +10,8 @@ import numpy as np
 
 from alpaca_focus.core.curve_models import curve_value
 from alpaca_focus.core.errors import ConfigurationError
-from alpaca_focus.core.values import Fit, Sample
-from alpaca_focus.files.best_focus import FittedCurve
+from alpaca_focus.core.values import Fit, FocusResult, Sample
+from alpaca_focus.files.best_focus import Curve, FittedCurve
 from alpaca_focus.files.whole import check_folder, written_whole
 
 FORMATS = (".png", ".svg", ".pdf")
@@ -29,6 +29,14 @@ def check_picture_path(path: Path) -> None:
     if path.suffix.lower() not in FORMATS:
         raise ConfigurationError(f"{path} is no picture's name: let it end in {', '.join(FORMATS)}.")
     check_folder(path, "picture")
+
+
+def curve_of_run(number: int, result: FocusResult) -> tuple[tuple[FittedCurve, ...], str]:
+    """Return what a picture of a focus run that took frames shows: its curve, and a title."""
+    measured = result.samples[0].measurement
+    curve = Curve(metric=measured.metric, unit=measured.unit, samples=result.samples)
+    title = f"Run {number}, {result.started_at:%Y-%m-%d %H:%M} UTC: {result.outcome.value}"
+    return (FittedCurve(curve=curve, fit=result.fit),), title
 
 
 def write_picture(
