@@ -142,9 +142,11 @@ async def serve(
         on_started()
         await stop.wait()
         stoppable.stopping = True
-        server.close()
+        # Nobody new. Whoever has just been accepted is let in first: a server that is closed leaves such sockets open.
+        loop.remove_reader(listener)
         for _ in range(_ROUNDS_TO_ACCEPT):
             await asyncio.sleep(0)
+        server.close()
         for connection in list(state.connections):
             connection.transport.abort()
         await asyncio.sleep(0)  # connections learn of their end in the next round, and must have before their requests

@@ -92,8 +92,6 @@ def keep_open(host: str, port: int, request: bytes) -> bytes:
             return b""
 
 
-# A connection that is broken off in the very moment of the stop may be let go of only by the garbage collector.
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.timeout(120 + REQUESTS)
 def test_no_garbage_troubles_the_gateway(
     observatory: Observatory, gateway_to: Callable[..., Any], seed: int, capfd: pytest.CaptureFixture[str]
