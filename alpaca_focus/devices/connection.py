@@ -78,12 +78,18 @@ class Connection:
         self._is_doubtful = True
         self._is_closed = False
         self._recovering = asyncio.Lock()
+        self._replies = 0
 
     @property
     def name(self) -> str:
         """What to call the device in a message."""
         place = f"{self._kind} {self._number} at {self._address.authority}"
         return f"{place} ({self._own_name})" if self._own_name else place
+
+    @property
+    def replies(self) -> int:
+        """How many calls have been answered."""
+        return self._replies
 
     @property
     def clock(self) -> Clock:
@@ -189,7 +195,9 @@ class Connection:
             except ValueError as error:  # from `as_type`, or from one of alpyca's enumerations
                 raise nonsense(current_call.get().question, str(error)) from error
 
-        return await self._workers[lane].run(checked_work, make_call)
+        answer = await self._workers[lane].run(checked_work, make_call)
+        self._replies += 1
+        return answer
 
     def _question(self, text: str) -> Question:
         return Question(self.name, self._address.authority, text)
