@@ -59,7 +59,7 @@ def _names(facts: WheelFacts) -> Check:
 
 
 def _slot(facts: WheelFacts) -> Check:
-    if facts.slot is None:
+    if facts.slot is None or facts.slot >= len(facts.names):
         return _WHEEL.note("position", "it turns, or does not know where it is", "Wait, and look again.")
     return _WHEEL.ok("position", f"slot {facts.slot}: {facts.names[facts.slot]} is in the light")
 

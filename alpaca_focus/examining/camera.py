@@ -85,7 +85,15 @@ async def exposes(bench: Bench) -> bool:
     Raises:
         AlpacaFocusError: It cannot be asked.
     """
-    watch = AlpacaCameraWatch(bench.address(bench.settings.camera), bench.clock, timeout_s=bench.timeout_s)
+    address = bench.address(bench.settings.camera)
+    connection = Connection(DeviceType.CAMERA, address, bench.clock, timeout_s=bench.timeout_s)
+    try:
+        if not await connection.is_connected():
+            # Nobody uses it, and it is not connected for this question.
+            return False
+    finally:
+        await connection.close()
+    watch = AlpacaCameraWatch(address, bench.clock, timeout_s=bench.timeout_s)
     async with using(watch):
         return (await watch.activity()).busy
 
