@@ -184,7 +184,7 @@ class NudgeFacts:
         reached: Where it came to rest; `None`: it did not get there.
         ended_at: Where it stands; `None`: nobody knows.
         lasted_s: How long all of it took.
-        trouble: What went wrong on the way there; empty: nothing.
+        trouble: What went wrong on the way there; empty: nothing, or it was aborted.
         home_trouble: What went wrong on the way back; empty: nothing.
     """
 
@@ -212,7 +212,9 @@ def judge_nudge(facts: NudgeFacts) -> Check:
             f"it was moved from {facts.start}, and could not be brought back: {where}{f'. {why}' if why else ''}",
             f"Move it to {facts.start} by hand.",
         )
-    if facts.trouble or facts.reached is None:
+    if facts.reached is None and not facts.trouble:
+        return _FOCUSER.not_tried("move", f"aborted; it is back at {facts.ended_at}")
+    if facts.trouble:
         check = _FOCUSER.failed("move", facts.trouble, "Look at its power and cable.")
         return _FOCUSER.fails("move", f"{check.seen} It is back at {facts.ended_at}.", check.remedy)
     return _FOCUSER.ok(

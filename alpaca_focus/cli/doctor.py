@@ -54,7 +54,7 @@ def doctor(
     # What goes wrong is in the checks themselves.
     configure_logging(level=logging.ERROR)
     if move is None:
-        move = not json and sys.stdin.isatty() and sys.stdout.isatty() and typer.confirm(QUESTION)
+        move = not json and sys.stdin.isatty() and sys.stdout.isatty() and _asked()
     printer = _Printer(quiet=json)
     order = Order(
         file=config,
@@ -77,6 +77,13 @@ def doctor(
     elif ended is not None:
         typer.echo(f"\n{summary(checks)}")
     raise typer.Exit(code)
+
+
+def _asked() -> bool:
+    try:
+        return typer.confirm(QUESTION)
+    except typer.Abort:
+        raise typer.Exit(EXIT_ABORTED) from None
 
 
 async def _to_the_end(order: Order) -> bool:

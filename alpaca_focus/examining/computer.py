@@ -158,7 +158,7 @@ async def look_at_storage(bench: Bench) -> None:
 def storage_facts(directory: Path) -> StorageFacts:
     """Look at the folder of the history; nothing is made or mended."""
     nearest = directory
-    while not nearest.exists() and nearest != nearest.parent:
+    while not _is_there(nearest) and nearest != nearest.parent:
         nearest = nearest.parent
     try:
         free_bytes: int | None = shutil.disk_usage(nearest).free
@@ -166,16 +166,24 @@ def storage_facts(directory: Path) -> StorageFacts:
         free_bytes = None
     return StorageFacts(
         directory=str(directory),
-        exists=directory.is_dir(),
+        exists=nearest == directory,
         writable=nearest.is_dir() and os.access(nearest, os.W_OK | os.X_OK),
         free_bytes=free_bytes,
         history=history_trouble(directory / FILE_NAME),
     )
 
 
+def _is_there(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:
+        # Not even that may be known, or no file can have that name.
+        return False
+
+
 def history_trouble(path: Path) -> str | None:
     """Return what is wrong with the database, as a clause; empty: nothing; `None`: there is none."""
-    if not path.is_file():
+    if not _is_there(path):
         return None
     try:
         with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=BUSY_S)) as connection:

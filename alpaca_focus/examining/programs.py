@@ -54,6 +54,9 @@ async def _holder(bench: Bench, directory: Path, held: ExitStack) -> DaemonFacts
             return DaemonFacts(holder=Holder.UNKNOWN, directory=told, trouble=f"this user may not look into {told}")
     except TimeoutError:
         return DaemonFacts(holder=Holder.UNKNOWN, directory=told, trouble=f"the disk of {told} does not answer")
+    except OSError:
+        # No folder can have that name: the look at the storage says so.
+        return DaemonFacts(holder=Holder.NOBODY, directory=told)
     return DaemonFacts(holder=Holder.NOBODY, directory=told)
 
 

@@ -104,13 +104,14 @@ class _Examination:
         for name, look in looks.items():
             await self._subject(name, look)
 
-    async def _subject(self, name: str, look: Callable[[Bench], Awaitable[None]]) -> None:
-        self._order.waits_for(name)
-        bench, subject = self._bench, Subject(name)
+    async def _subject(self, told: str, look: Callable[[Bench], Awaitable[None]]) -> None:
+        self._order.waits_for(told)
+        bench, subject = self._bench, Subject(told)
         try:
             await look(bench)
         except AlpacaFocusError as error:
-            bench.found.append(subject.failed("answers", str(error)))
+            name = "settings" if isinstance(error, ConfigurationError) else "answers"
+            bench.found.append(subject.failed(name, str(error)))
         except TimeoutError:
             bench.found.append(
                 subject.fails("answers", "no answer in time", "Look whether the disk or the network hangs.")

@@ -24,7 +24,7 @@ class Nudged:
         reached: Where it came to rest; `None`: it did not get there.
         ended_at: Where it stands; `None`: nobody knows.
         lasted_s: How long all of it took.
-        trouble: What went wrong on the way there; empty: nothing.
+        trouble: What went wrong on the way there; empty: nothing, or it was aborted.
         home_trouble: What went wrong on the way back; empty: nothing.
     """
 
@@ -73,7 +73,6 @@ class Nudge:
             trouble = str(error)
         except asyncio.CancelledError:
             abort.asked = True
-            trouble = "The move was aborted."
         ended_at, home_trouble = await abort.see_through(self._come_home(start, has_moved=reached is not None))
         if ended_at is not None and abs(ended_at - start) <= AT_HOME_STEPS:
             self.home_mark.clear()

@@ -66,5 +66,5 @@ def test_ctrl_c_during_the_move_leaves_the_focuser_where_it_was(
     out, err = process.communicate(timeout=60)
     assert process.returncode == 130, out + err
     assert "what was touched is put back" in err
-    assert "It is back at 25400" in " ".join(out.split())
+    assert "aborted; it is back at 25400" in " ".join(out.split())
     assert position(simulator) == 25400
