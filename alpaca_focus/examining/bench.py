@@ -97,19 +97,20 @@ class Bench:
             finally:
                 if not was_connected:
                     await see_through(self._disconnect(subject, connection))
-        except AlpacaFocusError as error:
-            is_known = any(check.name == "connection" for check in self.found)
-            self.found.append(subject.failed("answers" if is_known else "connection", str(error)))
-        except TimeoutError:
-            self.found.append(
-                subject.fails(
-                    "answers",
-                    f"{connection.name} answers so slowly that it was given up",
-                    "Look whether its server or its hardware hangs.",
-                )
-            )
+        except (AlpacaFocusError, TimeoutError) as error:
+            self.found.extend(self._given_up(subject, connection, error))
         finally:
             await connection.close()
+
+    def _given_up(
+        self, subject: Subject, connection: Connection, error: AlpacaFocusError | TimeoutError
+    ) -> tuple[Check, Check]:
+        rest = subject.not_tried("the rest", "something above fails")
+        if isinstance(error, TimeoutError):
+            seen = f"{connection.name} answers so slowly that it was given up"
+            return subject.fails("answers", seen, "Look whether its server or its hardware hangs."), rest
+        is_connected = any(check.name == "connection" for check in self.found)
+        return subject.failed("answers" if is_connected else "connection", str(error)), rest
 
     async def _disconnect(self, subject: Subject, connection: Connection) -> None:
         try:

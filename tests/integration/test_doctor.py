@@ -383,6 +383,7 @@ def test_odd_devices(tmp_path: Path) -> None:
     doctor.found("focuser", "move", NOT_TRIED, "fails")
     doctor.found("filter wheel", "names", FAILS, "filters without names")
     doctor.found("mount", "connection", FAILS, "no telescope 0")
+    doctor.found("mount", "the rest", NOT_TRIED, "fails")
     assert focuser.moves == []
     assert focuser.halts == 0
 

@@ -4,13 +4,18 @@ import asyncio
 import socket
 import sqlite3
 import threading
+from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Never
 
 import pytest
 
-from alpaca_focus.checkup.programs import PortState
+from alpaca_focus.checkup.programs import Holder, PortState
+from alpaca_focus.core.errors import ConfigurationError
+from alpaca_focus.examining import programs
 from alpaca_focus.examining.aside import aside
+from alpaca_focus.examining.bench import Bench
 from alpaca_focus.examining.computer import (
     clock_state,
     computer_facts,
@@ -23,8 +28,10 @@ from alpaca_focus.examining.computer import (
 )
 from alpaca_focus.examining.plans import contradictions, settings_facts
 from alpaca_focus.examining.programs import port_state
+from alpaca_focus.runtime.control_wire import lock_path
 from alpaca_focus.runtime.store import FILE_NAME, RunStore
 from alpaca_focus.settings.models import Settings
+from tests.fakes import FakeClock
 
 
 def settings(**sections: object) -> Settings:
@@ -181,3 +188,21 @@ def test_work_aside_gives_its_result_and_its_error() -> None:
             await aside(lambda: {}["nothing"], 5.0)
 
     asyncio.run(both())
+
+
+@pytest.mark.parametrize(("is_locked", "holder"), [(True, Holder.UNKNOWN), (False, Holder.NOBODY)])
+def test_where_the_lock_cannot_be_opened_nobody_knows_who_has_it(
+    holder: Holder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, is_locked: bool
+) -> None:
+    def refused(_: Path) -> Never:
+        raise ConfigurationError("The lock cannot be opened. Make its folder writable.")
+
+    monkeypatch.setattr(programs, "exclusive_lock", refused)
+    if is_locked:
+        lock_path(tmp_path).touch()
+    wanted = settings(storage={"directory": str(tmp_path)})
+    bench = Bench(settings=wanted, clock=FakeClock(), takes_frame=True, moves=True)
+    with ExitStack() as held:
+        facts = asyncio.run(programs.look_at_daemon(bench, held))
+    assert facts.holder is holder
+    assert bool(bench.gently) is is_locked
