@@ -220,6 +220,30 @@ class Connection:
             raise await self._configuration_error(error) from error
         self._is_doubtful = False
 
+    async def is_connected(self) -> bool:
+        """Tell whether the device has its hardware already; it is not connected by that.
+
+        Raises:
+            ConfigurationError: No Alpaca server there, or no such device.
+            DeviceUnreachable: Nothing answers.
+        """
+        try:
+            if self._address.unique_id:
+                self._use_number(await self._number_of(self._address.unique_id))
+            return await self._read("Connected", as_bool, self._timeout_s)
+        except (DeviceRefused, DeviceMisbehaved) as error:
+            raise await self._configuration_error(error) from error
+
+    async def disconnect(self) -> None:
+        """Part the device from its hardware, for whoever found it so. Nothing else in this program does that.
+
+        Raises:
+            DeviceError: It does not answer, or refuses.
+        """
+        await self._once(
+            "Connected = False", lambda device: setattr(device, "Connected", False), Lane.ORDINARY, CONNECT_TIMEOUT_S
+        )
+
     async def close(self) -> None:
         """Let go of all threads and sockets within about a second. May be called twice."""
         self._is_closed = True
