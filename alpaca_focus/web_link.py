@@ -118,7 +118,7 @@ def draw_run(run: KeptRun) -> bytes:
 
 def _wanted(web: Web) -> _Wanted:
     allowed: tuple[Network, ...] = tuple(ip_network(each, strict=False) for each in web.allow)
-    rules = Rules(allowed=allowed, names=_names(web.listen), token=token_of(web))
+    rules = Rules(allowed=allowed, names=_names(web.listen) | frozenset(web.names), token=token_of(web))
     return _Wanted(listen=web.listen, port=web.port, rules=rules)
 
 
