@@ -28,6 +28,7 @@ COMMANDS: Mapping[str, str] = MappingProxyType(
         "report-night": "telling:report_night",
         "notify-test": "telling:notify_test",
         "calibrate": "calibrate:calibrate",
+        "init": "setting_up:init",
         "check": "focus:check",
         "schema": "focus:schema",
         "measure": "measure:measure",

@@ -212,6 +212,28 @@ class Connection:
             raise await self._configuration_error(error) from error
         self._is_doubtful = False
 
+    async def is_connected(self) -> bool:
+        """Ask whether the device is connected to its hardware, and leave it so.
+
+        Raises:
+            DeviceError: No answer, a refusal, or nonsense.
+        """
+        return await self._read("Connected", as_bool, self._timeout_s)
+
+    async def disconnect(self) -> None:
+        """Disconnect the device from its hardware, for everybody.
+
+        Raises:
+            DeviceError: No answer, a refusal, or nonsense.
+        """
+        self._is_doubtful = True
+        await self._once(
+            "Connected = False",
+            lambda device: setattr(device, "Connected", False),
+            Lane.ORDINARY,
+            CONNECT_TIMEOUT_S,
+        )
+
     async def close(self) -> None:
         """Let go of all threads and sockets within about a second. May be called twice."""
         self._is_closed = True
