@@ -1,16 +1,16 @@
 """The questions of `alpaca-focus init`, and who answers them: options, devices, defaults, or a person."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from pydantic import ValidationError
-
 from alpaca_focus.core.errors import ConfigurationError
-from alpaca_focus.core.found import FoundMount, FoundObservatory
+from alpaca_focus.core.found import FoundObservatory
 from alpaca_focus.settings.first_file import WAYS, Answers
-from alpaca_focus.settings.models import Backlash, Camera, Focus, Focuser, Storage, Telescope
-from alpaca_focus.settings.section import Section
+from alpaca_focus.settings.models import Settings
+from alpaca_focus.settings.problems import SettingsError, dotted
+from alpaca_focus.settings.yaml_file import parse_yaml
+from alpaca_focus.settings.yaml_text import yaml_of
 
 USUAL_DIRECTORY = "~/.local/state/alpaca-focus"
 
@@ -58,8 +58,7 @@ class Question:
         what: What it is, for a message.
         text: What is asked.
         option: The option that gives it.
-        section: Where it belongs in the settings; `None`: to no setting of just this value.
-        setting: Its name there.
+        setting: Its dotted name in the settings; empty: it is more than one setting.
         read: From what was typed to the value.
         default: What it is without an answer; `None`: it has to be said.
     """
@@ -68,7 +67,6 @@ class Question:
     what: str
     text: str
     option: str
-    section: type[Section] | None
     setting: str
     read: Callable[[str], Any]
     default: Any = None
@@ -88,18 +86,13 @@ def _steps(text: str) -> int:
         raise ValueError(f"{text!r} is not a whole number of steps") from None
 
 
-def _way_trouble(way: str) -> str:
-    return "" if way in WAYS else f"{way!r} is none of {', '.join(WAYS)}"
-
-
 QUESTIONS = (
     Question(
         name="name",
         what="the name of the telescope",
         text="Name of the telescope",
         option="--name TEXT",
-        section=Telescope,
-        setting="name",
+        setting="telescope.name",
         read=str,
         default="telescope",
     ),
@@ -108,8 +101,7 @@ QUESTIONS = (
         what="the focal length",
         text="Focal length in mm, with reducer or extender",
         option="--focal-length MM",
-        section=Telescope,
-        setting="focal_length_mm",
+        setting="telescope.focal_length_mm",
         read=_number,
     ),
     Question(
@@ -117,8 +109,7 @@ QUESTIONS = (
         what="the aperture",
         text="Aperture in mm",
         option="--aperture MM",
-        section=Telescope,
-        setting="aperture_mm",
+        setting="telescope.aperture_mm",
         read=_number,
     ),
     Question(
@@ -126,8 +117,7 @@ QUESTIONS = (
         what="the central obstruction",
         text="Central obstruction as a fraction of the aperture's diameter, as in 0.34; 0 for a refractor",
         option="--central-obstruction FRACTION",
-        section=Telescope,
-        setting="central_obstruction",
+        setting="telescope.central_obstruction",
         read=_number,
         default=0.0,
     ),
@@ -136,8 +126,7 @@ QUESTIONS = (
         what="the size of the camera's pixels",
         text="Side of the camera's pixels in micrometres, which it does not say",
         option="--pixel-size UM",
-        section=Camera,
-        setting="pixel_size_um",
+        setting="camera.pixel_size_um",
         read=_number,
     ),
     Question(
@@ -145,8 +134,7 @@ QUESTIONS = (
         what="the travel of one step of the focuser",
         text="Travel of one step of the focuser in micrometres, which it does not say",
         option="--step-size UM",
-        section=Focuser,
-        setting="step_size_um",
+        setting="focuser.step_size_um",
         read=_number,
     ),
     Question(
@@ -154,8 +142,7 @@ QUESTIONS = (
         what="the backlash",
         text="Backlash of the focuser in steps; 0: not known, `alpaca-focus calibrate backlash` will measure it",
         option="--backlash STEPS",
-        section=Backlash,
-        setting="steps",
+        setting="focuser.backlash.steps",
         read=_steps,
         default=0,
     ),
@@ -164,8 +151,7 @@ QUESTIONS = (
         what="the exposure",
         text="Exposure of a focus frame in seconds",
         option="--exposure S",
-        section=Focus,
-        setting="exposure_s",
+        setting="focus.exposure_s",
         read=_number,
         default=3.0,
     ),
@@ -175,7 +161,6 @@ QUESTIONS = (
         text="Imaging program at the same camera: watch (it is only watched), gateway (it works through alpaca-focus), "
         "told (its scripts tell), or none",
         option="--way WAY",
-        section=None,
         setting="",
         read=str.lower,
         default="watch",
@@ -185,50 +170,60 @@ QUESTIONS = (
         what="the folder of the runs",
         text="Folder to keep the runs in",
         option="--storage DIR",
-        section=Storage,
-        setting="directory",
+        setting="storage.directory",
         read=str,
         default=USUAL_DIRECTORY,
     ),
 )
 
 
-def trouble(question: Question, value: Any, others: dict[str, Any]) -> str:
-    """Return why a value cannot be, next to the others of its section; empty: it can."""
-    if question.section is None:
-        return _way_trouble(value)
-    fixed = {"method": "none"} if question.section is Backlash else {}
-    mates = {q.setting: others[q.name] for q in QUESTIONS if q.section is question.section and q.name in others}
+def trouble(question: Question, value: Any, others: Mapping[str, Any]) -> str:
+    """Return why a value cannot be, next to the other answers; empty: it can."""
+    if not question.setting:
+        return "" if value in WAYS else f"{value!r} is none of {', '.join(WAYS)}"
+    told = {each.setting: others[each.name] for each in QUESTIONS if each.setting and each.name in others}
+    told[question.setting] = value
+    # Without steps there is no backlash to be compensated.
+    text = yaml_of({"focuser.backlash.method": "none", **told})
     try:
-        question.section.model_validate({**fixed, **mates, question.setting: value})
-    except ValidationError as error:
-        for each in error.errors():
-            if each["loc"] == (question.setting,) and each["type"] != "missing":
-                return str(each["msg"]).removeprefix("Value error, ")
+        parse_yaml(text, Settings, source=question.what)
+    except SettingsError as error:
+        return next((each.message for each in error.problems if dotted(each.path) in told), "")
     return ""
+
+
+def check_given(given: Given) -> None:
+    """See that the given values can be, before any device is asked.
+
+    Raises:
+        ConfigurationError: One cannot.
+    """
+    seen: dict[str, Any] = {}
+    for question in QUESTIONS:
+        value = given.values.get(question.name)
+        if value is None:
+            continue
+        if reason := trouble(question, value, seen):
+            raise ConfigurationError(f"{question.option.partition(' ')[0]} {value}: {reason}.")
+        seen[question.name] = value
 
 
 def answered(found: FoundObservatory, given: Given, person: Person) -> Answers:
     """Take the answers from what was given, what the devices say and the defaults, and ask for the rest.
 
     Raises:
-        ConfigurationError: A given value cannot be, or something is missing and nobody is there to ask.
+        ConfigurationError: Something is missing and nobody is there to ask.
     """
-    asked = [each for each in QUESTIONS if not _is_told(each.name, found)]
-    values: dict[str, Any] = dict.fromkeys(each.name for each in QUESTIONS if each not in asked)
-    values |= {name: value for name, value in given.values.items() if value is not None}
-    for question in QUESTIONS:
-        if values.get(question.name) is not None:
-            _check_given(question, values)
-    missing = [each for each in asked if values.get(each.name) is None and _known(each, found, values) is None]
+    values = {name: value for name, value in given.values.items() if value is not None}
+    left = [each for each in QUESTIONS if each.name not in values and not _is_told(each.name, found)]
+    missing = [each for each in left if _known(each, found, values) is None]
     if missing and not person.is_there:
         raise ConfigurationError(
             f"{_listed([each.what for each in missing]).capitalize()} must be said: add "
             f"{_listed([each.option for each in missing])}."
         )
-    for question in asked:
-        if values.get(question.name) is None:
-            values[question.name] = _answer(question, found, values, person)
+    for question in left:
+        values[question.name] = _answer(question, found, values, person)
     return Answers(**values)
 
 
@@ -238,40 +233,23 @@ def _is_told(name: str, found: FoundObservatory) -> bool:
     return told.get(name) is not None
 
 
-def _known(question: Question, found: FoundObservatory, values: dict[str, Any]) -> Any:
+def _known(question: Question, found: FoundObservatory, values: Mapping[str, Any]) -> Any:
     """Return what the mount says, if it fits the rest, or else the default."""
-    told = _of_mount(found.mount, question.name)
-    others = {name: value for name, value in values.items() if value is not None}
-    return told if told is not None and not trouble(question, told, others) else question.default
+    mount = found.mount
+    told = {} if mount is None else {"focal_length_mm": mount.focal_length_mm, "aperture_mm": mount.aperture_mm}
+    value = told.get(question.name)
+    return question.default if value is None or trouble(question, value, values) else value
 
 
-def _of_mount(mount: FoundMount | None, name: str) -> float | None:
-    return (
-        None
-        if mount is None
-        else {"focal_length_mm": mount.focal_length_mm, "aperture_mm": mount.aperture_mm}.get(name)
-    )
-
-
-def _check_given(question: Question, values: dict[str, Any]) -> None:
-    value = values[question.name]
-    others = {name: each for name, each in values.items() if each is not None}
-    reason = trouble(question, value, others)
-    if reason:
-        raise ConfigurationError(f"{question.option.partition(' ')[0]} {value}: {reason}.")
-
-
-def _answer(question: Question, found: FoundObservatory, values: dict[str, Any], person: Person) -> Any:
+def _answer(question: Question, found: FoundObservatory, values: Mapping[str, Any], person: Person) -> Any:
     known = _known(question, found, values)
-    if known is not None and (not person.is_there or known != question.default):
+    if not person.is_there or known != question.default:
         return known
     default = None if known is None else f"{known:g}" if isinstance(known, float) else str(known)
-    others = {name: value for name, value in values.items() if value is not None}
     while True:
-        text = person.answer(question.text, default)
         try:
-            value = question.read(text)
-            reason = trouble(question, value, others)
+            value = question.read(person.answer(question.text, default))
+            reason = trouble(question, value, values)
         except ValueError as error:
             reason = str(error)
         else:

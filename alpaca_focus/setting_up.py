@@ -9,6 +9,7 @@ from alpaca_focus.alpaca.standard import DeviceType
 from alpaca_focus.asking import Given, Person
 from alpaca_focus.core.errors import ConfigurationError, DeviceError
 from alpaca_focus.core.found import (
+    KIND_NAMES,
     FoundDevice,
     FoundFocuser,
     FoundObservatory,
@@ -16,6 +17,7 @@ from alpaca_focus.core.found import (
     distinct_servers,
     servers_with_focuser,
 )
+from alpaca_focus.core.wording import one_line
 from alpaca_focus.devices.address import DEFAULT_PORT, DeviceAddress, parse_address
 from alpaca_focus.devices.survey import (
     LIST_TIMEOUT_S,
@@ -125,10 +127,10 @@ def choose_devices(servers: Sequence[FoundServer], given: Given, person: Person)
         server=server.address,
         camera=_required(_cameras(server, servers), DeviceType.CAMERA, given.camera, person),
         focuser=_required(server.of_kind(DeviceType.FOCUSER), DeviceType.FOCUSER, given.focuser, person),
-        filter_wheel=_optional(server, DeviceType.FILTERWHEEL, "filter wheel", person),
-        mount=_optional(server, DeviceType.TELESCOPE, "mount", person),
-        observing_conditions=_optional(server, DeviceType.OBSERVINGCONDITIONS, "weather station", person),
-        safety_monitor=_optional(server, DeviceType.SAFETYMONITOR, "safety monitor", person),
+        filter_wheel=_optional(server, DeviceType.FILTERWHEEL, person),
+        mount=_optional(server, DeviceType.TELESCOPE, person),
+        observing_conditions=_optional(server, DeviceType.OBSERVINGCONDITIONS, person),
+        safety_monitor=_optional(server, DeviceType.SAFETYMONITOR, person),
     )
 
 
@@ -157,14 +159,15 @@ def _required(devices: Sequence[FoundDevice], kind: str, number: int | None, per
     return devices[0]
 
 
-def _optional(server: FoundServer, kind: str, name: str, person: Person) -> FoundDevice | None:
+def _optional(server: FoundServer, kind: str, person: Person) -> FoundDevice | None:
     devices = server.of_kind(kind)
     if len(devices) < 2:
         return devices[0] if devices else None
     if not person.is_there:
-        person.tell(f"There are {len(devices)} devices of the kind {name}: {devices[0].words} is taken.")
+        person.tell(f"Of {', '.join(device.words for device in devices)} the first is taken.")
         return devices[0]
-    index = _choice(person, f"Which {name}?", [*(device.words for device in devices), NO_DEVICE])
+    question = f"Which {KIND_NAMES.get(kind, kind)}?"
+    index = _choice(person, question, [*(device.words for device in devices), NO_DEVICE])
     return devices[index] if index < len(devices) else None
 
 
@@ -246,7 +249,7 @@ def found_lines(found: FoundObservatory) -> tuple[str, ...]:
     sensor = f"{focuser.temperature_c:.1f} C" if focuser.temperature_c is not None else "no thermometer"
     lines = [_line(camera.device, size, pixels), _line(focuser.device, travel, step, sensor)]
     if wheel is not None:
-        lines.append(_line(wheel.device, ", ".join(wheel.filters)))
+        lines.append(_line(wheel.device, one_line(", ".join(wheel.filters))))
     if mount is not None:
         optics = f"{mount.focal_length_mm:g} mm, aperture {mount.aperture_mm:g} mm" if mount.focal_length_mm else ""
         site = (

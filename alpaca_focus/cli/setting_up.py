@@ -1,24 +1,23 @@
 """`alpaca-focus init`: the first settings file."""
 
 import asyncio
+import contextlib
 import io
 import os
 import signal
 import sys
-from collections.abc import Coroutine
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated
 
 import typer
 
 from alpaca_focus import setting_up
-from alpaca_focus.asking import Given, answered
+from alpaca_focus.asking import Given, answered, check_given
 from alpaca_focus.cli.running import EXIT_ABORTED
 from alpaca_focus.core.errors import ConfigurationError
 from alpaca_focus.files.whole import check_folder, written_whole
 from alpaca_focus.settings.first_file import SCHEMA_NAME, WAYS, Answers, next_commands
-
-T = TypeVar("T")
 
 STANDARD_OUTPUT = Path("-")
 COMMANDS_SHOWN = 3
@@ -50,9 +49,7 @@ def init(
     exposure: Annotated[float | None, typer.Option(metavar="S", help="Exposure of a focus frame.")] = None,
     way: Annotated[
         str | None,
-        typer.Option(
-            metavar="|".join(WAYS), help="How an imaging program and this one share the camera; none: no such."
-        ),
+        typer.Option(metavar="|".join(WAYS), help="The imaging program at the same camera; none: there is no such."),
     ] = None,
     storage: Annotated[str | None, typer.Option(metavar="DIR", help="Folder to keep the runs in.")] = None,
 ) -> None:
@@ -73,15 +70,25 @@ def init(
         "directory": storage,
     }
     given = Given(address=address, camera=camera, focuser=focuser, values=values)
+    check_given(given)
     _check_file(file, force=force)
     person = AtTerminal(is_there=not yes and sys.stdin.isatty(), aside=file == STANDARD_OUTPUT)
-    # SIGTERM ends it as Ctrl-C does: what was connected is disconnected first.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        _write(file, given, person, force=force)
+        with _sigterm_as_ctrl_c():
+            _write(file, given, person, force=force)
     except (KeyboardInterrupt, EOFError):
         typer.echo("\nStopped. Nothing was written.", err=True)
         raise typer.Exit(EXIT_ABORTED) from None
+
+
+@contextlib.contextmanager
+def _sigterm_as_ctrl_c() -> Iterator[None]:
+    """Let SIGTERM end what is done as Ctrl-C does, so that what was connected is disconnected first."""
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 class AtTerminal:
@@ -130,9 +137,9 @@ def _check_file(file: Path, *, force: bool) -> None:
 
 
 def _write(file: Path, given: Given, person: AtTerminal, *, force: bool) -> None:
-    servers = _carried_out(setting_up.find_servers(given.address, person.tell))
+    servers = asyncio.run(setting_up.find_servers(given.address, person.tell))
     chosen = setting_up.choose_devices(servers, given, person)
-    found = _carried_out(setting_up.look_at(chosen, person.tell))
+    found = asyncio.run(setting_up.look_at(chosen, person.tell))
     person.tell(f"Found at {found.server}:")
     for line in setting_up.found_lines(found):
         person.tell(f"  {line}")
@@ -147,10 +154,6 @@ def _write(file: Path, given: Given, person: AtTerminal, *, force: bool) -> None
     with written_whole(file.resolve(), "settings file") as whole:
         whole.write(text.encode())
     _tell_next(file, answers, person)
-
-
-def _carried_out(work: Coroutine[Any, Any, T]) -> T:
-    return asyncio.run(work)
 
 
 def _tell_next(file: Path, answers: Answers, person: AtTerminal) -> None:

@@ -1,13 +1,24 @@
 """What was found on Alpaca servers, and what of it can be believed."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from alpaca_focus.core.errors import ConfigurationError
+from alpaca_focus.core.wording import one_line
 
 LARGEST_PIXEL_UM = 1000.0
 LARGEST_STEP_UM = 10_000.0
+KIND_NAMES: Mapping[str, str] = MappingProxyType(
+    {
+        "filterwheel": "filter wheel",
+        "telescope": "mount",
+        "observingconditions": "weather station",
+        "safetymonitor": "safety monitor",
+    }
+)
+"""What people call the types of devices whose names in Alpaca are others."""
 _APERTURES_MM = (10.0, 20_000.0)
 _FOCAL_LENGTHS_MM = (20.0, 100_000.0)
 _FOCAL_RATIOS = (1.0, 40.0)
@@ -32,9 +43,15 @@ class FoundDevice:
     server: str
 
     @property
+    def numbered(self) -> str:
+        """Its type and number, as people say them: mount 0."""
+        return f"{one_line(KIND_NAMES.get(self.kind, self.kind))} {self.number}"
+
+    @property
     def words(self) -> str:
-        """What to call it: focuser 0 "Moonlite"."""
-        return f'{self.kind} {self.number} "{self.name}"' if self.name else f"{self.kind} {self.number}"
+        """What to call it: mount 0 "EQ6"."""
+        name = one_line(self.name)
+        return f'{self.numbered} "{name}"' if name else self.numbered
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -47,7 +47,7 @@ T = TypeVar("T")
 
 LIST_TIMEOUT_S = 10.0
 """Real seconds for the list of a server's devices: the first answer of some takes long."""
-PROBED_NUMBERS = range(4)
+PROBED_NUMBERS = range(6)
 """Numbers that are tried on a server that gives no list; some count their devices across all types."""
 
 _Facts = dict[str, Any]
@@ -117,7 +117,7 @@ class _Asking:
 
     async def devices(self) -> tuple[ConfiguredDevice, ...]:
         requester = Requester(self.address, DeviceType.FOCUSER, 0)
-        asked = f"the server at {self.address.authority}", "the list of its devices"
+        asked = f"the server at {self.address.authority}", "configureddevices"
         return await self._ask(*asked, lambda: read_inventory(requester.configured_devices()))
 
     async def probed(self) -> tuple[tuple[ConfiguredDevice, ...], tuple[str, ...]]:

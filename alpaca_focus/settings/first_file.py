@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 from alpaca_focus.core.found import FoundCamera, FoundDevice, FoundFocuser, FoundMount, FoundObservatory, FoundWheel
+from alpaca_focus.core.wording import LONGEST_LINE, one_line
 from alpaca_focus.settings.section import HIGHEST_POSITION
-from alpaca_focus.settings.yaml_text import LONGEST_REMARK, remark, yaml_quoted, yaml_value
+from alpaca_focus.settings.yaml_text import yaml_quoted, yaml_value
 
 Way = Literal["gateway", "watch", "told", "none"]
 WAYS: tuple[str, ...] = get_args(Way)
@@ -39,8 +40,8 @@ class Answers:
     focal_length_mm: float
     aperture_mm: float
     central_obstruction: float
-    pixel_size_um: float | None
-    step_size_um: float | None
+    pixel_size_um: float | None = None
+    step_size_um: float | None = None
     backlash_steps: int
     exposure_s: float
     way: Way
@@ -56,7 +57,8 @@ def first_file(found: FoundObservatory, answers: Answers, *, file_name: str, bes
         file_name: Name of the file, for the commands in its comments.
         beside_schema: Whether the JSON schema is in the same folder.
     """
-    file = remark(shlex.quote(file_name))
+    file = one_line(shlex.quote(file_name))
+    mount = None if found.mount is None else found.mount.device
     sections = (
         _head(file, beside_schema=beside_schema),
         _telescope(answers, found.mount),
@@ -64,12 +66,7 @@ def first_file(found: FoundObservatory, answers: Answers, *, file_name: str, bes
         _camera(found.camera, found.server, answers.pixel_size_um),
         _focuser(found.focuser, found.server, answers, file),
         _wheel(found.filter_wheel, found.server),
-        _watched(
-            "mount",
-            None if found.mount is None else found.mount.device,
-            found.server,
-            "It is only looked at, never moved.",
-        ),
+        _watched("mount", mount, found.server, "It is only looked at, never moved."),
         _watched("observing_conditions", found.observing_conditions, found.server, "The weather station."),
         _watched("safety_monitor", found.safety_monitor, found.server, "Nothing is done while it says: not safe."),
         _site(found.mount),
@@ -85,7 +82,7 @@ def first_file(found: FoundObservatory, answers: Answers, *, file_name: str, bes
 
 def next_commands(file_name: str, *, backlash_known: bool) -> tuple[tuple[str, str], ...]:
     """Return the commands to go on with, in their order, each with what it does."""
-    commands = _commands(remark(shlex.quote(file_name)))
+    commands = _commands(one_line(shlex.quote(file_name)))
     return tuple(each for each in commands if not (backlash_known and "backlash" in each[0]))
 
 
@@ -122,8 +119,9 @@ def _head(file: str, *, beside_schema: bool) -> Iterator[str]:
 
 
 def _words(device: FoundDevice) -> str:
-    name = f', "{remark(device.name)}"' if remark(device.name) else ""
-    return f"Number {device.number} of its kind at {remark(device.server)}{name}"
+    name = f', "{one_line(device.name)}"' if one_line(device.name) else ""
+    numbered = one_line(device.numbered)
+    return f"{numbered[:1].upper()}{numbered[1:]} at {one_line(device.server)}{name}"
 
 
 def _place(device: FoundDevice, server: str) -> Iterator[str]:
@@ -132,8 +130,7 @@ def _place(device: FoundDevice, server: str) -> Iterator[str]:
         yield f"  address: {yaml_quoted(device.server)}"
     yield f"  device_number: {device.number}"
     if device.unique_id:
-        yield "  # Finds it also where the server numbers its devices anew at each start:"
-        yield f"  # unique_id: {yaml_quoted(device.unique_id)}"
+        yield f"  # unique_id: {yaml_quoted(device.unique_id)}  # finds it also under another number"
 
 
 def _telescope(answers: Answers, mount: FoundMount | None) -> Iterator[str]:
@@ -144,8 +141,9 @@ def _telescope(answers: Answers, mount: FoundMount | None) -> Iterator[str]:
         answers.focal_length_mm,
         answers.aperture_mm,
     )
-    source = " The mount says so; correct it if that is not all of the optics." if told else ""
-    yield f"  # As the camera sees it: with reducer, flattener or extender.{source}"
+    yield "  # As the camera sees it: with reducer, flattener or extender."
+    if told:
+        yield "  # The mount says these two; correct them where it does not know all of the optics."
     yield f"  focal_length_mm: {yaml_value(answers.focal_length_mm)}"
     yield f"  aperture_mm: {yaml_value(answers.aperture_mm)}"
     yield "  # Diameter of what stands in the way of the light over that of the aperture; 0 for a refractor."
@@ -156,7 +154,7 @@ def _camera(camera: FoundCamera, server: str, pixel_size_um: float | None) -> It
     yield "camera:"
     yield f"  # {_words(camera.device)}."
     if camera.width_px and camera.height_px:
-        sensor = f" {remark(camera.sensor)}" if remark(camera.sensor) else ""
+        sensor = f" {one_line(camera.sensor)}" if one_line(camera.sensor) else ""
         yield f"  # Its sensor{sensor} has {camera.width_px} x {camera.height_px} pixels."
     yield from _place(camera.device, server)
     if pixel_size_um is not None:
@@ -212,7 +210,7 @@ def _wheel(wheel: FoundWheel | None, server: str) -> Iterator[str]:
     yield "filter_wheel:"
     yield f"  # {_words(wheel.device)}."
     if wheel.filters:
-        yield f"  # Its filters: {remark(', '.join(wheel.filters))}."
+        yield f"  # Its filters: {one_line(', '.join(wheel.filters))}."
     yield from _place(wheel.device, server)
 
 
@@ -254,14 +252,14 @@ def _storage(directory: str, file: str) -> Iterator[str]:
 
 def _imaging(way: Way) -> Iterator[str]:
     if way == "none":
-        yield "# No imaging program. If there will be one: watch looks at the camera; gateway lets it work through this"
-        yield "# program; told is for its scripts."
+        yield "# There is no imaging program. One that comes later can be watched (watch), work through this program"
+        yield "# (gateway), or tell of its exposures by scripts (told)."
         yield "# imaging:"
         yield "#   way: gateway"
         return
     yield "imaging:"
-    yield "  # watch: the camera is looked at. gateway: the imaging program works through this program. told: its"
-    yield "  # scripts call `alpaca-focus exposure begin` and `alpaca-focus exposure end`."
+    yield "  # The camera is looked at (watch), the imaging program works through this program (gateway), or its"
+    yield "  # scripts call `alpaca-focus exposure begin` and `alpaca-focus exposure end` (told)."
     yield f"  way: {way}"
     if way == "gateway":
         yield ""
@@ -281,7 +279,7 @@ def _focus(exposure_s: float, wheel: FoundWheel | None) -> Iterator[str]:
     yield f"  exposure_s: {yaml_value(exposure_s)}"
     yield "  # Left out, what the camera has."
     yield "  # gain: 100"
-    if wheel is not None and wheel.filters and len(wheel.filters[-1]) <= LONGEST_REMARK:
+    if wheel is not None and wheel.filters and len(wheel.filters[-1]) <= LONGEST_LINE:
         yield "  # Through a dark filter an exposure has to be longer."
         yield "  # filters:"
         yield f"  #   {yaml_quoted(wheel.filters[-1])}:"

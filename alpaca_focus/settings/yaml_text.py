@@ -1,8 +1,8 @@
-"""Values and remarks as YAML text that says the same to every reader, whatever is in them."""
+"""Values as YAML text that says the same to every reader, whatever is in them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
-LONGEST_REMARK = 100
 _REPLACEMENT = "\ufffd"
 
 
@@ -34,7 +34,19 @@ def _escaped(sign: str) -> str:
     return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
 
 
-def remark(text: str) -> str:
-    """Return a text of others as it can stand in a comment: on one line, printable, and not too long."""
-    line = " ".join("".join(sign if sign.isprintable() else " " for sign in text).split())
-    return line if len(line) <= LONGEST_REMARK else f"{line[: LONGEST_REMARK - 3]}..."
+def yaml_of(settings: Mapping[str, Any]) -> str:
+    """Return settings, given by their dotted names, as YAML on one line."""
+    tree: dict[str, Any] = {}
+    for name, value in settings.items():
+        *sections, setting = name.split(".")
+        section = tree
+        for each in sections:
+            section = section.setdefault(each, {})
+        section[setting] = value
+    return _flow(tree)
+
+
+def _flow(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return f"{{{', '.join(f'{name}: {_flow(each)}' for name, each in value.items())}}}"
+    return yaml_value(value)
