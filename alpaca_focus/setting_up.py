@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from alpaca_focus.alpaca.discovery import DISCOVERY_PORT, discover
+from alpaca_focus.alpaca.discovery import DISCOVERY_PORT, DiscoveredServer, discover
 from alpaca_focus.alpaca.standard import DeviceType
 from alpaca_focus.asking import Given, Person
 from alpaca_focus.core.errors import ConfigurationError, DeviceError
@@ -56,7 +56,7 @@ async def find_servers(
         return (server,)
     tell(f"Looking for Alpaca servers for {DISCOVERY_S:g} s ...")
     answered = await asyncio.to_thread(discover, DISCOVERY_S, port=port)
-    places = [DeviceAddress(each.host, each.port, 0) for each in answered]
+    places = usable_places(answered)
     surveyed = await asyncio.gather(*(_surveyed(place, tell, timeout_s) for place in places))
     found = distinct_servers([server for server in surveyed if server is not None])
     if not found:
@@ -69,6 +69,16 @@ async def find_servers(
         tell(f"{server.address} has {server.words}.")
         _tell_notes(tell, server.notes)
     return found
+
+
+def usable_places(answered: Sequence[DiscoveredServer]) -> list[DeviceAddress]:
+    """Leave out link-local addresses, which the settings cannot hold, of servers that answered from another as well."""
+    ports = {server.port for server in answered if "%" not in server.host}
+    return [
+        DeviceAddress(server.host, server.port, 0)
+        for server in answered
+        if "%" not in server.host or server.port not in ports
+    ]
 
 
 def _authority(place: DeviceAddress) -> str:

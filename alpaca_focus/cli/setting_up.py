@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import io
+import logging
 import os
 import signal
 import sys
@@ -74,7 +75,7 @@ def init(
     _check_file(file, force=force)
     person = AtTerminal(is_there=not yes and sys.stdin.isatty(), aside=file == STANDARD_OUTPUT)
     try:
-        with _sigterm_as_ctrl_c():
+        with _on_its_own():
             _write(file, given, person, force=force)
     except (KeyboardInterrupt, EOFError):
         typer.echo("\nStopped. Nothing was written.", err=True)
@@ -82,13 +83,20 @@ def init(
 
 
 @contextlib.contextmanager
-def _sigterm_as_ctrl_c() -> Iterator[None]:
-    """Let SIGTERM end what is done as Ctrl-C does, so that what was connected is disconnected first."""
+def _on_its_own() -> Iterator[None]:
+    """Let SIGTERM end what is done as Ctrl-C does, so that what was connected is disconnected first, and the log rest.
+
+    What the log says of devices is told in the same words by the notes on them.
+    """
+    devices_log = logging.getLogger("alpaca_focus.devices")
+    level = devices_log.level
+    devices_log.setLevel(logging.ERROR)
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
+        devices_log.setLevel(level)
 
 
 class AtTerminal:

@@ -1,16 +1,20 @@
 """`alpaca-focus init` without questions, up to the file."""
 
+from functools import partial
 from pathlib import Path
 
+import pytest
 import typer
 from typer.testing import CliRunner
 
+from alpaca_focus import setting_up
 from alpaca_focus.cli.setting_up import init
 from alpaca_focus.core.errors import ConfigurationError
+from alpaca_focus.devices.survey import look_at_camera
 from alpaca_focus.settings.models import Settings
 from alpaca_focus.settings.yaml_file import load_yaml, parse_yaml
 from alpaca_focus.simulator.observatory import Observatory
-from tests.served_devices import Faults, ServedCamera, ServedFocuser, serve
+from tests.served_devices import HANG, Faults, ServedCamera, ServedFocuser, serve
 
 commands = typer.Typer()
 commands.command()(init)
@@ -77,3 +81,14 @@ def test_a_relative_focuser_is_refused(tmp_path: Path) -> None:
     with serve([ServedCamera(), ServedFocuser(absolute=False)], Faults()) as server:
         message = refusal_of(tmp_path / "night.yaml", "--address", f"127.0.0.1:{server.port}")
     assert "is a relative focuser" in message
+
+
+def test_a_device_that_falls_silent_is_told_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(setting_up, "look_at_camera", partial(look_at_camera, timeout_s=0.3))
+    file, faults = tmp_path / "night.yaml", Faults(instead={"sensorname": HANG})
+    with serve([ServedCamera(), ServedFocuser()], faults) as server:
+        options = ["--focal-length", "480", "--aperture", "80", "--step-size", "1.2"]
+        result = CliRunner().invoke(commands, [str(file), "--address", f"127.0.0.1:{server.port}", *options])
+    assert result.exit_code == 0, result.output
+    assert result.output.count("did not answer SensorName") == 1
+    assert load_yaml(file, Settings).focuser.step_size_um == 1.2

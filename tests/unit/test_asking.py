@@ -1,13 +1,14 @@
-"""The questions of `alpaca-focus init`: what is asked, what is not, and what is refused."""
+"""The questions and choices of `alpaca-focus init`: what is asked, what is not, and what is refused."""
 
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
 
+from alpaca_focus.alpaca.discovery import DiscoveredServer
 from alpaca_focus.asking import Given, answered, check_given
 from alpaca_focus.core.errors import ConfigurationError
-from alpaca_focus.setting_up import choose_devices
+from alpaca_focus.setting_up import choose_devices, usable_places
 from tests.found import LEAST, WHOLE, server
 
 WITHOUT_MOUNT = replace(WHOLE, mount=None)
@@ -176,3 +177,13 @@ def test_of_several_mounts_the_first_is_taken_or_one_is_chosen_or_none() -> None
     assert second is not None
     assert second.number == 1
     assert choose_devices(servers, Given(), Somebody({"Number": ["3"]})).mount is None
+
+
+def test_a_link_local_address_counts_only_where_there_is_no_other() -> None:
+    both = [DiscoveredServer("192.168.1.20", 11111), DiscoveredServer("fe80::1%eth0", 11111)]
+    assert [place.authority for place in usable_places(both)] == ["192.168.1.20:11111"]
+    alone = [DiscoveredServer("fe80::1%eth0", 32323)]
+    assert [place.authority for place in usable_places([*both, *alone])] == [
+        "192.168.1.20:11111",
+        "[fe80::1%eth0]:32323",
+    ]
