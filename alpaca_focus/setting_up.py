@@ -131,7 +131,8 @@ def choose_devices(servers: Sequence[FoundServer], given: Given, person: Person)
     able = servers_with_focuser(servers)
     server = able[0]
     if len(able) > 1:
-        _needs_person(person, f"{len(able)} servers have a focuser ({', '.join(s.address for s in able)})", "--address")
+        places = ", ".join(each.address for each in able)
+        _needs_person(person, f"{len(able)} servers have a focuser ({places}): say which with --address HOST:PORT.")
         server = able[_choice(person, "Which server?", [f"{s.address}: {s.words}" for s in able])]
     return Chosen(
         server=server.address,
@@ -164,7 +165,8 @@ def _required(devices: Sequence[FoundDevice], kind: str, number: int | None, per
         if not devices:
             raise ConfigurationError(f"There is no {kind} {number}. There are: {words}. Correct --{kind}.")
     if len(devices) > 1:
-        _needs_person(person, f"There are several ({words})", f"--{kind} NUMBER")
+        how = f"say which with --{kind} NUMBER" if number is None else "leave out --yes, and choose at a terminal"
+        _needs_person(person, f"There are several ({words}): {how}.")
         return devices[_choice(person, f"Which {kind}?", [f"{d.words} at {d.server}" for d in devices])]
     return devices[0]
 
@@ -181,9 +183,9 @@ def _optional(server: FoundServer, kind: str, person: Person) -> FoundDevice | N
     return devices[index] if index < len(devices) else None
 
 
-def _needs_person(person: Person, why: str, option: str) -> None:
+def _needs_person(person: Person, sentence: str) -> None:
     if not person.is_there:
-        raise ConfigurationError(f"{why}: say which with {option}.")
+        raise ConfigurationError(sentence)
 
 
 def _choice(person: Person, question: str, choices: Sequence[str]) -> int:

@@ -130,8 +130,10 @@ class AtTerminal:
             if not line:
                 raise EOFError
             text = line.strip() or default
-            if text:
+            if text and text.isprintable():
                 return text
+            if text:
+                self.tell("  That has signs that cannot be shown, perhaps of an arrow key: write it again.")
 
 
 def _check_file(file: Path, *, force: bool) -> None:
@@ -139,6 +141,8 @@ def _check_file(file: Path, *, force: bool) -> None:
         return
     if file.is_dir():
         raise ConfigurationError(f"{file} is a folder: name a file in it.")
+    if file.exists() and not file.is_file():
+        raise ConfigurationError(f"{file} is no ordinary file: name another.")
     if os.path.lexists(file) and not force:
         raise ConfigurationError(f"{file} is there already. Give another name, or --force to write over it.")
     check_folder(file, "settings file")

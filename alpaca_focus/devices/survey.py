@@ -87,7 +87,11 @@ async def survey_server(address: str, *, timeout_s: float = LIST_TIMEOUT_S) -> F
             listed, left_out = await asking.probed()
             if not listed and isinstance(error, DeviceMisbehaved):
                 raise
-            notes = (f"{error} It gives no list of its devices, so they were tried one by one.", *left_out)
+            _log.debug("No list: %s", error)
+            notes = (
+                f"The server at {asking.address.authority} gives no list of its devices, so they were tried one by one.",
+                *left_out,
+            )
     finally:
         await asking.close()
     devices = (

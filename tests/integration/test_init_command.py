@@ -61,6 +61,7 @@ def test_what_cannot_be_is_refused_before_anything_is_asked(tmp_path: Path) -> N
     file = tmp_path / "night.yaml"
     assert refusal_of(file, "--aperture", "-3").startswith("--aperture -3.0: ")
     assert "name a file in it" in refusal_of(tmp_path)
+    assert "no ordinary file" in refusal_of("/dev/null", "--force")
     assert "no folder" in refusal_of(tmp_path / "nowhere" / "night.yaml")
     assert "has no valid port" in refusal_of(file, "--address", "here:x")
     assert not file.exists()

@@ -52,8 +52,9 @@ def test_at_a_terminal_it_asks_and_ctrl_c_writes_nothing(simulator: str, tmp_pat
     assert code == 130, text
     assert "Nothing was written." in text
     assert not file.exists()
-    text, code = at_terminal(arguments, ["Big Dob", "much", "0.3", "60", "", "told", ""])
+    text, code = at_terminal(arguments, ["Big \x1b[D", "Big Dob", "much", "0.3", "60", "", "told", ""])
     assert code == 0, text
+    assert "perhaps of an arrow key" in text
     assert "'much' is not a number" in text
     assert "Exposure of a focus frame in seconds [3]: " in text
     written = file.read_text()

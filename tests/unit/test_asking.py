@@ -164,6 +164,9 @@ def test_a_camera_on_another_server_is_found() -> None:
     assert choose_devices([focuser, camera], Given(), nobody()).camera.server == "camera.local:11111"
     with pytest.raises(ConfigurationError, match="There is no camera"):
         choose_devices([focuser], Given(), nobody())
+    another = server("camera", address="10.0.0.9:1")
+    with pytest.raises(ConfigurationError, match="choose at a terminal"):
+        choose_devices([focuser, camera, another], Given(camera=0), nobody())
 
 
 def test_of_several_mounts_the_first_is_taken_or_one_is_chosen_or_none() -> None:

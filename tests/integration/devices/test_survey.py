@@ -171,8 +171,9 @@ def test_a_server_without_management_is_asked_for_one_device_after_the_other(
         ("safetymonitor", 5),
     ]
     assert server.devices[1].name == "Simulated Focuser"
-    assert "HTTP status 404" in server.notes[0]
-    assert "they were tried one by one" in server.notes[0]
+    assert server.notes == (
+        f"The server at {observatory.address} gives no list of its devices, so they were tried one by one.",
+    )
 
 
 def test_what_is_no_alpaca_server_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
