@@ -50,6 +50,9 @@ LIST_TIMEOUT_S = 10.0
 PROBED_NUMBERS = range(6)
 """Numbers that are tried on a server that gives no list; some count their devices across all types."""
 
+SILENCES = 2
+"""After so many types of devices without any answer, a server that gives no list is given up."""
+
 _Facts = dict[str, Any]
 _Reads = Mapping[str, Callable[[Any], object]]
 _CAMERA: _Reads = MappingProxyType(
@@ -83,15 +86,13 @@ async def survey_server(address: str, *, timeout_s: float = LIST_TIMEOUT_S) -> F
     try:
         try:
             listed = await asking.devices()
-        except (DeviceRefused, DeviceMisbehaved) as error:
+        except (DeviceRefused, DeviceMisbehaved, DeviceTimeout) as error:
             listed, left_out = await asking.probed()
-            if not listed and isinstance(error, DeviceMisbehaved):
+            if not listed and not isinstance(error, DeviceRefused):
                 raise
             _log.debug("No list: %s", error)
-            notes = (
-                f"The server at {asking.address.authority} gives no list of its devices, so they were tried one by one.",
-                *left_out,
-            )
+            place = asking.address.authority
+            notes = (f"The server at {place} gives no list of its devices, so they were tried one by one.", *left_out)
     finally:
         await asking.close()
     devices = (
@@ -130,25 +131,29 @@ class _Asking:
         left_out: list[str] = []
         for kind in DeviceType:
             try:
-                found += [each for number in PROBED_NUMBERS if (each := await self._probe(kind, number)) is not None]
+                for number in PROBED_NUMBERS:
+                    found += await self._probe(kind, number)
             except DeviceTimeout as error:
                 left_out.append(f"{error} No other {kind} was looked for.")
+                if not found and len(left_out) >= SILENCES:
+                    break
         return tuple(found), tuple(left_out)
 
-    async def _probe(self, kind: DeviceType, number: int) -> ConfiguredDevice | None:
+    async def _probe(self, kind: DeviceType, number: int) -> tuple[ConfiguredDevice, ...]:
+        """Return the device of that number, if there is one."""
         requester = Requester(self.address, kind, number)
         asked = f"{kind} {number} at {self.address.authority}"
         try:
             await self._ask(asked, "Connected", lambda: as_bool(requester.get("connected", {})))
         except (DeviceRefused, DeviceMisbehaved) as error:
             _log.debug("There is none: %s", error)
-            return None
+            return ()
         try:
             name = await self._ask(asked, "Name", lambda: as_text(requester.get("name", {})))
         except (DeviceRefused, DeviceMisbehaved) as error:
             _log.debug("It goes without a name: %s", error)
             name = ""
-        return ConfiguredDevice(name=name, device_type=str(kind), number=number, unique_id="")
+        return (ConfiguredDevice(name=name, device_type=str(kind), number=number, unique_id=""),)
 
     async def _ask(self, device: str, text: str, work: Callable[[], T]) -> T:
         question = Question(device, self.address.authority, text)

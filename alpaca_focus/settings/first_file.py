@@ -277,7 +277,7 @@ def _focus(exposure_s: float, wheel: FoundWheel | None) -> Iterator[str]:
     yield "focus:"
     yield "  # Exposure of a focus frame, in seconds: enough for some tens of stars, also out of focus."
     yield f"  exposure_s: {yaml_value(exposure_s)}"
-    yield "  # Left out, what the camera has."
+    yield "  # Left out: what the camera has."
     yield "  # gain: 100"
     if wheel is not None and wheel.filters and len(wheel.filters[-1]) <= LONGEST_LINE:
         yield "  # Through a dark filter an exposure has to be longer."

@@ -176,6 +176,30 @@ def test_a_server_without_management_is_asked_for_one_device_after_the_other(
     )
 
 
+def test_a_list_that_does_not_come_and_a_device_that_hangs_cost_no_other_device() -> None:
+    async def quiet_about_devices(scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "http" and scope["path"].startswith(("/management", "/api/v1/camera/1")):
+            await asyncio.sleep(60)
+        await served(scope, receive, send)
+
+    served = AlpacaServer(
+        [ServedCamera(), ServedFocuser()],
+        server_name="test",
+        manufacturer="test",
+        manufacturer_version="1",
+        location="here",
+    )
+    with RunningServer(quiet_about_devices) as server:
+        found = asyncio.run(survey_server(f"{HERE}:{server.port}", timeout_s=QUICK_S))
+    assert [(device.kind, device.name) for device in found.devices] == [
+        ("camera", "Test camera"),
+        ("focuser", "Test focuser"),
+    ]
+    assert len(found.notes) == 2
+    assert "did not answer Connected within 0.3 s" in found.notes[1]
+    assert found.notes[1].endswith("No other camera was looked for.")
+
+
 def test_what_is_no_alpaca_server_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(survey, "PROBED_NUMBERS", range(1))
     with RunningServer(bare_replies(b"<html>router</html>")) as server, pytest.raises(DeviceMisbehaved, match="router"):
