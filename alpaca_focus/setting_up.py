@@ -20,7 +20,6 @@ from alpaca_focus.core.found import (
 from alpaca_focus.core.wording import one_line
 from alpaca_focus.devices.address import DEFAULT_PORT, DeviceAddress, parse_address
 from alpaca_focus.devices.survey import (
-    LIST_TIMEOUT_S,
     look_at_camera,
     look_at_focuser,
     look_at_mount,
@@ -38,7 +37,7 @@ NO_DEVICE = "none of them"
 
 
 async def find_servers(
-    address: str | None, tell: Callable[[str], None], *, port: int = DISCOVERY_PORT, timeout_s: float = LIST_TIMEOUT_S
+    address: str | None, tell: Callable[[str], None], *, port: int = DISCOVERY_PORT
 ) -> tuple[FoundServer, ...]:
     """List the devices of one server, or of all that answer discovery.
 
@@ -47,7 +46,7 @@ async def find_servers(
         DeviceError: The server at the address does not answer as one.
     """
     if address is not None:
-        server = await survey_server(_authority(parse_address(address)), timeout_s=timeout_s)
+        server = await survey_server(_authority(parse_address(address)))
         _tell_notes(tell, server.notes)
         if _is_own_gateway(server):
             raise ConfigurationError(
@@ -57,7 +56,7 @@ async def find_servers(
     tell(f"Looking for Alpaca servers for {DISCOVERY_S:g} s ...")
     answered = await asyncio.to_thread(discover, DISCOVERY_S, port=port)
     places = usable_places(answered)
-    surveyed = await asyncio.gather(*(_surveyed(place, tell, timeout_s) for place in places))
+    surveyed = await asyncio.gather(*(_surveyed(place, tell) for place in places))
     found = distinct_servers([server for server in surveyed if server is not None])
     if not found:
         raise ConfigurationError(
@@ -88,9 +87,9 @@ def _authority(place: DeviceAddress) -> str:
         raise ConfigurationError(f"The address cannot be used: {error}.") from error
 
 
-async def _surveyed(place: DeviceAddress, tell: Callable[[str], None], timeout_s: float) -> FoundServer | None:
+async def _surveyed(place: DeviceAddress, tell: Callable[[str], None]) -> FoundServer | None:
     try:
-        server = await survey_server(_authority(place), timeout_s=timeout_s)
+        server = await survey_server(_authority(place))
     except (ConfigurationError, DeviceError) as error:
         tell(f"{place.authority} answers discovery, and is left out. {error}")
         return None
@@ -256,10 +255,11 @@ def found_lines(found: FoundObservatory) -> tuple[str, ...]:
     camera, focuser, wheel, mount = found.camera, found.focuser, found.filter_wheel, found.mount
     size = f"{camera.width_px} x {camera.height_px} pixels" if camera.width_px and camera.height_px else ""
     pixels = f"{camera.pixel_size_um:g} um a pixel" if camera.pixel_size_um else ""
+    elsewhere = "" if camera.device.server == found.server else f"at {camera.device.server}"
     travel = f"positions 0 to {focuser.max_step}" if focuser.max_step else ""
     step = f"{focuser.step_size_um:g} um a step" if focuser.step_size_um else ""
     sensor = f"{focuser.temperature_c:.1f} C" if focuser.temperature_c is not None else "no thermometer"
-    lines = [_line(camera.device, size, pixels), _line(focuser.device, travel, step, sensor)]
+    lines = [_line(camera.device, elsewhere, size, pixels), _line(focuser.device, travel, step, sensor)]
     if wheel is not None:
         lines.append(_line(wheel.device, one_line(", ".join(wheel.filters))))
     if mount is not None:

@@ -8,8 +8,8 @@ import pytest
 from alpaca_focus.alpaca.discovery import DiscoveredServer
 from alpaca_focus.asking import Given, answered, check_given
 from alpaca_focus.core.errors import ConfigurationError
-from alpaca_focus.setting_up import choose_devices, usable_places
-from tests.found import LEAST, WHOLE, server
+from alpaca_focus.setting_up import choose_devices, found_lines, usable_places
+from tests.found import LEAST, WHOLE, device, server
 
 WITHOUT_MOUNT = replace(WHOLE, mount=None)
 OPTICS = {"focal_length_mm": 480.0, "aperture_mm": 80.0}
@@ -190,3 +190,19 @@ def test_a_link_local_address_counts_only_where_there_is_no_other() -> None:
         "192.168.1.20:11111",
         "[fe80::1%eth0]:32323",
     ]
+
+
+def test_what_was_found_is_told_a_line_a_device() -> None:
+    assert found_lines(WHOLE) == (
+        'camera 0 "My camera": 6248 x 4176 pixels, 3.76 um a pixel',
+        'focuser 0 "My focuser": positions 0 to 60000, 1.2 um a step, 8.0 C',
+        'filter wheel 0 "My filterwheel": L, Ha',
+        'mount 0 "My telescope": 480 mm, aperture 80 mm, at 47.1, 8.2 degrees',
+        'weather station 0 "My observingconditions"',
+        'safety monitor 0 "My safetymonitor"',
+    )
+    elsewhere = replace(LEAST, camera=replace(LEAST.camera, device=device("camera", 1, server="camera.local:11111")))
+    assert found_lines(elsewhere) == (
+        'camera 1 "My camera": at camera.local:11111',
+        'focuser 0 "My focuser": no thermometer',
+    )
