@@ -11,6 +11,7 @@ from typing_extensions import override
 
 COMMANDS: Mapping[str, str] = MappingProxyType(
     {
+        "init": "setting_up:init",
         "focus": "focus:focus",
         "run": "run:run",
         "status": "night:status",

@@ -240,6 +240,7 @@ class Connection:
         Raises:
             DeviceError: It does not answer, or refuses.
         """
+        self._is_doubtful = True
         await self._once(
             "Connected = False", lambda device: setattr(device, "Connected", False), Lane.ORDINARY, CONNECT_TIMEOUT_S
         )
