@@ -63,10 +63,12 @@ wheel: $(READY) ## build the wheel into dist/
 try-debian: $(READY) ## as root: install the wheel in a clean Debian 12, run the demo and the service there; ARCH=arm64 under qemu
 	@tools/try-in-debian $(ARCH)
 
-lock: ## write requirements/dev.txt anew from the ranges in pyproject.toml
+lock: ## write the files in requirements/ anew from the ranges in pyproject.toml
 	@$(BIN)/python -m pip install --quiet uv
-	$(BIN)/uv pip compile --quiet --universal --fork-strategy fewest --python-version 3.11 --generate-hashes --no-header --group dev \
-	  --output-file requirements/dev.txt pyproject.toml
+	compile() { $(BIN)/uv pip compile --quiet --universal --fork-strategy fewest --python-version 3.11 --generate-hashes --no-header "$$@" pyproject.toml; }
+	compile --group dev --output-file requirements/dev.txt
+	# The same versions, for the container.
+	compile --constraint requirements/dev.txt --no-annotate --output-file requirements/run.txt
 
 counts: $(READY) ## write the number of tests of each kind into tests/README.md
 	@$(BIN)/python tools/count-tests
