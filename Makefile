@@ -51,7 +51,7 @@ tests: $(READY) ## unit, property, integration and system tests
 	@$(BIN)/python -m pytest tests/integration tests/system
 
 docs: $(READY) ## the manual, into build/manual: every link is checked, and nothing is loaded from elsewhere
-	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 
 soak: $(READY) ## the long tests: 100,000 mutations of a FITS file and of an image on the wire, 1,000 kills of a night, 10,000 requests of garbage to the gateway, 1,000 exposures through it
 	@ALPACA_FOCUS_FUZZ=100000 ALPACA_FOCUS_KILLS=1000 $(BIN)/python -m pytest --timeout 3600 -s tests/property/test_fits_fuzz.py tests/property/test_imagebytes_fuzz.py tests/system/test_killed_nights.py
