@@ -69,7 +69,7 @@ EXAMPLES: Mapping[str, object] = MappingProxyType(
         "mqtt.user": "focus",
         "mqtt.password": "a secret",
         "mqtt.password_file": "~/.config/alpaca-focus/mqtt",
-        "web.token": "twelve letters or more",
+        "web.token": "a-secret-of-your-own",
     }
 )
 """For settings that have neither an example in their model nor a default."""
