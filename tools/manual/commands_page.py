@@ -10,6 +10,14 @@ import alpaca_focus.cli
 from alpaca_focus.cli import commands
 from alpaca_focus.cli.loaded_late import COMMANDS
 
+PLAINER = {
+    r"^\{(.*)\}": r"\1",
+    r" ?<path>": "",
+    "<str>": "TEXT",
+    r"<(int|float)( range)?>": "NUMBER",
+    "<%Y-%m-%d>": "YYYY-MM-DD",
+}
+"""What the command line writes of arguments, and how a reader writes it."""
 INTRODUCTION = """# Every command
 
 `alpaca-focus COMMAND --help` says the same. This page is made from the commands themselves.
@@ -61,7 +69,8 @@ def _row(parameter: Any, context: Any) -> str:
     if record is None:
         return ""
     names, told = (_flat(each) for each in record)
-    names = re.sub(r"<(int|float)( range)?>", "NUMBER", re.sub(r"^\{(.*)\}", r"\1", names))
+    for written, plain in PLAINER.items():
+        names = re.sub(written, plain, names)
     return f"| `{names}` | {told.replace('[required]', 'Must be given.')} |"
 
 

@@ -49,7 +49,9 @@ def on_files(files: Files, config: Any) -> Files:
 
 def on_page_content(html: str, **_: object) -> str:
     """Put the figures where the pages want them."""
-    return FIGURE.sub(lambda found: f'<figure class="drawn">{_figure(found.group(1))}</figure>', html)
+    return FIGURE.sub(
+        lambda found: f'<figure class="drawn" data-search-exclude>{_figure(found.group(1))}</figure>', html
+    )
 
 
 def on_post_build(config: Any) -> None:

@@ -149,9 +149,8 @@ def _listed(texts: list[str]) -> str:
 
 
 def _limits(schema: Mapping[str, Any]) -> str:
-    words = {"minimum": "from {}", "maximum": "to {}", "exclusiveMinimum": "more than {}", "default": "default {}"}
-    told = [text.format(schema[name]) for name, text in words.items() if schema.get(name) not in (None, False)]
-    return f", {', '.join(told)}" if told else ""
+    words = {"minimum": " from {}", "maximum": " to {}", "exclusiveMinimum": " above {}", "default": ", default {}"}
+    return "".join(text.format(schema[name]) for name, text in words.items() if schema.get(name) not in (None, False))
 
 
 def _schemas(described: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:

@@ -30,7 +30,7 @@ def test_links_within_the_api_lead_somewhere() -> None:
 
 def test_what_is_asked_is_told_with_its_limits() -> None:
     text = api_page()
-    assert "| `last` (query) | whole number, from 1, to 500, default 20 | - |" in text
+    assert "| `last` (query) | whole number from 1 to 500, default 20 | - |" in text
     assert "| `what` | `begin` or `end` | - |" in text
 
 
