@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from html import escape
 from typing import Any
 
 import typer
@@ -12,12 +13,14 @@ from alpaca_focus.cli.loaded_late import COMMANDS
 
 PLAINER = {
     r"^\{(.*)\}": r"\1",
-    r" ?<path>": "",
+    r" ?<(path|list\[str\])>": "",
     "<str>": "TEXT",
     r"<(int|float)( range)?>": "NUMBER",
     "<%Y-%m-%d>": "YYYY-MM-DD",
 }
 """What the command line writes of arguments, and how a reader writes it."""
+PIPE = "&#124;"
+"""A bar that does not end the cell of a table."""
 INTRODUCTION = """# Every command
 
 `alpaca-focus COMMAND --help` says the same. This page is made from the commands themselves.
@@ -53,7 +56,7 @@ def _codes() -> str:
 
 def _texts(command: Any, path: str, parent: Any) -> Iterator[str]:
     with typer.Context(command, info_name=path.rsplit(" ", 1)[1], parent=parent) as context:
-        usage = " ".join(re.sub(r"^\{(.*)\}$", r"\1", each) for each in command.collect_usage_pieces(context))
+        usage = " ".join(re.sub(r"^\{(.*?)\}(\.\.\.)?$", r"\1", each) for each in command.collect_usage_pieces(context))
         # Examples and lists in a help text mean their line breaks.
         told = (command.help or "").replace("\f", "").strip()
         yield f"## {path.removeprefix('alpaca-focus ')} {{ #{anchor(path)} }}\n\n{told}\n\n```\n{path} {usage}\n```"
@@ -69,10 +72,11 @@ def _row(parameter: Any, context: Any) -> str:
     if record is None:
         return ""
     names, told = (_flat(each) for each in record)
+    told = told.replace("|", PIPE)
     for written, plain in PLAINER.items():
         names = re.sub(written, plain, names)
-    return f"| `{names}` | {told.replace('[required]', 'Must be given.')} |"
+    return f"| <code>{escape(names).replace('|', PIPE)}</code> | {told.replace('[required]', 'Must be given.')} |"
 
 
 def _flat(text: str | None) -> str:
-    return " ".join((text or "").split()).replace("|", "\\|")
+    return " ".join((text or "").split())
