@@ -198,7 +198,7 @@ DRAWINGS: Mapping[str, Drawing] = MappingProxyType(
         ),
         "pair": Drawing(
             "Two V-curves, one in usual seeing, one in worse. A frame on each arm says the same best position. "
-            "A single frame is many steps off where the seeing is worse.",
+            "A single frame is 16 steps off where the seeing is worse.",
             _pair,
             3.9,
         ),
