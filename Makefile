@@ -9,7 +9,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help setup system-deps demo test lint types contracts tests docs soak bench counts lock clean
+.PHONY: help setup system-deps demo test lint types contracts tests docs soak bench counts wheel try-debian lock clean
 
 help: ## say what there is to do
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -59,6 +59,12 @@ soak: $(READY) ## the long tests: 100,000 mutations of a FITS file and of an ima
 
 bench: $(READY) ## measure, and write docs/benchmarks.md; ONLY=engine measures one of them
 	@$(BIN)/python -m tests.bench $(ONLY)
+
+wheel: $(READY) ## build the wheel into dist/
+	@$(BIN)/python -m hatchling build -t wheel
+
+try-debian: $(READY) ## as root: install the wheel in a clean Debian 12, run the demo and the service there; ARCH=arm64 under qemu
+	@tools/try-in-debian $(ARCH)
 
 lock: ## write requirements/dev.txt anew from the ranges in pyproject.toml
 	@$(BIN)/python -m pip install --quiet uv

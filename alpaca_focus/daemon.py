@@ -56,7 +56,7 @@ FIRST_PAUSE_S, LONGEST_PAUSE_S = 1.0, 60.0
 LAST_FRAME_S = 0.5
 """For the frame that is being measured when the watch of the folder ends."""
 STOP_WITHIN_S = 8.0
-"""systemd and people wait for ten."""
+"""For devices that say nothing any more: people wait for ten."""
 
 _log = structlog.get_logger(__name__)
 
@@ -87,6 +87,7 @@ class Daemon:
         self._incoming: IncomingFrames | None = None
         self._stop, self._reload = asyncio.Event(), asyncio.Event()
         self._fed = -1
+        self._replies: Callable[[], int] = lambda: 0
         self._gateway: Gateway | None = None
         self.feed = Feed(clock.wall)
         self._news = RunNews(lambda told: self.feed.publish("run", told), clock.wall)
@@ -202,12 +203,14 @@ class Daemon:
         if self._gateway is not None and self._gateway.waits_for_gap:
             # A run that is interrupted does nothing for as long as the imaging program exposes, and is well.
             keeper.progress += 1
-        self._feed(keeper.progress)
+        self._feed(keeper)
         self._note_curves(keeper)
         self._show()
 
-    def _feed(self, progress: int) -> None:
+    def _feed(self, keeper: Keeper) -> None:
         """Feed the watchdog, but only when the work itself has gone on."""
+        # A long exposure or move is nothing but its device's word that it is still under way.
+        progress = keeper.progress + self._replies()
         if progress != self._fed:
             self._fed = progress
             systemd.watchdog()
@@ -258,6 +261,7 @@ class Daemon:
     async def _made(self, stack: AsyncExitStack, settings: Settings, gateway: Gateway | None) -> Keeper:
         clock = self._clock
         devices = await stack.enter_async_context(app.connected_devices(settings, clock))
+        self._replies = lambda: devices.camera.replies + devices.focuser.replies
         address = parse_address(
             settings.camera.address or settings.alpaca.address,
             settings.camera.device_number,
@@ -368,7 +372,7 @@ class Daemon:
     def _tell(self, event: Event) -> None:
         if self._keeper is not None:
             self._keeper.progress += 1
-            self._feed(self._keeper.progress)
+            self._feed(self._keeper)
         self._news.take(event)
         match event:
             case Moved(position=position):

@@ -80,6 +80,11 @@ class Camera(Device, Protocol):
     """A camera that this program exposes with."""
 
     @property
+    def replies(self) -> int:
+        """How many calls it has answered: a sign of life while something long is under way."""
+        ...
+
+    @property
     def info(self) -> CameraInfo:
         """What the camera is; known once connected."""
         ...
@@ -163,6 +168,11 @@ class FocuserInfo:
 
 class Focuser(Device, Protocol):
     """An absolute focuser."""
+
+    @property
+    def replies(self) -> int:
+        """How many calls it has answered: a sign of life while something long is under way."""
+        ...
 
     @property
     def info(self) -> FocuserInfo:

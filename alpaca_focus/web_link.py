@@ -118,7 +118,7 @@ def draw_run(run: KeptRun) -> bytes:
 
 def _wanted(web: Web) -> _Wanted:
     allowed: tuple[Network, ...] = tuple(ip_network(each, strict=False) for each in web.allow)
-    rules = Rules(allowed=allowed, names=_names(web.listen), token=_token(web))
+    rules = Rules(allowed=allowed, names=_names(web.listen) | frozenset(web.names), token=token_of(web))
     return _Wanted(listen=web.listen, port=web.port, rules=rules)
 
 
@@ -129,7 +129,12 @@ def _names(listen: str) -> frozenset[str]:
     return frozenset({name, short, f"{short}.local", listen.lower()})
 
 
-def _token(web: Web) -> str | None:
+def token_of(web: Web) -> str | None:
+    """Return what others must know to give commands; `None`: they cannot.
+
+    Raises:
+        ConfigurationError: Its file cannot be read, or holds no token.
+    """
     if web.token is not None:
         return web.token.get_secret_value()
     if web.token_file is None:

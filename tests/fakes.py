@@ -65,6 +65,7 @@ class FakeFocuser:
         self.compensating = False
 
     name = "focuser 0 (fake)"
+    replies = 0
 
     @property
     def info(self) -> FocuserInfo:

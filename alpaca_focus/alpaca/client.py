@@ -45,6 +45,7 @@ __all__ = [
     "ImageTruncated",
     "ImageUnreachable",
     "fetch_image",
+    "is_image_bytes",
 ]
 
 MAX_TEXT_BYTES = 1 << 30
@@ -93,14 +94,7 @@ def fetch_image(
         ValueError: `base_url` is not that of an HTTP server.
     """
     with Connection(base_url, timeout_s=timeout_s, stall_timeout_s=stall_timeout_s, cancel=cancel) as connection:
-        target = (
-            f"{connection.path}/api/v1/camera/{device_number}/imagearray"
-            f"?ClientID={client_id}&ClientTransactionID={client_transaction_id}"
-        )
-        connection.send(
-            f"GET {target} HTTP/1.1\r\nHost: {connection.host_header}\r\n"
-            "Accept: application/imagebytes, application/json\r\nConnection: close\r\n\r\n".encode()
-        )
+        _ask(connection, device_number, client_id, client_transaction_id)
         status, headers = _read_head(connection)
         body = _Body(connection, headers)
         if status != 200:
@@ -113,6 +107,33 @@ def fetch_image(
             return _read_image(body, max_pixels)
         except (ImageBytesError, JsonImageError) as error:
             raise ImageMalformed(f"The camera's server {connection.name} sent no usable image: {error}") from error
+
+
+def is_image_bytes(base_url: str, device_number: int, *, timeout_s: float) -> bool:
+    """Tell whether a server sends the image of a camera's last exposure as ImageBytes; its pixels are not fetched.
+
+    Raises:
+        ImageTransferError: No answer, or none with an image.
+        ValueError: `base_url` is not that of an HTTP server.
+    """
+    with Connection(base_url, timeout_s=timeout_s, stall_timeout_s=timeout_s, cancel=None) as connection:
+        _ask(connection, device_number, 0, 0)
+        status, headers = _read_head(connection)
+        begin = _Body(connection, headers).read(len(_VERSION_MARK))
+        if status != 200:
+            raise ImageRefused(f"{connection.name} refused the image with HTTP status {status}.", status=status)
+    return begin == _VERSION_MARK
+
+
+def _ask(connection: Connection, device_number: int, client_id: int, client_transaction_id: int) -> None:
+    target = (
+        f"{connection.path}/api/v1/camera/{device_number}/imagearray"
+        f"?ClientID={client_id}&ClientTransactionID={client_transaction_id}"
+    )
+    connection.send(
+        f"GET {target} HTTP/1.1\r\nHost: {connection.host_header}\r\n"
+        "Accept: application/imagebytes, application/json\r\nConnection: close\r\n\r\n".encode()
+    )
 
 
 def _read_head(connection: Connection) -> tuple[int, Message]:

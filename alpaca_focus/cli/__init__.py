@@ -6,6 +6,7 @@
 | 1 | the focus run failed and the focuser is back where it started |
 | 2 | something a person must mend first: the settings, an address, a device |
 | 3 | the focuser could not be brought back: look at it |
+| 4 | another alpaca-focus has the telescope: the same command works once that has ended |
 | 130 | aborted; the focuser is back where it started |
 """
 
@@ -18,9 +19,9 @@ from typing import Annotated, NoReturn
 import typer
 
 from alpaca_focus import __version__
-from alpaca_focus.cli.exit_codes import EXIT_CODES, EXIT_MEND
+from alpaca_focus.cli.exit_codes import EXIT_CODES, EXIT_MEND, EXIT_RUNS_ALREADY
 from alpaca_focus.cli.loaded_late import LateCommands
-from alpaca_focus.core.errors import AlpacaFocusError, RunFailed
+from alpaca_focus.core.errors import AlpacaFocusError, RunFailed, RunsAlready
 from alpaca_focus.core.values import Outcome
 from alpaca_focus.runtime.telemetry import configure_logging
 
@@ -54,6 +55,8 @@ def main() -> None:
         commands()
     except RunFailed as error:
         _end(str(error), EXIT_CODES[Outcome.RESTORED])
+    except RunsAlready as error:
+        _end(str(error), EXIT_RUNS_ALREADY)
     except AlpacaFocusError as error:
         _end(str(error), EXIT_MEND)
     except Exception as error:  # noqa: BLE001 - the last resort: everything expected was caught before

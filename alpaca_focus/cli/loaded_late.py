@@ -11,6 +11,7 @@ from typing_extensions import override
 
 COMMANDS: Mapping[str, str] = MappingProxyType(
     {
+        "init": "setting_up:init",
         "focus": "focus:focus",
         "run": "run:run",
         "status": "night:status",
@@ -28,6 +29,7 @@ COMMANDS: Mapping[str, str] = MappingProxyType(
         "report-night": "telling:report_night",
         "notify-test": "telling:notify_test",
         "calibrate": "calibrate:calibrate",
+        "doctor": "doctor:doctor",
         "check": "focus:check",
         "schema": "focus:schema",
         "measure": "measure:measure",

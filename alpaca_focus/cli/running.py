@@ -12,22 +12,30 @@ T = TypeVar("T")
 EXIT_ABORTED = 130
 
 
-def until_signalled(work: Coroutine[Any, Any, T]) -> T | None:
-    """Carry something out; SIGINT and SIGTERM abort it. `None`: it was aborted."""
-    return asyncio.run(_until_signalled(work))
+ABORTING = "Aborting: the focuser goes back to where it started."
 
 
-async def _until_signalled(work: Coroutine[Any, Any, T]) -> T | None:
+def until_signalled(work: Coroutine[Any, Any, T], *, saying: str = ABORTING) -> T | None:
+    """Carry something out; SIGINT and SIGTERM abort it. `None`: it was aborted.
+
+    Args:
+        work: What to carry out.
+        saying: What is told when a signal comes.
+    """
+    return asyncio.run(_until_signalled(work, saying))
+
+
+async def _until_signalled(work: Coroutine[Any, Any, T], saying: str) -> T | None:
     task = asyncio.create_task(work)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, _abort, task)
+        loop.add_signal_handler(number, _abort, task, saying)
     try:
         return await task
     except asyncio.CancelledError:
         return None
 
 
-def _abort(task: asyncio.Task[Any]) -> None:
-    typer.echo("Aborting: the focuser goes back to where it started.", err=True)
+def _abort(task: asyncio.Task[Any], saying: str) -> None:
+    typer.echo(saying, err=True)
     task.cancel()

@@ -109,6 +109,11 @@ class AlpacaCamera:
         return self._connection.name
 
     @property
+    def replies(self) -> int:
+        """How many calls it has answered."""
+        return self._connection.replies
+
+    @property
     def info(self) -> CameraInfo:
         """What the camera is; known once connected."""
         if self._info is None:

@@ -78,12 +78,18 @@ class Connection:
         self._is_doubtful = True
         self._is_closed = False
         self._recovering = asyncio.Lock()
+        self._replies = 0
 
     @property
     def name(self) -> str:
         """What to call the device in a message."""
         place = f"{self._kind} {self._number} at {self._address.authority}"
         return f"{place} ({self._own_name})" if self._own_name else place
+
+    @property
+    def replies(self) -> int:
+        """How many calls have been answered."""
+        return self._replies
 
     @property
     def clock(self) -> Clock:
@@ -189,7 +195,9 @@ class Connection:
             except ValueError as error:  # from `as_type`, or from one of alpyca's enumerations
                 raise nonsense(current_call.get().question, str(error)) from error
 
-        return await self._workers[lane].run(checked_work, make_call)
+        answer = await self._workers[lane].run(checked_work, make_call)
+        self._replies += 1
+        return answer
 
     def _question(self, text: str) -> Question:
         return Question(self.name, self._address.authority, text)
@@ -211,6 +219,31 @@ class Connection:
         except (DeviceRefused, DeviceMisbehaved) as error:
             raise await self._configuration_error(error) from error
         self._is_doubtful = False
+
+    async def is_connected(self) -> bool:
+        """Tell whether the device has its hardware already; it is not connected by that.
+
+        Raises:
+            ConfigurationError: No Alpaca server there, or no such device.
+            DeviceUnreachable: Nothing answers.
+        """
+        try:
+            if self._address.unique_id:
+                self._use_number(await self._number_of(self._address.unique_id))
+            return await self._read("Connected", as_bool, self._timeout_s)
+        except (DeviceRefused, DeviceMisbehaved) as error:
+            raise await self._configuration_error(error) from error
+
+    async def disconnect(self) -> None:
+        """Part the device from its hardware, for whoever found it so. Nothing else in this program does that.
+
+        Raises:
+            DeviceError: It does not answer, or refuses.
+        """
+        self._is_doubtful = True
+        await self._once(
+            "Connected = False", lambda device: setattr(device, "Connected", False), Lane.ORDINARY, CONNECT_TIMEOUT_S
+        )
 
     async def close(self) -> None:
         """Let go of all threads and sockets within about a second. May be called twice."""

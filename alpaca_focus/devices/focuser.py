@@ -65,6 +65,11 @@ class AlpacaFocuser:
         return self._connection.name
 
     @property
+    def replies(self) -> int:
+        """How many calls it has answered."""
+        return self._connection.replies
+
+    @property
     def info(self) -> FocuserInfo:
         """What the focuser is; known once connected."""
         if self._info is None:

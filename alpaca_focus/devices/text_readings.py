@@ -23,11 +23,15 @@ class TextReadings:
 
     Args:
         name: What to call the source in a message.
+
+    Attributes:
+        trouble: Why the last answer says no temperature, as a clause; empty: it says one.
     """
 
     def __init__(self, name: str) -> None:
         self._name = name
         self._is_missing = False
+        self.trouble = ""
 
     def take(self, answer: bytes | Missing) -> float | None:
         """Return the temperature in degrees Celsius that an answer says, `None` if it says none that makes sense."""
@@ -44,6 +48,7 @@ class TextReadings:
         elif reading_c is not None and self._is_missing:
             _log.info("%s gives a temperature again: %.1f C.", self._name, reading_c)
         self._is_missing = reading_c is None
+        self.trouble = reason if reading_c is None else ""
         return reading_c
 
 

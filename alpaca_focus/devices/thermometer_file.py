@@ -30,6 +30,11 @@ class FileThermometer:
         """What to call it in a message."""
         return f"the temperature file {self._path}"
 
+    @property
+    def trouble(self) -> str:
+        """Why the last reading was none, as a clause; empty: it was one."""
+        return self._readings.trouble
+
     async def connect(self) -> None:
         """Check the path; the program that writes the file may be started later.
 

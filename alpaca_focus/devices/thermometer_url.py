@@ -33,6 +33,11 @@ class UrlThermometer:
         page = self._url.partition("?")[0].rpartition("@")[2]
         return f"the temperature page {page.partition('://')[2] or page}"
 
+    @property
+    def trouble(self) -> str:
+        """Why the last reading was none, as a clause; empty: it was one."""
+        return self._readings.trouble
+
     async def connect(self) -> None:
         """Check the address; the page may come up later.
 

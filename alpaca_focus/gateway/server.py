@@ -20,6 +20,8 @@ from alpaca_focus.gateway.upstream import Upstream, UpstreamLost
 
 NAME_TIMEOUT_S = 2.0
 """Longest wait for a device's name, which the list of the gateway's devices mentions."""
+IN_FRONT = "through alpaca-focus"
+"""The end of the names of all its devices."""
 _PASSED_METHODS = frozenset({"GET", "PUT"})
 _NAMED_IN = ("/management/v1/configureddevices", "/setup")
 
@@ -173,7 +175,7 @@ class _Watch:
 
 
 def _name_in_front(name: str) -> str:
-    return f"{name} through alpaca-focus"
+    return f"{name} {IN_FRONT}"
 
 
 def _device_in_front(upstream: Upstream) -> ServedDevice:

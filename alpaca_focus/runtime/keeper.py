@@ -51,6 +51,8 @@ from alpaca_focus.runtime.small_moves import SmallMoves
 from alpaca_focus.runtime.store import RunStore
 
 LAST_LOOK_S = 1.0
+LONGEST_WAY_HOME_S = 60.0
+"""After being told to stop, for a focuser that answers."""
 REST_S = 120.0
 """Seconds until a small move that failed is tried again."""
 FOCUS_RUN = "a focus run"
@@ -307,6 +309,10 @@ class Keeper:
     async def stop(self, within_s: float) -> bool:
         """End what is under way, with the focuser at a good position, and write down the night.
 
+        Args:
+            within_s: How long to wait for a focuser that says nothing; one that answers is on its way home, and gets
+                `LONGEST_WAY_HOME_S`.
+
         Returns:
             Whether it has ended in that time; if not, what is on disk brings the focuser home at the next start.
         """
@@ -314,7 +320,7 @@ class Keeper:
         if self._job is not None and self._job_name == FOCUS_RUN:
             self._job.cancel()
         # A small move is shorter than the way back from it.
-        ended = await self.at_rest(within_s)
+        ended = await self._at_rest_while_it_answers(within_s)
         with contextlib.suppress(TimeoutError):
             # A look that is under way asks devices that are let go of next.
             async with asyncio.timeout(LAST_LOOK_S), self._ticking:
@@ -328,6 +334,17 @@ class Keeper:
             return True
         _, late = await asyncio.wait({self._job}, timeout=within_s)
         return not late
+
+    async def _at_rest_while_it_answers(self, within_s: float) -> bool:
+        focuser, before = self._tools.focuser, -1
+        windows = max(1, round(LONGEST_WAY_HOME_S / within_s))
+        for _ in range(windows):
+            if focuser.replies == before:
+                break
+            before = focuser.replies
+            if await self.at_rest(within_s):
+                return True
+        return False
 
     # The tick
 

@@ -5,9 +5,12 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import structlog
+
+from alpaca_focus.runtime.journal import JOURNAL_SOCKET, JournalHandler, journal_reads
 
 UNTOLD = frozenset({"exc_info", "stack_info", "timestamp"})
 """Fields of an event that are for the log alone."""
@@ -16,8 +19,8 @@ UNTOLD = frozenset({"exc_info", "stack_info", "timestamp"})
 def configure_logging(*, level: int = logging.WARNING) -> None:
     """Send structlog's events and the standard library's to standard error.
 
-    Lines for people on a terminal, and one JSON object an event where systemd's journal reads. Standard output is left
-    to what a command was asked for.
+    Lines for people; where systemd's journal reads standard error, it gets each event with its facts as fields of their
+    own. Standard output is left to what a command was asked for.
 
     Args:
         level: Of the events of ours that are told; of libraries, warnings and worse.
@@ -26,15 +29,7 @@ def configure_logging(*, level: int = logging.WARNING) -> None:
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
-    formatter = structlog.stdlib.ProcessorFormatter(
-        foreign_pre_chain=shared,
-        processors=[
-            structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-            *_renderers(),
-        ],
-    )
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(formatter)
+    handler = _handler(shared)
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
     logging.getLogger("alpaca_focus").setLevel(level)
     structlog.configure(
@@ -45,11 +40,20 @@ def configure_logging(*, level: int = logging.WARNING) -> None:
     )
 
 
-def _renderers() -> list[structlog.typing.Processor]:
-    if "JOURNAL_STREAM" in os.environ and not sys.stderr.isatty():
-        return [structlog.processors.dict_tracebacks, structlog.processors.JSONRenderer(ensure_ascii=False)]
-    plain = structlog.dev.plain_traceback
-    return [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=plain)]
+def _handler(shared: list[structlog.typing.Processor]) -> logging.Handler:
+    if journal_reads(sys.stderr, os.environ.get("JOURNAL_STREAM")) and Path(JOURNAL_SOCKET).exists():
+        return JournalHandler()
+    handler = logging.StreamHandler(sys.stderr)
+    renderer = structlog.dev.ConsoleRenderer(
+        colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
+    )
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=shared,
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
+        )
+    )
+    return handler
 
 
 @contextmanager

@@ -1,5 +1,7 @@
 """What the user may set for the dashboard, the REST API and the meters."""
 
+import re
+
 from pydantic import Field, SecretStr, ValidationInfo, field_validator
 
 from alpaca_focus.settings.networks import checked_networks
@@ -7,6 +9,7 @@ from alpaca_focus.settings.section import Section
 
 DEFAULT_WEB_PORT = 11180
 LEAST_TOKEN = 12
+_HOST_NAME = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?(\.[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?)*")
 
 
 class Web(Section):
@@ -25,6 +28,11 @@ class Web(Section):
         description="Addresses and networks that may look besides this computer itself",
         examples=[["192.168.1.20", "192.168.7.0/24"]],
     )
+    names: list[str] = Field(
+        default=[],
+        description="Names by which this computer is asked for besides its own, as behind a reverse proxy",
+        examples=[["observatory.example.org"]],
+    )
     token: SecretStr | None = Field(
         default=None,
         description="What other computers must know to give commands, at least 12 letters, digits or signs; left out: "
@@ -41,6 +49,14 @@ class Web(Section):
     @classmethod
     def _check_networks(cls, allow: list[str], info: ValidationInfo) -> list[str]:
         return checked_networks(allow, info.data.get("listen", ""), to_do="look")
+
+    @field_validator("names")
+    @classmethod
+    def _check_names(cls, names: list[str]) -> list[str]:
+        for name in names:
+            if not _HOST_NAME.fullmatch(name):
+                raise ValueError(f'"{name}" is no host name: write it without http:// and without a port')
+        return [name.lower() for name in names]
 
     @field_validator("token", mode="before")
     @classmethod

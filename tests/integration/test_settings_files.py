@@ -1,12 +1,16 @@
 """Settings files on disk: the examples, the published schema, and files that cannot be read."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from alpaca_focus.app import describe_settings
 from alpaca_focus.core.errors import ConfigurationError
+from alpaca_focus.night_plan import triggers
+from alpaca_focus.notify.home_assistant import Topics
 from alpaca_focus.settings.models import Settings
 from alpaca_focus.settings.schema import json_schema, schema_text
 from alpaca_focus.settings.yaml_file import load_yaml
@@ -73,9 +77,24 @@ def test_there_are_examples() -> None:
     assert {path.name for path in EXAMPLES} >= {"simulator.yaml", "refractor.yaml", "sct.yaml"}
 
 
+def test_the_table_of_the_examples_has_each_of_them() -> None:
+    table = (CONFIG / "README.md").read_text(encoding="utf-8")
+    named = re.findall(r"\[([a-z]+\.yaml)\]\(([a-z]+\.yaml)\)", table)
+    assert sorted(file for _, file in named) == [path.name for path in EXAMPLES]
+    assert all(name == file for name, file in named)
+
+
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.name)
-def test_an_example_loads(path: Path) -> None:
-    load_yaml(path, Settings)
+def test_an_example_loads_and_can_be_described(path: Path) -> None:
+    settings = load_yaml(path, Settings)
+    assert f"at {settings.alpaca.address}" in "\n".join(describe_settings(settings))
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.name)
+def test_the_triggers_of_an_example_have_all_that_they_need(path: Path) -> None:
+    settings = load_yaml(path, Settings)
+    set_ones = settings.triggers.model_dump(exclude_defaults=True)
+    assert len(triggers(settings, 50.0)) >= len(set_ones)
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.name)
@@ -104,6 +123,39 @@ def test_the_published_schema_is_that_of_the_models() -> None:
     assert SCHEMA_FILE.read_text(encoding="utf-8") == schema_text(), (
         "write alpaca_focus.settings.schema.schema_text() to config/alpaca-focus.schema.json"
     )
+
+
+def test_the_two_telescopes_on_one_computer_share_nothing_that_must_be_their_own() -> None:
+    east, west = (load_yaml(CONFIG / f"{name}.yaml", Settings) for name in ("east", "west"))
+    ports = [settings.gateway.port for settings in (east, west)]
+    for settings in (east, west):
+        assert settings.imaging.way == "gateway"
+        assert settings.web is not None
+        assert settings.guider is not None
+        ports += [settings.web.port, int(settings.guider.address.rpartition(":")[2])]
+    assert len(set(ports)) == len(ports) == 6
+    assert east.storage.directory == "/var/lib/alpaca-focus/east"
+    assert west.storage.directory == "/var/lib/alpaca-focus/west"
+    for own in ("camera", "focuser", "filter_wheel", "mount"):
+        numbers = {getattr(settings, own).device_number for settings in (east, west)}
+        assert numbers == {0, 1}, own
+
+
+def test_the_two_telescopes_on_one_computer_share_a_broker_and_no_topic() -> None:
+    bases = []
+    for name in ("east", "west"):
+        settings = load_yaml(CONFIG / f"{name}.yaml", Settings)
+        assert settings.mqtt is not None
+        assert settings.mqtt.broker == "127.0.0.1:1883"
+        topics = Topics(settings.mqtt.prefix, settings.telescope.name)
+        assert topics.base == f"observatory/{name}"
+        bases.append(topics.node)
+    assert len(set(bases)) == 2
+
+
+def test_the_spectrograph_measures_a_spectrum() -> None:
+    focus = load_yaml(CONFIG / "spectrograph.yaml", Settings).focus
+    assert (focus.metric, focus.spectrum.axis) == ("spectrum_fwhm", "horizontal")
 
 
 def test_the_simulator_example_fits_the_simulated_observatory() -> None:

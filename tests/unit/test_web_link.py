@@ -24,10 +24,10 @@ def settings(**web: Any) -> Settings:
     return Settings.model_validate({"telescope": {"focal_length_mm": 530, "aperture_mm": 106}, "web": section})
 
 
-def status_of(port: int) -> int:
+def status_of(port: int, name: str = "127.0.0.1") -> int:
     connection = HTTPConnection("127.0.0.1", port, timeout=10)
     try:
-        connection.request("GET", "/healthz")
+        connection.request("GET", "/healthz", headers={"Host": name})
         return connection.getresponse().status
     finally:
         connection.close()
@@ -52,6 +52,14 @@ def test_it_is_opened_kept_moved_and_closed(tmp_path: Path) -> None:
         assert link.server is None
         link.follow(first)
     assert link.server is None
+
+
+def test_a_name_of_a_proxy_can_be_allowed(tmp_path: Path) -> None:
+    with WebLink(Page(tmp_path).night) as link:
+        for names, status in (([], 403), (["Pier.example.org"], 200)):
+            link.follow(settings(names=names))
+            assert link.server is not None
+            assert status_of(link.server.port, "pier.example.org") == status
 
 
 def test_a_token_comes_from_a_file(tmp_path: Path) -> None:

@@ -712,6 +712,23 @@ def test_a_history_that_cannot_be_read_does_not_keep_the_focuser_from_home(
     played(night)
 
 
+@pytest.mark.parametrize("answers", [True, False])
+def test_a_focuser_that_answers_gets_the_time_for_its_way_home(*, answers: bool) -> None:
+    scene = Scene(night_settings(AfterImages(50)))
+
+    async def night() -> None:
+        async def way_home() -> None:
+            for _ in range(30):
+                scene.focuser.replies += answers
+                await asyncio.sleep(0.01)
+
+        scene.keeper._job = asyncio.create_task(way_home())
+        assert await scene.keeper.stop(0.1) is answers
+        await scene.keeper._job
+
+    played(night)
+
+
 @pytest.mark.parametrize("asked", ["refocus", "pause", "tell_flip", "stop"])
 def test_what_is_asked_before_the_first_look_writes_nothing_over_the_night(tmp_path: Path, asked: str) -> None:
     scene = Scene(night_settings(AfterImages(50), compensation=FOLLOWING), tmp_path)

@@ -54,7 +54,7 @@ def test_the_telescope_is_all_that_is_required() -> None:
             "patience_s": 45.0,
             "idle_s": 60.0,
         },
-        "web": {"listen": "127.0.0.1", "port": 11180, "allow": []},
+        "web": {"listen": "127.0.0.1", "port": 11180, "allow": [], "names": []},
         "thermometer": {"source": "focuser", "every_s": 10.0, "readings": 60},
         "triggers": {
             "filter_change": "nothing",

@@ -1,0 +1,1 @@
+"""What the facts of an observatory and its computer mean: judged, without touching anything. Pure."""

@@ -1,0 +1,261 @@
+"""What is on an Alpaca server: its devices, and what they say of themselves.
+
+Nothing is moved. A device is connected only to be read, and only if it is not connected already; then it is
+disconnected again. One that was connected is left so: an imaging program may be using it.
+"""
+
+import logging
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from types import MappingProxyType
+from typing import Any, TypeVar
+
+from alpaca_focus.alpaca.management import ConfiguredDevice
+from alpaca_focus.alpaca.standard import DeviceType
+from alpaca_focus.core.errors import (
+    ConfigurationError,
+    DeviceError,
+    DeviceMisbehaved,
+    DeviceRefused,
+    DeviceTimeout,
+    NotConnected,
+)
+from alpaca_focus.core.found import (
+    LARGEST_PIXEL_UM,
+    LARGEST_STEP_UM,
+    FoundCamera,
+    FoundDevice,
+    FoundFocuser,
+    FoundMount,
+    FoundServer,
+    FoundWheel,
+    believable_optics_mm,
+    believable_site_deg,
+    believable_size_um,
+)
+from alpaca_focus.devices.address import DeviceAddress, parse_address
+from alpaca_focus.devices.clock import SystemClock
+from alpaca_focus.devices.connection import CALL_TIMEOUT_S, Connection
+from alpaca_focus.devices.inventory import read_inventory
+from alpaca_focus.devices.readings import believable_temperature
+from alpaca_focus.devices.requester import Call, Requester
+from alpaca_focus.devices.translate import Question, as_bool, as_float, as_int, as_text, as_texts
+from alpaca_focus.devices.transport import Deadline
+from alpaca_focus.devices.worker import Worker, see_through
+
+T = TypeVar("T")
+
+LIST_TIMEOUT_S = 10.0
+"""Real seconds for the list of a server's devices: the first answer of some takes long."""
+PROBED_NUMBERS = range(6)
+"""Numbers that are tried on a server that gives no list; some count their devices across all types."""
+
+SILENCES = 2
+"""After so many types of devices without any answer, a server that gives no list is given up."""
+
+_Facts = dict[str, Any]
+_Reads = Mapping[str, Callable[[Any], object]]
+_CAMERA: _Reads = MappingProxyType(
+    {"PixelSizeX": as_float, "CameraXSize": as_int, "CameraYSize": as_int, "SensorName": as_text}
+)
+_FOCUSER: _Reads = MappingProxyType(
+    {"Absolute": as_bool, "MaxStep": as_int, "StepSize": as_float, "TempComp": as_bool, "Temperature": as_float}
+)
+_WHEEL: _Reads = MappingProxyType({"Names": as_texts})
+_MOUNT: _Reads = MappingProxyType(
+    {"FocalLength": as_float, "ApertureDiameter": as_float, "SiteLatitude": as_float, "SiteLongitude": as_float}
+)
+
+_log = logging.getLogger(__name__)
+
+
+async def survey_server(address: str, *, timeout_s: float = LIST_TIMEOUT_S) -> FoundServer:
+    """List the devices of a server; one that gives no list is asked for the devices one by one.
+
+    Args:
+        address: "host:port".
+        timeout_s: Real seconds for each answer.
+
+    Raises:
+        ConfigurationError: It is no address.
+        DeviceUnreachable: Nothing answers there.
+        DeviceMisbehaved: What answers there is no Alpaca server.
+    """
+    asking = _Asking(parse_address(address), timeout_s)
+    notes: tuple[str, ...] = ()
+    try:
+        try:
+            listed = await asking.devices()
+        except (DeviceRefused, DeviceMisbehaved, DeviceTimeout) as error:
+            listed, left_out = await asking.probed()
+            if not listed and not isinstance(error, DeviceRefused):
+                raise
+            _log.debug("No list: %s", error)
+            place = asking.address.authority
+            notes = (f"The server at {place} gives no list of its devices, so they were tried one by one.", *left_out)
+    finally:
+        await asking.close()
+    devices = (
+        FoundDevice(
+            kind=device.device_type,
+            number=device.number,
+            name=device.name,
+            unique_id=device.unique_id,
+            server=asking.address.authority,
+        )
+        for device in listed
+        if 0 <= device.number < 2**32
+    )
+    return FoundServer(address=asking.address.authority, devices=tuple(devices), notes=notes)
+
+
+class _Asking:
+    """Requests to one server, before it is known which devices it has."""
+
+    def __init__(self, address: DeviceAddress, timeout_s: float) -> None:
+        self.address = address
+        self._timeout_s = timeout_s
+        self._worker = Worker("survey")
+
+    async def close(self) -> None:
+        await self._worker.close()
+
+    async def devices(self) -> tuple[ConfiguredDevice, ...]:
+        requester = Requester(self.address, DeviceType.FOCUSER, 0)
+        asked = f"the server at {self.address.authority}", "configureddevices"
+        return await self._ask(*asked, lambda: read_inventory(requester.configured_devices()))
+
+    async def probed(self) -> tuple[tuple[ConfiguredDevice, ...], tuple[str, ...]]:
+        """Return the devices that answer to their numbers, and why some were not tried."""
+        found: list[ConfiguredDevice] = []
+        left_out: list[str] = []
+        for kind in DeviceType:
+            try:
+                for number in PROBED_NUMBERS:
+                    found += await self._probe(kind, number)
+            except DeviceTimeout as error:
+                left_out.append(f"{error} No other {kind} was looked for.")
+                if not found and len(left_out) >= SILENCES:
+                    break
+        return tuple(found), tuple(left_out)
+
+    async def _probe(self, kind: DeviceType, number: int) -> tuple[ConfiguredDevice, ...]:
+        """Return the device of that number, if there is one."""
+        requester = Requester(self.address, kind, number)
+        asked = f"{kind} {number} at {self.address.authority}"
+        try:
+            await self._ask(asked, "Connected", lambda: as_bool(requester.get("connected", {})))
+        except (DeviceRefused, DeviceMisbehaved) as error:
+            _log.debug("There is none: %s", error)
+            return ()
+        try:
+            name = await self._ask(asked, "Name", lambda: as_text(requester.get("name", {})))
+        except (DeviceRefused, DeviceMisbehaved) as error:
+            _log.debug("It goes without a name: %s", error)
+            name = ""
+        return (ConfiguredDevice(name=name, device_type=str(kind), number=number, unique_id=""),)
+
+    async def _ask(self, device: str, text: str, work: Callable[[], T]) -> T:
+        question = Question(device, self.address.authority, text)
+
+        def checked_work() -> T:
+            try:
+                return work()
+            except ValueError as error:
+                raise DeviceMisbehaved(device, f"The answer of {device} to {text} makes no sense: {error}.") from error
+
+        return await self._worker.run(checked_work, lambda: Call(question, Deadline(self._timeout_s)))
+
+
+async def look_at_camera(device: FoundDevice, *, timeout_s: float = CALL_TIMEOUT_S) -> FoundCamera:
+    """Read what a camera says of itself; what went wrong is in its notes."""
+    facts, notes = await _facts(device, _CAMERA, timeout_s)
+    return FoundCamera(
+        device=device,
+        pixel_size_um=believable_size_um(facts.get("PixelSizeX"), LARGEST_PIXEL_UM),
+        width_px=_positive(facts.get("CameraXSize")),
+        height_px=_positive(facts.get("CameraYSize")),
+        sensor=facts.get("SensorName", "").strip(),
+        notes=notes,
+    )
+
+
+async def look_at_focuser(device: FoundDevice, *, timeout_s: float = CALL_TIMEOUT_S) -> FoundFocuser:
+    """Read what a focuser says of itself; what went wrong is in its notes."""
+    facts, notes = await _facts(device, _FOCUSER, timeout_s)
+    reading_c = facts.get("Temperature")
+    return FoundFocuser(
+        device=device,
+        absolute=facts.get("Absolute"),
+        max_step=_positive(facts.get("MaxStep")),
+        step_size_um=believable_size_um(facts.get("StepSize"), LARGEST_STEP_UM),
+        temperature_c=None if reading_c is None else believable_temperature(reading_c),
+        compensating=facts.get("TempComp", False),
+        notes=notes,
+    )
+
+
+async def look_at_wheel(device: FoundDevice, *, timeout_s: float = CALL_TIMEOUT_S) -> FoundWheel:
+    """Read the filters of a wheel; what went wrong is in its notes."""
+    facts, notes = await _facts(device, _WHEEL, timeout_s)
+    return FoundWheel(device=device, filters=facts.get("Names", ()), notes=notes)
+
+
+async def look_at_mount(device: FoundDevice, *, timeout_s: float = CALL_TIMEOUT_S) -> FoundMount:
+    """Read what a mount says of the telescope and the place; what went wrong is in its notes."""
+    facts, notes = await _facts(device, _MOUNT, timeout_s)
+    optics = believable_optics_mm(facts.get("FocalLength"), facts.get("ApertureDiameter"))
+    site = believable_site_deg(facts.get("SiteLatitude"), facts.get("SiteLongitude"))
+    return FoundMount(
+        device=device,
+        focal_length_mm=optics[0] if optics else None,
+        aperture_mm=optics[1] if optics else None,
+        latitude_deg=site[0] if site else None,
+        longitude_deg=site[1] if site else None,
+        notes=notes,
+    )
+
+
+def _positive(number: int | None) -> int | None:
+    return number if number is not None and number > 0 else None
+
+
+async def _facts(device: FoundDevice, reads: _Reads, timeout_s: float) -> tuple[_Facts, tuple[str, ...]]:
+    """Return the members that the device answers, and sentences on what went wrong."""
+    facts: _Facts = {}
+    notes: list[str] = []
+    try:
+        async with _visited(device, notes, timeout_s) as connection:
+            for member, as_type in reads.items():
+                try:
+                    facts[member] = await connection.get(member, as_type)
+                except NotConnected:
+                    raise
+                except (DeviceRefused, DeviceMisbehaved) as error:
+                    _log.debug("Not known: %s", error)
+    except (ConfigurationError, DeviceError) as error:
+        notes.append(str(error))
+    return facts, tuple(notes)
+
+
+@asynccontextmanager
+async def _visited(device: FoundDevice, notes: list[str], timeout_s: float) -> AsyncIterator[Connection]:
+    """Connect a device for a while, and leave it as it was; a failure to do so is added to the notes."""
+    address = parse_address(device.server, device.number)
+    connection = Connection(DeviceType(device.kind), address, SystemClock(), timeout_s=timeout_s)
+    to_disconnect = False
+    try:
+        to_disconnect = not await connection.is_connected()
+        await connection.open()
+        yield connection
+    finally:
+        if to_disconnect:
+            await see_through(_disconnect(connection, notes))
+        await connection.close()
+
+
+async def _disconnect(connection: Connection, notes: list[str]) -> None:
+    try:
+        await connection.disconnect()
+    except DeviceError as error:
+        notes.append(f"{error} It may still be connected, and was not before.")

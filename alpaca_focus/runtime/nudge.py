@@ -1,0 +1,126 @@
+"""A small move of the focuser and the way back, to see whether it moves; it always ends where it began."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from alpaca_focus.core.backlash import Backlash, Limits, Method, approach
+from alpaca_focus.core.errors import DeviceError, DeviceMisbehaved
+from alpaca_focus.core.values import Position
+from alpaca_focus.ports import Clock, Focuser
+from alpaca_focus.runtime.abort import Abort
+from alpaca_focus.runtime.home_mark import HomeMark
+from alpaca_focus.runtime.runner import RESTORE_PAUSES_S
+
+AT_HOME_STEPS = 1
+"""A move is over within a step of its target."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Nudged:
+    """What became of it.
+
+    Attributes:
+        reached: Where it came to rest; `None`: it did not get there.
+        ended_at: Where it stands; `None`: nobody knows.
+        lasted_s: How long all of it took.
+        trouble: What went wrong on the way there; empty: nothing, or it was aborted.
+        home_trouble: What went wrong on the way back; empty: nothing.
+    """
+
+    reached: Position | None
+    ended_at: Position | None
+    lasted_s: float
+    trouble: str
+    home_trouble: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Nudge:
+    """How the focuser is moved.
+
+    Attributes:
+        focuser: Is moved.
+        clock: Time.
+        backlash: How the start is approached again.
+        limits: No leg goes beyond them.
+        home_mark: Where it belongs, on disk while it is away.
+    """
+
+    focuser: Focuser
+    clock: Clock
+    backlash: Backlash
+    limits: Limits
+    home_mark: HomeMark
+
+    async def there_and_back(self, start: Position, target: Position, told: Callable[[Nudged], None]) -> None:
+        """Go to a position and come back, whatever happens meanwhile.
+
+        Args:
+            start: Where it stands.
+            target: Where it goes.
+            told: Told what became of it, also when the call is cancelled.
+
+        Raises:
+            asyncio.CancelledError: Cancelled; it was brought back first.
+        """
+        abort, trouble, reached = Abort(), "", None
+        began_s = self.clock.monotonic()
+        self.home_mark.set(start)
+        try:
+            reached = await self.focuser.move_to(target)
+        except DeviceError as error:
+            trouble = str(error)
+        except asyncio.CancelledError:
+            abort.asked = True
+        ended_at, home_trouble = await abort.see_through(self._come_home(start, has_moved=reached is not None))
+        if ended_at is not None and abs(ended_at - start) <= AT_HOME_STEPS:
+            self.home_mark.clear()
+        told(
+            Nudged(
+                reached=reached,
+                ended_at=ended_at,
+                lasted_s=self.clock.monotonic() - began_s,
+                trouble=trouble,
+                home_trouble=home_trouble,
+            )
+        )
+        abort.check()
+
+    async def _come_home(self, start: Position, *, has_moved: bool) -> tuple[Position | None, str]:
+        """Return where it stands in the end, and why that is not the start, if it is not.
+
+        It is tried patiently: the device may be restarting.
+        """
+        here, trouble = None, ""
+        for pause_s in RESTORE_PAUSES_S:
+            await self.clock.sleep(pause_s)
+            try:
+                here = None
+                here = await self.focuser.position()
+                if has_moved or here != start:
+                    has_moved = True
+                    await self._go(here, start)
+                    here = await self.focuser.position()
+                if abs(here - start) <= AT_HOME_STEPS:
+                    return here, ""
+            except DeviceError as error:
+                trouble = str(error)
+        return here, trouble
+
+    async def _go(self, here: Position, start: Position) -> None:
+        # The position that the device itself shows is what counts here, hence the overshoot.
+        legs = approach(
+            here,
+            start,
+            backlash=replace(self.backlash, method=Method.OVERSHOOT),
+            limits=self.limits,
+            slack_taken_up=False,
+        )
+        for leg in legs[:-1]:
+            try:
+                await self.focuser.move_to(leg)
+            except DeviceMisbehaved:  # the start is the start, also with the slack on the other side
+                continue
+        if legs:
+            await self.focuser.move_to(legs[-1])

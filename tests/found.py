@@ -1,0 +1,57 @@
+"""Devices as they are found on a server, for the tests of `alpaca-focus init`."""
+
+from alpaca_focus.core.found import (
+    FoundCamera,
+    FoundDevice,
+    FoundFocuser,
+    FoundMount,
+    FoundObservatory,
+    FoundServer,
+    FoundWheel,
+)
+from alpaca_focus.settings.first_file import Answers
+
+SERVER = "192.168.1.20:11111"
+
+
+def device(kind: str, number: int = 0, name: str = "", unique_id: str = "", server: str = SERVER) -> FoundDevice:
+    return FoundDevice(kind=kind, number=number, name=name or f"My {kind}", unique_id=unique_id, server=server)
+
+
+def server(*kinds: str, address: str = SERVER, unique: bool = False) -> FoundServer:
+    """A server with these devices, numbered within their types."""
+    devices = tuple(
+        device(kind, kinds[:index].count(kind), unique_id=f"id-{index}" if unique else "", server=address)
+        for index, kind in enumerate(kinds)
+    )
+    return FoundServer(address=address, devices=devices)
+
+
+CAMERA = FoundCamera(device=device("camera", unique_id="abc"), pixel_size_um=3.76, width_px=6248, height_px=4176)
+FOCUSER = FoundFocuser(device=device("focuser"), absolute=True, max_step=60000, step_size_um=1.2, temperature_c=8.0)
+WHEEL = FoundWheel(device=device("filterwheel"), filters=("L", "Ha"))
+MOUNT = FoundMount(
+    device=device("telescope"), focal_length_mm=480.0, aperture_mm=80.0, latitude_deg=47.1, longitude_deg=8.2
+)
+WHOLE = FoundObservatory(
+    server=SERVER,
+    camera=CAMERA,
+    focuser=FOCUSER,
+    filter_wheel=WHEEL,
+    mount=MOUNT,
+    observing_conditions=device("observingconditions"),
+    safety_monitor=device("safetymonitor"),
+)
+LEAST = FoundObservatory(
+    server=SERVER, camera=FoundCamera(device=device("camera")), focuser=FoundFocuser(device=device("focuser"))
+)
+ANSWERS = Answers(
+    name="80 mm",
+    focal_length_mm=480.0,
+    aperture_mm=80.0,
+    central_obstruction=0.0,
+    backlash_steps=60,
+    exposure_s=3.0,
+    way="watch",
+    directory="~/runs",
+)

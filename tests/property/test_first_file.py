@@ -1,0 +1,169 @@
+"""Whatever devices are called and whatever is answered: the first settings file says just that."""
+
+from dataclasses import fields
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from alpaca_focus.core.found import (
+    FoundCamera,
+    FoundDevice,
+    FoundFocuser,
+    FoundMount,
+    FoundObservatory,
+    FoundWheel,
+)
+from alpaca_focus.settings.first_file import WAYS, Answers, Way, first_file
+from alpaca_focus.settings.models import Settings
+from alpaca_focus.settings.section import HIGHEST_POSITION
+from alpaca_focus.settings.yaml_file import parse_yaml
+from alpaca_focus.settings.yaml_tree import read_tree
+from alpaca_focus.settings.yaml_values import read_document
+
+TRAPS = [
+    *("yes", "no", "on", "Off", "null", "~", "22:30", "010", "1e3", "0x1F", "1_000", ".inf", ".nan", "2026-01-01", "="),
+    *(
+        "a: b",
+        "a #b",
+        "'",
+        '"',
+        "\\",
+        "- x",
+        "? x",
+        "!x",
+        "&a",
+        "*a",
+        "%YAML",
+        "---",
+        "...",
+        "<<",
+        "{",
+        "[]",
+        ", ",
+        "@",
+    ),
+    *("\n", "\r\n", "\t", "\x00", "\x1b[2J", "\x85", "\u2028", "\ufeff", "\U0001f52d", "é", "x\n  y: 1", "# a\nb: 2"),
+]
+# Half characters cannot be written in UTF-8 at all; they are tested apart.
+WORDS = st.lists(st.sampled_from(TRAPS) | st.text(max_size=8), min_size=1, max_size=5).map("".join).filter(bool)
+WILD = WORDS | st.text(st.characters(), max_size=200)
+SERVERS = st.sampled_from(["127.0.0.1:11111", "observatory.local:80", "[2001:db8::1]:11111"])
+POSITIVE = st.floats(1e-3, 999.0, allow_nan=False)
+
+
+def devices(kind: str) -> st.SearchStrategy[FoundDevice]:
+    return st.builds(
+        FoundDevice,
+        kind=st.just(kind),
+        number=st.integers(0, 2**32 - 1),
+        name=WILD,
+        unique_id=WILD | st.just(""),
+        server=SERVERS,
+    )
+
+
+observatories = st.builds(
+    FoundObservatory,
+    server=SERVERS,
+    camera=st.builds(
+        FoundCamera,
+        device=devices("camera"),
+        pixel_size_um=st.none() | POSITIVE,
+        width_px=st.none() | st.integers(1, 20_000),
+        height_px=st.none() | st.integers(1, 20_000),
+        sensor=WILD,
+    ),
+    focuser=st.builds(
+        FoundFocuser,
+        device=devices("focuser"),
+        max_step=st.none() | st.integers(1, 2 * HIGHEST_POSITION),
+        step_size_um=st.none() | POSITIVE,
+        temperature_c=st.none() | st.floats(-60, 60),
+    ),
+    filter_wheel=st.none()
+    | st.builds(FoundWheel, device=devices("filterwheel"), filters=st.lists(WILD, max_size=9).map(tuple)),
+    mount=st.none()
+    | st.builds(
+        FoundMount,
+        device=devices("telescope"),
+        latitude_deg=st.none() | st.floats(-90, 90),
+        longitude_deg=st.floats(-180, 180),
+    ),
+    observing_conditions=st.none() | devices("observingconditions"),
+    safety_monitor=st.none() | devices("safetymonitor"),
+)
+
+
+@st.composite
+def answers(draw: st.DrawFn) -> Answers:
+    aperture_mm = draw(st.floats(1.0, 2_000.0))
+    way: Way = draw(st.sampled_from(WAYS))  # type: ignore[arg-type]
+    return Answers(
+        name=draw(WORDS.filter(lambda name: len(name) <= 100)),
+        focal_length_mm=aperture_mm * draw(st.floats(1.1, 39.0)),
+        aperture_mm=aperture_mm,
+        central_obstruction=draw(st.floats(0.0, 0.7)),
+        pixel_size_um=draw(st.none() | POSITIVE),
+        step_size_um=draw(st.none() | POSITIVE),
+        backlash_steps=draw(st.integers(0, HIGHEST_POSITION)),
+        exposure_s=draw(st.floats(1e-6, 600.0)),
+        way=way,
+        directory=draw(WORDS),
+    )
+
+
+def address_of(server: str, device: FoundDevice) -> str | None:
+    return None if device.server == server else device.server
+
+
+@given(observatories, answers(), WILD, st.booleans())
+def test_a_first_file_says_what_was_found_and_answered(
+    found: FoundObservatory, said: Answers, file_name: str, beside_schema: bool
+) -> None:
+    text = first_file(found, said, file_name=file_name, beside_schema=beside_schema)
+    settings = parse_yaml(text.encode().decode(), Settings, source="x")
+    read = {
+        "name": settings.telescope.name,
+        "focal_length_mm": settings.telescope.focal_length_mm,
+        "aperture_mm": settings.telescope.aperture_mm,
+        "central_obstruction": settings.telescope.central_obstruction,
+        "pixel_size_um": settings.camera.pixel_size_um,
+        "step_size_um": settings.focuser.step_size_um,
+        "backlash_steps": settings.focuser.backlash.steps,
+        "exposure_s": settings.focus.exposure_s,
+        "way": said.way if said.way == "none" else settings.imaging.way,
+        "directory": settings.storage.directory,
+    }
+    assert read == {each.name: getattr(said, each.name) for each in fields(Answers)}
+    assert settings.alpaca.address == found.server
+    devices = {
+        "camera": found.camera.device,
+        "focuser": found.focuser.device,
+        "filter_wheel": found.filter_wheel and found.filter_wheel.device,
+        "mount": found.mount and found.mount.device,
+        "observing_conditions": found.observing_conditions,
+        "safety_monitor": found.safety_monitor,
+    }
+    for section, device in devices.items():
+        there = getattr(settings, section)
+        assert (there is None) == (device is None)
+        if device is not None:
+            assert (there.device_number, there.unique_id) == (device.number, None)
+            assert there.address == address_of(found.server, device)
+    root = read_tree(text)
+    assert root is not None
+    data = read_document(root).data
+    assert isinstance(data, dict)
+    assert set(data) <= {*devices, "telescope", "alpaca", "storage", "imaging", "focus", "site", "thermometer"}
+
+
+@given(answers(), st.text(st.characters(categories=["Cs"]), min_size=1, max_size=3))
+def test_half_a_character_is_replaced(said: Answers, half: str) -> None:
+    device = FoundDevice(kind="camera", number=0, name=half, unique_id=half, server="127.0.0.1:1")
+    found = FoundObservatory(
+        server="127.0.0.1:1", camera=FoundCamera(device=device), focuser=FoundFocuser(device=device)
+    )
+    telling = Answers(**{each.name: getattr(said, each.name) for each in fields(Answers)} | {"name": half})
+    text = first_file(found, telling, file_name=half, beside_schema=False)
+    settings = parse_yaml(text.encode().decode(), Settings, source="x")
+    assert settings.telescope.name == "\ufffd" * len(half)

@@ -1,0 +1,551 @@
+"""What facts mean: for each judge, what becomes of a thing that is well and of one that is not."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta, timezone
+
+import pytest
+
+from alpaca_focus.checkup.cameras import (
+    Asked,
+    CameraFacts,
+    Cooler,
+    FrameFacts,
+    Scale,
+    judge_camera,
+    judge_frame,
+)
+from alpaca_focus.checkup.checks import Check, CheckOutcome, Subject, parted, worst
+from alpaca_focus.checkup.computer import (
+    ComputerFacts,
+    StorageFacts,
+    judge_computer,
+    judge_place,
+    judge_storage,
+)
+from alpaca_focus.checkup.focusers import (
+    RELATIVE,
+    FocuserFacts,
+    NudgeFacts,
+    judge_focuser,
+    judge_nudge,
+    nudge_steps,
+    nudge_target,
+)
+from alpaca_focus.checkup.others import (
+    MountFacts,
+    ThermometerFacts,
+    WheelFacts,
+    judge_guider,
+    judge_mount,
+    judge_safety,
+    judge_thermometer,
+    judge_wheel,
+)
+from alpaca_focus.checkup.plans import SettingsFacts, judge_settings
+from alpaca_focus.checkup.programs import (
+    DaemonFacts,
+    Holder,
+    PortState,
+    judge_broker,
+    judge_daemon,
+    judge_port,
+    judge_services,
+)
+from alpaca_focus.checkup.servers import Reach, ServerFacts, judge_server
+from alpaca_focus.core.backlash import Direction, Limits
+from alpaca_focus.core.night import PierSide
+
+OK, NOTE, FAILS, NOT_TRIED = CheckOutcome.OK, CheckOutcome.NOTE, CheckOutcome.FAILS, CheckOutcome.NOT_TRIED
+
+
+def named(checks: Sequence[Check], name: str) -> Check:
+    (check,) = [each for each in checks if each.name == name]
+    return check
+
+
+def judged(checks: Sequence[Check], name: str, outcome: CheckOutcome, words: str) -> None:
+    """See that a check ended so, says those words, and has a remedy if and only if there is something to do."""
+    check = named(checks, name)
+    assert check.outcome is outcome, check
+    assert words in f"{check.seen} {check.remedy}", check
+    assert bool(check.remedy) is (outcome in {NOTE, FAILS}), check
+
+
+@pytest.mark.parametrize(
+    ("message", "seen", "remedy"),
+    [
+        ("It is dead. Press the button.", "It is dead.", "Press the button."),
+        (
+            'It refused Move(5): "Too far. Really." (Alpaca error 0x401). Check the limits, or e.g. the cable.',
+            'It refused Move(5): "Too far. Really." (Alpaca error 0x401).',
+            "Check the limits, or e.g. the cable.",
+        ),
+        (
+            "Nothing answers at 10.0.0.7:11111: no route. Is it on?",
+            "Nothing answers at 10.0.0.7:11111: no route.",
+            "Is it on?",
+        ),
+        ("It is dead.", "It is dead.", "Do something."),
+    ],
+)
+def test_an_errors_last_sentence_is_its_remedy(message: str, seen: str, remedy: str) -> None:
+    assert parted(message, "Do something.") == (seen, remedy)
+
+
+def test_the_worst_outcome_counts_and_what_was_not_tried_is_none() -> None:
+    subject = Subject("camera")
+    well, hint = subject.ok("a", "b"), subject.note("a", "b", "c")
+    assert worst([]) is OK
+    assert worst([well, subject.not_tried("a", "b")]) is OK
+    assert worst([hint, well]) is NOTE
+    assert worst([hint, subject.fails("a", "b", "c"), well]) is FAILS
+
+
+SERVER = ServerFacts(
+    place="pi:11111",
+    reach=Reach.ANSWERS,
+    round_trips_s=(0.001, 0.002, 0.4),
+    versions=(1,),
+    description="Server 2, by somebody",
+    devices='camera 0 "Cam"',
+)
+
+
+@pytest.mark.parametrize(
+    ("changes", "name", "outcome", "words"),
+    [
+        ({}, "reachable", OK, "by somebody"),
+        ({}, "latency", OK, "2.0 ms a question, 400 ms at most, of 3"),
+        ({}, "management", OK, 'camera 0 "Cam"'),
+        ({"description": ""}, "reachable", OK, "does not say"),
+        ({"round_trips_s": (0.3, 0.3, 0.1)}, "latency", NOTE, "slow"),
+        ({"round_trips_s": (0.001, 0.001), "lost": 2}, "latency", NOTE, "2 more had no answer"),
+        ({"round_trips_s": (), "lost": 2}, "latency", FAILS, "hangs"),
+        ({"versions": None}, "management", NOTE, "device_number"),
+        ({"versions": (2, 3)}, "management", FAILS, "2, 3"),
+        ({"reach": Reach.NO_NAME}, "reachable", FAILS, "name has no address"),
+        ({"reach": Reach.REFUSED}, "reachable", FAILS, "nothing listens"),
+        ({"reach": Reach.SILENT}, "reachable", FAILS, "within 5 s"),
+        ({"reach": Reach.NO_WAY, "detail": "no route to host"}, "reachable", FAILS, "no route to host"),
+        ({"reach": Reach.NO_HTTP}, "reachable", FAILS, "not HTTP"),
+        ({"reach": Reach.SILENT}, "latency", NOT_TRIED, "does not answer"),
+        ({"reach": Reach.SILENT}, "management", NOT_TRIED, "does not answer"),
+    ],
+)
+def test_servers(changes: dict[str, object], name: str, outcome: CheckOutcome, words: str) -> None:
+    judged(judge_server(replace(SERVER, **changes)), name, outcome, words)
+
+
+ASKED = Asked(where="focus", exposure_s=3.0, binning=1, gain=None, offset=None)
+HA = Asked(where="focus.filters.Ha", exposure_s=8.0, binning=2, gain=100, offset=20)
+CAMERA = CameraFacts(
+    width_px=6248,
+    height_px=4176,
+    told_pixel_um=3.76,
+    set_pixel_um=None,
+    bayer=False,
+    max_binning=4,
+    exposure_min_s=0.001,
+    exposure_max_s=3600.0,
+    gain=Scale(now=0, lowest=0, highest=400),
+    offset=Scale(now=10, lowest=0, highest=200),
+    cooler=Cooler(on=True, temperature_c=-9.8, target_c=-10.0, power_percent=42.0),
+    asked=(ASKED, HA),
+)
+
+
+@pytest.mark.parametrize(
+    ("changes", "name", "outcome", "words"),
+    [
+        ({}, "sensor", OK, "6248 x 4176 pixels of 3.76 um (as it says)"),
+        ({"set_pixel_um": 3.76}, "sensor", OK, "3.76"),
+        ({"told_pixel_um": None, "set_pixel_um": 5.0}, "sensor", OK, "5 um (of the settings)"),
+        ({"set_pixel_um": 5.0}, "sensor", NOTE, "camera.pixel_size_um is 5 um"),
+        ({"told_pixel_um": None}, "sensor", FAILS, "set camera.pixel_size_um"),
+        ({"bayer": True}, "sensor", OK, "colour"),
+        ({}, "exposure", OK, "asked for: 3, 8 s"),
+        ({"exposure_max_s": 5.0}, "exposure", FAILS, "focus.filters.Ha.exposure_s asks for 8 s"),
+        ({"exposure_min_s": 4.0, "exposure_max_s": float("inf")}, "exposure", FAILS, "focus.exposure_s"),
+        ({}, "binning", OK, "up to 4; asked for: 1, 2"),
+        ({"max_binning": 1}, "binning", FAILS, "focus.filters.Ha.binning asks for 2"),
+        ({}, "gain", OK, "0 now, of 0 to 400; asked for: 100"),
+        ({"asked": (ASKED,)}, "gain", OK, "it stays"),
+        ({"gain": Scale()}, "gain", FAILS, "has no gain"),
+        ({"gain": Scale(), "asked": (ASKED,)}, "gain", OK, "none"),
+        ({"gain": Scale(now=1, lowest=0, highest=3)}, "gain", FAILS, "0 to 3"),
+        ({"gain": Scale(now=1)}, "gain", OK, "any"),
+        ({"offset": Scale(now=30, lowest=25, highest=50)}, "offset", FAILS, "focus.filters.Ha.offset asks for 20"),
+        ({}, "cooler", OK, "42 %"),
+        ({"cooler": Cooler()}, "cooler", OK, "none"),
+        ({"cooler": Cooler(on=False, temperature_c=12.0)}, "cooler", OK, "off; the sensor has 12.0"),
+        ({"cooler": Cooler(on=True, temperature_c=5.0, target_c=-10.0)}, "cooler", NOTE, "-10.0 are asked for"),
+        ({"cooler": Cooler(on=True, temperature_c=5.0)}, "cooler", OK, "on"),
+    ],
+)
+def test_cameras(changes: dict[str, object], name: str, outcome: CheckOutcome, words: str) -> None:
+    judged(judge_camera(replace(CAMERA, **changes)), name, outcome, words)
+
+
+FRAME = FrameFacts(
+    width_px=640,
+    height_px=512,
+    frame_bytes=655_360,
+    exposure_s=0.001,
+    dark=True,
+    download_s=0.5,
+    timeout_s=60.0,
+    spoken="ImageBytes",
+    lowest_adu=80.0,
+    median_adu=100.0,
+    highest_adu=130.0,
+    saturation_adu=65535.0,
+)
+
+
+@pytest.mark.parametrize(
+    ("changes", "name", "outcome", "words"),
+    [
+        ({}, "download", OK, "0.7 MB in 0.50 s, 1.3 MB/s as ImageBytes"),
+        ({"spoken": ""}, "download", OK, "MB/s"),
+        ({"spoken": "JSON"}, "download", NOTE, "slow"),
+        ({"download_s": 40.0}, "download", NOTE, "camera.download_timeout_s"),
+        ({}, "frame", OK, "80 to 130 ADU, 100 in the middle"),
+        ({"lowest_adu": 0.0, "highest_adu": 0.0}, "frame", FAILS, "all pixels are zero"),
+        ({"lowest_adu": 65535.0, "highest_adu": 65535.0}, "frame", FAILS, "saturated"),
+        ({"lowest_adu": 65535.0, "highest_adu": 65535.0, "dark": False}, "frame", NOTE, "by day"),
+        ({"lowest_adu": 7.0, "highest_adu": 7.0}, "frame", NOTE, "all pixels are 7 ADU"),
+    ],
+)
+def test_frames(changes: dict[str, object], name: str, outcome: CheckOutcome, words: str) -> None:
+    judged(judge_frame(replace(FRAME, **changes)), name, outcome, words)
+
+
+FOCUSER = FocuserFacts(
+    absolute=True,
+    position=5000,
+    max_step=10000,
+    min_position=None,
+    max_position=None,
+    told_step_um=1.0,
+    set_step_um=None,
+    temperature_c=8.5,
+    temperature_counts=True,
+    device_compensates=False,
+    we_compensate=True,
+)
+
+
+@pytest.mark.parametrize(
+    ("changes", "name", "outcome", "words"),
+    [
+        ({}, "position", OK, "at 5000"),
+        ({"moving": True}, "position", OK, "moving"),
+        ({"min_position": 6000}, "position", FAILS, "outside of the limits 6000 to 10000"),
+        ({"max_position": 4000}, "position", FAILS, "0 to 4000"),
+        ({"position": 10001}, "position", FAILS, "0 to 10000"),
+        ({"belongs_at": 4000}, "position", NOTE, "had started at 4000"),
+        ({"belongs_at": 5000}, "position", OK, "5000"),
+        ({}, "limits", OK, "0 to 10000"),
+        ({"max_position": 20000}, "limits", NOTE, "focuser.max_position is 20000"),
+        ({"min_position": 10000}, "limits", FAILS, "10000 to 10000"),
+        ({}, "step size", OK, "1 um"),
+        ({"told_step_um": None}, "step size", FAILS, "focuser.step_size_um"),
+        ({"set_step_um": 2.0}, "step size", NOTE, "2 um"),
+        ({}, "temperature", OK, "8.5 deg C"),
+        ({"temperature_c": None}, "temperature", FAILS, "thermometer.source"),
+        ({"temperature_c": None, "temperature_counts": False}, "temperature", OK, "none is needed"),
+        ({}, "compensation", OK, "off"),
+        ({"device_compensates": True}, "compensation", NOTE, "two would follow"),
+        ({"device_compensates": True, "we_compensate": False}, "compensation", NOTE, "during a focus run"),
+    ],
+)
+def test_focusers(changes: dict[str, object], name: str, outcome: CheckOutcome, words: str) -> None:
+    judged(judge_focuser(replace(FOCUSER, **changes)), name, outcome, words)
+
+
+def test_a_relative_focuser_is_of_no_use() -> None:
+    judged(judge_focuser(RELATIVE), "positions", FAILS, "relative")
+
+
+@pytest.mark.parametrize(("zone", "steps"), [(None, 10), (67.0, 34), (1.0, 4), (5000.0, 100)])
+def test_a_nudge_is_half_of_the_zone_in_which_nobody_sees_it(zone: float | None, steps: int) -> None:
+    assert nudge_steps(zone) == steps
+
+
+@pytest.mark.parametrize(
+    ("here", "arrive", "target"),
+    [
+        (500, Direction.IN, 510),
+        (500, Direction.OUT, 490),
+        (995, Direction.IN, 985),
+        (105, Direction.OUT, 115),
+    ],
+)
+def test_a_nudge_goes_against_the_arrival_where_there_is_room(here: int, arrive: Direction, target: int) -> None:
+    assert nudge_target(here, 10, Limits(lowest=100, highest=1000), arrive) == target
+
+
+def test_there_is_no_nudge_without_room() -> None:
+    assert nudge_target(5, 10, Limits(lowest=0, highest=12), Direction.IN) is None
+
+
+NUDGE = NudgeFacts(start=500, target=510, reached=510, ended_at=500, lasted_s=2.0)
+
+
+@pytest.mark.parametrize(
+    ("changes", "outcome", "words", "is_stranded"),
+    [
+        ({}, OK, "from 500 to 510 and back to 500", False),
+        ({"ended_at": 501}, OK, "501", False),
+        ({"reached": None}, NOT_TRIED, "aborted; it is back at 500", False),
+        ({"ended_at": 507, "home_trouble": "It is stuck."}, FAILS, "Move it to 500 by hand", True),
+        ({"ended_at": None}, FAILS, "nobody knows", True),
+        ({"reached": None, "trouble": "It stalls. Oil it."}, FAILS, "It is back at 500. Oil it.", False),
+    ],
+)
+def test_nudges(changes: dict[str, object], outcome: CheckOutcome, words: str, *, is_stranded: bool) -> None:
+    facts = replace(NUDGE, **changes)
+    judged([judge_nudge(facts)], "move", outcome, words)
+    assert facts.is_stranded is is_stranded
+
+
+WHEEL = WheelFacts(names=("L", "R", "Ha"), slot=2, asked={"focus.filters": ["Ha"]})
+
+
+@pytest.mark.parametrize(
+    ("changes", "name", "outcome", "words"),
+    [
+        ({}, "names", OK, "L, R, Ha"),
+        ({"names": ()}, "names", FAILS, "Name the filters"),
+        ({"names": ("L", " ", "Ha")}, "names", FAILS, "Name the filters"),
+        ({"names": ("L", "L", "Ha")}, "names", FAILS, "L is there twice"),
+        ({"asked": {"focus.filters": ["ha", "L"]}}, "names", FAILS, "focus.filters names ha,"),
+        ({}, "position", OK, "slot 2: Ha is in the light"),
+        ({"slot": None}, "position", NOTE, "turns"),
+    ],
+)
+def test_wheels(changes: dict[str, object], name: str, outcome: CheckOutcome, words: str) -> None:
+    judged(judge_wheel(replace(WHEEL, **changes)), name, outcome, words)
+
+
+AT = datetime(2026, 1, 15, 20, tzinfo=UTC)
+MOUNT = MountFacts(
+    tracking=True,
+    parked=False,
+    pier_side=PierSide.WEST,
+    right_ascension_h=5.5,
+    declination_deg=-5.4,
+    altitude_deg=40.0,
+    clock=AT,
+    clock_ahead_s=0.4,
+    place_deg=(47.0, 8.0),
+    set_place_deg=(47.1, 7.9),
+)
+
+
+@pytest.mark.parametrize(
+    ("changes", "name", "outcome", "words"),
+    [
+        ({}, "state", OK, "tracking, pier side west"),
+        ({"parked": True, "tracking": False}, "state", OK, "parked, not tracking"),
+        ({"tracking": None}, "state", OK, "does not tell whether it tracks"),
+        ({"pier_side": PierSide.UNKNOWN}, "state", OK, "does not tell its pier side"),
+        ({"pier_side": PierSide.UNKNOWN, "pier_side_counts": True}, "state", NOTE, "meridian flip"),
+        ({}, "pointing", OK, "RA 5.500 h, Dec -5.40 deg, altitude 40.0 deg"),
+        ({"altitude_deg": None, "altitude_counts": True}, "pointing", FAILS, "altitude"),
+        ({"altitude_deg": None}, "pointing", OK, "RA"),
+        ({}, "clock", OK, "within 0.4 s"),
+        ({"clock_ahead_s": 90.0}, "clock", NOTE, "90 s ahead of this computer"),
+        ({"clock_ahead_s": -7200.0}, "clock", NOTE, "2 hours behind this computer"),
+        ({"clock": None, "clock_ahead_s": None}, "clock", OK, "does not tell its time"),
+        ({}, "site", OK, "as in the settings"),
+        ({"set_place_deg": (47.0, -8.0)}, "site", NOTE, "8.00 west"),
+        ({"place_deg": (47.0, 179.9), "set_place_deg": (47.0, -179.9)}, "site", OK, "as in the settings"),
+        ({"set_place_deg": None}, "site", OK, "47.00 north, 8.00 east"),
+        ({"place_deg": None}, "site", OK, "does not tell"),
+    ],
+)
+def test_mounts(changes: dict[str, object], name: str, outcome: CheckOutcome, words: str) -> None:
+    judged(judge_mount(replace(MOUNT, **changes)), name, outcome, words)
+
+
+@pytest.mark.parametrize(
+    ("facts", "outcome", "words"),
+    [
+        (ThermometerFacts(temperature_c=-3.25, age_s=12.0, counts=True), OK, "-3.2 deg C, 12 s old"),
+        (ThermometerFacts(temperature_c=1.0, age_s=None, counts=True), OK, "1.0 deg C"),
+        (ThermometerFacts(temperature_c=1.0, age_s=3600.0, counts=True), NOTE, "60 minutes old"),
+        (ThermometerFacts(temperature_c=None, age_s=None, counts=True, why_none="it is gone"), FAILS, "it is gone"),
+        (ThermometerFacts(temperature_c=None, age_s=None, counts=False), NOTE, "take it out"),
+    ],
+)
+def test_thermometers(facts: ThermometerFacts, outcome: CheckOutcome, words: str) -> None:
+    judged([judge_thermometer(Subject("weather station"), facts)], "temperature", outcome, words)
+
+
+def test_safety_and_guider() -> None:
+    judged([judge_safety(is_safe=True)], "state", OK, "safe")
+    judged([judge_safety(is_safe=False)], "state", NOTE, "not safe")
+    judged([judge_guider("Guiding")], "state", OK, "Guiding")
+    judged([judge_guider("LostLock")], "state", NOTE, "lost its star")
+
+
+@pytest.mark.parametrize(
+    ("facts", "outcome", "words", "gently"),
+    [
+        (DaemonFacts(holder=Holder.NOBODY), OK, "storage.directory", False),
+        (DaemonFacts(holder=Holder.NOBODY, directory="/n"), OK, "none runs with /n", False),
+        (DaemonFacts(holder=Holder.DAEMON, state="watching"), OK, "runs: watching. The daemon has", True),
+        (DaemonFacts(holder=Holder.DAEMON, trouble="It is silent. See its log."), FAILS, "See its log.", True),
+        (DaemonFacts(holder=Holder.COMMAND), NOTE, "another command", True),
+        (DaemonFacts(holder=Holder.UNKNOWN, trouble="this user may not look into /n"), NOTE, "as the user", True),
+    ],
+)
+def test_daemons(facts: DaemonFacts, outcome: CheckOutcome, words: str, *, gently: bool) -> None:
+    judged([judge_daemon(facts)], "state", outcome, words)
+    assert bool(facts.why_gently) is gently
+
+
+@pytest.mark.parametrize(
+    ("state", "daemon_runs", "outcome", "words"),
+    [
+        (PortState.FREE, False, OK, "is free"),
+        (PortState.FREE, True, NOTE, "although the daemon runs"),
+        (PortState.TAKEN, False, FAILS, "choose another web.port"),
+        (PortState.TAKEN, True, OK, "as it should be"),
+        (PortState.NO_ADDRESS, False, FAILS, "web.listen"),
+        (PortState.FORBIDDEN, False, FAILS, "above 1023"),
+    ],
+)
+def test_ports(state: PortState, outcome: CheckOutcome, words: str, *, daemon_runs: bool) -> None:
+    check = judge_port(Subject("dashboard"), "web", "127.0.0.1:11180", state, daemon_runs=daemon_runs)
+    judged([check], "port", outcome, words)
+
+
+def test_messages_and_the_broker() -> None:
+    judged([judge_services([("service 1 (ntfy)", True)])], "services", OK, "notify-test")
+    judged([judge_services([("service 1 (ntfy)", True), ("service 2", False)])], "services", FAILS, ": service 2 ")
+    judged([judge_services([])], "services", NOTE, "none is named")
+    judged([judge_broker("pi:1883", "", user=None)], "broker", OK, "without a user name")
+    judged([judge_broker("pi:1883", "", user="me")], "broker", OK, "as me")
+    judged([judge_broker("pi:1883", "It refuses. Look at mqtt.user.", user="me")], "broker", FAILS, "mqtt.user")
+
+
+SETTINGS = SettingsFacts(
+    file="night.yaml",
+    telescope="a refractor",
+    others_may_read=True,
+    secrets=(),
+    keeps_history=True,
+    has_limits=True,
+    compensates_backlash=True,
+    contradictions=(),
+    has_triggers=True,
+    sun_counts=True,
+    has_site=True,
+)
+
+
+def test_settings_that_leave_nothing_out_get_one_line() -> None:
+    (check,) = judge_settings(SETTINGS)
+    assert check.outcome is OK
+    assert judge_settings(replace(SETTINGS, has_site=False, sun_counts=False)) == (check,)
+    assert judge_settings(replace(SETTINGS, secrets=("web.token",), others_may_read=False)) == (check,)
+
+
+@pytest.mark.parametrize(
+    ("changes", "name", "outcome", "words"),
+    [
+        ({"secrets": ("web.token", "mqtt.password")}, "permissions", NOTE, "web.token, mqtt.password"),
+        ({"keeps_history": False}, "history", NOTE, "storage.directory"),
+        ({"has_limits": False}, "limits", NOTE, "focuser.min_position"),
+        ({"compensates_backlash": False}, "backlash", NOTE, "calibrate backlash"),
+        ({"has_triggers": False}, "triggers", NOTE, "refocus"),
+        ({"has_site": False}, "site", NOTE, "site.latitude_deg"),
+        ({"contradictions": ("A needs B. Set B.",)}, "contradiction", FAILS, "A needs B. Set B."),
+    ],
+)
+def test_settings(changes: dict[str, object], name: str, outcome: CheckOutcome, words: str) -> None:
+    judged(judge_settings(replace(SETTINGS, **changes)), name, outcome, words)
+
+
+COMPUTER = ComputerFacts(
+    now=AT,
+    synchronised=True,
+    clock_error_s=0.002,
+    available_bytes=3_000_000_000,
+    total_bytes=4_000_000_000,
+    hottest_c=51.2,
+    undervoltage=False,
+    table_date=AT - timedelta(days=100),
+    versions=("alpaca-focus 1", "Python 3"),
+)
+
+
+@pytest.mark.parametrize(
+    ("changes", "name", "outcome", "words"),
+    [
+        ({}, "clock", OK, "synchronised, within 0.002 s"),
+        ({"synchronised": False}, "clock", NOTE, "timedatectl"),
+        ({"synchronised": None}, "clock", NOTE, "does not tell"),
+        ({}, "memory", OK, "3000 of 4000 MB"),
+        ({"available_bytes": 100_000_000}, "memory", NOTE, "100 of"),
+        ({"available_bytes": None}, "memory", OK, "does not tell"),
+        ({}, "temperature", OK, "51 deg C"),
+        ({"hottest_c": 82.0}, "temperature", NOTE, "slows"),
+        ({}, "power", OK, "high enough"),
+        ({"undervoltage": True}, "power", FAILS, "too low"),
+        ({}, "tables", OK, "2025-10-07"),
+        ({"table_date": AT - timedelta(days=900)}, "tables", NOTE, "astropy-iers-data"),
+        ({"table_date": None}, "tables", OK, "does not tell"),
+        ({}, "versions", OK, "alpaca-focus 1, Python 3"),
+    ],
+)
+def test_computers(changes: dict[str, object], name: str, outcome: CheckOutcome, words: str) -> None:
+    judged(judge_computer(replace(COMPUTER, **changes)), name, outcome, words)
+
+
+def test_a_computer_without_sensors_has_no_line_for_them() -> None:
+    names = [check.name for check in judge_computer(replace(COMPUTER, hottest_c=None, undervoltage=None))]
+    assert names == ["clock", "memory", "tables", "versions"]
+
+
+@pytest.mark.parametrize(
+    ("zone_h", "longitude_deg", "outcome"),
+    [
+        (1, 8.0, OK),
+        (2, 8.0, OK),
+        (1, -100.0, NOTE),
+        (-7, -105.0, OK),
+        (-7, 105.0, NOTE),
+        (13, 175.0, OK),
+        (0, 150.0, OK),
+    ],
+)
+def test_the_time_zone_is_that_of_the_site(zone_h: int, longitude_deg: float, outcome: CheckOutcome) -> None:
+    now = AT.astimezone(timezone(timedelta(hours=zone_h)))
+    judged([judge_place(now, 47.0, longitude_deg, -30.0)], "site", outcome, "the sun is at -30 deg now")
+
+
+STORAGE = StorageFacts(directory="/n", exists=True, writable=True, free_bytes=9_000_000_000, history="")
+
+
+@pytest.mark.parametrize(
+    ("changes", "name", "outcome", "words"),
+    [
+        ({}, "folder", OK, "can be written"),
+        ({"exists": False}, "folder", OK, "makes it"),
+        ({"writable": False}, "folder", FAILS, "write in /n"),
+        ({"writable": False, "exists": False}, "folder", FAILS, "make /n"),
+        ({}, "room", OK, "9.0 GB"),
+        ({"free_bytes": 400_000_000}, "room", NOTE, "0.4 GB"),
+        ({"free_bytes": 1000}, "room", FAILS, "nothing can be kept"),
+        ({"free_bytes": None}, "room", OK, "not known"),
+        ({}, "history", OK, "whole"),
+        ({"history": None}, "history", OK, "none yet"),
+        ({"history": "it is damaged"}, "history", FAILS, "it is damaged"),
+    ],
+)
+def test_storage(changes: dict[str, object], name: str, outcome: CheckOutcome, words: str) -> None:
+    judged(judge_storage(replace(STORAGE, **changes)), name, outcome, words)

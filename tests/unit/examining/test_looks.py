@@ -1,0 +1,208 @@
+"""What is gathered of the computer and of the settings."""
+
+import asyncio
+import socket
+import sqlite3
+import threading
+from contextlib import ExitStack
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Never
+
+import pytest
+
+from alpaca_focus.checkup.programs import Holder, PortState
+from alpaca_focus.core.errors import ConfigurationError
+from alpaca_focus.examining import programs
+from alpaca_focus.examining.aside import aside
+from alpaca_focus.examining.bench import Bench
+from alpaca_focus.examining.computer import (
+    clock_state,
+    computer_facts,
+    history_trouble,
+    hottest_c,
+    memory_bytes,
+    storage_facts,
+    table_date,
+    undervoltage,
+)
+from alpaca_focus.examining.plans import contradictions, settings_facts
+from alpaca_focus.examining.programs import port_state
+from alpaca_focus.runtime.control_wire import lock_path
+from alpaca_focus.runtime.store import FILE_NAME, RunStore
+from alpaca_focus.settings.models import Settings
+from tests.fakes import FakeClock
+
+
+def settings(**sections: object) -> Settings:
+    return Settings.model_validate({"telescope": {"focal_length_mm": 530, "aperture_mm": 106}, **sections})
+
+
+def test_memory_is_read_in_bytes() -> None:
+    text = "MemTotal:        3884344 kB\nMemAvailable:    2000000 kB\nHugePages_Total:       0\n"
+    assert memory_bytes(text) == {"MemTotal": 3884344 * 1024, "MemAvailable": 2000000 * 1024}
+
+
+def test_the_hottest_zone_counts_and_one_that_does_not_answer_does_not(tmp_path: Path) -> None:
+    assert hottest_c(tmp_path) is None
+    for number, text in enumerate(("48312\n", "51000\n", "what\n")):
+        zone = tmp_path / f"thermal_zone{number}"
+        zone.mkdir()
+        (zone / "temp").write_text(text)
+    (tmp_path / "thermal_zone9").mkdir()
+    assert hottest_c(tmp_path) == 51.0
+
+
+@pytest.mark.parametrize(("alarm", "found"), [("0\n", False), ("1\n", True), (None, None)])
+def test_the_undervoltage_of_a_raspberry_pi(alarm: str | None, found: bool | None, tmp_path: Path) -> None:
+    other, pi = tmp_path / "hwmon0", tmp_path / "hwmon1"
+    other.mkdir()
+    (other / "name").write_text("cpu_thermal\n")
+    (other / "in0_lcrit_alarm").write_text("1\n")
+    assert undervoltage(tmp_path) is None
+    pi.mkdir()
+    (pi / "name").write_text("rpi_volt\n")
+    if alarm is not None:
+        (pi / "in0_lcrit_alarm").write_text(alarm)
+    assert undervoltage(tmp_path) is found
+
+
+@pytest.mark.parametrize(
+    ("version", "date"),
+    [
+        ("0.2026.11.2.0.34.55", datetime(2026, 11, 2, tzinfo=UTC)),
+        ("0.2026.13.2.0.34.55", None),
+        ("1.4", None),
+        ("", None),
+    ],
+)
+def test_the_date_of_the_tables_is_in_their_version(version: str, date: datetime | None) -> None:
+    assert table_date(version) == date
+
+
+def test_the_kernel_is_asked_without_any_rights() -> None:
+    synchronised, error_s = clock_state()
+    assert synchronised in {True, False, None}
+    assert error_s is None or (synchronised and error_s >= 0)
+    facts = computer_facts()
+    assert facts.now.tzinfo is not None
+    assert facts.total_bytes is not None
+    assert facts.available_bytes is not None
+    assert 0 < facts.available_bytes <= facts.total_bytes
+    assert facts.table_date is not None
+
+
+def test_a_history_is_whole_or_damaged_or_not_there(tmp_path: Path) -> None:
+    path = tmp_path / FILE_NAME
+    assert history_trouble(path) is None
+    with RunStore(tmp_path):
+        # As while a daemon has it open.
+        assert history_trouble(path) == ""
+    assert history_trouble(path) == ""
+    path.write_bytes(b"no database at all" * 100)
+    assert "cannot be read" in (history_trouble(path) or "")
+    path.unlink()
+    with sqlite3.connect(path) as connection:
+        connection.execute("CREATE TABLE runs (number INTEGER PRIMARY KEY, text TEXT)")
+        connection.executemany("INSERT INTO runs (text) VALUES (?)", [("x" * 3000,)] * 20)
+    connection.close()
+    content = bytearray(path.read_bytes())
+    content[8192:12288] = bytes(4096)
+    path.write_bytes(content)
+    assert "is damaged" in (history_trouble(path) or "")
+
+
+def test_a_folder_that_is_not_there_yet_is_not_made(tmp_path: Path) -> None:
+    facts = storage_facts(tmp_path / "a" / "b")
+    assert (facts.exists, facts.writable, facts.history) == (False, True, None)
+    assert facts.free_bytes
+    assert not (tmp_path / "a").exists()
+    (tmp_path / "file").touch()
+    assert not storage_facts(tmp_path / "file" / "b").writable
+
+
+def test_ports_are_free_or_taken_or_not_of_this_computer() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        assert port_state("127.0.0.1", port) is PortState.TAKEN
+    assert port_state("127.0.0.1", port) is PortState.FREE
+    assert port_state("192.0.2.7", port) is PortState.NO_ADDRESS
+
+
+@pytest.mark.parametrize(
+    ("sections", "words"),
+    [
+        ({}, None),
+        ({"triggers": {"temperature_zones": 0.5}}, "triggers.temperature_zones"),
+        (
+            {"triggers": {"temperature_zones": 0.5}, "focuser": {"temperature_coefficient_steps_per_c": -20}},
+            None,
+        ),
+        ({"compensation": {"enabled": True}}, "compensation.enabled"),
+        ({"compensation": {"enabled": True, "steps_per_c_through": {"Ha": -20}}}, None),
+        ({"triggers": {"temperature_c": 1}, "thermometer": {"source": "mean"}}, "thermometer.source is mean"),
+        ({"triggers": {"temperature_c": 1}, "thermometer": {"source": "mean", "file": "/t"}}, None),
+        ({"triggers": {"altitude_deg": 20}}, "Set mount"),
+        ({"triggers": {"altitude_deg": 20}, "mount": {"device_number": 0}}, None),
+        ({"triggers": {"hfd_rise_percent": 20}}, "light frames"),
+        ({"triggers": {"hfd_rise_percent": 20}, "imaging": {"way": "gateway"}}, None),
+    ],
+)
+def test_settings_that_contradict_themselves(sections: dict[str, object], words: str | None) -> None:
+    found = contradictions(settings(**sections))
+    assert len(found) == (0 if words is None else 1)
+    assert (words or "") in "".join(found)
+
+
+def test_who_may_read_the_secrets_and_which_there_are(tmp_path: Path) -> None:
+    file = tmp_path / "night.yaml"
+    file.touch(mode=0o600)
+    wanted = settings(
+        web={"token": "a long enough secret".replace(" ", "-")},
+        mqtt={"password": "hush-hush"},
+        messages={"services": ["ntfy://hush"]},
+    )
+    facts = settings_facts(file, wanted)
+    assert set(facts.secrets) == {"web.token", "mqtt.password", "messages.services"}
+    assert not facts.others_may_read
+    file.chmod(0o644)
+    assert settings_facts(file, wanted).others_may_read
+    assert settings_facts(file, settings()).secrets == ()
+
+
+def test_nobody_waits_for_work_that_hangs() -> None:
+    release = threading.Event()
+
+    async def hang() -> None:
+        with pytest.raises(TimeoutError):
+            await aside(release.wait, 0.01)
+
+    asyncio.run(hang())
+    release.set()
+
+
+def test_work_aside_gives_its_result_and_its_error() -> None:
+    async def both() -> None:
+        assert await aside(lambda: 7, 5.0) == 7
+        with pytest.raises(KeyError):
+            await aside(lambda: {}["nothing"], 5.0)
+
+    asyncio.run(both())
+
+
+@pytest.mark.parametrize(("is_locked", "holder"), [(True, Holder.UNKNOWN), (False, Holder.NOBODY)])
+def test_where_the_lock_cannot_be_opened_nobody_knows_who_has_it(
+    holder: Holder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, is_locked: bool
+) -> None:
+    def refused(_: Path) -> Never:
+        raise ConfigurationError("The lock cannot be opened. Make its folder writable.")
+
+    monkeypatch.setattr(programs, "exclusive_lock", refused)
+    if is_locked:
+        lock_path(tmp_path).touch()
+    wanted = settings(storage={"directory": str(tmp_path)})
+    bench = Bench(settings=wanted, clock=FakeClock(), takes_frame=True, moves=True)
+    with ExitStack() as held:
+        facts = asyncio.run(programs.look_at_daemon(bench, held))
+    assert facts.holder is holder
+    assert bool(bench.gently) is is_locked
