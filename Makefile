@@ -9,7 +9,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help setup system-deps demo test lint types contracts tests soak bench counts wheel try-debian lock clean
+.PHONY: help setup system-deps demo test lint types contracts tests docs soak bench counts wheel try-debian lock clean
 
 help: ## say what there is to do
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -34,7 +34,7 @@ system-deps: ## install what the fuller tests need from Debian: chromium, its dr
 demo: $(READY) ## focus a simulated telescope through real Alpaca HTTP
 	@$(BIN)/alpaca-focus demo
 
-test: lint types contracts tests ## lint, types, import contracts and all tests
+test: lint types contracts docs tests ## lint, types, import contracts, the manual and all tests
 
 lint: $(READY) ## style and docstrings
 	@$(BIN)/ruff format --check .
@@ -49,6 +49,9 @@ contracts: $(READY) ## who may import whom
 tests: $(READY) ## unit, property, integration and system tests
 	@$(BIN)/python -m pytest -n 2 tests/unit tests/property
 	@$(BIN)/python -m pytest tests/integration tests/system
+
+docs: $(READY) ## the manual, into build/manual: every link is checked, and nothing is loaded from elsewhere
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 
 soak: $(READY) ## the long tests: 100,000 mutations of a FITS file and of an image on the wire, 1,000 kills of a night, 10,000 requests of garbage to the gateway, 1,000 exposures through it
 	@ALPACA_FOCUS_FUZZ=100000 ALPACA_FOCUS_KILLS=1000 $(BIN)/python -m pytest --timeout 3600 -s tests/property/test_fits_fuzz.py tests/property/test_imagebytes_fuzz.py tests/system/test_killed_nights.py

@@ -6,6 +6,7 @@
 | 1 | the focus run failed and the focuser is back where it started |
 | 2 | something a person must mend first: the settings, an address, a device |
 | 3 | the focuser could not be brought back: look at it |
+| 4 | another alpaca-focus has the telescope: the same command works once that has ended |
 | 130 | aborted; the focuser is back where it started |
 """
 

@@ -1,0 +1,1 @@
+"""What the manual shows of the program itself: made when the manual is built, never written by hand."""

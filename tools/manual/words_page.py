@@ -1,0 +1,145 @@
+"""The words of the messages and of the settings: metrics, curves, outcomes, and what a refocus waits for."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from types import MappingProxyType
+
+from alpaca_focus.core.curve_models import CurveModel
+from alpaca_focus.core.inhibitors import Rules, inhibitors
+from alpaca_focus.core.night import History, Plan, Snapshot
+from alpaca_focus.core.notices import Kind
+from alpaca_focus.core.values import Outcome
+from alpaca_focus.imaging.metrics import METRICS
+from alpaca_focus.settings.messages import Messages
+
+DEVICE = "telescope 0"
+WAITS: Mapping[str, tuple[str, str]] = MappingProxyType(
+    {
+        f"no answer from {DEVICE}": ("A device that is needed is silent.", "Its cable, its power, its server."),
+        "paused": ("Somebody has paused it.", "`alpaca-focus resume`, or the button of the dashboard."),
+        "not safe": ("The safety monitor says so.", "Nothing: it goes on when that says safe."),
+        "mount parked": ("There is nothing to focus on.", "Nothing, until it is unparked."),
+        "mount not tracking": ("Stars would be trails.", "Switch tracking on."),
+        "mount slewing": ("The telescope moves.", "Nothing: it takes seconds."),
+        "not night": (
+            "The sun is above `night.sun_altitude_deg`.",
+            "`site` must be right; a higher limit, or `null`, for tests in twilight.",
+        ),
+        f"the plan takes {Plan.DARK} frames": (
+            "Nobody needs focus for them. The same with flat and bias frames.",
+            "`alpaca-focus tell light` where the script forgot it.",
+        ),
+        "waiting after a failed run": (
+            "A run has failed; the wait doubles with each one.",
+            "Why it failed: `alpaca-focus history`. `alpaca-focus refocus` does not wait.",
+        ),
+        "the imaging program moves the focuser": ("It owns the focuser for that moment.", "Nothing."),
+        "exposure running": ("A focus run never disturbs one.", "Nothing: it begins in the next gap."),
+        "no gap in the imaging yet": (
+            "Through the gateway, or told: the imaging program has not left a gap.",
+            "Nothing, unless it stays: see [Troubleshooting](../troubleshooting.md#never-refocuses).",
+        ),
+    }
+)
+"""By reason: what it means, and what to do."""
+OUTCOMES: Mapping[str, str] = MappingProxyType(
+    {
+        "focused": "At the fitted position, verified by a fresh frame.",
+        "restored": "The run failed, and the focuser is back where it started.",
+        "stranded": "The focuser could not be brought back. Where it belongs stays on disk; somebody has to look.",
+    }
+)
+CURVES: Mapping[CurveModel, str] = MappingProxyType(
+    {
+        CurveModel.HYPERBOLA: "Equal arms: what seeing and defocus make of a star, added in quadrature.",
+        CurveModel.UNEQUAL: "Each arm has a slope of its own.",
+        CurveModel.PARABOLA: "Through the points near focus.",
+        CurveModel.TREND_LINES: "Where the straight lines through the two arms meet.",
+        CurveModel.MEAN: "Half way between the hyperbola and the trend lines.",
+    }
+)
+
+
+INTRODUCTION = """What stands in messages, in the log, in `status` and in the settings. What a frame's flags mean is in
+[Measuring](../measuring.md); the words of the triggers are in [The whole night](../night.md)."""
+
+
+def page() -> str:
+    """Return the page as Markdown.
+
+    Raises:
+        KeyError: The program says something that is not explained here.
+    """
+    metrics = [
+        f"| `{name}` | {each.description} | {each.unit} | {'lower' if each.lower_is_better else 'higher'} |"
+        for name, each in METRICS.items()
+    ]
+    curves = [f"| {each.value} | {CURVES[each]} |" for each in CurveModel]
+    outcomes = [f"| `{each.value}` | {OUTCOMES[each.value]} |" for each in Outcome]
+    waits = [f"| {reason.replace(DEVICE, '...')} | {' | '.join(WAITS[reason])} |" for reason in reasons_to_wait()]
+    kinds = [f"| `{each.value}` | {_described(each)} |" for each in Kind]
+    return "\n".join(
+        (
+            "# The words it uses",
+            "",
+            INTRODUCTION,
+            "",
+            "## What a refocus waits for { #waits }",
+            "",
+            "| `waits for:` | what it means | what to do |",
+            "| --- | --- | --- |",
+            *waits,
+            "",
+            "## How a focus run ends { #outcomes }",
+            "",
+            "| outcome | what it means |",
+            "| --- | --- |",
+            *outcomes,
+            "| `failed` | It could not begin: a device did not answer, or a setting does not suit it. |",
+            "| `aborted` | Somebody, or the imaging program, ended it; the focuser is back where it started. |",
+            "",
+            "## Metrics { #metrics }",
+            "",
+            "| `focus.metric` | what it is | unit | better when |",
+            "| --- | --- | --- | --- |",
+            *metrics,
+            "",
+            "## Curves { #curves }",
+            "",
+            "For `alpaca-focus fit --model`; a focus run uses the hyperbola, or the known one of earlier runs.",
+            "",
+            "| name | what it is |",
+            "| --- | --- |",
+            *curves,
+            "",
+            "## Kinds of messages { #messages }",
+            "",
+            "| kind | the setting says |",
+            "| --- | --- |",
+            *kinds,
+            "",
+        )
+    )
+
+
+def reasons_to_wait() -> tuple[str, ...]:
+    """Return every reason for which a refocus may have to wait, as the program says it."""
+    everything = Snapshot(
+        at=datetime(2026, 1, 1, tzinfo=UTC),
+        parked=True,
+        slewing=True,
+        safe=False,
+        sun_altitude_deg=10.0,
+        plan=Plan.DARK,
+        somebody_moves=True,
+        exposing=True,
+        silent=(DEVICE,),
+    )
+    rest = Snapshot(at=everything.at, tracking=False, camera_free=False)
+    history = History(hold_s=60.0)
+    told = (reason for each in (everything, rest) for reason in inhibitors(history, each, Rules(), paused=True))
+    return tuple(dict.fromkeys(told))
+
+
+def _described(kind: Kind) -> str:
+    return f"{Messages.model_fields[kind.value].description}."
