@@ -41,7 +41,7 @@ def simulate(path: Path | None, *, host: str, port: int, discovery: bool, tell: 
     try:
         serve_observatory(settings, host=host, port=port, discovery=discovery, on_started=started)
     except ServerStartError as error:
-        raise ConfigurationError(str(error)) from error
+        raise ConfigurationError(error.strerror) from error
 
 
 async def demo(*, seed: int | None, emit: Callable[[Event], None], tell: Callable[[str], None]) -> FocusResult:

@@ -18,6 +18,7 @@ if str(ROOT) not in sys.path:
 from tools.manual import (  # noqa: E402 - not before the path
     commands_page,
     curve_figures,
+    dependencies_page,
     machines_page,
     night_figures,
     settings_page,
@@ -33,6 +34,7 @@ PAGES: Mapping[str, Callable[[], str]] = MappingProxyType(
         "reference/rest-api.md": machines_page.api_page,
         "reference/meters.md": machines_page.meters_page,
         "reference/words.md": words_page.page,
+        "reference/dependencies.md": dependencies_page.page,
         "changes.md": (ROOT / "CHANGELOG.md").read_text,
     }
 )
