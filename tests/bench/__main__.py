@@ -21,6 +21,7 @@ from tests.bench import (
     bench_measuring,
     bench_night,
     bench_spectrograph,
+    bench_start,
 )
 from tests.bench.table import Table
 
@@ -42,6 +43,7 @@ BENCHES: Mapping[str, Callable[[int], Table]] = MappingProxyType(
         "http": bench_focus.run,
         "night": bench_night.run,
         "fired": bench_night.run_fired,
+        "start": bench_start.run,
         "idle": bench_idle.run,
         "dashboards": bench_dashboards.run,
     }

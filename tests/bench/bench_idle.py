@@ -22,21 +22,8 @@ TICKS_PER_S = 100.0
 
 def run(seed: int) -> Table:
     with tempfile.TemporaryDirectory() as folder, observatory_process(ObservatorySettings(seed=seed)) as address:
-        directory, config = Path(folder) / "state", Path(folder) / "night.yaml"
-        with config.open("w") as file:
-            YAML().dump(
-                {
-                    "telescope": {"focal_length_mm": 530, "aperture_mm": 106},
-                    "alpaca": {"address": address},
-                    "filter_wheel": {},
-                    "mount": {},
-                    "safety_monitor": {},
-                    "site": {"latitude_deg": 47.0, "longitude_deg": 8.0},
-                    "storage": {"directory": str(directory)},
-                    "triggers": {"temperature_c": 5.0, "images": 100, "meridian_flip": True},
-                },
-                file,
-            )
+        directory = Path(folder) / "state"
+        config = night_file(Path(folder), address, directory)
         command = [sys.executable, "-m", "alpaca_focus", "run", "--config", str(config)]
         daemon = subprocess.Popen(command, stderr=subprocess.DEVNULL)
         try:
@@ -56,6 +43,26 @@ def run(seed: int) -> Table:
         headings=("resident memory, MB", "share of one core"),
         rows=((f"{memory_mb:.0f}", f"{100 * share:.2f} %"),),
     )
+
+
+def night_file(folder: Path, address: str, directory: Path) -> Path:
+    """Write the settings of a night with every device, in which nothing is due."""
+    config = folder / "night.yaml"
+    with config.open("w") as file:
+        YAML().dump(
+            {
+                "telescope": {"focal_length_mm": 530, "aperture_mm": 106},
+                "alpaca": {"address": address},
+                "filter_wheel": {},
+                "mount": {},
+                "safety_monitor": {},
+                "site": {"latitude_deg": 47.0, "longitude_deg": 8.0},
+                "storage": {"directory": str(directory)},
+                "triggers": {"temperature_c": 5.0, "images": 100, "meridian_flip": True},
+            },
+            file,
+        )
+    return config
 
 
 def _wait_for_looks(directory: Path) -> None:
