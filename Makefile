@@ -7,17 +7,24 @@ SHELL := /bin/bash
 PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3; do command -v $$p >/dev/null && $$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null && echo $$p && break; done)
 VENV := .venv
 BIN := $(VENV)/bin
+# What a user needs is there; what a developer needs is there as well.
 READY := $(VENV)/.ready
+DEV := $(VENV)/.dev
 
 .PHONY: help setup system-deps demo test lint types contracts tests docs soak bench counts wheel try-debian lock clean
 
 help: ## say what there is to do
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
-setup: $(READY) ## make the environment in .venv
+setup: $(READY) ## make the environment in .venv, for .venv/bin/alpaca-focus
 
-$(READY): requirements/dev.txt pyproject.toml tools/make-venv
+$(READY): requirements/setup.txt pyproject.toml tools/make-venv
 	@PYTHON="$(PYTHON)" tools/make-venv $(VENV)
+	touch $@
+
+$(DEV): $(READY) requirements/dev.txt
+	@echo "Installing what the tests and the manual need as well (about 450 MB more)."
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements/dev.txt
 	touch $@
 
 system-deps: ## install what the fuller tests need from Debian: chromium, its driver and mosquitto
@@ -36,44 +43,45 @@ demo: $(READY) ## focus a simulated telescope through real Alpaca HTTP
 
 test: lint types contracts docs tests ## lint, types, import contracts, the manual and all tests
 
-lint: $(READY) ## style and docstrings
+lint: $(DEV) ## style and docstrings
 	@$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 
-types: $(READY) ## strict types on the whole package
+types: $(DEV) ## strict types on the whole package
 	@$(BIN)/mypy
 
-contracts: $(READY) ## who may import whom
+contracts: $(DEV) ## who may import whom
 	@$(BIN)/lint-imports
 
-tests: $(READY) ## unit, property, integration and system tests
+tests: $(DEV) ## unit, property, integration and system tests
 	@$(BIN)/python -m pytest -n 2 tests/unit tests/property
 	@$(BIN)/python -m pytest tests/integration tests/system
 
-docs: $(READY) ## the manual, into build/manual: every link is checked, and nothing is loaded from elsewhere
+docs: $(DEV) ## the manual, into build/manual: every link is checked, and nothing is loaded from elsewhere
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 
-soak: $(READY) ## the long tests: 100,000 mutations of a FITS file and of an image on the wire, 1,000 kills of a night, 10,000 requests of garbage to the gateway, 1,000 exposures through it
+soak: $(DEV) ## the long tests: 100,000 mutations of a FITS file and of an image on the wire, 1,000 kills of a night, 10,000 requests of garbage to the gateway, 1,000 exposures through it
 	@ALPACA_FOCUS_FUZZ=100000 ALPACA_FOCUS_KILLS=1000 $(BIN)/python -m pytest --timeout 3600 -s tests/property/test_fits_fuzz.py tests/property/test_imagebytes_fuzz.py tests/system/test_killed_nights.py
 	@ALPACA_FOCUS_FUZZ=10000 ALPACA_FOCUS_EXPOSURES=1000 $(BIN)/python -m pytest --timeout 7200 -s tests/integration/gateway/test_fuzz.py tests/integration/gateway/test_imaging.py tests/integration/web/test_description.py
 
-bench: $(READY) ## measure, and write docs/benchmarks.md; ONLY=engine measures one of them
+bench: $(DEV) ## measure, and write docs/benchmarks.md; ONLY=engine measures one of them
 	@$(BIN)/python -m tests.bench $(ONLY)
 
-wheel: $(READY) ## build the wheel into dist/
+wheel: $(DEV) ## build the wheel into dist/
 	@$(BIN)/python -m hatchling build -t wheel
 
-try-debian: $(READY) ## as root: install the wheel in a clean Debian 12, run the demo and the service there; ARCH=arm64 under qemu
+try-debian: $(DEV) ## as root: install the wheel in a clean Debian 12, run the demo and the service there; ARCH=arm64 under qemu
 	@tools/try-in-debian $(ARCH)
 
-lock: ## write the files in requirements/ anew from the ranges in pyproject.toml
+lock: $(READY) ## write the files in requirements/ anew from the ranges in pyproject.toml
 	@$(BIN)/python -m pip install --quiet uv
 	compile() { $(BIN)/uv pip compile --quiet --universal --fork-strategy fewest --python-version 3.11 --generate-hashes --no-header "$$@" pyproject.toml; }
 	compile --group dev --output-file requirements/dev.txt
-	# The same versions, for the container.
+	# The same versions, for those who only use it, and for the container.
+	compile --constraint requirements/dev.txt --no-annotate --group editable --output-file requirements/setup.txt
 	compile --constraint requirements/dev.txt --no-annotate --output-file requirements/run.txt
 
-counts: $(READY) ## write the number of tests of each kind into tests/README.md
+counts: $(DEV) ## write the number of tests of each kind into tests/README.md
 	@$(BIN)/python tools/count-tests
 
 clean: ## remove the environment and caches

@@ -81,8 +81,8 @@ def test_the_daemon_and_its_neighbours_know_each_other() -> None:
 
 
 def test_the_locked_versions_are_those_that_are_tested() -> None:
-    run, dev = (_pins(PROJECT / "requirements" / f"{name}.txt") for name in ("run", "dev"))
-    assert run.items() <= dev.items()
+    run, setup, dev = (_pins(PROJECT / "requirements" / f"{name}.txt") for name in ("run", "setup", "dev"))
+    assert run.items() <= setup.items() <= dev.items()
     project = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]
     needed = {canonicalize_name(Requirement(each).name) for each in project["dependencies"]}
     assert needed <= set(run)
