@@ -22,7 +22,8 @@ from structlog.typing import EventDict
 
 from alpaca_focus.core.errors import ConfigurationError
 from alpaca_focus.notify import mqtt
-from alpaca_focus.notify.mqtt import MqttLink, MqttSettings
+from alpaca_focus.notify.mqtt import MqttLink
+from alpaca_focus.notify.mqtt_client import MqttSettings
 from alpaca_focus.runtime.control_wire import Request
 from alpaca_focus.runtime.feed import Feed
 from tests.mosquitto import PATIENCE_S, Mosquitto
@@ -294,7 +295,8 @@ def test_a_broker_that_is_not_there_is_told_once_and_holds_nobody_up(log: list[E
 KILLED = """
 import asyncio, sys
 from datetime import UTC, datetime
-from alpaca_focus.notify.mqtt import MqttLink, MqttSettings
+from alpaca_focus.notify.mqtt import MqttLink
+from alpaca_focus.notify.mqtt_client import MqttSettings
 from alpaca_focus.runtime.feed import Feed
 
 async def answer(request):
