@@ -199,7 +199,7 @@ def not_known(night: Night) -> tuple[str, ...]:
     if night.zone_steps is None:
         found.append(
             "For how long the telescope was within the critical focus zone: set focuser.step_size_um, the travel of "
-            "one step."
+            "one step; the report has only the settings to go by."
         )
     elif not any(True for _ in intervals(night)):
         found.append("For how long the telescope was within the critical focus zone: that takes two good refocuses.")

@@ -96,7 +96,7 @@ class AfterTime:
         """Compare."""
         minutes, limit = history.since_s / 60, self.limit_s / 60
         if history.baseline is None:
-            reason = "nothing is known of focus yet"
+            reason = "no focus of this night is known yet"
             return Verdict(trigger="time", due=True, state=f"[-/{limit:.0f} min]", reason=reason)
         return Verdict(
             trigger="time",

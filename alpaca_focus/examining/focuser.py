@@ -85,7 +85,7 @@ def temperature_counts(settings: Settings) -> bool:
 async def _why_no_move(bench: Bench, facts: FocuserFacts) -> str:
     """Say why the focuser is not moved, as a clause; empty: it may be."""
     if bench.gently or not bench.moves:
-        return bench.gently or "not asked for: --move"
+        return bench.gently or "nobody has allowed it: --move does"
     if any(check.outcome is CheckOutcome.FAILS for check in bench.found):
         return "something above fails"
     reasons = {

@@ -95,16 +95,14 @@ def _draw(panel: Any, fitted: FittedCurve) -> None:
     left_out = [sample for index, sample in usable if fit is not None and index in fit.rejected]
     kept = [sample for index, sample in usable if fit is None or index not in fit.rejected]
     _points(panel, kept, marker="o", color=BLUE, label="frames")
-    _points(panel, left_out, marker="x", color=RED, label="left out")
-    if fit is not None:
-        _curve(panel, fit, [sample.position for _, sample in usable])
     tops = [sample.measurement.value + sample.measurement.stderr for sample in kept]
     # Far points belong to the picture as long as they do not press the V flat.
-    far = [sample.measurement.value for sample in left_out]
-    highest = max(
-        [*tops, *(value for value in far if value <= LARGEST_OVER_KEPT * max(tops, default=0.0))], default=1.0
-    )
-    panel.set_ylim(0.0, 1.05 * highest)
+    highest = LARGEST_OVER_KEPT * max(tops, default=math.inf)
+    shown = [sample for sample in left_out if sample.measurement.value <= highest]
+    _points(panel, shown, marker="x", color=RED, label="left out")
+    if fit is not None:
+        _curve(panel, fit, [sample.position for sample in (*kept, *shown)])
+    panel.set_ylim(0.0, 1.05 * max([*tops, *(sample.measurement.value for sample in shown)], default=1.0))
     if usable:
         panel.legend(loc="best", fontsize=8, framealpha=0.9)
 

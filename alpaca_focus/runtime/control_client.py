@@ -56,8 +56,8 @@ def _connect(connection: socket.socket, path: Path) -> None:
         connection.connect(str(path))
     except (FileNotFoundError, NotADirectoryError, ConnectionRefusedError) as error:
         raise DaemonNotRunning(
-            f"No alpaca-focus runs with the storage.directory {path.parent}. Start it with "
-            "`systemctl start alpaca-focus`, or in a terminal with `alpaca-focus run` and the same settings."
+            f"No alpaca-focus runs with the storage.directory {path.parent}. Start it in a terminal with "
+            "`alpaca-focus run` and the same settings; as a service with `systemctl start alpaca-focus`."
         ) from error
     except PermissionError as error:
         raise ConfigurationError(

@@ -82,7 +82,7 @@ def _storage(storage: Storage) -> str:
 
 def _triggers(triggers: Triggers) -> str:
     parts = (
-        triggers.temperature_c is not None and f"a change of {triggers.temperature_c:g} degrees",
+        triggers.temperature_c is not None and f"a change of {triggers.temperature_c:g} deg C",
         triggers.temperature_zones is not None
         and f"a change of temperature that moves focus by {triggers.temperature_zones:g} critical focus zones",
         triggers.images is not None and f"{triggers.images} images",

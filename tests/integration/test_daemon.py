@@ -308,7 +308,7 @@ def test_nothing_happens_while_it_is_not_safe(night: Night) -> None:
     async def story() -> None:
         async with night.kept():
             told = await night.told(watching)
-            assert told["due"] == ["nothing is known of focus yet"]
+            assert told["due"] == ["no focus of this night is known yet"]
             assert told["blocked_by"] == ["not safe"]
             told = await night.looks(5)
             assert (told["state"], told["ignored"], told["runs_ended"]) == ("watching", {"not safe": 1}, 0)

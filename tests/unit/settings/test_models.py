@@ -220,7 +220,7 @@ def test_the_description_names_the_triggers_and_the_compensation() -> None:
         )
     )
     assert told[-3] == (
-        "triggers: a refocus after a change of 0.8 degrees, 30 images, 90 minutes, a filter without a known offset, "
+        "triggers: a refocus after a change of 0.8 deg C, 30 images, 90 minutes, a filter without a known offset, "
         "a meridian flip, stars 20 % larger, 15 degrees of altitude, a probable defocus of 0.5 critical focus zones"
     )
     assert told[-2] == "compensation: -12.5 steps a degree, between exposures"
