@@ -18,10 +18,10 @@ from astropy.io import fits
 from structlog.testing import capture_logs
 from structlog.typing import EventDict
 
-from alpaca_focus import daemon as daemon_module
 from alpaca_focus.core.errors import ConfigurationError
-from alpaca_focus.daemon import Daemon, socket_path
 from alpaca_focus.devices.clock import ScaledClock
+from alpaca_focus.night import daemon as daemon_module
+from alpaca_focus.night.daemon import Daemon, socket_path
 from alpaca_focus.runtime import keeper, lookout
 from alpaca_focus.runtime.control_client import ask
 from alpaca_focus.runtime.home_mark import HomeMark

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import structlog
 
-from alpaca_focus import __version__, app
+from alpaca_focus import __version__
 from alpaca_focus.core.compensation import Compensated
 from alpaca_focus.core.errors import ConfigurationError, DeviceError, StorageTrouble
 from alpaca_focus.core.events import CurveFitted, Event, FrameMeasured, Interlude, Moved, RestoreStarted, Resumed
@@ -18,18 +18,22 @@ from alpaca_focus.core.focus_model import FocusModel
 from alpaca_focus.core.gaps import ADVICE
 from alpaca_focus.core.night import NO_LIGHTS, Baseline, History
 from alpaca_focus.core.values import FocusResult, Light, Position
-from alpaca_focus.devices.address import parse_address
 from alpaca_focus.devices.camera_watch import AlpacaCameraWatch
 from alpaca_focus.devices.sun import AstropySun
 from alpaca_focus.devices.thermometer_file import FileThermometer
 from alpaca_focus.devices.thermometer_url import UrlThermometer
 from alpaca_focus.files.incoming import IncomingFrame, IncomingFrames
-from alpaca_focus.frame_preview import FramePreview
+from alpaca_focus.focusing.circumstances import refuse_what_cannot_work
+from alpaca_focus.focusing.connected import Devices, address_of, connected_devices
+from alpaca_focus.focusing.filters import filter_in_light, way_through
+from alpaca_focus.focusing.one_run import Order, focus_with
 from alpaca_focus.gateway.service import Gateway
-from alpaca_focus.gateway_link import BesideProgram, shared
-from alpaca_focus.learning import MOST_RUNS, model_by_sensor
-from alpaca_focus.night_commands import ExposureCommands, carried_out
-from alpaca_focus.night_plan import night_settings
+from alpaca_focus.night.commands import ExposureCommands, carried_out
+from alpaca_focus.night.frame_preview import FramePreview
+from alpaca_focus.night.gateway_link import BesideProgram, shared
+from alpaca_focus.night.plan import night_settings
+from alpaca_focus.night.telling import Telling
+from alpaca_focus.night.web_link import WebLink, draw_run, from_another_loop
 from alpaca_focus.ports import CameraWatch, Clock, Thermometer
 from alpaca_focus.runtime import systemd
 from alpaca_focus.runtime.control import ControlServer
@@ -37,6 +41,7 @@ from alpaca_focus.runtime.control_wire import Request, socket_path
 from alpaca_focus.runtime.feed import Feed
 from alpaca_focus.runtime.home_mark import HomeMark
 from alpaca_focus.runtime.keeper import FOCUS_RUN, Keeper, Tools
+from alpaca_focus.runtime.learning import MOST_RUNS, model_by_sensor
 from alpaca_focus.runtime.lookout import Lookout, Sources
 from alpaca_focus.runtime.night_curves import NightCurves
 from alpaca_focus.runtime.run_news import RunNews, finite
@@ -46,9 +51,7 @@ from alpaca_focus.runtime.ticker import Ticker
 from alpaca_focus.runtime.told_exposures import ToldCameraWatch
 from alpaca_focus.runtime.wheel import turned_to
 from alpaca_focus.settings.models import Settings
-from alpaca_focus.telling import Telling
 from alpaca_focus.web.source import Night, Viewers
-from alpaca_focus.web_link import WebLink, draw_run, from_another_loop
 
 T = TypeVar("T")
 
@@ -96,7 +99,7 @@ class Daemon:
         self._stood_at: Position | None = None
         self._viewers = Viewers()
         self._preview = FramePreview(lambda: self._viewers.count > 0, lambda facts: self.feed.publish("frame", facts))
-        directory = app.storage_directory(self._settings)
+        directory = self._settings.storage.folder
         if directory is None:
             raise ConfigurationError("The night needs a place for its state and history: set storage.directory.")
         self._directory = directory
@@ -112,7 +115,7 @@ class Daemon:
         except ConfigurationError as error:
             _log.error("The new settings are wrong; the old ones stay", why=str(error))
             return
-        if app.storage_directory(settings) != self._directory:
+        if settings.storage.folder != self._directory:
             _log.error("storage.directory cannot be changed while it runs; the old settings stay. Start it anew")
             return
         self._settings = settings
@@ -260,14 +263,9 @@ class Daemon:
 
     async def _made(self, stack: AsyncExitStack, settings: Settings, gateway: Gateway | None) -> Keeper:
         clock = self._clock
-        devices = await stack.enter_async_context(app.connected_devices(settings, clock))
+        devices = await stack.enter_async_context(connected_devices(settings, clock))
         self._replies = lambda: devices.camera.replies + devices.focuser.replies
-        address = parse_address(
-            settings.camera.address or settings.alpaca.address,
-            settings.camera.device_number,
-            settings.camera.unique_id,
-        )
-        watch = AlpacaCameraWatch(address, clock, timeout_s=settings.alpaca.timeout_s)
+        watch = AlpacaCameraWatch(address_of(settings.camera, settings), clock, timeout_s=settings.alpaca.timeout_s)
         stack.push_async_callback(watch.close)
         await watch.connect()
         thermometers = _thermometers(settings, devices)
@@ -303,10 +301,10 @@ class Daemon:
                 self._news.kept(None if now == before else now)
 
         async def focused(triggers: str) -> FocusResult:
-            await app.refuse_what_cannot_work(devices)
-            wanted = await app.filter_in_light(devices, told=keeper.state.told_filter)
-            way = app.way_through(settings, devices, wanted)
-            order = app.Order(
+            await refuse_what_cannot_work(devices)
+            wanted = await filter_in_light(devices, told=keeper.state.told_filter)
+            way = way_through(settings, devices, wanted)
+            order = Order(
                 settings=settings,
                 way=way,
                 emit=self._tell,
@@ -317,9 +315,9 @@ class Daemon:
             )
             if gateway is None:
                 async with turned_to(devices.filter_wheel, way.filter_name, wanted):
-                    result = await app.focus_with(devices, order)
+                    result = await focus_with(devices, order)
             else:
-                result = await app.focus_with(devices, await shared(order, devices, gateway, wanted))
+                result = await focus_with(devices, await shared(order, devices, gateway, wanted))
             model.learn()
             return result
 
@@ -565,7 +563,7 @@ class _Model:
         return None if self._model is None else focus_by_now(self._model, history)
 
 
-def _thermometers(settings: Settings, devices: app.Devices) -> tuple[Thermometer, ...]:
+def _thermometers(settings: Settings, devices: Devices) -> tuple[Thermometer, ...]:
     """Return the external thermometer, if it counts.
 
     Raises:

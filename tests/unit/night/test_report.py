@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from alpaca_focus.night_report import FOLDER, Dawn, last_night
+from alpaca_focus.night.report import FOLDER, Dawn, last_night
 from alpaca_focus.runtime.store import RunStore
 from alpaca_focus.settings.models import Settings
 from tests.kept_nights import BEGINS, KeptNight

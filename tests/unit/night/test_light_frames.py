@@ -5,10 +5,10 @@ from datetime import UTC, datetime
 import numpy as np
 import pytest
 
-from alpaca_focus import light_frames
 from alpaca_focus.core.values import Frame, Measurement
 from alpaca_focus.imaging.metrics import METRICS
-from alpaca_focus.light_frames import FULL_SCALE_ADU, frame_of, measured
+from alpaca_focus.night import light_frames
+from alpaca_focus.night.light_frames import FULL_SCALE_ADU, frame_of, measured
 
 AT = datetime(2026, 1, 1, 22, tzinfo=UTC)
 PIXELS = np.arange(48, dtype=np.uint16).reshape(6, 8)

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from alpaca_focus.core.night import NO_LIGHTS, Plan
-from alpaca_focus.daemon import _count
 from alpaca_focus.files.incoming import IncomingFrame
+from alpaca_focus.night.daemon import _count
 from tests.night_scene import Scene, night_settings, played
 
 COUNTED = IncomingFrame(path=Path("light.fits"), ended_at=None, is_named_light=True)

@@ -12,16 +12,20 @@ from typing import Any, Self, TypeVar
 
 import structlog
 
-from alpaca_focus import __version__, app
+from alpaca_focus import __version__
 from alpaca_focus.alpaca.running import ServerStartError
 from alpaca_focus.alpaca.standard import DeviceType
 from alpaca_focus.core.errors import AlpacaFocusError, ConfigurationError
 from alpaca_focus.core.night import PierSide
 from alpaca_focus.core.values import Position
-from alpaca_focus.devices.address import parse_address
+from alpaca_focus.devices.address import DeviceAddress
+from alpaca_focus.focusing.circumstances import refuse_what_cannot_work
+from alpaca_focus.focusing.connected import Devices, address_of
+from alpaca_focus.focusing.filters import filter_in_light
+from alpaca_focus.focusing.one_run import Order
 from alpaca_focus.gateway.engine import LightFrame
 from alpaca_focus.gateway.service import Gateway, GatewaySettings, RealDevice
-from alpaca_focus.light_frames import frame_of, measured
+from alpaca_focus.night.light_frames import frame_of, measured
 from alpaca_focus.ports import CameraShare, Clock
 from alpaca_focus.runtime.control_wire import Request
 from alpaca_focus.runtime.filtered_share import FilteredShare
@@ -221,7 +225,7 @@ class BesideProgram:
         self.gateway, self._wanted = None, None
 
 
-async def shared(order: app.Order, devices: app.Devices, gateway: Gateway, filter_name: str | None) -> app.Order:
+async def shared(order: Order, devices: Devices, gateway: Gateway, filter_name: str | None) -> Order:
     """Return a focus run that takes turns with the imaging program.
 
     Args:
@@ -242,8 +246,8 @@ async def shared(order: app.Order, devices: app.Devices, gateway: Gateway, filte
 
     async def still_valid() -> str:
         try:
-            await app.refuse_what_cannot_work(devices)
-            side_now, filter_now = await _pier_side(devices), await app.filter_in_light(devices)
+            await refuse_what_cannot_work(devices)
+            side_now, filter_now = await _pier_side(devices), await filter_in_light(devices)
         except AlpacaFocusError as error:
             return str(error)
         if side_now is not side:
@@ -256,7 +260,7 @@ async def shared(order: app.Order, devices: app.Devices, gateway: Gateway, filte
     return replace(order, share=share, still_valid=still_valid)
 
 
-async def _pier_side(devices: app.Devices) -> PierSide:
+async def _pier_side(devices: Devices) -> PierSide:
     return PierSide.UNKNOWN if devices.mount is None else (await devices.mount.state()).pier_side
 
 
@@ -283,15 +287,12 @@ def gateway_settings(settings: Settings) -> tuple[GatewaySettings, tuple[RealDev
             version=__version__,
         ),
         tuple(
-            _real_device(kind, section, settings.alpaca.address)
-            for kind, section in kinds.items()
-            if section is not None
+            _real_device(kind, address_of(section, settings)) for kind, section in kinds.items() if section is not None
         ),
     )
 
 
-def _real_device(kind: DeviceType, section: DeviceSection, usual: str) -> RealDevice:
-    address = parse_address(section.address or usual, section.device_number, section.unique_id)
+def _real_device(kind: DeviceType, address: DeviceAddress) -> RealDevice:
     return RealDevice(
         device_type=kind,
         authority=address.authority,

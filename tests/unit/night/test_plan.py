@@ -5,7 +5,6 @@ from typing import Any
 
 import pytest
 
-from alpaca_focus.app import Devices
 from alpaca_focus.core.backlash import Backlash, Direction, Limits, Method
 from alpaca_focus.core.compensation import CompensationSettings
 from alpaca_focus.core.errors import ConfigurationError
@@ -22,7 +21,8 @@ from alpaca_focus.core.triggers import (
     TemperatureChange,
     Trigger,
 )
-from alpaca_focus.night_plan import night_settings, triggers
+from alpaca_focus.focusing.connected import Devices
+from alpaca_focus.night.plan import night_settings, triggers
 from alpaca_focus.runtime.night_settings import NightSettings
 from alpaca_focus.settings.models import Settings
 from tests.fakes import FakeCamera, FakeClock, FakeFocuser

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from alpaca_focus.core.errors import ConfigurationError
+from alpaca_focus.night.web_link import WebLink, from_another_loop
 from alpaca_focus.runtime.control_wire import Request
 from alpaca_focus.settings.models import Settings
-from alpaca_focus.web_link import WebLink, from_another_loop
 from tests.running_daemon import free_port
 from tests.web_night import TOKEN, Page
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import structlog
 
-from alpaca_focus import __version__, app
+from alpaca_focus import __version__
 from alpaca_focus.core.calibration import Estimate
 from alpaca_focus.core.errors import ConfigurationError
 from alpaca_focus.core.expectation import AVERAGE
@@ -17,13 +17,12 @@ from alpaca_focus.core.night_review import (
     by_stars,
     night_of,
 )
-from alpaca_focus.core.optics import OpticalTrain
 from alpaca_focus.core.values import Light
 from alpaca_focus.files.report_page import report_page
 from alpaca_focus.files.whole import written_whole
-from alpaca_focus.learning import MOST_RUNS, model_by_run_temperature, model_by_sensor
-from alpaca_focus.night_plan import zone_steps
+from alpaca_focus.night.plan import zone_steps
 from alpaca_focus.ports import Sun
+from alpaca_focus.runtime.learning import MOST_RUNS, model_by_run_temperature, model_by_sensor
 from alpaca_focus.runtime.night_state import load_state
 from alpaca_focus.runtime.store import FILE_NAME, KeptRun, RunStore
 from alpaca_focus.settings.models import Settings
@@ -58,7 +57,7 @@ def reviewed(settings: Settings, night: date, now: datetime) -> Night:
         ConfigurationError: No storage.directory is set.
         StorageTrouble: The history cannot be read.
     """
-    directory = app.storage_directory(settings)
+    directory = settings.storage.folder
     if directory is None:
         raise ConfigurationError("There is no report without a history: set storage.directory.")
     begins, ends = bounds_of(night, east_of(settings, now))
@@ -90,16 +89,8 @@ def _zone_steps(settings: Settings) -> float | None:
     step_size_um = settings.focuser.step_size_um
     if step_size_um is None:
         return None
-    telescope = settings.telescope
-    train = OpticalTrain(
-        focal_length_mm=telescope.focal_length_mm,
-        aperture_mm=telescope.aperture_mm,
-        central_obstruction=telescope.central_obstruction,
-        # No zone depends on it.
-        pixel_size_um=1.0,
-        step_size_um=step_size_um,
-    )
-    return zone_steps(settings, train)
+    # No zone depends on the pixels.
+    return zone_steps(settings, settings.telescope.train(pixel_size_um=1.0, step_size_um=step_size_um))
 
 
 def _learned(runs: tuple[KeptRun, ...]) -> Estimate | None:
@@ -157,7 +148,7 @@ class Dawn:
             StorageTrouble: The history cannot be read.
             ConfigurationError: There is no place for it.
         """
-        directory = app.storage_directory(self._settings)
+        directory = self._settings.storage.folder
         if directory is None or not (directory / FILE_NAME).is_file():
             return None
         night = last_night(self._settings, now)
@@ -195,7 +186,7 @@ class Dawn:
 
     def _worked(self, night: date, now: datetime) -> tuple[datetime, datetime] | None:
         """Return from when to when there was work in a night; `None`: there was none."""
-        directory = app.storage_directory(self._settings)
+        directory = self._settings.storage.folder
         assert directory is not None  # noqa: S101 - looked at before
         begins, ends = bounds_of(night, east_of(self._settings, now))
         with RunStore(directory, read_only=True) as store:

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from alpaca_focus import app
 from alpaca_focus.core.errors import AlpacaFocusError, DeviceUnreachable, RunsAlready
 from alpaca_focus.devices.clock import SystemClock
+from alpaca_focus.focusing.connected import devices_alone
 from alpaca_focus.runtime.control_wire import lock_path
 from alpaca_focus.runtime.lock import exclusive_lock
 from alpaca_focus.settings.models import Settings
@@ -32,7 +32,7 @@ def entered(address: str, directory: Path) -> AlpacaFocusError:
     )
 
     async def enter() -> None:
-        async with app.devices_alone(settings, SystemClock()):
+        async with devices_alone(settings, SystemClock()):
             pass
 
     with pytest.raises(AlpacaFocusError) as caught:

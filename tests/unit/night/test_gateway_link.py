@@ -13,14 +13,17 @@ from typing import Any, TypeVar, cast
 import numpy as np
 import pytest
 
-from alpaca_focus import app, gateway_link
 from alpaca_focus.alpaca.standard import DeviceType
 from alpaca_focus.core.errors import AlpacaFocusError, ConfigurationError, DeviceUnreachable
 from alpaca_focus.core.night import PierSide
 from alpaca_focus.core.values import Position
+from alpaca_focus.focusing.connected import Devices
+from alpaca_focus.focusing.filters import Way
+from alpaca_focus.focusing.one_run import Order
 from alpaca_focus.gateway.engine import LightFrame
 from alpaca_focus.gateway.service import Gateway
-from alpaca_focus.gateway_link import BesideProgram, EngineLink, gateway_settings, shared
+from alpaca_focus.night import gateway_link
+from alpaca_focus.night.gateway_link import BesideProgram, EngineLink, gateway_settings, shared
 from alpaca_focus.ports import FilterWheel, Mount, MountState
 from alpaca_focus.runtime.control_wire import Request
 from alpaca_focus.runtime.filtered_share import FilteredShare
@@ -373,14 +376,14 @@ class FakeGateway:
         return "the share"
 
 
-def run_order(filter_name: str | None) -> app.Order:
-    way = app.Way(filter_name=filter_name, offset_steps=0)
-    return app.Order(settings=settings(1), way=way, emit=lambda _: None, clock=FakeClock())
+def run_order(filter_name: str | None) -> Order:
+    way = Way(filter_name=filter_name, offset_steps=0)
+    return Order(settings=settings(1), way=way, emit=lambda _: None, clock=FakeClock())
 
 
-def observatory(wheel: FakeWheel | None, mount: FakeMount | None) -> app.Devices:
+def observatory(wheel: FakeWheel | None, mount: FakeMount | None) -> Devices:
     focuser = FakeFocuser()
-    return app.Devices(
+    return Devices(
         camera=FakeCamera(FakeSky(focuser, np.random.default_rng()), FakeClock()),
         focuser=focuser,
         filter_wheel=cast("FilterWheel | None", wheel),

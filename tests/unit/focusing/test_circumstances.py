@@ -5,13 +5,15 @@ import asyncio
 import numpy as np
 import pytest
 
-from alpaca_focus import app
 from alpaca_focus.core.errors import DeviceUnreachable
+from alpaca_focus.focusing.circumstances import read_circumstances
+from alpaca_focus.focusing.connected import Devices
+from alpaca_focus.focusing.filters import Way
 from alpaca_focus.ports import MountState, PierSide
 from alpaca_focus.runtime.runner import Circumstances
 from tests.fakes import FakeCamera, FakeClock, FakeFocuser, FakeSky
 
-WAY = app.Way(filter_name="L", offset_steps=12)
+WAY = Way(filter_name="L", offset_steps=12)
 
 
 class Sensor(FakeFocuser):
@@ -38,7 +40,7 @@ def noted(rng: np.random.Generator, *, focuser_c: float | None, air_c: float | N
     focuser, weather, mount = Sensor(), Sensor(), Sensor()
     focuser.reading_c, weather.reading_c, mount.altitude_deg = focuser_c, air_c, 55.0
     weather.silent = mount.silent = silent
-    devices = app.Devices(
+    devices = Devices(
         camera=FakeCamera(FakeSky(focuser, rng), FakeClock()),
         focuser=focuser,
         filter_wheel=None,
@@ -46,7 +48,7 @@ def noted(rng: np.random.Generator, *, focuser_c: float | None, air_c: float | N
         thermometer=weather,
         safety_monitor=None,
     )
-    return asyncio.run(app._circumstances(devices, WAY, {}))
+    return asyncio.run(read_circumstances(devices, WAY, {}))
 
 
 @pytest.mark.parametrize(
@@ -78,7 +80,7 @@ def test_a_silent_weather_station_or_mount_is_left_out(rng: np.random.Generator)
 def test_what_is_known_already_is_kept_with_it(rng: np.random.Generator) -> None:
     focuser = Sensor()
     focuser.reading_c = 4.0
-    devices = app.Devices(
+    devices = Devices(
         camera=FakeCamera(FakeSky(focuser, rng), FakeClock()),
         focuser=focuser,
         filter_wheel=None,
@@ -86,5 +88,5 @@ def test_what_is_known_already_is_kept_with_it(rng: np.random.Generator) -> None
         thermometer=None,
         safety_monitor=None,
     )
-    found = asyncio.run(app._circumstances(devices, WAY, {"average": 4.2}))
+    found = asyncio.run(read_circumstances(devices, WAY, {"average": 4.2}))
     assert (found.temperature_c, dict(found.temperatures_c)) == (4.0, {"focuser": 4.0, "average": 4.2})

@@ -12,11 +12,11 @@ import matplotlib.image
 import numpy as np
 import pytest
 
-from alpaca_focus import frame_preview
 from alpaca_focus.core.values import Frame, Measurement
 from alpaca_focus.files.preview import png_of, star_picture
-from alpaca_focus.frame_preview import FramePreview
 from alpaca_focus.imaging.metrics import METRICS
+from alpaca_focus.night import frame_preview
+from alpaca_focus.night.frame_preview import FramePreview
 from alpaca_focus.web.models import FrameFacts
 from tests.drawn_spectra import as_frame, drawn_spectrum
 from tests.synthetic import drawn_field

@@ -2,7 +2,6 @@
 
 from types import MappingProxyType
 
-from alpaca_focus import app
 from alpaca_focus.core.compensation import CompensationSettings
 from alpaca_focus.core.errors import ConfigurationError
 from alpaca_focus.core.inhibitors import Rules
@@ -21,20 +20,23 @@ from alpaca_focus.core.triggers import (
     Trigger,
 )
 from alpaca_focus.core.values import Position
+from alpaca_focus.focusing.connected import Devices
+from alpaca_focus.focusing.filters import focus_offsets
+from alpaca_focus.focusing.sweep_plan import backlash_of, focuser_range, optical_train
 from alpaca_focus.runtime.night_settings import NightSettings
 from alpaca_focus.settings.models import Settings
 
 
-def night_settings(settings: Settings, devices: app.Devices, *, start: Position) -> NightSettings:
+def night_settings(settings: Settings, devices: Devices, *, start: Position) -> NightSettings:
     """Put together what the night is kept by.
 
     Raises:
         ConfigurationError: The settings contradict each other, or what the devices say.
     """
-    train = app.optical_train(settings, devices, binning=1)
+    train = optical_train(settings, devices, binning=1)
     zone = zone_steps(settings, train)
     wanted = settings.triggers
-    offsets = app.focus_offsets(settings, devices) if wanted.filter_change == "offset" else {}
+    offsets = focus_offsets(settings, devices) if wanted.filter_change == "offset" else {}
     return NightSettings(
         triggers=triggers(settings, zone),
         rules=Rules(sun_altitude_deg=settings.night.sun_altitude_deg),
@@ -47,9 +49,9 @@ def night_settings(settings: Settings, devices: app.Devices, *, start: Position)
         compensation=_compensation(settings, zone),
         between_exposures=settings.compensation.when == "between exposures",
         offsets_steps=MappingProxyType(offsets),
-        backlash=app.backlash(settings),
+        backlash=backlash_of(settings),
         # Not focus.max_travel_steps: that is for the search of one run, from where the run begins.
-        limits=app.focuser_range(settings, devices.focuser, start),
+        limits=focuser_range(settings, devices.focuser, start),
         watches_for_gaps=settings.imaging.way == "watch",
     )
 

@@ -13,12 +13,11 @@ from typing import Self
 
 import structlog
 
-from alpaca_focus import app
 from alpaca_focus.core.errors import AlpacaFocusError, ConfigurationError
 from alpaca_focus.core.notices import EndedRun, Kind, Notice, Seen, Watched, ended_run, noticed
 from alpaca_focus.devices.sun import AstropySun
 from alpaca_focus.files.pictures import curve_of_run, write_picture
-from alpaca_focus.night_report import Dawn, last_night, reviewed, summary, write_report
+from alpaca_focus.night.report import Dawn, last_night, reviewed, summary, write_report
 from alpaca_focus.notify.messages import Message, Messenger, Service
 from alpaca_focus.notify.mqtt import MqttLink, MqttSettings
 from alpaca_focus.ports import Clock
@@ -148,7 +147,7 @@ class Telling:
         count = runs_ended if isinstance(runs_ended, int) else 0
         last_run = status.get("last_run")
         if isinstance(last_run, Mapping) and self._watched.runs_ended != count:
-            self._last_run = await asyncio.to_thread(_ended, app.storage_directory(settings), last_run)
+            self._last_run = await asyncio.to_thread(_ended, settings.storage.folder, last_run)
         return Seen(
             silent={name: self._why.get(name, "It does not answer.") for name in names},
             temperature_trouble=str(status.get("temperature_trouble", "")),
@@ -175,7 +174,7 @@ class Telling:
             return
         if settings.messages.is_on(notice.kind):
             title = f"{settings.telescope.name}: {notice.title}"
-            attachment = _attachment(notice, app.storage_directory(settings))
+            attachment = _attachment(notice, settings.storage.folder)
             self._messenger.tell(Message(title=title, text=notice.text, kind=notice.kind, attachment=attachment))
 
     # The report
