@@ -24,6 +24,7 @@ COMMANDS: Mapping[str, str] = MappingProxyType(
         "exposure": "exposure:exposure",
         "filter": "exposure:filter_",
         "flip": "exposure:flip",
+        "fleet": "fleet:fleet",
         "history": "history:history",
         "report": "history:report",
         "report-night": "telling:report_night",

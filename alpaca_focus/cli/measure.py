@@ -42,6 +42,14 @@ def measure(
     x0: FirstOption = None,
     x1: EndOption = None,
     axis: AxisOption = TraceAxis.AUTO,
+    dask: Annotated[
+        str | None,
+        typer.Option(
+            metavar="tcp://HOST:8786",
+            help="Spread the work over this Dask cluster. Its workers read the files themselves where they see the "
+            "same ones under the same path, else they are sent to them; the lines are in the order of the files.",
+        ),
+    ] = None,
 ) -> None:
     """Measure the stars or the spectrum in FITS files: one line a file, as each is finished.
 
@@ -54,11 +62,11 @@ def measure(
         check_preview(preview, paths)
     options = MeasureOptions(metric=metric, spectrum=SpectrumSettings(x0=x0, x1=x1, axis=axis))
     header, line_of = (None, _json_line) if json else _csv_table(metric) if csv_table else (None, FileReport.line)
-    if header is not None:
-        typer.echo(header)
     reports: list[FileReport] = []
     try:
-        with _progress(len(paths)) as tell, closing(measure_files(paths, options)) as measured:
+        with _measured(paths, options, dask) as measured, _progress(len(paths)) as tell:
+            if header is not None:
+                typer.echo(header)
             for report in measured:
                 reports.append(report)
                 tell(line_of(report))
@@ -69,6 +77,28 @@ def measure(
         draw_preview(preview, reports[0], options)
     if not all(report.usable for report in reports):
         raise typer.Exit(EXIT_LEFT_OUT)
+
+
+@contextmanager
+def _measured(paths: Sequence[Path], options: MeasureOptions, dask: str | None) -> Iterator[Iterator[FileReport]]:
+    """Yield the reports, made here or on a cluster; what is still under way in the end is stopped."""
+    if dask is None:
+        with closing(measure_files(paths, options)) as measured:
+            yield measured
+        return
+    try:
+        # Loaded for those alone who ask for it, and not part of every installation.
+        from alpaca_focus.files.cluster import Cluster  # noqa: PLC0415
+    except ModuleNotFoundError as error:
+        raise ConfigurationError(
+            f'--dask needs the Python package {error.name}, which is not here: pip install "alpaca-focus[dask]".'
+        ) from None
+    with Cluster(dask) as cluster, closing(cluster.measure_files(paths, options, _tell_once)) as measured:
+        yield measured
+
+
+def _tell_once(sentence: str) -> None:
+    typer.echo(sentence, err=True)
 
 
 def find_files(arguments: Sequence[str]) -> list[Path]:

@@ -1,11 +1,13 @@
 """A frame out of a FITS file, whatever state the file is in: a frame, or one sentence why there is none."""
 
+import os
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 from astropy.io import fits
@@ -47,7 +49,21 @@ def read_frame(path: Path) -> FileFrame:
     Raises:
         FileUnreadable: There is no such file or no such image in it, or it is damaged.
     """
-    with _quiet(), open_regular(path) as file:
+    with open_regular(path) as file:
+        return read_content(path, file)
+
+
+def read_content(path: Path, file: BinaryIO) -> FileFrame:
+    """Read the frame out of a file that is open, as `read_frame` does.
+
+    Args:
+        path: What the file is called.
+        file: An ordinary file, at its start.
+
+    Raises:
+        FileUnreadable: There is no such image in it, or it is damaged.
+    """
+    with _quiet():
         try:
             unit, first, content = _first_image(FitsStream(file))
             pixels = pixels_of(unit, content)
@@ -57,7 +73,7 @@ def read_frame(path: Path) -> FileFrame:
             raise FileUnreadable(
                 f"{path} cannot be read ({error.strerror or error}): look whether its disk is well."
             ) from error
-        modified = datetime.fromtimestamp(path.stat().st_mtime, UTC)
+        modified = datetime.fromtimestamp(os.fstat(file.fileno()).st_mtime, UTC)
         return _file_frame(path, pixels, Headers((unit.header, first)), modified, planes=COLOUR_PLANES in unit.shape)
 
 

@@ -5,12 +5,14 @@ from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 
 from alpaca_focus.core.errors import FileUnreadable
 from alpaca_focus.core.values import Frame, Measurement
-from alpaca_focus.files.fits_file import FileFrame, read_frame
+from alpaca_focus.files.fits_file import FileFrame, read_content
+from alpaca_focus.files.fits_stream import open_regular
 from alpaca_focus.files.parallel import Lost, in_parallel, usable_cores
 from alpaca_focus.files.report import FileReport, Kind
 from alpaca_focus.imaging.invpower import inverse_power
@@ -41,10 +43,25 @@ DEFAULT = MeasureOptions()
 def measure_file(path: Path, options: MeasureOptions = DEFAULT) -> FileReport:
     """Measure one file. A file that cannot be read or measured gives a report that says why."""
     try:
-        file = read_frame(path)
+        with open_regular(path) as file:
+            return measure_content(path, file, options)
     except FileUnreadable as error:
-        return FileReport(path=path, metric=options.metric, usable=False, readable=False, reason=str(error))
-    return measure_frame(file, options)
+        return _unreadable(path, options, str(error))
+
+
+def measure_content(path: Path, file: BinaryIO, options: MeasureOptions = DEFAULT) -> FileReport:
+    """Measure a file that is open, as `measure_file` does.
+
+    Args:
+        path: What the file is called.
+        file: An ordinary file, at its start.
+        options: How to measure it.
+    """
+    try:
+        frame = read_content(path, file)
+    except FileUnreadable as error:
+        return _unreadable(path, options, str(error))
+    return measure_frame(frame, options)
 
 
 def measure_frame(file: FileFrame, options: MeasureOptions = DEFAULT) -> FileReport:
@@ -94,14 +111,20 @@ def measure_files(
             yield measure_file(path, options)
         return
     for path, outcome in in_parallel(partial(measure_file, options=options), paths, workers=count):
-        yield _lost_report(path, options) if isinstance(outcome, Lost) else outcome
+        yield lost_report(path, options) if isinstance(outcome, Lost) else outcome
 
 
-def _lost_report(path: Path, options: MeasureOptions) -> FileReport:
-    reason = (
+def lost_report(path: Path, options: MeasureOptions) -> FileReport:
+    """Return the report of a file over which the measuring process was killed."""
+    return _unreadable(
+        path,
+        options,
         f"The process that measured {path} was killed, perhaps because memory ran out: the file was left out; measure "
-        "it alone, or look at it with another program."
+        "it alone, or look at it with another program.",
     )
+
+
+def _unreadable(path: Path, options: MeasureOptions, reason: str) -> FileReport:
     return FileReport(path=path, metric=options.metric, usable=False, readable=False, reason=reason)
 
 

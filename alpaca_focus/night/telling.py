@@ -17,9 +17,11 @@ from alpaca_focus.core.errors import AlpacaFocusError, ConfigurationError
 from alpaca_focus.core.notices import EndedRun, Kind, Notice, Seen, Watched, ended_run, noticed
 from alpaca_focus.devices.sun import AstropySun
 from alpaca_focus.files.pictures import curve_of_run, write_picture
+from alpaca_focus.mqtt_broker import broker_settings, secret_lines
 from alpaca_focus.night.report import Dawn, last_night, reviewed, summary, write_report
 from alpaca_focus.notify.messages import Message, Messenger, Service
-from alpaca_focus.notify.mqtt import MqttLink, MqttSettings
+from alpaca_focus.notify.mqtt import MqttLink
+from alpaca_focus.notify.mqtt_client import MqttSettings
 from alpaca_focus.ports import Clock
 from alpaca_focus.runtime.control_wire import Request
 from alpaca_focus.runtime.feed import Entry, Feed
@@ -223,7 +225,7 @@ def services_of(wanted: Messages) -> tuple[Service, ...]:
     if wanted.services_file is None:
         urls: Sequence[str] = [each.get_secret_value() for each in wanted.services]
     else:
-        lines = _secret_lines(Path(wanted.services_file), "messages.services_file")
+        lines = secret_lines(Path(wanted.services_file), "messages.services_file")
         urls = [line for line in lines if line and not line.startswith("#")]
     return tuple(Service(url, number) for number, url in enumerate(urls, start=1))
 
@@ -237,27 +239,7 @@ def mqtt_settings(settings: Settings) -> MqttSettings:
     wanted = settings.mqtt
     if wanted is None:
         raise ConfigurationError("There is no section mqtt in the settings.")
-    password = None if wanted.password is None else wanted.password.get_secret_value()
-    if wanted.password_file is not None:
-        password = next(iter(_secret_lines(Path(wanted.password_file), "mqtt.password_file")), "")
-    host, _, port = wanted.broker.rpartition(":")
-    return MqttSettings(
-        host=host.strip("[]"),
-        port=int(port),
-        user=wanted.user,
-        password=password,
-        prefix=wanted.prefix,
-        telescope=settings.telescope.name,
-        tls=wanted.tls,
-    )
-
-
-def _secret_lines(path: Path, setting: str) -> list[str]:
-    try:
-        return [line.strip() for line in path.expanduser().read_text(encoding="utf-8").splitlines()]
-    except (OSError, UnicodeDecodeError) as error:
-        why = error.strerror if isinstance(error, OSError) else "it is no text"
-        raise ConfigurationError(f"{setting}: {path} cannot be read ({why}).") from None
+    return broker_settings(wanted, telescope=settings.telescope.name)
 
 
 def _ended(directory: Path | None, last_run: Mapping[str, object]) -> EndedRun:

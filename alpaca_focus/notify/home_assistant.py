@@ -116,12 +116,13 @@ def discovery(topics: Topics, version: str) -> dict[str, Payload]:
     return {topic: {**own, "unique_id": "_".join(topic.split("/")[2:4]), **common} for topic, own in found}
 
 
-def state_of(status: Mapping[str, object], hfd_px: float | None) -> Payload:
-    """Return the state that is published.
+def state_of(status: Mapping[str, object], hfd_px: float | None, *, telescope: str) -> Payload:
+    """Return the state that is published whenever it has changed; nothing in it changes with every second.
 
     Args:
         status: As the daemon tells it.
         hfd_px: Size of the stars on the last light frame; `None`: there was none.
+        telescope: Its name.
     """
     last_focus, last_run = _section(status, "last_focus"), _section(status, "last_run")
     compensation = _section(status, "compensation")
@@ -134,12 +135,18 @@ def state_of(status: Mapping[str, object], hfd_px: float | None) -> Payload:
     due = status.get("due")
     due_text = "; ".join(str(each) for each in due) if isinstance(due, list) else ""
     return {
+        "telescope": telescope,
         "state": status.get("state", ""),
         "temperature": _rounded(_number(status.get("temperature_c")), 2),
         "position": status.get("position", position),
         "hfd": _rounded(hfd_px, 2),
         "minutes": None if since_s is None else math.floor(since_s / 60),
+        "focused_at": last_focus.get("at"),
         "due": (due_text or NOTHING)[:LONGEST_STATE],
+        # What would hold up a refocus comes and goes with every exposure; it matters while one is due.
+        "blocked_by": status.get("blocked_by", []) if due_text else [],
+        "waits_for": status.get("why", ""),
+        "silent": status.get("silent", []),
         "result": last_run.get("outcome", NOTHING),
         "reason": last_run.get("reason", ""),
         "paused": status.get("paused") is True,

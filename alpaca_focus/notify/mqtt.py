@@ -3,15 +3,14 @@
 import asyncio
 import contextlib
 import json
+import secrets
 import threading
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Self
 
 import structlog
 from paho.mqtt.client import Client, MQTTMessage
-from paho.mqtt.enums import CallbackAPIVersion
 
 from alpaca_focus import __version__
 from alpaca_focus.core.errors import AlpacaFocusError
@@ -27,39 +26,13 @@ from alpaca_focus.notify.home_assistant import (
     discovery,
     state_of,
 )
+from alpaca_focus.notify.mqtt_client import CLOSED_WITHIN_S, KEEP_ALIVE_S, MqttSettings, end_client, new_client, refusal
 from alpaca_focus.runtime.control_wire import Request
 from alpaca_focus.runtime.feed import Feed
 
-KEEP_ALIVE_S = 30
-FIRST_PAUSE_S, LONGEST_PAUSE_S = 1, 60
 LONGEST_COMMAND_BYTES = 64
-CLOSED_WITHIN_S = 0.5
-"""Of each of two waits: whoever stops the daemon does not wait for a broker."""
 
 _log = structlog.get_logger(__name__)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MqttSettings:
-    """Where the broker is.
-
-    Attributes:
-        host: Its name or address.
-        port: Its port.
-        user: User name; `None`: none.
-        password: Password; `None`: none.
-        prefix: Beginning of all topics.
-        telescope: Name of the telescope.
-        tls: Whether the connection is encrypted.
-    """
-
-    host: str
-    port: int
-    user: str | None = None
-    password: str | None = field(default=None, repr=False)
-    prefix: str = "alpaca-focus"
-    telescope: str = "telescope"
-    tls: bool = False
 
 
 class MqttLink:
@@ -85,13 +58,10 @@ class MqttLink:
         self._state: Payload | None = None
         self._lock = threading.Lock()
         self._trouble = ""
-        client = Client(CallbackAPIVersion.VERSION2)
+        self._daemon = secrets.token_hex(4)
+        self._is_alone = True
+        client = new_client(settings)
         client.will_set(self._topics.availability, OFFLINE, qos=1, retain=True)
-        client.reconnect_delay_set(FIRST_PAUSE_S, LONGEST_PAUSE_S)
-        if settings.user is not None:
-            client.username_pw_set(settings.user, settings.password)
-        if settings.tls:
-            client.tls_set()
         client.on_connect = self._connected
         client.on_connect_fail = self._not_connected
         client.on_disconnect = self._disconnected
@@ -119,11 +89,7 @@ class MqttLink:
             told = self._client.publish(self._topics.availability, OFFLINE, qos=1, retain=True)
             with contextlib.suppress(RuntimeError, ValueError):
                 told.wait_for_publish(CLOSED_WITHIN_S)
-        self._client.disconnect()
-        # Its end waits for a connection that is just being made, and that may take long.
-        ending = threading.Thread(target=self._client.loop_stop, name="mqtt-end", daemon=True)
-        ending.start()
-        ending.join(CLOSED_WITHIN_S)
+        end_client(self._client)
 
     async def _read(self) -> None:
         """Follow the feed."""
@@ -133,7 +99,8 @@ class MqttLink:
                 if entry.topic == "light" and isinstance(hfd := entry.data.get("hfd_px"), int | float):
                     hfd_px = float(hfd)
                 elif entry.topic == "status":
-                    self._publish_state(state_of(entry.data, hfd_px))
+                    state = state_of(entry.data, hfd_px, telescope=self._settings.telescope)
+                    self._publish_state({**state, "daemon": self._daemon})
 
     def _publish_state(self, state: Payload) -> None:
         with self._lock:
@@ -148,11 +115,11 @@ class MqttLink:
 
     def _connected(self, client: Client, _userdata: Any, _flags: Any, reason: Any, _properties: Any) -> None:
         if reason.is_failure:
-            self._tell(f"The MQTT broker refuses the connection ({reason}). Look at mqtt.user and the password.")
+            self._tell(f"{refusal(reason)} Look at mqtt.user and the password.")
             return
         self._trouble = ""
-        _log.info("The MQTT broker is connected", broker=f"{self._settings.host}:{self._settings.port}")
-        client.subscribe([(self._topics.commands, 1), (BIRTH_TOPIC, 1)])
+        _log.info("The MQTT broker is connected", broker=self._settings.broker)
+        client.subscribe([(self._topics.commands, 1), (BIRTH_TOPIC, 1), (self._topics.state, 0)])
         self._introduce()
 
     def _introduce(self) -> None:
@@ -173,10 +140,13 @@ class MqttLink:
 
     def _tell(self, trouble: str) -> None:
         if not self._trouble:
-            _log.warning(trouble, broker=f"{self._settings.host}:{self._settings.port}")
+            _log.warning(trouble, broker=self._settings.broker)
         self._trouble = trouble
 
     def _came(self, _client: Client, _userdata: Any, message: MQTTMessage) -> None:
+        if message.topic == self._topics.state:
+            self._look_for_namesake(message)
+            return
         text = message.payload[:LONGEST_COMMAND_BYTES].decode(errors="replace").strip()
         if message.topic == BIRTH_TOPIC:
             # Home Assistant has started anew.
@@ -199,6 +169,18 @@ class MqttLink:
         except RuntimeError:
             # The daemon's loop has just ended.
             work.close()
+
+    def _look_for_namesake(self, message: MQTTMessage) -> None:
+        # What the broker has kept is of an earlier start of this daemon, more likely than not.
+        if message.retain or not message.payload or self._daemon.encode() in message.payload or not self._is_alone:
+            return
+        self._is_alone = False
+        _log.warning(
+            "Another daemon tells the MQTT broker of a telescope of the same name, and each overwrites what the other "
+            "tells. Give each telescope its own telescope.name, or another mqtt.prefix.",
+            broker=self._settings.broker,
+            telescope=self._settings.telescope,
+        )
 
     # In the daemon's loop
 

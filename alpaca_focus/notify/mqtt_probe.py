@@ -5,10 +5,9 @@ import ssl
 import time
 from typing import Any
 
-from paho.mqtt.client import Client
-from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
+from paho.mqtt.enums import MQTTErrorCode
 
-from alpaca_focus.notify.mqtt import KEEP_ALIVE_S, MqttSettings
+from alpaca_focus.notify.mqtt_client import KEEP_ALIVE_S, MqttSettings, new_client
 
 _TURN_S = 0.1
 
@@ -24,12 +23,8 @@ def broker_trouble(settings: MqttSettings, timeout_s: float) -> str:
         Why it cannot be used, with what to do; empty: it can.
     """
     place, said = f"{settings.host}:{settings.port}", list[Any]()
-    client = Client(CallbackAPIVersion.VERSION2)
+    client = new_client(settings)
     client.connect_timeout = timeout_s
-    if settings.user is not None:
-        client.username_pw_set(settings.user, settings.password)
-    if settings.tls:
-        client.tls_set()
     client.on_connect = lambda _client, _userdata, _flags, reason, _properties: said.append(reason)
     try:
         client.connect(settings.host, settings.port, KEEP_ALIVE_S)

@@ -1,6 +1,6 @@
 """What the user may set for MQTT."""
 
-from pydantic import Field, SecretStr, ValidationInfo, field_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationInfo, field_validator
 
 from alpaca_focus.settings.address import checked_address
 from alpaca_focus.settings.section import Section
@@ -47,3 +47,11 @@ class Mqtt(Section):
         if password_file is not None and info.data.get("password") is not None:
             raise ValueError("there is a password already: give either password or password_file")
         return password_file
+
+
+class MqttAlone(BaseModel):
+    """The section of the broker out of the settings of a telescope; what else is in them does not matter."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True, strict=True)
+
+    mqtt: Mqtt | None = None

@@ -17,7 +17,7 @@ import yaml
 from alpaca_focus.checkup.checks import Check, CheckOutcome
 from alpaca_focus.devices.clock import ScaledClock
 from alpaca_focus.examining.whole import Order, examine
-from alpaca_focus.notify.mqtt import MqttSettings
+from alpaca_focus.notify.mqtt_client import MqttSettings
 from alpaca_focus.notify.mqtt_probe import broker_trouble
 from alpaca_focus.runtime.control_wire import lock_path
 from alpaca_focus.runtime.home_mark import FILE_NAME, HomeMark

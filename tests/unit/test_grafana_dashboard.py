@@ -80,6 +80,24 @@ def test_panels_have_their_own_numbers_and_places(dashboard: dict[str, Any]) -> 
     assert max(x for x, _ in taken) < 24
 
 
+def test_every_curve_is_that_of_the_telescopes_that_were_chosen_and_bears_their_names(
+    dashboard: dict[str, Any],
+) -> None:
+    names = [each["name"] for each in dashboard["templating"]["list"]]
+    assert names == ["datasource", "telescope", "instance"]
+    for name in ("telescope", "instance"):
+        (variable,) = [each for each in dashboard["templating"]["list"] if each["name"] == name]
+        assert variable["definition"].startswith("label_values(alpaca_focus_info")
+        # A Prometheus that knows no such label shows all the same.
+        assert (variable["allValue"], variable["multi"]) == (".*", True)
+    for query in queries({key: part for key, part in dashboard.items() if key != "templating"}):
+        meters = re.findall(r"\b(?:alpaca_focus|process)_\w+\{([^}]*)\}", query)
+        assert meters, query
+        assert all('telescope=~"$telescope",instance=~"$instance"' in labels for labels in meters)
+    legends = [target["legendFormat"] for panel in dashboard["panels"] for target in panel["targets"]]
+    assert sum("{{telescope}}" in legend for legend in legends) > 12
+
+
 def test_nothing_in_it_is_tied_to_one_grafana(dashboard: dict[str, Any]) -> None:
     assert {each["datasource"]["uid"] for each in dashboard["panels"]} == {"${datasource}"}
     assert "id" not in dashboard

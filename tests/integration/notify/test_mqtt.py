@@ -22,7 +22,8 @@ from structlog.typing import EventDict
 
 from alpaca_focus.core.errors import ConfigurationError
 from alpaca_focus.notify import mqtt
-from alpaca_focus.notify.mqtt import MqttLink, MqttSettings
+from alpaca_focus.notify.mqtt import MqttLink
+from alpaca_focus.notify.mqtt_client import MqttSettings
 from alpaca_focus.runtime.control_wire import Request
 from alpaca_focus.runtime.feed import Feed
 from tests.mosquitto import PATIENCE_S, Mosquitto
@@ -32,10 +33,12 @@ STATUS = {
     "state": "watching",
     "paused": False,
     "due": ["the temperature has fallen by 1.2 degrees"],
+    "blocked_by": ["exposure running"],
+    "silent": [],
     "temperature_c": 4.126,
     "since_s": 754.0,
     "position": 25412,
-    "last_focus": {"position": 25400, "metric": "hfd", "value": 2.514},
+    "last_focus": {"position": 25400, "metric": "hfd", "value": 2.514, "at": "2026-11-21T19:47:26+00:00"},
     "compensation": {"moved_steps": 12, "enabled": True},
     "last_run": {"outcome": "focused", "reason": "Focused."},
 }
@@ -144,19 +147,25 @@ def test_home_assistant_finds_the_telescope_and_its_state(broker: Mosquitto) -> 
             "\u00b0C",
             "{{ value_json.temperature }}",
         )
+        assert len(state.pop("daemon")) == 8
         assert state == {
+            "telescope": "Big Dob!",
             "state": "watching",
             "temperature": 4.13,
             "position": 25412,
             "hfd": 2.51,
             "minutes": 12,
+            "focused_at": "2026-11-21T19:47:26+00:00",
+            "blocked_by": ["exposure running"],
+            "waits_for": "",
+            "silent": [],
             "due": "the temperature has fallen by 1.2 degrees",
             "result": "focused",
             "reason": "Focused.",
             "paused": False,
             "compensation": True,
         }
-        assert (later["due"], later["hfd"]) == ("nothing", 3.75)
+        assert (later["due"], later["blocked_by"], later["hfd"]) == ("nothing", [], 3.75)
 
     lived(story)
 
@@ -232,6 +241,40 @@ def test_the_link_comes_back_after_the_broker_was_started_anew(broker: Mosquitto
     assert "hunter2" not in str(log)
 
 
+def test_a_second_telescope_of_the_same_name_is_told_once_and_the_same_daemon_again_is_none(
+    broker: Mosquitto, log: list[EventDict]
+) -> None:
+    def told() -> int:
+        return sum("same name" in line["event"] for line in log)
+
+    async def story() -> None:
+        first, second = Telescope(), Telescope()
+        async with first.linked(broker.port):
+            first.feed.publish("status", STATUS)
+            with House(broker) as house:
+                await house.hears(f"{BASE}/state")
+        # The same daemon, started anew: what the broker has kept is its own.
+        async with first.linked(broker.port):
+            first.feed.publish("status", {**STATUS, "paused": True})
+            with House(broker) as house:
+                await house.hears(f"{BASE}/state", lambda text: '"paused": true' in text)
+                assert told() == 0
+                async with second.linked(broker.port):
+                    for number in range(2):
+                        second.feed.publish("status", {**STATUS, "temperature_c": float(number)})
+                        await house.hears(
+                            f"{BASE}/state",
+                            lambda text, number=number: f'"temperature": {number}.0' in text,  # type: ignore[misc]
+                        )
+                    # Its own messages come back to the second one, too, and are no stranger's.
+                    ends_at = time.monotonic() + PATIENCE_S
+                    while told() < 1 and time.monotonic() < ends_at:  # noqa: ASYNC110
+                        await asyncio.sleep(0.02)
+
+    lived(story)
+    assert told() == 1
+
+
 def test_a_broker_that_is_not_there_is_told_once_and_holds_nobody_up(log: list[EventDict]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port: int = probe.getsockname()[1]
@@ -252,7 +295,8 @@ def test_a_broker_that_is_not_there_is_told_once_and_holds_nobody_up(log: list[E
 KILLED = """
 import asyncio, sys
 from datetime import UTC, datetime
-from alpaca_focus.notify.mqtt import MqttLink, MqttSettings
+from alpaca_focus.notify.mqtt import MqttLink
+from alpaca_focus.notify.mqtt_client import MqttSettings
 from alpaca_focus.runtime.feed import Feed
 
 async def answer(request):

@@ -1,0 +1,326 @@
+"""Measuring many files on an existing Dask cluster: the same reports, in the order of the files.
+
+Only who asks for a cluster imports this module, for `distributed` is not part of every installation.
+"""
+
+import asyncio
+import logging
+import tempfile
+import warnings
+from collections import deque
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from distributed import CancelledError, Client, Future
+from distributed.comm.core import connect
+from distributed.core import send_recv
+from distributed.scheduler import KilledWorker
+
+from alpaca_focus import __version__
+from alpaca_focus.core.errors import ConfigurationError, FileUnreadable
+from alpaca_focus.files.fits_stream import open_regular
+from alpaca_focus.files.measuring import MeasureOptions, lost_report, measure_content, measure_file
+from alpaca_focus.files.report import FileReport
+from alpaca_focus.files.watching import Stamp, file_stamp
+
+CONNECTED_WITHIN_S = 10
+PACKAGE = "alpaca_focus"
+FILES_A_THREAD, MOST_FILES = 2, 200
+"""Files under way: so many for each thread of the workers, and at most."""
+MOST_SENT_BYTES = 256_000_000
+"""Of all files under way that are sent; one goes always."""
+STAMPS_APART_NS = 2_000_000_000
+"""A network share may keep the time of a file less exactly."""
+LOOK_S, WORKERLESS_LOOKS = 5.0, 12
+LOGGERS = ("distributed", "distributed.client", "distributed.core", "tornado", "tornado.application")
+
+
+def measure_seen(path: str, place: str, stamp: Stamp, options: MeasureOptions, version: str) -> FileReport | None:
+    """Measure a file of the file system here, on a worker; `None`: this is not the file that the client means.
+
+    Args:
+        path: What the user calls it.
+        place: Where it is.
+        stamp: What the client sees of it.
+        options: How to measure it.
+        version: That of the client.
+    """
+    _check_version(version)
+    here = file_stamp(Path(place))
+    if here is None or here.size_bytes != stamp.size_bytes or abs(here.changed_ns - stamp.changed_ns) > STAMPS_APART_NS:
+        return None
+    try:
+        file = open_regular(Path(place))
+    except FileUnreadable:
+        return None
+    with file:
+        return measure_content(Path(path), file, options)
+
+
+def measure_sent(path: str, content: bytes, options: MeasureOptions, version: str) -> FileReport:
+    """Measure a file that was sent, on a worker.
+
+    Args:
+        path: What the user calls it.
+        content: All of it.
+        options: How to measure it.
+        version: That of the client.
+    """
+    _check_version(version)
+    with tempfile.TemporaryFile() as file:
+        file.write(content)
+        file.seek(0)
+        return measure_content(Path(path), file, options)
+
+
+def _check_version(version: str) -> None:
+    if version != __version__:
+        raise ConfigurationError(
+            f"A worker that has joined the Dask cluster has alpaca-focus {__version__}, and here it is {version}: "
+            "install the same one there."
+        )
+
+
+@dataclass(slots=True)
+class _Task:
+    """A file under way; `sent_bytes` is 0 where the worker reads it."""
+
+    path: Path
+    future: "Future[Any]"
+    sent_bytes: int = 0
+
+
+class Cluster:
+    """A connection to a Dask cluster, which is left as it was found. A context manager.
+
+    Args:
+        address: Of its scheduler, such as tcp://HOST:8786.
+    """
+
+    def __init__(self, address: str) -> None:
+        self._address = address
+        self._quiet = _quiet()
+        self._client: Any = None
+
+    def __enter__(self) -> Self:
+        """Connect.
+
+        Raises:
+            ConfigurationError: There is no scheduler, or no worker, or one of another version.
+        """
+        self._quiet.__enter__()
+        try:
+            # A client that finds nobody leaves threads behind, so it is made when somebody has answered.
+            asyncio.run(asyncio.wait_for(_greeted(self._address), CONNECTED_WITHIN_S))
+            with warnings.catch_warnings():
+                # What versions matter is checked here, and said in a sentence.
+                warnings.simplefilter("ignore")
+                self._client = Client(  # type: ignore[no-untyped-call]
+                    self._address, timeout=CONNECTED_WITHIN_S, set_as_default=False
+                )
+            self._check_workers()
+        except (OSError, ValueError) as error:
+            self._leave()
+            raise ConfigurationError(
+                f"There is no Dask scheduler at {self._address} ({_first_line(error)}): look whether `dask scheduler` "
+                "runs there, and whether its address looks like tcp://HOST:8786."
+            ) from None
+        except BaseException:
+            self._leave()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Disconnect."""
+        self._leave()
+
+    def _leave(self) -> None:
+        try:
+            if self._client is not None:
+                with suppress(OSError):
+                    self._client.close()
+        finally:
+            self._quiet.__exit__(None, None, None)
+
+    def _check_workers(self) -> None:
+        told = self._client.get_versions(packages=[PACKAGE])
+        if not told["workers"]:
+            raise ConfigurationError(
+                f"The Dask cluster at {self._address} has no workers: start some with `dask worker {self._address}`."
+            )
+        asked = {"scheduler": told["scheduler"], **told["workers"]}
+        for name, answer in asked.items():
+            version = (answer or {}).get("packages", {}).get(PACKAGE)
+            if version == __version__:
+                continue
+            who = f"scheduler {self._address}" if name == "scheduler" else f"worker {name}"
+            has = f"alpaca-focus {version}" if version else "no alpaca-focus"
+            raise ConfigurationError(
+                f"The Dask {who} has {has}, and here it is {__version__}: install the same one there, or its numbers "
+                "could be others."
+            )
+
+    def measure_files(
+        self, paths: Sequence[Path], options: MeasureOptions, tell: Callable[[str], None]
+    ) -> Generator[FileReport, None, None]:
+        """Measure files; the reports come in their order. When the caller stops, what is under way is cancelled.
+
+        Args:
+            paths: The files.
+            options: How to measure them.
+            tell: Is told once when files have to be sent.
+
+        Raises:
+            ConfigurationError: The scheduler or all workers have gone.
+        """
+        threads = sum(self._client.nthreads().values())
+        work = _Work(self._client, self._address, options, tell)
+        most = min(MOST_FILES, max(2, FILES_A_THREAD * threads))
+        waiting = deque(paths)
+        try:
+            while waiting or work.is_under_way:
+                # The first one goes alone: it shows whether the workers see the files.
+                while waiting and work.count < (most if work.knows_the_way else 1) and work.has_room_for(waiting[0]):
+                    work.begin(waiting.popleft())
+                yield work.next_report()
+        finally:
+            work.cancel()
+
+
+class _Work:
+    """The files that are under way, in their order."""
+
+    def __init__(self, client: Any, address: str, options: MeasureOptions, tell: Callable[[str], None]) -> None:
+        self._client, self._address, self._options, self._tell = client, address, options, tell
+        self._tasks: deque[_Task | FileReport] = deque()
+        self._sends = False
+        self.knows_the_way = False
+
+    @property
+    def count(self) -> int:
+        return len(self._tasks)
+
+    @property
+    def is_under_way(self) -> bool:
+        return bool(self._tasks)
+
+    def has_room_for(self, path: Path) -> bool:
+        """Tell whether a file may be begun without too many bytes being under way."""
+        if not self._sends or not self._tasks:
+            return True
+        stamp = file_stamp(path)
+        sent_bytes = sum(task.sent_bytes for task in self._tasks if isinstance(task, _Task))
+        return sent_bytes + (0 if stamp is None else stamp.size_bytes) <= MOST_SENT_BYTES
+
+    def begin(self, path: Path) -> None:
+        """Give a file to the cluster; one that cannot be read here is not its business."""
+        if self._sends:
+            self._tasks.append(self._sent(path))
+            return
+        stamp = file_stamp(path)
+        if stamp is None or not path.is_file():
+            self._tasks.append(measure_file(path, self._options))
+            return
+        place = str(path.absolute())
+        future = self._submit(measure_seen, str(path), place, stamp, self._options, __version__)
+        self._tasks.append(_Task(path, future))
+
+    def next_report(self) -> FileReport:
+        """Wait for the file that was begun first."""
+        task = self._tasks[0]
+        while isinstance(task, _Task):
+            report = self._outcome(task)
+            self.knows_the_way = True
+            if report is None:
+                if not self._sends:
+                    self._tell("The workers do not see these files under the same path: they are sent to them.")
+                self._sends = True
+                self._tasks[0] = task = self._sent(task.path)
+            else:
+                task = report
+        self._tasks.popleft()
+        return task
+
+    def cancel(self) -> None:
+        """Cancel what is still under way."""
+        futures = [task.future for task in self._tasks if isinstance(task, _Task)]
+        self._tasks.clear()
+        if futures and self._client.status == "running":
+            with suppress(OSError):
+                self._client.cancel(futures)
+
+    def _sent(self, path: Path) -> _Task | FileReport:
+        try:
+            content = path.read_bytes()
+        except OSError:
+            return measure_file(path, self._options)
+        return _Task(path, self._submit(measure_sent, str(path), content, self._options, __version__), len(content))
+
+    def _submit(self, function: Callable[..., FileReport | None], *arguments: object) -> "Future[Any]":
+        with warnings.catch_warnings():
+            # Of a file that travels through the scheduler; their number is bounded here.
+            warnings.filterwarnings("ignore", "Sending large graph")
+            future: Future[Any] = self._client.submit(function, *arguments, pure=False)
+            return future
+
+    def _outcome(self, task: _Task) -> FileReport | None:
+        workerless = 0
+        while True:
+            try:
+                report: FileReport | None = task.future.result(timeout=LOOK_S)
+            except KilledWorker:
+                return lost_report(task.path, self._options)
+            except CancelledError:
+                raise ConfigurationError(
+                    f"The Dask scheduler {self._address} has gone, or somebody has cancelled the work: the files from "
+                    f"{task.path} on were not measured."
+                ) from None
+            except TimeoutError:
+                workerless = 0 if self._has_workers() else workerless + 1
+                if workerless > WORKERLESS_LOOKS:
+                    raise ConfigurationError(
+                        f"All workers of the Dask cluster at {self._address} have gone: the files from {task.path} on "
+                        "were not measured."
+                    ) from None
+            else:
+                return report
+
+    def _has_workers(self) -> bool:
+        try:
+            return bool(self._client.nthreads())
+        except OSError:
+            # The connection is being made anew; when that fails, the work is cancelled.
+            return False
+
+
+async def _greeted(address: str) -> None:
+    """Ask a scheduler who it is, as a sign of life."""
+    comm = await connect(address, timeout=CONNECTED_WITHIN_S)  # type: ignore[no-untyped-call]
+    try:
+        await send_recv(comm, op="identity", reply=True)
+    finally:
+        comm.abort()
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep back what the library logs of a cluster; what matters is told in sentences."""
+    loggers = [logging.getLogger(name) for name in LOGGERS]
+    before = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.CRITICAL + 1)
+    try:
+        yield
+    finally:
+        for logger, level in zip(loggers, before, strict=True):
+            logger.setLevel(level)
+
+
+def _first_line(error: BaseException) -> str:
+    return next(iter(str(error).splitlines()), "") or f"no answer within {CONNECTED_WITHIN_S} s"

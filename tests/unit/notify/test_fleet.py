@@ -1,0 +1,231 @@
+"""Several telescopes out of what was told of them."""
+
+import io
+import json
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from alpaca_focus.cli.fleet import _settings
+from alpaca_focus.cli.fleet_page import page, summary, trouble_line
+from alpaca_focus.core.errors import ConfigurationError
+from alpaca_focus.notify.fleet import LONGEST_PAYLOAD_BYTES, MOST_TELESCOPES, Fleet, Row, Standing, rows
+from alpaca_focus.notify.home_assistant import state_of
+
+NOW = datetime(2026, 11, 21, 22, 0, tzinfo=UTC)
+STATUS: dict[str, Any] = {
+    "state": "watching",
+    "paused": False,
+    "due": [],
+    "blocked_by": ["exposure running"],
+    "silent": [],
+    "position": 25412,
+    "temperature_c": 4.126,
+    "since_s": 754.0,
+    "last_focus": {"position": 25400, "metric": "hfd", "value": 2.514, "at": "2026-11-21T21:23:30+00:00"},
+    "compensation": {"moved_steps": 12, "enabled": True},
+    "last_run": {"outcome": "focused", "reason": "Focused."},
+}
+
+
+def told(fleet: Fleet, name: str, available: str = "online", **changes: object) -> Fleet:
+    state = state_of({**STATUS, **changes}, None, telescope=name.title())
+    fleet = fleet.with_message(f"alpaca-focus/{name}/state", json.dumps(state).encode())
+    return fleet.with_message(f"alpaca-focus/{name}/availability", available.encode())
+
+
+def only(**changes: object) -> Row:
+    (row,) = rows(told(Fleet("alpaca-focus"), "east", **changes), NOW)  # type: ignore[arg-type]
+    return row
+
+
+def shown(*found: Row, width: int = 100) -> str:
+    screen = io.StringIO()
+    Console(file=screen, width=width, highlight=False).print(page(found, summary(found)))
+    return screen.getvalue()
+
+
+def test_what_a_daemon_tells_becomes_a_row() -> None:
+    row = only()
+    assert row.as_dict() == {
+        "telescope": "East",
+        "topic": "east",
+        "standing": "well",
+        "trouble": False,
+        "online": True,
+        "state": "watching",
+        "paused": False,
+        "position": 25412,
+        "hfd_px": 2.51,
+        "temperature_c": 4.13,
+        "minutes": 36,
+        "due": "",
+        "blocked_by": [],
+        "waits_for": "",
+        "silent": [],
+        "result": "focused",
+        "reason": "Focused.",
+    }
+
+
+@pytest.mark.parametrize(
+    ("changes", "standing", "words"),
+    [
+        ({"last_run": {"outcome": "stranded", "reason": "It does not move."}}, Standing.STRANDED, "STRANDED"),
+        ({"available": "offline"}, Standing.OFFLINE, "OFFLINE"),
+        ({"last_run": {"outcome": "restored", "reason": "Clouds."}}, Standing.FAILED, "the last run failed. Clouds."),
+        ({"last_run": {"outcome": "failed", "reason": "Clouds."}}, Standing.FAILED, "FAILED"),
+        ({"last_run": {"outcome": "aborted", "reason": "Aborted."}}, Standing.WELL, "aborted"),
+        ({"silent": ["focuser", "mount"]}, Standing.SILENT, "no answer from focuser, mount."),
+        ({"paused": True}, Standing.PAUSED, "paused"),
+        ({"due": ["it is colder"]}, Standing.HELD, "due: it is colder; it waits for: exposure running."),
+        ({"due": ["it is colder"], "blocked_by": []}, Standing.WELL, "due: it is colder."),
+    ],
+)
+def test_the_worst_of_a_telescope_is_its_standing_and_is_said_in_words(
+    changes: dict[str, Any], standing: Standing, words: str
+) -> None:
+    row = only(**changes)
+    assert row.standing is standing
+    assert words in shown(row)
+
+
+def test_a_daemon_that_waits_says_for_what() -> None:
+    state = state_of({"state": "waiting for the devices", "why": "The server does not answer."}, None, telescope="East")
+    fleet = Fleet("a").with_message("a/east/state", json.dumps(state).encode())
+    (row,) = rows(fleet.with_message("a/east/availability", b"online"), NOW)
+    assert (row.standing, row.waits_for) == (Standing.WAITING, "The server does not answer.")
+    assert (row.position, row.hfd_px, row.minutes, row.result) == (None, None, None, "")
+
+
+def test_those_in_trouble_stand_first_and_the_others_by_name() -> None:
+    fleet = Fleet("alpaca-focus")
+    fleet = told(fleet, "delta")
+    fleet = told(fleet, "alpha", paused=True)
+    fleet = told(fleet, "charlie", last_run={"outcome": "restored", "reason": ""})
+    fleet = told(fleet, "bravo")
+    fleet = told(fleet, "zulu", available="offline")
+    found = rows(fleet, NOW)
+    assert [row.name for row in found] == ["Zulu", "Charlie", "Alpha", "Bravo", "Delta"]
+    assert summary(found) == "5 telescopes, 2 in trouble"
+    lines = shown(*found).splitlines()
+    assert [line.split()[0] for line in lines[2:7]] == ["TROUBLE", "TROUBLE", "look", "ok", "ok"]
+
+
+def test_an_age_goes_on_without_a_new_message_and_is_never_negative() -> None:
+    fleet = told(Fleet("alpaca-focus"), "east")
+    ages = [rows(fleet, NOW + timedelta(minutes=minutes))[0].minutes for minutes in (-60, 0, 1, 200, 10_000)]
+    assert ages == [0, 36, 37, 236, 10_036]
+    told_ages = [shown(rows(fleet, NOW + timedelta(minutes=minutes))[0]) for minutes in (0, 200, 10_000)]
+    assert [words in text for words, text in zip(("36 min", "3 h", "6 d"), told_ages, strict=True)] == [True] * 3
+
+
+def test_a_daemon_of_an_older_version_is_understood() -> None:
+    fleet = Fleet("p/q").with_message("p/q/big-dob/state", b'{"state": "watching", "minutes": 12, "due": "nothing"}')
+    (row,) = rows(fleet.with_message("p/q/big-dob/availability", b"online"), NOW)
+    assert (row.name, row.minutes, row.due, row.standing) == ("big-dob", 12, "", Standing.WELL)
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [b"", b"{", b"[1]", b"null", b"\xff\xfe", b"[" * 100_000, b'{"a": "%s"}' % (b"x" * LONGEST_PAYLOAD_BYTES)],
+)
+def test_a_state_that_makes_no_sense_is_told_as_that(payload: bytes) -> None:
+    fleet = Fleet("a").with_message("a/east/availability", b"online").with_message("a/east/state", payload)
+    (row,) = rows(fleet, NOW)
+    assert (row.name, row.standing) == ("east", Standing.UNCLEAR)
+
+
+def test_a_telescope_that_was_taken_back_is_gone() -> None:
+    fleet = told(told(Fleet("alpaca-focus"), "east"), "west")
+    fleet = fleet.with_message("alpaca-focus/east/state", b"")
+    assert len(rows(fleet, NOW)) == 2
+    fleet = fleet.with_message("alpaca-focus/east/availability", b"")
+    assert [row.name for row in rows(fleet, NOW)] == ["West"]
+
+
+def test_after_the_broker_was_away_nobody_is_online_until_it_says_so() -> None:
+    fleet = told(Fleet("alpaca-focus"), "east").with_nobody_online()
+    assert rows(fleet, NOW)[0].standing is Standing.OFFLINE
+    fleet = fleet.with_message("alpaca-focus/east/availability", b"online")
+    assert rows(fleet, NOW)[0].standing is Standing.WELL
+
+
+@pytest.mark.parametrize("topic", ["b/east/state", "a/east/other", "a/east/state/more", "a//state", "a", "a/state", ""])
+def test_other_topics_are_nobody(topic: str) -> None:
+    assert Fleet("a").with_message(topic, b'{"state": "watching"}').telescopes == {}
+
+
+def test_nobody_can_flood_the_table() -> None:
+    fleet = Fleet("a")
+    for number in range(MOST_TELESCOPES + 5):
+        fleet = fleet.with_message(f"a/{number}/availability", b"online")
+    assert len(fleet.telescopes) == MOST_TELESCOPES
+
+
+def test_two_of_one_name_are_told_apart_by_their_topics() -> None:
+    fleet = Fleet("a")
+    for topic in ("east", "spoof"):
+        fleet = fleet.with_message(f"a/{topic}/state", b'{"telescope": "East", "state": "watching"}')
+    assert [row.name for row in rows(fleet, NOW)] == ["East (east)", "East (spoof)"]
+
+
+def test_markup_and_escapes_reach_no_screen() -> None:
+    name = "[bold red]East[/] \x1b[31m\x07\u202enight\r\nTROUBLE"
+    state = json.dumps({"telescope": name, "state": "watching\x1b]0;x\x07"}).encode()
+    fleet = Fleet("a").with_message("a/e/state", state).with_message("a/e/availability", b"online")
+    text = shown(*rows(fleet, NOW), width=160)
+    assert "[bold red]East[/] [31m" in text
+    assert not set("\x1b\x07\u202e\r") & set(text)
+    assert len(text.splitlines()) == 4
+
+
+def test_a_broker_that_is_away_says_for_how_long() -> None:
+    assert trouble_line("", NOW, NOW) == ""
+    line = trouble_line("The MQTT broker has gone.", NOW - timedelta(minutes=3), NOW)
+    assert line.startswith("The MQTT broker has gone. For 3 min. It is tried again and again")
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({}, "Where is the MQTT broker"),
+        ({"broker": "here"}, "--broker: 'here' has no port"),
+        ({"broker": "h:1", "prefix": "a b"}, "--prefix: write the beginning"),
+        ({"broker": "h:1", "user": ""}, "--user: nothing is given"),
+        ({"broker": "h:1", "password_file": "f"}, "--password-file needs a --user"),
+        ({"broker": "h:1", "user": "u", "password_file": "/nowhere/f"}, "--password-file: /nowhere/f cannot be read"),
+    ],
+)
+def test_a_wrong_option_is_named(options: dict[str, str], words: str) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        _settings(None, options)
+    assert words in str(caught.value)
+
+
+def test_of_the_settings_of_a_telescope_only_the_broker_counts(tmp_path: Path) -> None:
+    config, secret = tmp_path / "east.yaml", tmp_path / "secret"
+    secret.write_text("hunter2\n")
+    config.write_text(
+        "telescope: {nonsense: 1}\n"
+        f"mqtt: {{broker: 'hub:8883', user: dob, password_file: '{secret}', prefix: astro/north, tls: true}}\n"
+    )
+    wanted = _settings(config, {})
+    assert (wanted.broker, wanted.user, wanted.password, wanted.prefix, wanted.tls) == (
+        "hub:8883",
+        "dob",
+        "hunter2",
+        "astro/north",
+        True,
+    )
+    with pytest.raises(ConfigurationError, match="leave --broker, --user out"):
+        _settings(config, {"broker": "h:1", "user": "x"})
+    config.write_text("mqtt: {borker: 'hub:8883'}\n")
+    with pytest.raises(ConfigurationError, match=r"east.yaml:1:8: mqtt.borker: there is no such setting. Did you mean"):
+        _settings(config, {})
+    config.write_text("telescope: {focal_length_mm: 500}\n")
+    with pytest.raises(ConfigurationError, match="has no section mqtt"):
+        _settings(config, {})
