@@ -6,6 +6,7 @@ from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 
+from alpaca_focus.addressees import mqtt_settings, services_of
 from alpaca_focus.checkup.checks import Subject
 from alpaca_focus.checkup.programs import (
     DaemonFacts,
@@ -19,13 +20,12 @@ from alpaca_focus.checkup.programs import (
 from alpaca_focus.core.errors import ConfigurationError, DaemonNotRunning, DaemonUnresponsive, RunsAlready
 from alpaca_focus.examining.aside import aside
 from alpaca_focus.examining.bench import Bench
-from alpaca_focus.night.telling import mqtt_settings, services_of
-from alpaca_focus.night.web_link import token_of
 from alpaca_focus.notify.mqtt_probe import broker_trouble
 from alpaca_focus.runtime.control_client import ask
 from alpaca_focus.runtime.control_wire import lock_path, socket_path
 from alpaca_focus.runtime.lock import exclusive_lock
 from alpaca_focus.settings.models import Settings
+from alpaca_focus.settings.secrets import token_of
 
 SERVICES_WITHIN_S = 30.0
 """A Raspberry Pi takes seconds to load Apprise."""

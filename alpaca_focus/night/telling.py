@@ -4,7 +4,7 @@ Nothing here is waited for by the night, and nothing that fails here does anythi
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
 from functools import partial
 from pathlib import Path
@@ -13,15 +13,14 @@ from typing import Self
 
 import structlog
 
+from alpaca_focus.addressees import mqtt_settings, services_of
 from alpaca_focus.core.errors import AlpacaFocusError, ConfigurationError
 from alpaca_focus.core.notices import EndedRun, Kind, Notice, Seen, Watched, ended_run, noticed
 from alpaca_focus.devices.sun import AstropySun
 from alpaca_focus.files.pictures import curve_of_run, write_picture
-from alpaca_focus.mqtt_broker import broker_settings, secret_lines
 from alpaca_focus.night.report import Dawn, last_night, reviewed, summary, write_report
-from alpaca_focus.notify.messages import Message, Messenger, Service
+from alpaca_focus.notify.messages import Message, Messenger
 from alpaca_focus.notify.mqtt import MqttLink
-from alpaca_focus.notify.mqtt_client import MqttSettings
 from alpaca_focus.ports import Clock
 from alpaca_focus.runtime.control_wire import Request
 from alpaca_focus.runtime.feed import Entry, Feed
@@ -214,32 +213,6 @@ class Telling:
             text=f"{summary(night)} The report is kept as {path.name}.",
             file=str(path),
         )
-
-
-def services_of(wanted: Messages) -> tuple[Service, ...]:
-    """Return the services that messages are sent to.
-
-    Raises:
-        ConfigurationError: Their file cannot be read.
-    """
-    if wanted.services_file is None:
-        urls: Sequence[str] = [each.get_secret_value() for each in wanted.services]
-    else:
-        lines = secret_lines(Path(wanted.services_file), "messages.services_file")
-        urls = [line for line in lines if line and not line.startswith("#")]
-    return tuple(Service(url, number) for number, url in enumerate(urls, start=1))
-
-
-def mqtt_settings(settings: Settings) -> MqttSettings:
-    """Return where the broker is.
-
-    Raises:
-        ConfigurationError: The password cannot be read, or none is wanted.
-    """
-    wanted = settings.mqtt
-    if wanted is None:
-        raise ConfigurationError("There is no section mqtt in the settings.")
-    return broker_settings(wanted, telescope=settings.telescope.name)
 
 
 def _ended(directory: Path | None, last_run: Mapping[str, object]) -> EndedRun:

@@ -1,12 +1,10 @@
 """The web server and the night, put together: each has its own thread and loop, and the night never waits."""
 
 import asyncio
-import contextlib
 import socket
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from ipaddress import ip_network
-from pathlib import Path
 from types import TracebackType
 from typing import Self
 
@@ -18,7 +16,8 @@ from alpaca_focus.files.pictures import curve_of_run, picture_png
 from alpaca_focus.runtime.control_wire import Request
 from alpaca_focus.runtime.store import KeptRun
 from alpaca_focus.settings.models import Settings
-from alpaca_focus.settings.web import Web, token_trouble
+from alpaca_focus.settings.secrets import token_of
+from alpaca_focus.settings.web import Web
 from alpaca_focus.web.security import Network, Rules
 from alpaca_focus.web.source import Night
 
@@ -127,28 +126,3 @@ def _names(listen: str) -> frozenset[str]:
     name = socket.gethostname().lower()
     short = name.partition(".")[0]
     return frozenset({name, short, f"{short}.local", listen.lower()})
-
-
-def token_of(web: Web) -> str | None:
-    """Return what others must know to give commands; `None`: they cannot.
-
-    Raises:
-        ConfigurationError: Its file cannot be read, or holds no token.
-    """
-    if web.token is not None:
-        return web.token.get_secret_value()
-    if web.token_file is None:
-        return None
-    path = Path(web.token_file).expanduser()
-    try:
-        with contextlib.closing(path.open(encoding="utf-8")) as file:
-            token = file.readline(4096).strip()
-    except (OSError, UnicodeDecodeError) as error:
-        why = error.strerror if isinstance(error, OSError) else "it is no text"
-        raise ConfigurationError(
-            f"web.token_file {path} cannot be read ({why}). Write a token into its first line, readable by this user."
-        ) from error
-    trouble = token_trouble(token)
-    if trouble:
-        raise ConfigurationError(f"The first line of web.token_file {path} is no token: {trouble}.")
-    return token
