@@ -24,18 +24,18 @@ async def carried_out(keeper: Keeper, request: Request, settings: Settings) -> S
         case "refocus" if request.arguments.get("if_due"):
             return await _refocused_if_due(keeper)
         case "refocus":
-            keeper.refocus()
+            keeper.desk.refocus()
             return {"said": "A refocus follows as soon as possible."}
         case "pause":
-            keeper.pause()
+            keeper.desk.pause()
             return {"said": "Paused: nothing is done by itself until `alpaca-focus resume`."}
         case "resume":
-            keeper.resume()
+            keeper.desk.resume()
             return {"said": "It goes on."}
         case "abort":
             return {"said": keeper.abort()}
         case "compensation":
-            return {"said": keeper.follow(enabled=request.arguments.get("enabled") is True)}
+            return {"said": keeper.desk.follow(enabled=request.arguments.get("enabled") is True)}
         case "tell":
             return {"said": _told(keeper, request.arguments, settings)}
         case "filter":
@@ -68,10 +68,10 @@ def _told(keeper: Keeper, arguments: Mapping[str, object], settings: Settings) -
     if what == "image" and settings.imaging.folder is not None:
         return "The images are counted in imaging.folder alone."
     if what == "image":
-        keeper.tell_image(_positive(arguments, "hfd_px"))
+        keeper.desk.tell_image(_positive(arguments, "hfd_px"))
         return "One image more."
     if what == "flip":
-        keeper.tell_flip()
+        keeper.desk.tell_flip()
         return "The mount has flipped."
     try:
         plan = Plan(str(what))
@@ -79,7 +79,7 @@ def _told(keeper: Keeper, arguments: Mapping[str, object], settings: Settings) -
         raise ConfigurationError(
             f"Nobody can be told {what}: it is image, flip, or one of {', '.join(Plan)}."
         ) from None
-    keeper.tell_plan(plan)
+    keeper.desk.tell_plan(plan)
     return f"The plan: {plan}."
 
 
@@ -91,7 +91,7 @@ def _told_filter(keeper: Keeper, name: str, settings: Settings) -> str:
         )
     if not name:
         raise ConfigurationError("The filter has no name: give one, such as `alpaca-focus filter Ha`.")
-    keeper.tell_filter(name)
+    keeper.desk.tell_filter(name)
     instead = settings.focus.filters.get(name, FilterFocus()).focus_through
     if instead not in {None, name}:
         return (
@@ -142,7 +142,7 @@ class ExposureCommands:
     def hand_over(self, keeper: Keeper) -> None:
         """Let a new keeper count what was told while there was none."""
         for hfd_px in self._unlisted:
-            keeper.tell_image(hfd_px)
+            keeper.desk.tell_image(hfd_px)
         self._unlisted.clear()
 
     async def _begun(self, keeper: Keeper | None, arguments: Mapping[str, object], settings: Settings) -> Said:
@@ -167,7 +167,7 @@ class ExposureCommands:
         if keeper is None:
             self._unlisted.append(hfd_px)
         else:
-            keeper.tell_image(hfd_px)
+            keeper.desk.tell_image(hfd_px)
         return "The exposure has ended: one image more."
 
 

@@ -6,13 +6,11 @@ from threading import Lock
 
 from alpaca_focus.core.values import Frame, Measurement
 from alpaca_focus.files.preview import png_of, spectrum_png, star_picture
+from alpaca_focus.imaging.metrics import OF_SPECTRA, OF_STARS
 from alpaca_focus.imaging.spectrum import SpectrumSettings, TraceAxis
 from alpaca_focus.runtime.quiet_worker import QuietWorker
 from alpaca_focus.settings.models import Spectrum
 from alpaca_focus.web.source import Picture
-
-OF_STARS = frozenset({"hfd", "fwhm"})
-OF_SPECTRA = frozenset({"spectrum_fwhm", "nsig"})
 
 
 class FramePreview:

@@ -1,13 +1,16 @@
 """The imaging program's own frames, measured beside everything else: what they say of focus costs no sky time."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 
 import structlog
 
+from alpaca_focus.core.night import NO_LIGHTS
 from alpaca_focus.core.values import Frame, Pixels
 from alpaca_focus.devices.frames import one_plane, saturation_adu
+from alpaca_focus.files.incoming import IncomingFrame
 from alpaca_focus.imaging.metrics import METRICS
+from alpaca_focus.runtime.keeper import Keeper
 
 FIRST_BAYER_SENSOR_TYPE = 2
 FULL_SCALE_ADU = 65535
@@ -44,3 +47,14 @@ def measured(frame: Frame, tell: Callable[[float], None]) -> None:
         _log.info("A light frame has no HFD", why=measurement.reason)
         return
     tell(measurement.value * frame.binning)
+
+
+def count_frames(keeper: Keeper, frames: Sequence[IncomingFrame]) -> None:
+    """Count new frames, and take the sizes of their stars."""
+    for frame in frames:
+        if keeper.state.plan in NO_LIGHTS and not frame.is_named_light:
+            continue
+        if frame.hfd_px is None:
+            keeper.desk.tell_image(None)
+        else:
+            keeper.desk.tell_hfd(frame.hfd_px, frame.ended_at)

@@ -13,6 +13,7 @@ import structlog
 from alpaca_focus.alpaca.running import RunningServer, ServerStartError
 from alpaca_focus.core.errors import ConfigurationError
 from alpaca_focus.files.pictures import curve_of_run, picture_png
+from alpaca_focus.night.other_loops import begun_in
 from alpaca_focus.runtime.control_wire import Request
 from alpaca_focus.runtime.store import KeptRun
 from alpaca_focus.settings.models import Settings
@@ -96,15 +97,8 @@ def from_another_loop(
         return await answer(request)
 
     async def asked(request: Request) -> Mapping[str, object]:
-        work = here(request)
-        try:
-            future = asyncio.run_coroutine_threadsafe(work, loop)
-        except RuntimeError as error:
-            # The loop is closed.
-            work.close()
-            raise ConfigurationError("alpaca-focus has just stopped.") from error
         # It is carried out to its end, also when nobody waits for the answer any more.
-        return await asyncio.shield(asyncio.wrap_future(future))
+        return await asyncio.shield(begun_in(loop, here(request)))
 
     return asked
 

@@ -8,7 +8,7 @@ import threading
 from collections.abc import Coroutine, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, TypeVar, cast
+from typing import Any, Self, TypeVar, cast
 
 import numpy as np
 import pytest
@@ -22,12 +22,15 @@ from alpaca_focus.focusing.filters import Way
 from alpaca_focus.focusing.one_run import Order
 from alpaca_focus.gateway.engine import LightFrame
 from alpaca_focus.gateway.service import Gateway
-from alpaca_focus.night import gateway_link
-from alpaca_focus.night.gateway_link import BesideProgram, EngineLink, gateway_settings, shared
+from alpaca_focus.night import engine_link
+from alpaca_focus.night.engine_link import EngineLink
+from alpaca_focus.night.gateway_link import BesideProgram, gateway_settings
+from alpaca_focus.night.shared_run import shared
 from alpaca_focus.ports import FilterWheel, Mount, MountState
 from alpaca_focus.runtime.control_wire import Request
 from alpaca_focus.runtime.filtered_share import FilteredShare
-from alpaca_focus.runtime.keeper import FOCUS_RUN, Keeper
+from alpaca_focus.runtime.keeper import Keeper
+from alpaca_focus.runtime.one_job import FOCUS_RUN
 from alpaca_focus.settings.models import Settings
 from alpaca_focus.settings.yaml_file import parse_yaml
 from tests.fakes import FakeCamera, FakeClock, FakeFocuser, FakeSky
@@ -44,6 +47,11 @@ class FakeKeeper:
     fails: bool = False
     told: list[object] = field(default_factory=list)
     threads: set[int] = field(default_factory=set)
+
+    @property
+    def desk(self) -> Self:
+        """Itself: it is told that, too."""
+        return self
 
     def _note(self, *what: object) -> None:
         self.told.append(what)
@@ -149,7 +157,7 @@ def test_everything_is_carried_out_in_the_engines_thread() -> None:
             await asyncio.sleep(0)
         assert keeper.told == [
             ("use_gap",),
-            ("at_rest", gateway_link.STILL_WITHIN_S),
+            ("at_rest", engine_link.STILL_WITHIN_S),
             ("give_way", "why"),
             ("somebody_moves",),
             ("somebody_has_moved", 7),
@@ -210,7 +218,7 @@ def test_after_the_end_of_the_engine_everything_passes_and_nothing_is_left() -> 
 
 
 def test_a_light_frame_is_measured_and_released(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gateway_link, "measured", lambda taken, tell: tell(3.0 * taken.binning))
+    monkeypatch.setattr(engine_link, "measured", lambda taken, tell: tell(3.0 * taken.binning))
 
     async def play() -> None:
         keeper, image = FakeKeeper(), FakeImage(np.zeros((4, 4), np.uint16))
@@ -236,7 +244,7 @@ def test_a_frame_that_cannot_be_measured_is_released(capsys: pytest.CaptureFixtu
 
 def test_a_frame_that_there_is_no_time_or_no_use_for_is_released(monkeypatch: pytest.MonkeyPatch) -> None:
     gate = threading.Event()
-    monkeypatch.setattr(gateway_link, "measured", lambda _taken, _tell: gate.wait(10))
+    monkeypatch.setattr(engine_link, "measured", lambda _taken, _tell: gate.wait(10))
 
     async def play() -> None:
         images = [FakeImage(np.zeros((4, 4), np.uint16)) for _ in range(3)]
