@@ -12,7 +12,8 @@ from alpaca_focus.alpaca.standard import DeviceType, Scalar
 from alpaca_focus.gateway.camera_program import HIDDEN, SETTINGS
 from alpaca_focus.gateway.engine import Engine
 from alpaca_focus.gateway.fronts import PASS_ON, WAY_HOME_S, Front, has_succeeded
-from alpaca_focus.gateway.shutter import CAMERA_ERROR, CAMERA_EXPOSING, CAMERA_IDLE, CAMERA_WAITING, Shutter
+from alpaca_focus.gateway.real_camera import CAMERA_ERROR, CAMERA_EXPOSING, CAMERA_IDLE, CAMERA_WAITING
+from alpaca_focus.gateway.shutter import Shutter
 from alpaca_focus.gateway.upstream import Upstream
 
 

@@ -12,10 +12,11 @@ from dataclasses import dataclass
 import structlog
 
 from alpaca_focus.alpaca.errors import AlpacaError, ErrorNumber
-from alpaca_focus.gateway.background import Background
+from alpaca_focus.gateway.background import Background, News
 from alpaca_focus.gateway.camera_loan import CameraLoan
 from alpaca_focus.gateway.engine import Engine
 from alpaca_focus.gateway.program_exposures import ProgramExposures
+from alpaca_focus.gateway.real_camera import end_exposure, would_begin
 from alpaca_focus.gateway.upstream import Upstream, UpstreamLost
 from alpaca_focus.ports import Clock
 
@@ -26,13 +27,6 @@ GRACE_S = 10.0
 
 For half of them nothing is said, because a run that has to give way loses its frames.
 """
-ABORT_S = 2.0
-"""Longest wait for a camera to be idle after the exposure of a run that hangs was aborted."""
-CAMERA_IDLE, CAMERA_WAITING, CAMERA_EXPOSING, CAMERA_DOWNLOADING, CAMERA_ERROR = 0, 1, 2, 4, 5
-
-_AT_REST = frozenset({CAMERA_IDLE, CAMERA_DOWNLOADING})
-"""Some cameras stay downloading for ever."""
-
 _log = structlog.get_logger(__name__)
 
 
@@ -91,7 +85,7 @@ class Shutter:
         self._must_look = True
         self._giving_back: asyncio.Task[None] | None = None
         self._overdue: asyncio.Task[None] | None = None
-        self._news = asyncio.Event()
+        self._news = News(clock)
         self._background = Background()
 
     def close(self) -> None:
@@ -147,7 +141,7 @@ class Shutter:
         self._refuse_second()
         self.trouble = None
         may_wait = self._calls_for_wait(exposure_s, light=light) and (
-            self.taken or await self._camera_would_begin(exposure_s)
+            self.taken or await would_begin(self._camera, exposure_s)
         )
         # Somebody else may have been quicker, and a run may have taken the camera.
         self._refuse_second()
@@ -157,7 +151,7 @@ class Shutter:
         self.exposures.count()
         held = Held(exposure_s=exposure_s, light=light, since_s=self._clock.monotonic())
         self._held = held
-        self._news.set()
+        self._news.tell()
         held.serving = self._background.start(self._served(held))
         held.watching = self._background.start(self._watched(held))
         return True
@@ -224,7 +218,7 @@ class Shutter:
     async def _until_given_back(self, within_s: float) -> None:
         ends_s = self._clock.monotonic() + within_s
         while self.taken and self._clock.monotonic() < ends_s:
-            await self._wait(LOOK_S)
+            await self._news.wait(LOOK_S)
 
     def _refuse_second(self) -> None:
         if self._held is not None:
@@ -240,21 +234,6 @@ class Shutter:
             return False
         engine = self._engine
         return self._must_look or engine.wants_gap or engine.moves or engine.focusing
-
-    async def _camera_would_begin(self, exposure_s: float) -> bool:
-        """Ask the camera whether it could expose now; if not, it is to say so itself."""
-        try:
-            least_s, most_s = await self._limit("exposuremin", 0.0), await self._limit("exposuremax", math.inf)
-            is_connected, state = await self._camera.get("connected"), await self._camera.get("camerastate")
-        except (AlpacaError, UpstreamLost):
-            return False
-        return bool(is_connected) and state in _AT_REST and least_s <= exposure_s <= most_s
-
-    async def _limit(self, member: str, default: float) -> float:
-        try:
-            return float(await self._camera.get(member))
-        except (AlpacaError, TypeError, ValueError):
-            return default
 
     def _began(self, *, exposure_s: float, light: bool, has_waited: bool) -> None:
         """Take note of an exposure that the camera has begun."""
@@ -335,7 +314,7 @@ class Shutter:
         self.waits_for_gap = True
         try:
             while self.taken or not self.is_free:
-                await self._wait(LOOK_S)
+                await self._news.wait(LOOK_S)
         finally:
             self.waits_for_gap = False
         self.taken = True
@@ -370,7 +349,7 @@ class Shutter:
     async def _give_back(self, *, abort: bool) -> None:
         try:
             if abort:
-                await self._end_exposure_of_run()
+                await end_exposure(self._camera, self._clock)
             await self.loan.settle_up()
         except UpstreamLost as error:
             _log.error("The camera could not be given back as it was; that is tried again", why=str(error))
@@ -381,30 +360,6 @@ class Shutter:
         if held is not None:
             await self._begin(held)
 
-    async def _end_exposure_of_run(self) -> None:
-        """Abort what a run exposes that hangs, and wait until the camera is idle, but not for long."""
-        try:
-            await self._camera.put("abortexposure")
-            ends_s = self._clock.monotonic() + ABORT_S
-            while await self._camera.get("camerastate") != CAMERA_IDLE and self._clock.monotonic() < ends_s:
-                await self._clock.sleep(LOOK_S)
-        except AlpacaError as error:
-            _log.warning("The exposure of a focus run could not be aborted", why=str(error))
-
     def _release(self) -> None:
         self.taken = False
-        self._news.set()
-
-    # Loop
-
-    async def _wait(self, within_s: float) -> None:
-        """Wait for news, but not for long."""
-        self._news.clear()
-        sleeping = asyncio.ensure_future(self._clock.sleep(within_s))
-        waiting = asyncio.create_task(self._news.wait())
-        try:
-            await asyncio.wait({sleeping, waiting}, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            sleeping.cancel()
-            waiting.cancel()
-            await asyncio.gather(sleeping, waiting, return_exceptions=True)
+        self._news.tell()
