@@ -10,7 +10,8 @@ from alpaca_focus.alpaca.standard import DeviceType
 from alpaca_focus.checkup.checks import Check, Subject
 from alpaca_focus.core.errors import AlpacaFocusError, DeviceError
 from alpaca_focus.devices.address import DeviceAddress
-from alpaca_focus.devices.connection import CONNECT_TIMEOUT_S, Connection
+from alpaca_focus.devices.connection import Connection
+from alpaca_focus.devices.reaching import CONNECT_TIMEOUT_S
 from alpaca_focus.devices.translate import as_int, as_text
 from alpaca_focus.devices.worker import see_through
 from alpaca_focus.focusing.connected import address_of
