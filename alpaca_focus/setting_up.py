@@ -28,7 +28,8 @@ from alpaca_focus.devices.survey import (
 )
 from alpaca_focus.gateway.server import IN_FRONT
 from alpaca_focus.settings.address import checked_address
-from alpaca_focus.settings.first_file import Answers, first_file
+from alpaca_focus.settings.first_answers import Answers
+from alpaca_focus.settings.first_file import first_file
 from alpaca_focus.settings.models import Settings
 from alpaca_focus.settings.yaml_file import parse_yaml
 

@@ -18,7 +18,8 @@ from alpaca_focus.asking import Given, answered, check_given
 from alpaca_focus.cli.running import EXIT_ABORTED
 from alpaca_focus.core.errors import ConfigurationError
 from alpaca_focus.files.whole import check_folder, written_whole
-from alpaca_focus.settings.first_file import SCHEMA_NAME, WAYS, Answers, next_commands
+from alpaca_focus.settings.first_answers import WAYS, Answers
+from alpaca_focus.settings.first_file import SCHEMA_NAME, next_commands
 
 STANDARD_OUTPUT = Path("-")
 COMMANDS_SHOWN = 3
