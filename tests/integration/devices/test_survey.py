@@ -22,7 +22,7 @@ from alpaca_focus.devices.survey import (
     look_at_wheel,
     survey_server,
 )
-from alpaca_focus.setting_up import find_servers
+from alpaca_focus.setting_up.servers import find_servers
 from alpaca_focus.simulator.observatory import Observatory
 from alpaca_focus.simulator.observatory_settings import ObservatorySettings
 from tests.served_devices import (
@@ -239,7 +239,7 @@ def udp_port() -> int:
 
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("alpaca_focus.setting_up.DISCOVERY_S", QUICK_S)
+    monkeypatch.setattr("alpaca_focus.setting_up.servers.DISCOVERY_S", QUICK_S)
     # The tests talk to loopback only.
     monkeypatch.setattr("alpaca_focus.alpaca.discovery._everywhere", lambda _: ["127.255.255.255"])
 

@@ -6,9 +6,11 @@ from typing import Any
 import pytest
 
 from alpaca_focus.alpaca.discovery import DiscoveredServer
-from alpaca_focus.asking import Given, answered, check_given
 from alpaca_focus.core.errors import ConfigurationError
-from alpaca_focus.setting_up import choose_devices, found_lines, usable_places
+from alpaca_focus.setting_up.asking import Given, answered, check_given
+from alpaca_focus.setting_up.choosing import choose_devices
+from alpaca_focus.setting_up.looking import found_lines
+from alpaca_focus.setting_up.servers import usable_places
 from tests.found import LEAST, WHOLE, device, server
 
 WITHOUT_MOUNT = replace(WHOLE, mount=None)
