@@ -14,13 +14,7 @@ from functools import partial
 from pathlib import Path
 
 from alpaca_focus import __version__
-from alpaca_focus.checkup.computer import (
-    ComputerFacts,
-    StorageFacts,
-    judge_computer,
-    judge_place,
-    judge_storage,
-)
+from alpaca_focus.checkup.computer import ComputerFacts, StorageFacts, judge_computer, judge_place, judge_storage
 from alpaca_focus.devices.sun import AstropySun
 from alpaca_focus.examining.aside import aside
 from alpaca_focus.examining.bench import Bench

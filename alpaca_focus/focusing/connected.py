@@ -16,17 +16,7 @@ from alpaca_focus.devices.focuser import AlpacaFocuser
 from alpaca_focus.devices.mount import AlpacaMount
 from alpaca_focus.devices.safety import AlpacaSafetyMonitor
 from alpaca_focus.guiding.phd2 import Phd2Guider
-from alpaca_focus.ports import (
-    Camera,
-    Clock,
-    Device,
-    FilterWheel,
-    Focuser,
-    Guider,
-    Mount,
-    SafetyMonitor,
-    Thermometer,
-)
+from alpaca_focus.ports import Camera, Clock, Device, FilterWheel, Focuser, Guider, Mount, SafetyMonitor, Thermometer
 from alpaca_focus.runtime.control_wire import lock_path
 from alpaca_focus.runtime.lock import exclusive_lock
 from alpaca_focus.settings.models import DeviceSection, Settings

@@ -9,14 +9,7 @@ from alpaca_focus import __version__
 from alpaca_focus.core.calibration import Estimate
 from alpaca_focus.core.errors import ConfigurationError
 from alpaca_focus.core.expectation import AVERAGE
-from alpaca_focus.core.night_review import (
-    Night,
-    ReviewedRun,
-    bounds_of,
-    by_curves,
-    by_stars,
-    night_of,
-)
+from alpaca_focus.core.night_review import Night, ReviewedRun, bounds_of, by_curves, by_stars, night_of
 from alpaca_focus.core.values import Light
 from alpaca_focus.files.report_page import report_page
 from alpaca_focus.files.whole import written_whole

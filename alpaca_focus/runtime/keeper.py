@@ -11,17 +11,10 @@ from functools import partial
 
 import structlog
 
-from alpaca_focus.core.compensation import (
-    Compensated,
-)
+from alpaca_focus.core.compensation import Compensated
 from alpaca_focus.core.decisions import Decision, decided, with_ignored, with_squeeze
 from alpaca_focus.core.inhibitors import EXPOSING, HELD, NO_GAP
-from alpaca_focus.core.night import (
-    Snapshot,
-    advanced,
-    declined,
-    taken_over,
-)
+from alpaca_focus.core.night import Snapshot, advanced, declined, taken_over
 from alpaca_focus.core.values import Position
 from alpaca_focus.runtime.desk import Desk
 from alpaca_focus.runtime.follower import Follower

@@ -5,12 +5,7 @@ from dataclasses import dataclass
 
 from alpaca_focus.alpaca.standard import DeviceType
 from alpaca_focus.core.errors import ConfigurationError
-from alpaca_focus.core.found import (
-    KIND_NAMES,
-    FoundDevice,
-    FoundServer,
-    servers_with_focuser,
-)
+from alpaca_focus.core.found import KIND_NAMES, FoundDevice, FoundServer, servers_with_focuser
 from alpaca_focus.setting_up.asking import Given, Person
 
 NO_DEVICE = "none of them"

@@ -5,14 +5,9 @@ from collections.abc import Callable, Sequence
 
 from alpaca_focus.alpaca.discovery import DISCOVERY_PORT, DiscoveredServer, discover
 from alpaca_focus.core.errors import ConfigurationError, DeviceError
-from alpaca_focus.core.found import (
-    FoundServer,
-    distinct_servers,
-)
+from alpaca_focus.core.found import FoundServer, distinct_servers
 from alpaca_focus.devices.address import DEFAULT_PORT, DeviceAddress, parse_address
-from alpaca_focus.devices.survey import (
-    survey_server,
-)
+from alpaca_focus.devices.survey import survey_server
 from alpaca_focus.gateway.server import IN_FRONT
 from alpaca_focus.settings.address import checked_address
 

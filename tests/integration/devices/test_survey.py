@@ -15,13 +15,7 @@ from alpaca_focus.alpaca.server import AlpacaServer
 from alpaca_focus.core.errors import ConfigurationError, DeviceMisbehaved, DeviceUnreachable
 from alpaca_focus.core.found import FoundDevice
 from alpaca_focus.devices import survey
-from alpaca_focus.devices.survey import (
-    look_at_camera,
-    look_at_focuser,
-    look_at_mount,
-    look_at_wheel,
-    survey_server,
-)
+from alpaca_focus.devices.survey import look_at_camera, look_at_focuser, look_at_mount, look_at_wheel, survey_server
 from alpaca_focus.setting_up.servers import find_servers
 from alpaca_focus.simulator.observatory import Observatory
 from alpaca_focus.simulator.observatory_settings import ObservatorySettings
