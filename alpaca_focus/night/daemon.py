@@ -46,6 +46,9 @@ class Daemon:
         clock: Time.
         clock_rate: Seconds of that clock to a real one.
 
+    Attributes:
+        feed: What is happening, for whoever wants to see it.
+
     Raises:
         ConfigurationError: The settings are wrong, or have no storage.directory.
     """
@@ -60,6 +63,7 @@ class Daemon:
         self._fed = -1
         self._replies: Callable[[], int] = lambda: 0
         self._board = Board(clock)
+        self.feed = self._board.feed
         directory = self._settings.storage.folder
         if directory is None:
             raise ConfigurationError("The night needs a place for its state and history: set storage.directory.")
@@ -94,10 +98,10 @@ class Daemon:
         ended = True
         async with ControlServer(socket_path(self._directory), self._answer), AsyncExitStack() as stack:
             stack.callback(self._board.close)
-            stack.enter_context(told_to(lambda line: self._board.feed.publish("log", line)))
+            stack.enter_context(told_to(lambda line: self.feed.publish("log", line)))
             beside = stack.enter_context(BesideProgram(self._answer, self._clock))
             beside.follow(self._settings)
-            telling = await stack.enter_async_context(Telling(self._board.feed, self._answer, self._clock))
+            telling = await stack.enter_async_context(Telling(self.feed, self._answer, self._clock))
             web = stack.enter_context(WebLink(self._shown()))
             _log.info("alpaca-focus has started", state=str(self._directory))
             self._board.show()
