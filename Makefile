@@ -67,7 +67,7 @@ soak: $(DEV) ## the long tests: 100,000 mutations of a FITS file and of an image
 bench: $(DEV) ## measure, and write docs/benchmarks.md; ONLY=engine measures one of them
 	@$(BIN)/python -m tests.bench $(ONLY)
 
-wheel: $(DEV) ## build the wheel into dist/
+wheel: $(READY) ## build the wheel into dist/
 	@$(BIN)/python -m hatchling build -t wheel
 
 try-debian: $(DEV) ## as root: install the wheel in a clean Debian 12, run the demo and the service there; ARCH=arm64 under qemu
