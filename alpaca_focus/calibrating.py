@@ -4,7 +4,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from alpaca_focus import app
 from alpaca_focus.core.backlash import Backlash, Direction
 from alpaca_focus.core.calibration import Estimate, Place, backlash_steps, filter_offsets
 from alpaca_focus.core.errors import ConfigurationError, RunFailed
@@ -14,8 +13,13 @@ from alpaca_focus.core.focus_model import FocusModel
 from alpaca_focus.core.profile import LearnedProfile
 from alpaca_focus.core.values import FocusResult, Outcome
 from alpaca_focus.devices.clock import SystemClock
-from alpaca_focus.learning import BACKLASH, MOST_RUNS, observation, teaching
+from alpaca_focus.focusing.circumstances import refuse_what_cannot_work
+from alpaca_focus.focusing.connected import Devices, devices_alone
+from alpaca_focus.focusing.filters import Way, filter_in_light
+from alpaca_focus.focusing.one_run import Order, focus_with, subject
+from alpaca_focus.focusing.sweep_plan import optical_train
 from alpaca_focus.ports import Clock
+from alpaca_focus.runtime.learning import BACKLASH, MOST_RUNS, observation, teaching
 from alpaca_focus.runtime.memory import Memory
 from alpaca_focus.runtime.store import RunStore
 from alpaca_focus.runtime.wheel import slot_of, turned_to
@@ -70,21 +74,21 @@ async def vcurve(asked: Calibration, *, runs: int) -> Proposal:
     """Take whole V-curves and learn from each, so that later runs need only a pair of frames.
 
     Raises:
-        ConfigurationError: No storage.directory is set, or what `app.focus` raises.
+        ConfigurationError: No storage.directory is set, or what `focus_once` raises.
         RunFailed: A run failed; the focuser is back where that one started.
     """
-    directory = app.storage_directory(asked.settings)
+    directory = asked.settings.storage.folder
     if directory is None:
         raise ConfigurationError("A learned V-curve needs a place to be kept: set storage.directory.")
-    async with app.devices_alone(asked.settings, asked.clock) as devices:
-        await app.refuse_what_cannot_work(devices)
-        name = await app.filter_in_light(devices)
+    async with devices_alone(asked.settings, asked.clock) as devices:
+        await refuse_what_cannot_work(devices)
+        name = await filter_in_light(devices)
         for number in range(1, runs + 1):
             order = _order(asked, name, trigger="calibrate vcurve")
             await _run(asked, devices, replace(order, whole_curve=True), f"run {number} of {runs}")
         metric = asked.settings.focus.metric
-        train = app.optical_train(asked.settings, devices, binning=asked.settings.focus.through(name).binning)
-        with Memory(directory, app.subject(train, metric)) as memory:
+        train = optical_train(asked.settings, devices, binning=asked.settings.focus.through(name).binning)
+        with Memory(directory, subject(train, metric)) as memory:
             profile = memory.profile(name)
     if profile is None:
         raise RunFailed("The runs saw too little of an arm of the V to learn its slope. Set focus.points higher.")
@@ -99,10 +103,10 @@ async def backlash(asked: Calibration, *, pairs: int) -> Proposal:
     """
     places: dict[Direction, list[Place]] = {Direction.IN: [], Direction.OUT: []}
     set_steps = asked.settings.focuser.backlash.steps
-    async with app.devices_alone(asked.settings, asked.clock) as devices:
-        await app.refuse_what_cannot_work(devices)
-        name = await app.filter_in_light(devices)
-        train = app.optical_train(asked.settings, devices, binning=1)
+    async with devices_alone(asked.settings, asked.clock) as devices:
+        await refuse_what_cannot_work(devices)
+        name = await filter_in_light(devices)
+        train = optical_train(asked.settings, devices, binning=1)
         generous = max(GENEROUS_FACTOR * set_steps, round(GENEROUS_CFZ * train.critical_focus_zone_steps))
         for number in range(1, pairs + 1):
             for direction in (Direction.IN, Direction.OUT):
@@ -126,12 +130,12 @@ async def filters(asked: Calibration, *, runs: int, reference: str | None) -> Pr
         RunFailed: A run failed; the focuser is back where that one started, and the first filter is in the light.
     """
     places = []
-    async with app.devices_alone(asked.settings, asked.clock) as devices:
-        await app.refuse_what_cannot_work(devices)
+    async with devices_alone(asked.settings, asked.clock) as devices:
+        await refuse_what_cannot_work(devices)
         wheel = devices.filter_wheel
         if wheel is None:
             raise ConfigurationError("There are no filters without a wheel: set filter_wheel.")
-        before = await app.filter_in_light(devices)
+        before = await filter_in_light(devices)
         base = reference or before or wheel.names[0]
         slot_of(wheel, base)
         others = [name for name in wheel.names if name != base]
@@ -156,7 +160,7 @@ def temperature(settings: Settings) -> Proposal:
         StorageTrouble: The history cannot be read.
         RunFailed: It says too little.
     """
-    directory = app.storage_directory(settings)
+    directory = settings.storage.folder
     if directory is None:
         raise ConfigurationError("Without a history nothing is known of the temperature: set storage.directory.")
     with RunStore(directory, read_only=True) as store:
@@ -188,18 +192,18 @@ def apply(path: Path, proposal: Proposal) -> None:
     edit_yaml(path, proposal.changes, Settings)
 
 
-def _order(asked: Calibration, filter_name: str | None, *, trigger: str) -> app.Order:
-    return app.Order(
+def _order(asked: Calibration, filter_name: str | None, *, trigger: str) -> Order:
+    return Order(
         settings=asked.settings,
-        way=app.Way(filter_name=filter_name, offset_steps=0),
+        way=Way(filter_name=filter_name, offset_steps=0),
         emit=asked.emit,
         clock=asked.clock,
         trigger=trigger,
     )
 
 
-async def _run(asked: Calibration, devices: app.Devices, order: app.Order, told: str) -> FocusResult:
-    result = await app.focus_with(devices, order)
+async def _run(asked: Calibration, devices: Devices, order: Order, told: str) -> FocusResult:
+    result = await focus_with(devices, order)
     if result.outcome is not Outcome.FOCUSED or result.fit is None:
         raise RunFailed(f"The calibration ended at {told}: {result.reason}")
     fit = result.fit

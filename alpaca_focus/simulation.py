@@ -8,12 +8,12 @@ from pathlib import Path
 
 import requests
 
-from alpaca_focus import app
 from alpaca_focus.alpaca.running import ServerStartError
 from alpaca_focus.core.errors import ConfigurationError
 from alpaca_focus.core.events import Event
 from alpaca_focus.core.values import FocusResult
 from alpaca_focus.devices.clock import ScaledClock
+from alpaca_focus.focusing.one_run import focus_once
 from alpaca_focus.settings.models import Settings
 from alpaca_focus.settings.yaml_file import load_yaml
 from alpaca_focus.simulator.observatory import observatory_process, serve_observatory
@@ -58,7 +58,7 @@ async def demo(*, seed: int | None, emit: Callable[[Event], None], tell: Callabl
         tell(f"a focuser with {observatory.focuser.backlash_steps:.0f} steps of backlash, 2.5 arcsec seeing.")
         tell(f"Its night runs {observatory.time_factor:.0f} times faster than the clock.\n")
         settings = _demo_settings(address, observatory)
-        result = await app.focus(settings, emit=emit, clock=ScaledClock(observatory.time_factor))
+        result = await focus_once(settings, emit=emit, clock=ScaledClock(observatory.time_factor))
         best_position = await asyncio.to_thread(_best_position, address)
     if result.final_position is not None:
         away = abs(result.final_position - best_position)

@@ -9,7 +9,7 @@ from alpaca_focus.core.found import (
     FoundServer,
     FoundWheel,
 )
-from alpaca_focus.settings.first_file import Answers
+from alpaca_focus.settings.first_answers import Answers
 
 SERVER = "192.168.1.20:11111"
 

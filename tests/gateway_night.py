@@ -14,8 +14,8 @@ from urllib.parse import parse_qsl
 from alpaca.camera import Camera
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from alpaca_focus.daemon import Daemon
 from alpaca_focus.devices.clock import ScaledClock
+from alpaca_focus.night.daemon import Daemon
 from alpaca_focus.runtime.control_client import ask
 from alpaca_focus.runtime.control_wire import socket_path
 from alpaca_focus.settings.models import Settings

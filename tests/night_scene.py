@@ -14,10 +14,11 @@ from alpaca_focus.core.triggers import AsSoonAsPossible, Trigger
 from alpaca_focus.core.values import FocusResult, Measurement, Outcome, Sample
 from alpaca_focus.ports import CameraActivity, MountState
 from alpaca_focus.runtime.home_mark import HomeMark
-from alpaca_focus.runtime.keeper import Keeper, Tools
+from alpaca_focus.runtime.keeper import Keeper
 from alpaca_focus.runtime.lookout import Lookout, Sources
 from alpaca_focus.runtime.night_settings import NightSettings
 from alpaca_focus.runtime.store import RunStore
+from alpaca_focus.runtime.tools import Tools
 from tests.fakes import FakeClock, FakeFocuser
 
 LOOK_S = 10.0

@@ -14,6 +14,7 @@ from typing import Any, Self
 
 from alpaca_focus.alpaca.running import RunningServer
 from alpaca_focus.core.errors import ConfigurationError
+from alpaca_focus.night.web_link import draw_run
 from alpaca_focus.runtime.control_wire import Request
 from alpaca_focus.runtime.feed import Feed
 from alpaca_focus.runtime.night_curves import NightCurves
@@ -21,7 +22,6 @@ from alpaca_focus.runtime.run_news import RunNews
 from alpaca_focus.web.pages import make_app
 from alpaca_focus.web.security import Rules
 from alpaca_focus.web.source import Night, Picture
-from alpaca_focus.web_link import draw_run
 
 TOKEN = "a token that nobody guesses"  # noqa: S105 - made up
 ELSEWHERE = "192.168.1.7"

@@ -7,10 +7,12 @@ from typing import Annotated, Any
 
 import typer
 
-from alpaca_focus import app, calibrating
+from alpaca_focus import calibrating
 from alpaca_focus.calibrating import Calibration, Proposal
 from alpaca_focus.cli.options import ConfigOption
 from alpaca_focus.cli.running import EXIT_ABORTED, until_signalled
+from alpaca_focus.settings.models import Settings
+from alpaca_focus.settings.yaml_file import load_yaml
 
 calibrate = typer.Typer(
     rich_markup_mode=None,
@@ -54,12 +56,12 @@ def filters(
 @calibrate.command()
 def temperature(config: ConfigOption, *, apply: ApplyOption = False) -> None:
     """Find from the history by how much focus moves with temperature; no device is touched."""
-    _show(config, calibrating.temperature(app.load_settings(config)), write=apply)
+    _show(config, calibrating.temperature(load_yaml(config, Settings)), write=apply)
 
 
 def _carry_out(config: Path, measure: Callable[[Calibration], Coroutine[Any, Any, Proposal]], *, write: bool) -> None:
     """Carry out a calibration with its printing, its signals and its exit code."""
-    asked = calibrating.calibration(app.load_settings(config), tell=typer.echo)
+    asked = calibrating.calibration(load_yaml(config, Settings), tell=typer.echo)
     proposal = until_signalled(measure(asked))
     if proposal is None:
         raise typer.Exit(EXIT_ABORTED)

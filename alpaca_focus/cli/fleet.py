@@ -12,11 +12,11 @@ from pydantic import ValidationError
 from rich.console import Console
 from rich.live import Live
 
+from alpaca_focus.addressees import broker_settings
 from alpaca_focus.cli.fleet_page import page, remarks, summary, table, trouble_line
 from alpaca_focus.cli.keys import EndRequest
 from alpaca_focus.cli.options import JsonOption
 from alpaca_focus.core.errors import ConfigurationError
-from alpaca_focus.mqtt_broker import broker_settings
 from alpaca_focus.notify.fleet import Row, rows
 from alpaca_focus.notify.fleet_listener import FleetListener
 from alpaca_focus.notify.mqtt_client import MqttSettings

@@ -7,31 +7,36 @@ from typing import Annotated, Any, NoReturn
 import typer
 from rich.console import Console
 
-from alpaca_focus import app
 from alpaca_focus.cli.exit_codes import EXIT_CODES
 from alpaca_focus.cli.options import ConfigOption, JsonOption
 from alpaca_focus.cli.running import EXIT_ABORTED, until_signalled
 from alpaca_focus.core.events import Event, RunEnded
 from alpaca_focus.core.values import FocusResult
+from alpaca_focus.focusing.one_run import focus_once
+from alpaca_focus.settings.describe import describe, describe_zone
+from alpaca_focus.settings.models import Settings
+from alpaca_focus.settings.schema import schema_text
+from alpaca_focus.settings.yaml_file import load_yaml
 from alpaca_focus.terminal import RunPrinter, result_json
 
 
 def focus(config: ConfigOption, json: JsonOption = False) -> None:  # noqa: FBT002 - typer's way
     """Focus once: sweep, fit, go to the best position, verify. On any failure the focuser goes back."""
-    settings = app.load_settings(config)
-    print_run(lambda emit: app.focus(settings, emit=emit), json=json)
+    settings = load_yaml(config, Settings)
+    print_run(lambda emit: focus_once(settings, emit=emit), json=json)
 
 
 def check(file: Annotated[Path, typer.Argument(metavar="FILE", help="The settings, a YAML file.")]) -> None:
     """Check a settings file without touching any device, and say what it means."""
-    for line in app.describe_settings(app.load_settings(file)):
+    settings = load_yaml(file, Settings)
+    for line in (*describe(settings), describe_zone(settings)):
         typer.echo(line)
     typer.echo(f"{file} is good.")
 
 
 def schema() -> None:
     """Print the JSON schema of the settings, for editors."""
-    typer.echo(app.settings_schema(), nl=False)
+    typer.echo(schema_text(), nl=False)
 
 
 def print_run(start: Callable[[Callable[[Event], None]], Coroutine[Any, Any, FocusResult]], *, json: bool) -> NoReturn:

@@ -8,7 +8,6 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from alpaca_focus import app
 from alpaca_focus.core.backlash import Backlash, Direction, Method
 from alpaca_focus.core.errors import ConfigurationError
 from alpaca_focus.core.events import FrameMeasured, RunEnded, RunStarted
@@ -17,6 +16,8 @@ from alpaca_focus.files.nina_writer import write_nina_report
 from alpaca_focus.files.pictures import check_picture_path, curve_of_run, write_picture
 from alpaca_focus.files.whole import check_folder
 from alpaca_focus.runtime.store import KeptRun, RunStore
+from alpaca_focus.settings.models import Settings
+from alpaca_focus.settings.yaml_file import load_yaml
 from alpaca_focus.terminal import RunPrinter, result_json
 
 HEADINGS = (
@@ -100,7 +101,7 @@ def _directory(config: Path | None, directory: Path | None) -> Path:
         return directory.expanduser()
     if config is None:
         raise ConfigurationError("Which history? Give --config FILE or --directory DIR.")
-    named = app.storage_directory(app.load_settings(config))
+    named = load_yaml(config, Settings).storage.folder
     if named is None:
         raise ConfigurationError(f"{config} keeps no history: set storage.directory in it.")
     return named
@@ -110,7 +111,7 @@ def _backlash(config: Path | None) -> Backlash | None:
     """Return how targets are approached by the settings; `None` where there are none, or nothing is compensated."""
     if config is None:
         return None
-    backlash = app.load_settings(config).focuser.backlash
+    backlash = load_yaml(config, Settings).focuser.backlash
     if backlash.method == "none":
         return None
     return Backlash(steps=backlash.steps, arrive=Direction(backlash.arrive), method=Method(backlash.method))

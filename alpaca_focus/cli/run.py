@@ -7,11 +7,12 @@ import signal
 import sys
 from pathlib import Path
 
-from alpaca_focus import app
 from alpaca_focus.cli.options import ConfigOption
-from alpaca_focus.daemon import Daemon
 from alpaca_focus.devices.clock import SystemClock
+from alpaca_focus.night.daemon import Daemon
 from alpaca_focus.runtime.telemetry import configure_logging
+from alpaca_focus.settings.models import Settings
+from alpaca_focus.settings.yaml_file import load_yaml
 
 EXIT_UNFINISHED = 3
 
@@ -23,7 +24,7 @@ def run(config: ConfigOption) -> None:
 
 
 async def _until_signalled(config: Path) -> None:
-    daemon = Daemon(lambda: app.load_settings(config), SystemClock())
+    daemon = Daemon(lambda: load_yaml(config, Settings), SystemClock())
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, daemon.stop)

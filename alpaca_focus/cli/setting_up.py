@@ -13,12 +13,15 @@ from typing import Annotated
 
 import typer
 
-from alpaca_focus import setting_up
-from alpaca_focus.asking import Given, answered, check_given
 from alpaca_focus.cli.running import EXIT_ABORTED
 from alpaca_focus.core.errors import ConfigurationError
 from alpaca_focus.files.whole import check_folder, written_whole
-from alpaca_focus.settings.first_file import SCHEMA_NAME, WAYS, Answers, next_commands
+from alpaca_focus.setting_up.asking import Given, answered, check_given
+from alpaca_focus.setting_up.choosing import choose_devices
+from alpaca_focus.setting_up.looking import found_lines, look_at, settings_text
+from alpaca_focus.setting_up.servers import find_servers
+from alpaca_focus.settings.first_answers import WAYS, Answers
+from alpaca_focus.settings.first_file import SCHEMA_NAME, next_commands
 
 STANDARD_OUTPUT = Path("-")
 COMMANDS_SHOWN = 3
@@ -149,16 +152,16 @@ def _check_file(file: Path, *, force: bool) -> None:
 
 
 def _write(file: Path, given: Given, person: AtTerminal, *, force: bool) -> None:
-    servers = asyncio.run(setting_up.find_servers(given.address, person.tell))
-    chosen = setting_up.choose_devices(servers, given, person)
-    found = asyncio.run(setting_up.look_at(chosen, person.tell))
+    servers = asyncio.run(find_servers(given.address, person.tell))
+    chosen = choose_devices(servers, given, person)
+    found = asyncio.run(look_at(chosen, person.tell))
     person.tell(f"Found at {found.server}:")
-    for line in setting_up.found_lines(found):
+    for line in found_lines(found):
         person.tell(f"  {line}")
     answers = answered(found, given, person)
     name = "FILE" if file == STANDARD_OUTPUT else file.name
     beside_schema = file != STANDARD_OUTPUT and (file.parent / SCHEMA_NAME).is_file()
-    text = setting_up.settings_text(found, answers, file_name=name, beside_schema=beside_schema)
+    text = settings_text(found, answers, file_name=name, beside_schema=beside_schema)
     if file == STANDARD_OUTPUT:
         typer.echo(text, nl=False)
         return

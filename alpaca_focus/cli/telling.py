@@ -6,13 +6,14 @@ from typing import Annotated
 
 import typer
 
-from alpaca_focus import app
+from alpaca_focus.addressees import services_of
 from alpaca_focus.cli.options import ConfigOption
 from alpaca_focus.core.errors import ConfigurationError
 from alpaca_focus.files.whole import check_folder
-from alpaca_focus.night_report import last_night, reviewed, summary, write_report
+from alpaca_focus.night.report import last_night, reviewed, summary, write_report
 from alpaca_focus.notify.messages import Message
-from alpaca_focus.telling import services_of
+from alpaca_focus.settings.models import Settings
+from alpaca_focus.settings.yaml_file import load_yaml
 
 EXIT_FAILED = 1
 
@@ -28,7 +29,7 @@ def report_night(
 ) -> None:
     """Write the report of a night as one page: what fired, the V-curves, the drift, and what could be better."""
     check_folder(out, "report")
-    settings, now = app.load_settings(config), datetime.now(UTC)
+    settings, now = load_yaml(config, Settings), datetime.now(UTC)
     night = reviewed(settings, last_night(settings, now) if evening is None else evening.date(), now)
     write_report(out, night, now)
     typer.echo(f"The night of {night.date}: {summary(night)} The report: {out}")
@@ -36,7 +37,7 @@ def report_night(
 
 def notify_test(config: ConfigOption) -> None:
     """Send a test message by each service of messages, and say whether it went; exit code 1 if one did not."""
-    settings = app.load_settings(config)
+    settings = load_yaml(config, Settings)
     services = () if settings.messages is None else services_of(settings.messages)
     if not services:
         raise ConfigurationError(f"{config} names no services: set messages.services or messages.services_file.")

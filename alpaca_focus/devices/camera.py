@@ -32,10 +32,11 @@ from alpaca_focus.devices.camera_settings import (
     read_settings,
     read_subframe,
 )
-from alpaca_focus.devices.connection import CALL_TIMEOUT_S, Connection, Lane
+from alpaca_focus.devices.connection import CALL_TIMEOUT_S, Connection
 from alpaca_focus.devices.exposure import Exposure, ExposureRules, ExposureWatch
 from alpaca_focus.devices.frames import FrameMark, is_new_frame, mark_frame, one_plane, saturation_adu
 from alpaca_focus.devices.image_fetch import fetch_pixels
+from alpaca_focus.devices.line import Lane
 from alpaca_focus.devices.translate import as_bool, as_float, as_int, as_text
 from alpaca_focus.devices.worker import see_through
 from alpaca_focus.ports import CameraInfo, Clock

@@ -20,7 +20,8 @@ from alpaca_focus.core.errors import (
 from alpaca_focus.core.values import Position
 from alpaca_focus.devices.address import DeviceAddress
 from alpaca_focus.devices.arrival import ArrivalRules, MoveWatch, Progress, legs
-from alpaca_focus.devices.connection import CALL_TIMEOUT_S, Connection, Lane
+from alpaca_focus.devices.connection import CALL_TIMEOUT_S, Connection
+from alpaca_focus.devices.line import Lane
 from alpaca_focus.devices.readings import believable_temperature
 from alpaca_focus.devices.translate import as_bool, as_float, as_int
 from alpaca_focus.devices.worker import see_through

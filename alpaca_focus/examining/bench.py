@@ -9,10 +9,12 @@ from typing import TypeVar
 from alpaca_focus.alpaca.standard import DeviceType
 from alpaca_focus.checkup.checks import Check, Subject
 from alpaca_focus.core.errors import AlpacaFocusError, DeviceError
-from alpaca_focus.devices.address import DeviceAddress, parse_address
-from alpaca_focus.devices.connection import CONNECT_TIMEOUT_S, Connection
+from alpaca_focus.devices.address import DeviceAddress
+from alpaca_focus.devices.connection import Connection
+from alpaca_focus.devices.reaching import CONNECT_TIMEOUT_S
 from alpaca_focus.devices.translate import as_int, as_text
 from alpaca_focus.devices.worker import see_through
+from alpaca_focus.focusing.connected import address_of
 from alpaca_focus.ports import Clock, Device
 from alpaca_focus.settings.models import DeviceSection, Settings
 
@@ -58,7 +60,7 @@ class Bench:
         Raises:
             ConfigurationError: What the settings say is no address.
         """
-        return parse_address(section.address or self.settings.alpaca.address, section.device_number, section.unique_id)
+        return address_of(section, self.settings)
 
     async def look_at(
         self, subject: Subject, kind: DeviceType, section: DeviceSection, look: Look, act: Look | None = None

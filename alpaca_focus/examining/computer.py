@@ -13,14 +13,8 @@ from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
-from alpaca_focus import __version__, app
-from alpaca_focus.checkup.computer import (
-    ComputerFacts,
-    StorageFacts,
-    judge_computer,
-    judge_place,
-    judge_storage,
-)
+from alpaca_focus import __version__
+from alpaca_focus.checkup.computer import ComputerFacts, StorageFacts, judge_computer, judge_place, judge_storage
 from alpaca_focus.devices.sun import AstropySun
 from alpaca_focus.examining.aside import aside
 from alpaca_focus.examining.bench import Bench
@@ -150,7 +144,7 @@ async def look_at_computer(bench: Bench) -> None:
 
 async def look_at_storage(bench: Bench) -> None:
     """Look at the folder of the history."""
-    directory = app.storage_directory(bench.settings)
+    directory = bench.settings.storage.folder
     if directory is not None:
         bench.found.extend(judge_storage(await aside(partial(storage_facts, directory), CHECK_WITHIN_S)))
 

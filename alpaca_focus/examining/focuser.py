@@ -2,7 +2,6 @@
 
 import math
 
-from alpaca_focus import app
 from alpaca_focus.alpaca.standard import DeviceType
 from alpaca_focus.checkup.checks import CheckOutcome, Subject
 from alpaca_focus.checkup.focusers import (
@@ -15,7 +14,6 @@ from alpaca_focus.checkup.focusers import (
     nudge_target,
 )
 from alpaca_focus.core.errors import AlpacaFocusError
-from alpaca_focus.core.optics import OpticalTrain
 from alpaca_focus.devices.arrival import ArrivalRules
 from alpaca_focus.devices.connection import Connection
 from alpaca_focus.devices.focuser import AlpacaFocuser
@@ -23,6 +21,7 @@ from alpaca_focus.devices.readings import believable_temperature
 from alpaca_focus.devices.translate import as_bool, as_float, as_int
 from alpaca_focus.examining.bench import Bench, using
 from alpaca_focus.examining.camera import exposes
+from alpaca_focus.focusing.sweep_plan import backlash_of
 from alpaca_focus.runtime.home_mark import HomeMark
 from alpaca_focus.runtime.nudge import Nudge, Nudged
 from alpaca_focus.settings.models import Settings
@@ -58,7 +57,7 @@ async def _facts(bench: Bench, connection: Connection) -> FocuserFacts:
         return RELATIVE
     step_um = await get_or("StepSize", as_float, default=math.nan)
     reading_c = await get_or("Temperature", as_float, default=math.nan)
-    directory = app.storage_directory(settings)
+    directory = settings.storage.folder
     return FocuserFacts(
         absolute=True,
         position=await connection.get("Position", as_int),
@@ -105,7 +104,7 @@ async def _why_no_move(bench: Bench, facts: FocuserFacts) -> str:
 
 
 async def _move(bench: Bench, connection: Connection, facts: FocuserFacts) -> None:
-    settings, backlash = bench.settings, app.backlash(bench.settings)
+    settings, backlash = bench.settings, backlash_of(bench.settings)
     steps = nudge_steps(_zone_steps(settings, facts))
     target = nudge_target(facts.position, steps, facts.limits, backlash.arrive)
     if target is None:
@@ -139,7 +138,7 @@ async def _move(bench: Bench, connection: Connection, facts: FocuserFacts) -> No
             clock=bench.clock,
             backlash=backlash,
             limits=facts.limits,
-            home_mark=HomeMark(app.storage_directory(settings), connection.name),
+            home_mark=HomeMark(settings.storage.folder, connection.name),
         )
         await nudge.there_and_back(facts.position, target, told)
 
@@ -149,11 +148,4 @@ def _zone_steps(settings: Settings, facts: FocuserFacts) -> float | None:
     step_um = settings.focuser.step_size_um or facts.told_step_um
     if step_um is None:
         return None
-    telescope = settings.telescope
-    return OpticalTrain(
-        focal_length_mm=telescope.focal_length_mm,
-        aperture_mm=telescope.aperture_mm,
-        central_obstruction=telescope.central_obstruction,
-        pixel_size_um=1.0,
-        step_size_um=step_um,
-    ).critical_focus_zone_steps
+    return settings.telescope.train(pixel_size_um=1.0, step_size_um=step_um).critical_focus_zone_steps

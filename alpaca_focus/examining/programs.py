@@ -6,7 +6,7 @@ from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 
-from alpaca_focus import app
+from alpaca_focus.addressees import mqtt_settings, services_of
 from alpaca_focus.checkup.checks import Subject
 from alpaca_focus.checkup.programs import (
     DaemonFacts,
@@ -25,8 +25,7 @@ from alpaca_focus.runtime.control_client import ask
 from alpaca_focus.runtime.control_wire import lock_path, socket_path
 from alpaca_focus.runtime.lock import exclusive_lock
 from alpaca_focus.settings.models import Settings
-from alpaca_focus.telling import mqtt_settings, services_of
-from alpaca_focus.web_link import token_of
+from alpaca_focus.settings.secrets import token_of
 
 SERVICES_WITHIN_S = 30.0
 """A Raspberry Pi takes seconds to load Apprise."""
@@ -34,7 +33,7 @@ SERVICES_WITHIN_S = 30.0
 
 async def look_at_daemon(bench: Bench, held: ExitStack) -> DaemonFacts:
     """Find out whether another alpaca-focus has the devices; if none has, hold them until `held` is closed."""
-    directory = app.storage_directory(bench.settings)
+    directory = bench.settings.storage.folder
     facts = DaemonFacts(holder=Holder.NOBODY) if directory is None else await _holder(bench, directory, held)
     bench.found.append(judge_daemon(facts))
     bench.gently = facts.why_gently

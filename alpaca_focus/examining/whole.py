@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from alpaca_focus import app
 from alpaca_focus.checkup.checks import Check, Subject
 from alpaca_focus.checkup.computer import judge_computer
 from alpaca_focus.checkup.plans import judge_settings, settings_refused
@@ -31,6 +30,8 @@ from alpaca_focus.examining.plans import settings_facts
 from alpaca_focus.examining.programs import look_at_broker, look_at_daemon, look_at_messages, look_at_ports
 from alpaca_focus.examining.servers import look_at_server, servers_of
 from alpaca_focus.ports import Clock
+from alpaca_focus.settings.models import Settings
+from alpaca_focus.settings.yaml_file import load_yaml
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,7 +63,7 @@ async def examine(order: Order, clock: Clock | None = None) -> None:
     """
     order.waits_for("settings")
     try:
-        settings = app.load_settings(order.file)
+        settings = load_yaml(order.file, Settings)
     except ConfigurationError as error:
         order.tell([settings_refused(str(order.file), str(error))])
         order.tell(judge_computer(await aside(computer_facts, CHECK_WITHIN_S)))

@@ -12,7 +12,8 @@ from alpaca_focus.alpaca.standard import DeviceType, Scalar
 from alpaca_focus.gateway.camera_program import HIDDEN, SETTINGS
 from alpaca_focus.gateway.engine import Engine
 from alpaca_focus.gateway.fronts import PASS_ON, WAY_HOME_S, Front, has_succeeded
-from alpaca_focus.gateway.shutter import CAMERA_ERROR, CAMERA_EXPOSING, CAMERA_IDLE, CAMERA_WAITING, Shutter
+from alpaca_focus.gateway.real_camera import CAMERA_ERROR, CAMERA_EXPOSING, CAMERA_IDLE, CAMERA_WAITING
+from alpaca_focus.gateway.shutter import Shutter
 from alpaca_focus.gateway.upstream import Upstream
 
 
@@ -57,7 +58,7 @@ class CameraFront(Front):
     async def _passed_on(self, request: ApiRequest, exposure_s: float, *, light: bool) -> Reply:
         begun: bool | None = False
         try:
-            await self._shutter.settle_up()
+            await self._shutter.loan.settle_up()
             reply = await self._sent(request)
             begun = has_succeeded(reply)
         finally:
@@ -77,13 +78,13 @@ class CameraFront(Front):
     async def _stop(self, request: ApiRequest, arguments: list[Scalar]) -> object:
         if self._shutter.held or self._shutter.taken:
             return await self._abort(request, arguments)
-        return await self._to_the_end(self._carried_out(request, self._shutter.stopped))
+        return await self._to_the_end(self._carried_out(request, self._shutter.exposures.stopped))
 
     # What there is to see
 
     async def _state(self, _request: ApiRequest, _arguments: list[Scalar]) -> object:
         state = self._own_state()
-        if state is None and self._shutter.may_be_stale:
+        if state is None and self._shutter.exposures.may_be_stale:
             state = await self.upstream.get("camerastate")
             return CAMERA_EXPOSING if state == CAMERA_IDLE else state
         return PASS_ON if state is None else state
@@ -93,11 +94,11 @@ class CameraFront(Front):
             return CAMERA_WAITING
         if self._shutter.trouble is not None:
             return CAMERA_ERROR
-        return CAMERA_IDLE if self._shutter.taken or self._shutter.is_hidden else None
+        return CAMERA_IDLE if self._shutter.taken or self._shutter.loan.is_hidden else None
 
     async def _image_ready(self, _request: ApiRequest, _arguments: list[Scalar]) -> object:
         self._raise_trouble()
-        return False if self._has_no_image() or self._shutter.may_be_stale else PASS_ON
+        return False if self._has_no_image() or self._shutter.exposures.may_be_stale else PASS_ON
 
     async def _percent_completed(self, _request: ApiRequest, _arguments: list[Scalar]) -> object:
         return 0 if self._has_no_image() else PASS_ON
@@ -107,13 +108,13 @@ class CameraFront(Front):
         if self._has_no_image():
             why = "the exposure has not begun yet" if self._shutter.held else "the camera has been used for focusing"
             raise AlpacaError(ErrorNumber.INVALID_OPERATION, f"There is no image: {why}.")
-        if self._shutter.may_be_stale:
+        if self._shutter.exposures.may_be_stale:
             raise AlpacaError(ErrorNumber.INVALID_OPERATION, "There is no image: the exposure is not over yet.")
-        self._shutter.asked_for_image()
+        self._shutter.exposures.busy_now()
         return PASS_ON
 
     def _has_no_image(self) -> bool:
-        return self._shutter.held or self._shutter.taken or self._shutter.is_hidden
+        return self._shutter.held or self._shutter.taken or self._shutter.loan.is_hidden
 
     def _raise_trouble(self) -> None:
         if self._shutter.trouble is not None:
@@ -124,13 +125,13 @@ class CameraFront(Front):
         state = self._own_state()
         if state is not None:
             return {"CameraState": state, "ImageReady": False, "PercentCompleted": 0}
-        return {"ImageReady": False} if self._shutter.may_be_stale else {}
+        return {"ImageReady": False} if self._shutter.exposures.may_be_stale else {}
 
     # Settings
 
     async def _hidden(self, request: ApiRequest, _arguments: list[Scalar]) -> object:
-        program = self._shutter.program
-        if program is None or (request.member in SETTINGS and not self._shutter.keeps_settings):
+        program = self._shutter.loan.program
+        if program is None or (request.member in SETTINGS and not self._shutter.loan.keeps_settings):
             return PASS_ON
         return program.get(request.member)
 
@@ -139,9 +140,9 @@ class CameraFront(Front):
 
     async def _set_alone(self, request: ApiRequest, value: Scalar) -> Reply:
         # Neither while the camera's settings are read for a run, nor while they are put back.
-        async with self._shutter.setting:
-            program = self._shutter.program
-            if program is None or not self._shutter.keeps_settings:
+        async with self._shutter.loan.setting:
+            program = self._shutter.loan.program
+            if program is None or not self._shutter.loan.keeps_settings:
                 return await self._sent(request)
             assert isinstance(value, bool | int)  # noqa: S101 - the table of members says so of all of them
             await program.change(self.upstream, request.member, value)

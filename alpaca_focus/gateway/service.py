@@ -16,9 +16,10 @@ from alpaca_focus.gateway.engine import Engine, LightFrame
 from alpaca_focus.gateway.fronts import Front, MountFront
 from alpaca_focus.gateway.moved_fronts import FocuserFront, WheelFront
 from alpaca_focus.gateway.passed_images import PassedImage
+from alpaca_focus.gateway.program_exposures import Exposed
 from alpaca_focus.gateway.server import PassThrough
 from alpaca_focus.gateway.share import GatewayShare
-from alpaca_focus.gateway.shutter import Exposed, Shutter
+from alpaca_focus.gateway.shutter import Shutter
 from alpaca_focus.gateway.upstream import Upstream, UpstreamLost
 from alpaca_focus.gateway.watch import GatewayCameraWatch
 from alpaca_focus.ports import CameraWatch, Clock
@@ -182,7 +183,7 @@ class Gateway:
             "waits": shutter.held,
             "taken": shutter.taken,
             "interrupted": shutter.waits_for_gap,
-            "images": shutter.images,
+            "images": shutter.exposures.images,
         }
 
     @property
@@ -191,7 +192,7 @@ class Gateway:
         return self._shutter.waits_for_gap
 
     def _image_passed(self, image: PassedImage) -> None:
-        exposed = self._shutter.passed()
+        exposed = self._shutter.exposures.passed()
         if exposed is None:
             image.release()
             return
@@ -215,7 +216,7 @@ class Gateway:
 
     async def _facts(self) -> Mapping[str, float]:
         facts: dict[str, float] = {}
-        program = self._shutter.program
+        program = self._shutter.loan.program
         for member in FACTS:
             try:
                 # While a focus run has the camera, its settings are not those of the image.

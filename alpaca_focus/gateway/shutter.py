@@ -7,16 +7,16 @@ exactly as the program left it, and exposes for the full time.
 
 import asyncio
 import math
-from collections.abc import Coroutine
-from dataclasses import dataclass, replace
-from datetime import datetime
-from typing import Any
+from dataclasses import dataclass
 
 import structlog
 
 from alpaca_focus.alpaca.errors import AlpacaError, ErrorNumber
-from alpaca_focus.gateway.camera_program import ProgramSettings, use_whole_sensor
+from alpaca_focus.gateway.background import Background, News
+from alpaca_focus.gateway.camera_loan import CameraLoan
 from alpaca_focus.gateway.engine import Engine
+from alpaca_focus.gateway.program_exposures import ProgramExposures
+from alpaca_focus.gateway.real_camera import end_exposure, would_begin
 from alpaca_focus.gateway.upstream import Upstream, UpstreamLost
 from alpaca_focus.ports import Clock
 
@@ -27,13 +27,6 @@ GRACE_S = 10.0
 
 For half of them nothing is said, because a run that has to give way loses its frames.
 """
-ABORT_S = 2.0
-"""Longest wait for a camera to be idle after the exposure of a run that hangs was aborted."""
-CAMERA_IDLE, CAMERA_WAITING, CAMERA_EXPOSING, CAMERA_DOWNLOADING, CAMERA_ERROR = 0, 1, 2, 4, 5
-
-_AT_REST = frozenset({CAMERA_IDLE, CAMERA_DOWNLOADING})
-"""Some cameras stay downloading for ever."""
-
 _log = structlog.get_logger(__name__)
 
 
@@ -56,30 +49,16 @@ class Held:
     watching: asyncio.Task[None] | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Exposed:
-    """The imaging program's last exposure, from the moment at which the camera was told to expose."""
-
-    exposure_s: float
-    light: bool
-    at: datetime
-    at_s: float
-
-
 class Shutter:
     """Lets the imaging program and the focus runs take turns; everything here happens in the gateway's loop.
 
     Attributes:
         taken: Whether a focus run has the camera.
         waits_for_gap: Whether one waits for it.
-        images: Light frames of the imaging program that have ended.
-        exposed: Its last exposure; `None`: there was none yet, or it was aborted.
-        is_told: Whether the imaging program has exposed since the gateway was started; before, only the camera itself
-            knows what it does.
         trouble: Why an exposure that was held back could not be begun after all.
-        program: What the camera was like for the imaging program when it was taken; kept until its next exposure.
         beginning: Held while an exposure begins that had to wait.
-        setting: Held while settings are read or written, so that none is lost between two owners.
+        exposures: Those of the imaging program.
+        loan: What the camera is set to for the imaging program while a run has it.
     """
 
     def __init__(
@@ -97,36 +76,24 @@ class Shutter:
         self._clock = clock
         self._patience_s = patience_s
         self._idle_s = idle_s
-        self._least_image_s = least_image_s
         self.taken = self.waits_for_gap = False
-        self.images = 0
-        self.exposed: Exposed | None = None
-        self.is_told = False
+        self.exposures = ProgramExposures(clock, least_image_s=least_image_s)
+        self.loan = CameraLoan(camera)
         self.trouble: AlpacaError | None = None
-        self.program: ProgramSettings | None = None
         self.beginning = asyncio.Lock()
-        self.setting = asyncio.Lock()
         self._held: Held | None = None
-        self._is_counted = True
-        self._is_shown = True
         self._must_look = True
-        self._owes_settings = False
-        self._passing = 0
-        self._is_passing_aborted = False
-        self._busy_until_s = clock.monotonic()
-        self._not_ready_before_s = -math.inf
         self._giving_back: asyncio.Task[None] | None = None
         self._overdue: asyncio.Task[None] | None = None
-        self._news = asyncio.Event()
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._news = News(clock)
+        self._background = Background()
 
     def close(self) -> None:
         """Stop all work, in the gateway's loop; an exposure that waits is not begun any more."""
         if self._held is not None:
             _log.warning("The gateway closes while an exposure waits; the camera does not begin it")
         self._held = None
-        for task in self._tasks:
-            task.cancel()
+        self._background.cancel()
 
     # What the fronts ask
 
@@ -141,39 +108,20 @@ class Shutter:
         return self._held is not None and self.beginning.locked()
 
     @property
-    def is_hidden(self) -> bool:
-        """Whether the camera's last exposure is a focus run's, which the imaging program must not see."""
-        return self.program is not None
-
-    @property
-    def keeps_settings(self) -> bool:
-        """Whether the camera is not set as the imaging program wants it: `program` speaks for it."""
-        return self._owes_settings
-
-    @property
-    def may_be_stale(self) -> bool:
-        """Whether what the camera shows may still be from before the exposure that has waited, or that follows a run.
-
-        Some cameras answer for a moment as if they had not been told to expose, and the imaging program, which believes
-        that it has waited for the exposure already, would take a frame that is not its own.
-        """
-        return self._clock.monotonic() < self._not_ready_before_s
-
-    @property
     def is_free(self) -> bool:
         """Whether a focus run may have the camera: an exposure waits, or there was none for long."""
-        if self._passing or self.is_beginning:
+        if self.exposures.passing or self.is_beginning:
             return False
         if self._held is not None:
             return True
-        return self._clock.monotonic() - self._busy_until_s >= self._idle_s
+        return self.exposures.idle_s >= self._idle_s
 
     @property
     def exposing(self) -> bool:
         """Whether the imaging program's exposure is under way, as far as is known."""
-        if self._passing or self.is_beginning:
+        if self.exposures.passing or self.is_beginning:
             return True
-        return self._held is None and self._clock.monotonic() < self._busy_until_s
+        return self._held is None and self.exposures.under_way
 
     def look_again(self) -> None:
         """Have the engine look before the next exposure: the filter has changed, or the mount has moved."""
@@ -193,19 +141,19 @@ class Shutter:
         self._refuse_second()
         self.trouble = None
         may_wait = self._calls_for_wait(exposure_s, light=light) and (
-            self.taken or await self._camera_would_begin(exposure_s)
+            self.taken or await would_begin(self._camera, exposure_s)
         )
         # Somebody else may have been quicker, and a run may have taken the camera.
         self._refuse_second()
-        if not self.taken and (not may_wait or self._passing):
-            self._passing += 1
+        if not self.taken and (not may_wait or self.exposures.passing):
+            self.exposures.passes()
             return False
-        self._count()
+        self.exposures.count()
         held = Held(exposure_s=exposure_s, light=light, since_s=self._clock.monotonic())
         self._held = held
-        self._news.set()
-        held.serving = self._spawn(self._served(held))
-        held.watching = self._spawn(self._watched(held))
+        self._news.tell()
+        held.serving = self._background.start(self._served(held))
+        held.watching = self._background.start(self._watched(held))
         return True
 
     def passed_on(self, *, exposure_s: float, light: bool, begun: bool | None) -> None:
@@ -216,50 +164,18 @@ class Shutter:
             light: Whether the shutter was to open.
             begun: Whether the camera has begun it; `None`: nobody knows.
         """
-        self._passing -= 1
-        was_aborted = self._is_passing_aborted
-        if not self._passing:
-            self._is_passing_aborted = False
+        was_aborted = self.exposures.passed_on()
         if begun is None:
-            self._may_have_begun(exposure_s)
+            self.exposures.may_have_begun(exposure_s)
         elif begun:
             self._began(exposure_s=exposure_s, light=light, has_waited=False)
         if begun is not False and was_aborted:
             self.aborted()
 
-    def asked_for_image(self) -> None:
-        """Take note that the imaging program fetches its image: the camera is not idle."""
-        self._busy_until_s = max(self._busy_until_s, self._clock.monotonic())
-
-    def passed(self) -> Exposed | None:
-        """Take note that the imaging program has its image; return its exposure if that was a light frame to measure.
-
-        An image that is fetched once more is not to be measured once more.
-        """
-        self._count()
-        self.asked_for_image()
-        if self._is_shown or self._clock.monotonic() < self._busy_until_s:
-            return None
-        self._is_shown = True
-        return self.exposed
-
-    def stopped(self) -> None:
-        """Take note that the imaging program has ended its exposure early, with an image."""
-        now_s, exposed = self._clock.monotonic(), self.exposed
-        if exposed is not None and now_s < exposed.at_s + exposed.exposure_s:
-            self.exposed = replace(exposed, exposure_s=now_s - exposed.at_s)
-            if self.exposed.exposure_s < self._least_image_s:
-                self._is_counted = self._is_shown = True
-        self._ended_early()
-
     def aborted(self) -> None:
         """Take note that the imaging program has aborted its exposure."""
-        self.is_told = True
-        self.exposed = None
-        self._is_counted = self._is_shown = True
-        self._is_passing_aborted = self._passing > 0
+        self.exposures.aborted()
         self.trouble = None
-        self._ended_early()
 
     def drop(self, why: str) -> bool:
         """Forget the exposure that waits, and end the focus run: the imaging program wins.
@@ -275,7 +191,7 @@ class Shutter:
         self.trouble = None
         if was_ours:
             # What is still due has to wait until the program is idle for long again.
-            self._busy_until_s = max(self._busy_until_s, self._clock.monotonic())
+            self.exposures.busy_now()
         if self.taken:
             self._engine.give_way(why)
         return was_ours
@@ -299,21 +215,10 @@ class Shutter:
                 else:
                     self.aborted()
 
-    async def settle_up(self) -> None:
-        """Put back what could not be put back when the camera was given back.
-
-        Raises:
-            UpstreamLost: The camera does not answer.
-        """
-        async with self.setting:
-            if self._owes_settings and self.program is not None:
-                await self.program.put_back(self._camera)
-            self._owes_settings = False
-
     async def _until_given_back(self, within_s: float) -> None:
         ends_s = self._clock.monotonic() + within_s
         while self.taken and self._clock.monotonic() < ends_s:
-            await self._wait(LOOK_S)
+            await self._news.wait(LOOK_S)
 
     def _refuse_second(self) -> None:
         if self._held is not None:
@@ -322,7 +227,7 @@ class Shutter:
     def _calls_for_wait(self, exposure_s: float, *, light: bool) -> bool:
         if self.taken:
             return True
-        if not light or exposure_s < self._least_image_s or self._passing:
+        if not self.exposures.is_image(exposure_s, light=light) or self.exposures.passing:
             return False
         if self._overdue is not None and not self._overdue.done():
             # The engine hangs: nobody waits for it twice.
@@ -330,50 +235,13 @@ class Shutter:
         engine = self._engine
         return self._must_look or engine.wants_gap or engine.moves or engine.focusing
 
-    async def _camera_would_begin(self, exposure_s: float) -> bool:
-        """Ask the camera whether it could expose now; if not, it is to say so itself."""
-        try:
-            least_s, most_s = await self._limit("exposuremin", 0.0), await self._limit("exposuremax", math.inf)
-            is_connected, state = await self._camera.get("connected"), await self._camera.get("camerastate")
-        except (AlpacaError, UpstreamLost):
-            return False
-        return bool(is_connected) and state in _AT_REST and least_s <= exposure_s <= most_s
-
-    async def _limit(self, member: str, default: float) -> float:
-        try:
-            return float(await self._camera.get(member))
-        except (AlpacaError, TypeError, ValueError):
-            return default
-
     def _began(self, *, exposure_s: float, light: bool, has_waited: bool) -> None:
         """Take note of an exposure that the camera has begun."""
-        self._count()
-        now_s = self._clock.monotonic()
-        ends_s = now_s + exposure_s
-        self._not_ready_before_s = ends_s if has_waited or self.program is not None else -math.inf
-        self.exposed = Exposed(exposure_s=exposure_s, light=light, at=self._clock.wall(), at_s=now_s)
-        self._is_counted = self._is_shown = not light or exposure_s < self._least_image_s
-        self._busy_until_s = ends_s
-        self.is_told = True
-        self.program = None
+        self.exposures.began(
+            exposure_s=exposure_s, light=light, may_be_stale=has_waited or self.loan.program is not None
+        )
+        self.loan.program = None
         self.trouble = None
-
-    def _may_have_begun(self, exposure_s: float) -> None:
-        """Keep away from the camera while it may be exposing."""
-        self.is_told = True
-        self._busy_until_s = max(self._busy_until_s, self._clock.monotonic() + exposure_s)
-
-    def _ended_early(self) -> None:
-        self._busy_until_s = min(self._busy_until_s, self._clock.monotonic())
-        self._not_ready_before_s = -math.inf
-
-    def _count(self) -> None:
-        exposed = self.exposed
-        if self._is_counted or exposed is None:
-            return
-        if self._clock.monotonic() >= min(self._busy_until_s, exposed.at_s + exposed.exposure_s):
-            self._is_counted = True
-            self.images += 1
 
     async def _served(self, held: Held) -> None:
         """Let the engine do what waits for this gap, then let the exposure begin."""
@@ -417,7 +285,7 @@ class Shutter:
 
     async def _expose(self, held: Held) -> None:
         try:
-            await self.settle_up()
+            await self.loan.settle_up()
             await self._camera.put("startexposure", Duration=held.exposure_s, Light=held.light)
         except AlpacaError as error:
             _log.error("An exposure that was held back could not be begun", why=str(error))
@@ -425,7 +293,7 @@ class Shutter:
         except UpstreamLost as error:
             _log.error("An exposure that was held back could not be begun", why=str(error))
             self.trouble = AlpacaError(ErrorNumber.UNSPECIFIED, f"The exposure could not be begun: {error}")
-            self._may_have_begun(held.exposure_s)
+            self.exposures.may_have_begun(held.exposure_s)
         else:
             self._began(exposure_s=held.exposure_s, light=held.light, has_waited=True)
 
@@ -446,30 +314,19 @@ class Shutter:
         self.waits_for_gap = True
         try:
             while self.taken or not self.is_free:
-                await self._wait(LOOK_S)
+                await self._news.wait(LOOK_S)
         finally:
             self.waits_for_gap = False
         self.taken = True
         try:
-            await self.settle_up()
-            async with self.setting:
-                self.program = await ProgramSettings.read(self._camera, before=self.program)
-                self._owes_settings = True
-                if self._engine.of_stars:
-                    await self._read_whole_sensor()
+            await self.loan.begin(whole_sensor=self._engine.of_stars)
         except BaseException:
             self._release()
             held = self._held
             if held is not None and held.serving is not None and held.serving.done():
                 # Nobody else would begin it now.
-                self._spawn(self._begin(held))
+                self._background.start(self._begin(held))
             raise
-
-    async def _read_whole_sensor(self) -> None:
-        try:
-            await use_whole_sensor(self._camera)
-        except AlpacaError as error:
-            _log.warning("The focus run has only the imaging program's subframe", why=str(error))
 
     def left_s(self) -> float:
         """Return the seconds until the camera has to be given back; infinite while nobody waits for it."""
@@ -486,14 +343,14 @@ class Shutter:
 
     async def _give_back_once(self, *, abort: bool) -> None:
         if self._giving_back is None:
-            self._giving_back = self._spawn(self._give_back(abort=abort))
+            self._giving_back = self._background.start(self._give_back(abort=abort))
         await asyncio.shield(self._giving_back)
 
     async def _give_back(self, *, abort: bool) -> None:
         try:
             if abort:
-                await self._end_exposure_of_run()
-            await self.settle_up()
+                await end_exposure(self._camera, self._clock)
+            await self.loan.settle_up()
         except UpstreamLost as error:
             _log.error("The camera could not be given back as it was; that is tried again", why=str(error))
         finally:
@@ -503,41 +360,6 @@ class Shutter:
         if held is not None:
             await self._begin(held)
 
-    async def _end_exposure_of_run(self) -> None:
-        """Abort what a run exposes that hangs, and wait until the camera is idle, but not for long."""
-        try:
-            await self._camera.put("abortexposure")
-            ends_s = self._clock.monotonic() + ABORT_S
-            while await self._camera.get("camerastate") != CAMERA_IDLE and self._clock.monotonic() < ends_s:
-                await self._clock.sleep(LOOK_S)
-        except AlpacaError as error:
-            _log.warning("The exposure of a focus run could not be aborted", why=str(error))
-
     def _release(self) -> None:
         self.taken = False
-        self._news.set()
-
-    # Loop
-
-    async def _wait(self, within_s: float) -> None:
-        """Wait for news, but not for long."""
-        self._news.clear()
-        sleeping = asyncio.ensure_future(self._clock.sleep(within_s))
-        waiting = asyncio.create_task(self._news.wait())
-        try:
-            await asyncio.wait({sleeping, waiting}, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            sleeping.cancel()
-            waiting.cancel()
-            await asyncio.gather(sleeping, waiting, return_exceptions=True)
-
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        task = asyncio.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._ended)
-        return task
-
-    def _ended(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
-        if not task.cancelled() and task.exception() is not None:
-            _log.error("The gateway failed", why=repr(task.exception()))
+        self._news.tell()

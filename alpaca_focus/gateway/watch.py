@@ -37,12 +37,12 @@ class GatewayCameraWatch:
         """
         real, shutter = await self._camera.activity(), self._shutter
         # What began before the gateway was started only the camera itself knows.
-        is_untold = real.busy and not (shutter.is_told or shutter.held or shutter.taken)
+        is_untold = real.busy and not (shutter.exposures.is_told or shutter.held or shutter.taken)
         return CameraActivity(
             busy=shutter.exposing or is_untold,
             preparing=False,
             exposure_started=real.exposure_started,
             exposure_s=real.exposure_s,
             free=shutter.is_free,
-            images=shutter.images,
+            images=shutter.exposures.images,
         )

@@ -116,3 +116,5 @@ METRICS: Mapping[str, Metric] = MappingProxyType(
         ),
     }
 )
+OF_STARS = frozenset({"hfd", "fwhm"})
+OF_SPECTRA = frozenset({"spectrum_fwhm", "nsig"})

@@ -31,6 +31,15 @@ def describe(settings: Settings) -> tuple[str, ...]:
     )
 
 
+def describe_zone(settings: Settings) -> str:
+    """Return what follows from the optics."""
+    step_size_um = settings.focuser.step_size_um
+    # It does not depend on the pixels.
+    train = settings.telescope.train(pixel_size_um=1.0, step_size_um=step_size_um or 1.0)
+    steps = "" if step_size_um is None else f" = {train.critical_focus_zone_steps:.0f} steps"
+    return f"critical focus zone: {train.critical_focus_zone_um:.0f} um{steps} (4.88 x wavelength x N^2 at 0.55 um)"
+
+
 def _telescope(telescope: Telescope) -> str:
     ratio = telescope.focal_length_mm / telescope.aperture_mm
     obstruction = f", {telescope.central_obstruction:.0%} obstructed" if telescope.central_obstruction else ""

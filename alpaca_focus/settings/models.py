@@ -3,10 +3,12 @@
 Values are plain and in the units their names say; other packages are handed the values, not these models.
 """
 
+from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 
+from alpaca_focus.core.optics import OpticalTrain
 from alpaca_focus.settings.address import DEFAULT_ADDRESS, checked_address
 from alpaca_focus.settings.gateway import Gateway
 from alpaca_focus.settings.guider import Guider
@@ -78,6 +80,16 @@ class Telescope(Section):
                 "are focal_length_mm and aperture_mm right?"
             )
         return aperture_mm
+
+    def train(self, *, pixel_size_um: float, step_size_um: float) -> OpticalTrain:
+        """Return the optics with a camera and a focuser."""
+        return OpticalTrain(
+            focal_length_mm=self.focal_length_mm,
+            aperture_mm=self.aperture_mm,
+            central_obstruction=self.central_obstruction,
+            pixel_size_um=pixel_size_um,
+            step_size_um=step_size_um,
+        )
 
 
 class Alpaca(Section):
@@ -319,6 +331,11 @@ class Storage(Section):
         "missing; ~ is the home folder; left out: nothing is kept, and each run takes a whole V-curve",
         examples=["~/.local/state/alpaca-focus"],
     )
+
+    @property
+    def folder(self) -> Path | None:
+        """The folder of the history, with the home folder in place of ~; `None`: none is kept."""
+        return None if self.directory is None else Path(self.directory).expanduser()
 
 
 class Settings(Section):

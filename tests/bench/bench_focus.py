@@ -9,10 +9,10 @@ from pathlib import Path
 
 import requests
 
-from alpaca_focus import app
 from alpaca_focus.core.optics import OpticalTrain
 from alpaca_focus.core.values import FocusResult, Outcome
 from alpaca_focus.devices.clock import ScaledClock
+from alpaca_focus.focusing.one_run import focus_once
 from alpaca_focus.runtime.store import RunStore
 from alpaca_focus.settings.models import Settings
 from alpaca_focus.simulator.observatory import observatory_process
@@ -111,7 +111,7 @@ def first_and_learned(telescope: TelescopeSettings, seed: int) -> tuple[Run, Run
 
 
 def _focus(settings: Settings, address: str) -> Run:
-    result = asyncio.run(app.focus(settings, emit=lambda _: None, clock=ScaledClock(SPEED)))
+    result = asyncio.run(focus_once(settings, emit=lambda _: None, clock=ScaledClock(SPEED)))
     truth = requests.get(f"http://{address}/simulator/v1/truth", timeout=5).json()
     return Run(result, (truth["tube_steps"] - truth["best_tube_steps"]) / CRITICAL_FOCUS_ZONE_STEPS)
 

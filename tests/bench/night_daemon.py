@@ -9,10 +9,11 @@ from pathlib import Path
 
 import requests
 
-from alpaca_focus import app
-from alpaca_focus.daemon import Daemon
 from alpaca_focus.devices.clock import ScaledClock
+from alpaca_focus.night.daemon import Daemon
 from alpaca_focus.runtime.telemetry import configure_logging
+from alpaca_focus.settings.models import Settings
+from alpaca_focus.settings.yaml_file import load_yaml
 
 
 def clock_of(address: str) -> tuple[ScaledClock, float]:
@@ -22,7 +23,7 @@ def clock_of(address: str) -> tuple[ScaledClock, float]:
 
 
 async def keep(config: Path, clock: ScaledClock, factor: float) -> None:
-    daemon = Daemon(lambda: app.load_settings(config), clock, clock_rate=factor)
+    daemon = Daemon(lambda: load_yaml(config, Settings), clock, clock_rate=factor)
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, daemon.stop)
     await daemon.run()
 

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from alpaca_focus import app
 from alpaca_focus.core.errors import ConfigurationError, DeviceError, RunFailed
 from alpaca_focus.core.events import Event, FrameMeasured
 from alpaca_focus.core.values import FocusResult, Outcome
 from alpaca_focus.devices.clock import ScaledClock
+from alpaca_focus.focusing.one_run import focus_once
 from alpaca_focus.runtime.store import RunStore
 from alpaca_focus.settings.models import Settings
 from alpaca_focus.simulator.faults import FaultRequest
@@ -39,7 +39,7 @@ def settings_for(observatory: Observatory, **sections: Any) -> Settings:
 
 def focus(observatory: Observatory, *, emit: Callable[[Event], None] = lambda _: None, **sections: Any) -> FocusResult:
     clock = ScaledClock(observatory.world.clock.factor)
-    return asyncio.run(app.focus(settings_for(observatory, **sections), emit=emit, clock=clock))
+    return asyncio.run(focus_once(settings_for(observatory, **sections), emit=emit, clock=clock))
 
 
 def defocus_zones(observatory: Observatory) -> float:

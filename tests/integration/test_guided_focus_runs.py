@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from alpaca_focus import app
 from alpaca_focus.core.events import Event, FrameMeasured, Moved, RunEnded
 from alpaca_focus.core.values import FocusResult, Outcome
 from alpaca_focus.devices.clock import ScaledClock
+from alpaca_focus.focusing.one_run import focus_once
 from alpaca_focus.settings.models import Settings
 from alpaca_focus.simulator.faults import FaultRequest
 from alpaca_focus.simulator.observatory import Observatory
@@ -32,7 +32,7 @@ class Night:
 
     async def focus(self) -> FocusResult:
         async with self.guider:
-            return await app.focus(
+            return await focus_once(
                 self._settings(), emit=self._note, clock=ScaledClock(self.observatory.world.clock.factor)
             )
 

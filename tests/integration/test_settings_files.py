@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from alpaca_focus.app import describe_settings
 from alpaca_focus.core.errors import ConfigurationError
-from alpaca_focus.night_plan import triggers
+from alpaca_focus.night.plan import triggers
 from alpaca_focus.notify.home_assistant import Topics
+from alpaca_focus.settings.describe import describe, describe_zone
 from alpaca_focus.settings.models import Settings
 from alpaca_focus.settings.schema import json_schema, schema_text
 from alpaca_focus.settings.yaml_file import load_yaml
@@ -87,7 +87,7 @@ def test_the_table_of_the_examples_has_each_of_them() -> None:
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.name)
 def test_an_example_loads_and_can_be_described(path: Path) -> None:
     settings = load_yaml(path, Settings)
-    assert f"at {settings.alpaca.address}" in "\n".join(describe_settings(settings))
+    assert f"at {settings.alpaca.address}" in "\n".join((*describe(settings), describe_zone(settings)))
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.name)

@@ -6,10 +6,11 @@ from collections.abc import Callable
 
 import pytest
 
-from alpaca_focus import app
 from alpaca_focus.core.events import Event, Interlude
 from alpaca_focus.core.values import ExposureSettings, FocusResult, Frame, Outcome
 from alpaca_focus.devices.clock import ScaledClock
+from alpaca_focus.focusing.connected import connected_devices
+from alpaca_focus.focusing.sweep_plan import plan_settings
 from alpaca_focus.imaging.following import StarFollower
 from alpaca_focus.ports import Camera, Focuser
 from alpaca_focus.runtime.runner import Bench, Circumstances, run_focus
@@ -66,9 +67,9 @@ def test_images_between_the_frames_of_a_run_are_as_before_it(
     events: list[Event] = []
 
     async def run() -> tuple[FocusResult, Imaging]:
-        async with app.connected_devices(settings, clock) as devices, app.connected_devices(settings, clock) as others:
+        async with connected_devices(settings, clock) as devices, connected_devices(settings, clock) as others:
             imaging = Imaging(others.camera, others.focuser, patience=9)
-            plan = app.plan_settings(settings, devices, start=START, filter_name=None, known=None)
+            plan = plan_settings(settings, devices, start=START, filter_name=None, known=None)
             bench = Bench(
                 camera=devices.camera,
                 focuser=devices.focuser,

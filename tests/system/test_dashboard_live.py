@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from selenium.webdriver.common.by import By
 
-from alpaca_focus.app import load_settings
+from alpaca_focus.settings.models import Settings
+from alpaca_focus.settings.yaml_file import load_yaml
 from tests.browser import Browser, running_browser
 from tests.gateway_night import free_port
 from tests.system.test_run_command import START, ended, is_away, position, told, watching
@@ -52,7 +53,7 @@ def test_a_run_is_seen_live_through_to_its_end_and_after_a_kill(
 ) -> None:
     process = start("run", "--config", night_file)
     told(directory, watching)
-    browser.open(f"http://127.0.0.1:{load_settings(night_file).web.port}/")
+    browser.open(f"http://127.0.0.1:{load_yaml(night_file, Settings).web.port}/")
     browser.until_text("sentence", "Watching")
 
     browser.click("pause")

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 from alpaca.camera import Camera, CameraStates
 
-from alpaca_focus.app import load_settings
+from alpaca_focus.settings.models import Settings
+from alpaca_focus.settings.yaml_file import load_yaml
 from tests.gateway_night import free_port
 from tests.system.conftest import Run
 from tests.system.test_run_command import PATIENCE_S, START, ended, is_away, position, told, watching
@@ -54,7 +55,7 @@ def measured(run: Run, night_file: Path) -> list[str]:
 def test_a_killed_gateway_is_back_with_the_focuser_at_home(
     start: Start, run: Run, night_file: Path, directory: Path, simulator: str
 ) -> None:
-    port = load_settings(night_file).gateway.port
+    port = load_yaml(night_file, Settings).gateway.port
     process = start("run", "--config", night_file)
     told(directory, watching)
     camera = Camera(f"127.0.0.1:{port}", 0)

@@ -14,7 +14,7 @@ import pytest
 import requests
 
 from alpaca_focus.core.errors import AlpacaFocusError
-from alpaca_focus.daemon import socket_path
+from alpaca_focus.night.daemon import socket_path
 from alpaca_focus.runtime.control_client import ask
 from tests.system.conftest import Run
 

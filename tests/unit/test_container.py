@@ -12,7 +12,8 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from ruamel.yaml import YAML
 
-from alpaca_focus.app import load_settings
+from alpaca_focus.settings.models import Settings
+from alpaca_focus.settings.yaml_file import load_yaml
 
 PROJECT = Path(__file__).parents[2]
 DOCKER = PROJECT / "docker"
@@ -60,7 +61,7 @@ def test_only_this_computer_reaches_the_published_ports() -> None:
 
 
 def test_the_daemon_and_its_neighbours_know_each_other() -> None:
-    settings = load_settings(DOCKER / "alpaca-focus.yaml")
+    settings = load_yaml(DOCKER / "alpaca-focus.yaml", Settings)
     daemon = services()["alpaca-focus"]
     assert settings.alpaca.address == "simulator:11111"
     assert settings.mqtt is not None

@@ -30,8 +30,9 @@ from alpaca_focus.core.values import ExposureSettings
 from alpaca_focus.devices.address import DeviceAddress
 from alpaca_focus.devices.camera import AlpacaCamera
 from alpaca_focus.devices.clock import ScaledClock
-from alpaca_focus.devices.connection import Connection, Lane
+from alpaca_focus.devices.connection import Connection
 from alpaca_focus.devices.focuser import AlpacaFocuser
+from alpaca_focus.devices.line import Lane
 from alpaca_focus.devices.translate import as_bool, as_int
 from tests.served_devices import HANG, TIME_FACTOR, Faults, ServedCamera, ServedFocuser, serve, until
 

@@ -15,14 +15,8 @@ from alpaca_focus.alpaca.server import AlpacaServer
 from alpaca_focus.core.errors import ConfigurationError, DeviceMisbehaved, DeviceUnreachable
 from alpaca_focus.core.found import FoundDevice
 from alpaca_focus.devices import survey
-from alpaca_focus.devices.survey import (
-    look_at_camera,
-    look_at_focuser,
-    look_at_mount,
-    look_at_wheel,
-    survey_server,
-)
-from alpaca_focus.setting_up import find_servers
+from alpaca_focus.devices.survey import look_at_camera, look_at_focuser, look_at_mount, look_at_wheel, survey_server
+from alpaca_focus.setting_up.servers import find_servers
 from alpaca_focus.simulator.observatory import Observatory
 from alpaca_focus.simulator.observatory_settings import ObservatorySettings
 from tests.served_devices import (
@@ -239,7 +233,7 @@ def udp_port() -> int:
 
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("alpaca_focus.setting_up.DISCOVERY_S", QUICK_S)
+    monkeypatch.setattr("alpaca_focus.setting_up.servers.DISCOVERY_S", QUICK_S)
     # The tests talk to loopback only.
     monkeypatch.setattr("alpaca_focus.alpaca.discovery._everywhere", lambda _: ["127.255.255.255"])
 

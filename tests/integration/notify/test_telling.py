@@ -14,14 +14,14 @@ import structlog
 from structlog.testing import capture_logs
 from structlog.typing import EventDict
 
-from alpaca_focus import telling
 from alpaca_focus.core.values import Outcome
 from alpaca_focus.devices.clock import ScaledClock
-from alpaca_focus.night_report import FOLDER
+from alpaca_focus.night import telling
+from alpaca_focus.night.report import FOLDER
+from alpaca_focus.night.telling import Telling
 from alpaca_focus.runtime.feed import Entry, Feed
 from alpaca_focus.runtime.store import RunStore
 from alpaca_focus.settings.models import Settings
-from alpaca_focus.telling import Telling
 from tests.kept_nights import BEGINS, KeptNight, result, sample
 from tests.web_hook import WebHook
 

@@ -277,35 +277,35 @@ def test_light_frames_are_counted_when_they_have_ended(in_pieces: bool) -> None:
     async def play(scene: CameraScene) -> None:
         scene.camera.in_pieces = in_pieces
         await scene.looked()
-        assert scene.shutter.images == 0
-        assert scene.shutter.passed() is not None
-        assert scene.shutter.images == 1
-        assert scene.shutter.passed() is None
+        assert scene.shutter.exposures.images == 0
+        assert scene.shutter.exposures.passed() is not None
+        assert scene.shutter.exposures.images == 1
+        assert scene.shutter.exposures.passed() is None
         for exposure_s, light in ((60, False), (5, True), (60, True)):
             await scene.client.start(exposure_s, light=light)
             await scene.clock.pass_s(exposure_s + 1)
-            scene.shutter.passed()
-        assert scene.shutter.images == 2
+            scene.shutter.exposures.passed()
+        assert scene.shutter.exposures.images == 2
         # Not downloaded: noticed at the next.
         await scene.client.start(60)
         await scene.clock.pass_s(61)
         await scene.client.start(60)
-        assert scene.shutter.images == 3
+        assert scene.shutter.exposures.images == 3
         await scene.clock.pass_s(20)
         await scene.client.put("abortexposure")
         await scene.client.start(60)
-        assert scene.shutter.images == 3
+        assert scene.shutter.exposures.images == 3
         await scene.clock.pass_s(20)
         await scene.client.put("stopexposure")
-        exposed = scene.shutter.passed()
+        exposed = scene.shutter.exposures.passed()
         assert exposed is not None
         assert exposed.exposure_s == pytest.approx(20)
-        assert scene.shutter.images == 4
+        assert scene.shutter.exposures.images == 4
         await scene.client.start(60)
         await scene.clock.pass_s(3)
         await scene.client.put("stopexposure")
-        assert scene.shutter.passed() is None
-        assert scene.shutter.images == 4
+        assert scene.shutter.exposures.passed() is None
+        assert scene.shutter.exposures.images == 4
 
     played(play)
 
@@ -314,8 +314,8 @@ def test_an_earlier_image_that_is_fetched_during_an_exposure_is_not_taken_for_it
     async def play(scene: CameraScene) -> None:
         await scene.client.start(60)
         await settled()
-        assert scene.shutter.passed() is None
-        assert scene.shutter.images == 0
+        assert scene.shutter.exposures.passed() is None
+        assert scene.shutter.exposures.images == 0
 
     played(play)
 
@@ -328,7 +328,7 @@ def test_a_refused_abort_does_not_end_the_exposure() -> None:
         with pytest.raises(AlpacaError, match="stuck"):
             await scene.client.put("abortexposure")
         assert scene.shutter.exposing
-        assert scene.shutter.exposed is not None
+        assert scene.shutter.exposures.last is not None
 
     played(play)
 
@@ -398,8 +398,8 @@ def test_a_client_that_hangs_up_in_the_middle_leaves_the_book_right() -> None:
         assert len(scene.camera.began) == 2
         assert scene.shutter.exposing
         await scene.clock.pass_s(61)
-        scene.shutter.passed()
-        assert scene.shutter.images == 2
+        scene.shutter.exposures.passed()
+        assert scene.shutter.exposures.images == 2
 
     played(play)
 
@@ -441,7 +441,7 @@ def test_an_abort_that_is_answered_before_its_exposure_wins() -> None:
         gate.set()
         await starting
         assert not scene.shutter.exposing
-        assert scene.shutter.exposed is None
+        assert scene.shutter.exposures.last is None
 
     played(play)
 
@@ -464,7 +464,7 @@ def test_taking_that_is_cancelled_at_any_moment_has_not_taken() -> None:
             await scene.shutter.give_back()
             await settled()
             assert not scene.shutter.taken
-            assert not scene.shutter.keeps_settings
+            assert not scene.shutter.loan.keeps_settings
             assert scene.camera.settings() == before
         pytest.fail("the camera was never taken")
 

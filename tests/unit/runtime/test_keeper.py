@@ -19,6 +19,7 @@ from alpaca_focus.core.triggers import AfterImages, AfterTime, FilterChange, Mer
 from alpaca_focus.core.values import Light, Outcome
 from alpaca_focus.ports import CameraActivity
 from alpaca_focus.runtime import keeper as keeper_module
+from alpaca_focus.runtime import run_accounts
 from alpaca_focus.runtime.home_mark import HomeMark
 from alpaca_focus.runtime.keeper import Keeper
 from alpaca_focus.runtime.night_state import Intention, save_state
@@ -33,7 +34,7 @@ def test_a_refocus_asked_for_comes_after_the_running_exposure() -> None:
     async def night() -> None:
         await scene.look()
         scene.camera.shown = replace(scene.camera.shown, busy=True)
-        scene.keeper.refocus()
+        scene.keeper.desk.refocus()
         await scene.look(3)
         assert scene.runs == []
         assert scene.keeper.decision is not None
@@ -53,9 +54,9 @@ def test_images_of_the_plan_count_and_test_shots_do_not() -> None:
         for exposure_s in (60.0, 2.0, 60.0, 5.0):
             await scene.image(exposure_s)
         assert (scene.keeper.state.history.images, scene.runs) == (2, [])
-        scene.keeper.tell_plan(Plan.DARK)
+        scene.keeper.desk.tell_plan(Plan.DARK)
         await scene.image()
-        scene.keeper.tell_plan(Plan.LIGHT)
+        scene.keeper.desk.tell_plan(Plan.LIGHT)
         assert (scene.keeper.state.history.images, scene.runs) == (2, [])
         await scene.image()
         assert scene.runs == ["images"]
@@ -70,7 +71,7 @@ def test_told_images_are_not_counted_twice() -> None:
     async def night() -> None:
         await scene.look()
         for _ in range(3):
-            scene.keeper.tell_image(2.5)
+            scene.keeper.desk.tell_image(2.5)
             await scene.image()
         assert scene.keeper.state.history.images == 3
         assert scene.keeper.state.history.hfds_px == (2.5, 2.5, 2.5)
@@ -115,13 +116,13 @@ def test_pause_keeps_everything_and_does_nothing() -> None:
     scene = Scene(night_settings(AfterImages(1), compensation=FOLLOWING))
 
     async def night() -> None:
-        scene.keeper.pause()
+        scene.keeper.desk.pause()
         await scene.image()
         await scene.image()
         scene.thermometer.reading_c = 3.0
         await scene.look(20)
         assert (scene.runs, scene.focuser.moves) == ([], [])
-        scene.keeper.resume()
+        scene.keeper.desk.resume()
         await scene.look()
         assert scene.runs == ["images"]
 
@@ -157,7 +158,7 @@ def test_compensation_that_is_switched_off_follows_no_more_and_catches_up_with_n
         scene.thermometer.reading_c = 4.0
         await scene.look(6)
         assert scene.focuser.motor == 24970
-        assert "follows no more" in scene.keeper.follow(enabled=False)
+        assert "follows no more" in scene.keeper.desk.follow(enabled=False)
         scene.thermometer.reading_c = 2.0
         await scene.look(6)
         scene.new_keeper()
@@ -165,7 +166,7 @@ def test_compensation_that_is_switched_off_follows_no_more_and_catches_up_with_n
         scene.thermometer.reading_c = 1.0
         await scene.look(6)
         assert scene.focuser.motor == 24970
-        assert "follows from here" in scene.keeper.follow(enabled=True)
+        assert "follows from here" in scene.keeper.desk.follow(enabled=True)
         await scene.look(6)
         assert scene.focuser.motor == 24970
         scene.thermometer.reading_c = 0.0
@@ -182,7 +183,7 @@ def test_compensation_stays_off_until_the_next_night_too(tmp_path: Path) -> None
 
     async def night() -> None:
         await scene.look()
-        scene.keeper.follow(enabled=False)
+        scene.keeper.desk.follow(enabled=False)
         scene.clock.now_s += 20 * 3600
         scene.new_keeper()
         assert not scene.keeper.state.follows
@@ -195,10 +196,10 @@ def test_compensation_that_the_settings_do_not_ask_for_cannot_be_switched_on() -
 
     async def night() -> None:
         await scene.look()
-        assert not scene.keeper.can_follow
-        assert scene.keeper.follow(enabled=False) == "The compensation is off, by the settings."
+        assert not scene.keeper.desk.can_follow
+        assert scene.keeper.desk.follow(enabled=False) == "The compensation is off, by the settings."
         with pytest.raises(ConfigurationError, match=r"Set compensation\.enabled"):
-            scene.keeper.follow(enabled=True)
+            scene.keeper.desk.follow(enabled=True)
         assert scene.keeper.state.follows
 
     played(night)
@@ -212,10 +213,10 @@ def test_begin_and_end_of_what_it_does_are_told_and_light_frames() -> None:
         lights: list[Light] = []
         tools = replace(scene.keeper._tools, changed=lambda: doing.append(scene.keeper.doing), light=lights.append)
         scene.keeper = Keeper(tools, scene.settings)
-        scene.keeper.refocus()
+        scene.keeper.desk.refocus()
         await scene.look()
         assert doing == ["a focus run", ""]
-        scene.keeper.tell_hfd(2.5, None)
+        scene.keeper.desk.tell_hfd(2.5, None)
         assert [(light.hfd_px, light.position) for light in lights] == [(2.5, scene.focuser.motor)]
 
     played(night)
@@ -232,7 +233,7 @@ def test_a_correction_beyond_the_limits_stops_and_says_so() -> None:
             await scene.look(6)
         assert scene.focuser.motor == 24970
         assert "most_steps" in scene.keeper.state.compensated.stopped
-        scene.keeper.refocus()
+        scene.keeper.desk.refocus()
         await scene.look()
         assert scene.keeper.state.compensated.stopped == ""
 
@@ -257,7 +258,7 @@ def test_a_filter_with_a_known_offset_is_followed_without_a_refocus() -> None:
     scene = Scene(night_settings(FilterChange(), AfterImages(50), offsets_steps={"L": 0, "Ha": 25}))
 
     async def night() -> None:
-        scene.keeper.refocus()
+        scene.keeper.desk.refocus()
         await scene.look()
         await scene.image()
         scene.wheel.now = 1
@@ -274,7 +275,7 @@ def test_a_filter_without_a_known_offset_is_refocused() -> None:
     scene = Scene(night_settings(FilterChange(), offsets_steps={"L": 0}))
 
     async def night() -> None:
-        scene.keeper.refocus()
+        scene.keeper.desk.refocus()
         await scene.look()
         await scene.image()
         scene.wheel.now = 1
@@ -290,12 +291,12 @@ def test_a_filter_changed_by_hand_is_asked_about(answer: str | None) -> None:
 
     async def night() -> None:
         await scene.look()
-        scene.keeper.tell_plan(Plan.IDLE)
+        scene.keeper.desk.tell_plan(Plan.IDLE)
         scene.wheel.now = 1
         await scene.look(2)
         assert scene.runs == []
         if answer == "refocus":
-            scene.keeper.refocus()
+            scene.keeper.desk.refocus()
         elif answer == "abort":
             assert "by hand" in scene.keeper.abort()
         await scene.look(8)
@@ -414,7 +415,8 @@ def test_a_look_that_nobody_answers_is_no_progress() -> None:
 
 @pytest.fixture
 def log(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[EventDict]]:
-    monkeypatch.setattr(keeper_module, "_log", structlog.get_logger())
+    for module in (keeper_module, run_accounts):
+        monkeypatch.setattr(module, "_log", structlog.get_logger())
     with capture_logs() as told:
         yield told
 
@@ -529,13 +531,13 @@ def test_a_told_filter_counts_where_no_wheel_can_be_asked_and_survives_a_crash(t
     scene.new_keeper()
 
     async def night() -> None:
-        scene.keeper.tell_filter("L")
-        scene.keeper.refocus()
+        scene.keeper.desk.tell_filter("L")
+        scene.keeper.desk.refocus()
         await scene.look()
         assert scene.keeper.state.history.filter_name == "L"
         # Long after the last exposure, and still it is the script that has changed it.
         await scene.look(120)
-        scene.keeper.tell_filter("Ha")
+        scene.keeper.desk.tell_filter("Ha")
         scene.new_keeper()
         await scene.look()
         assert scene.runs == ["asap", "filter"]
@@ -555,7 +557,7 @@ def test_counters_and_fractions_survive_a_crash(tmp_path: Path) -> None:
     scene = Scene(night_settings(AfterImages(5), compensation=FOLLOWING), tmp_path)
 
     async def night() -> None:
-        scene.keeper.refocus()
+        scene.keeper.desk.refocus()
         await scene.look(6)
         for _ in range(3):
             await scene.image()
@@ -667,7 +669,7 @@ def test_temperature_and_compensation_together() -> None:
     scene = Scene(night_settings(TemperatureChange(limit_c=1.0, readings=6), compensation=FOLLOWING))
 
     async def night() -> None:
-        scene.keeper.refocus()
+        scene.keeper.desk.refocus()
         await scene.look(12)
         for step in range(1, 13):
             scene.thermometer.reading_c = 5.0 - 0.1 * step
@@ -722,9 +724,9 @@ def test_a_focuser_that_answers_gets_the_time_for_its_way_home(*, answers: bool)
                 scene.focuser.replies += answers
                 await asyncio.sleep(0.01)
 
-        scene.keeper._job = asyncio.create_task(way_home())
+        scene.keeper._job.start("a small move", way_home)
         assert await scene.keeper.stop(0.1) is answers
-        await scene.keeper._job
+        await scene.keeper.at_rest()
 
     played(night)
 
@@ -734,7 +736,7 @@ def test_what_is_asked_before_the_first_look_writes_nothing_over_the_night(tmp_p
     scene = Scene(night_settings(AfterImages(50), compensation=FOLLOWING), tmp_path)
 
     async def night() -> None:
-        scene.keeper.refocus()
+        scene.keeper.desk.refocus()
         await scene.look(6)
         for _ in range(3):
             await scene.image()
@@ -743,7 +745,7 @@ def test_what_is_asked_before_the_first_look_writes_nothing_over_the_night(tmp_p
         if asked == "stop":
             await keeper.stop(1.0)
         else:
-            getattr(keeper, asked)()
+            getattr(keeper.desk, asked)()
         after = scene.new_keeper().state
         assert (after.history.images, after.history.baseline) == (3, baseline)
         assert (after.history.asap, after.paused, after.history.flipped) == (
@@ -760,7 +762,7 @@ def test_a_thermometer_that_says_nothing_until_after_the_focus_moves_nothing() -
 
     async def night() -> None:
         scene.thermometer.reading_c = None
-        scene.keeper.refocus()
+        scene.keeper.desk.refocus()
         await scene.look()
         assert scene.keeper.state.history.baseline is not None
         scene.thermometer.reading_c = -8.0

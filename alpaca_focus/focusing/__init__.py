@@ -1,0 +1,1 @@
+"""One focus run, put together: settings, devices, what is known before, and the plan that is carried out."""

@@ -1,0 +1,169 @@
+"""One focus run: asked for, carried out with connected devices, and kept in the history."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
+
+from alpaca_focus.core.backlash import Backlash
+from alpaca_focus.core.events import Event, RunEnded
+from alpaca_focus.core.expectation import RUN, expected_position
+from alpaca_focus.core.focus_model import Conditions
+from alpaca_focus.core.known_curve import KnownCurve
+from alpaca_focus.core.optics import OpticalTrain
+from alpaca_focus.core.values import FocusResult, Frame, Measurement
+from alpaca_focus.devices.clock import SystemClock
+from alpaca_focus.focusing.circumstances import read_circumstances, refuse_what_cannot_work
+from alpaca_focus.focusing.connected import Devices, devices_alone
+from alpaca_focus.focusing.filters import Way, filter_in_light, way_through
+from alpaca_focus.focusing.sweep_plan import optical_train, plan_settings
+from alpaca_focus.imaging.following import StarFollower
+from alpaca_focus.imaging.metrics import measuring
+from alpaca_focus.imaging.spectrum import SpectrumSettings, TraceAxis
+from alpaca_focus.ports import CameraShare, Clock
+from alpaca_focus.runtime.home_mark import HomeMark
+from alpaca_focus.runtime.learning import MOST_RUNS, model_by_run_temperature
+from alpaca_focus.runtime.memory import Memory
+from alpaca_focus.runtime.runner import Bench, Circumstances, always_valid, run_focus
+from alpaca_focus.runtime.wheel import turned_to
+from alpaca_focus.settings.models import Focus, Settings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """One focus run as it is asked for.
+
+    Attributes:
+        settings: What the user set.
+        way: Filter in the light, and what is added for another one.
+        emit: Told everything that happens.
+        clock: Time.
+        trigger: Why, for the history.
+        backlash: How targets are approached; `None`: as the settings say.
+        whole_curve: Whether to take a whole curve although one is known.
+        teaches: Whether the curve and the place of focus are learned from it.
+        temperatures_c: Temperatures besides those that are read for it, by name, for the history.
+        share: Whose turn it is with the camera; `None`: nobody else uses it.
+        still_valid: Asked after an interruption: why the frames before it say nothing any more.
+        seen: Told each frame with its measurement, in the thread that measures.
+    """
+
+    settings: Settings
+    way: Way
+    emit: Callable[[Event], None]
+    clock: Clock
+    trigger: str = "asked for"
+    backlash: Backlash | None = None
+    whole_curve: bool = False
+    teaches: bool = True
+    temperatures_c: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
+    share: CameraShare | None = None
+    still_valid: Callable[[], Awaitable[str]] = always_valid
+    seen: Callable[[Frame, Measurement], None] = lambda _, __: None
+
+
+async def focus_once(settings: Settings, *, emit: Callable[[Event], None], clock: Clock | None = None) -> FocusResult:
+    """Connect, focus once, let go.
+
+    Args:
+        settings: What the user set.
+        emit: Told everything that happens during the run.
+        clock: Time; the system's own when left out.
+
+    Raises:
+        ConfigurationError: Something a person must mend first; nothing was moved.
+        DeviceError: A device failed before anything was moved.
+        RunFailed: The observatory is not in a state to focus; nothing was moved.
+        asyncio.CancelledError: Aborted; the focuser was brought home first.
+    """
+    clock = clock or SystemClock()
+    async with devices_alone(settings, clock) as devices:
+        await refuse_what_cannot_work(devices)
+        wanted = await filter_in_light(devices)
+        way = way_through(settings, devices, wanted)
+        async with turned_to(devices.filter_wheel, way.filter_name, wanted):
+            return await focus_with(devices, Order(settings=settings, way=way, emit=emit, clock=clock))
+
+
+async def focus_with(devices: Devices, order: Order) -> FocusResult:
+    """Focus once with connected devices, through the filter that is in the light.
+
+    Raises:
+        ConfigurationError: Something a person must mend first; nothing was moved.
+        DeviceError: A device failed before anything was moved.
+        asyncio.CancelledError: Aborted; the focuser was brought home first.
+    """
+    settings, way = order.settings, order.way
+    focus_settings = settings.focus.through(way.filter_name)
+    train = optical_train(settings, devices, binning=focus_settings.binning)
+    circumstances = await read_circumstances(devices, way, order.temperatures_c)
+    with Memory(settings.storage.folder, subject(train, focus_settings.metric)) as memory:
+        sweep_settings = plan_settings(
+            settings,
+            devices,
+            start=await devices.focuser.position(),
+            filter_name=way.filter_name,
+            known=None if order.whole_curve else _known_curve(memory, circumstances, order.clock),
+        )
+        if order.backlash is not None:
+            sweep_settings = replace(sweep_settings, backlash=order.backlash)
+
+        def tell(event: Event) -> None:
+            if isinstance(event, RunEnded):
+                # Here and not after the run, so that an aborted one is kept too; and whoever is told finds it there.
+                memory.remember(event.result, trigger=order.trigger, learn=order.teaches)
+            order.emit(event)
+
+        return await run_focus(
+            Bench(
+                camera=devices.camera,
+                focuser=devices.focuser,
+                clock=order.clock,
+                measure=_seen_by(order.seen, _measure(focus_settings, train)),
+                home_mark=HomeMark(settings.storage.folder, devices.focuser.name),
+                guider=devices.guider,
+                share=order.share,
+                still_valid=order.still_valid,
+            ),
+            sweep_settings,
+            circumstances=circumstances,
+            max_duration_s=settings.focus.max_duration_s,
+            emit=tell,
+        )
+
+
+def _known_curve(memory: Memory, circumstances: Circumstances, clock: Clock) -> KnownCurve | None:
+    """Return the curve that is known, with focus expected where the history says that it has moved to."""
+    filter_name, temperature_c = circumstances.filter_name, circumstances.temperature_c
+    profile = memory.profile(filter_name)
+    if profile is None:
+        return None
+    temperatures_c = {} if temperature_c is None else {RUN: temperature_c}
+    now = Conditions(at=clock.wall(), temperatures_c=temperatures_c, filter_name=filter_name or "")
+    model = model_by_run_temperature(memory.runs(last=MOST_RUNS))
+    return profile.known_curve(expected_position=expected_position(model, profile, now))
+
+
+def _measure(focus_settings: Focus, train: OpticalTrain) -> Callable[[Frame], Measurement]:
+    """Return how frames of one run are measured; of stars, the same ones are followed through it."""
+    if focus_settings.metric == "hfd":
+        return StarFollower(train if focus_settings.by_rings else None)
+    spectrum = focus_settings.spectrum
+    return measuring(
+        focus_settings.metric, SpectrumSettings(axis=TraceAxis(spectrum.axis), x0=spectrum.x0, x1=spectrum.x1)
+    )
+
+
+def _seen_by(
+    seen: Callable[[Frame, Measurement], None], measure: Callable[[Frame], Measurement]
+) -> Callable[[Frame], Measurement]:
+    def measured(frame: Frame) -> Measurement:
+        measurement = measure(frame)
+        seen(frame, measurement)
+        return measurement
+
+    return measured
+
+
+def subject(train: OpticalTrain, metric: str) -> str:
+    """Name what a learned V-curve belongs to."""
+    return train.name if metric == "hfd" else f"{train.name}, {metric}"

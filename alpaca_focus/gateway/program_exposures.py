@@ -1,0 +1,143 @@
+"""The imaging program's own exposures, as far as the gateway knows of them: the last one, and how many there were."""
+
+import math
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from alpaca_focus.ports import Clock
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exposed:
+    """The imaging program's last exposure, from the moment at which the camera was told to expose."""
+
+    exposure_s: float
+    light: bool
+    at: datetime
+    at_s: float
+
+
+class ProgramExposures:
+    """Keeps account of them, by the clock.
+
+    Args:
+        clock: Time.
+        least_image_s: What is exposed for less is no image.
+
+    Attributes:
+        images: Light frames that have ended.
+        last: The last exposure; `None`: there was none yet, or it was aborted.
+        is_told: Whether the imaging program has exposed since the gateway was started; before, only the camera itself
+            knows what it does.
+        passing: How many are just being passed on to the camera.
+    """
+
+    def __init__(self, clock: Clock, *, least_image_s: float) -> None:
+        self._clock = clock
+        self._least_image_s = least_image_s
+        self.images = 0
+        self.last: Exposed | None = None
+        self.is_told = False
+        self.passing = 0
+        self._is_passing_aborted = False
+        self._is_counted = True
+        self._is_shown = True
+        self._busy_until_s = clock.monotonic()
+        self._not_ready_before_s = -math.inf
+
+    @property
+    def under_way(self) -> bool:
+        """Whether one is under way, as far as is known."""
+        return self.passing > 0 or self._clock.monotonic() < self._busy_until_s
+
+    @property
+    def idle_s(self) -> float:
+        """Seconds since the imaging program was last busy with the camera; negative while it is."""
+        return self._clock.monotonic() - self._busy_until_s
+
+    @property
+    def may_be_stale(self) -> bool:
+        """Whether what the camera shows may still be from before the exposure that has waited, or that follows a run.
+
+        Some cameras answer for a moment as if they had not been told to expose, and the imaging program, which believes
+        that it has waited for the exposure already, would take a frame that is not its own.
+        """
+        return self._clock.monotonic() < self._not_ready_before_s
+
+    def is_image(self, exposure_s: float, *, light: bool) -> bool:
+        """Tell whether an exposure counts as an image."""
+        return light and exposure_s >= self._least_image_s
+
+    def passes(self) -> None:
+        """Take note that an exposure is passed on to the camera; `passed_on` says what has become of it."""
+        self.passing += 1
+
+    def passed_on(self) -> bool:
+        """Take note that one was passed on; whether the imaging program has aborted it meanwhile."""
+        self.passing -= 1
+        was_aborted = self._is_passing_aborted
+        if not self.passing:
+            self._is_passing_aborted = False
+        return was_aborted
+
+    def began(self, *, exposure_s: float, light: bool, may_be_stale: bool) -> None:
+        """Take note of an exposure that the camera has begun."""
+        self.count()
+        now_s = self._clock.monotonic()
+        ends_s = now_s + exposure_s
+        self._not_ready_before_s = ends_s if may_be_stale else -math.inf
+        self.last = Exposed(exposure_s=exposure_s, light=light, at=self._clock.wall(), at_s=now_s)
+        self._is_counted = self._is_shown = not self.is_image(exposure_s, light=light)
+        self._busy_until_s = ends_s
+        self.is_told = True
+
+    def may_have_begun(self, exposure_s: float) -> None:
+        """Take note that the camera may be exposing."""
+        self.is_told = True
+        self._busy_until_s = max(self._busy_until_s, self._clock.monotonic() + exposure_s)
+
+    def busy_now(self) -> None:
+        """Take note that the imaging program uses the camera: it is not idle."""
+        self._busy_until_s = max(self._busy_until_s, self._clock.monotonic())
+
+    def passed(self) -> Exposed | None:
+        """Take note that the imaging program has its image; return its exposure if that was a light frame to measure.
+
+        An image that is fetched once more is not to be measured once more.
+        """
+        self.count()
+        self.busy_now()
+        if self._is_shown or self._clock.monotonic() < self._busy_until_s:
+            return None
+        self._is_shown = True
+        return self.last
+
+    def stopped(self) -> None:
+        """Take note that the imaging program has ended its exposure early, with an image."""
+        now_s, last = self._clock.monotonic(), self.last
+        if last is not None and now_s < last.at_s + last.exposure_s:
+            self.last = replace(last, exposure_s=now_s - last.at_s)
+            if self.last.exposure_s < self._least_image_s:
+                self._is_counted = self._is_shown = True
+        self._ended_early()
+
+    def aborted(self) -> None:
+        """Take note that the imaging program has aborted its exposure."""
+        self.is_told = True
+        self.last = None
+        self._is_counted = self._is_shown = True
+        self._is_passing_aborted = self.passing > 0
+        self._ended_early()
+
+    def count(self) -> None:
+        """Count the last exposure if it has ended."""
+        last = self.last
+        if self._is_counted or last is None:
+            return
+        if self._clock.monotonic() >= min(self._busy_until_s, last.at_s + last.exposure_s):
+            self._is_counted = True
+            self.images += 1
+
+    def _ended_early(self) -> None:
+        self._busy_until_s = min(self._busy_until_s, self._clock.monotonic())
+        self._not_ready_before_s = -math.inf

@@ -1,0 +1,84 @@
+"""The last focus frame as a picture: made beside everything else, the newest only, and only while somebody looks."""
+
+import math
+from collections.abc import Callable, Mapping
+from threading import Lock
+
+from alpaca_focus.core.values import Frame, Measurement
+from alpaca_focus.files.preview import png_of, spectrum_png, star_picture
+from alpaca_focus.imaging.metrics import OF_SPECTRA, OF_STARS
+from alpaca_focus.imaging.spectrum import SpectrumSettings, TraceAxis
+from alpaca_focus.runtime.quiet_worker import QuietWorker
+from alpaca_focus.settings.models import Spectrum
+from alpaca_focus.web.source import Picture
+
+
+class FramePreview:
+    """Makes the pictures.
+
+    Args:
+        wanted: Tells whether somebody looks; called in the thread that measures.
+        made: Told what there is to say of a new picture.
+    """
+
+    def __init__(self, wanted: Callable[[], bool], made: Callable[[Mapping[str, object]], None]) -> None:
+        self._wanted = wanted
+        self._made = made
+        self._worker = QuietWorker("frame-preview")
+        self._lock = Lock()
+        self._next: tuple[Frame, Measurement] | None = None
+        self._last: Picture | None = None
+        self.spectrum = Spectrum()
+
+    def close(self) -> None:
+        """Wait for a picture that is being made."""
+        self._worker.close()
+
+    @property
+    def last(self) -> Picture | None:
+        """The newest picture; `None`: there is none."""
+        with self._lock:
+            return self._last
+
+    def offer(self, frame: Frame, measurement: Measurement) -> None:
+        """Make a picture of a frame soon, in place of one that still waits; returns at once."""
+        if not self._wanted():
+            return
+        with self._lock:
+            waits, self._next = self._next is not None, (frame, measurement)
+        if not waits:
+            self._worker.queue(self._make)
+
+    def _make(self) -> None:
+        with self._lock:
+            taken, self._next = self._next, None
+            number = 1 if self._last is None else self._last.number + 1
+        if taken is None:
+            return
+        frame, measurement = taken
+        png = self._drawn(frame, measurement)
+        picture = Picture(number=number, png=png, facts=_facts(png, frame, measurement))
+        with self._lock:
+            self._last = picture
+        self._made({"number": number, **picture.facts})
+
+    def _drawn(self, frame: Frame, measurement: Measurement) -> bytes:
+        if measurement.metric in OF_SPECTRA:
+            wanted = self.spectrum
+            return spectrum_png(frame, SpectrumSettings(axis=TraceAxis(wanted.axis), x0=wanted.x0, x1=wanted.x1))
+        return png_of(star_picture(frame, ring_stars=measurement.metric in OF_STARS))
+
+
+def _facts(png: bytes, frame: Frame, measurement: Measurement) -> dict[str, object]:
+    value = measurement.value if measurement.usable and math.isfinite(measurement.value) else None
+    return {
+        "at": frame.started_at.isoformat(),
+        # Where every PNG file has them.
+        "width": int.from_bytes(png[16:20]),
+        "height": int.from_bytes(png[20:24]),
+        "stars": measurement.star_count,
+        "hfd_px": value if measurement.metric == "hfd" else None,
+        "metric": measurement.metric,
+        "value": value,
+        "unit": measurement.unit,
+    }

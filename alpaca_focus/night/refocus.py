@@ -1,0 +1,100 @@
+"""The focus runs of the night: each through the filter in the light, alone with the camera or in turns."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import structlog
+
+from alpaca_focus.core.errors import StorageTrouble
+from alpaca_focus.core.events import Event
+from alpaca_focus.core.expectation import AVERAGE
+from alpaca_focus.core.values import FocusResult
+from alpaca_focus.focusing.circumstances import refuse_what_cannot_work
+from alpaca_focus.focusing.connected import Devices
+from alpaca_focus.focusing.filters import filter_in_light, way_through
+from alpaca_focus.focusing.one_run import Order, focus_with
+from alpaca_focus.gateway.service import Gateway
+from alpaca_focus.night.board import Board
+from alpaca_focus.night.shared_run import shared
+from alpaca_focus.ports import Clock
+from alpaca_focus.runtime.night_state import NightState
+from alpaca_focus.runtime.store import RunStore
+from alpaca_focus.runtime.wheel import turned_to
+from alpaca_focus.settings.models import Settings
+
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refocuses:
+    """Carries them out.
+
+    Attributes:
+        settings: What the user set.
+        devices: Connected.
+        gateway: That the imaging program comes through; `None`: there is none, and a run has the camera to itself.
+        store: The history.
+        clock: Time.
+        board: Shows the runs and their frames.
+        tell: Told everything that happens.
+        night: Returns the night so far.
+        learn: Called after each run.
+    """
+
+    settings: Settings
+    devices: Devices
+    gateway: Gateway | None
+    store: RunStore
+    clock: Clock
+    board: Board
+    tell: Callable[[Event], None]
+    night: Callable[[], NightState]
+    learn: Callable[[], None]
+
+    async def run(self, triggers: str) -> FocusResult:
+        """Focus once, for a reason; a run that is cancelled brings the focuser home first.
+
+        Raises:
+            AlpacaFocusError: The run could not be made, or failed without a result.
+        """
+        news, before = self.board.news, _newest_number(self.store)
+        try:
+            with news.of_run(triggers, number=None if before is None else before + 1):
+                return await self._focused(triggers)
+        finally:
+            now = _newest_number(self.store)
+            news.kept(None if now == before else now)
+
+    async def _focused(self, triggers: str) -> FocusResult:
+        devices = self.devices
+        await refuse_what_cannot_work(devices)
+        wanted = await filter_in_light(devices, told=self.night().told_filter)
+        way = way_through(self.settings, devices, wanted)
+        average_c = self.night().history.followed.latest_c
+        order = Order(
+            settings=self.settings,
+            way=way,
+            emit=self.tell,
+            clock=self.clock,
+            trigger=triggers,
+            # The temperature that the night goes by, for the history.
+            temperatures_c={} if average_c is None else {AVERAGE: average_c},
+            seen=self.board.preview.offer,
+        )
+        if self.gateway is None:
+            async with turned_to(devices.filter_wheel, way.filter_name, wanted):
+                result = await focus_with(devices, order)
+        else:
+            result = await focus_with(devices, await shared(order, devices, self.gateway, wanted))
+        self.learn()
+        return result
+
+
+def _newest_number(store: RunStore) -> int | None:
+    """Return the number of the newest run of the history, 0 where there is none; `None`: it cannot be read."""
+    try:
+        newest = store.runs(last=1)
+    except StorageTrouble as error:
+        _log.warning("The number of the run in the history is not known", why=str(error))
+        return None
+    return newest[0].number if newest else 0

@@ -1,0 +1,80 @@
+"""One thing owns the optics at a time, a focus run or a small move; this is what owns them now."""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import structlog
+
+from alpaca_focus.core.errors import AlpacaFocusError
+
+FOCUS_RUN = "a focus run"
+
+Work = Callable[[], Coroutine[Any, Any, None]]
+
+_log = structlog.get_logger(__name__)
+
+
+class OneJob:
+    """Carries out one job after the other, each in the background.
+
+    Args:
+        failed: Told the name of a job that has failed, and why, in its own task.
+        aborted: Told that a job was cancelled.
+        ended: Told the name of a job that has ended, in whatever way; nothing owns the optics any more.
+    """
+
+    def __init__(
+        self,
+        *,
+        failed: Callable[[str, str], None],
+        aborted: Callable[[], None],
+        ended: Callable[[str], None],
+    ) -> None:
+        self._failed = failed
+        self._aborted = aborted
+        self._ended = ended
+        self._task: asyncio.Task[None] | None = None
+        self._name = ""
+
+    @property
+    def doing(self) -> str:
+        """What owns the optics; empty: nothing does."""
+        return "" if self._task is None else self._name
+
+    def start(self, name: str, work: Work) -> None:
+        """Begin a job; there must be none."""
+        self._name = name
+        self._task = asyncio.create_task(self._carry_out(work))
+        # Not at the end of the task itself: one that is cancelled before its first step never gets there.
+        self._task.add_done_callback(self._has_ended)
+
+    def cancel_run(self) -> bool:
+        """Abort a focus run, which brings the focuser home first; whether there is one."""
+        if self._task is None or self._name != FOCUS_RUN:
+            return False
+        self._task.cancel()
+        return True
+
+    async def at_rest(self, within_s: float | None = None) -> bool:
+        """Wait until nothing owns the optics; whether that came within the time."""
+        if self._task is None:
+            return True
+        _, late = await asyncio.wait({self._task}, timeout=within_s)
+        return not late
+
+    async def _carry_out(self, work: Work) -> None:
+        try:
+            await work()
+        except AlpacaFocusError as error:
+            self._failed(self._name, str(error))
+        except Exception as error:  # noqa: BLE001 - the night goes on; the log has it whole
+            _log.exception("The program itself failed", what=self._name)
+            why = f"The program itself failed ({type(error).__name__}: {error}); the log has the details."
+            self._failed(self._name, why)
+
+    def _has_ended(self, task: asyncio.Task[None]) -> None:
+        self._task = None
+        if task.cancelled():
+            self._aborted()
+        self._ended(self._name)
