@@ -56,13 +56,14 @@ async def demo(*, seed: int | None, emit: Callable[[Event], None], tell: Callabl
     with observatory_process(observatory) as address:
         tell(f"A simulated observatory (seed {observatory.seed}) answers Alpaca at {address}: a 106 mm f/5 refractor,")
         tell(f"a focuser with {observatory.focuser.backlash_steps:.0f} steps of backlash, 2.5 arcsec seeing.")
-        tell(f"Its night runs {observatory.time_factor:.0f} times faster than the clock.\n")
+        tell(f"Its night runs {observatory.time_factor:.0f} times faster than the clock; its own seconds count.\n")
         settings = _demo_settings(address, observatory)
         result = await focus_once(settings, emit=emit, clock=ScaledClock(observatory.time_factor))
         best_position = await asyncio.to_thread(_best_position, address)
     if result.final_position is not None:
         away = abs(result.final_position - best_position)
         tell(f"The simulator alone knows the truth: focus is at {best_position:.1f}, {away:.1f} steps from there.")
+    tell("\nNext: `alpaca-focus simulate` is an observatory to try everything with; docs/tutorial.md says how.")
     return result
 
 

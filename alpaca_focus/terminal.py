@@ -20,7 +20,14 @@ from alpaca_focus.files.best_focus import heading
 POINTS = 6
 """Points of a whole curve by default, for which a step is proposed."""
 PLOT_WIDTH, PLOT_HEIGHT = 52, 14
+UNWRAPPED_COLUMNS = 10_000
 STYLES = {Outcome.FOCUSED: "bold green", Outcome.RESTORED: "bold yellow", Outcome.STRANDED: "bold red"}
+
+
+def for_people() -> Console:
+    """Return where text for people is printed; a file or another program gets its sentences in one line each."""
+    console = Console(highlight=False)
+    return console if console.is_terminal else Console(highlight=False, width=UNWRAPPED_COLUMNS)
 
 
 class RunPrinter:

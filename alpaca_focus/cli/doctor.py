@@ -9,7 +9,6 @@ from dataclasses import asdict
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.status import Status
 from rich.table import Table
 from rich.text import Text
@@ -21,6 +20,7 @@ from alpaca_focus.cli.running import EXIT_ABORTED, until_signalled
 from alpaca_focus.core.values import Outcome
 from alpaca_focus.examining.whole import Order, examine
 from alpaca_focus.runtime.telemetry import configure_logging
+from alpaca_focus.terminal import for_people
 
 STYLES = {
     CheckOutcome.OK: "green",
@@ -29,6 +29,7 @@ STYLES = {
     CheckOutcome.NOT_TRIED: "dim",
 }
 OUTCOME_COLUMNS, NAME_COLUMNS = 9, 13
+REMEDY_COLUMNS = 2 + OUTCOME_COLUMNS + 1 + NAME_COLUMNS + 1
 QUESTION = "May the focuser be moved by a few steps and back, to see whether it moves?"
 STOPPING = "Stopping: what was touched is put back as it was."
 
@@ -98,7 +99,7 @@ class _Printer:
         self.checks: list[Check] = []
         self.is_stranded = False
         self._quiet = quiet
-        self._console = Console(highlight=False)
+        self._console = for_people()
         shown = not quiet and self._console.is_terminal and not self._console.is_dumb_terminal
         self._status: Status | None = self._console.status("") if shown else None
 
@@ -124,8 +125,17 @@ class _Printer:
         subjects = dict.fromkeys(check.subject for check in checks)
         for subject in () if self._quiet else subjects:
             self._console.print(Text(subject, style="bold"))
-            self._console.print(_table([check for check in checks if check.subject == subject]))
+            of_subject = [check for check in checks if check.subject == subject]
+            if self._console.is_terminal:
+                self._console.print(_table(of_subject))
+            else:
+                self._console.print(Text("\n".join(map(_line, of_subject))))
         self.checks.extend(checks)
+
+
+def _line(check: Check) -> str:
+    remedy = f"\n{'':{REMEDY_COLUMNS}}-> {check.remedy}" if check.remedy else ""
+    return f"  {check.outcome.value:<{OUTCOME_COLUMNS}} {check.name:<{NAME_COLUMNS}} {check.seen}{remedy}"
 
 
 def _table(checks: Sequence[Check]) -> Table:

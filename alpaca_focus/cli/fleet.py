@@ -9,7 +9,6 @@ from typing import Annotated
 
 import typer
 from pydantic import ValidationError
-from rich.console import Console
 from rich.live import Live
 
 from alpaca_focus.addressees import broker_settings
@@ -22,6 +21,7 @@ from alpaca_focus.notify.fleet_listener import FleetListener
 from alpaca_focus.notify.mqtt_client import MqttSettings
 from alpaca_focus.settings.mqtt import Mqtt, MqttAlone
 from alpaca_focus.settings.yaml_file import load_yaml
+from alpaca_focus.terminal import for_people
 
 EXIT_TROUBLE = 1
 REDRAWN_EVERY_S = 0.5
@@ -94,7 +94,7 @@ def _print_once(settings: MqttSettings, *, json: bool) -> None:
     if json:
         typer.echo(json_format.dumps(_told(settings, found, now), allow_nan=False))
     elif found:
-        console = Console(highlight=False)
+        console = for_people()
         if not console.is_terminal and "COLUMNS" not in os.environ:
             console.width = PAPER_WIDTH
         console.print(table(found))
@@ -120,7 +120,7 @@ def _told(settings: MqttSettings, found: tuple[Row, ...], now: datetime) -> dict
 
 
 def _follow(settings: MqttSettings) -> None:
-    console = Console(highlight=False)
+    console = for_people()
     with (
         EndRequest() as end,
         FleetListener(settings) as listener,

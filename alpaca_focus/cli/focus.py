@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
 import typer
-from rich.console import Console
 
 from alpaca_focus.cli.exit_codes import EXIT_CODES
 from alpaca_focus.cli.options import ConfigOption, JsonOption
@@ -17,7 +16,7 @@ from alpaca_focus.settings.describe import describe, describe_zone
 from alpaca_focus.settings.models import Settings
 from alpaca_focus.settings.schema import schema_text
 from alpaca_focus.settings.yaml_file import load_yaml
-from alpaca_focus.terminal import RunPrinter, result_json
+from alpaca_focus.terminal import RunPrinter, for_people, result_json
 
 
 def focus(config: ConfigOption, json: JsonOption = False) -> None:  # noqa: FBT002 - typer's way
@@ -41,7 +40,7 @@ def schema() -> None:
 
 def print_run(start: Callable[[Callable[[Event], None]], Coroutine[Any, Any, FocusResult]], *, json: bool) -> NoReturn:
     """Carry out a focus run with its printing, its signals and its exit code."""
-    tell = _tell_json if json else RunPrinter(Console(highlight=False)).tell
+    tell = _tell_json if json else RunPrinter(for_people()).tell
     result = until_signalled(start(tell))
     raise typer.Exit(EXIT_ABORTED if result is None else EXIT_CODES[result.outcome])
 

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from alpaca_focus.core.backlash import Backlash, Direction, Method
 from alpaca_focus.core.errors import ConfigurationError
@@ -18,7 +17,7 @@ from alpaca_focus.files.whole import check_folder
 from alpaca_focus.runtime.store import KeptRun, RunStore
 from alpaca_focus.settings.models import Settings
 from alpaca_focus.settings.yaml_file import load_yaml
-from alpaca_focus.terminal import RunPrinter, result_json
+from alpaca_focus.terminal import RunPrinter, for_people, result_json
 
 HEADINGS = (
     f"{'run':>5}  {'started (UTC)':<16}  {'filter':<8}  {'deg C':>6}  {'best':>8}  {'+-':>5}  {'HFD px':>6}  "
@@ -89,7 +88,7 @@ def report(
         return
     result = kept.result
     typer.echo(f"Run {kept.number}, {result.started_at:%Y-%m-%d %H:%M:%S} UTC, {kept.trigger}.")
-    printer = RunPrinter(Console(highlight=False))
+    printer = RunPrinter(for_people())
     printer.tell(RunStarted(start_position=result.start_position))
     for sample in result.samples:
         printer.tell(FrameMeasured(sample=sample))

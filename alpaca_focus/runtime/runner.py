@@ -400,6 +400,6 @@ class _Run:
         zone_steps = self._settings.critical_focus_zone_steps
         return (
             f"Focused at position {self._way.here}{through} with a standard error of "
-            f"{found.fit.best_position_stderr:.0f} steps, where the critical focus zone has {zone_steps:.0f}; "
+            f"{found.fit.best_position_stderr:.1f} steps, where the critical focus zone has {zone_steps:.0f}; "
             f"{told(found.verification.measurement)}."
         )

@@ -66,17 +66,20 @@ def focus_section(exposure_s: float, wheel: FoundWheel | None) -> Iterator[str]:
 
 
 def triggers_section(found: FoundObservatory, way: Way) -> Iterator[str]:
-    """Write what makes a refocus due, to be switched on."""
+    """Write what makes a refocus due."""
     yield "# What makes `alpaca-focus run` refocus; without any of them it does so only when asked."
-    yield "# triggers:"
-    yield "#   temperature_c: 1.0"
-    yield "#   minutes: 90"
+    yield "triggers:"
+    if found.focuser.temperature_c is not None or found.observing_conditions is not None:
+        yield "  # Degrees of change; better smaller for a fast telescope."
+        yield "  temperature_c: 1.0"
+    yield "  minutes: 90"
     if found.filter_wheel is not None:
-        yield "#   filter_change: refocus"
+        yield "  # `offset` moves by the filter's offset instead; `alpaca-focus calibrate filters` measures them."
+        yield "  filter_change: refocus"
     if found.mount is not None:
-        yield "#   meridian_flip: true"
+        yield "  meridian_flip: true"
     if way == "gateway":
-        yield "#   hfd_rise_percent: 15"
+        yield "  hfd_rise_percent: 15"
 
 
 def later_section() -> Iterator[str]:

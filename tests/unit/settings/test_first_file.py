@@ -59,6 +59,15 @@ def test_sizes_that_no_device_says_are_in_force_and_others_are_proposed() -> Non
     assert settings_of(text_of(WHOLE)).camera.pixel_size_um is None
 
 
+def test_it_refocuses_by_itself_on_what_can_be_known() -> None:
+    triggers = settings_of(text_of(WHOLE)).triggers
+    assert (triggers.temperature_c, triggers.minutes) == (1.0, 90)
+    assert (triggers.filter_change, triggers.meridian_flip) == ("refocus", True)
+    triggers = settings_of(text_of(LEAST)).triggers
+    assert (triggers.temperature_c, triggers.minutes) == (None, 90)
+    assert (triggers.filter_change, triggers.meridian_flip) == ("nothing", False)
+
+
 def test_a_camera_on_another_server_has_its_address() -> None:
     elsewhere = replace(CAMERA, device=device("camera", 2, server="camera.local:11111"))
     settings = settings_of(text_of(replace(WHOLE, camera=elsewhere)))
