@@ -1,7 +1,6 @@
 """An imaging program that works through the gateway, and a spy at the real devices that sees what really happens."""
 
 import asyncio
-import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -22,6 +21,7 @@ from alpaca_focus.settings.models import Settings
 from alpaca_focus.simulator.observatory import Observatory
 from alpaca_focus.simulator.observatory_settings import FocuserSettings, ObservatorySettings
 from alpaca_focus.simulator.settings import SensorSettings, SkySettings
+from tests.ports import free_port
 
 EXPOSURE_S = 12.0
 PATIENCE_S = 30.0
@@ -95,12 +95,6 @@ class GatewayNight:
                 return told
             time.sleep(0.05)
         raise AssertionError(f"it never came to pass: {told}")
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @contextmanager

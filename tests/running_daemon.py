@@ -1,7 +1,6 @@
 """A daemon with its web server, in front of the simulated observatory."""
 
 import asyncio
-import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -14,14 +13,10 @@ from alpaca_focus.daemon import Daemon
 from alpaca_focus.devices.clock import ScaledClock
 from alpaca_focus.settings.models import Settings
 from alpaca_focus.simulator.observatory import Observatory
+from tests.ports import free_port
 from tests.web_night import JSON, Reply, ask
 
 PATIENCE_S = 40.0
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
 
 
 class RunningDaemon:

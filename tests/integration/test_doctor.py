@@ -26,6 +26,7 @@ from alpaca_focus.simulator.observatory import Observatory
 from alpaca_focus.simulator.observatory_settings import FocuserSettings
 from tests.fake_phd2 import FakePhd2
 from tests.mosquitto import Mosquitto
+from tests.ports import free_port
 from tests.running_daemon import RunningDaemon
 from tests.served_devices import TIME_FACTOR, Faults, ServedCamera, ServedFocuser, ServedWheel, serve, until
 
@@ -43,11 +44,6 @@ FAST = 10.0
 @pytest.fixture
 def observatory(observatory_with: Callable[..., Observatory]) -> Observatory:
     return observatory_with(time_factor=FAST)
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
 
 
 class Doctor:

@@ -10,7 +10,7 @@ from selenium.webdriver.common.by import By
 
 from alpaca_focus.app import load_settings
 from tests.browser import Browser, running_browser
-from tests.gateway_night import free_port
+from tests.ports import free_port
 from tests.system.test_run_command import START, ended, is_away, position, told, watching
 
 Start = Callable[..., subprocess.Popen[str]]

@@ -10,7 +10,7 @@ import pytest
 from alpaca.camera import Camera, CameraStates
 
 from alpaca_focus.app import load_settings
-from tests.gateway_night import free_port
+from tests.ports import free_port
 from tests.system.conftest import Run
 from tests.system.test_run_command import PATIENCE_S, START, ended, is_away, position, told, watching
 

@@ -10,6 +10,7 @@ from alpaca_focus.alpaca.discovery import DiscoveredServer, discover
 from alpaca_focus.alpaca.management import list_devices
 from alpaca_focus.alpaca.running import RunningServer, ServerStartError
 from alpaca_focus.alpaca.server import AlpacaServer
+from tests.ports import free_port
 
 QUESTION = b"alpacadiscovery1"
 
@@ -20,9 +21,7 @@ def app() -> AlpacaServer:
 
 @pytest.fixture
 def udp_port() -> int:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    return free_port(socket.SOCK_DGRAM)
 
 
 @pytest.fixture

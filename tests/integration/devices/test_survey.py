@@ -25,6 +25,7 @@ from alpaca_focus.devices.survey import (
 from alpaca_focus.setting_up import find_servers
 from alpaca_focus.simulator.observatory import Observatory
 from alpaca_focus.simulator.observatory_settings import ObservatorySettings
+from tests.ports import free_port
 from tests.served_devices import (
     HANG,
     Faults,
@@ -232,9 +233,7 @@ def test_nothing_there_and_nothing_in_time() -> None:
 
 @pytest.fixture
 def udp_port() -> int:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.bind((HERE, 0))
-        return int(probe.getsockname()[1])
+    return free_port(socket.SOCK_DGRAM)
 
 
 @pytest.fixture(autouse=True)
