@@ -23,7 +23,7 @@ def directory(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def night_file(settings_file: Path, directory: Path) -> Path:
-    text = settings_file.read_text().replace("exposure_s: 0.5", "exposure_s: 0.2")
+    text = settings_file.read_text()
     text = text.replace("backlash: {steps: 120}", "backlash: {steps: 120}, temperature_coefficient_steps_per_c: 2")
     settings_file.write_text(
         f"{text}compensation: {{enabled: true}}\n"

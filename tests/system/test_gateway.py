@@ -24,7 +24,7 @@ def directory(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def night_file(settings_file: Path, directory: Path) -> Path:
-    text = settings_file.read_text().replace("exposure_s: 0.5", "exposure_s: 0.2")
+    text = settings_file.read_text()
     settings_file.write_text(
         f"{text}mount: {{}}\nstorage: {{directory: {directory}}}\nweb: null\nimaging: {{way: gateway}}\n"
         f"gateway: {{port: {free_port()}, discovery: false}}\n"
