@@ -23,7 +23,7 @@ from alpaca_focus.simulator.observatory_settings import FocuserSettings, Observa
 from alpaca_focus.simulator.settings import SensorSettings, SkySettings
 from tests.ports import free_port
 
-EXPOSURE_S = 12.0
+EXPOSURE_S = 6.0
 PATIENCE_S = 30.0
 """Real seconds until a test gives up."""
 
@@ -98,7 +98,7 @@ class GatewayNight:
 
 
 @contextmanager
-def gateway_night(directory: Path, *, seed: int, factor: float = 25.0, **sections: Any) -> Iterator[GatewayNight]:
+def gateway_night(directory: Path, *, seed: int, factor: float = 12.5, **sections: Any) -> Iterator[GatewayNight]:
     """Run the observatory and the daemon while the block lasts."""
     observatory = Observatory(
         ObservatorySettings(
@@ -125,6 +125,7 @@ def gateway_night(directory: Path, *, seed: int, factor: float = 25.0, **section
             "imaging": {"way": "gateway"},
             "gateway": {"port": port, "discovery": False},
             "triggers": {"images": 4},
+            "night": {"least_image_s": EXPOSURE_S},
         }
         settings = Settings.model_validate(usual | sections)
         with _daemon(settings, factor) as address:

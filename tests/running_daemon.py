@@ -35,7 +35,7 @@ class RunningDaemon:
         port = port or free_port()
         settings: dict[str, Any] = {
             "telescope": {"focal_length_mm": 530, "aperture_mm": 106},
-            "alpaca": {"address": observatory.address, "timeout_s": 2.0},
+            "alpaca": {"address": observatory.address, "timeout_s": 5.0},
             "camera": {"download_timeout_s": 5.0},
             "focuser": {
                 "backlash": {"steps": 120},
@@ -59,12 +59,12 @@ class RunningDaemon:
             yield self
         finally:
             self.loop.call_soon_threadsafe(self.daemon.stop)
-            self._thread.join(20)
+            self._thread.join(PATIENCE_S)
             assert not self._thread.is_alive()
 
     @property
     def daemon(self) -> Daemon:
-        return self._made.result(20)
+        return self._made.result(PATIENCE_S)
 
     async def _main(self) -> None:
         clock = self.observatory.world.clock

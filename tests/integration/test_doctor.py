@@ -337,7 +337,7 @@ class NoHttp(BaseHTTPRequestHandler):
 
 def test_a_slow_server_and_one_that_is_none(tmp_path: Path) -> None:
     with serving(SlowServer) as slow, serving(NoHttp) as strange:
-        doctor = Doctor(tmp_path, slow, alpaca={"address": slow, "timeout_s": 0.5}, focuser={"address": strange})
+        doctor = Doctor(tmp_path, slow, alpaca={"address": slow, "timeout_s": 5.0}, focuser={"address": strange})
         doctor.examine()
     doctor.found(f"server {slow}", "latency", NOTE, "slow")
     doctor.found(f"server {slow}", "management", NOTE, "no management API")
