@@ -6,6 +6,7 @@ import random
 import socket
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,34 +17,55 @@ import pytest
 
 KINDS = ("unit", "property", "integration", "system")
 SEED_VARIABLE = "ALPACA_FOCUS_SEED"
-SHARED_DATA = Path(__file__).parent.parent.parent / "shared" / "data"
+TESTS = Path(__file__).parent
+SHARED_DATA = TESTS.parent.parent / "shared" / "data"
 
 hypothesis.settings.register_profile("alpaca-focus", deadline=None, print_blob=True)
 hypothesis.settings.load_profile("alpaca-focus")
 
 
-def _session_seed() -> int:
-    given = os.environ.get(SEED_VARIABLE)
+_SEED = pytest.StashKey[int]()
+_COUNTS = pytest.StashKey[Counter[str]]()
+
+
+def _session_seed(config: pytest.Config) -> int:
+    # A worker of xdist has the seed that the header of the whole run tells.
+    given = getattr(config, "workerinput", os.environ).get(SEED_VARIABLE)
     return int(given) if given else random.SystemRandom().randrange(2**32)
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    config.stash[_SEED] = _session_seed()
+    config.stash[_SEED] = _session_seed(config)
 
 
-_SEED = pytest.StashKey[int]()
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """Give a worker of xdist the seed of the run."""
+    node.workerinput[SEED_VARIABLE] = node.config.stash[_SEED]
 
 
 def pytest_report_header(config: pytest.Config) -> str:
     return f"seed: {config.stash[_SEED]} (replay: {SEED_VARIABLE}={config.stash[_SEED]} make test)"
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark each test with its kind, which is the folder it stands in."""
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Mark each test with its kind, which is the folder it stands in, and count them."""
+    counts = config.stash[_COUNTS] = Counter()
     for item in items:
-        kind = item.path.relative_to(Path(__file__).parent).parts[0]
+        kind = item.path.relative_to(TESTS).parts[0]
         if kind in KINDS:
             item.add_marker(kind)
+            counts[kind] += 1
+
+
+@pytest.fixture
+def counts(request: pytest.FixtureRequest) -> Counter[str]:
+    """The number of tests of each kind, where the run is of all of them."""
+    places = {Path(argument).resolve() for argument in request.config.args}
+    if places not in ({TESTS}, {TESTS / kind for kind in KINDS}):
+        pytest.skip("only a run of all tests knows how many there are")
+    return request.config.stash[_COUNTS]
 
 
 @pytest.fixture
@@ -118,7 +140,7 @@ def _no_leaks(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
     monkeypatch.setattr(asyncio.runners, "_cancel_all_tasks", watched)
     yield
-    deadline = time.monotonic() + 3.0
+    deadline = time.monotonic() + 10.0
     leaked = [thread for thread in threading.enumerate() if thread not in before]
     while leaked and time.monotonic() < deadline:
         leaked[0].join(0.05)

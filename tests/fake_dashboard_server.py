@@ -21,6 +21,7 @@ from starlette.staticfiles import StaticFiles
 import alpaca_focus
 from alpaca_focus.alpaca.running import RunningServer
 from alpaca_focus.runtime.feed import Feed
+from tests.ports import free_port
 
 STATIC = Path(alpaca_focus.__file__).parent / "web" / "static"
 BEST = 25120.0
@@ -216,7 +217,7 @@ class FakeDashboard:
         self.token = self.refusal = ""
         self.paths: list[str] = []
         self.frame = 0
-        self.port = port
+        self.port = port or free_port()
         self._stack = ExitStack()
         self._feed = Feed(now)
 
@@ -227,7 +228,7 @@ class FakeDashboard:
     def start(self) -> None:
         """Serve; after `stop`, on the same port again, with a feed that knows nothing."""
         self._feed = Feed(now)
-        self.port = self._stack.enter_context(RunningServer(self._app(), port=self.port)).port
+        self._stack.enter_context(RunningServer(self._app(), port=self.port))
 
     def stop(self) -> None:
         self._stack.close()

@@ -1,7 +1,6 @@
 """An imaging program that works through the gateway, and a spy at the real devices that sees what really happens."""
 
 import asyncio
-import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -22,8 +21,9 @@ from alpaca_focus.settings.models import Settings
 from alpaca_focus.simulator.observatory import Observatory
 from alpaca_focus.simulator.observatory_settings import FocuserSettings, ObservatorySettings
 from alpaca_focus.simulator.settings import SensorSettings, SkySettings
+from tests.ports import free_port
 
-EXPOSURE_S = 12.0
+EXPOSURE_S = 6.0
 PATIENCE_S = 30.0
 """Real seconds until a test gives up."""
 
@@ -97,14 +97,8 @@ class GatewayNight:
         raise AssertionError(f"it never came to pass: {told}")
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 @contextmanager
-def gateway_night(directory: Path, *, seed: int, factor: float = 25.0, **sections: Any) -> Iterator[GatewayNight]:
+def gateway_night(directory: Path, *, seed: int, factor: float = 12.5, **sections: Any) -> Iterator[GatewayNight]:
     """Run the observatory and the daemon while the block lasts."""
     observatory = Observatory(
         ObservatorySettings(
@@ -131,6 +125,7 @@ def gateway_night(directory: Path, *, seed: int, factor: float = 25.0, **section
             "imaging": {"way": "gateway"},
             "gateway": {"port": port, "discovery": False},
             "triggers": {"images": 4},
+            "night": {"least_image_s": EXPOSURE_S},
         }
         settings = Settings.model_validate(usual | sections)
         with _daemon(settings, factor) as address:

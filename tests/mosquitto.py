@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.ports import free_port
+
 PATIENCE_S = 10.0
 
 
@@ -33,8 +35,7 @@ class Mosquitto:
     def __init__(self, directory: Path) -> None:
         self._executable = executable()
         self._config = directory / "mosquitto.conf"
-        with socket.create_server(("127.0.0.1", 0)) as probe:
-            self.port: int = probe.getsockname()[1]
+        self.port = free_port()
         self._config.write_text(f"listener {self.port} 127.0.0.1\nallow_anonymous true\npersistence false\n")
         self._process: subprocess.Popen[bytes] | None = None
 

@@ -1,7 +1,6 @@
 """A daemon with its web server, in front of the simulated observatory."""
 
 import asyncio
-import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -14,14 +13,10 @@ from alpaca_focus.devices.clock import ScaledClock
 from alpaca_focus.night.daemon import Daemon
 from alpaca_focus.settings.models import Settings
 from alpaca_focus.simulator.observatory import Observatory
+from tests.ports import free_port
 from tests.web_night import JSON, Reply, ask
 
 PATIENCE_S = 40.0
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
 
 
 class RunningDaemon:
@@ -40,7 +35,7 @@ class RunningDaemon:
         port = port or free_port()
         settings: dict[str, Any] = {
             "telescope": {"focal_length_mm": 530, "aperture_mm": 106},
-            "alpaca": {"address": observatory.address, "timeout_s": 2.0},
+            "alpaca": {"address": observatory.address, "timeout_s": 5.0},
             "camera": {"download_timeout_s": 5.0},
             "focuser": {
                 "backlash": {"steps": 120},
@@ -64,12 +59,12 @@ class RunningDaemon:
             yield self
         finally:
             self.loop.call_soon_threadsafe(self.daemon.stop)
-            self._thread.join(20)
+            self._thread.join(PATIENCE_S)
             assert not self._thread.is_alive()
 
     @property
     def daemon(self) -> Daemon:
-        return self._made.result(20)
+        return self._made.result(PATIENCE_S)
 
     async def _main(self) -> None:
         clock = self.observatory.world.clock

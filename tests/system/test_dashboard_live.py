@@ -11,7 +11,7 @@ from selenium.webdriver.common.by import By
 from alpaca_focus.settings.models import Settings
 from alpaca_focus.settings.yaml_file import load_yaml
 from tests.browser import Browser, running_browser
-from tests.gateway_night import free_port
+from tests.ports import free_port
 from tests.system.test_run_command import START, ended, is_away, position, told, watching
 
 Start = Callable[..., subprocess.Popen[str]]
@@ -24,7 +24,7 @@ def directory(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def night_file(settings_file: Path, directory: Path) -> Path:
-    text = settings_file.read_text().replace("exposure_s: 0.5", "exposure_s: 0.2")
+    text = settings_file.read_text()
     text = text.replace("backlash: {steps: 120}", "backlash: {steps: 120}, temperature_coefficient_steps_per_c: 2")
     settings_file.write_text(
         f"{text}compensation: {{enabled: true}}\n"

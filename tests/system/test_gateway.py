@@ -11,7 +11,7 @@ from alpaca.camera import Camera, CameraStates
 
 from alpaca_focus.settings.models import Settings
 from alpaca_focus.settings.yaml_file import load_yaml
-from tests.gateway_night import free_port
+from tests.ports import free_port
 from tests.system.conftest import Run
 from tests.system.test_run_command import PATIENCE_S, START, ended, is_away, position, told, watching
 
@@ -25,7 +25,7 @@ def directory(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def night_file(settings_file: Path, directory: Path) -> Path:
-    text = settings_file.read_text().replace("exposure_s: 0.5", "exposure_s: 0.2")
+    text = settings_file.read_text()
     settings_file.write_text(
         f"{text}mount: {{}}\nstorage: {{directory: {directory}}}\nweb: null\nimaging: {{way: gateway}}\n"
         f"gateway: {{port: {free_port()}, discovery: false}}\n"

@@ -3,9 +3,10 @@
 import platform
 import re
 import tomllib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib.metadata import Distribution, PackageNotFoundError, distribution
+from functools import cache
+from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
 from packaging.requirements import Requirement
@@ -109,22 +110,26 @@ def _closure(names: Sequence[str]) -> set[str]:
         name = left.pop()
         if name not in found:
             found.add(name)
-            left += _needs(distribution(name))
+            left += _needs(name)
     return found
 
 
-def _needs(installed: Distribution) -> Iterator[str]:
-    for text in installed.requires or ():
+@cache
+def _needs(name: str) -> tuple[str, ...]:
+    found = []
+    for text in distribution(name).requires or ():
         needed = Requirement(text)
         if needed.marker is not None and not needed.marker.evaluate({"extra": ""}):
             continue
         try:
             distribution(needed.name)
         except PackageNotFoundError as error:
-            raise ValueError(f"{installed.name} needs {needed.name}, which is not installed") from error
-        yield canonicalize_name(needed.name)
+            raise ValueError(f"{name} needs {needed.name}, which is not installed") from error
+        found.append(canonicalize_name(needed.name))
+    return tuple(found)
 
 
+@cache
 def _weight_mb(name: str) -> float:
     """Return what the files of a library weigh on disk, compiled ones included."""
     paths = [Path(str(each.locate())) for each in distribution(name).files or ()]

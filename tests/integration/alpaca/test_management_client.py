@@ -1,6 +1,5 @@
 """Asking servers for their devices, also those that cannot answer."""
 
-import socket
 from collections.abc import Callable
 from typing import Any
 
@@ -11,6 +10,7 @@ from starlette.routing import Route
 
 from alpaca_focus.alpaca.management import ConfiguredDevice, ManagementError, list_devices
 from alpaca_focus.alpaca.running import RunningServer
+from tests.ports import free_port
 
 
 def answering(body: bytes, status: int = 200) -> Starlette:
@@ -58,9 +58,7 @@ def test_senseless_answer_is_one_error(body: bytes, status: int) -> None:
 
 
 def test_nobody_there_is_the_same_error() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
     with pytest.raises(ManagementError, match="does not answer"):
-        list_devices(f"http://127.0.0.1:{port}", 10)
+        list_devices(f"http://127.0.0.1:{free_port()}", 10)
     with pytest.raises(ManagementError, match="begins with http"):
         list_devices("127.0.0.1:11111", 10)

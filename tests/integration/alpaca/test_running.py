@@ -23,6 +23,7 @@ from alpaca_focus.alpaca.running import RunningServer, ServerStartError, listen
 from alpaca_focus.alpaca.served import ServedDevice
 from alpaca_focus.alpaca.server import AlpacaServer
 from alpaca_focus.alpaca.standard import DeviceType
+from tests.ports import free_port
 
 POSITION = "/api/v1/focuser/0/position"
 Observe = Callable[..., Any]
@@ -65,11 +66,11 @@ def test_address_of_another_machine_gives_one_clear_sentence(host: str) -> None:
 
 
 def test_a_port_can_be_used_again_at_once() -> None:
-    with RunningServer(small_app()) as running:
+    port = free_port()
+    with RunningServer(small_app(), port=port) as running:
         connection = HTTPConnection(running.host, running.port, timeout=10)
         connection.request("GET", "/management/apiversions")
         connection.getresponse().read()
-        port = running.port
     connection.close()
     with RunningServer(small_app(), port=port) as again:
         assert again.port == port

@@ -34,6 +34,7 @@ from alpaca_focus.devices.connection import Connection
 from alpaca_focus.devices.focuser import AlpacaFocuser
 from alpaca_focus.devices.line import Lane
 from alpaca_focus.devices.translate import as_bool, as_int
+from tests.ports import free_port
 from tests.served_devices import HANG, TIME_FACTOR, Faults, ServedCamera, ServedFocuser, serve, until
 
 T = TypeVar("T")
@@ -62,12 +63,6 @@ def open_and(work: Callable[[Connection], Awaitable[T]], faults: Faults, served:
 
 async def nothing(_: Connection) -> None:
     """Connecting is all."""
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind((HERE, 0))
-        return int(probe.getsockname()[1])
 
 
 @contextlib.contextmanager
@@ -517,7 +512,7 @@ def test_a_server_that_was_restarted_is_used_again() -> None:
     async def main() -> None:
         served = ServedFocuser()
         served.requires_connection = True
-        first = serve([served], Faults())
+        first = serve([served], Faults(), port=free_port())
         connection = connection_to(first.port)
         try:
             await connection.open()
@@ -542,7 +537,7 @@ def test_a_server_that_was_restarted_is_used_again() -> None:
 
 def test_a_device_that_got_another_number_is_found_again() -> None:
     async def main() -> None:
-        first = serve({(DeviceType.FOCUSER, 0): ServedFocuser()}, Faults())
+        first = serve({(DeviceType.FOCUSER, 0): ServedFocuser()}, Faults(), port=free_port())
         connection = connection_to(first.port, 0, "focuser-one")
         try:
             await connection.open()

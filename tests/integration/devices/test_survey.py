@@ -19,6 +19,7 @@ from alpaca_focus.devices.survey import look_at_camera, look_at_focuser, look_at
 from alpaca_focus.setting_up.servers import find_servers
 from alpaca_focus.simulator.observatory import Observatory
 from alpaca_focus.simulator.observatory_settings import ObservatorySettings
+from tests.ports import free_port
 from tests.served_devices import (
     HANG,
     Faults,
@@ -226,9 +227,7 @@ def test_nothing_there_and_nothing_in_time() -> None:
 
 @pytest.fixture
 def udp_port() -> int:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.bind((HERE, 0))
-        return int(probe.getsockname()[1])
+    return free_port(socket.SOCK_DGRAM)
 
 
 @pytest.fixture(autouse=True)
@@ -238,7 +237,10 @@ def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("alpaca_focus.alpaca.discovery._everywhere", lambda _: ["127.255.255.255"])
 
 
-def test_servers_are_found_by_discovery_and_the_programs_own_gateway_is_left_out(udp_port: int) -> None:
+def test_servers_are_found_by_discovery_and_the_programs_own_gateway_is_left_out(
+    udp_port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("alpaca_focus.setting_up.DISCOVERY_S", 1.5)
     gateway = ServedFocuser()
     gateway.name = "Moonlite through alpaca-focus"
     told: list[str] = []

@@ -55,7 +55,7 @@ def polled(night: GatewayNight) -> Iterator[list[str]]:
                     told = answer.json() if answer.status_code == 200 else {}
                     if told.get("ErrorNumber") != 0 or told.get("ClientTransactionID") != number:
                         complaints.append(f"{path}: {answer.status_code} {answer.text}")
-                time.sleep(0.01)
+                time.sleep(0.05)
 
     thread = threading.Thread(target=poll)
     thread.start()

@@ -16,7 +16,7 @@ from tests.web_hook import WebHook
 @pytest.fixture
 def night(observatory_with: Callable[..., Observatory], tmp_path: Path) -> Night:
     observatory = observatory_with(focuser=FocuserSettings(start_position=START))
-    return Night(observatory, tmp_path, observatory.address)
+    return Night(observatory, tmp_path, observatory.address, timeout_s=1.0)
 
 
 def test_people_are_told_of_a_lost_device_and_of_a_failed_run(night: Night) -> None:

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import socket
 import subprocess
 import sys
 import threading
@@ -27,6 +26,7 @@ from alpaca_focus.notify.mqtt_client import MqttSettings
 from alpaca_focus.runtime.control_wire import Request
 from alpaca_focus.runtime.feed import Feed
 from tests.mosquitto import PATIENCE_S, Mosquitto
+from tests.ports import free_port
 
 BASE = "alpaca-focus/big-dob"
 STATUS = {
@@ -276,11 +276,8 @@ def test_a_second_telescope_of_the_same_name_is_told_once_and_the_same_daemon_ag
 
 
 def test_a_broker_that_is_not_there_is_told_once_and_holds_nobody_up(log: list[EventDict]) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port: int = probe.getsockname()[1]
-
     async def story() -> None:
-        async with Telescope().linked(port):
+        async with Telescope().linked(free_port()):
             ends_at = time.monotonic() + PATIENCE_S
             while not log and time.monotonic() < ends_at:  # noqa: ASYNC110
                 await asyncio.sleep(0.02)

