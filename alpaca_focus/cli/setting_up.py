@@ -24,7 +24,6 @@ from alpaca_focus.settings.first_answers import WAYS, Answers
 from alpaca_focus.settings.first_file import SCHEMA_NAME, next_commands
 
 STANDARD_OUTPUT = Path("-")
-COMMANDS_SHOWN = 3
 
 
 def init(
@@ -174,6 +173,5 @@ def _write(file: Path, given: Given, person: AtTerminal, *, force: bool) -> None
 def _tell_next(file: Path, answers: Answers, person: AtTerminal) -> None:
     person.tell(f"\nWritten: {file}")
     person.tell("Next:")
-    commands = next_commands(str(file), backlash_known=answers.backlash_steps > 0)
-    for command, what in commands[:COMMANDS_SHOWN]:
+    for command, what in next_commands(str(file), backlash_known=answers.backlash_steps > 0):
         person.tell(f"  {command}\n      {what}")

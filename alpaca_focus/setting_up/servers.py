@@ -24,7 +24,10 @@ async def find_servers(
         DeviceError: The server at the address does not answer as one.
     """
     if address is not None:
-        server = await survey_server(_authority(parse_address(address)))
+        place = parse_address(address)
+        if not address.rstrip("/").endswith(f":{place.port}"):
+            tell(f"No port was given: {place.port} is taken, which is Alpaca's usual one.")
+        server = await survey_server(_authority(place))
         tell_notes(tell, server.notes)
         if _is_own_gateway(server):
             raise ConfigurationError(

@@ -39,7 +39,7 @@ def first_file(found: FoundObservatory, answers: Answers, *, file_name: str, bes
     file = one_line(shlex.quote(file_name))
     mount = None if found.mount is None else found.mount.device
     sections = (
-        _head(file, beside_schema=beside_schema),
+        _head(file_name, backlash_known=answers.backlash_steps > 0, beside_schema=beside_schema),
         telescope_section(answers, found.mount),
         ("alpaca:", "  # The server of all devices that name no other.", f"  address: {yaml_quoted(found.server)}"),
         camera_section(found.camera, found.server, answers.pixel_size_um),
@@ -80,18 +80,18 @@ def _commands(file: str) -> tuple[tuple[str, str], ...]:
     )
 
 
-def _head(file: str, *, beside_schema: bool) -> Iterator[str]:
+def _head(file_name: str, *, backlash_known: bool, beside_schema: bool) -> Iterator[str]:
     if beside_schema:
         yield f"# yaml-language-server: $schema=./{SCHEMA_NAME}"
         yield "#"
     yield "# Settings of alpaca-focus, begun by `alpaca-focus init`. What stands behind # is not in force: take the #"
     yield "# and one space away to switch it on. After every change:"
     yield "#"
-    yield f"#     alpaca-focus check {file}"
+    yield f"#     alpaca-focus check {one_line(shlex.quote(file_name))}"
     yield "#"
-    yield "# Next, at night, under stars:"
+    yield "# Next, the first by day as well, the others under stars:"
     yield "#"
-    for command, what in _commands(file):
+    for command, what in next_commands(file_name, backlash_known=backlash_known):
         yield f"#     {command}"
         yield f"#         {what}"
     if not beside_schema:
