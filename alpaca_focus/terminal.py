@@ -40,8 +40,14 @@ class RunPrinter:
     def tell(self, event: Event) -> None:
         """Print what happened, if a person wants to see it."""
         match event:
-            case RunStarted(start_position=position):
-                self._console.print(f"Focusing from position {position}.\n")
+            case RunStarted(start_position=position, belongs_at=home):
+                self._console.print(f"Focusing from position {position}.")
+                if home is not None:
+                    self._console.print(
+                        f"An earlier run was cut off: if this one fails, the focuser goes to position {home}, where it "
+                        "belongs."
+                    )
+                self._console.print()
             case FrameMeasured(sample=sample):
                 if not self._frames:
                     self._console.print(Text(_headings(sample), style="bold"))

@@ -8,9 +8,15 @@ from alpaca_focus.core.values import Fit, FocusResult, Position, Sample
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunStarted:
-    """A run begins at `start_position`."""
+    """A run begins.
+
+    Attributes:
+        start_position: Where the focuser stands.
+        belongs_at: Where it goes if this run fails, because an earlier one was cut off; `None`: back to the start.
+    """
 
     start_position: Position
+    belongs_at: Position | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -179,7 +179,8 @@ class _Run:
         focuser = self._bench.focuser
         await self._camera.remember_settings()
         device_compensates = focuser.info.has_temperature_compensation and await focuser.temperature_compensation()
-        self._emit(RunStarted(start_position=self._way.start))
+        start, home = self._way.start, self._way.home
+        self._emit(RunStarted(start_position=start, belongs_at=None if home == start else home))
         try:
             if device_compensates:
                 # The device would move the focuser under the sweep.

@@ -48,6 +48,12 @@ def printed(*events: Event) -> str:
     return console.file.getvalue()
 
 
+def test_where_the_focuser_belongs_is_said_after_a_run_that_was_cut_off(result: FocusResult) -> None:
+    assert "was cut off" not in printed(RunStarted(start_position=26500), RunEnded(result=result))
+    text = " ".join(printed(RunStarted(start_position=26500, belongs_at=24927), RunEnded(result=result)).split())
+    assert "An earlier run was cut off: if this one fails, the focuser goes to position 24927" in text
+
+
 def test_a_run_is_printed_line_by_line(result: FocusResult) -> None:
     events = [RunStarted(start_position=26500), *(FrameMeasured(sample=each) for each in result.samples)]
     text = printed(*events, RunEnded(result=result))

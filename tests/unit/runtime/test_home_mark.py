@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from alpaca_focus.core.errors import DeviceUnreachable
-from alpaca_focus.core.events import Event, Moved
+from alpaca_focus.core.events import Event, Moved, RunStarted
 from alpaca_focus.core.values import FocusResult, Frame, Measurement, Outcome
 from alpaca_focus.runtime.home_mark import FILE_NAME, HomeMark
 from alpaca_focus.runtime.runner import Bench, Circumstances, run_focus
@@ -66,8 +66,10 @@ def test_it_is_there_while_the_focuser_is_away_and_gone_at_the_end(bench: Bench,
 def test_a_failed_run_after_a_crash_goes_back_to_where_the_cut_run_had_started(bench: Bench, tmp_path: Path) -> None:
     HomeMark(tmp_path, FOCUSER).set(25111)
     lost = Measurement(metric="hfd", value=float("nan"), stderr=float("nan"), usable=False, reason="no stars found")
-    result = run(replace(bench, measure=lambda _: lost))
+    events: list[Event] = []
+    result = run(replace(bench, measure=lambda _: lost), events)
     assert result.outcome is Outcome.RESTORED
+    assert events[0] == RunStarted(start_position=25600, belongs_at=25111)
     assert "back at position 25111, where a run that was cut off had started" in result.reason
     assert asyncio.run(bench.focuser.position()) == 25111
     assert list(tmp_path.iterdir()) == []
