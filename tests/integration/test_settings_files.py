@@ -148,7 +148,7 @@ def test_the_two_telescopes_on_one_computer_share_a_broker_and_no_topic() -> Non
         assert settings.mqtt is not None
         assert settings.mqtt.broker == "127.0.0.1:1883"
         topics = Topics(settings.mqtt.prefix, settings.telescope.name)
-        assert topics.base == f"observatory/{name}"
+        assert topics.base == f"alpaca-focus/{name}"
         bases.append(topics.node)
     assert len(set(bases)) == 2
 

@@ -148,7 +148,17 @@ def test_a_first_file_says_what_was_found_and_answered(
     assert root is not None
     data = read_document(root).data
     assert isinstance(data, dict)
-    assert set(data) <= {*devices, "telescope", "alpaca", "storage", "imaging", "focus", "site", "thermometer"}
+    assert set(data) <= {
+        *devices,
+        "telescope",
+        "alpaca",
+        "storage",
+        "imaging",
+        "focus",
+        "site",
+        "thermometer",
+        "triggers",
+    }
 
 
 @given(answers(), st.text(st.characters(categories=["Cs"]), min_size=1, max_size=3))

@@ -240,7 +240,7 @@ def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_servers_are_found_by_discovery_and_the_programs_own_gateway_is_left_out(
     udp_port: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("alpaca_focus.setting_up.DISCOVERY_S", 1.5)
+    monkeypatch.setattr("alpaca_focus.setting_up.servers.DISCOVERY_S", 1.5)
     gateway = ServedFocuser()
     gateway.name = "Moonlite through alpaca-focus"
     told: list[str] = []
