@@ -122,7 +122,7 @@ class _Asking:
 
     async def devices(self) -> tuple[ConfiguredDevice, ...]:
         requester = Requester(self.address, DeviceType.FOCUSER, 0)
-        asked = f"the server at {self.address.authority}", "configureddevices"
+        asked = f"the server at {self.address.authority}", "the list of its devices"
         return await self._ask(*asked, lambda: read_inventory(requester.configured_devices()))
 
     async def probed(self) -> tuple[tuple[ConfiguredDevice, ...], tuple[str, ...]]:
