@@ -55,8 +55,8 @@ def unreachable(question: Question, error: OSError) -> DeviceUnreachable:
     reason = error.strerror or str(error) or type(error).__name__
     return DeviceUnreachable(
         question.device,
-        f"Nothing answers at {question.place}: {reason[:1].lower()}{reason[1:]}. {question.device} was asked for"
-        f" {question.text}. Is the server running, and are host and port right?",
+        f"Nothing answers at {question.place}: {reason[:1].lower()}{reason[1:]}."
+        f" {question.device[:1].upper()}{question.device[1:]} was asked for {question.text}. Is the server running, and are host and port right?",
     )
 
 

@@ -107,8 +107,8 @@ def test_long_pages_are_quoted_short() -> None:
 def test_unreachable_says_what_to_look_at() -> None:
     error = unreachable(QUESTION, ConnectionRefusedError(111, "Connection refused"))
     assert str(error) == (
-        "Nothing answers at pi:11111: connection refused. focuser 0 at pi:11111 (Moonlite) was asked for Position. Is the"
-        " server running, and are host and port right?"
+        "Nothing answers at pi:11111: connection refused. Focuser 0 at pi:11111 (Moonlite) was asked for Position."
+        " Is the server running, and are host and port right?"
     )
 
 
