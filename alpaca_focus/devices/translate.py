@@ -56,7 +56,8 @@ def unreachable(question: Question, error: OSError) -> DeviceUnreachable:
     return DeviceUnreachable(
         question.device,
         f"Nothing answers at {question.place}: {reason[:1].lower()}{reason[1:]}."
-        f" {question.device[:1].upper()}{question.device[1:]} was asked for {question.text}. Is the server running, and are host and port right?",
+        f" {question.device[:1].upper()}{question.device[1:]} was asked for {question.text}."
+        " Is the server running, and are host and port right?",
     )
 
 
