@@ -91,7 +91,7 @@ class Service:
             return "Apprise does not know that URL: look at its beginning, and at the list of Apprise's services."
         if self._sending is not None and self._sending.is_alive():
             return "It still hangs on a message before."
-        went: list[bool] = []
+        went: list[bool | str] = []
         self._sending = threading.Thread(
             target=self._send, args=(message, file, went), name="message-service", daemon=True
         )
@@ -99,22 +99,28 @@ class Service:
         self._sending.join(ANSWER_S)
         if self._sending.is_alive():
             return f"It has not answered within {ANSWER_S:.0f} s."
-        if went != [True]:
-            return (
-                "It cannot be reached, or has refused it: look at the network, the address and the secret in its URL."
-            )
-        return ""
+        if went == [True]:
+            return ""
+        inside = f" (inside its library: {went[0]})" if isinstance(went[0], str) else ""
+        return (
+            f"It cannot be reached, or has refused it{inside}: look at the network, the address and the secret in its "
+            "URL."
+        )
 
-    def _send(self, message: Message, file: Path | None, went: list[bool]) -> None:
+    def _send(self, message: Message, file: Path | None, went: list[bool | str]) -> None:
+        try:
+            went.append(self._went(message, file))
+        except Exception as error:  # noqa: BLE001 - only its kind is told: the library's message would quote the URL
+            went.append(type(error).__name__)
+
+    def _went(self, message: Message, file: Path | None) -> bool:
         from apprise import AppriseAttachment  # noqa: PLC0415
 
         kind = "failure" if message.kind in URGENT else "warning" if message.kind in WORRYING else "info"
         is_html = str(getattr(self._plugin.notify_format, "value", self._plugin.notify_format)) == "html"
         text = html.escape(message.text) if is_html else message.text
         attached = AppriseAttachment(str(file)) if file is not None and self._plugin.attachment_support else None
-        # Any trouble is that of the service: its library's message would quote the URL.
-        with contextlib.suppress(Exception):
-            went.append(bool(self._plugin.notify(body=text, title=message.title, notify_type=kind, attach=attached)))
+        return bool(self._plugin.notify(body=text, title=message.title, notify_type=kind, attach=attached))
 
 
 class Messenger:

@@ -87,13 +87,17 @@ class JournalHandler(logging.Handler):
     @override
     def emit(self, record: logging.LogRecord) -> None:
         try:
-            self._send(entry(fields_of(record)))
+            self._tell(fields_of(record))
+        except Exception:  # noqa: BLE001 - as all handlers of `logging` do it: no line of a log stops the night
+            self.handleError(record)
+
+    def _tell(self, fields: Mapping[str, str]) -> None:
+        try:
+            self._send(entry(fields))
         except OSError as error:
             # The journal may be started anew at any moment; what is lost for it is read from standard error.
             with contextlib.suppress(OSError):
-                print(f"{record.getMessage()} (the journal does not take it: {error})", file=sys.stderr, flush=True)  # noqa: T201
-        except Exception:  # noqa: BLE001 - as all handlers of `logging` do it
-            self.handleError(record)
+                print(f"{fields['MESSAGE']} (the journal does not take it: {error})", file=sys.stderr, flush=True)  # noqa: T201
 
     def _send(self, data: bytes) -> None:
         try:
@@ -123,7 +127,9 @@ class JournalHandler(logging.Handler):
 
 def fields_of(record: logging.LogRecord) -> dict[str, str]:
     """Return what the journal keeps of an event of ours, or of a library's."""
-    event = dict(record.msg) if isinstance(record.msg, Mapping) else {"event": record.getMessage()}
+    # structlog hands its events over as they are.
+    event = dict(record.msg) if isinstance(record.msg, Mapping) else {}
+    event.setdefault("event", record.getMessage())
     if record.exc_info:
         event["exc_info"] = record.exc_info
     event = dict(structlog.processors.format_exc_info(None, record.levelname, event))

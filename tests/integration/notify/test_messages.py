@@ -106,3 +106,16 @@ def test_too_many_messages_are_refused_and_told(hook: WebHook, log: list[EventDi
     hook.lets_go.set()
     hook.messages(messages.MOST_WAITING)
     telling.close()
+
+
+def test_a_failure_inside_the_library_is_told_by_its_kind_alone(hook: WebHook, monkeypatch: pytest.MonkeyPatch) -> None:
+    service = Service(hook.url, 1)
+
+    def fail(**_: object) -> bool:
+        raise KeyError(f"{hook.url}?secret")
+
+    monkeypatch.setattr(service._plugin, "notify", fail)
+    why = service.send(HELLO, None)
+    assert "(inside its library: KeyError)" in why
+    assert "secret?" not in why
+    assert hook.url not in why

@@ -119,8 +119,17 @@ def test_without_a_journal_the_line_is_on_standard_error(
     tmp_path: Path, log: logging.Logger, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "journal").unlink()
-    log.error("The focuser does not answer")
-    assert capsys.readouterr().err.startswith("The focuser does not answer (the journal does not take it:")
+    ours(log).error("The focuser does not answer", position=24921)
+    assert capsys.readouterr().err.startswith(
+        "The focuser does not answer [position=24921] (the journal does not take it:"
+    )
+
+
+def test_a_line_that_is_no_text_is_taken_too(journal: Journal, log: logging.Logger) -> None:
+    log.info({"something": "else"})
+    fields = journal.next()
+    assert fields["MESSAGE"].startswith("{'something': 'else'}")
+    assert fields["ALPACA_FOCUS_SOMETHING"] == "else"
 
 
 @given(st.dictionaries(st.from_regex(r"[A-Z][A-Z0-9_]{0,20}", fullmatch=True), st.text(st.characters(codec="utf-8"))))
