@@ -19,9 +19,8 @@ from starlette.routing import BaseRoute, Route
 from starlette.types import Receive, Scope, Send
 
 from alpaca_focus.alpaca import pages
-from alpaca_focus.alpaca.answers import done_reply, error_reply, text_reply, value_reply
 from alpaca_focus.alpaca.errors import AlpacaError, BadRequest
-from alpaca_focus.alpaca.replies import ApiRequest, Interceptor, Reply
+from alpaca_focus.alpaca.replies import ApiRequest, Interceptor, Reply, done_reply, error_reply, text_reply, value_reply
 from alpaca_focus.alpaca.requests import (
     client_number,
     parse_device_number,
