@@ -10,8 +10,7 @@ import re
 import socket
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 from urllib.parse import urlsplit
 
 import httptools
@@ -157,7 +156,9 @@ async def _addresses(host: str, port: int) -> Sequence[tuple[int, int, int, str,
 
 
 class StreamedReply:
-    """A reply whose body is received piece by piece; a context manager that closes the connection.
+    """A reply whose body is received piece by piece, for a caller who closes it.
+
+    Its methods raise `HttpError` when the connection breaks or stalls, or when what comes is not HTTP.
 
     Attributes:
         status: HTTP status.
@@ -178,14 +179,6 @@ class StreamedReply:
         self._chunk_left: int | None = None
         self._is_complete = False
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self.close()
-
     def close(self) -> None:
         """Close the connection; may be called twice."""
         self._connection.close()
@@ -193,11 +186,7 @@ class StreamedReply:
     # The head.
 
     async def begin(self, request: bytes) -> None:
-        """Send the request and read the head of the reply.
-
-        Raises:
-            HttpError: The connection broke, or the reply is not HTTP.
-        """
+        """Send the request and read the head of the reply."""
         try:
             await self._loop.sock_sendall(self._connection, request)
         except OSError as error:
@@ -238,9 +227,6 @@ class StreamedReply:
 
         The end is the last chunk or the end of the connection, not the Content-Length: several servers leave the
         header of an image out of it.
-
-        Raises:
-            HttpError: The connection broke or stalled, or a chunk is malformed.
         """
         if self._is_chunked:
             if not self._chunk_left:
@@ -262,22 +248,14 @@ class StreamedReply:
         return count
 
     async def fill(self, memory: memoryview) -> int:
-        """Receive until the memory is full or the body ends; return how many bytes came.
-
-        Raises:
-            HttpError: The connection broke or stalled, or a chunk is malformed.
-        """
+        """Receive until the memory is full or the body ends; return how many bytes came."""
         filled = 0
         while filled < len(memory) and (count := await self.receive_into(memory[filled:])):
             filled += count
         return filled
 
     async def read(self, limit: int) -> bytearray:
-        """Return the next `limit` bytes of the body, or what is left of it by the Content-Length.
-
-        Raises:
-            HttpError: The connection broke or stalled, or a chunk is malformed.
-        """
+        """Return the next `limit` bytes of the body, or what is left of it by the Content-Length."""
         if self.length is not None:
             limit = min(limit, max(0, self.length - self._received))
         received = bytearray()
@@ -287,11 +265,7 @@ class StreamedReply:
         return received
 
     async def whole(self) -> bytes:
-        """Return the whole body.
-
-        Raises:
-            HttpError: The connection broke, or the body is longer than `MAX_REPLY_BYTES`.
-        """
+        """Return the whole body, which may have at most `MAX_REPLY_BYTES`."""
         body = await self.read(MAX_REPLY_BYTES + 1)
         if len(body) > MAX_REPLY_BYTES:
             raise BadReply(f"its reply is longer than {MAX_REPLY_BYTES} bytes")
@@ -299,20 +273,12 @@ class StreamedReply:
         return bytes(body)
 
     def check_complete(self, received: int) -> None:
-        """Check that a body of so many bytes is as long as its Content-Length.
-
-        Raises:
-            HttpError: It is shorter.
-        """
+        """Check that a body of so many bytes is as long as its Content-Length."""
         if self.length is not None and received < self.length:
             raise HttpError(f"it closed the connection after {received} of {self.length} bytes")
 
     async def parts(self) -> AsyncIterator[bytes]:
-        """Yield the body in the parts in which it comes.
-
-        Raises:
-            HttpError: The connection broke or stalled, or a chunk is malformed.
-        """
+        """Yield the body in the parts in which it comes."""
         piece = memoryview(bytearray(_PIECE_BYTES))
         while count := await self.receive_into(piece):
             yield bytes(piece[:count])

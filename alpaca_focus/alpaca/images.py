@@ -5,6 +5,7 @@ So the first bytes decide between ImageBytes and JSON, and the ImageBytes header
 """
 
 import asyncio
+from contextlib import closing
 
 import numpy as np
 from numpy.typing import NDArray
@@ -69,7 +70,7 @@ async def fetch_image(
     """
     request = _request(authority, device_number, client_id, client_transaction_id)
     async with deadline(timeout_s, "it sent no whole image within"):
-        with await send(authority, request, stall_timeout_s=stall_timeout_s) as reply:
+        with closing(await send(authority, request, stall_timeout_s=stall_timeout_s)) as reply:
             await _check_head(reply)
             try:
                 return await _read_image(reply, max_pixels)
@@ -85,7 +86,7 @@ async def is_image_bytes(authority: str, device_number: int, *, timeout_s: float
         ValueError: The authority is not a host and a port.
     """
     async with deadline(timeout_s, "it sent no image within"):
-        with await send(authority, _request(authority, device_number)) as reply:
+        with closing(await send(authority, _request(authority, device_number))) as reply:
             await _check_head(reply)
             return await reply.read(len(_VERSION_MARK)) == _VERSION_MARK
 

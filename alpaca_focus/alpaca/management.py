@@ -5,6 +5,7 @@ Source: ASCOM Alpaca Management API, /management/v1/configureddevices.
 
 import json
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass
 
 from alpaca_focus.alpaca.http import BadReply, BadStatus, build_request, deadline, send
@@ -40,7 +41,7 @@ async def list_devices(authority: str, timeout_s: float) -> tuple[ConfiguredDevi
     """
     request = build_request("GET", "/management/v1/configureddevices", authority=authority)
     async with deadline(timeout_s, "it sent no list of its devices within"):
-        with await send(authority, request) as reply:
+        with closing(await send(authority, request)) as reply:
             text = await reply.whole()
     if 400 <= reply.status < 500 or reply.status == 501:
         return None

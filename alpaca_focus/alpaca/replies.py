@@ -7,6 +7,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -116,27 +117,21 @@ Interceptor: TypeAlias = Callable[[ApiRequest, Handler], Awaitable[Reply]]
 
 
 async def value_reply(request: ApiRequest, value: Any) -> Reply:
-    """Return the reply with a Value: anything for JSON, or an `ImageReply`, sent in the form that was asked for."""
+    """Return the reply with a Value: anything for JSON, or an `ImageReply`, sent in the requested form."""
     if isinstance(value, ImageReply):
         return await _image_reply(request, value)
     return Reply(body=json.dumps(_common_fields(request) | {"Value": value}, allow_nan=False).encode())
 
 
 def done_reply(request: ApiRequest) -> Reply:
-    """Return the reply to a member without a Value that did what it was asked to."""
+    """Return the reply to a member without a Value that succeeded."""
     return Reply(body=json.dumps(_common_fields(request)).encode())
 
 
 def error_reply(request: ApiRequest, error: AlpacaError) -> Reply:
-    """Return the reply of a device that refuses: JSON, or ImageBytes where an image was asked for in that form."""
+    """Return the reply of a device that refuses: JSON, or ImageBytes where an image was requested in that form."""
     if _wants_image_bytes(request):
-        body = encode_error(
-            error.number,
-            error.message,
-            client_transaction_id=request.client_transaction_id,
-            server_transaction_id=request.server_transaction_id,
-        )
-        return Reply(content_type=IMAGE_BYTES, body=body)
+        return Reply(content_type=IMAGE_BYTES, body=encode_error(error.number, error.message, **_numbers(request)))
     fields = _common_fields(request, error_number=error.number, error_message=error.message)
     return Reply(body=json.dumps(fields).encode())
 
@@ -155,6 +150,13 @@ def _common_fields(request: ApiRequest, *, error_number: int = 0, error_message:
     }
 
 
+def _numbers(request: ApiRequest) -> dict[str, int]:
+    return {
+        "client_transaction_id": request.client_transaction_id,
+        "server_transaction_id": request.server_transaction_id,
+    }
+
+
 def _wants_image_bytes(request: ApiRequest) -> bool:
     return request.member in IMAGE_MEMBERS and IMAGE_BYTES in request.accept.lower()
 
@@ -163,18 +165,14 @@ async def _image_reply(request: ApiRequest, image: ImageReply) -> Reply:
     if not _wants_image_bytes(request):
         return Reply(body=_in_worker_thread(json_pieces(image.pixels, _common_fields(request))))
     # In a thread, because an image that is not in the order of the wire has to be turned round first.
-    header, body = await asyncio.to_thread(
-        encode_image,
-        image.pixels,
-        transmission=image.transmission,
-        element=image.element,
-        client_transaction_id=request.client_transaction_id,
-        server_transaction_id=request.server_transaction_id,
+    encode = partial(
+        encode_image, image.pixels, transmission=image.transmission, element=image.element, **_numbers(request)
     )
+    header, body = await asyncio.to_thread(encode)
     return Reply(content_type=IMAGE_BYTES, body=(header, body))
 
 
 async def _in_worker_thread(pieces: Iterator[bytes]) -> AsyncIterator[bytes]:
-    """Yield what a slow iterator gives, made piece by piece in a worker thread."""
+    """Yield the items of a slow iterator, each made in a worker thread."""
     while (piece := await asyncio.to_thread(next, pieces, None)) is not None:
         yield piece

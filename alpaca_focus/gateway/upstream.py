@@ -9,6 +9,7 @@ import itertools
 import json
 import random
 from collections.abc import AsyncIterator, Callable
+from contextlib import closing
 from typing import Any
 from urllib.parse import quote, urlencode
 
@@ -159,7 +160,7 @@ class Upstream:
         numbers = {"ClientID": self._client_id, "ClientTransactionID": next(self._transactions)}
         text = urlencode({**parameters, **numbers}).encode()
         query, form = (b"", text) if method == "PUT" else (text, None)
-        with await self._send(method, member, query, form, "application/json") as reply:
+        with closing(await self._send(method, member, query, form, "application/json")) as reply:
             try:
                 body = await reply.whole()
             except HttpError as error:
