@@ -1,6 +1,6 @@
 """From an HTTP request to typed arguments: names in any casing, values checked strictly.
 
-Which rules are the standard's and which are ours is said in docs/decisions/0002-parameter-names.md.
+Which rules are the standard's and which are ours: docs/decisions/0002-parameter-names.md.
 """
 
 import re
@@ -21,14 +21,17 @@ _UINT32_MAX = 2**32 - 1
 
 
 async def read_api_request(request: Request, *, server_transaction_id: int) -> ApiRequest:
-    """Return what a request to `/api/v1/{device_type}/{device_number}/{member}` asks for.
+    """Return a request to `/api/v1/{device_type}/{device_number}/{member}` with its parameters.
 
     Raises:
         BadRequest: The path, the form or the client's numbers make no sense.
     """
     query = parse_pairs(request.url.query)
     form = b"" if request.method == "GET" else await _read_form(request)
-    parameters = query if request.method == "GET" else _parse_form(form)
+    try:
+        parameters = query if request.method == "GET" else parse_pairs(form.decode("utf-8"))
+    except UnicodeDecodeError as error:
+        raise BadRequest("The body of the request is not UTF-8.") from error
     return ApiRequest(
         method=request.method,
         device_type=request.path_params["device_type"],
@@ -58,13 +61,6 @@ async def _read_form(request: Request) -> bytes:
     if body and content_type != _FORM:
         raise BadRequest(f"The parameters of a PUT belong into a body of type {_FORM}, not {content_type!r}.")
     return bytes(body)
-
-
-def _parse_form(form: bytes) -> Mapping[str, str]:
-    try:
-        return parse_pairs(form.decode("utf-8"))
-    except UnicodeDecodeError as error:
-        raise BadRequest("The body of the request is not UTF-8.") from error
 
 
 def parse_pairs(text: str) -> Mapping[str, str]:

@@ -57,13 +57,21 @@ class UpstreamLost(Exception):
 class Upstream:
     """One real device, to which requests are passed on; belongs to one event loop.
 
-    Attributes:
+    Args:
         device_type: Its type.
         authority: Its server, "host:port".
-        unique_id: Its UniqueID, empty if the number is to be trusted.
+        device_number: Its number; with a `unique_id` only for a server that does not list its devices.
+        unique_id: Its UniqueID or name, by which the number is looked up at first and whenever the server was lost;
+            empty if the number is to be trusted.
         on_image: Called in the event loop, so it has to be quick, with every image that was requested as ImageBytes and
             has passed completely to the client. It has to release the image. An image that comes while all memory is in
             use passes without this call.
+
+    Raises:
+        ValueError: The authority is not a host and a port.
+
+    Attributes:
+        device_type, authority, unique_id, on_image: See the arguments.
     """
 
     def __init__(
@@ -75,19 +83,6 @@ class Upstream:
         unique_id: str = "",
         on_image: Callable[[PassedImage], None] | None = None,
     ) -> None:
-        """Describe where the device is; nothing is sent yet.
-
-        Args:
-            device_type: Its type.
-            authority: Its server, "host:port".
-            device_number: Its number; with a `unique_id` only for a server that does not list its devices.
-            unique_id: Its UniqueID, or its name, by which the number is looked up at first and whenever the server was
-                lost.
-            on_image: See the attribute.
-
-        Raises:
-            ValueError: The authority is not a host and a port.
-        """
         split_authority(authority)
         self.device_type = device_type
         self.authority = authority
