@@ -125,7 +125,7 @@ class Header:
         if version != METADATA_VERSION:
             raise ImageBytesError(f"The ImageBytes metadata version is {version}; only {METADATA_VERSION} is known.")
         if not HEADER_BYTES <= start <= MAX_DATA_START:
-            raise ImageBytesError(f"The ImageBytes header gives byte {start} as the start of its data.")
+            raise ImageBytesError(f"The ImageBytes header is garbled: its data begins at byte {start}.")
         common = {"client_transaction_id": client, "server_transaction_id": server, "data_start": start}
         if error:
             return cls(error_number=error, **common)

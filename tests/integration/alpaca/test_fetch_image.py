@@ -7,6 +7,7 @@ import socket
 import struct
 import threading
 import time
+import tracemalloc
 from collections.abc import Callable, Iterator
 
 import numpy as np
@@ -103,6 +104,20 @@ def test_image_smaller_than_the_header_is_coped_with(serve: Serve) -> None:
 
 def test_image_in_single_bytes_is_put_together(serve: Serve) -> None:
     assert np.array_equal(fetch_image(serve(with_length(GOOD), drip_s=0.0001), 0, timeout_s=30), PIXELS)
+
+
+def test_an_image_is_held_once(serve: Serve) -> None:
+    pixels = np.zeros((2000, 2000), dtype=np.uint16)
+    answer = struct.pack("<iiIIiiiiiii", 1, 0, 0, 0, 44, 2, 8, 2, *pixels.T.shape, 0) + pixels.tobytes()
+    for framed in (with_length(answer), chunked(answer, 100_000)):
+        authority = serve(framed)
+        tracemalloc.start()
+        try:
+            fetch_image(authority)
+            peak_bytes = tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+        assert pixels.nbytes <= peak_bytes < 1.3 * pixels.nbytes
 
 
 def test_json_image(serve: Serve) -> None:
