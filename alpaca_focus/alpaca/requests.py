@@ -35,7 +35,7 @@ async def read_api_request(request: Request, *, server_transaction_id: int) -> A
     return ApiRequest(
         method=request.method,
         device_type=request.path_params["device_type"],
-        device_number=parse_device_number(request.path_params["device_number"]),
+        device_number=whole_number("device number", request.path_params["device_number"]),
         member=request.path_params["member"],
         parameters=parameters,
         query=query,
@@ -90,19 +90,15 @@ def client_number(parameters: Mapping[str, str], name: str) -> int:
         BadRequest: It is not a whole number from 0 to 4294967295.
     """
     text = find_parameter(parameters, name)
-    return 0 if text is None else _whole_number(name, text)
+    return 0 if text is None else whole_number(name, text)
 
 
-def parse_device_number(text: str) -> int:
-    """Return the number of a device in a path.
+def whole_number(name: str, text: str) -> int:
+    """Return the number of a device, a client or a transaction.
 
     Raises:
         BadRequest: It is not a whole number from 0 to 4294967295.
     """
-    return _whole_number("device number", text)
-
-
-def _whole_number(name: str, text: str) -> int:
     if not _INTEGER.fullmatch(text) or not 0 <= int(text) <= _UINT32_MAX:
         raise BadRequest(f"The {name} must be a whole number from 0 to {_UINT32_MAX}, not {text!r}.")
     return int(text)

@@ -23,10 +23,10 @@ from alpaca_focus.alpaca.errors import AlpacaError, BadRequest
 from alpaca_focus.alpaca.replies import ApiRequest, Interceptor, Reply, done_reply, error_reply, text_reply, value_reply
 from alpaca_focus.alpaca.requests import (
     client_number,
-    parse_device_number,
     parse_pairs,
     read_api_request,
     typed_arguments,
+    whole_number,
 )
 from alpaca_focus.alpaca.sending import WireResponse
 from alpaca_focus.alpaca.served import ServedDevice
@@ -188,7 +188,7 @@ class AlpacaServer:
 
     async def _device_setup(self, http: Request) -> Response:
         try:
-            number = parse_device_number(http.path_params["device_number"])
+            number = whole_number("device number", http.path_params["device_number"])
             device = self._find_device(http.path_params["device_type"], number)
         except BadRequest as error:
             return WireResponse(text_reply(400, str(error)))
