@@ -1,4 +1,4 @@
-"""Alpaca discovery: a broadcast question over UDP, and the port of the server in answer.
+"""Alpaca discovery: a broadcast question over UDP, answered with the port of the server.
 
 Source: ASCOM Alpaca API Reference, chapter on discovery: IPv4 broadcast and IPv6 multicast to ff12::a1:9aca, UDP port
 32227, question `alpacadiscovery1`, answer `{"AlpacaPort": n}` sent back to where the question came from.
@@ -37,7 +37,7 @@ SocketAddress: TypeAlias = tuple[Any, ...]
 
 @dataclass(frozen=True, slots=True, order=True)
 class DiscoveredServer:
-    """Where a server answered from, and the port of its Alpaca API; `host` may be IPv6, with a zone if link-local."""
+    """The host of a server, possibly IPv6, with a zone if link-local, and the port of its Alpaca API."""
 
     host: str
     port: int
@@ -59,7 +59,7 @@ class DiscoveryResponder:
     """Answers discovery while its context is open, over the kind of IP that the server listens on.
 
     Several servers on one machine share the port. A server that listens on loopback answers only questions from this
-    machine. A port that cannot be had is logged and left: the server works without discovery.
+    machine. A port in use is logged and left: the server works without discovery.
     """
 
     def __init__(self, host: str, alpaca_port: int, *, port: int = DISCOVERY_PORT) -> None:
@@ -153,18 +153,15 @@ def _join_everywhere(bound: socket.socket) -> None:
 def discover(
     timeout_s: float, *, port: int = DISCOVERY_PORT, addresses: Sequence[str] | None = None
 ) -> tuple[DiscoveredServer, ...]:
-    """Ask which Alpaca servers there are, and collect the answers until the time is over.
+    """Return the Alpaca servers that answer in time, sorted; none where there is no network.
 
-    Each server is named once, also if it answers several times; this machine's own by its loopback address. A server
-    that is reached over both IPv4 and IPv6 is named with both addresses.
+    Each server appears once, this machine's own by its loopback address; one that is reached over both IPv4 and IPv6
+    appears with both addresses.
 
     Args:
         timeout_s: How long to wait for answers.
         port: UDP port to ask on.
-        addresses: Where to send the question; by default to everybody on every network of this machine.
-
-    Returns:
-        The servers, sorted. None is also the answer where there is no network at all.
+        addresses: Where to send the question; by default to all of every network of this machine.
     """
     interfaces = tuple(_interfaces())
     targets = _everywhere(interfaces) if addresses is None else addresses
@@ -182,11 +179,15 @@ def _collect(targets: Sequence[str], port: int, timeout_s: float) -> Iterator[Di
         sockets = {}
         for family in (socket.AF_INET, socket.AF_INET6):
             try:
-                sockets[family] = stack.enter_context(_asking_socket(family))
+                asking = stack.enter_context(socket.socket(family, socket.SOCK_DGRAM))
             except OSError as error:
                 log.debug("discovery_family_unavailable", family=family.name, reason=str(error))
                 continue
-            selector.register(sockets[family], selectors.EVENT_READ)
+            asking.settimeout(0)
+            if family == socket.AF_INET:
+                asking.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
+            sockets[family] = asking
+            selector.register(asking, selectors.EVENT_READ)
         for rounds_left in range(_TIMES_ASKED, 0, -1):
             # Asked again half-way, as a datagram may get lost.
             until = deadline - timeout_s * (rounds_left - 1) / _TIMES_ASKED
@@ -195,14 +196,6 @@ def _collect(targets: Sequence[str], port: int, timeout_s: float) -> Iterator[Di
                 for key, _ in selector.select(left_s):
                     if isinstance(key.fileobj, socket.socket):
                         yield from _read_answer(key.fileobj)
-
-
-def _asking_socket(family: socket.AddressFamily) -> socket.socket:
-    asking = socket.socket(family, socket.SOCK_DGRAM)
-    asking.settimeout(0)
-    if family == socket.AF_INET:
-        asking.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
-    return asking
 
 
 def _ask(sockets: dict[socket.AddressFamily, socket.socket], targets: Sequence[str], port: int) -> None:
@@ -216,7 +209,7 @@ def _ask(sockets: dict[socket.AddressFamily, socket.socket], targets: Sequence[s
 
 
 def _read_answer(asking: socket.socket) -> Iterator[DiscoveredServer]:
-    """Yield the server that a datagram tells of; none if it tells of none."""
+    """Yield the server that a datagram announces, if it announces one."""
     try:
         data, address = asking.recvfrom(_ANSWER_BYTES)
         answer = json.loads(data)
@@ -250,7 +243,7 @@ def _interfaces() -> Iterator[_Interface]:
 
 
 def _interface_address(any_socket: socket.socket, name: str, request: int) -> str | None:
-    """Return an IPv4 address of an interface as the Linux kernel tells it (netdevice(7)), `None` if it has none."""
+    """Return an IPv4 address of an interface from the Linux kernel (netdevice(7)), `None` if it has none."""
     try:
         reply = fcntl.ioctl(any_socket.fileno(), request, struct.pack("256s", name.encode()[:15]))
     except OSError:

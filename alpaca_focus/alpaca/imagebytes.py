@@ -4,9 +4,9 @@ Source: ASCOM Alpaca API Reference, chapter on ImageBytes, metadata version 1. A
 little-endian 32-bit integers) and the pixels, the first index (x) slowest and the last one fastest. An error reply has
 the message in UTF-8 where the pixels would be.
 
-This is the one place where Alpaca's [x, y] becomes [row, column] and back. A decoded image is a *view* of the bytes,
-turned round: it is in Fortran order, its rows are not contiguous in memory, because a transposing copy of a large frame
-takes as long as looking for stars in it. What needs contiguous rows can work on `pixels.T` and swap the coordinates.
+Only here does Alpaca's [x, y] become [row, column] and back. A decoded image is a transposed *view* of the bytes, in
+Fortran order: a transposing copy of a large frame takes as long as detecting its stars. What needs contiguous rows can
+work on `pixels.T` and swap the coordinates.
 """
 
 import struct
@@ -125,22 +125,20 @@ class Header:
         if version != METADATA_VERSION:
             raise ImageBytesError(f"The ImageBytes metadata version is {version}; only {METADATA_VERSION} is known.")
         if not HEADER_BYTES <= start <= MAX_DATA_START:
-            raise ImageBytesError(f"The ImageBytes header says that its data begins at byte {start}.")
-        header = cls(error_number=error, client_transaction_id=client, server_transaction_id=server, data_start=start)
+            raise ImageBytesError(f"The ImageBytes header is garbled: its data begins at byte {start}.")
+        common = {"client_transaction_id": client, "server_transaction_id": server, "data_start": start}
         if error:
-            return header
+            return cls(error_number=error, **common)
         _check_types(image_type, sent_type)
         _check_shape(rank, dimensions, max_pixels)
         return cls(
-            client_transaction_id=client,
-            server_transaction_id=server,
-            data_start=start,
             image_element_type=ElementType(image_type),
             transmission_element_type=ElementType(sent_type),
             rank=rank,
             dimension1=dimensions[0],
             dimension2=dimensions[1],
             dimension3=dimensions[2] if rank == 3 else 0,
+            **common,
         )
 
     def pack(self) -> bytes:
@@ -159,11 +157,11 @@ class Header:
 
 
 def _check_types(image_type: int, sent_type: int) -> None:
-    known = {element.value for element in ElementType}
+    known = set(ElementType)
     if image_type not in known:
         raise ImageBytesError(f"The ImageBytes header gives the image an unknown element type: {image_type}.")
-    if sent_type not in known or sent_type == ElementType.UNKNOWN:
-        raise ImageBytesError(f"The ImageBytes header says that values of an unknown type follow: {sent_type}.")
+    if sent_type not in known - {ElementType.UNKNOWN}:
+        raise ImageBytesError(f"The ImageBytes header announces values of an unknown type: {sent_type}.")
 
 
 def _check_shape(rank: int, dimensions: list[int], max_pixels: int) -> None:
@@ -173,9 +171,7 @@ def _check_shape(rank: int, dimensions: list[int], max_pixels: int) -> None:
     if min(shape) < 1:
         raise ImageBytesError(f"The ImageBytes header gives the image impossible dimensions: {shape}.")
     if prod(shape) > max_pixels:
-        raise ImageBytesError(
-            f"The ImageBytes header gives the image the dimensions {shape}: more than {max_pixels} values."
-        )
+        raise ImageBytesError(f"The ImageBytes header gives the image {shape}: more than {max_pixels} values.")
 
 
 def wire_to_rows(values: NDArray[np.generic]) -> NDArray[np.generic]:
@@ -222,7 +218,7 @@ def decode_error(header: Header, text: bytes) -> AlpacaError:
 
 
 def encode_error(number: int, message: str, *, client_transaction_id: int = 0, server_transaction_id: int = 0) -> bytes:
-    """Return an ImageBytes reply that says an error."""
+    """Return an ImageBytes reply with an error."""
     header = Header(
         error_number=number,
         client_transaction_id=client_transaction_id,
@@ -260,7 +256,7 @@ def encode_image(
     sent_type = ElementType.of(pixels.dtype) if transmission is None else transmission
     default_element = ElementType.INT32 if sent_type in _FIT_INTO_INT32 else sent_type
     values = wire_order(_converted(pixels, sent_type.dtype))
-    columns, rows, *planes = values.shape
+    columns, rows, planes = (*values.shape, 0)[:3]
     header = Header(
         client_transaction_id=client_transaction_id,
         server_transaction_id=server_transaction_id,
@@ -269,7 +265,7 @@ def encode_image(
         rank=values.ndim,
         dimension1=columns,
         dimension2=rows,
-        dimension3=planes[0] if planes else 0,
+        dimension3=planes,
     )
     return header.pack(), values.reshape(-1).view(np.uint8).data
 

@@ -40,7 +40,9 @@ def json_pieces(pixels: NDArray[np.generic], fields: Mapping[str, Any]) -> Itera
     yield b"]}"
 
 
-def parse_json_image(text: bytes, *, max_pixels: int = MAX_PIXELS) -> tuple[dict[str, Any], NDArray[np.generic] | None]:
+def parse_json_image(
+    text: bytes | bytearray, *, max_pixels: int = MAX_PIXELS
+) -> tuple[dict[str, Any], NDArray[np.generic] | None]:
     """Take a JSON reply apart without ever holding a Python object for every pixel.
 
     Returns:

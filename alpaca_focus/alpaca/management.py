@@ -1,21 +1,14 @@
-"""Asks a server which devices it has.
+"""A server's list of its devices.
 
 Source: ASCOM Alpaca Management API, /management/v1/configureddevices.
 """
 
-import contextlib
 import json
-from collections.abc import Mapping
+from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass
-from http.client import HTTPConnection, HTTPException
-from typing import Any
-from urllib.parse import urlsplit
 
-MAX_REPLY_BYTES = 1 << 20
-
-
-class ManagementError(Exception):
-    """A server does not say which devices it has; the message says why."""
+from alpaca_focus.alpaca.http import BadReply, BadStatus, build_request, deadline, send
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,41 +28,70 @@ class ConfiguredDevice:
     unique_id: str
 
 
-def list_devices(base_url: str, timeout_s: float) -> tuple[ConfiguredDevice, ...] | None:
+async def list_devices(authority: str, timeout_s: float) -> tuple[ConfiguredDevice, ...] | None:
     """Return the devices of a server, or `None` if it has no management API.
 
     Args:
-        base_url: The server, for example "http://127.0.0.1:11111".
-        timeout_s: Longest wait for the connection, and then for each part of the reply.
+        authority: The server, "host:port".
+        timeout_s: Time for the whole reply.
 
     Raises:
-        ManagementError: The server cannot be reached or does not answer as Alpaca servers do.
+        HttpError: The server cannot be reached or does not answer as Alpaca servers do.
+        ValueError: The authority is not a host and a port.
     """
-    parts = urlsplit(base_url)
-    if parts.scheme != "http" or parts.hostname is None:
-        raise ManagementError(f"The address of an Alpaca server begins with http:// and a host, unlike {base_url!r}.")
-    connection = HTTPConnection(parts.hostname, parts.port or 80, timeout=timeout_s)
-    with contextlib.closing(connection):
-        try:
-            connection.request("GET", f"{parts.path.rstrip('/')}/management/v1/configureddevices")
-            response = connection.getresponse()
-            status, text = response.status, response.read(MAX_REPLY_BYTES)
-        except (OSError, HTTPException) as error:
-            raise ManagementError(f"The server at {base_url} does not answer ({error}).") from error
-    if 400 <= status < 500 or status == 501:
+    request = build_request("GET", "/management/v1/configureddevices", authority=authority)
+    async with deadline(timeout_s, "it sent no list of its devices within"):
+        with closing(await send(authority, request)) as reply:
+            text = await reply.whole()
+    if 400 <= reply.status < 500 or reply.status == 501:
         return None
-    if status != 200:
-        raise ManagementError(f"The server at {base_url} answers with HTTP status {status} when asked for its devices.")
+    if reply.status != 200:
+        raise BadStatus(f"it answered with HTTP status {reply.status} when asked for its devices", reply.status)
     try:
-        return tuple(_device(entry) for entry in json.loads(text)["Value"])
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
-        raise ManagementError(f"The server at {base_url} gives no proper list of its devices ({error!r}).") from error
+        return parse_devices(json.loads(text)["Value"])
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
+        raise BadReply(f"it sent no proper list of its devices ({error!r})") from error
 
 
-def _device(entry: Mapping[str, Any]) -> ConfiguredDevice:
+def parse_devices(value: object) -> tuple[ConfiguredDevice, ...]:
+    """Return the devices in the Value of the list; malformed entries are left out.
+
+    Raises:
+        ValueError: It is no list.
+    """
+    if not isinstance(value, list):
+        raise ValueError(f"{value!r} is not a list of devices")  # noqa: TRY004 - a malformed reply
+    return tuple(device for device in map(_parse_device, value) if device is not None)
+
+
+def _parse_device(entry: object) -> ConfiguredDevice | None:
+    if not isinstance(entry, dict) or not isinstance(entry.get("DeviceType"), str):
+        return None
+    try:
+        number = float(entry["DeviceNumber"])
+        if number != int(number):
+            return None
+    except (KeyError, TypeError, ValueError, OverflowError):
+        return None
     return ConfiguredDevice(
+        device_type=entry["DeviceType"].lower(),
+        number=int(number),
         name=str(entry.get("DeviceName") or ""),
-        device_type=str(entry["DeviceType"]).lower(),
-        number=int(entry["DeviceNumber"]),
         unique_id=str(entry.get("UniqueID") or ""),
     )
+
+
+def find_device(devices: Sequence[ConfiguredDevice], kind: str, wanted: str) -> ConfiguredDevice | None:
+    """Return the device of that type with that UniqueID, or else with that name; capitals do not matter."""
+    of_kind = [device for device in devices if device.device_type == kind]
+    key = wanted.strip().casefold()
+    by_id = [device for device in of_kind if device.unique_id.casefold() == key]
+    by_name = [device for device in of_kind if device.name.casefold() == key]
+    return next(iter(by_id + by_name), None)
+
+
+def describe(devices: Sequence[ConfiguredDevice]) -> str:
+    """Return the list as words: focuser 0 "Moonlite", camera 0 "ASI1600"."""
+    if not devices:
+        return "no devices at all"
+    return ", ".join(f'{device.device_type} {device.number} "{device.name}"' for device in devices)

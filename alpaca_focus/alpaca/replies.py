@@ -1,17 +1,26 @@
-"""Values that travel between the HTTP server, an interceptor and the served devices."""
+"""Requests and replies as the HTTP server, an interceptor and the served devices exchange them.
 
-from collections.abc import AsyncIterable, Awaitable, Callable, Mapping, Sequence
+Source: ASCOM Alpaca API Reference, chapters on JSON replies and on ImageBytes.
+"""
+
+import asyncio
+import json
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from functools import partial
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from alpaca_focus.alpaca.imagebytes import ElementType
+from alpaca_focus.alpaca.errors import AlpacaError
+from alpaca_focus.alpaca.imagebytes import ElementType, encode_error, encode_image
+from alpaca_focus.alpaca.jsonimage import json_pieces
 
 TEXT_PLAIN = "text/plain; charset=utf-8"
 JSON = "application/json"
 IMAGE_BYTES = "application/imagebytes"
+IMAGE_MEMBERS = frozenset({"imagearray", "imagearrayvariant"})
 
 Body: TypeAlias = bytes | Sequence[bytes | memoryview] | AsyncIterable[bytes | memoryview]
 """A reply's body: one piece, several that are sent one after the other without joining them, or a stream of pieces.
@@ -105,3 +114,65 @@ Handler: TypeAlias = Callable[[ApiRequest], Awaitable[Reply]]
 
 Interceptor: TypeAlias = Callable[[ApiRequest, Handler], Awaitable[Reply]]
 """Stands before every request to a device: passes it on, changes it or the reply, or never answers."""
+
+
+async def value_reply(request: ApiRequest, value: Any) -> Reply:
+    """Return the reply with a Value: anything for JSON, or an `ImageReply`, sent in the requested form."""
+    if isinstance(value, ImageReply):
+        return await _image_reply(request, value)
+    return Reply(body=json.dumps(_common_fields(request) | {"Value": value}, allow_nan=False).encode())
+
+
+def done_reply(request: ApiRequest) -> Reply:
+    """Return the reply to a member without a Value that succeeded."""
+    return Reply(body=json.dumps(_common_fields(request)).encode())
+
+
+def error_reply(request: ApiRequest, error: AlpacaError) -> Reply:
+    """Return the reply of a device that refuses: JSON, or ImageBytes where an image was requested in that form."""
+    if _wants_image_bytes(request):
+        return Reply(content_type=IMAGE_BYTES, body=encode_error(error.number, error.message, **_numbers(request)))
+    fields = _common_fields(request, error_number=error.number, error_message=error.message)
+    return Reply(body=json.dumps(fields).encode())
+
+
+def text_reply(status: int, sentence: str, *, headers: tuple[tuple[str, str], ...] = ()) -> Reply:
+    """Return the reply to a request that no device has seen: an HTTP status and a sentence for people."""
+    return Reply(status=status, content_type=TEXT_PLAIN, headers=headers, body=sentence.encode())
+
+
+def _common_fields(request: ApiRequest, *, error_number: int = 0, error_message: str = "") -> dict[str, Any]:
+    return {
+        "ClientTransactionID": request.client_transaction_id,
+        "ServerTransactionID": request.server_transaction_id,
+        "ErrorNumber": int(error_number),
+        "ErrorMessage": error_message,
+    }
+
+
+def _numbers(request: ApiRequest) -> dict[str, int]:
+    return {
+        "client_transaction_id": request.client_transaction_id,
+        "server_transaction_id": request.server_transaction_id,
+    }
+
+
+def _wants_image_bytes(request: ApiRequest) -> bool:
+    return request.member in IMAGE_MEMBERS and IMAGE_BYTES in request.accept.lower()
+
+
+async def _image_reply(request: ApiRequest, image: ImageReply) -> Reply:
+    if not _wants_image_bytes(request):
+        return Reply(body=_in_worker_thread(json_pieces(image.pixels, _common_fields(request))))
+    # In a thread, because an image that is not in the order of the wire has to be turned round first.
+    encode = partial(
+        encode_image, image.pixels, transmission=image.transmission, element=image.element, **_numbers(request)
+    )
+    header, body = await asyncio.to_thread(encode)
+    return Reply(content_type=IMAGE_BYTES, body=(header, body))
+
+
+async def _in_worker_thread(pieces: Iterator[bytes]) -> AsyncIterator[bytes]:
+    """Yield the items of a slow iterator, each made in a worker thread."""
+    while (piece := await asyncio.to_thread(next, pieces, None)) is not None:
+        yield piece

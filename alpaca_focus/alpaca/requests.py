@@ -1,6 +1,6 @@
 """From an HTTP request to typed arguments: names in any casing, values checked strictly.
 
-Which rules are the standard's and which are ours is said in docs/decisions/0002-parameter-names.md.
+Which rules are the standard's and which are ours: docs/decisions/0002-parameter-names.md.
 """
 
 import re
@@ -21,18 +21,21 @@ _UINT32_MAX = 2**32 - 1
 
 
 async def read_api_request(request: Request, *, server_transaction_id: int) -> ApiRequest:
-    """Return what a request to `/api/v1/{device_type}/{device_number}/{member}` asks for.
+    """Return a request to `/api/v1/{device_type}/{device_number}/{member}` with its parameters.
 
     Raises:
         BadRequest: The path, the form or the client's numbers make no sense.
     """
     query = parse_pairs(request.url.query)
     form = b"" if request.method == "GET" else await _read_form(request)
-    parameters = query if request.method == "GET" else _parse_form(form)
+    try:
+        parameters = query if request.method == "GET" else parse_pairs(form.decode("utf-8"))
+    except UnicodeDecodeError as error:
+        raise BadRequest("The body of the request is not UTF-8.") from error
     return ApiRequest(
         method=request.method,
         device_type=request.path_params["device_type"],
-        device_number=parse_device_number(request.path_params["device_number"]),
+        device_number=whole_number("device number", request.path_params["device_number"]),
         member=request.path_params["member"],
         parameters=parameters,
         query=query,
@@ -58,13 +61,6 @@ async def _read_form(request: Request) -> bytes:
     if body and content_type != _FORM:
         raise BadRequest(f"The parameters of a PUT belong into a body of type {_FORM}, not {content_type!r}.")
     return bytes(body)
-
-
-def _parse_form(form: bytes) -> Mapping[str, str]:
-    try:
-        return parse_pairs(form.decode("utf-8"))
-    except UnicodeDecodeError as error:
-        raise BadRequest("The body of the request is not UTF-8.") from error
 
 
 def parse_pairs(text: str) -> Mapping[str, str]:
@@ -94,19 +90,15 @@ def client_number(parameters: Mapping[str, str], name: str) -> int:
         BadRequest: It is not a whole number from 0 to 4294967295.
     """
     text = find_parameter(parameters, name)
-    return 0 if text is None else _whole_number(name, text)
+    return 0 if text is None else whole_number(name, text)
 
 
-def parse_device_number(text: str) -> int:
-    """Return the number of a device in a path.
+def whole_number(name: str, text: str) -> int:
+    """Return the number of a device, a client or a transaction.
 
     Raises:
         BadRequest: It is not a whole number from 0 to 4294967295.
     """
-    return _whole_number("device number", text)
-
-
-def _whole_number(name: str, text: str) -> int:
     if not _INTEGER.fullmatch(text) or not 0 <= int(text) <= _UINT32_MAX:
         raise BadRequest(f"The {name} must be a whole number from 0 to {_UINT32_MAX}, not {text!r}.")
     return int(text)

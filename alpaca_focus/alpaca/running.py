@@ -36,7 +36,7 @@ _WILDCARDS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - a name to com
 
 
 class ServerStartError(OSError):
-    """The server cannot listen where it was told to; the message says where and why."""
+    """The server cannot listen at its address; the message says where and why."""
 
 
 class _Protocol(HttpToolsProtocol):
@@ -72,21 +72,6 @@ class _Protocol(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         super().on_message_complete()
         self._has_parted, self._is_in_body = True, False
-
-
-class _Stoppable:
-    """Lets a request that is cancelled by the server's stop end in silence."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-        self.stopping = False
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        try:
-            await self._app(scope, receive, send)
-        except asyncio.CancelledError:
-            if not self.stopping:
-                raise
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -126,7 +111,16 @@ async def serve(
     on_started: Callable[[], None],
 ) -> None:
     """Serve until `stop` is set, then drop every connection and request at once, and close the listener."""
-    stoppable = _Stoppable(app)
+    is_stopping = False
+
+    async def stoppable(scope: Scope, receive: Receive, send: Send) -> None:
+        """Let a request that is cancelled by the server's stop end in silence."""
+        try:
+            await app(scope, receive, send)
+        except asyncio.CancelledError:
+            if not is_stopping:
+                raise
+
     config = uvicorn.Config(
         stoppable, log_config=None, lifespan="off", ws="none", access_log=False, timeout_keep_alive=KEEP_ALIVE_S
     )
@@ -141,22 +135,31 @@ async def serve(
             await stack.enter_async_context(DiscoveryResponder(host, alpaca_port, port=discovery_port))
         on_started()
         await stop.wait()
-        stoppable.stopping = True
-        # Nobody new. Whoever has just been accepted is let in first: a server that is closed leaves such sockets open.
+        is_stopping = True
+        # Nobody new. Connections that were just accepted are let in first: a server that is closed leaves them open.
         loop.remove_reader(listener)
         for _ in range(_ROUNDS_TO_ACCEPT):
             await asyncio.sleep(0)
         server.close()
         for connection in list(state.connections):
             connection.transport.abort()
-        await asyncio.sleep(0)  # connections learn of their end in the next round, and must have before their requests
+        await asyncio.sleep(0)  # connections see their end in the next round, which has to be before their requests
         for task in state.tasks:
             task.cancel()
         await asyncio.gather(*state.tasks, return_exceptions=True)
 
 
 class RunningServer:
-    """An `AlpacaServer` in a thread of its own; a context manager.
+    """An `AlpacaServer` in a thread of its own, which answers requests from the first moment on; a context manager.
+
+    Args:
+        app: What to serve.
+        host: Address or name to listen on.
+        port: Port to listen on, 0 for a free one.
+        discovery_port: UDP port on which to answer discovery, `None` for none.
+
+    Raises:
+        ServerStartError: It cannot listen there.
 
     Attributes:
         host: Host to reach it at from this machine.
@@ -166,17 +169,6 @@ class RunningServer:
     def __init__(
         self, app: ASGIApp, *, host: str = "127.0.0.1", port: int = 0, discovery_port: int | None = None
     ) -> None:
-        """Listen and start to serve; requests are answered as soon as this returns.
-
-        Args:
-            app: What to serve.
-            host: Address or name to listen on.
-            port: Port to listen on, 0 for a free one.
-            discovery_port: UDP port on which to answer discovery, `None` for none.
-
-        Raises:
-            ServerStartError: It cannot listen there.
-        """
         self._listener = listen(host, port)
         bound_host, self.port = self._listener.getsockname()[:2]
         self.host: str = _WILDCARDS.get(bound_host, bound_host)
@@ -200,13 +192,23 @@ class RunningServer:
         return f"http://{self.address}"
 
     def _run(self) -> None:
+        async def main() -> None:
+            self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
+            await serve(
+                self._app,
+                self._listener,
+                self._stop,
+                discovery_port=self._discovery_port,
+                on_started=self._started.set,
+            )
+
         try:
-            asyncio.run(self._main())
+            asyncio.run(main())
         finally:
             self._started.set()
 
     async def run(self, work: Coroutine[Any, Any, T]) -> T:
-        """Carry something out in the server's loop, from another one; cancelled with the call.
+        """Run a coroutine in the server's loop, from another one; it is cancelled with the call.
 
         Raises:
             RuntimeError: The server has stopped.
@@ -217,21 +219,10 @@ class RunningServer:
         return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work, self._loop))
 
     def call(self, work: Callable[[], None]) -> None:
-        """Have something done soon in the server's loop, before it stops; nothing where it has stopped."""
+        """Call `work` soon in the server's loop, before it stops; do nothing if it has stopped."""
         if self._loop is not None and self._thread.is_alive():
             with contextlib.suppress(RuntimeError):  # the loop closed between the two lines
                 self._loop.call_soon_threadsafe(work)
-
-    async def _main(self) -> None:
-        self._loop = asyncio.get_running_loop()
-        self._stop = asyncio.Event()
-        await serve(
-            self._app,
-            self._listener,
-            self._stop,
-            discovery_port=self._discovery_port,
-            on_started=self._started.set,
-        )
 
     def stop(self) -> None:
         """Stop at once, whatever requests are still open; may be called twice."""
@@ -271,14 +262,11 @@ def serve_forever(
     """
     with listen(host, port) as listener:
         started = partial(on_started, listener.getsockname()[1])
-        asyncio.run(_serve_until_signal(app, listener, discovery_port, started))
 
+        async def main() -> None:
+            stop = asyncio.Event()
+            for number in (signal.SIGINT, signal.SIGTERM):
+                asyncio.get_running_loop().add_signal_handler(number, stop.set)
+            await serve(app, listener, stop, discovery_port=discovery_port, on_started=started)
 
-async def _serve_until_signal(
-    app: ASGIApp, listener: socket.socket, discovery_port: int | None, on_started: Callable[[], None]
-) -> None:
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stop.set)
-    await serve(app, listener, stop, discovery_port=discovery_port, on_started=on_started)
+        asyncio.run(main())

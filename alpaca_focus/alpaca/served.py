@@ -1,34 +1,26 @@
 """Devices to serve: a class whose methods are named after the members of the standard.
 
-`GET position` calls `get_position(self)`, `PUT move` calls `put_move(self, position)`: positional arguments in the
-standard's order, already parsed. A handler returns the Value (`None` for a member without one), or raises
-`AlpacaError`. It may be a plain method, which runs in the event loop and has to be quick, or a coroutine.
+`GET position` calls `get_position(self)`, `PUT move` calls `put_move(self, position)`, with the arguments parsed and in
+the standard's order. A method returns the Value (`None` for a member without one) or raises `AlpacaError`. It may be a
+plain method, which runs in the event loop and has to be quick, or a coroutine.
 """
 
 import asyncio
 import inspect
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, ClassVar
 
 from alpaca_focus.alpaca.errors import AlpacaError, ErrorNumber
-from alpaca_focus.alpaca.standard import DISPLAY_NAMES, INTERFACE_VERSIONS, DeviceType, Member, Scalar
+from alpaca_focus.alpaca.standard import COMMON_MEMBERS, DISPLAY_NAMES, INTERFACE_VERSIONS, DeviceType, Member, Scalar
 
-WITHOUT_CONNECTION = frozenset(
-    {
-        "connect",
-        "connected",
-        "connecting",
-        "description",
-        "disconnect",
-        "driverinfo",
-        "driverversion",
-        "interfaceversion",
-        "name",
-        "supportedactions",
-    }
-)
-"""Members that answer also when the device is not connected."""
+WITHOUT_CONNECTION = COMMON_MEMBERS - {"action", "commandblind", "commandbool", "commandstring", "devicestate"}
+"""Members that a device answers before it is connected."""
+
+
+def _reader(attribute: str) -> Callable[["ServedDevice"], Any]:
+    """Return the method for a member that is an attribute of the device."""
+    return lambda device: getattr(device, attribute)
 
 
 class ServedDevice:
@@ -46,6 +38,7 @@ class ServedDevice:
         driver_version: The device's DriverVersion.
         interface_version: The device's InterfaceVersion; by default the one of the table in `standard`.
         unique_id: The device's UniqueID, the same for ever.
+        connected: Whether a client has connected the device; a device that connects by itself may set it.
     """
 
     device_type: ClassVar[DeviceType]
@@ -69,14 +62,11 @@ class ServedDevice:
         self.interface_version = (
             INTERFACE_VERSIONS[self.device_type] if interface_version is None else interface_version
         )
-        self._connected = False
+        self.connected = False
         self._transition: asyncio.Task[None] | None = None
 
     async def call(self, member: Member, arguments: Sequence[Scalar]) -> Any:
-        """Call the method for a member.
-
-        Returns:
-            The Value: something for JSON, an `ImageReply`, or `None`.
+        """Call the method for a member; return its Value: something for JSON, an `ImageReply`, or `None`.
 
         Raises:
             AlpacaError: The device refuses, does not implement the member, or is not connected.
@@ -94,7 +84,7 @@ class ServedDevice:
 
     def check_ready(self, member: Member) -> None:
         """Refuse a member that cannot be used just now; subclasses may refuse more."""
-        if self.requires_connection and not self._connected and member.name not in WITHOUT_CONNECTION:
+        if self.requires_connection and not self.connected and member.name not in WITHOUT_CONNECTION:
             raise AlpacaError(
                 ErrorNumber.NOT_CONNECTED, f"{self.name} is not connected: connect it before using {member.name}."
             )
@@ -111,44 +101,42 @@ class ServedDevice:
         """Return the operational state by the members' names as the standard spells them, without TimeStamp."""
         return {}
 
-    def supported_actions(self) -> Sequence[str]:
-        """Return the names that `perform_action` knows."""
-        return ()
+    def get_supportedactions(self) -> list[str]:
+        """Return the names of the actions that `put_action` knows."""
+        return []
 
-    async def perform_action(self, action: str, parameters: str) -> str:  # noqa: ARG002 - for subclasses
-        """Carry out an action of this device's own and return its answer."""
+    async def put_action(self, action: str, parameters: str) -> str:  # noqa: ARG002 - for subclasses
+        """Carry out one of the device's own actions and return its result."""
         raise AlpacaError(
             ErrorNumber.ACTION_NOT_IMPLEMENTED, f"{self.name} has no action {action!r}: see its SupportedActions."
         )
 
     # Members common to all devices.
 
-    @property
-    def connected(self) -> bool:
-        """Whether a client has connected the device; for a device that connects by itself it can be set."""
-        return self._connected
+    get_connected = _reader("connected")
+    get_name = _reader("name")
+    get_description = _reader("description")
+    get_driverinfo = _reader("driver_info")
+    get_driverversion = _reader("driver_version")
+    get_interfaceversion = _reader("interface_version")
 
-    @connected.setter
-    def connected(self, connected: bool) -> None:
-        self._connected = connected
-
-    async def _change_connection(self, *, connected: bool) -> None:
-        if connected == self._connected:
-            return
-        await (self.connect_hardware() if connected else self.disconnect_hardware())
-        self._connected = connected
+    async def put_connected(self, connected: bool) -> None:  # noqa: FBT001 - the standard's signature
+        """Connect or disconnect, and return once it is done."""
+        if connected != self.connected:
+            await (self.connect_hardware() if connected else self.disconnect_hardware())
+            self.connected = connected
 
     def _begin_transition(self, *, connected: bool) -> None:
         if self._transition is not None and not self._transition.done():
             raise AlpacaError(
                 ErrorNumber.INVALID_OPERATION, f"{self.name} is already connecting or disconnecting: wait for it."
             )
-        self._transition = asyncio.get_running_loop().create_task(self._change_connection(connected=connected))
-        # What went wrong is told by `Connecting`; a client that never asks for it is no fault of the program.
+        self._transition = asyncio.get_running_loop().create_task(self.put_connected(connected))
+        # `Connecting` raises what went wrong; a client that never reads it leaves an exception that nobody fetched.
         self._transition.add_done_callback(lambda task: task.cancelled() or task.exception())
 
     def put_connect(self) -> None:
-        """Begin to connect; `Connecting` tells when it is over, and raises what went wrong."""
+        """Begin to connect; `Connecting` becomes false when it is over, and raises what went wrong."""
         self._begin_transition(connected=True)
 
     def put_disconnect(self) -> None:
@@ -156,7 +144,7 @@ class ServedDevice:
         self._begin_transition(connected=False)
 
     def get_connecting(self) -> bool:
-        """Tell whether `Connect` or `Disconnect` is still at work; raise once if it failed."""
+        """Return whether `Connect` or `Disconnect` is still at work; raise once if it failed."""
         if self._transition is None:
             return False
         if not self._transition.done():
@@ -165,44 +153,8 @@ class ServedDevice:
         finished.result()
         return False
 
-    def get_connected(self) -> bool:
-        """Tell whether the device is connected."""
-        return self._connected
-
-    async def put_connected(self, connected: bool) -> None:  # noqa: FBT001 - the standard's signature
-        """Connect or disconnect, and return once it is done."""
-        await self._change_connection(connected=connected)
-
-    def get_name(self) -> str:
-        """Return the device's name."""
-        return self.name
-
-    def get_description(self) -> str:
-        """Return what the device is."""
-        return self.description
-
-    def get_driverinfo(self) -> str:
-        """Return what serves the device."""
-        return self.driver_info
-
-    def get_driverversion(self) -> str:
-        """Return the version of what serves the device."""
-        return self.driver_version
-
-    def get_interfaceversion(self) -> int:
-        """Return the version of the device interface."""
-        return self.interface_version
-
     def get_devicestate(self) -> list[dict[str, Any]]:
         """Return the operational state in one piece, with the time it was read."""
         state = [{"Name": name, "Value": value} for name, value in self.device_state().items()]
         now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
         return [*state, {"Name": "TimeStamp", "Value": now}]
-
-    def get_supportedactions(self) -> list[str]:
-        """Return the names of the device's own actions."""
-        return list(self.supported_actions())
-
-    async def put_action(self, action: str, parameters: str) -> str:
-        """Carry out one of the device's own actions."""
-        return await self.perform_action(action, parameters)

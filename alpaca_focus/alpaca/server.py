@@ -7,7 +7,8 @@ leave a choice or contradict each other: docs/decisions/0002-parameter-names.md.
 import itertools
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from html import escape
 from types import MappingProxyType
 from typing import Any
 
@@ -18,16 +19,14 @@ from starlette.responses import HTMLResponse, Response
 from starlette.routing import BaseRoute, Route
 from starlette.types import Receive, Scope, Send
 
-from alpaca_focus.alpaca import pages
-from alpaca_focus.alpaca.answers import done_reply, error_reply, text_reply, value_reply
 from alpaca_focus.alpaca.errors import AlpacaError, BadRequest
-from alpaca_focus.alpaca.replies import ApiRequest, Interceptor, Reply
+from alpaca_focus.alpaca.replies import ApiRequest, Interceptor, Reply, done_reply, error_reply, text_reply, value_reply
 from alpaca_focus.alpaca.requests import (
     client_number,
-    parse_device_number,
     parse_pairs,
     read_api_request,
     typed_arguments,
+    whole_number,
 )
 from alpaca_focus.alpaca.sending import WireResponse
 from alpaca_focus.alpaca.served import ServedDevice
@@ -40,7 +39,7 @@ Numbered = Mapping[tuple[DeviceType, int], ServedDevice]
 
 
 class WrongMethod(BadRequest):
-    """A member that exists, asked for by the wrong HTTP method."""
+    """A member that exists, called by the wrong HTTP method."""
 
     def __init__(self, message: str, *, allowed: str) -> None:
         super().__init__(message)
@@ -50,12 +49,17 @@ class WrongMethod(BadRequest):
 class AlpacaServer:
     """Devices behind the Alpaca device API and the management API, as an ASGI application.
 
-    Attributes:
-        devices: The devices by type and number.
+    Args:
+        devices: By type and number, or in the order in which they are numbered from 0 within each type.
         server_name: Name of the server for people.
         manufacturer: Who makes the server.
         manufacturer_version: Version of the server.
         location: Where the server stands.
+        interceptor: Answers the requests to devices in place of `handle`, which it is given.
+        extra_routes: Further pages.
+
+    Attributes:
+        devices: The devices by type and number.
     """
 
     def __init__(
@@ -70,20 +74,22 @@ class AlpacaServer:
         extra_routes: Sequence[BaseRoute] = (),
     ) -> None:
         self.devices: Numbered = MappingProxyType(
-            dict(devices) if isinstance(devices, Mapping) else number_devices(devices)
+            dict(devices) if isinstance(devices, Mapping) else _number_devices(devices)
         )
-        self.server_name = server_name
-        self.manufacturer = manufacturer
-        self.manufacturer_version = manufacturer_version
-        self.location = location
+        self._description = {
+            "ServerName": server_name,
+            "Manufacturer": manufacturer,
+            "ManufacturerVersion": manufacturer_version,
+            "Location": location,
+        }
         self._interceptor = interceptor
         self._transactions = itertools.count(1)
         self._app = Starlette(
             routes=[
                 Route("/api/v1/{device_type}/{device_number}/{member}", self._device_api, methods=_ANY_METHOD),
-                Route("/management/apiversions", self._api_versions),
-                Route("/management/v1/description", self._description),
-                Route("/management/v1/configureddevices", self._configured_devices),
+                Route("/management/apiversions", self._management(lambda: [1])),
+                Route("/management/v1/description", self._management(lambda: self._description)),
+                Route("/management/v1/configureddevices", self._management(self._configured_devices)),
                 Route("/setup", self._setup),
                 Route("/setup/v1/{device_type}/{device_number}/setup", self._device_setup),
                 *extra_routes,
@@ -95,13 +101,11 @@ class AlpacaServer:
         await self._app(scope, receive, send)
 
     async def handle(self, request: ApiRequest) -> Reply:
-        """Answer a request to a device, without the interceptor; never raises but when cancelled."""
+        """Answer a request to a device, without the interceptor; never raises unless cancelled."""
         try:
             device, member = self._find(request)
             value = await device.call(member, typed_arguments(member, request.parameters))
-            if not member.returns_value:
-                return done_reply(request)
-            return await value_reply(request, value)
+            return await value_reply(request, value) if member.returns_value else done_reply(request)
         except AlpacaError as error:
             return error_reply(request, error)
         except WrongMethod as error:
@@ -119,13 +123,9 @@ class AlpacaServer:
                 return WireResponse(await self.handle(request))
             return WireResponse(await self._interceptor(request, self.handle))
         except Exception:
-            log.exception(
-                "request_failed", device=f"{request.device_type} {request.device_number}", member=request.member
-            )
-            sentence = (
-                f"The server failed in {request.method} {request.member} of {request.device_type}"
-                f" {request.device_number}: see its log."
-            )
+            device = f"{request.device_type} {request.device_number}"
+            log.exception("request_failed", device=device, member=request.member)
+            sentence = f"The server failed in {request.method} {request.member} of {device}: see its log."
             return WireResponse(text_reply(500, sentence))
 
     def _find(self, request: ApiRequest) -> tuple[ServedDevice, Member]:
@@ -134,9 +134,8 @@ class AlpacaServer:
         member = members.get((request.method, request.member))
         if member is not None:
             return device, member
-        methods = sorted(method for method, name in members if name == request.member)
-        if methods:
-            allowed = ", ".join(methods)
+        allowed = ", ".join(sorted(method for method, name in members if name == request.member))
+        if allowed:
             raise WrongMethod(f"{request.member} is called by {allowed}, not by {request.method}.", allowed=allowed)
         raise BadRequest(f"A {request.device_type} has no member {request.member!r}; names are in lower case.")
 
@@ -148,60 +147,69 @@ class AlpacaServer:
             raise BadRequest(f"There is no {device_type} with the number {number} here.")
         return device
 
-    async def _api_versions(self, http: Request) -> Response:
-        return self._management_reply(http, [1])
-
-    async def _description(self, http: Request) -> Response:
-        return self._management_reply(
-            http,
+    def _configured_devices(self) -> list[dict[str, Any]]:
+        return [
             {
-                "ServerName": self.server_name,
-                "Manufacturer": self.manufacturer,
-                "ManufacturerVersion": self.manufacturer_version,
-                "Location": self.location,
-            },
-        )
+                "DeviceName": device.name,
+                "DeviceType": DISPLAY_NAMES[device_type],
+                "DeviceNumber": number,
+                "UniqueID": device.unique_id,
+            }
+            for (device_type, number), device in self.devices.items()
+        ]
 
-    async def _configured_devices(self, http: Request) -> Response:
-        return self._management_reply(
-            http,
-            [
-                {
-                    "DeviceName": device.name,
-                    "DeviceType": DISPLAY_NAMES[device_type],
-                    "DeviceNumber": number,
-                    "UniqueID": device.unique_id,
-                }
-                for (device_type, number), device in self.devices.items()
-            ],
-        )
+    def _management(self, read: Callable[[], Any]) -> Callable[[Request], Awaitable[Response]]:
+        """Return the endpoint of the management API that answers with what `read` returns."""
 
-    def _management_reply(self, http: Request, value: Any) -> Response:
-        try:
-            client_transaction_id = client_number(parse_pairs(http.url.query), "ClientTransactionID")
-        except BadRequest as error:
-            return WireResponse(text_reply(400, str(error)))
-        reply = {
-            "Value": value,
-            "ClientTransactionID": client_transaction_id,
-            "ServerTransactionID": next(self._transactions),
-        }
-        return WireResponse(Reply(body=json.dumps(reply).encode()))
+        async def endpoint(http: Request) -> Response:
+            try:
+                client_transaction_id = client_number(parse_pairs(http.url.query), "ClientTransactionID")
+            except BadRequest as error:
+                return WireResponse(text_reply(400, str(error)))
+            numbers = {
+                "ClientTransactionID": client_transaction_id,
+                "ServerTransactionID": next(self._transactions),
+            }
+            return WireResponse(Reply(body=json.dumps({"Value": read()} | numbers).encode()))
+
+        return endpoint
+
+    # The two web pages of the management API.
 
     async def _setup(self, _http: Request) -> Response:
-        return HTMLResponse(pages.server_page(self.server_name, self.manufacturer_version, self.devices))
+        rows = "".join(
+            f'<li><a href="/setup/v1/{device_type}/{number}/setup">{DISPLAY_NAMES[device_type]} {number}</a>:'
+            f" {escape(device.name)}</li>"
+            for (device_type, number), device in self.devices.items()
+        )
+        version = escape(self._description["ManufacturerVersion"])
+        body = f"<p>Version {version}. Devices served here:</p><ul>{rows}</ul>"
+        return _page(self._description["ServerName"], body)
 
     async def _device_setup(self, http: Request) -> Response:
         try:
-            number = parse_device_number(http.path_params["device_number"])
+            number = whole_number("device number", http.path_params["device_number"])
             device = self._find_device(http.path_params["device_type"], number)
         except BadRequest as error:
             return WireResponse(text_reply(400, str(error)))
-        return HTMLResponse(pages.device_page(device, number))
+        facts = {
+            "Type": f"{DISPLAY_NAMES[device.device_type]} {number}",
+            "Description": device.description,
+            "Driver": f"{device.driver_info} {device.driver_version}",
+            "Unique ID": device.unique_id,
+        }
+        rows = "".join(f"<dt>{name}</dt><dd>{escape(value)}</dd>" for name, value in facts.items())
+        return _page(device.name, f"<dl>{rows}</dl><p>There is nothing to set here.</p>")
 
 
-def number_devices(devices: Iterable[ServedDevice]) -> dict[tuple[DeviceType, int], ServedDevice]:
-    """Number devices from 0 within each type, in the order given."""
+def _page(title: str, body: str) -> Response:
+    return HTMLResponse(
+        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title></head>'
+        f"<body><h1>{escape(title)}</h1>{body}</body></html>"
+    )
+
+
+def _number_devices(devices: Iterable[ServedDevice]) -> dict[tuple[DeviceType, int], ServedDevice]:
     counts: Counter[DeviceType] = Counter()
     numbered = {}
     for device in devices:

@@ -25,27 +25,18 @@ class DeviceType(StrEnum):
     SAFETYMONITOR = "safetymonitor"
 
 
-DISPLAY_NAMES: Mapping[DeviceType, str] = MappingProxyType(
-    {
-        DeviceType.CAMERA: "Camera",
-        DeviceType.FOCUSER: "Focuser",
-        DeviceType.FILTERWHEEL: "FilterWheel",
-        DeviceType.TELESCOPE: "Telescope",
-        DeviceType.OBSERVINGCONDITIONS: "ObservingConditions",
-        DeviceType.SAFETYMONITOR: "SafetyMonitor",
-    }
-)
+_TYPES = {
+    DeviceType.CAMERA: ("Camera", 4),
+    DeviceType.FOCUSER: ("Focuser", 4),
+    DeviceType.FILTERWHEEL: ("FilterWheel", 3),
+    DeviceType.TELESCOPE: ("Telescope", 4),
+    DeviceType.OBSERVINGCONDITIONS: ("ObservingConditions", 2),
+    DeviceType.SAFETYMONITOR: ("SafetyMonitor", 3),
+}
+DISPLAY_NAMES: Mapping[DeviceType, str] = MappingProxyType({kind: each[0] for kind, each in _TYPES.items()})
 """Device types as the management API spells them."""
-
 INTERFACE_VERSIONS: Mapping[DeviceType, int] = MappingProxyType(
-    {
-        DeviceType.CAMERA: 4,
-        DeviceType.FOCUSER: 4,
-        DeviceType.FILTERWHEEL: 3,
-        DeviceType.TELESCOPE: 4,
-        DeviceType.OBSERVINGCONDITIONS: 2,
-        DeviceType.SAFETYMONITOR: 3,
-    }
+    {kind: version for kind, (_, version) in _TYPES.items()}
 )
 """Versions of the interfaces in this table."""
 

@@ -35,12 +35,6 @@ class DeviceAddress:
         """Host and port as they stand in a URL."""
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
-    @property
-    def host_header(self) -> str:
-        """Host and port as the Host header has them: the scope of an IPv6 address means nothing to the server."""
-        host = self.host.partition("%")[0]
-        return f"[{host}]:{self.port}" if ":" in host else f"{host}:{self.port}"
-
 
 def parse_address(text: str, device_number: int = 0, unique_id: str | None = None) -> DeviceAddress:
     """Read an address as people write it: "host", "host:port", "http://host:port", "[::1]:11111" or "::1".

@@ -35,7 +35,6 @@ from alpaca_focus.devices.camera_settings import (
 from alpaca_focus.devices.connection import CALL_TIMEOUT_S, Connection
 from alpaca_focus.devices.exposure import Exposure, ExposureRules, ExposureWatch
 from alpaca_focus.devices.frames import FrameMark, is_new_frame, mark_frame, one_plane, saturation_adu
-from alpaca_focus.devices.image_fetch import fetch_pixels
 from alpaca_focus.devices.line import Lane
 from alpaca_focus.devices.translate import as_bool, as_float, as_int, as_text
 from alpaca_focus.devices.worker import see_through
@@ -89,7 +88,6 @@ class AlpacaCamera:
         timeout_s: float = CALL_TIMEOUT_S,
         download_timeout_s: float = DOWNLOAD_TIMEOUT_S,
     ) -> None:
-        self._address = address
         self._connection = Connection(DeviceType.CAMERA, address, clock, timeout_s=timeout_s)
         self._clock = clock
         self._rules = rules or ExposureRules()
@@ -395,7 +393,7 @@ class AlpacaCamera:
         max_adu = self.info.max_adu
 
         def work(device: Any) -> _Download:
-            pixels = one_plane(fetch_pixels(self._address, device.device_number, device.requester))
+            pixels = one_plane(device.requester.image())
             pixels.setflags(write=False)
             return _Download(pixels, mark_frame(pixels, start_time), saturation_adu(max_adu, pixels))
 

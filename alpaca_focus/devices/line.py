@@ -6,11 +6,10 @@ from collections.abc import Callable
 from enum import Enum
 from typing import Any, TypeVar
 
-from alpaca_focus.alpaca.management import ConfiguredDevice
+from alpaca_focus.alpaca.management import ConfiguredDevice, parse_devices
 from alpaca_focus.alpaca.standard import DeviceType
 from alpaca_focus.devices.address import DeviceAddress
 from alpaca_focus.devices.alpyca_devices import make_alpyca_device
-from alpaca_focus.devices.inventory import read_inventory
 from alpaca_focus.devices.requester import Call, current_call
 from alpaca_focus.devices.translate import Question, nonsense
 from alpaca_focus.devices.transport import Deadline
@@ -112,7 +111,7 @@ class Line:
             DeviceError: It does not say.
         """
         return await self.once(
-            "the list of devices", lambda device: read_inventory(device.requester.configured_devices())
+            "the list of devices", lambda device: parse_devices(device.requester.configured_devices())
         )
 
     def use_number(self, number: int) -> None:

@@ -3,9 +3,9 @@
 import logging
 
 from alpaca_focus.alpaca.errors import ErrorNumber
+from alpaca_focus.alpaca.management import describe, find_device
 from alpaca_focus.alpaca.standard import INTERFACE_VERSIONS
 from alpaca_focus.core.errors import ConfigurationError, DeviceError, DeviceMisbehaved, DeviceRefused
-from alpaca_focus.devices.inventory import describe, find_device
 from alpaca_focus.devices.line import Line
 from alpaca_focus.devices.translate import as_bool, as_int, as_text, refusal
 from alpaca_focus.ports import Clock

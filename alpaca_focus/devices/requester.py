@@ -1,16 +1,23 @@
-"""Alpaca requests of one device: numbers them, sends them, translates what comes back."""
+"""Alpaca requests of one device: numbers them, sends them, translates the replies."""
 
+import asyncio
 import itertools
 import random
 from collections.abc import Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass
 
-from alpaca_focus.alpaca.errors import ErrorNumber
-from alpaca_focus.core.errors import DeviceRefused
+from alpaca_focus.alpaca.errors import AlpacaError, ErrorNumber
+from alpaca_focus.alpaca.http import BadReply, BadStatus, HttpError, HttpTimeout
+from alpaca_focus.alpaca.images import fetch_image
+from alpaca_focus.core.errors import DeviceRefused, DeviceTimeout, DeviceUnreachable
+from alpaca_focus.core.values import Pixels
 from alpaca_focus.devices.address import DeviceAddress
-from alpaca_focus.devices.translate import Question, nonsense, timed_out, unreachable, value_of_reply
-from alpaca_focus.devices.transport import BrokenReply, Deadline, HttpReply, exchange
+from alpaca_focus.devices.translate import Question, nonsense, refusal, timed_out, unreachable, value_of_reply
+from alpaca_focus.devices.transport import BrokenReply, Deadline, HttpReply, send_request
+
+STALL_TIMEOUT_S = 15.0
+"""Real seconds without a byte of an image after which the download is given up."""
 
 _LOST_PARAMETERS = frozenset({400, 422, ErrorNumber.INVALID_VALUE, ErrorNumber.VALUE_NOT_SET})
 """Refusals of a server that did not find the parameters of a PUT where the standard has them, in the body."""
@@ -33,19 +40,11 @@ class Requester:
 
     def __init__(self, address: DeviceAddress, device_type: str, device_number: int) -> None:
         self._address = address
+        self._device_number = device_number
         self._path = f"/api/v1/{device_type}/{device_number}"
         self._client_id = random.randrange(1, 65536)  # noqa: S311 - tells clients apart, keeps no secret
         self._transactions = itertools.count(1)
         self._puts_in_query = False
-
-    @property
-    def client_id(self) -> int:
-        """Number by which the server knows this client."""
-        return self._client_id
-
-    def next_transaction(self) -> int:
-        """Return a number for the next request."""
-        return next(self._transactions)
 
     def get(self, member: str, parameters: Mapping[str, object]) -> object:
         """Read a member.
@@ -54,7 +53,7 @@ class Requester:
             DeviceError: No answer, a refusal, or nonsense.
         """
         call = current_call.get()
-        reply = self._exchange(call, "GET", f"{self._path}/{member}", query=self._numbered(parameters))
+        reply = self._send(call, "GET", f"{self._path}/{member}", query=self._numbered(parameters))
         return value_of_reply(call.question, reply.status, reply.body, needs_value=True)
 
     def put(self, member: str, parameters: Mapping[str, object]) -> object:
@@ -80,8 +79,49 @@ class Requester:
     def _put(self, member: str, parameters: Mapping[str, object], *, in_query: bool) -> object:
         call = current_call.get()
         form = self._numbered(parameters)
-        reply = self._exchange(call, "PUT", f"{self._path}/{member}", query=form if in_query else None, form=form)
+        reply = self._send(call, "PUT", f"{self._path}/{member}", query=form if in_query else None, form=form)
         return value_of_reply(call.question, reply.status, reply.body, needs_value=False)
+
+    def image(self) -> Pixels:
+        """Return the image of the camera's last exposure: ADU, shape (rows, columns) or (rows, columns, planes).
+
+        Blocks, because the worker thread goes on to measure the frame, which would hold up the daemon's event loop.
+
+        Raises:
+            DeviceError: It did not come, was refused, or makes no sense.
+        """
+        call = current_call.get()
+        try:
+            return asyncio.run(self._fetch_image(call.deadline))
+        except AlpacaError as error:
+            raise refusal(call.question, error.number, error.message) from error
+        except BadStatus as error:
+            raise refusal(call.question, error.status, str(error)) from error
+        except BadReply as error:
+            raise nonsense(call.question, str(error)) from error
+        except HttpError as error:
+            kind = DeviceTimeout if isinstance(error, HttpTimeout) else DeviceUnreachable
+            device = call.question.device
+            raise kind(
+                device,
+                f"The frame of {device} could not be downloaded: {error}. Check that its server is running and that the"
+                " network is fast enough for its frames.",
+            ) from error
+        except (TimeoutError, asyncio.CancelledError) as error:
+            raise timed_out(call.question, call.deadline.duration_s) from error
+
+    async def _fetch_image(self, deadline: Deadline) -> Pixels:
+        task, loop = asyncio.current_task(), asyncio.get_running_loop()
+        assert task is not None  # noqa: S101 - in a coroutine there is one
+        deadline.guard(lambda: loop.call_soon_threadsafe(task.cancel))
+        return await fetch_image(
+            self._address.authority,
+            self._device_number,
+            timeout_s=deadline.remaining_s(),
+            stall_timeout_s=STALL_TIMEOUT_S,
+            client_id=self._client_id,
+            client_transaction_id=next(self._transactions),
+        )
 
     def configured_devices(self) -> object:
         """Return the Value of the management API's list of devices.
@@ -90,13 +130,13 @@ class Requester:
             DeviceError: No answer, a refusal, or nonsense.
         """
         call = current_call.get()
-        reply = self._exchange(call, "GET", "/management/v1/configureddevices", query=self._numbered({}))
+        reply = self._send(call, "GET", "/management/v1/configureddevices", query=self._numbered({}))
         return value_of_reply(call.question, reply.status, reply.body, needs_value=True)
 
     def _numbered(self, parameters: Mapping[str, object]) -> dict[str, object]:
-        return {**parameters, "ClientID": self._client_id, "ClientTransactionID": self.next_transaction()}
+        return {**parameters, "ClientID": self._client_id, "ClientTransactionID": next(self._transactions)}
 
-    def _exchange(
+    def _send(
         self,
         call: Call,
         method: str,
@@ -106,7 +146,7 @@ class Requester:
         form: Mapping[str, object] | None = None,
     ) -> HttpReply:
         try:
-            return exchange(self._address, method, path, call.deadline, query=query, form=form)
+            return send_request(self._address, method, path, call.deadline, query=query, form=form)
         except TimeoutError as error:
             raise timed_out(call.question, call.deadline.duration_s) from error
         except OSError as error:

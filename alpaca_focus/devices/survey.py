@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 from types import MappingProxyType
 from typing import Any, TypeVar
 
-from alpaca_focus.alpaca.management import ConfiguredDevice
+from alpaca_focus.alpaca.management import ConfiguredDevice, parse_devices
 from alpaca_focus.alpaca.standard import DeviceType
 from alpaca_focus.core.errors import (
     ConfigurationError,
@@ -36,7 +36,6 @@ from alpaca_focus.core.found import (
 from alpaca_focus.devices.address import DeviceAddress, parse_address
 from alpaca_focus.devices.clock import SystemClock
 from alpaca_focus.devices.connection import CALL_TIMEOUT_S, Connection
-from alpaca_focus.devices.inventory import read_inventory
 from alpaca_focus.devices.readings import believable_temperature
 from alpaca_focus.devices.requester import Call, Requester
 from alpaca_focus.devices.translate import Question, as_bool, as_float, as_int, as_text, as_texts
@@ -123,7 +122,7 @@ class _Asking:
     async def devices(self) -> tuple[ConfiguredDevice, ...]:
         requester = Requester(self.address, DeviceType.FOCUSER, 0)
         asked = f"the server at {self.address.authority}", "the list of its devices"
-        return await self._ask(*asked, lambda: read_inventory(requester.configured_devices()))
+        return await self._ask(*asked, lambda: parse_devices(requester.configured_devices()))
 
     async def probed(self) -> tuple[tuple[ConfiguredDevice, ...], tuple[str, ...]]:
         """Return the devices that answer to their numbers, and why some were not tried."""

@@ -1,24 +1,25 @@
-"""HTTP for one Alpaca request: blocking, to be called in a worker thread, with a deadline for the whole exchange.
+"""HTTP transport under alpyca: blocking, to be called in a worker thread, with a deadline for the whole request.
 
-Each request has a connection of its own. On a local network this costs a fraction of a millisecond, and no server that
-serves one connection at a time can be kept busy by an idle one while `Halt` waits outside. It also leaves no doubt
-whether a request on an old connection arrived. Proxies of the environment are not used: devices are neighbours.
+Each request has a connection of its own, which costs a fraction of a millisecond on a local network: see
+docs/decisions/0024-http-clients.md. Proxies of the environment are not used: devices are neighbours.
 """
 
 import contextlib
 import socket
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from urllib.parse import urlencode
 
 import httptools
 
+from alpaca_focus.alpaca.http import build_request
 from alpaca_focus.devices.address import DeviceAddress
 
 MAX_REPLY_BYTES = 4_000_000
-"""Longest reply that is read; images, which can be longer, come through `alpaca.client`."""
+"""Longest reply that is read; images, which can be longer, come through `alpaca.http`."""
 
 _CHUNK_BYTES = 65536
 
@@ -28,7 +29,7 @@ class BrokenReply(Exception):
 
 
 class Deadline:
-    """The end of a call, counted in real seconds; another thread may bring it about at once.
+    """The end of a call in real seconds; another thread may cut the call short.
 
     Attributes:
         duration_s: Length of the call from its beginning.
@@ -39,7 +40,7 @@ class Deadline:
         self.duration_s = duration_s
         self._ends_at = time.monotonic() + duration_s
         self._lock = threading.Lock()
-        self._connection: socket.socket | None = None
+        self._wake: Callable[[], object] | None = None
         self.is_cut = threading.Event()
 
     def remaining_s(self) -> float:
@@ -53,24 +54,24 @@ class Deadline:
             raise TimeoutError
         return left_s
 
-    def guard(self, connection: socket.socket) -> None:
-        """Remember the connection that has to be woken up when the call is cut short.
+    def guard(self, wake: Callable[[], object]) -> None:
+        """Have `wake` called, in another thread, when the call is cut short.
 
         Raises:
             TimeoutError: The call was cut short already.
         """
         with self._lock:
-            self._connection = connection
+            self._wake = wake
         self.remaining_s()
 
     def cut(self) -> None:
-        """End the call now: a thread that waits for the connection wakes up."""
+        """End the call now."""
         with self._lock:
             self.is_cut.set()
-            connection = self._connection
-        if connection is not None:
-            with contextlib.suppress(OSError):  # it may have been closed in the meantime, which is what is wanted
-                connection.shutdown(socket.SHUT_RDWR)
+            wake = self._wake
+        if wake is not None:
+            with contextlib.suppress(OSError, RuntimeError):  # the connection or the event loop is closed already
+                wake()
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +82,7 @@ class HttpReply:
     body: bytes
 
 
-def exchange(
+def send_request(
     address: DeviceAddress,
     method: str,
     path: str,
@@ -97,24 +98,17 @@ def exchange(
         OSError: No connection, or it broke.
         BrokenReply: The reply is no HTTP, or longer than `MAX_REPLY_BYTES`.
     """
-    request = _request(address, method, path, query or {}, form)
+    request = build_request(
+        method,
+        path,
+        authority=address.authority,
+        query=urlencode(query or {}).encode(),
+        form=None if form is None else urlencode(form).encode(),
+    )
     with _connected(address, deadline) as connection:
         connection.settimeout(deadline.remaining_s())
         connection.sendall(request)
         return _read_reply(connection, deadline)
-
-
-def _request(
-    address: DeviceAddress, method: str, path: str, query: Mapping[str, object], form: Mapping[str, object] | None
-) -> bytes:
-    target = f"{path}?{urlencode(query)}" if query else path
-    head = [f"{method} {target} HTTP/1.1", f"Host: {address.host_header}", "Accept: application/json"]
-    body = b""
-    if form is not None:
-        body = urlencode(form).encode()
-        head += ["Content-Type: application/x-www-form-urlencoded", f"Content-Length: {len(body)}"]
-    head += ["Connection: close", "", ""]
-    return "\r\n".join(head).encode() + body
 
 
 def _connected(address: DeviceAddress, deadline: Deadline) -> socket.socket:
@@ -123,7 +117,7 @@ def _connected(address: DeviceAddress, deadline: Deadline) -> socket.socket:
     for family, kind, protocol, _, where in socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM):
         connection = socket.socket(family, kind, protocol)
         try:
-            deadline.guard(connection)
+            deadline.guard(partial(connection.shutdown, socket.SHUT_RDWR))
             connection.settimeout(deadline.remaining_s())
             connection.connect(where)
         except OSError as error:

@@ -2,11 +2,11 @@
 
 import math
 import time
-from functools import partial
 
 import numpy as np
 
-from alpaca_focus.alpaca.client import ImageTransferError, is_image_bytes
+from alpaca_focus.alpaca.http import HttpError
+from alpaca_focus.alpaca.images import is_image_bytes
 from alpaca_focus.alpaca.standard import DeviceType
 from alpaca_focus.checkup.cameras import (
     Asked,
@@ -26,7 +26,6 @@ from alpaca_focus.devices.connection import Connection
 from alpaca_focus.devices.exposure import ExposureRules
 from alpaca_focus.devices.translate import as_bool, as_float, as_int, as_texts
 from alpaca_focus.devices.worker import see_through
-from alpaca_focus.examining.aside import aside
 from alpaca_focus.examining.bench import Bench, using
 from alpaca_focus.settings.models import Settings
 
@@ -187,11 +186,11 @@ async def _spoken(bench: Bench) -> str:
     """Return how the frame came; empty: the camera does not send it twice."""
     address = bench.address(bench.settings.camera)
     timeout_s = bench.settings.camera.download_timeout_s
-    work = partial(is_image_bytes, f"http://{address.authority}", address.device_number, timeout_s=timeout_s)
     try:
-        return "ImageBytes" if await aside(work, timeout_s) else "JSON"
-    except (ImageTransferError, TimeoutError):
+        binary = await is_image_bytes(address.authority, address.device_number, timeout_s=timeout_s)
+    except HttpError:
         return ""
+    return "ImageBytes" if binary else "JSON"
 
 
 def _facts(bench: Bench, frame: Frame, wanted: ExposureSettings, download_s: float, spoken: str) -> FrameFacts:

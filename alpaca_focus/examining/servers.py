@@ -6,11 +6,11 @@ import time
 from collections.abc import Iterable
 from functools import partial
 
+from alpaca_focus.alpaca.management import describe, parse_devices
 from alpaca_focus.checkup.servers import Reach, ServerFacts, judge_server
 from alpaca_focus.devices.address import DeviceAddress
-from alpaca_focus.devices.inventory import describe, read_inventory
 from alpaca_focus.devices.translate import WrongValue, as_int
-from alpaca_focus.devices.transport import BrokenReply, Deadline, HttpReply, exchange
+from alpaca_focus.devices.transport import BrokenReply, Deadline, HttpReply, send_request
 from alpaca_focus.examining.aside import aside
 from alpaca_focus.examining.bench import Bench
 from alpaca_focus.settings.models import DeviceSection, Settings
@@ -102,7 +102,7 @@ def _round_trips(address: DeviceAddress, timeout_s: float) -> tuple[tuple[float,
 
 
 def _asked(address: DeviceAddress, path: str, timeout_s: float) -> HttpReply:
-    return exchange(address, "GET", path, Deadline(timeout_s), query=_NUMBERS)
+    return send_request(address, "GET", path, Deadline(timeout_s), query=_NUMBERS)
 
 
 def _value(reply: HttpReply) -> object:
@@ -138,6 +138,6 @@ def _description(address: DeviceAddress, timeout_s: float) -> str:
 
 def _devices(address: DeviceAddress, timeout_s: float) -> str:
     try:
-        return describe(read_inventory(_value(_asked(address, "/management/v1/configureddevices", timeout_s))))
-    except (OSError, BrokenReply, WrongValue):
+        return describe(parse_devices(_value(_asked(address, "/management/v1/configureddevices", timeout_s))))
+    except (OSError, BrokenReply, ValueError):
         return ""

@@ -5,9 +5,8 @@ from typing import Any
 
 from typing_extensions import override
 
-from alpaca_focus.alpaca.answers import done_reply
 from alpaca_focus.alpaca.errors import AlpacaError, ErrorNumber
-from alpaca_focus.alpaca.replies import ApiRequest, Reply
+from alpaca_focus.alpaca.replies import ApiRequest, Reply, done_reply
 from alpaca_focus.alpaca.standard import DeviceType, Scalar
 from alpaca_focus.gateway.camera_program import HIDDEN, SETTINGS
 from alpaca_focus.gateway.engine import Engine

@@ -14,9 +14,8 @@ from typing import Any, TypeVar
 import structlog
 from typing_extensions import override
 
-from alpaca_focus.alpaca.answers import done_reply, error_reply, value_reply
 from alpaca_focus.alpaca.errors import AlpacaError, BadRequest, ErrorNumber
-from alpaca_focus.alpaca.replies import ApiRequest, BodyBrokenOff, Reply
+from alpaca_focus.alpaca.replies import ApiRequest, BodyBrokenOff, Reply, done_reply, error_reply, value_reply
 from alpaca_focus.alpaca.requests import typed_arguments
 from alpaca_focus.alpaca.standard import MEMBERS, DeviceType, Scalar
 from alpaca_focus.core.errors import AlpacaFocusError

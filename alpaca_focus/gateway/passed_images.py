@@ -1,7 +1,6 @@
-"""Images that pass through, kept in memory that is used again.
+"""The memory of images that pass through the gateway, used again and again.
 
-Fresh pages for a large frame take as long as copying it. A buffer is lent to one image at a time and
-comes back when whoever was shown the image releases it.
+Fresh pages for a large frame take as long as copying it.
 """
 
 import threading
@@ -14,7 +13,7 @@ from numpy.typing import NDArray
 from alpaca_focus.alpaca.imagebytes import decode_image
 
 MAX_BUFFERS = 2
-"""One for the image that is looked at, one for the next that passes meanwhile."""
+"""One for the image that is being measured, one for the next that passes meanwhile."""
 
 
 class BufferPool:
@@ -25,18 +24,17 @@ class BufferPool:
         self._free: list[NDArray[np.uint8]] = []
         self._lent = 0
 
-    def lend(self, length: int) -> "Loan | None":
-        """Lend a buffer of that many bytes; `None` when all are lent."""
+    def lend(self, length: int) -> "PassedImage | None":
+        """Return memory for an image of that many bytes; `None` when all buffers are lent."""
         with self._lock:
             if self._lent >= MAX_BUFFERS:
                 return None
             self._lent += 1
-            # By its place: arrays are not told apart by comparing them.
-            largest = max(range(len(self._free)), key=lambda place: len(self._free[place]), default=None)
-            buffer = None if largest is None else self._free.pop(largest)
-        if buffer is None or len(buffer) < length:
+            self._free.sort(key=len)
+            buffer = self._free.pop() if self._free else np.empty(0, np.uint8)
+        if len(buffer) < length:
             buffer = np.empty(length, np.uint8)
-        return Loan(self, buffer, length)
+        return PassedImage(self, buffer, length)
 
     def take_back(self, buffer: NDArray[np.uint8]) -> None:
         """Take a buffer back."""
@@ -45,37 +43,19 @@ class BufferPool:
             self._free.append(buffer)
 
 
-class Loan:
-    """A buffer that is lent.
+class PassedImage:
+    """The ImageBytes of an image that passes to a client, in lent memory; a context manager that releases it.
+
+    Neither `content` nor `pixels` may be read after the release: the next image is written over them.
 
     Attributes:
-        memory: As many bytes as were asked for.
+        content: The bytes, header and all.
     """
 
     def __init__(self, pool: BufferPool, buffer: NDArray[np.uint8], length: int) -> None:
-        self.memory: memoryview = buffer.data[:length]
+        self.content: memoryview = buffer.data[:length]
         self._pool = pool
         self._buffer: NDArray[np.uint8] | None = buffer
-
-    def give_back(self) -> None:
-        """Let the next image have the buffer; may be called twice."""
-        buffer, self._buffer = self._buffer, None
-        if buffer is not None:
-            self._pool.take_back(buffer)
-
-
-class PassedImage:
-    """The ImageBytes of an image that has passed to a client; a context manager that releases it.
-
-    Neither `content` nor `pixels` may be looked at after the release: the next image is written over them.
-
-    Attributes:
-        content: The bytes that passed, header and all.
-    """
-
-    def __init__(self, loan: Loan) -> None:
-        self.content = loan.memory
-        self._loan = loan
 
     @property
     def pixels(self) -> NDArray[np.generic]:
@@ -88,7 +68,9 @@ class PassedImage:
 
     def release(self) -> None:
         """Let the next image have the memory; may be called twice."""
-        self._loan.give_back()
+        buffer, self._buffer = self._buffer, None
+        if buffer is not None:
+            self._pool.take_back(buffer)
 
     def __enter__(self) -> Self:
         return self

@@ -9,9 +9,8 @@ from types import MappingProxyType
 
 from starlette.types import Message, Receive, Scope, Send
 
-from alpaca_focus.alpaca.answers import text_reply
 from alpaca_focus.alpaca.errors import AlpacaError
-from alpaca_focus.alpaca.replies import ApiRequest, Handler, Reply
+from alpaca_focus.alpaca.replies import ApiRequest, Handler, Reply, text_reply
 from alpaca_focus.alpaca.sending import WireResponse
 from alpaca_focus.alpaca.served import ServedDevice
 from alpaca_focus.alpaca.server import AlpacaServer

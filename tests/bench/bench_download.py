@@ -7,11 +7,11 @@ from collections.abc import Callable
 import numpy as np
 from alpaca.camera import Camera
 
-from alpaca_focus.alpaca.client import fetch_image
 from alpaca_focus.simulator.observatory import observatory_process
 from alpaca_focus.simulator.observatory_settings import ObservatorySettings
 from alpaca_focus.simulator.settings import SensorSettings, SkySettings
 from tests.bench.table import Table
+from tests.blocking import fetch_image
 
 WIDTH_PX, HEIGHT_PX = 6248, 4176
 ROUNDS = 9
@@ -32,7 +32,7 @@ def run(seed: int) -> Table:
             time.sleep(0.05)
 
         def ours() -> np.ndarray:
-            return fetch_image(f"http://{address}", 0, timeout_s=30)
+            return fetch_image(address)
 
         def theirs() -> np.ndarray:
             return np.array(camera.ImageArray)

@@ -13,7 +13,6 @@ from typing import TypeVar
 import numpy as np
 from alpaca.camera import Camera
 
-from alpaca_focus.alpaca.client import fetch_image
 from alpaca_focus.alpaca.running import RunningServer
 from alpaca_focus.alpaca.standard import DeviceType
 from alpaca_focus.gateway.passed_images import PassedImage
@@ -23,6 +22,7 @@ from alpaca_focus.simulator.observatory import observatory_process
 from alpaca_focus.simulator.observatory_settings import ObservatorySettings
 from alpaca_focus.simulator.settings import SensorSettings, SkySettings
 from tests.bench.table import Table
+from tests.blocking import fetch_image
 
 WIDTH_PX, HEIGHT_PX = 6248, 4176
 DOWNLOADS = 15
@@ -46,13 +46,12 @@ def run(seed: int) -> Table:
         while not cameras[0].ImageReady:
             time.sleep(0.05)
         kept = [HTTPConnection(address) for address in addresses]
-        urls = [f"http://{address}" for address in addresses]
-        frames = [fetch_image(url, 0, timeout_s=30) for url in urls]
+        frames = [fetch_image(address) for address in addresses]
         assert np.array_equal(*frames), "the gateway changes the frame"
         del frames
         rows = (
             _row("download, `alpaca.camera.Camera.ImageArray` + `numpy.array`", DOWNLOADS, cameras, _download),
-            _row("download, alpaca-focus", DOWNLOADS, urls, lambda url: fetch_image(url, 0, timeout_s=30)),
+            _row("download, alpaca-focus", DOWNLOADS, addresses, fetch_image),
             _row("call, `alpaca.camera.Camera.CameraState`", CALLS, cameras, lambda camera: camera.CameraState),
             _row("call, `http.client` on a kept connection", CALLS, kept, _ask_state),
         )

@@ -1,7 +1,7 @@
 """Small devices behind a real server."""
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from http.client import HTTPConnection
 from typing import Any
 from urllib.parse import urlencode
@@ -39,12 +39,12 @@ class SmallFocuser(ServedDevice):
     def device_state(self) -> dict[str, Any]:
         return {"Position": self.position, "IsMoving": False}
 
-    def supported_actions(self) -> Sequence[str]:
-        return ("Echo",)
+    def get_supportedactions(self) -> list[str]:
+        return ["Echo"]
 
-    async def perform_action(self, action: str, parameters: str) -> str:
+    async def put_action(self, action: str, parameters: str) -> str:
         if action.lower() != "echo":
-            return await super().perform_action(action, parameters)
+            return await super().put_action(action, parameters)
         return parameters
 
 

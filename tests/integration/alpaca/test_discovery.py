@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from alpaca_focus.alpaca.discovery import DiscoveredServer, discover
-from alpaca_focus.alpaca.management import list_devices
 from alpaca_focus.alpaca.running import RunningServer, ServerStartError
 from alpaca_focus.alpaca.server import AlpacaServer
+from tests.blocking import list_devices
 from tests.ports import free_port
 
 QUESTION = b"alpacadiscovery1"
@@ -87,7 +87,7 @@ def test_running_server_is_found(udp_port: int, host: str, target: str, answered
     with start_or_skip(host, udp_port) as running:
         servers = found(1, udp_port, target)
         assert servers == (DiscoveredServer(answered_from, running.port),)
-        assert list_devices(servers[0].base_url, 10) == ()
+        assert list_devices(servers[0].base_url.removeprefix("http://")) == ()
 
 
 @pytest.mark.parametrize(("host", "target"), [("127.0.0.1", "::1"), ("::1", "127.0.0.1")])

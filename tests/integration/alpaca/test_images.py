@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 from alpaca.camera import Camera
 
-from alpaca_focus.alpaca.client import ImageRefused, fetch_image
 from alpaca_focus.alpaca.errors import AlpacaError, ErrorNumber
+from alpaca_focus.alpaca.http import BadStatus
 from alpaca_focus.alpaca.imagebytes import ElementType, Header, decode_image
 from alpaca_focus.alpaca.replies import ImageReply
+from tests.blocking import fetch_image
 
 IMAGE = "/api/v1/camera/0/imagearray"
 IMAGE_BYTES = {"Accept": "application/imagebytes"}
@@ -60,7 +61,7 @@ def test_fetch_image_reads_every_type_and_rank(
 ) -> None:
     pixels = some_pixels(element, shape, rng)
     observatory.camera.image = ImageReply(pixels=pixels)
-    found = fetch_image(observatory.running.base_url, 0, timeout_s=10)
+    found = fetch_image(observatory.running.address, 0, timeout_s=10)
     assert found.dtype == pixels.dtype
     assert np.array_equal(found, pixels)
     assert found.flags.writeable
@@ -70,7 +71,7 @@ def test_fetch_image_reads_every_type_and_rank(
 def test_large_frame_arrives_whole(observatory: Any, order: Any, rng: np.random.Generator) -> None:
     pixels = np.array(rng.integers(0, 65536, (1500, 2100), dtype=np.uint16), order=order)
     observatory.camera.image = ImageReply(pixels=pixels)
-    assert np.array_equal(fetch_image(observatory.running.base_url, 0, timeout_s=30), pixels)
+    assert np.array_equal(fetch_image(observatory.running.address, 0, timeout_s=30), pixels)
 
 
 @pytest.mark.parametrize("shape", [(5, 7), (5, 7, 3), (600, 800)])
@@ -100,11 +101,11 @@ def test_image_error_is_sent_in_the_form_asked_for(observatory: Any) -> None:
     assert content_type == "application/imagebytes"
     assert body[44:].decode() == "Noch kein Bild für Sie"
     with pytest.raises(AlpacaError, match="Noch kein Bild für Sie") as caught:
-        fetch_image(observatory.running.base_url, 0, timeout_s=10)
+        fetch_image(observatory.running.address, 0, timeout_s=10)
     assert caught.value.number == ErrorNumber.INVALID_OPERATION
 
 
 def test_missing_camera_is_refused_with_the_servers_sentence(observatory: Any) -> None:
-    with pytest.raises(ImageRefused, match="no camera with the number 3") as caught:
-        fetch_image(observatory.running.base_url, 3, timeout_s=10)
+    with pytest.raises(BadStatus, match="no camera with the number 3") as caught:
+        fetch_image(observatory.running.address, 3, timeout_s=10)
     assert caught.value.status == 400

@@ -17,12 +17,13 @@ import pytest
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
-from alpaca_focus.alpaca.client import ImageTimeout, ImageTruncated, fetch_image
+from alpaca_focus.alpaca.http import HttpError, HttpTimeout
 from alpaca_focus.alpaca.replies import ApiRequest, Handler, ImageReply, Reply
 from alpaca_focus.alpaca.running import RunningServer, ServerStartError, listen
 from alpaca_focus.alpaca.served import ServedDevice
 from alpaca_focus.alpaca.server import AlpacaServer
 from alpaca_focus.alpaca.standard import DeviceType
+from tests.blocking import fetch_image
 from tests.ports import free_port
 
 POSITION = "/api/v1/focuser/0/position"
@@ -200,22 +201,22 @@ def test_length_without_the_image_header_is_what_fetch_image_copes_with(observe:
     pixels = np.arange(3_000_000, dtype=np.uint16).reshape(1500, 2000)
     observatory = observe(altering(lambda reply: replace(reply, declared_length=pixels.nbytes)))
     observatory.camera.image = ImageReply(pixels=pixels)
-    assert np.array_equal(fetch_image(observatory.running.base_url, 0, timeout_s=20), pixels)
+    assert np.array_equal(fetch_image(observatory.running.address, 0, timeout_s=20), pixels)
 
 
 @pytest.mark.parametrize("cut_after", [0, 20, 1_500_000])
 def test_connection_can_be_cut_within_the_body(observe: Observe, cut_after: int) -> None:
     observatory = observe(altering(lambda reply: replace(reply, cut_after=cut_after)))
     observatory.camera.image = ImageReply(pixels=np.zeros((1000, 1000), dtype=np.uint16))
-    with pytest.raises(ImageTruncated):
-        fetch_image(observatory.running.base_url, 0, timeout_s=20)
+    with pytest.raises(HttpError):
+        fetch_image(observatory.running.address, 0, timeout_s=20)
 
 
 def test_body_can_stall(observe: Observe) -> None:
     observatory = observe(altering(lambda reply: replace(reply, stall_after=1000)))
     observatory.camera.image = ImageReply(pixels=np.zeros((1000, 1000), dtype=np.uint16))
-    with pytest.raises(ImageTimeout):
-        fetch_image(observatory.running.base_url, 0, timeout_s=20, stall_timeout_s=0.2)
+    with pytest.raises(HttpTimeout):
+        fetch_image(observatory.running.address, 0, timeout_s=20, stall_timeout_s=0.2)
 
 
 def test_extra_routes_are_served() -> None:

@@ -1,4 +1,4 @@
-"""One HTTP exchange with servers that answer in their own ways."""
+"""One HTTP request to servers that answer in their own ways."""
 
 import contextlib
 import socket
@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from alpaca_focus.devices.address import DeviceAddress
-from alpaca_focus.devices.transport import MAX_REPLY_BYTES, BrokenReply, Deadline, HttpReply, exchange
+from alpaca_focus.devices.transport import MAX_REPLY_BYTES, BrokenReply, Deadline, HttpReply, send_request
 
 
 @contextlib.contextmanager
@@ -37,7 +37,7 @@ def answering(answer: bytes, requests: list[bytes]) -> Iterator[DeviceAddress]:
 
 def get(answer: bytes) -> HttpReply:
     with answering(answer, []) as address:
-        return exchange(address, "GET", "/", Deadline(5.0))
+        return send_request(address, "GET", "/", Deadline(5.0))
 
 
 @pytest.mark.parametrize(
@@ -84,7 +84,7 @@ def test_a_reply_without_end_is_given_up() -> None:
 def test_a_request_has_its_parameters_where_the_standard_has_them() -> None:
     requests: list[bytes] = []
     with answering(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", requests) as address:
-        exchange(address, "PUT", "/api/v1/focuser/0/move", Deadline(5.0), form={"Position": -5, "Name": "a b&c=d"})
+        send_request(address, "PUT", "/api/v1/focuser/0/move", Deadline(5.0), form={"Position": -5, "Name": "a b&c=d"})
     head, _, body = requests[0].partition(b"\r\n\r\n")
     lines = head.split(b"\r\n")
     assert lines[0] == b"PUT /api/v1/focuser/0/move HTTP/1.1"
@@ -108,7 +108,7 @@ def test_a_call_that_is_cut_ends_at_once() -> None:
         cutter = threading.Timer(0.1, deadline.cut)
         cutter.start()
         with pytest.raises(OSError, match=r"closed without a reply|^$"):
-            exchange(address, "GET", "/", deadline)
+            send_request(address, "GET", "/", deadline)
         cutter.join()
     with pytest.raises(TimeoutError):
         deadline.remaining_s()
@@ -118,4 +118,4 @@ def test_a_call_that_was_cut_before_does_not_begin() -> None:
     deadline = Deadline(60.0)
     deadline.cut()
     with pytest.raises(TimeoutError):
-        exchange(DeviceAddress("127.0.0.1", 9, 0), "GET", "/", deadline)
+        send_request(DeviceAddress("127.0.0.1", 9, 0), "GET", "/", deadline)

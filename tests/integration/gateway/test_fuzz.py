@@ -11,9 +11,9 @@ from urllib.parse import quote_from_bytes
 
 import pytest
 
-from alpaca_focus.alpaca.client import fetch_image
 from alpaca_focus.alpaca.standard import MEMBERS, DeviceType
 from alpaca_focus.simulator.observatory import Observatory
+from tests.blocking import fetch_image
 from tests.integration.gateway.test_images import expose
 from tests.mutations import SOAK_VARIABLE, damaged
 
@@ -113,7 +113,7 @@ def test_no_garbage_troubles_the_gateway(
     assert set(found) <= {"100", "200", "307", "400", "403", "404", "405", "False"}
     assert found["200"] > 0
     expose(gateway.address, BinX=1, BinY=1, StartX=0, StartY=0, NumX=64, NumY=48)
-    assert fetch_image(gateway.base_url, 0, timeout_s=30).shape == (48, 64)
+    assert fetch_image(gateway.address, 0, timeout_s=30).shape == (48, 64)
     gateway.stop()
     log = capfd.readouterr()
     print(log.out)

@@ -13,16 +13,15 @@ import pytest
 import requests
 from alpaca.focuser import Focuser
 
-from alpaca_focus.alpaca.answers import error_reply, value_reply
 from alpaca_focus.alpaca.errors import AlpacaError, ErrorNumber
-from alpaca_focus.alpaca.management import list_devices
-from alpaca_focus.alpaca.replies import ApiRequest, Reply
+from alpaca_focus.alpaca.replies import ApiRequest, Reply, error_reply, value_reply
 from alpaca_focus.alpaca.running import RunningServer
 from alpaca_focus.alpaca.standard import DeviceType
 from alpaca_focus.gateway.server import PassThrough
 from alpaca_focus.gateway.upstream import Upstream
 from alpaca_focus.simulator.faults import FaultRequest
 from alpaca_focus.simulator.observatory import Observatory
+from tests.blocking import list_devices
 from tests.integration.alpaca.test_http_rules import ALPYCA
 from tests.integration.gateway.conftest import LOOPBACK, ask, upstreams_to
 from tests.served_devices import HANG, Faults, ServedFocuser, ServedMount, ServedWheel, serve
@@ -223,7 +222,7 @@ def test_a_device_is_found_by_its_unique_id(
     observatory_with: Callable[..., Observatory], gateway_to: Callable[..., Any], quirks: tuple[str, ...]
 ) -> None:
     first = observatory_with(quirks=quirks)
-    listed = list_devices(first.base_url, 10) or ()
+    listed = list_devices(first.address) or ()
     unique_id = next((device.unique_id for device in listed if device.device_type == "focuser"), "unknown")
     focuser = Upstream(DeviceType.FOCUSER, authority=first.address, device_number=0, unique_id=unique_id)
     gateway = gateway_to(upstreams=[focuser])
@@ -251,9 +250,9 @@ def test_a_device_that_is_not_listed_is_lost(behind: Behind, gateway_to: Callabl
 def test_the_gateways_devices_have_names_and_ids_of_their_own(
     observatory: Observatory, gateway_to: Callable[..., Any]
 ) -> None:
-    real = list_devices(observatory.base_url, 10) or ()
+    real = list_devices(observatory.address) or ()
     gateway = gateway_to(observatory.address)
-    listed = list_devices(gateway.base_url, 10) or ()
+    listed = list_devices(gateway.address) or ()
     assert [device.device_type for device in listed] == ["camera", "focuser", "filterwheel", "telescope"]
     assert {device.number for device in listed} == {0}
     names = {device.device_type: device.name for device in real}
@@ -261,10 +260,10 @@ def test_the_gateways_devices_have_names_and_ids_of_their_own(
         f"{names[device.device_type]} through alpaca-focus" for device in listed
     ]
     assert not {device.unique_id for device in listed} & {device.unique_id for device in real}
-    assert list_devices(gateway_to(observatory.address).base_url, 10) == listed
+    assert list_devices(gateway_to(observatory.address).address) == listed
     observatory.stop()
-    assert list_devices(gateway.base_url, 10) == listed
-    unnamed = list_devices(gateway_to("127.0.0.1:9").base_url, 10) or ()
+    assert list_devices(gateway.address) == listed
+    unnamed = list_devices(gateway_to("127.0.0.1:9").address) or ()
     assert unnamed[0].name == "Camera through alpaca-focus"
     assert ask(gateway.address, "GET", "/setup")[0] == 200
     assert ask(gateway.address, "GET", "/setup/v1/camera/0/setup")[0] == 200

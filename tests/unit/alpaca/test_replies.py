@@ -7,10 +7,18 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from alpaca_focus.alpaca.answers import done_reply, error_reply, text_reply, value_reply
 from alpaca_focus.alpaca.errors import AlpacaError
 from alpaca_focus.alpaca.imagebytes import decode_image
-from alpaca_focus.alpaca.replies import IMAGE_BYTES, JSON, ApiRequest, ImageReply
+from alpaca_focus.alpaca.replies import (
+    IMAGE_BYTES,
+    JSON,
+    ApiRequest,
+    ImageReply,
+    done_reply,
+    error_reply,
+    text_reply,
+    value_reply,
+)
 
 REQUEST = ApiRequest(
     method="GET",
