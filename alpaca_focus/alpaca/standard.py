@@ -227,6 +227,3 @@ MEMBERS: Mapping[DeviceType, Mapping[tuple[str, str], Member]] = MappingProxyTyp
     }
 )
 """Members of every device type by (HTTP method, name in the path), the common ones included."""
-
-COMMON_MEMBERS: frozenset[str] = frozenset(member.name for member in _COMMON)
-"""Names of the members that every device has."""

@@ -7,7 +7,6 @@ from alpaca_focus.checkup.checks import Check, Subject
 from alpaca_focus.core.backlash import Direction, Limits
 from alpaca_focus.core.values import Position
 
-COLDEST_C, WARMEST_C = -60.0, 70.0
 LEAST_NUDGE_STEPS, MOST_NUDGE_STEPS, USUAL_NUDGE_STEPS = 4, 100, 10
 """A move is over within a step of its target, so that a smaller one would say nothing."""
 TOLERANCE_STEPS = 1

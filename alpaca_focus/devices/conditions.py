@@ -3,7 +3,7 @@
 import math
 
 from alpaca_focus.alpaca.standard import DeviceType
-from alpaca_focus.devices.readings import believable_temperature
+from alpaca_focus.core.temperature import plausible_temperature_c
 from alpaca_focus.devices.translate import as_float
 from alpaca_focus.devices.watched import WatchedDevice
 
@@ -15,4 +15,4 @@ class AlpacaThermometer(WatchedDevice):
 
     async def temperature_c(self) -> float | None:
         """Return the reading, or `None` when there is none or it makes no sense."""
-        return believable_temperature(await self._connection.get_or("Temperature", as_float, default=math.nan))
+        return plausible_temperature_c(await self._connection.get_or("Temperature", as_float, default=math.nan))

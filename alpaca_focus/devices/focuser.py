@@ -15,12 +15,12 @@ from alpaca_focus.core.errors import (
     NotConnected,
     NotSupported,
 )
+from alpaca_focus.core.temperature import plausible_temperature_c
 from alpaca_focus.core.values import Position
 from alpaca_focus.devices.address import DeviceAddress
 from alpaca_focus.devices.arrival import ArrivalRules, MoveWatch, Progress, legs
 from alpaca_focus.devices.connection import CALL_TIMEOUT_S, Connection
 from alpaca_focus.devices.line import Lane
-from alpaca_focus.devices.readings import believable_temperature
 from alpaca_focus.devices.translate import as_bool, as_float, as_int
 from alpaca_focus.devices.worker import see_through
 from alpaca_focus.ports import Clock, FocuserInfo
@@ -127,7 +127,7 @@ class AlpacaFocuser:
 
     async def temperature_c(self) -> float | None:
         """Return the sensor's reading, or `None` when there is none or it makes no sense."""
-        return believable_temperature(await self._connection.get_or("Temperature", as_float, default=math.nan))
+        return plausible_temperature_c(await self._connection.get_or("Temperature", as_float, default=math.nan))
 
     async def temperature_compensation(self) -> bool:
         """Tell whether the device's own compensation is on."""

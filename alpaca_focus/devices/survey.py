@@ -33,11 +33,11 @@ from alpaca_focus.core.found import (
     believable_site_deg,
     believable_size_um,
 )
+from alpaca_focus.core.temperature import plausible_temperature_c
 from alpaca_focus.devices.address import DeviceAddress, parse_address
 from alpaca_focus.devices.clock import SystemClock
 from alpaca_focus.devices.connection import CALL_TIMEOUT_S, Connection
 from alpaca_focus.devices.inventory import read_inventory
-from alpaca_focus.devices.readings import believable_temperature
 from alpaca_focus.devices.requester import Call, Requester
 from alpaca_focus.devices.translate import Question, as_bool, as_float, as_int, as_text, as_texts
 from alpaca_focus.devices.transport import Deadline
@@ -189,7 +189,7 @@ async def look_at_focuser(device: FoundDevice, *, timeout_s: float = CALL_TIMEOU
         absolute=facts.get("Absolute"),
         max_step=_positive(facts.get("MaxStep")),
         step_size_um=believable_size_um(facts.get("StepSize"), LARGEST_STEP_UM),
-        temperature_c=None if reading_c is None else believable_temperature(reading_c),
+        temperature_c=plausible_temperature_c(reading_c),
         compensating=facts.get("TempComp", False),
         notes=notes,
     )

@@ -3,7 +3,7 @@
 import logging
 from dataclasses import dataclass
 
-from alpaca_focus.core.temperature_text import temperature_of_text
+from alpaca_focus.core.temperature import temperature_of_text
 
 LONGEST_BYTES = 65536
 """No file or page with a temperature is longer; a longer one is something else, and is not read to its end."""

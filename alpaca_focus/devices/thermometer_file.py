@@ -15,7 +15,7 @@ OLDEST_S = 600.0
 class FileThermometer:
     """A file with a temperature; implements `ports.Thermometer`.
 
-    What may stand in it says `core.temperature_text`.
+    What may stand in it says `core.temperature`.
 
     Args:
         path: The file; it need not exist yet.

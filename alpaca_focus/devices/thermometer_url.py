@@ -13,7 +13,7 @@ from alpaca_focus.devices.text_readings import LONGEST_BYTES, Missing, TextReadi
 class UrlThermometer:
     """A page with a temperature; implements `ports.Thermometer`.
 
-    What may stand on it says `core.temperature_text`. Redirects are not followed, and proxies and passwords of the
+    What may stand on it says `core.temperature`. Redirects are not followed, and proxies and passwords of the
     environment are not used.
 
     Args:

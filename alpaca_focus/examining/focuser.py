@@ -14,10 +14,10 @@ from alpaca_focus.checkup.focusers import (
     nudge_target,
 )
 from alpaca_focus.core.errors import AlpacaFocusError
+from alpaca_focus.core.temperature import plausible_temperature_c
 from alpaca_focus.devices.arrival import ArrivalRules
 from alpaca_focus.devices.connection import Connection
 from alpaca_focus.devices.focuser import AlpacaFocuser
-from alpaca_focus.devices.readings import believable_temperature
 from alpaca_focus.devices.translate import as_bool, as_float, as_int
 from alpaca_focus.examining.bench import Bench, using
 from alpaca_focus.examining.camera import exposes
@@ -66,7 +66,7 @@ async def _facts(bench: Bench, connection: Connection) -> FocuserFacts:
         max_position=section.max_position,
         told_step_um=step_um if 0 < step_um < math.inf else None,
         set_step_um=section.step_size_um,
-        temperature_c=believable_temperature(reading_c),
+        temperature_c=plausible_temperature_c(reading_c),
         temperature_counts=settings.thermometer.source != "external" and temperature_counts(settings),
         device_compensates=await get_or("TempComp", as_bool, default=False),
         we_compensate=settings.compensation.enabled,
