@@ -4,13 +4,13 @@ from collections.abc import Mapping
 from html import escape
 
 from alpaca_focus.alpaca.served import ServedDevice
-from alpaca_focus.alpaca.standard import DISPLAY_NAMES, DeviceType
+from alpaca_focus.alpaca.standard import INTERFACES, DeviceType
 
 
 def server_page(name: str, version: str, devices: Mapping[tuple[DeviceType, int], ServedDevice]) -> str:
     """Return the page at /setup: what is served, with a link to each device's page."""
     rows = "".join(
-        f'<li><a href="/setup/v1/{device_type}/{number}/setup">{DISPLAY_NAMES[device_type]} {number}</a>:'
+        f'<li><a href="/setup/v1/{device_type}/{number}/setup">{INTERFACES[device_type].display_name} {number}</a>:'
         f" {escape(device.name)}</li>"
         for (device_type, number), device in devices.items()
     )
@@ -20,7 +20,7 @@ def server_page(name: str, version: str, devices: Mapping[tuple[DeviceType, int]
 def device_page(device: ServedDevice, number: int) -> str:
     """Return the page at /setup/v1/{type}/{number}/setup: what the device is."""
     facts = {
-        "Type": f"{DISPLAY_NAMES[device.device_type]} {number}",
+        "Type": f"{INTERFACES[device.device_type].display_name} {number}",
         "Description": device.description,
         "Driver": f"{device.driver_info} {device.driver_version}",
         "Unique ID": device.unique_id,

@@ -31,7 +31,7 @@ from alpaca_focus.alpaca.requests import (
 )
 from alpaca_focus.alpaca.sending import WireResponse
 from alpaca_focus.alpaca.served import ServedDevice
-from alpaca_focus.alpaca.standard import DISPLAY_NAMES, MEMBERS, DeviceType, Member
+from alpaca_focus.alpaca.standard import INTERFACES, DeviceType, Member
 
 log = structlog.get_logger(__name__)
 
@@ -130,7 +130,7 @@ class AlpacaServer:
 
     def _find(self, request: ApiRequest) -> tuple[ServedDevice, Member]:
         device = self._find_device(request.device_type, request.device_number)
-        members = MEMBERS[device.device_type]
+        members = INTERFACES[device.device_type].members
         member = members.get((request.method, request.member))
         if member is not None:
             return device, member
@@ -168,7 +168,7 @@ class AlpacaServer:
             [
                 {
                     "DeviceName": device.name,
-                    "DeviceType": DISPLAY_NAMES[device_type],
+                    "DeviceType": INTERFACES[device_type].display_name,
                     "DeviceNumber": number,
                     "UniqueID": device.unique_id,
                 }

@@ -25,31 +25,6 @@ class DeviceType(StrEnum):
     SAFETYMONITOR = "safetymonitor"
 
 
-DISPLAY_NAMES: Mapping[DeviceType, str] = MappingProxyType(
-    {
-        DeviceType.CAMERA: "Camera",
-        DeviceType.FOCUSER: "Focuser",
-        DeviceType.FILTERWHEEL: "FilterWheel",
-        DeviceType.TELESCOPE: "Telescope",
-        DeviceType.OBSERVINGCONDITIONS: "ObservingConditions",
-        DeviceType.SAFETYMONITOR: "SafetyMonitor",
-    }
-)
-"""Device types as the management API spells them."""
-
-INTERFACE_VERSIONS: Mapping[DeviceType, int] = MappingProxyType(
-    {
-        DeviceType.CAMERA: 4,
-        DeviceType.FOCUSER: 4,
-        DeviceType.FILTERWHEEL: 3,
-        DeviceType.TELESCOPE: 4,
-        DeviceType.OBSERVINGCONDITIONS: 2,
-        DeviceType.SAFETYMONITOR: 3,
-    }
-)
-"""Versions of the interfaces in this table."""
-
-
 class Method(StrEnum):
     """HTTP methods of the device API."""
 
@@ -212,18 +187,33 @@ _OBSERVINGCONDITIONS = (
 _SAFETYMONITOR = _get("issafe")
 
 
-def _table(members: Iterable[Member]) -> Mapping[tuple[str, str], Member]:
-    return MappingProxyType({(str(member.method), member.name): member for member in (*_COMMON, *members)})
+@dataclass(frozen=True, slots=True)
+class Interface:
+    """What a device type is by the standard.
+
+    Attributes:
+        display_name: The type as the management API spells it.
+        version: Version of the interface in this table.
+        members: Its members by (HTTP method, name in the path), the common ones included.
+    """
+
+    display_name: str
+    version: int
+    members: Mapping[tuple[str, str], Member]
 
 
-MEMBERS: Mapping[DeviceType, Mapping[tuple[str, str], Member]] = MappingProxyType(
-    {
-        DeviceType.CAMERA: _table(_CAMERA),
-        DeviceType.FOCUSER: _table(_FOCUSER),
-        DeviceType.FILTERWHEEL: _table(_FILTERWHEEL),
-        DeviceType.TELESCOPE: _table(_TELESCOPE),
-        DeviceType.OBSERVINGCONDITIONS: _table(_OBSERVINGCONDITIONS),
-        DeviceType.SAFETYMONITOR: _table(_SAFETYMONITOR),
-    }
-)
-"""Members of every device type by (HTTP method, name in the path), the common ones included."""
+def _interface(display_name: str, version: int, members: Iterable[Member]) -> Interface:
+    by_name = {(str(member.method), member.name): member for member in (*_COMMON, *members)}
+    return Interface(display_name, version, MappingProxyType(by_name))
+
+
+_INTERFACES = {
+    DeviceType.CAMERA: _interface("Camera", 4, _CAMERA),
+    DeviceType.FOCUSER: _interface("Focuser", 4, _FOCUSER),
+    DeviceType.FILTERWHEEL: _interface("FilterWheel", 3, _FILTERWHEEL),
+    DeviceType.TELESCOPE: _interface("Telescope", 4, _TELESCOPE),
+    DeviceType.OBSERVINGCONDITIONS: _interface("ObservingConditions", 2, _OBSERVINGCONDITIONS),
+    DeviceType.SAFETYMONITOR: _interface("SafetyMonitor", 3, _SAFETYMONITOR),
+}
+INTERFACES: Mapping[DeviceType, Interface] = MappingProxyType(_INTERFACES)
+"""Every device type."""
