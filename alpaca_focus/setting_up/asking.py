@@ -21,14 +21,12 @@ class Given:
 
     Attributes:
         address: "host:port" of the server.
-        camera: Number of the camera.
-        focuser: Number of the focuser.
+        numbers: Numbers of the camera and the focuser, by section of the settings.
         values: Answers by the names of `QUESTIONS`.
     """
 
     address: str | None = None
-    camera: int | None = None
-    focuser: int | None = None
+    numbers: Mapping[str, int | None] = field(default_factory=dict)
     values: dict[str, Any] = field(default_factory=dict)
 
 
