@@ -21,10 +21,10 @@ from alpaca_focus.checkup.checks import Subject
 from alpaca_focus.core.errors import CameraTaken, DeviceError
 from alpaca_focus.core.values import ExposureSettings, Frame, Subframe
 from alpaca_focus.devices.camera import AlpacaCamera
-from alpaca_focus.devices.camera_watch import AlpacaCameraWatch
 from alpaca_focus.devices.connection import Connection
 from alpaca_focus.devices.exposure import ExposureRules
 from alpaca_focus.devices.translate import as_bool, as_float, as_int, as_texts
+from alpaca_focus.devices.watched import AlpacaCameraWatch
 from alpaca_focus.devices.worker import see_through
 from alpaca_focus.examining.aside import aside
 from alpaca_focus.examining.bench import Bench, using

@@ -20,14 +20,11 @@ from alpaca_focus.checkup.others import (
     judge_wheel,
 )
 from alpaca_focus.core.errors import AlpacaFocusError
-from alpaca_focus.devices.conditions import AlpacaThermometer
 from alpaca_focus.devices.connection import Connection
 from alpaca_focus.devices.filter_wheel import AlpacaFilterWheel
-from alpaca_focus.devices.mount import AlpacaMount
-from alpaca_focus.devices.safety import AlpacaSafetyMonitor
-from alpaca_focus.devices.thermometer_file import FileThermometer
-from alpaca_focus.devices.thermometer_url import UrlThermometer
+from alpaca_focus.devices.text_thermometers import FileThermometer, UrlThermometer
 from alpaca_focus.devices.translate import WrongValue, as_float
+from alpaca_focus.devices.watched import AlpacaMount, AlpacaSafetyMonitor, AlpacaThermometer
 from alpaca_focus.examining.aside import aside
 from alpaca_focus.examining.bench import Bench, using
 from alpaca_focus.examining.focuser import temperature_counts
