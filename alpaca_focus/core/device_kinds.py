@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, ClassVar, Self
 
+from typing_extensions import override
+
 from alpaca_focus.core.temperature import plausible_temperature_c
 from alpaca_focus.core.wording import one_line
 
@@ -96,6 +98,7 @@ class FoundCamera(FoundFacts):
     sensor: str = ""
 
     @classmethod
+    @override
     def _plausible(cls, values: Mapping[str, Any]) -> Mapping[str, Any]:
         return {
             "pixel_size_um": believable_size_um(values.get("PixelSizeX"), LARGEST_PIXEL_UM),
@@ -105,6 +108,7 @@ class FoundCamera(FoundFacts):
         }
 
     @property
+    @override
     def words(self) -> tuple[str, ...]:
         """Its size and that of its pixels."""
         return (
@@ -136,6 +140,7 @@ class FoundFocuser(FoundFacts):
     compensating: bool = False
 
     @classmethod
+    @override
     def _plausible(cls, values: Mapping[str, Any]) -> Mapping[str, Any]:
         return {
             "absolute": values.get("Absolute"),
@@ -146,6 +151,7 @@ class FoundFocuser(FoundFacts):
         }
 
     @property
+    @override
     def words(self) -> tuple[str, ...]:
         """Its travel, its step and its temperature."""
         return (
@@ -164,10 +170,12 @@ class FoundWheel(FoundFacts):
     filters: tuple[str, ...] = ()
 
     @classmethod
+    @override
     def _plausible(cls, values: Mapping[str, Any]) -> Mapping[str, Any]:
         return {"filters": values.get("Names", ())}
 
     @property
+    @override
     def words(self) -> tuple[str, ...]:
         """Its filters."""
         return (one_line(", ".join(self.filters)),)
@@ -187,6 +195,7 @@ class FoundMount(FoundFacts):
     longitude_deg: float | None = None
 
     @classmethod
+    @override
     def _plausible(cls, values: Mapping[str, Any]) -> Mapping[str, Any]:
         optics = believable_optics_mm(values.get("FocalLength"), values.get("ApertureDiameter")) or (None, None)
         site = believable_site_deg(values.get("SiteLatitude"), values.get("SiteLongitude")) or (None, None)
@@ -198,6 +207,7 @@ class FoundMount(FoundFacts):
         }
 
     @property
+    @override
     def words(self) -> tuple[str, ...]:
         """Its optics and its place."""
         latitude_deg, longitude_deg = self.latitude_deg, self.longitude_deg

@@ -1,11 +1,22 @@
-"""A focuser: where it stands, how far it may go, and how it moves. Pure."""
+"""The focuser: its position and limits, and how it moves."""
 
+import math
 from dataclasses import dataclass
 
-from alpaca_focus.checkup.cameras import size_check
-from alpaca_focus.checkup.checks import Check, Subject
 from alpaca_focus.core.backlash import Direction, Limits
+from alpaca_focus.core.errors import AlpacaFocusError
+from alpaca_focus.core.temperature import plausible_temperature_c
 from alpaca_focus.core.values import Position
+from alpaca_focus.devices.connection import Connection
+from alpaca_focus.devices.translate import as_bool, as_float, as_int
+from alpaca_focus.doctor.camera_checks import exposes
+from alpaca_focus.doctor.checks import Check, CheckOutcome, Subject, size_check
+from alpaca_focus.doctor.examination import Examination, using
+from alpaca_focus.focusing.connected import focuser_adapter
+from alpaca_focus.focusing.sweep_plan import backlash_of
+from alpaca_focus.runtime.home_mark import HomeMark
+from alpaca_focus.runtime.nudge import Nudge, Nudged
+from alpaca_focus.settings.models import Settings
 
 LEAST_NUDGE_STEPS, MOST_NUDGE_STEPS, USUAL_NUDGE_STEPS = 4, 100, 10
 """A move is over within a step of its target, so that a smaller one would say nothing."""
@@ -69,6 +80,151 @@ RELATIVE = FocuserFacts(
     we_compensate=False,
 )
 """A focuser that does not know its position; the rest does not matter."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NudgeFacts:
+    """A small move and the way back.
+
+    Attributes:
+        start: Where it stood.
+        target: Where it was sent.
+        reached: Where it came to rest; `None`: it did not get there.
+        ended_at: Where it stands; `None`: nobody knows.
+        lasted_s: How long all of it took.
+        trouble: What went wrong on the way there; empty: nothing, or it was aborted.
+        home_trouble: What went wrong on the way back; empty: nothing.
+    """
+
+    start: Position
+    target: Position
+    reached: Position | None
+    ended_at: Position | None
+    lasted_s: float
+    trouble: str = ""
+    home_trouble: str = ""
+
+    @property
+    def is_stranded(self) -> bool:
+        """Whether the focuser is not back."""
+        return self.ended_at is None or abs(self.ended_at - self.start) > TOLERANCE_STEPS
+
+
+async def probe_focuser(examination: Examination) -> None:
+    """Examine the focuser, and move it a little if that is allowed."""
+    seen: list[FocuserFacts] = []
+
+    async def look(connection: Connection) -> None:
+        facts = await _facts(examination, connection)
+        examination.found.extend(judge_focuser(facts))
+        seen.append(facts)
+
+    async def act(connection: Connection) -> None:
+        (facts,) = seen
+        why_not = await _why_no_move(examination, facts)
+        if why_not:
+            examination.found.append(_FOCUSER.not_tried("move", why_not))
+            return
+        await _move(examination, connection, facts)
+
+    await examination.visit("focuser", look, act)
+
+
+async def _facts(examination: Examination, connection: Connection) -> FocuserFacts:
+    """Read the focuser; it is not commanded, because another program may be moving it."""
+    settings, get_or = examination.settings, connection.get_or
+    section = settings.focuser
+    if not await connection.get("Absolute", as_bool):
+        return RELATIVE
+    step_um = await get_or("StepSize", as_float, default=math.nan)
+    reading_c = await get_or("Temperature", as_float, default=math.nan)
+    directory = settings.storage.folder
+    return FocuserFacts(
+        absolute=True,
+        position=await connection.get("Position", as_int),
+        max_step=await connection.get("MaxStep", as_int),
+        min_position=section.min_position,
+        max_position=section.max_position,
+        told_step_um=step_um if 0 < step_um < math.inf else None,
+        set_step_um=section.step_size_um,
+        temperature_c=plausible_temperature_c(reading_c),
+        temperature_counts=settings.thermometer.source != "external" and temperature_counts(settings),
+        device_compensates=await get_or("TempComp", as_bool, default=False),
+        we_compensate=settings.compensation.enabled,
+        belongs_at=HomeMark(directory, connection.name).left_by_a_cut_run(),
+        moving=await get_or("IsMoving", as_bool, default=False),
+    )
+
+
+def temperature_counts(settings: Settings) -> bool:
+    """Return whether anything in the night follows the temperature."""
+    wanted = settings.triggers
+    return settings.compensation.enabled or wanted.temperature_c is not None or wanted.temperature_zones is not None
+
+
+async def _why_no_move(examination: Examination, facts: FocuserFacts) -> str:
+    """Return why the focuser is not moved, as a clause; empty: it may be."""
+    if examination.gently or not examination.moves:
+        return examination.gently or "nobody has allowed it: --move does"
+    if any(check.outcome is CheckOutcome.FAILS for check in examination.found):
+        return "something above fails"
+    reasons = {
+        "it moves just now": facts.moving,
+        "a focus run was cut off, and has to be finished first": facts.belongs_at is not None,
+        "its own temperature compensation is on, and would move it as well": facts.device_compensates,
+    }
+    for reason, holds in reasons.items():
+        if holds:
+            return reason
+    try:
+        if await exposes(examination):
+            return "the camera exposes"
+    except AlpacaFocusError:
+        return "the camera cannot be asked whether it exposes"
+    return ""
+
+
+async def _move(examination: Examination, connection: Connection, facts: FocuserFacts) -> None:
+    settings, backlash = examination.settings, backlash_of(examination.settings)
+    steps = nudge_steps(_zone_steps(settings, facts))
+    target = nudge_target(facts.position, steps, facts.limits, backlash.arrive)
+    if target is None:
+        examination.found.append(_FOCUSER.not_tried("move", f"its limits leave no room for {steps} steps"))
+        return
+
+    def told(nudge: Nudged) -> None:
+        became = NudgeFacts(
+            start=facts.position,
+            target=target,
+            reached=nudge.reached,
+            ended_at=nudge.ended_at,
+            lasted_s=nudge.lasted_s,
+            trouble=nudge.trouble,
+            home_trouble=nudge.home_trouble,
+        )
+        examination.is_stranded = became.is_stranded
+        examination.found.append(judge_nudge(became))
+
+    async with using(focuser_adapter(settings, examination.clock)) as focuser:
+        nudge = Nudge(
+            focuser=focuser,
+            clock=examination.clock,
+            backlash=backlash,
+            limits=facts.limits,
+            home_mark=HomeMark(settings.storage.folder, connection.name),
+        )
+        await nudge.there_and_back(facts.position, target, told)
+
+
+def _zone_steps(settings: Settings, facts: FocuserFacts) -> float | None:
+    """Return the critical focus zone in steps; it does not depend on the camera."""
+    step_um = settings.focuser.step_size_um or facts.told_step_um
+    if step_um is None:
+        return None
+    return settings.telescope.train(pixel_size_um=1.0, step_size_um=step_um).critical_focus_zone_steps
+
+
+# The rules.
 
 
 def judge_focuser(facts: FocuserFacts) -> tuple[Check, ...]:
@@ -171,34 +327,6 @@ def nudge_target(here: Position, steps: int, limits: Limits, arrive: Direction) 
         if limits.lowest <= target <= limits.highest:
             return target
     return None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NudgeFacts:
-    """A small move and the way back.
-
-    Attributes:
-        start: Where it stood.
-        target: Where it was sent.
-        reached: Where it came to rest; `None`: it did not get there.
-        ended_at: Where it stands; `None`: nobody knows.
-        lasted_s: How long all of it took.
-        trouble: What went wrong on the way there; empty: nothing, or it was aborted.
-        home_trouble: What went wrong on the way back; empty: nothing.
-    """
-
-    start: Position
-    target: Position
-    reached: Position | None
-    ended_at: Position | None
-    lasted_s: float
-    trouble: str = ""
-    home_trouble: str = ""
-
-    @property
-    def is_stranded(self) -> bool:
-        """Whether the focuser is not back."""
-        return self.ended_at is None or abs(self.ended_at - self.start) > TOLERANCE_STEPS
 
 
 def judge_nudge(facts: NudgeFacts) -> Check:

@@ -1,10 +1,12 @@
-"""One thing that was looked at, what was seen, and what to do about it. Pure."""
+"""One check: what was examined, what was seen, and what to do about it. Pure."""
 
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
+DIFFERENT_SHARE = 0.02
+"""Pixel and step sizes of the settings that differ by more from what the device says are perhaps of another device."""
 _SENTENCE_END = re.compile(r'(?<=[.?!"])\s+(?=[A-Z])')
 
 
@@ -92,3 +94,34 @@ def worst(checks: Iterable[Check]) -> CheckOutcome:
         if outcome in outcomes:
             return outcome
     return CheckOutcome.OK
+
+
+def size_check(subject: Subject, name: str, setting: str, told_um: float | None, set_um: float | None) -> Check | None:
+    """Judge a size that the device tells, or the settings, or both; `None`: all is well."""
+    if told_um is None and set_um is None:
+        return subject.fails(
+            name, f"neither the {subject.name} nor the settings say it", f"Look it up in its manual, and set {setting}."
+        )
+    if told_um is not None and set_um is not None and abs(told_um - set_um) > DIFFERENT_SHARE * set_um:
+        return subject.note(
+            name,
+            f"the {subject.name} says {told_um:g} um, and {setting} is {set_um:g} um, which counts",
+            f"Look which is right; take {setting} out if the {subject.name} is.",
+        )
+    return None
+
+
+def place_words(latitude_deg: float, longitude_deg: float) -> str:
+    """Return a place on Earth in words."""
+    return (
+        f"{abs(latitude_deg):.2f} {'north' if latitude_deg >= 0 else 'south'}, "
+        f"{abs(longitude_deg):.2f} {'east' if longitude_deg >= 0 else 'west'}"
+    )
+
+
+def duration(duration_s: float) -> str:
+    """Return a duration in the unit that suits it."""
+    for unit, length_s in (("days", 86_400.0), ("hours", 3600.0), ("minutes", 60.0)):
+        if duration_s >= 2 * length_s:
+            return f"{duration_s / length_s:.0f} {unit}"
+    return f"{duration_s:.0f} s"

@@ -1,21 +1,39 @@
-"""A camera: whether it can do what the settings ask for, and what its frame is like. Pure."""
+"""The camera: whether it can do what the settings ask for, and its frame."""
 
 import math
+import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
-from alpaca_focus.checkup.checks import Check, Subject
+import numpy as np
 
-DIFFERENT_SHARE = 0.02
-"""Pixel and step sizes of the settings that differ by more from what the device says are perhaps of another device."""
+from alpaca_focus.alpaca.client import ImageTransferError, is_image_bytes
+from alpaca_focus.alpaca.standard import DeviceType
+from alpaca_focus.core.errors import CameraTaken, DeviceError
+from alpaca_focus.core.values import ExposureSettings, Frame, Subframe
+from alpaca_focus.devices.camera import AlpacaCamera
+from alpaca_focus.devices.connection import Connection
+from alpaca_focus.devices.translate import as_bool, as_float, as_int, as_texts
+from alpaca_focus.devices.watched import AlpacaCameraWatch
+from alpaca_focus.devices.worker import see_through
+from alpaca_focus.doctor.checks import Check, Subject, size_check
+from alpaca_focus.doctor.examination import Examination, run_in_thread, using
+from alpaca_focus.focusing.connected import camera_adapter
+from alpaca_focus.settings.models import Settings
+
 OFF_TARGET_C = 2.0
 MUCH_OF_TIMEOUT = 0.5
+SHORTEST_EXPOSURE_S = 0.001
+"""Some cameras call an exposure of 0 s an error."""
+_EVERY = 8
+"""Of the pixels one in so many rows and columns, for the median."""
 
 _CAMERA = Subject("camera")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Asked:
+class WantedExposure:
     """What the settings ask of the camera.
 
     Attributes:
@@ -49,7 +67,7 @@ class Scale:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Cooler:
+class CoolerFacts:
     """Temperature of the sensor; `None` where the camera does not say."""
 
     on: bool | None = None
@@ -87,8 +105,8 @@ class CameraFacts:
     exposure_max_s: float
     gain: Scale
     offset: Scale
-    cooler: Cooler
-    asked: Sequence[Asked]
+    cooler: CoolerFacts
+    asked: Sequence[WantedExposure]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,6 +142,182 @@ class FrameFacts:
     saturation_adu: float
 
 
+async def probe_camera(examination: Examination) -> None:
+    """Examine the camera, and take one frame if that is allowed."""
+    settings = examination.settings
+    camera = camera_adapter(settings, examination.clock)
+
+    async def look(connection: Connection) -> None:
+        async with using(camera):
+            info = camera.info
+            facts = CameraFacts(
+                width_px=info.sensor_width_px,
+                height_px=info.sensor_height_px,
+                told_pixel_um=info.pixel_size_um,
+                set_pixel_um=settings.camera.pixel_size_um,
+                bayer=info.bayer,
+                max_binning=info.max_binning,
+                exposure_min_s=info.exposure_min_s,
+                exposure_max_s=info.exposure_max_s,
+                gain=await _read_scale(connection, "Gain"),
+                offset=await _read_scale(connection, "Offset"),
+                cooler=await _read_cooler(connection),
+                asked=_asked(settings),
+            )
+        examination.found.extend(judge_camera(facts))
+
+    async def act(connection: Connection) -> None:
+        why_not = await _why_no_frame(examination)
+        if why_not:
+            examination.found.append(_CAMERA.not_tried("frame", why_not))
+            return
+        async with using(camera):
+            await _take_frame(examination, camera, connection)
+
+    await examination.visit("camera", look, act)
+
+
+async def exposes(examination: Examination) -> bool:
+    """Return whether the camera is busy with an image.
+
+    Raises:
+        AlpacaFocusError: It cannot be asked.
+    """
+    address = examination.address("camera")
+    connection = Connection(DeviceType.CAMERA, address, examination.clock, timeout_s=examination.timeout_s)
+    try:
+        if not await connection.is_connected():
+            # Nobody uses it, and it is not connected for this question.
+            return False
+    finally:
+        await connection.close()
+    async with examination.connected("camera", AlpacaCameraWatch) as watch:
+        return (await watch.activity()).busy
+
+
+async def _why_no_frame(examination: Examination) -> str:
+    if examination.gently:
+        return examination.gently
+    if not examination.takes_frame:
+        return "not wanted: --no-frame"
+    if await exposes(examination):
+        return "the camera is busy with an image of another program, and was left alone"
+    return ""
+
+
+def _asked(settings: Settings) -> tuple[WantedExposure, ...]:
+    sections = {"focus": settings.focus}
+    sections |= {f"focus.filters.{name}": settings.focus.through(name) for name in settings.focus.filters}
+    return tuple(
+        WantedExposure(
+            where=where, exposure_s=focus.exposure_s, binning=focus.binning, gain=focus.gain, offset=focus.offset
+        )
+        for where, focus in sections.items()
+    )
+
+
+async def _read_scale(connection: Connection, name: str) -> Scale:
+    """Read gain or offset, which a camera has by number or by the place in a list of names."""
+    now = await connection.get_or(name, as_int, default=None)
+    if now is None:
+        return Scale()
+    names: tuple[str, ...] = await connection.get_or(f"{name}s", as_texts, default=())
+    if names:
+        return Scale(now=now, lowest=0, highest=len(names) - 1)
+    return Scale(
+        now=now,
+        lowest=await connection.get_or(f"{name}Min", as_int, default=None),
+        highest=await connection.get_or(f"{name}Max", as_int, default=None),
+    )
+
+
+async def _read_cooler(connection: Connection) -> CoolerFacts:
+    async def number(member: str) -> float | None:
+        value = await connection.get_or(member, as_float, default=math.nan)
+        return value if math.isfinite(value) else None
+
+    return CoolerFacts(
+        on=await connection.get_or("CoolerOn", as_bool, default=None),
+        temperature_c=await number("CCDTemperature"),
+        target_c=await number("SetCCDTemperature"),
+        power_percent=await number("CoolerPower"),
+    )
+
+
+async def _take_frame(examination: Examination, camera: AlpacaCamera, connection: Connection) -> None:
+    """Take one frame, as short and as dark as can be, and put the camera's own settings back."""
+    info, binning = camera.info, examination.settings.focus.binning
+    if binning > info.max_binning:
+        examination.found.append(_CAMERA.not_tried("frame", "the binning of the settings is not possible"))
+        return
+    dark = await connection.get_or("HasShutter", as_bool, default=False)
+    wanted = ExposureSettings(
+        exposure_s=min(max(info.exposure_min_s, SHORTEST_EXPOSURE_S), info.exposure_max_s),
+        binning=binning,
+        subframe=Subframe(x=0, y=0, width=info.sensor_width_px // binning, height=info.sensor_height_px // binning),
+        light=not dark,
+    )
+    try:
+        await camera.remember_settings()
+        try:
+            await camera.expose(wanted)
+            began_s = time.monotonic()
+            frame = await camera.download()
+            download_s = time.monotonic() - began_s
+        finally:
+            await see_through(_put_back(examination, camera))
+    except CameraTaken as error:
+        examination.found.append(_CAMERA.not_tried("frame", str(error)))
+    except DeviceError as error:
+        examination.found.append(_CAMERA.failed("frame", str(error)))
+    else:
+        spoken = await _spoken(examination)
+        examination.found.extend(judge_frame(_frame_facts(examination, frame, wanted, download_s, spoken)))
+
+
+async def _put_back(examination: Examination, camera: AlpacaCamera) -> None:
+    try:
+        await camera.restore_settings()
+    except DeviceError as error:
+        examination.found.append(
+            _CAMERA.failed("settings", f"The camera's own settings could not be put back. {error}")
+        )
+
+
+async def _spoken(examination: Examination) -> str:
+    """Return how the frame came; empty: the camera does not send it twice."""
+    address = examination.address("camera")
+    timeout_s = examination.settings.camera.download_timeout_s
+    work = partial(is_image_bytes, f"http://{address.authority}", address.device_number, timeout_s=timeout_s)
+    try:
+        return "ImageBytes" if await run_in_thread(work, timeout_s) else "JSON"
+    except (ImageTransferError, TimeoutError):
+        return ""
+
+
+def _frame_facts(
+    examination: Examination, frame: Frame, wanted: ExposureSettings, download_s: float, spoken: str
+) -> FrameFacts:
+    pixels = frame.pixels
+    return FrameFacts(
+        width_px=pixels.shape[1],
+        height_px=pixels.shape[0],
+        frame_bytes=pixels.nbytes,
+        exposure_s=wanted.exposure_s,
+        dark=not wanted.light,
+        download_s=download_s,
+        timeout_s=examination.settings.camera.download_timeout_s,
+        spoken=spoken,
+        lowest_adu=float(pixels.min()),
+        median_adu=float(np.median(pixels[::_EVERY, ::_EVERY].astype(np.float64))),
+        highest_adu=float(pixels.max()),
+        saturation_adu=frame.saturation_adu,
+    )
+
+
+# The rules.
+
+
 def judge_camera(facts: CameraFacts) -> tuple[Check, ...]:
     """Judge a camera at rest."""
     return (
@@ -134,21 +328,6 @@ def judge_camera(facts: CameraFacts) -> tuple[Check, ...]:
         _scale("offset", facts.offset, [(each.where, each.offset) for each in facts.asked]),
         _cooler(facts.cooler),
     )
-
-
-def size_check(subject: Subject, name: str, setting: str, told_um: float | None, set_um: float | None) -> Check | None:
-    """Judge a size that the device tells, or the settings, or both; `None`: all is well."""
-    if told_um is None and set_um is None:
-        return subject.fails(
-            name, f"neither the {subject.name} nor the settings say it", f"Look it up in its manual, and set {setting}."
-        )
-    if told_um is not None and set_um is not None and abs(told_um - set_um) > DIFFERENT_SHARE * set_um:
-        return subject.note(
-            name,
-            f"the {subject.name} says {told_um:g} um, and {setting} is {set_um:g} um, which counts",
-            f"Look which is right; take {setting} out if the {subject.name} is.",
-        )
-    return None
 
 
 def _sensor(facts: CameraFacts) -> Check:
@@ -206,7 +385,7 @@ def _scale(name: str, scale: Scale, asked: Sequence[tuple[str, int | None]]) -> 
     return _CAMERA.ok(name, f"{scale.now} now, of {span}; {told}")
 
 
-def _cooler(cooler: Cooler) -> Check:
+def _cooler(cooler: CoolerFacts) -> Check:
     now_c, target_c = cooler.temperature_c, cooler.target_c
     sensor = "the temperature of the sensor is not told" if now_c is None else f"the sensor has {now_c:.1f} deg C"
     if cooler.on is None:

@@ -6,24 +6,27 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
-from alpaca_focus.checkup.cameras import (
-    Asked,
+from alpaca_focus.core.backlash import Direction, Limits
+from alpaca_focus.core.night import PierSide
+from alpaca_focus.doctor.camera_checks import (
     CameraFacts,
-    Cooler,
+    CoolerFacts,
     FrameFacts,
     Scale,
+    WantedExposure,
     judge_camera,
     judge_frame,
 )
-from alpaca_focus.checkup.checks import Check, CheckOutcome, Subject, parted, worst
-from alpaca_focus.checkup.computer import (
+from alpaca_focus.doctor.checks import Check, CheckOutcome, Subject, parted, worst
+from alpaca_focus.doctor.computer_checks import (
     ComputerFacts,
     StorageFacts,
     judge_computer,
     judge_place,
     judge_storage,
 )
-from alpaca_focus.checkup.focusers import (
+from alpaca_focus.doctor.conditions_checks import ThermometerFacts, judge_safety, judge_thermometer
+from alpaca_focus.doctor.focuser_checks import (
     RELATIVE,
     FocuserFacts,
     NudgeFacts,
@@ -32,29 +35,20 @@ from alpaca_focus.checkup.focusers import (
     nudge_steps,
     nudge_target,
 )
-from alpaca_focus.checkup.others import (
-    MountFacts,
-    ThermometerFacts,
-    WheelFacts,
-    judge_guider,
-    judge_mount,
-    judge_safety,
-    judge_thermometer,
-    judge_wheel,
-)
-from alpaca_focus.checkup.plans import SettingsFacts, judge_settings
-from alpaca_focus.checkup.programs import (
+from alpaca_focus.doctor.mount_checks import MountFacts, judge_mount
+from alpaca_focus.doctor.program_checks import (
     DaemonFacts,
     Holder,
     PortState,
     judge_broker,
     judge_daemon,
+    judge_guider,
     judge_port,
     judge_services,
 )
-from alpaca_focus.checkup.servers import Reach, ServerFacts, judge_server
-from alpaca_focus.core.backlash import Direction, Limits
-from alpaca_focus.core.night import PierSide
+from alpaca_focus.doctor.server_checks import Reach, ServerFacts, judge_server
+from alpaca_focus.doctor.settings_checks import SettingsFacts, judge_settings
+from alpaca_focus.doctor.wheel_checks import WheelFacts, judge_wheel
 
 OK, NOTE, FAILS, NOT_TRIED = CheckOutcome.OK, CheckOutcome.NOTE, CheckOutcome.FAILS, CheckOutcome.NOT_TRIED
 
@@ -137,8 +131,8 @@ def test_servers(changes: dict[str, object], name: str, outcome: CheckOutcome, w
     judged(judge_server(replace(SERVER, **changes)), name, outcome, words)
 
 
-ASKED = Asked(where="focus", exposure_s=3.0, binning=1, gain=None, offset=None)
-HA = Asked(where="focus.filters.Ha", exposure_s=8.0, binning=2, gain=100, offset=20)
+ASKED = WantedExposure(where="focus", exposure_s=3.0, binning=1, gain=None, offset=None)
+HA = WantedExposure(where="focus.filters.Ha", exposure_s=8.0, binning=2, gain=100, offset=20)
 CAMERA = CameraFacts(
     width_px=6248,
     height_px=4176,
@@ -150,7 +144,7 @@ CAMERA = CameraFacts(
     exposure_max_s=3600.0,
     gain=Scale(now=0, lowest=0, highest=400),
     offset=Scale(now=10, lowest=0, highest=200),
-    cooler=Cooler(on=True, temperature_c=-9.8, target_c=-10.0, power_percent=42.0),
+    cooler=CoolerFacts(on=True, temperature_c=-9.8, target_c=-10.0, power_percent=42.0),
     asked=(ASKED, HA),
 )
 
@@ -177,10 +171,10 @@ CAMERA = CameraFacts(
         ({"gain": Scale(now=1)}, "gain", OK, "any"),
         ({"offset": Scale(now=30, lowest=25, highest=50)}, "offset", FAILS, "focus.filters.Ha.offset asks for 20"),
         ({}, "cooler", OK, "42 %"),
-        ({"cooler": Cooler()}, "cooler", OK, "none"),
-        ({"cooler": Cooler(on=False, temperature_c=12.0)}, "cooler", OK, "off; the sensor has 12.0"),
-        ({"cooler": Cooler(on=True, temperature_c=5.0, target_c=-10.0)}, "cooler", NOTE, "-10.0 are asked for"),
-        ({"cooler": Cooler(on=True, temperature_c=5.0)}, "cooler", OK, "on"),
+        ({"cooler": CoolerFacts()}, "cooler", OK, "none"),
+        ({"cooler": CoolerFacts(on=False, temperature_c=12.0)}, "cooler", OK, "off; the sensor has 12.0"),
+        ({"cooler": CoolerFacts(on=True, temperature_c=5.0, target_c=-10.0)}, "cooler", NOTE, "-10.0 are asked for"),
+        ({"cooler": CoolerFacts(on=True, temperature_c=5.0)}, "cooler", OK, "on"),
     ],
 )
 def test_cameras(changes: dict[str, object], name: str, outcome: CheckOutcome, words: str) -> None:
