@@ -164,12 +164,12 @@ async def probe_camera(examination: Examination) -> None:
                 cooler=await _read_cooler(connection),
                 asked=_asked(settings),
             )
-        examination.found.extend(judge_camera(facts))
+        examination.add(*judge_camera(facts))
 
     async def act(connection: Connection) -> None:
         why_not = await _why_no_frame(examination)
         if why_not:
-            examination.found.append(_CAMERA.not_tried("frame", why_not))
+            examination.add(_CAMERA.not_tried("frame", why_not))
             return
         async with using(camera):
             await _take_frame(examination, camera, connection)
@@ -248,7 +248,7 @@ async def _take_frame(examination: Examination, camera: AlpacaCamera, connection
     """Take one frame, as short and as dark as can be, and put the camera's own settings back."""
     info, binning = camera.info, examination.settings.focus.binning
     if binning > info.max_binning:
-        examination.found.append(_CAMERA.not_tried("frame", "the binning of the settings is not possible"))
+        examination.add(_CAMERA.not_tried("frame", "the binning of the settings is not possible"))
         return
     dark = await connection.get_or("HasShutter", as_bool, default=False)
     wanted = ExposureSettings(
@@ -267,21 +267,19 @@ async def _take_frame(examination: Examination, camera: AlpacaCamera, connection
         finally:
             await see_through(_put_back(examination, camera))
     except CameraTaken as error:
-        examination.found.append(_CAMERA.not_tried("frame", str(error)))
+        examination.add(_CAMERA.not_tried("frame", str(error)))
     except DeviceError as error:
-        examination.found.append(_CAMERA.failed("frame", str(error)))
+        examination.add(_CAMERA.failed("frame", str(error)))
     else:
         spoken = await _spoken(examination)
-        examination.found.extend(judge_frame(_frame_facts(examination, frame, wanted, download_s, spoken)))
+        examination.add(*judge_frame(_frame_facts(examination, frame, wanted, download_s, spoken)))
 
 
 async def _put_back(examination: Examination, camera: AlpacaCamera) -> None:
     try:
         await camera.restore_settings()
     except DeviceError as error:
-        examination.found.append(
-            _CAMERA.failed("settings", f"The camera's own settings could not be put back. {error}")
-        )
+        examination.add(_CAMERA.failed("settings", f"The camera's own settings could not be put back. {error}"))
 
 
 async def _spoken(examination: Examination) -> str:

@@ -113,11 +113,9 @@ async def _examine_subject(order: CheckupOrder, examination: Examination, name: 
         await probe(examination)
     except AlpacaFocusError as error:
         what = "settings" if isinstance(error, ConfigurationError) else "answers"
-        examination.found.append(subject.failed(what, str(error)))
+        examination.add(subject.failed(what, str(error)))
     except TimeoutError:
-        examination.found.append(
-            subject.fails("answers", "no answer in time", "Look whether the disk or the network hangs.")
-        )
+        examination.add(subject.fails("answers", "no answer in time", "Look whether the disk or the network hangs."))
     finally:
         # Also what was found before a person stopped it.
         order.report(tuple(examination.found))

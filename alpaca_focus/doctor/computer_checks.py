@@ -185,7 +185,7 @@ def computer_facts() -> ComputerFacts:
 async def probe_computer(examination: Examination) -> None:
     """Examine the computer, and the sun over the site."""
     facts = await run_in_thread(computer_facts, CHECK_WITHIN_S)
-    examination.found.extend(judge_computer(facts))
+    examination.add(*judge_computer(facts))
     site = examination.settings.site
     if site is None:
         return
@@ -194,14 +194,14 @@ async def probe_computer(examination: Examination) -> None:
         altitude_deg: float | None = await run_in_thread(partial(sun.altitude_deg, facts.now), SUN_WITHIN_S)
     except TimeoutError:
         altitude_deg = None
-    examination.found.append(judge_place(facts.now, site.latitude_deg, site.longitude_deg, altitude_deg))
+    examination.add(judge_place(facts.now, site.latitude_deg, site.longitude_deg, altitude_deg))
 
 
 async def probe_storage(examination: Examination) -> None:
     """Examine the folder of the history."""
     directory = examination.settings.storage.folder
     if directory is not None:
-        examination.found.extend(judge_storage(await run_in_thread(partial(storage_facts, directory), CHECK_WITHIN_S)))
+        examination.add(*judge_storage(await run_in_thread(partial(storage_facts, directory), CHECK_WITHIN_S)))
 
 
 def storage_facts(directory: Path) -> StorageFacts:

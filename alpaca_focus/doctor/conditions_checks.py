@@ -54,7 +54,7 @@ async def probe_weather_station(examination: Examination) -> None:
             # Many stations do not tell.
             age_s = None
         facts = ThermometerFacts(temperature_c=temperature_c, age_s=age_s, counts=counts)
-        examination.found.append(judge_thermometer(STATION, facts))
+        examination.add(judge_thermometer(STATION, facts))
 
     await examination.visit("observing_conditions", look)
 
@@ -80,7 +80,7 @@ async def probe_temperature_file(examination: Examination) -> None:
             counts=external_counts(examination.settings),
             why_none=f"{path}: {thermometer.trouble}",
         )
-    examination.found.append(judge_thermometer(FILE, facts))
+    examination.add(judge_thermometer(FILE, facts))
 
 
 def _age_s(path: Path) -> float | None:
@@ -103,7 +103,7 @@ async def probe_temperature_page(examination: Examination) -> None:
             counts=external_counts(examination.settings),
             why_none=thermometer.trouble,
         )
-    examination.found.append(judge_thermometer(URL, facts))
+    examination.add(judge_thermometer(URL, facts))
 
 
 async def probe_safety_monitor(examination: Examination) -> None:
@@ -111,7 +111,7 @@ async def probe_safety_monitor(examination: Examination) -> None:
 
     async def look(_: Connection) -> None:
         async with examination.connected("safety_monitor", AlpacaSafetyMonitor) as monitor:
-            examination.found.append(judge_safety(is_safe=await monitor.is_safe()))
+            examination.add(judge_safety(is_safe=await monitor.is_safe()))
 
     await examination.visit("safety_monitor", look)
 

@@ -73,6 +73,10 @@ class Examination:
         """Return a context with one of the program's own adapters, connected."""
         return using(adapter(self.address(section), self.clock, timeout_s=self.timeout_s))
 
+    def add(self, *checks: Check) -> None:
+        """Add checks to those of the present subject."""
+        self.found.extend(checks)
+
     async def visit(self, section: str, look: Look, act: Look | None = None) -> None:
         """Connect a device that the settings name, examine it, and leave it as it was found.
 
@@ -85,23 +89,21 @@ class Examination:
         subject = Subject(kind.name)
         address = self.address(section)
         if address.authority in self.silent:
-            self.found.append(subject.not_tried("connection", f"its server {address.authority} does not answer"))
+            self.add(subject.not_tried("connection", f"its server {address.authority} does not answer"))
             return
         connection = Connection(DeviceType(kind.alpaca_type), address, self.clock, timeout_s=self.timeout_s)
         try:
             async with asyncio.timeout(self.timeout_s * 2):
                 was_connected = await connection.is_connected()
             if self.gently and not was_connected:
-                self.found.append(
-                    subject.not_tried("connection", f"{connection.name} is not connected just now; {self.gently}")
-                )
+                self.add(subject.not_tried("connection", f"{connection.name} is not connected just now; {self.gently}"))
                 return
             try:
                 async with asyncio.timeout(CONNECT_TIMEOUT_S + QUESTIONS * self.timeout_s):
                     await connection.open()
                     introduction = await _introduction(connection)
                     left = "" if was_connected else "; not connected before, and disconnected again afterwards"
-                    self.found.append(subject.ok("connection", f"{introduction}{left}"))
+                    self.add(subject.ok("connection", f"{introduction}{left}"))
                     await look(connection)
                 if act is not None:
                     await act(connection)
@@ -109,7 +111,7 @@ class Examination:
                 if not was_connected:
                     await see_through(self._disconnect(subject, connection))
         except (AlpacaFocusError, TimeoutError) as error:
-            self.found.extend(self._given_up(subject, connection, error))
+            self.add(*self._given_up(subject, connection, error))
         finally:
             await connection.close()
 
@@ -127,7 +129,7 @@ class Examination:
         try:
             await connection.disconnect()
         except DeviceError as error:
-            self.found.append(
+            self.add(
                 subject.note(
                     "connection",
                     f"it was not connected before, and does not disconnect again: {error}",

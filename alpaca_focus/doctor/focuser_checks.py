@@ -116,14 +116,14 @@ async def probe_focuser(examination: Examination) -> None:
 
     async def look(connection: Connection) -> None:
         facts = await _facts(examination, connection)
-        examination.found.extend(judge_focuser(facts))
+        examination.add(*judge_focuser(facts))
         seen.append(facts)
 
     async def act(connection: Connection) -> None:
         (facts,) = seen
         why_not = await _why_no_move(examination, facts)
         if why_not:
-            examination.found.append(_FOCUSER.not_tried("move", why_not))
+            examination.add(_FOCUSER.not_tried("move", why_not))
             return
         await _move(examination, connection, facts)
 
@@ -189,7 +189,7 @@ async def _move(examination: Examination, connection: Connection, facts: Focuser
     steps = nudge_steps(_zone_steps(settings, facts))
     target = nudge_target(facts.position, steps, facts.limits, backlash.arrive)
     if target is None:
-        examination.found.append(_FOCUSER.not_tried("move", f"its limits leave no room for {steps} steps"))
+        examination.add(_FOCUSER.not_tried("move", f"its limits leave no room for {steps} steps"))
         return
 
     def told(nudge: Nudged) -> None:
@@ -203,7 +203,7 @@ async def _move(examination: Examination, connection: Connection, facts: Focuser
             home_trouble=nudge.home_trouble,
         )
         examination.is_stranded = became.is_stranded
-        examination.found.append(judge_nudge(became))
+        examination.add(judge_nudge(became))
 
     async with using(focuser_adapter(settings, examination.clock)) as focuser:
         nudge = Nudge(

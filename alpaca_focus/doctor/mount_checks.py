@@ -81,7 +81,7 @@ async def probe_mount(examination: Examination) -> None:
             place_deg=None if latitude is None or longitude is None else (latitude, longitude),
             set_place_deg=None if site is None else (site.latitude_deg, site.longitude_deg),
         )
-        examination.found.extend(judge_mount(facts))
+        examination.add(*judge_mount(facts))
 
     await examination.visit("mount", look)
 

@@ -77,7 +77,7 @@ async def probe_daemon(examination: Examination, held: ExitStack) -> None:
     """Find out whether another alpaca-focus has the devices; if none has, hold them until `held` is closed."""
     directory = examination.settings.storage.folder
     facts = DaemonFacts(holder=Holder.NOBODY) if directory is None else await _holder(examination, directory, held)
-    examination.found.append(judge_daemon(facts))
+    examination.add(judge_daemon(facts))
     examination.gently = facts.why_gently
     examination.daemon_runs = facts.holder is Holder.DAEMON
 
@@ -138,7 +138,7 @@ async def probe_broker(examination: Examination) -> None:
         trouble = await run_in_thread(partial(broker_trouble, wanted, timeout_s), 2 * timeout_s + 1)
     except TimeoutError:
         trouble = f"{section.broker} does not answer within {timeout_s:g} s. Look at mqtt.broker and the network."
-    examination.found.append(judge_broker(section.broker, trouble, user=wanted.user))
+    examination.add(judge_broker(section.broker, trouble, user=wanted.user))
 
 
 async def probe_ports(examination: Examination) -> None:
@@ -151,13 +151,13 @@ async def probe_ports(examination: Examination) -> None:
         wanted.append(("gateway", "gateway", settings.gateway.listen, settings.gateway.port))
     for name, setting, listen, port in wanted:
         state = await run_in_thread(partial(port_state, listen, port), examination.timeout_s)
-        examination.found.append(
+        examination.add(
             judge_port(Subject(name), setting, f"{listen}:{port}", state, daemon_runs=examination.daemon_runs)
         )
     if settings.web is not None and settings.web.token_file is not None:
         # Raises what is wrong with it.
         await run_in_thread(partial(token_of, settings.web), examination.timeout_s)
-        examination.found.append(Subject("dashboard").ok("token", "web.token_file can be read"))
+        examination.add(Subject("dashboard").ok("token", "web.token_file can be read"))
 
 
 def port_state(listen: str, port: int) -> PortState:
@@ -184,7 +184,7 @@ async def probe_messages(examination: Examination) -> None:
     if wanted is None:
         return
     services = await run_in_thread(partial(services_of, wanted), SERVICES_WITHIN_S)
-    examination.found.append(judge_services([(each.name, each.is_known) for each in services]))
+    examination.add(judge_services([(each.name, each.is_known) for each in services]))
 
 
 def secrets_in(settings: Settings) -> tuple[str, ...]:
@@ -205,7 +205,7 @@ async def probe_guider(examination: Examination) -> None:
         return
     async with connected(section.address, f"PHD2 at {section.address}") as connection:
         state = as_text(await connection.ask("get_app_state"))
-    examination.found.append(judge_guider(state))
+    examination.add(judge_guider(state))
 
 
 # The rules.

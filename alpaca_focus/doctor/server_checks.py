@@ -87,7 +87,7 @@ async def probe_server(examination: Examination, address: DeviceAddress) -> None
             facts = _without(address, Reach.SILENT, timeout_s)
     if facts.reach is not Reach.ANSWERS:
         examination.silent.add(address.authority)
-    examination.found.extend(judge_server(facts))
+    examination.add(*judge_server(facts))
 
 
 def _without(address: DeviceAddress, reach: Reach, timeout_s: float, detail: str = "") -> ServerFacts:

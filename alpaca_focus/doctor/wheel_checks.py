@@ -34,7 +34,7 @@ async def probe_wheel(examination: Examination) -> None:
     async def look(_: Connection) -> None:
         async with examination.connected("filter_wheel", AlpacaFilterWheel) as wheel:
             facts = WheelFacts(names=wheel.names, slot=await wheel.slot(), asked=_asked_filters(examination.settings))
-        examination.found.extend(judge_wheel(facts))
+        examination.add(*judge_wheel(facts))
 
     await examination.visit("filter_wheel", look)
 

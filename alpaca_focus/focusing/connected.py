@@ -98,8 +98,8 @@ def focuser_adapter(settings: Settings, clock: Clock) -> AlpacaFocuser:
     )
 
 
-def _plain(section: str, adapter: Callable[..., Device]) -> Callable[[Settings, Clock], Device]:
-    """Return what makes an adapter that needs no more than its address."""
+def plain_adapter(section: str, adapter: Callable[..., Device]) -> Callable[[Settings, Clock], Device]:
+    """Return a function that makes an adapter which needs no more than its address."""
 
     def make(settings: Settings, clock: Clock) -> Device:
         address = address_of(getattr(settings, section), settings)
@@ -111,10 +111,10 @@ def _plain(section: str, adapter: Callable[..., Device]) -> Callable[[Settings, 
 _ADAPTERS: dict[str, Callable[[Settings, Clock], Device]] = {
     "camera": camera_adapter,
     "focuser": focuser_adapter,
-    "filter_wheel": _plain("filter_wheel", AlpacaFilterWheel),
-    "mount": _plain("mount", AlpacaMount),
-    "observing_conditions": _plain("observing_conditions", AlpacaThermometer),
-    "safety_monitor": _plain("safety_monitor", AlpacaSafetyMonitor),
+    "filter_wheel": plain_adapter("filter_wheel", AlpacaFilterWheel),
+    "mount": plain_adapter("mount", AlpacaMount),
+    "observing_conditions": plain_adapter("observing_conditions", AlpacaThermometer),
+    "safety_monitor": plain_adapter("safety_monitor", AlpacaSafetyMonitor),
 }
 ADAPTERS = MappingProxyType(_ADAPTERS)
 """What makes the adapter of each kind of device, by its section of the settings."""

@@ -1,13 +1,19 @@
 """What facts mean: for each judge, what becomes of a thing that is well and of one that is not."""
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import is_dataclass, replace
 from datetime import UTC, datetime, timedelta, timezone
+from importlib import import_module
+from inspect import iscoroutinefunction
+from pkgutil import iter_modules
+from typing import get_type_hints
 
 import pytest
 
+from alpaca_focus import doctor
 from alpaca_focus.core.backlash import Direction, Limits
 from alpaca_focus.core.night import PierSide
+from alpaca_focus.devices.connection import Connection
 from alpaca_focus.doctor.camera_checks import (
     CameraFacts,
     CoolerFacts,
@@ -26,6 +32,7 @@ from alpaca_focus.doctor.computer_checks import (
     judge_storage,
 )
 from alpaca_focus.doctor.conditions_checks import ThermometerFacts, judge_safety, judge_thermometer
+from alpaca_focus.doctor.examination import Examination
 from alpaca_focus.doctor.focuser_checks import (
     RELATIVE,
     FocuserFacts,
@@ -49,6 +56,7 @@ from alpaca_focus.doctor.program_checks import (
 from alpaca_focus.doctor.server_checks import Reach, ServerFacts, judge_server
 from alpaca_focus.doctor.settings_checks import SettingsFacts, judge_settings
 from alpaca_focus.doctor.wheel_checks import WheelFacts, judge_wheel
+from alpaca_focus.settings.models import Settings
 
 OK, NOTE, FAILS, NOT_TRIED = CheckOutcome.OK, CheckOutcome.NOTE, CheckOutcome.FAILS, CheckOutcome.NOT_TRIED
 
@@ -543,3 +551,16 @@ STORAGE = StorageFacts(directory="/n", exists=True, writable=True, free_bytes=9_
 )
 def test_storage(changes: dict[str, object], name: str, outcome: CheckOutcome, words: str) -> None:
     judged(judge_storage(replace(STORAGE, **changes)), name, outcome, words)
+
+
+def test_rules_are_plain_functions_on_frozen_facts() -> None:
+    modules = [import_module(f"{doctor.__name__}.{each.name}") for each in iter_modules(doctor.__path__)]
+    members = [member for module in modules for member in vars(module).items()]
+    rules = [member for name, member in members if name.startswith("judge_")]
+    facts = [member for name, member in members if name.endswith("Facts") and name != "FoundFacts"]
+    assert len(set(rules)) >= 15
+    assert len(set(facts)) >= 10
+    for rule in rules:
+        assert not iscoroutinefunction(rule), rule
+        assert not {Examination, Connection, Settings} & set(get_type_hints(rule).values()), rule
+    assert all(is_dataclass(each) and each.__dataclass_params__.frozen for each in facts)
