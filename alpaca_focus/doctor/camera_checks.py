@@ -83,7 +83,7 @@ class CameraFacts:
     Attributes:
         width_px: Of the sensor.
         height_px: Of the sensor.
-        told_pixel_um: Pixel size that it tells.
+        reported_pixel_um: Pixel size that it tells.
         set_pixel_um: Pixel size of the settings.
         bayer: Whether it has a colour matrix.
         max_binning: Largest binning.
@@ -97,7 +97,7 @@ class CameraFacts:
 
     width_px: int
     height_px: int
-    told_pixel_um: float | None
+    reported_pixel_um: float | None
     set_pixel_um: float | None
     bayer: bool
     max_binning: int
@@ -153,7 +153,7 @@ async def probe_camera(examination: Examination) -> None:
             facts = CameraFacts(
                 width_px=info.sensor_width_px,
                 height_px=info.sensor_height_px,
-                told_pixel_um=info.pixel_size_um,
+                reported_pixel_um=info.pixel_size_um,
                 set_pixel_um=settings.camera.pixel_size_um,
                 bayer=info.bayer,
                 max_binning=info.max_binning,
@@ -330,7 +330,7 @@ def judge_camera(facts: CameraFacts) -> tuple[Check, ...]:
 
 def _sensor(facts: CameraFacts) -> Check:
     size = f"{facts.width_px} x {facts.height_px} pixels"
-    told, set_um = facts.told_pixel_um, facts.set_pixel_um
+    told, set_um = facts.reported_pixel_um, facts.set_pixel_um
     trouble = size_check(_CAMERA, "sensor", "camera.pixel_size_um", told, set_um)
     if trouble is not None:
         return trouble

@@ -20,14 +20,13 @@ from alpaca_focus.settings.models import Settings
 
 LEAST_NUDGE_STEPS, MOST_NUDGE_STEPS, USUAL_NUDGE_STEPS = 4, 100, 10
 """A move is over within a step of its target, so that a smaller one would say nothing."""
-TOLERANCE_STEPS = 1
 
 _FOCUSER = Subject("focuser")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FocuserFacts:
-    """What a focuser is; `None` where it or the settings do not say.
+    """A focuser; `None` where neither it nor the settings report a value. The rest of a relative one does not count.
 
     Attributes:
         absolute: Whether it knows its position.
@@ -35,7 +34,7 @@ class FocuserFacts:
         max_step: Its highest position.
         min_position: Lowest one of the settings.
         max_position: Highest one of the settings.
-        told_step_um: Step size that it tells.
+        reported_step_um: Step size that it reports.
         set_step_um: Step size of the settings.
         temperature_c: Of its sensor; `None`: it has none, or it does not work.
         temperature_counts: Whether the settings need that sensor.
@@ -46,16 +45,16 @@ class FocuserFacts:
     """
 
     absolute: bool
-    position: Position
-    max_step: Position
-    min_position: Position | None
-    max_position: Position | None
-    told_step_um: float | None
-    set_step_um: float | None
-    temperature_c: float | None
-    temperature_counts: bool
-    device_compensates: bool
-    we_compensate: bool
+    position: Position = 0
+    max_step: Position = 0
+    min_position: Position | None = None
+    max_position: Position | None = None
+    reported_step_um: float | None = None
+    set_step_um: float | None = None
+    temperature_c: float | None = None
+    temperature_counts: bool = False
+    device_compensates: bool = False
+    we_compensate: bool = False
     belongs_at: Position | None = None
     moving: bool = False
 
@@ -64,50 +63,6 @@ class FocuserFacts:
         """Where it may go: within its own limits and those of the settings."""
         highest = self.max_step if self.max_position is None else min(self.max_position, self.max_step)
         return Limits(lowest=self.min_position or 0, highest=highest)
-
-
-RELATIVE = FocuserFacts(
-    absolute=False,
-    position=0,
-    max_step=0,
-    min_position=None,
-    max_position=None,
-    told_step_um=None,
-    set_step_um=None,
-    temperature_c=None,
-    temperature_counts=False,
-    device_compensates=False,
-    we_compensate=False,
-)
-"""A focuser that does not know its position; the rest does not matter."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NudgeFacts:
-    """A small move and the way back.
-
-    Attributes:
-        start: Where it stood.
-        target: Where it was sent.
-        reached: Where it came to rest; `None`: it did not get there.
-        ended_at: Where it stands; `None`: nobody knows.
-        lasted_s: How long all of it took.
-        trouble: What went wrong on the way there; empty: nothing, or it was aborted.
-        home_trouble: What went wrong on the way back; empty: nothing.
-    """
-
-    start: Position
-    target: Position
-    reached: Position | None
-    ended_at: Position | None
-    lasted_s: float
-    trouble: str = ""
-    home_trouble: str = ""
-
-    @property
-    def is_stranded(self) -> bool:
-        """Whether the focuser is not back."""
-        return self.ended_at is None or abs(self.ended_at - self.start) > TOLERANCE_STEPS
 
 
 async def probe_focuser(examination: Examination) -> None:
@@ -135,7 +90,7 @@ async def _facts(examination: Examination, connection: Connection) -> FocuserFac
     settings, get_or = examination.settings, connection.get_or
     section = settings.focuser
     if not await connection.get("Absolute", as_bool):
-        return RELATIVE
+        return FocuserFacts(absolute=False)
     step_um = await get_or("StepSize", as_float, default=math.nan)
     reading_c = await get_or("Temperature", as_float, default=math.nan)
     directory = settings.storage.folder
@@ -145,7 +100,7 @@ async def _facts(examination: Examination, connection: Connection) -> FocuserFac
         max_step=await connection.get("MaxStep", as_int),
         min_position=section.min_position,
         max_position=section.max_position,
-        told_step_um=step_um if 0 < step_um < math.inf else None,
+        reported_step_um=step_um if 0 < step_um < math.inf else None,
         set_step_um=section.step_size_um,
         temperature_c=plausible_temperature_c(reading_c),
         temperature_counts=settings.thermometer.source != "external" and temperature_counts(settings),
@@ -192,18 +147,9 @@ async def _move(examination: Examination, connection: Connection, facts: Focuser
         examination.add(_FOCUSER.not_tried("move", f"its limits leave no room for {steps} steps"))
         return
 
-    def told(nudge: Nudged) -> None:
-        became = NudgeFacts(
-            start=facts.position,
-            target=target,
-            reached=nudge.reached,
-            ended_at=nudge.ended_at,
-            lasted_s=nudge.lasted_s,
-            trouble=nudge.trouble,
-            home_trouble=nudge.home_trouble,
-        )
-        examination.is_stranded = became.is_stranded
-        examination.add(judge_nudge(became))
+    def report(outcome: Nudged) -> None:
+        examination.is_stranded = outcome.is_stranded
+        examination.add(judge_nudge(outcome))
 
     async with using(focuser_adapter(settings, examination.clock)) as focuser:
         nudge = Nudge(
@@ -213,12 +159,12 @@ async def _move(examination: Examination, connection: Connection, facts: Focuser
             limits=facts.limits,
             home_mark=HomeMark(settings.storage.folder, connection.name),
         )
-        await nudge.there_and_back(facts.position, target, told)
+        await nudge.there_and_back(facts.position, target, report)
 
 
 def _zone_steps(settings: Settings, facts: FocuserFacts) -> float | None:
     """Return the critical focus zone in steps; it does not depend on the camera."""
-    step_um = settings.focuser.step_size_um or facts.told_step_um
+    step_um = settings.focuser.step_size_um or facts.reported_step_um
     if step_um is None:
         return None
     return settings.telescope.train(pixel_size_um=1.0, step_size_um=step_um).critical_focus_zone_steps
@@ -275,11 +221,11 @@ def _limits(facts: FocuserFacts) -> Check:
 
 
 def _step_size(facts: FocuserFacts) -> Check:
-    trouble = size_check(_FOCUSER, "step size", "focuser.step_size_um", facts.told_step_um, facts.set_step_um)
+    trouble = size_check(_FOCUSER, "step size", "focuser.step_size_um", facts.reported_step_um, facts.set_step_um)
     if trouble is not None:
         return trouble
-    source = "of the settings" if facts.told_step_um is None else "as it says"
-    return _FOCUSER.ok("step size", f"{facts.set_step_um or facts.told_step_um:g} um ({source})")
+    source = "of the settings" if facts.reported_step_um is None else "as it says"
+    return _FOCUSER.ok("step size", f"{facts.set_step_um or facts.reported_step_um:g} um ({source})")
 
 
 def _temperature(facts: FocuserFacts) -> Check:
@@ -329,7 +275,7 @@ def nudge_target(here: Position, steps: int, limits: Limits, arrive: Direction) 
     return None
 
 
-def judge_nudge(facts: NudgeFacts) -> Check:
+def judge_nudge(facts: Nudged) -> Check:
     """Judge how a focuser moves."""
     if facts.is_stranded:
         where = "nobody knows where it stands" if facts.ended_at is None else f"it stands at {facts.ended_at}"

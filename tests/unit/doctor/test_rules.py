@@ -34,9 +34,7 @@ from alpaca_focus.doctor.computer_checks import (
 from alpaca_focus.doctor.conditions_checks import ThermometerFacts, judge_safety, judge_thermometer
 from alpaca_focus.doctor.examination import Examination
 from alpaca_focus.doctor.focuser_checks import (
-    RELATIVE,
     FocuserFacts,
-    NudgeFacts,
     judge_focuser,
     judge_nudge,
     nudge_steps,
@@ -56,6 +54,7 @@ from alpaca_focus.doctor.program_checks import (
 from alpaca_focus.doctor.server_checks import Reach, ServerFacts, judge_server
 from alpaca_focus.doctor.settings_checks import SettingsFacts, judge_settings
 from alpaca_focus.doctor.wheel_checks import WheelFacts, judge_wheel
+from alpaca_focus.runtime.nudge import Nudged
 from alpaca_focus.settings.models import Settings
 
 OK, NOTE, FAILS, NOT_TRIED = CheckOutcome.OK, CheckOutcome.NOTE, CheckOutcome.FAILS, CheckOutcome.NOT_TRIED
@@ -144,7 +143,7 @@ HA = WantedExposure(where="focus.filters.Ha", exposure_s=8.0, binning=2, gain=10
 CAMERA = CameraFacts(
     width_px=6248,
     height_px=4176,
-    told_pixel_um=3.76,
+    reported_pixel_um=3.76,
     set_pixel_um=None,
     bayer=False,
     max_binning=4,
@@ -162,9 +161,9 @@ CAMERA = CameraFacts(
     [
         ({}, "sensor", OK, "6248 x 4176 pixels of 3.76 um (as it says)"),
         ({"set_pixel_um": 3.76}, "sensor", OK, "3.76"),
-        ({"told_pixel_um": None, "set_pixel_um": 5.0}, "sensor", OK, "5 um (of the settings)"),
+        ({"reported_pixel_um": None, "set_pixel_um": 5.0}, "sensor", OK, "5 um (of the settings)"),
         ({"set_pixel_um": 5.0}, "sensor", NOTE, "camera.pixel_size_um is 5 um"),
-        ({"told_pixel_um": None}, "sensor", FAILS, "set camera.pixel_size_um"),
+        ({"reported_pixel_um": None}, "sensor", FAILS, "set camera.pixel_size_um"),
         ({"bayer": True}, "sensor", OK, "colour"),
         ({}, "exposure", OK, "asked for: 3, 8 s"),
         ({"exposure_max_s": 5.0}, "exposure", FAILS, "focus.filters.Ha.exposure_s asks for 8 s"),
@@ -229,7 +228,7 @@ FOCUSER = FocuserFacts(
     max_step=10000,
     min_position=None,
     max_position=None,
-    told_step_um=1.0,
+    reported_step_um=1.0,
     set_step_um=None,
     temperature_c=8.5,
     temperature_counts=True,
@@ -252,7 +251,7 @@ FOCUSER = FocuserFacts(
         ({"max_position": 20000}, "limits", NOTE, "focuser.max_position is 20000"),
         ({"min_position": 10000}, "limits", FAILS, "10000 to 10000"),
         ({}, "step size", OK, "1 um"),
-        ({"told_step_um": None}, "step size", FAILS, "focuser.step_size_um"),
+        ({"reported_step_um": None}, "step size", FAILS, "focuser.step_size_um"),
         ({"set_step_um": 2.0}, "step size", NOTE, "2 um"),
         ({}, "temperature", OK, "8.5 deg C"),
         ({"temperature_c": None}, "temperature", FAILS, "thermometer.source"),
@@ -267,7 +266,7 @@ def test_focusers(changes: dict[str, object], name: str, outcome: CheckOutcome, 
 
 
 def test_a_relative_focuser_is_of_no_use() -> None:
-    judged(judge_focuser(RELATIVE), "positions", FAILS, "relative")
+    judged(judge_focuser(FocuserFacts(absolute=False)), "positions", FAILS, "relative")
 
 
 @pytest.mark.parametrize(("zone", "steps"), [(None, 10), (67.0, 34), (1.0, 4), (5000.0, 100)])
@@ -292,7 +291,7 @@ def test_there_is_no_nudge_without_room() -> None:
     assert nudge_target(5, 10, Limits(lowest=0, highest=12), Direction.IN) is None
 
 
-NUDGE = NudgeFacts(start=500, target=510, reached=510, ended_at=500, lasted_s=2.0)
+NUDGE = Nudged(start=500, reached=510, ended_at=500, lasted_s=2.0)
 
 
 @pytest.mark.parametrize(
