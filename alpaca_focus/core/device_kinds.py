@@ -45,7 +45,7 @@ class FoundDevice:
 
     @property
     def numbered(self) -> str:
-        """Its type and number, as people say them: mount 0."""
+        """Its type and number in words: mount 0."""
         return f"{one_line(name_of_type(self.kind))} {self.number}"
 
     @property
@@ -267,7 +267,7 @@ class DeviceKind:
         name: What people call it.
         required: Whether there is no focus run without it.
         facts: What it reports of itself.
-        comment: What the first settings file says of it.
+        comment: Comment in the first settings file.
         fronted: Whether the gateway puts a virtual device in front of it.
     """
 

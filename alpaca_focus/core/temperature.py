@@ -27,7 +27,7 @@ def plausible_temperature_c(reading_c: float | None) -> float | None:
 
 
 def temperature_of_text(text: str) -> float | None:
-    """Return the temperature in degrees Celsius that a text says, `None` if it says none that makes sense.
+    """Return the temperature in degrees Celsius in a text, `None` if it holds none that is plausible.
 
     The first line begins with the number, which may have a decimal comma and a unit: "-3.4", "-3,4 °C" or
     "-3.4 C; 80 %". Or the text is a JSON object with a number, or such a text, as `temperature_c` or else

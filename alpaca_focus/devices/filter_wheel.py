@@ -90,7 +90,7 @@ class AlpacaFilterWheel(AlpacaDevice):
                 await self._wait_for(slot)
 
     async def _wait_for(self, slot: int) -> None:
-        """Wait until the wheel has said twice that it is there: some say nothing of moving."""
+        """Wait until the wheel has reported its target twice: some do not report that they move."""
         ends_at = self._clock.monotonic() + self._turn_timeout_s
         arrived_polls = 0
         while arrived_polls < _STILL_POLLS:

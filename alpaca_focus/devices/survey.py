@@ -1,4 +1,4 @@
-"""What is on an Alpaca server: its devices, and what they say of themselves.
+"""The survey of an Alpaca server: its devices, and what they report of themselves.
 
 Nothing is moved. A device is connected only to be read, and only if it is not connected already; then it is
 disconnected again. One that was connected is left so: an imaging program may be using it.

@@ -16,14 +16,14 @@ from alpaca_focus.core.temperature import temperature_of_text
 LONGEST_BYTES = 65536
 """No file or page with a temperature is longer; a longer one is something else, and is not read to its end."""
 OLDEST_S = 600.0
-"""A file that nobody has written for so long says what the temperature was."""
+"""A file that has not been written for so long holds an old temperature."""
 
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class Missing:
-    """There is nothing to read; `reason` is a clause that says why."""
+    """There is nothing to read; `reason` is a clause."""
 
     reason: str
 
@@ -35,7 +35,7 @@ class TextReadings:
         name: What to call the source in a message.
 
     Attributes:
-        trouble: Why the last answer says no temperature, as a clause; empty: it says one.
+        trouble: Why the last answer holds no temperature, as a clause; empty: it holds one.
     """
 
     def __init__(self, name: str) -> None:
@@ -44,7 +44,7 @@ class TextReadings:
         self.trouble = ""
 
     def take(self, answer: bytes | Missing) -> float | None:
-        """Return the temperature in degrees Celsius that an answer says, `None` if it says none that makes sense."""
+        """Return the temperature in degrees Celsius in an answer, `None` if it holds none that is plausible."""
         match answer:
             case Missing(reason):
                 reading_c = None
@@ -72,7 +72,7 @@ def _decoded(content: bytes) -> str:
 class FileThermometer:
     """A file with a temperature; implements `ports.Thermometer`.
 
-    What may stand in it says `core.temperature`.
+    `core.temperature` describes what it may contain.
 
     Args:
         path: The file; it need not exist yet.
@@ -130,7 +130,7 @@ class FileThermometer:
 class UrlThermometer:
     """A page with a temperature; implements `ports.Thermometer`.
 
-    What may stand on it says `core.temperature`. Redirects are not followed, and proxies and passwords of the
+    `core.temperature` describes what it may contain. Redirects are not followed, and proxies and passwords of the
     environment are not used.
 
     Args:
@@ -179,7 +179,7 @@ class UrlThermometer:
         if self._request is not None and not self._request.done():
             # A thread cannot be stopped; one that hangs in a name server must not be joined by others.
             return self._readings.take(Missing("the question before is still not answered"))
-        # An answer that came too late for the question before is not looked at: it may be old by now.
+        # An answer that came too late for the question before is not used: it may be old by now.
         loop = asyncio.get_running_loop()
         self._request = loop.run_in_executor(None, _fetch, self._url, self._timeout_s)
         await asyncio.wait({self._request}, timeout=self._timeout_s)

@@ -64,7 +64,7 @@ def _pier_side(value: object) -> PierSide:
 class AlpacaMount(AlpacaDevice):
     """A mount; implements `ports.Mount`.
 
-    It reports what the mount says. Mounts differ in which side they call east, so only a change means something.
+    Mounts differ in which side they call east, so only a change means something.
     """
 
     device_type = DeviceType.TELESCOPE

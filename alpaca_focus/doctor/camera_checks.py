@@ -34,7 +34,7 @@ _CAMERA = Subject("camera")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WantedExposure:
-    """What the settings ask of the camera.
+    """The exposure that a section of the settings asks for.
 
     Attributes:
         where: The section that asks: "focus", "focus.filters.Ha".
@@ -53,7 +53,7 @@ class WantedExposure:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scale:
-    """Gain or offset of a camera; `None` where it does not say.
+    """Gain or offset of a camera; `None` where it reports none.
 
     Attributes:
         now: What it is set to; `None`: it cannot be set.
@@ -68,7 +68,7 @@ class Scale:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CoolerFacts:
-    """Temperature of the sensor; `None` where the camera does not say."""
+    """Cooling of the sensor; `None` where the camera reports nothing."""
 
     on: bool | None = None
     temperature_c: float | None = None
@@ -78,12 +78,12 @@ class CoolerFacts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CameraFacts:
-    """What a camera is, and what is asked of it.
+    """A camera and the settings for it.
 
     Attributes:
         width_px: Of the sensor.
         height_px: Of the sensor.
-        reported_pixel_um: Pixel size that it tells.
+        reported_pixel_um: Pixel size that it reports.
         set_pixel_um: Pixel size of the settings.
         bayer: Whether it has a colour matrix.
         max_binning: Largest binning.
@@ -111,7 +111,7 @@ class CameraFacts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FrameFacts:
-    """One frame, and how it came.
+    """One frame and its download.
 
     Attributes:
         width_px: Columns.
@@ -121,7 +121,7 @@ class FrameFacts:
         dark: Whether the shutter was to stay closed.
         download_s: How long its download took.
         timeout_s: How long a download may take by the settings.
-        spoken: How it came: "ImageBytes" or "JSON"; empty: nobody knows.
+        encoding: Encoding of its download: "ImageBytes" or "JSON"; empty: unknown.
         lowest_adu: Smallest value.
         median_adu: Value in the middle.
         highest_adu: Largest value.
@@ -135,7 +135,7 @@ class FrameFacts:
     dark: bool
     download_s: float
     timeout_s: float
-    spoken: str
+    encoding: str
     lowest_adu: float
     median_adu: float
     highest_adu: float
@@ -147,7 +147,7 @@ async def probe_camera(examination: Examination) -> None:
     settings = examination.settings
     camera = camera_adapter(settings, examination.clock)
 
-    async def look(connection: Connection) -> None:
+    async def read(connection: Connection) -> None:
         async with using(camera):
             info = camera.info
             facts = CameraFacts(
@@ -174,7 +174,7 @@ async def probe_camera(examination: Examination) -> None:
         async with using(camera):
             await _take_frame(examination, camera, connection)
 
-    await examination.visit("camera", look, act)
+    await examination.visit("camera", read, act)
 
 
 async def exposes(examination: Examination) -> bool:
@@ -187,7 +187,7 @@ async def exposes(examination: Examination) -> bool:
     connection = Connection(DeviceType.CAMERA, address, examination.clock, timeout_s=examination.timeout_s)
     try:
         if not await connection.is_connected():
-            # Nobody uses it, and it is not connected for this question.
+            # No program uses it, and it is not connected for this question.
             return False
     finally:
         await connection.close()
@@ -271,8 +271,8 @@ async def _take_frame(examination: Examination, camera: AlpacaCamera, connection
     except DeviceError as error:
         examination.add(_CAMERA.failed("frame", str(error)))
     else:
-        spoken = await _spoken(examination)
-        examination.add(*judge_frame(_frame_facts(examination, frame, wanted, download_s, spoken)))
+        encoding = await _encoding(examination)
+        examination.add(*judge_frame(_frame_facts(examination, frame, wanted, download_s, encoding)))
 
 
 async def _put_back(examination: Examination, camera: AlpacaCamera) -> None:
@@ -282,8 +282,8 @@ async def _put_back(examination: Examination, camera: AlpacaCamera) -> None:
         examination.add(_CAMERA.failed("settings", f"The camera's own settings could not be put back. {error}"))
 
 
-async def _spoken(examination: Examination) -> str:
-    """Return how the frame came; empty: the camera does not send it twice."""
+async def _encoding(examination: Examination) -> str:
+    """Return the encoding of the camera's images; empty: the camera does not send the frame twice."""
     address = examination.address("camera")
     timeout_s = examination.settings.camera.download_timeout_s
     work = partial(is_image_bytes, f"http://{address.authority}", address.device_number, timeout_s=timeout_s)
@@ -294,7 +294,7 @@ async def _spoken(examination: Examination) -> str:
 
 
 def _frame_facts(
-    examination: Examination, frame: Frame, wanted: ExposureSettings, download_s: float, spoken: str
+    examination: Examination, frame: Frame, wanted: ExposureSettings, download_s: float, encoding: str
 ) -> FrameFacts:
     pixels = frame.pixels
     return FrameFacts(
@@ -305,7 +305,7 @@ def _frame_facts(
         dark=not wanted.light,
         download_s=download_s,
         timeout_s=examination.settings.camera.download_timeout_s,
-        spoken=spoken,
+        encoding=encoding,
         lowest_adu=float(pixels.min()),
         median_adu=float(np.median(pixels[::_EVERY, ::_EVERY].astype(np.float64))),
         highest_adu=float(pixels.max()),
@@ -330,13 +330,14 @@ def judge_camera(facts: CameraFacts) -> tuple[Check, ...]:
 
 def _sensor(facts: CameraFacts) -> Check:
     size = f"{facts.width_px} x {facts.height_px} pixels"
-    told, set_um = facts.reported_pixel_um, facts.set_pixel_um
-    trouble = size_check(_CAMERA, "sensor", "camera.pixel_size_um", told, set_um)
+    reported_um, set_um = facts.reported_pixel_um, facts.set_pixel_um
+    trouble = size_check(_CAMERA, "sensor", "camera.pixel_size_um", reported_um, set_um)
     if trouble is not None:
         return trouble
-    source = "of the settings" if told is None or (set_um is not None and set_um != told) else "as it says"
+    is_set = reported_um is None or (set_um is not None and set_um != reported_um)
+    source = "of the settings" if is_set else "reported"
     colour = ", with a colour matrix" if facts.bayer else ""
-    return _CAMERA.ok("sensor", f"{size} of {set_um or told:g} um ({source}){colour}")
+    return _CAMERA.ok("sensor", f"{size} of {set_um or reported_um:g} um ({source}){colour}")
 
 
 def _exposure(facts: CameraFacts) -> Check:
@@ -366,7 +367,7 @@ def _binning(facts: CameraFacts) -> Check:
 
 def _scale(name: str, scale: Scale, asked: Sequence[tuple[str, int | None]]) -> Check:
     wanted = [(where, value) for where, value in asked if value is not None]
-    span = f"{scale.lowest} to {scale.highest}" if None not in {scale.lowest, scale.highest} else "any, as it says"
+    span = f"{scale.lowest} to {scale.highest}" if None not in {scale.lowest, scale.highest} else "any"
     for where, value in wanted:
         if scale.now is None:
             return _CAMERA.fails(
@@ -379,13 +380,13 @@ def _scale(name: str, scale: Scale, asked: Sequence[tuple[str, int | None]]) -> 
             )
     if scale.now is None:
         return _CAMERA.ok(name, "it has none, and none is asked for")
-    told = f"asked for: {_listed(str(value) for _, value in wanted)}" if wanted else "it stays"
-    return _CAMERA.ok(name, f"{scale.now} now, of {span}; {told}")
+    request = f"asked for: {_listed(str(value) for _, value in wanted)}" if wanted else "it stays"
+    return _CAMERA.ok(name, f"{scale.now} now, of {span}; {request}")
 
 
 def _cooler(cooler: CoolerFacts) -> Check:
     now_c, target_c = cooler.temperature_c, cooler.target_c
-    sensor = "the temperature of the sensor is not told" if now_c is None else f"the sensor has {now_c:.1f} deg C"
+    sensor = "the temperature of the sensor is unknown" if now_c is None else f"the sensor has {now_c:.1f} deg C"
     if cooler.on is None:
         return _CAMERA.ok("cooler", f"none; {sensor}")
     if not cooler.on:
@@ -403,7 +404,7 @@ def _cooler(cooler: CoolerFacts) -> Check:
 
 
 def judge_frame(facts: FrameFacts) -> tuple[Check, Check]:
-    """Judge a frame: how it came, and what is on it."""
+    """Judge the download of a frame and its pixels."""
     return _download(facts), _content(facts)
 
 
@@ -412,19 +413,19 @@ def _download(facts: FrameFacts) -> Check:
     speed = f", {megabytes / facts.download_s:.1f} MB/s" if facts.download_s > 0 else ""
     seen = (
         f"{facts.width_px} x {facts.height_px} pixels, {megabytes:.1f} MB in {facts.download_s:.2f} s{speed}"
-        f"{f' as {facts.spoken}' if facts.spoken else ''}"
+        f"{f' as {facts.encoding}' if facts.encoding else ''}"
     )
     if facts.download_s > MUCH_OF_TIMEOUT * facts.timeout_s:
         return _CAMERA.note(
             "download",
             f"{seen}, of the {facts.timeout_s:g} s of camera.download_timeout_s",
-            "Set camera.download_timeout_s higher, a higher focus.binning, or look for a faster network.",
+            "Set camera.download_timeout_s higher, a higher focus.binning, or use a faster network.",
         )
-    if facts.spoken == "JSON":
+    if facts.encoding == "JSON":
         return _CAMERA.note(
             "download",
             f"{seen}, which is slow",
-            "Look for a version of the camera's server that sends ImageBytes; focus.subframe and focus.binning help.",
+            "Use a server for the camera that sends ImageBytes; focus.subframe and focus.binning help as well.",
         )
     return _CAMERA.ok("download", seen)
 
@@ -437,18 +438,18 @@ def _content(facts: FrameFacts) -> Check:
     )
     if facts.highest_adu <= 0:
         return _CAMERA.fails(
-            "frame", "all pixels are zero", "Set the camera's offset higher, and look at its cable and its driver."
+            "frame", "all pixels are zero", "Set the camera's offset higher, and check its cable and its driver."
         )
     if facts.lowest_adu >= facts.saturation_adu:
-        remedy = "Look at the camera's gain and offset, and whether its shutter closes."
+        remedy = "Check the camera's gain and offset, and whether its shutter closes."
         if facts.dark:
             return _CAMERA.fails("frame", f"all pixels are saturated, at {facts.saturation_adu:.0f} ADU", remedy)
         return _CAMERA.note(
-            "frame", "all pixels are saturated", "Nothing has to be done by day; in the dark look at gain and offset."
+            "frame", "all pixels are saturated", "Nothing has to be done by day; in the dark check gain and offset."
         )
     if facts.lowest_adu == facts.highest_adu:
         return _CAMERA.note(
-            "frame", f"all pixels are {facts.lowest_adu:.0f} ADU", "Look whether this is a test picture of its driver."
+            "frame", f"all pixels are {facts.lowest_adu:.0f} ADU", "Check whether this is a test picture of its driver."
         )
     return _CAMERA.ok("frame", seen)
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 DIFFERENT_SHARE = 0.02
-"""Pixel and step sizes of the settings that differ by more from what the device says are perhaps of another device."""
+"""Pixel and step sizes of the settings that differ by more from the reported ones are perhaps of another device."""
 _SENTENCE_END = re.compile(r'(?<=[.?!"])\s+(?=[A-Z])')
 
 
@@ -15,11 +15,11 @@ class CheckOutcome(StrEnum):
 
     OK = "ok"
     NOTE = "note"
-    """Works, and somebody should know."""
+    """Works, with something to know."""
     FAILS = "fails"
     """Must be mended."""
     NOT_TRIED = "not tried"
-    """Something it depends on fails, or nobody has allowed it."""
+    """Something it depends on fails, or it is not allowed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +27,7 @@ class Check:
     """One line of the examination.
 
     Attributes:
-        subject: What was looked at: "camera", "server 127.0.0.1:11111".
+        subject: What was examined: "camera", "server 127.0.0.1:11111".
         name: What of it.
         outcome: How it ended.
         seen: What was seen, for a person.
@@ -43,7 +43,7 @@ class Check:
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """Something that is looked at; makes its checks.
+    """Something that is examined; makes its checks.
 
     Attributes:
         name: What it is called.
@@ -80,7 +80,7 @@ class Subject:
 
 
 def parted(message: str, otherwise: str) -> tuple[str, str]:
-    """Part what an error says into what was seen and, its last sentence, what to do."""
+    """Split an error message into what was seen and, its last sentence, the remedy."""
     parts = _SENTENCE_END.split(" ".join(message.split()))
     if len(parts) < 2:
         return message, otherwise
@@ -96,17 +96,21 @@ def worst(checks: Iterable[Check]) -> CheckOutcome:
     return CheckOutcome.OK
 
 
-def size_check(subject: Subject, name: str, setting: str, told_um: float | None, set_um: float | None) -> Check | None:
-    """Judge a size that the device tells, or the settings, or both; `None`: all is well."""
-    if told_um is None and set_um is None:
+def size_check(
+    subject: Subject, name: str, setting: str, reported_um: float | None, set_um: float | None
+) -> Check | None:
+    """Judge a size that the device reports, or the settings hold, or both; `None`: all is well."""
+    if reported_um is None and set_um is None:
         return subject.fails(
-            name, f"neither the {subject.name} nor the settings say it", f"Look it up in its manual, and set {setting}."
+            name,
+            f"neither the {subject.name} nor the settings have it",
+            f"Look it up in its manual, and set {setting}.",
         )
-    if told_um is not None and set_um is not None and abs(told_um - set_um) > DIFFERENT_SHARE * set_um:
+    if reported_um is not None and set_um is not None and abs(reported_um - set_um) > DIFFERENT_SHARE * set_um:
         return subject.note(
             name,
-            f"the {subject.name} says {told_um:g} um, and {setting} is {set_um:g} um, which counts",
-            f"Look which is right; take {setting} out if the {subject.name} is.",
+            f"the {subject.name} reports {reported_um:g} um, and {setting} is {set_um:g} um, which counts",
+            f"Check which is right; take {setting} out if the {subject.name} is.",
         )
     return None
 

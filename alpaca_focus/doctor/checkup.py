@@ -115,7 +115,7 @@ async def _examine_subject(order: CheckupOrder, examination: Examination, name: 
         what = "settings" if isinstance(error, ConfigurationError) else "answers"
         examination.add(subject.failed(what, str(error)))
     except TimeoutError:
-        examination.add(subject.fails("answers", "no answer in time", "Look whether the disk or the network hangs."))
+        examination.add(subject.fails("answers", "no answer in time", "Check whether the disk or the network hangs."))
     finally:
         # Also what was found before a person stopped it.
         order.report(tuple(examination.found))

@@ -40,7 +40,7 @@ _COMPUTER, _STORAGE = Subject("computer"), Subject("storage")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ComputerFacts:
-    """What the kernel and Python tell; `None` where they do not.
+    """What the kernel and Python report; `None` where they do not.
 
     Attributes:
         now: Time of the computer, in its own time zone.
@@ -67,14 +67,14 @@ class ComputerFacts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StorageFacts:
-    """What was seen of the storage.directory.
+    """The state of the storage.directory.
 
     Attributes:
         directory: The folder.
         exists: Whether it is there; if not, the rest is of the nearest folder above it.
         writable: Whether this user may write there.
         free_bytes: Room that is left.
-        history: What became of the look at the database: empty: whole; `None`: there is none yet; else what is wrong.
+        history: What is wrong with the database; empty: nothing; `None`: there is none yet.
     """
 
     directory: str
@@ -99,7 +99,7 @@ class _Timex(ctypes.Structure):
 
 
 def clock_state() -> tuple[bool | None, float | None]:
-    """Return whether the clock is synchronised, and how wrong it may be in seconds; `None`: the kernel does not say."""
+    """Return whether the clock is synchronised, and how wrong it may be in seconds; `None`: unknown."""
     timex = _Timex()
     try:
         answer = ctypes.CDLL(None, use_errno=True).adjtimex(ctypes.byref(timex))
@@ -119,7 +119,7 @@ def memory_bytes(text: str) -> Mapping[str, int]:
 
 
 def hottest_c(folder: Path) -> float | None:
-    """Return the highest temperature that the kernel tells; `None`: it tells none."""
+    """Return the highest temperature that the kernel reports; `None`: it reports none."""
     found = [_number(file) for file in folder.glob("thermal_zone*/temp")]
     return max((milli / 1000 for milli in found if milli is not None), default=None)
 
@@ -158,7 +158,7 @@ def _number(file: Path) -> int | None:
 
 
 def computer_facts() -> ComputerFacts:
-    """Gather what the kernel and Python tell."""
+    """Return what the kernel and Python report."""
     synchronised, error_s = clock_state()
     memory = memory_bytes(_text(Path("/proc/meminfo")))
     try:
@@ -236,10 +236,10 @@ def history_trouble(path: Path) -> str | None:
         return None
     try:
         with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=BUSY_S)) as connection:
-            (said,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+            (answer,) = connection.execute("PRAGMA quick_check(1)").fetchone()
     except sqlite3.Error as error:
         return f"{path} cannot be read: {error}"
-    return "" if said == "ok" else f"{path} is damaged: {' '.join(str(said).split())}"
+    return "" if answer == "ok" else f"{path} is damaged: {' '.join(str(answer).split())}"
 
 
 # The rules.
@@ -254,7 +254,7 @@ def _clock(facts: ComputerFacts) -> Check:
     now = f"{facts.now:%Y-%m-%d %H:%M:%S} {facts.now.tzname() or ''}".strip()
     if facts.synchronised is None:
         return _COMPUTER.note(
-            "clock", f"{now}; the kernel does not tell whether it is synchronised", "Compare it with a clock you trust."
+            "clock", f"{now}; unknown whether it is synchronised", "Compare it with a clock you trust."
         )
     if not facts.synchronised:
         return _COMPUTER.note(
@@ -268,7 +268,7 @@ def _clock(facts: ComputerFacts) -> Check:
 
 def _memory(facts: ComputerFacts) -> Check:
     if facts.available_bytes is None or facts.total_bytes is None:
-        return _COMPUTER.ok("memory", "the kernel does not tell")
+        return _COMPUTER.ok("memory", "unknown")
     seen = f"{facts.available_bytes / 1e6:.0f} of {facts.total_bytes / 1e6:.0f} MB are left"
     if facts.available_bytes < LITTLE_MEMORY_BYTES:
         return _COMPUTER.note("memory", seen, "End other programs: a large frame needs several times its size.")
@@ -291,7 +291,7 @@ def _power(facts: ComputerFacts) -> tuple[Check, ...]:
         return (
             _COMPUTER.fails(
                 "power",
-                "the voltage is too low, as its sensor says",
+                "the voltage is too low",
                 "Use a stronger power supply, or a shorter cable.",
             ),
         )
@@ -300,7 +300,7 @@ def _power(facts: ComputerFacts) -> tuple[Check, ...]:
 
 def _table(facts: ComputerFacts) -> Check:
     if facts.table_date is None:
-        return _COMPUTER.ok("tables", "astropy does not tell the age of its tables")
+        return _COMPUTER.ok("tables", "the age of astropy's tables is unknown")
     seen = f"astropy's tables of the Earth's rotation are of {facts.table_date:%Y-%m-%d}"
     if facts.now - facts.table_date > OLD_TABLE:
         return _COMPUTER.note(
@@ -326,12 +326,12 @@ def judge_place(now: datetime, latitude_deg: float, longitude_deg: float, sun_al
     off_h = abs((zone_h - longitude_deg / 15 + 12) % 24 - 12)
     place = place_words(latitude_deg, longitude_deg)
     sun = "" if sun_altitude_deg is None else f", where the sun is at {sun_altitude_deg:+.0f} deg now"
-    # Computers that keep Universal Time tell nothing of where they stand.
+    # The clock of a computer that keeps Universal Time does not depend on its place.
     if zone_h != 0 and off_h > MOST_ZONE_ERROR_H:
         return _COMPUTER.note(
             "site",
             f"{place}{sun}; this computer's time zone is UTC{zone_h:+g}, {off_h:.0f} hours from the sun's time",
-            "Look at the sign of site.longitude_deg, which is positive in the east, and at the time zone.",
+            "Check the sign of site.longitude_deg, which is positive in the east, and the time zone.",
         )
     return _COMPUTER.ok("site", f"{place}{sun}")
 

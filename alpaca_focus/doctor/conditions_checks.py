@@ -21,11 +21,11 @@ STATION, FILE, URL = Subject("weather station"), Subject("temperature file"), Su
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ThermometerFacts:
-    """What a source of temperature says.
+    """A reading of a source of temperature.
 
     Attributes:
         temperature_c: The reading; `None`: none that makes sense.
-        age_s: How old it is; `None`: it does not say.
+        age_s: How old it is; `None`: unknown.
         counts: Whether the settings need it.
         why_none: Why there is none, as a clause.
     """
@@ -41,7 +41,7 @@ async def probe_weather_station(examination: Examination) -> None:
     thermometer = examination.settings.thermometer
     counts = external_counts(examination.settings) and thermometer.file is None and thermometer.url is None
 
-    async def look(connection: Connection) -> None:
+    async def read(connection: Connection) -> None:
         async with examination.connected("observing_conditions", AlpacaThermometer) as station:
             temperature_c = await station.temperature_c()
         try:
@@ -51,12 +51,12 @@ async def probe_weather_station(examination: Examination) -> None:
                 repeatable=True,
             )
         except AlpacaFocusError:
-            # Many stations do not tell.
+            # Many stations do not report it.
             age_s = None
         facts = ThermometerFacts(temperature_c=temperature_c, age_s=age_s, counts=counts)
         examination.add(judge_thermometer(STATION, facts))
 
-    await examination.visit("observing_conditions", look)
+    await examination.visit("observing_conditions", read)
 
 
 def external_counts(settings: Settings) -> bool:
@@ -109,11 +109,11 @@ async def probe_temperature_page(examination: Examination) -> None:
 async def probe_safety_monitor(examination: Examination) -> None:
     """Read the safety monitor."""
 
-    async def look(_: Connection) -> None:
+    async def read(_: Connection) -> None:
         async with examination.connected("safety_monitor", AlpacaSafetyMonitor) as monitor:
             examination.add(judge_safety(is_safe=await monitor.is_safe()))
 
-    await examination.visit("safety_monitor", look)
+    await examination.visit("safety_monitor", read)
 
 
 # The rules.
@@ -125,18 +125,18 @@ def judge_thermometer(subject: Subject, facts: ThermometerFacts) -> Check:
         seen = f"no temperature that makes sense{f': {facts.why_none}' if facts.why_none else ''}"
         if facts.counts:
             return subject.fails(
-                "temperature", seen, "Look at the source; or set thermometer.source to focuser, if that has a sensor."
+                "temperature", seen, "Check the source; or set thermometer.source to focuser, if that has a sensor."
             )
-        return subject.note("temperature", seen, "Look at the source, or take it out of the settings.")
+        return subject.note("temperature", seen, "Check the source, or take it out of the settings.")
     age = "" if facts.age_s is None or facts.age_s < 0 else f", {duration(facts.age_s)} old"
     seen = f"{facts.temperature_c:.1f} deg C{age}"
     if facts.age_s is not None and facts.age_s > OLD_S:
-        return subject.note("temperature", seen, "Look whether it still measures.")
+        return subject.note("temperature", seen, "Check whether it still measures.")
     return subject.ok("temperature", seen)
 
 
 def judge_safety(*, is_safe: bool) -> Check:
-    """Judge what a safety monitor says."""
+    """Judge a safety monitor's state."""
     subject = Subject("safety monitor")
     if is_safe:
         return subject.ok("state", "safe")

@@ -23,7 +23,7 @@ from alpaca_focus.settings.models import DeviceSection, Settings
 
 T = TypeVar("T")
 DeviceT = TypeVar("DeviceT", bound=Device)
-Look = Callable[[Connection], Awaitable[None]]
+DeviceWork = Callable[[Connection], Awaitable[None]]
 
 QUESTIONS = 20
 """All questions to one device together may last as long as so many answers that come just in time."""
@@ -77,12 +77,12 @@ class Examination:
         """Add checks to those of the present subject."""
         self.found.extend(checks)
 
-    async def visit(self, section: str, look: Look, act: Look | None = None) -> None:
+    async def visit(self, section: str, read: DeviceWork, act: DeviceWork | None = None) -> None:
         """Connect a device that the settings name, examine it, and leave it as it was found.
 
         Args:
             section: Its section of the settings, as in `DEVICE_KINDS`.
-            look: Reads it.
+            read: Reads it.
             act: Does something with it afterwards, by deadlines of its own.
         """
         kind = DEVICE_KINDS[section]
@@ -104,7 +104,7 @@ class Examination:
                     introduction = await _introduction(connection)
                     left = "" if was_connected else "; not connected before, and disconnected again afterwards"
                     self.add(subject.ok("connection", f"{introduction}{left}"))
-                    await look(connection)
+                    await read(connection)
                 if act is not None:
                     await act(connection)
             finally:
@@ -121,7 +121,7 @@ class Examination:
         rest = subject.not_tried("the rest", "something above fails")
         if isinstance(error, TimeoutError):
             seen = f"{connection.name} answers so slowly that it was given up"
-            return subject.fails("answers", seen, "Look whether its server or its hardware hangs."), rest
+            return subject.fails("answers", seen, "Check whether its server or its hardware hangs."), rest
         is_connected = any(check.name == "connection" for check in self.found)
         return subject.failed("answers" if is_connected else "connection", str(error)), rest
 
@@ -190,7 +190,7 @@ async def run_in_thread(work: Callable[[], T], timeout_s: float) -> T:
         try:
             loop.call_soon_threadsafe(deliver, done)
         except RuntimeError:
-            # The loop has ended: nobody waits any more.
+            # The loop has ended, and the caller with it.
             return
 
     threading.Thread(target=carry_out, name="doctor", daemon=True).start()

@@ -19,7 +19,7 @@ from alpaca_focus.runtime.nudge import Nudge, Nudged
 from alpaca_focus.settings.models import Settings
 
 LEAST_NUDGE_STEPS, MOST_NUDGE_STEPS, USUAL_NUDGE_STEPS = 4, 100, 10
-"""A move is over within a step of its target, so that a smaller one would say nothing."""
+"""A move is over within a step of its target, so that a smaller one would prove nothing."""
 
 _FOCUSER = Subject("focuser")
 
@@ -69,7 +69,7 @@ async def probe_focuser(examination: Examination) -> None:
     """Examine the focuser, and move it a little if that is allowed."""
     seen: list[FocuserFacts] = []
 
-    async def look(connection: Connection) -> None:
+    async def read(connection: Connection) -> None:
         facts = await _facts(examination, connection)
         examination.add(*judge_focuser(facts))
         seen.append(facts)
@@ -82,7 +82,7 @@ async def probe_focuser(examination: Examination) -> None:
             return
         await _move(examination, connection, facts)
 
-    await examination.visit("focuser", look, act)
+    await examination.visit("focuser", read, act)
 
 
 async def _facts(examination: Examination, connection: Connection) -> FocuserFacts:
@@ -120,7 +120,7 @@ def temperature_counts(settings: Settings) -> bool:
 async def _why_no_move(examination: Examination, facts: FocuserFacts) -> str:
     """Return why the focuser is not moved, as a clause; empty: it may be."""
     if examination.gently or not examination.moves:
-        return examination.gently or "nobody has allowed it: --move does"
+        return examination.gently or "skipped; --move allows it"
     if any(check.outcome is CheckOutcome.FAILS for check in examination.found):
         return "something above fails"
     reasons = {
@@ -215,7 +215,7 @@ def _limits(facts: FocuserFacts) -> Check:
         return _FOCUSER.note(
             "limits",
             f"{own}, and focuser.max_position is {facts.max_position}",
-            "Correct focuser.max_position, or look whether this is the right focuser.",
+            "Correct focuser.max_position, or check whether this is the right focuser.",
         )
     return _FOCUSER.ok("limits", f"{own}; it may go from {limits.lowest} to {limits.highest}")
 
@@ -224,7 +224,7 @@ def _step_size(facts: FocuserFacts) -> Check:
     trouble = size_check(_FOCUSER, "step size", "focuser.step_size_um", facts.reported_step_um, facts.set_step_um)
     if trouble is not None:
         return trouble
-    source = "of the settings" if facts.reported_step_um is None else "as it says"
+    source = "of the settings" if facts.reported_step_um is None else "reported"
     return _FOCUSER.ok("step size", f"{facts.set_step_um or facts.reported_step_um:g} um ({source})")
 
 
@@ -257,14 +257,14 @@ def _compensation(facts: FocuserFacts) -> Check:
 
 
 def nudge_steps(critical_focus_zone_steps: float | None) -> int:
-    """Return by how much a focuser is moved to see whether it moves: half of the zone in which nobody sees it."""
+    """Return the length of the test move: half of the critical focus zone, in which it is not visible."""
     if critical_focus_zone_steps is None:
         return USUAL_NUDGE_STEPS
     return min(max(round(critical_focus_zone_steps / 2), LEAST_NUDGE_STEPS), MOST_NUDGE_STEPS)
 
 
 def nudge_target(here: Position, steps: int, limits: Limits, arrive: Direction) -> Position | None:
-    """Return where a focuser is moved to see whether it moves; `None`: there is no room for it.
+    """Return the target of the test move; `None`: there is no room for it.
 
     Against the direction of arrival if it can be, so that the way back takes up the slack.
     """
@@ -278,7 +278,7 @@ def nudge_target(here: Position, steps: int, limits: Limits, arrive: Direction) 
 def judge_nudge(facts: Nudged) -> Check:
     """Judge how a focuser moves."""
     if facts.is_stranded:
-        where = "nobody knows where it stands" if facts.ended_at is None else f"it stands at {facts.ended_at}"
+        where = "its position is unknown" if facts.ended_at is None else f"it stands at {facts.ended_at}"
         why = facts.home_trouble or facts.trouble
         return _FOCUSER.fails(
             "move",
@@ -288,7 +288,7 @@ def judge_nudge(facts: Nudged) -> Check:
     if facts.reached is None and not facts.trouble:
         return _FOCUSER.not_tried("move", f"aborted; it is back at {facts.ended_at}")
     if facts.trouble:
-        check = _FOCUSER.failed("move", facts.trouble, "Look at its power and cable.")
+        check = _FOCUSER.failed("move", facts.trouble, "Check its power and cable.")
         return _FOCUSER.fails("move", f"{check.seen} It is back at {facts.ended_at}.", check.remedy)
     return _FOCUSER.ok(
         "move", f"from {facts.start} to {facts.reached} and back to {facts.ended_at}, in {facts.lasted_s:.1f} s"

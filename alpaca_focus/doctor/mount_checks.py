@@ -20,7 +20,7 @@ _MOUNT = Subject("mount")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MountFacts:
-    """What a mount says; `None` where it does not.
+    """The state of a mount; `None` where it reports nothing.
 
     Attributes:
         tracking: Whether it follows the sky.
@@ -56,7 +56,7 @@ class MountFacts:
 async def probe_mount(examination: Examination) -> None:
     """Examine the mount."""
 
-    async def look(connection: Connection) -> None:
+    async def read(connection: Connection) -> None:
         async with examination.connected("mount", AlpacaMount) as mount:
             state = await mount.state()
         settings, site = examination.settings, examination.settings.site
@@ -83,7 +83,7 @@ async def probe_mount(examination: Examination) -> None:
         )
         examination.add(*judge_mount(facts))
 
-    await examination.visit("mount", look)
+    await examination.visit("mount", read)
 
 
 async def _number(connection: Connection, member: str) -> float | None:
@@ -108,14 +108,14 @@ def judge_mount(facts: MountFacts) -> tuple[Check, ...]:
 
 def _state(facts: MountFacts) -> Check:
     words = ["parked"] if facts.parked else []
-    words += {True: ["tracking"], False: ["not tracking"], None: ["does not tell whether it tracks"]}[facts.tracking]
+    words += {True: ["tracking"], False: ["not tracking"], None: ["does not report whether it tracks"]}[facts.tracking]
     words += ["slewing"] if facts.slewing else []
     side = facts.pier_side
     known = side is not PierSide.UNKNOWN
-    seen = ", ".join([*words, f"pier side {side.value}" if known else "does not tell its pier side"])
+    seen = ", ".join([*words, f"pier side {side.value}" if known else "does not report its pier side"])
     if facts.pier_side_counts and not known:
         return _MOUNT.note(
-            "state", seen, "Look at its driver: without the pier side no meridian flip is seen; or `alpaca-focus flip`."
+            "state", seen, "Check its driver: without the pier side no meridian flip is seen; or `alpaca-focus flip`."
         )
     return _MOUNT.ok("state", seen)
 
@@ -126,11 +126,11 @@ def _pointing(facts: MountFacts) -> Check:
         "" if facts.declination_deg is None else f"Dec {facts.declination_deg:+.2f} deg",
         "" if facts.altitude_deg is None else f"altitude {facts.altitude_deg:.1f} deg",
     ]
-    seen = ", ".join(part for part in parts if part) or "it does not tell where it points"
+    seen = ", ".join(part for part in parts if part) or "it does not report where it points"
     if facts.altitude_counts and facts.altitude_deg is None:
         return _MOUNT.fails(
             "pointing",
-            f"{seen}; the altitude is needed, and it does not tell it",
+            f"{seen}; the altitude is needed, and it does not report it",
             "Set the site in its driver, or take triggers.altitude_deg and compensation.altitude_steps out.",
         )
     return _MOUNT.ok("pointing", seen)
@@ -139,29 +139,29 @@ def _pointing(facts: MountFacts) -> Check:
 def _clock(facts: MountFacts) -> Check:
     ahead_s = facts.clock_ahead_s
     if ahead_s is None or facts.clock is None:
-        return _MOUNT.ok("clock", "it does not tell its time")
+        return _MOUNT.ok("clock", "it does not report its time")
     if abs(ahead_s) > WRONG_CLOCK_S:
         return _MOUNT.note(
             "clock",
             f"it has {facts.clock:%Y-%m-%d %H:%M:%S} UTC, {duration(abs(ahead_s))} "
             f"{'ahead of' if ahead_s > 0 else 'behind'} this computer",
-            "Look which is right: the mount points by its clock, and the sun is reckoned by the computer's.",
+            "Check which is right: the mount points by its clock, and the sun is reckoned by the computer's.",
         )
     return _MOUNT.ok("clock", f"within {max(abs(ahead_s), 0.1):.1f} s of this computer's")
 
 
 def _place(facts: MountFacts) -> Check:
     if facts.place_deg is None:
-        return _MOUNT.ok("site", "it does not tell where it stands")
-    told = place_words(*facts.place_deg)
+        return _MOUNT.ok("site", "it does not report its site")
+    place = place_words(*facts.place_deg)
     if facts.set_place_deg is None:
-        return _MOUNT.ok("site", told)
+        return _MOUNT.ok("site", place)
     (latitude, longitude), (set_latitude, set_longitude) = facts.place_deg, facts.set_place_deg
     apart = abs((longitude - set_longitude + 180) % 360 - 180) * math.cos(math.radians(set_latitude))
     if abs(latitude - set_latitude) > WRONG_PLACE_DEG or apart > WRONG_PLACE_DEG:
         return _MOUNT.note(
             "site",
-            f"it has {told}, and the settings have {place_words(set_latitude, set_longitude)}",
+            f"it has {place}, and the settings have {place_words(set_latitude, set_longitude)}",
             "Correct the one that is wrong; longitudes east of Greenwich are positive.",
         )
-    return _MOUNT.ok("site", f"{told}, as in the settings")
+    return _MOUNT.ok("site", f"{place}, as in the settings")

@@ -26,7 +26,7 @@ SERVICES_WITHIN_S = 30.0
 
 
 class Holder(Enum):
-    """Who has the devices."""
+    """The program that has the devices."""
 
     NOBODY = "nobody"
     DAEMON = "daemon"
@@ -40,7 +40,7 @@ class DaemonFacts:
 
     Attributes:
         holder: Who has them.
-        state: What the daemon says of itself.
+        state: The state that the daemon reports.
         trouble: Why it is not known, or why the daemon does not answer; empty: no trouble.
         directory: The storage.directory; empty: none.
     """
@@ -52,20 +52,20 @@ class DaemonFacts:
 
     @property
     def why_gently(self) -> str:
-        """Why the devices are only looked at, as a clause; empty: they need not be."""
+        """Why the devices are only read, as a clause; empty: they need not be."""
         match self.holder:
             case Holder.NOBODY:
                 return ""
             case Holder.DAEMON:
-                return "the daemon has the devices: they are only looked at"
+                return "the daemon has the devices: they are only read"
             case Holder.COMMAND:
-                return "another command of alpaca-focus has the devices: they are only looked at"
+                return "another command of alpaca-focus has the devices: they are only read"
             case Holder.UNKNOWN:
-                return "nobody knows whether a daemon has the devices: they are only looked at"
+                return "it is unknown whether a daemon has the devices: they are only read"
 
 
 class PortState(Enum):
-    """What became of an attempt to listen."""
+    """The outcome of an attempt to listen."""
 
     FREE = "free"
     TAKEN = "taken"
@@ -83,7 +83,7 @@ async def probe_daemon(examination: Examination, held: ExitStack) -> None:
 
 
 async def _holder(examination: Examination, directory: Path, held: ExitStack) -> DaemonFacts:
-    told, lock = str(directory), lock_path(directory)
+    name, lock = str(directory), lock_path(directory)
     try:
         # Nothing is made here: where there is no folder there is no daemon.
         if await run_in_thread(directory.is_dir, examination.timeout_s):
@@ -92,13 +92,13 @@ async def _holder(examination: Examination, directory: Path, held: ExitStack) ->
         return await _state(examination, directory)
     except (ConfigurationError, PermissionError):
         if await run_in_thread(partial(_may_be_locked, lock), examination.timeout_s):
-            return DaemonFacts(holder=Holder.UNKNOWN, directory=told, trouble=f"this user may not look into {told}")
+            return DaemonFacts(holder=Holder.UNKNOWN, directory=name, trouble=f"this user may not read {name}")
     except TimeoutError:
-        return DaemonFacts(holder=Holder.UNKNOWN, directory=told, trouble=f"the disk of {told} does not answer")
+        return DaemonFacts(holder=Holder.UNKNOWN, directory=name, trouble=f"the disk of {name} does not answer")
     except OSError:
-        # No folder can have that name: the look at the storage says so.
-        return DaemonFacts(holder=Holder.NOBODY, directory=told)
-    return DaemonFacts(holder=Holder.NOBODY, directory=told)
+        # No folder can have that name: the check of the storage reports it.
+        return DaemonFacts(holder=Holder.NOBODY, directory=name)
+    return DaemonFacts(holder=Holder.NOBODY, directory=name)
 
 
 def _may_be_locked(lock: Path) -> bool:
@@ -109,22 +109,22 @@ def _may_be_locked(lock: Path) -> bool:
 
 
 async def _state(examination: Examination, directory: Path) -> DaemonFacts:
-    told, timeout_s = str(directory), examination.timeout_s
+    name, timeout_s = str(directory), examination.timeout_s
     work = partial(ask, socket_path(directory), "status", {}, timeout_s=timeout_s)
     try:
         status = await run_in_thread(work, 2 * timeout_s)
     except DaemonNotRunning:
-        return DaemonFacts(holder=Holder.COMMAND, directory=told)
+        return DaemonFacts(holder=Holder.COMMAND, directory=name)
     except (DaemonUnresponsive, ConfigurationError) as error:
-        return DaemonFacts(holder=Holder.DAEMON, directory=told, trouble=str(error))
+        return DaemonFacts(holder=Holder.DAEMON, directory=name, trouble=str(error))
     except TimeoutError:
-        trouble = f"The daemon does not answer within {timeout_s:g} s. Look into its log."
-        return DaemonFacts(holder=Holder.DAEMON, directory=told, trouble=trouble)
+        trouble = f"The daemon does not answer within {timeout_s:g} s. Read its log."
+        return DaemonFacts(holder=Holder.DAEMON, directory=name, trouble=trouble)
     if "error" in status:
-        return DaemonFacts(holder=Holder.DAEMON, directory=told, trouble=str(status["error"]))
-    parts = [str(status.get("state", "it does not say what it does")), str(status.get("why") or "")]
+        return DaemonFacts(holder=Holder.DAEMON, directory=name, trouble=str(status["error"]))
+    parts = [str(status.get("state", "unknown state")), str(status.get("why") or "")]
     paused = ", paused" if status.get("paused") else ""
-    return DaemonFacts(holder=Holder.DAEMON, directory=told, state=": ".join(part for part in parts if part) + paused)
+    return DaemonFacts(holder=Holder.DAEMON, directory=name, state=": ".join(part for part in parts if part) + paused)
 
 
 async def probe_broker(examination: Examination) -> None:
@@ -137,7 +137,7 @@ async def probe_broker(examination: Examination) -> None:
     try:
         trouble = await run_in_thread(partial(broker_trouble, wanted, timeout_s), 2 * timeout_s + 1)
     except TimeoutError:
-        trouble = f"{section.broker} does not answer within {timeout_s:g} s. Look at mqtt.broker and the network."
+        trouble = f"{section.broker} does not answer within {timeout_s:g} s. Check mqtt.broker and the network."
     examination.add(judge_broker(section.broker, trouble, user=wanted.user))
 
 
@@ -220,14 +220,14 @@ def judge_daemon(facts: DaemonFacts) -> Check:
         case Holder.NOBODY:
             return subject.ok("state", f"none runs with {facts.directory}")
         case Holder.DAEMON if facts.trouble:
-            return subject.failed("state", facts.trouble, "Look into its log.")
+            return subject.failed("state", facts.trouble, "Read its log.")
         case Holder.DAEMON:
             return subject.ok("state", f"runs: {facts.state}. {_capital(facts.why_gently)}")
         case Holder.COMMAND:
-            return subject.note("state", facts.why_gently, "Look again when it has ended.")
+            return subject.note("state", facts.why_gently, "Repeat the checkup when it has ended.")
         case Holder.UNKNOWN:
             return subject.note(
-                "state", f"{facts.trouble}; {facts.why_gently}", "Call the doctor as the user that the daemon runs as."
+                "state", f"{facts.trouble}; {facts.why_gently}", "Run the doctor as the user that the daemon runs as."
             )
 
 
@@ -242,13 +242,13 @@ def judge_port(subject: Subject, setting: str, place: str, state: PortState, *, 
         subject: Of the check.
         setting: Section of the settings: "web", "gateway".
         place: Address and port.
-        state: What became of an attempt.
+        state: The outcome of an attempt.
         daemon_runs: Whether the daemon of these settings runs.
     """
     match state:
         case PortState.FREE if daemon_runs:
             return subject.note(
-                "port", f"{place} is free, although the daemon runs", "Look into its log: why does it not listen there?"
+                "port", f"{place} is free, although the daemon runs", "Read its log: why does it not listen there?"
             )
         case PortState.FREE:
             return subject.ok("port", f"{place} is free")
@@ -284,7 +284,7 @@ def judge_services(known: Sequence[tuple[str, bool]]) -> Check:
         return subject.fails(
             "services",
             f"Apprise does not understand: {', '.join(strange)}",
-            "Look at the beginning of its URL, and at the list of Apprise's services.",
+            "Check the beginning of its URL against the list of Apprise's services.",
         )
     return subject.ok("services", f"{', '.join(name for name, _ in known)}; `alpaca-focus notify-test` sends a message")
 
@@ -305,8 +305,8 @@ def judge_broker(place: str, trouble: str, *, user: str | None) -> Check:
 
 
 def judge_guider(state: str) -> Check:
-    """Judge what PHD2 says of itself."""
+    """Judge the state of PHD2."""
     subject = Subject("guider")
     if state == "LostLock":
-        return subject.note("state", "PHD2 has lost its star", "Look at PHD2.")
-    return subject.ok("state", f"PHD2 says: {state}")
+        return subject.note("state", "PHD2 has lost its star", "Check PHD2.")
+    return subject.ok("state", f"PHD2: {state}")

@@ -38,18 +38,18 @@ class Reach(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerFacts:
-    """What was seen of a server.
+    """A server and its answers.
 
     Attributes:
         place: Host and port.
         reach: How far the first question came.
-        detail: What the operating system says, where there was no answer.
+        detail: The operating system's message, where there was no answer.
         within_s: How long an answer was waited for.
         round_trips_s: Times of the small questions that were answered.
         lost: How many were not.
-        versions: Of the API, as its management tells; `None`: it has none.
-        description: Name and maker, as its management tells.
-        devices: Its devices in words; empty: it does not say.
+        versions: Versions of the API that it reports; `None`: it has no management.
+        description: Name and maker that it reports.
+        devices: Its devices in words; empty: unknown.
     """
 
     place: str
@@ -186,7 +186,7 @@ def judge_server(facts: ServerFacts) -> tuple[Check, ...]:
     if facts.reach is not Reach.ANSWERS:
         return (_out_of_reach(subject, facts), *(subject.not_tried(name, "it does not answer") for name in _FURTHER))
     return (
-        subject.ok("reachable", facts.description or "it answers, and does not say what it is"),
+        subject.ok("reachable", facts.description or "it answers, without a name"),
         _latency(subject, facts),
         _management(subject, facts),
     )
@@ -214,7 +214,7 @@ def _out_of_reach(subject: Subject, facts: ServerFacts) -> Check:
             return subject.fails(
                 "reachable",
                 f"no answer within {facts.within_s:g} s{detail}",
-                "Look whether that computer is on, the address right, and no firewall in between; or whether its "
+                "Check that the computer is on, the address right, and no firewall in between; or whether its "
                 "server hangs.",
             )
         case Reach.NO_HTTP:
@@ -227,7 +227,7 @@ def _out_of_reach(subject: Subject, facts: ServerFacts) -> Check:
             return subject.fails(
                 "reachable",
                 f"there is no way to it{detail}",
-                "Look at the network cable or the WLAN of this computer, and at the address in the settings.",
+                "Check the network cable or the WLAN of this computer, and the address in the settings.",
             )
 
 
@@ -236,7 +236,7 @@ def _latency(subject: Subject, facts: ServerFacts) -> Check:
         return subject.fails(
             "latency",
             f"it answered once, and then not within {facts.within_s:g} s",
-            "Look whether its server hangs, or takes one connection at a time.",
+            "Check whether its server hangs, or takes one connection at a time.",
         )
     median_s, largest_s = statistics.median(facts.round_trips_s), max(facts.round_trips_s)
     seen = f"{_ms(median_s)} a question, {_ms(largest_s)} at most, of {len(facts.round_trips_s)}"
@@ -244,13 +244,13 @@ def _latency(subject: Subject, facts: ServerFacts) -> Check:
         return subject.note(
             "latency",
             f"{seen}; {facts.lost} more had no answer within {facts.within_s:g} s",
-            "Look at the network between the two computers; a cable is better than WLAN.",
+            "Check the network between the two computers; a cable is better than WLAN.",
         )
     if median_s > SLOW_S:
         return subject.note(
             "latency",
             f"{seen}: slow",
-            "Look at the load of that computer and at the network; a cable is better than WLAN.",
+            "Check the load of that computer and the network; a cable is better than WLAN.",
         )
     return subject.ok("latency", seen)
 
@@ -263,7 +263,7 @@ def _management(subject: Subject, facts: ServerFacts) -> Check:
     if facts.versions is None:
         return subject.note(
             "management",
-            "it has no management API, so that it does not tell which devices it has",
+            "it has no management API, and no list of its devices",
             "Nothing has to be done: name devices by device_number, not by unique_id.",
         )
     versions = ", ".join(map(str, facts.versions)) or "none"
@@ -271,6 +271,6 @@ def _management(subject: Subject, facts: ServerFacts) -> Check:
         return subject.fails(
             "management",
             f"it speaks the Alpaca API in the versions {versions}, and this program in version {API_VERSION}",
-            "Look for another version of that server.",
+            "Use another version of that server.",
         )
     return subject.ok("management", f"API version {versions}; {facts.devices or 'its list of devices makes no sense'}")

@@ -15,7 +15,7 @@ _SETTINGS = Subject("settings")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SettingsFacts:
-    """What settings say, and what they do not.
+    """What settings contain, and what they lack.
 
     Attributes:
         file: The file.
@@ -45,7 +45,7 @@ class SettingsFacts:
 
 
 def settings_facts(path: Path, settings: Settings) -> SettingsFacts:
-    """Gather what settings say."""
+    """Return what settings contain, and what they lack."""
     focuser, wanted = settings.focuser, settings.triggers
     triggers = (
         wanted.temperature_c,
@@ -98,7 +98,7 @@ def contradictions(settings: Settings) -> tuple[str, ...]:
         ),
         f"thermometer.source is {thermometer.source}, and there is no external thermometer. Set observing_conditions, "
         "thermometer.file or thermometer.url.": external_counts(settings) and not any(sources),
-        "The altitude of the telescope is needed, and there is no mount that tells it. Set mount, or take "
+        "The altitude of the telescope is needed, and there is no mount that reports it. Set mount, or take "
         "triggers.altitude_deg and compensation.altitude_steps out.": (
             settings.mount is None and (wanted.altitude_deg is not None or bool(follows.altitude_steps))
         ),
@@ -114,7 +114,7 @@ def contradictions(settings: Settings) -> tuple[str, ...]:
 
 def settings_refused(file: str, message: str) -> Check:
     """Return the check of settings that cannot be used."""
-    # Its lines begin with the file and the line, which a person looks for.
+    # Its lines begin with the file and the line number, which an editor finds.
     return _SETTINGS.fails("file", message, f"Correct {file}: `alpaca-focus check` reads it as well.")
 
 
@@ -158,7 +158,7 @@ def judge_settings(facts: SettingsFacts) -> tuple[Check, ...]:
         (
             facts.has_site or not facts.sun_counts,
             "site",
-            "without it nobody knows the sun, and the daemon takes every hour for night",
+            "without it the Sun's altitude is unknown, and the daemon takes every hour for night",
             "Set site.latitude_deg and site.longitude_deg.",
         ),
     )

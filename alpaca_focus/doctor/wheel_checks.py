@@ -15,7 +15,7 @@ _WHEEL = Subject("filter wheel")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WheelFacts:
-    """What a filter wheel has.
+    """A filter wheel, and the filters that the settings name.
 
     Attributes:
         names: Of its filters by slot.
@@ -31,12 +31,12 @@ class WheelFacts:
 async def probe_wheel(examination: Examination) -> None:
     """Examine the filter wheel; it is not turned."""
 
-    async def look(_: Connection) -> None:
+    async def read(_: Connection) -> None:
         async with examination.connected("filter_wheel", AlpacaFilterWheel) as wheel:
             facts = WheelFacts(names=wheel.names, slot=await wheel.slot(), asked=_asked_filters(examination.settings))
         examination.add(*judge_wheel(facts))
 
-    await examination.visit("filter_wheel", look)
+    await examination.visit("filter_wheel", read)
 
 
 def _asked_filters(settings: Settings) -> dict[str, list[str]]:
@@ -83,5 +83,5 @@ def _names(facts: WheelFacts) -> Check:
 
 def _slot(facts: WheelFacts) -> Check:
     if facts.slot is None or facts.slot >= len(facts.names):
-        return _WHEEL.note("position", "it turns, or does not know where it is", "Wait, and look again.")
+        return _WHEEL.note("position", "it turns, or does not know its position", "Wait, and repeat the checkup.")
     return _WHEEL.ok("position", f"slot {facts.slot}: {facts.names[facts.slot]} is in the light")

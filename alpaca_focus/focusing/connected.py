@@ -170,7 +170,7 @@ async def devices_alone(settings: Settings, clock: Clock) -> AsyncIterator[Devic
             except RunsAlready:
                 raise
             except ConfigurationError:
-                # A folder that cannot be written holds no daemon; the history tells of the trouble.
+                # A folder that cannot be written holds no daemon; the history reports the trouble.
                 pass
         async with connected_devices(settings, clock) as devices:
             yield devices

@@ -28,7 +28,7 @@ def choose_devices(servers: Sequence[FoundServer], given: Given, person: Person)
     """Choose a server and one device of each type.
 
     Raises:
-        ConfigurationError: There is none, or there are several and nobody to ask.
+        ConfigurationError: There is none, or there are several and no person to ask.
     """
     able = servers_with_focuser(servers)
     server = able[0]
