@@ -153,14 +153,12 @@ class FocuserInfo:
         max_step: Highest position.
         max_increment_steps: Longest single move.
         step_size_um: Travel of one step.
-        has_temperature: Whether it has a working temperature sensor.
         has_temperature_compensation: Whether the device can compensate by itself.
     """
 
     max_step: int
     max_increment_steps: int
     step_size_um: float | None
-    has_temperature: bool
     has_temperature_compensation: bool
 
 

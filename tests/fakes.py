@@ -73,7 +73,6 @@ class FakeFocuser:
             max_step=self.max_step,
             max_increment_steps=self.max_step,
             step_size_um=1.0,
-            has_temperature=False,
             has_temperature_compensation=True,
         )
 

@@ -4,6 +4,8 @@ import asyncio
 import logging
 import math
 
+from typing_extensions import override
+
 from alpaca_focus.alpaca.errors import ErrorNumber
 from alpaca_focus.alpaca.standard import DeviceType
 from alpaca_focus.core.errors import (
@@ -19,9 +21,10 @@ from alpaca_focus.core.temperature import plausible_temperature_c
 from alpaca_focus.core.values import Position
 from alpaca_focus.devices.address import DeviceAddress
 from alpaca_focus.devices.arrival import ArrivalRules, MoveWatch, Progress, legs
-from alpaca_focus.devices.connection import CALL_TIMEOUT_S, Connection
+from alpaca_focus.devices.connection import CALL_TIMEOUT_S
 from alpaca_focus.devices.line import Lane
 from alpaca_focus.devices.translate import as_bool, as_float, as_int
+from alpaca_focus.devices.watched import AlpacaDevice
 from alpaca_focus.devices.worker import see_through
 from alpaca_focus.ports import Clock, FocuserInfo
 
@@ -33,11 +36,13 @@ _TRIES = 2
 _log = logging.getLogger(__name__)
 
 
-class AlpacaFocuser:
+class AlpacaFocuser(AlpacaDevice):
     """An absolute focuser; implements `ports.Focuser`.
 
     `lowest` and `highest` are the user's own limits, within those of the device.
     """
+
+    device_type = DeviceType.FOCUSER
 
     def __init__(
         self,
@@ -49,18 +54,13 @@ class AlpacaFocuser:
         rules: ArrivalRules | None = None,
         timeout_s: float = CALL_TIMEOUT_S,
     ) -> None:
-        self._connection = Connection(DeviceType.FOCUSER, address, clock, timeout_s=timeout_s)
+        super().__init__(address, clock, timeout_s=timeout_s)
         self._clock = clock
         self._lowest = lowest
         self._highest = highest
         self._rules = rules or ArrivalRules()
         self._info: FocuserInfo | None = None
         self._moving = asyncio.Lock()
-
-    @property
-    def name(self) -> str:
-        """What to call it in a message."""
-        return self._connection.name
 
     @property
     def replies(self) -> int:
@@ -74,6 +74,7 @@ class AlpacaFocuser:
             raise DeviceUnreachable(self.name, f"{self.name} has not been connected yet.")
         return self._info
 
+    @override
     async def connect(self) -> None:
         """Reach the focuser, connect it to its hardware, read what it can do.
 
@@ -82,7 +83,7 @@ class AlpacaFocuser:
                 leave no room.
             DeviceUnreachable: Nothing answers there; it may be started later.
         """
-        await self._connection.open()
+        await super().connect()
         if not await self._connection.get("Absolute", as_bool):
             raise ConfigurationError(
                 f"{self.name} is a relative focuser: it does not know its position, and this program cannot focus with"
@@ -100,7 +101,6 @@ class AlpacaFocuser:
             max_step=max_step,
             max_increment_steps=max_increment if max_increment > 0 else max_step,
             step_size_um=step_size_um if 0 < step_size_um < math.inf else None,
-            has_temperature=await self.temperature_c() is not None,
             has_temperature_compensation=await get_or("TempCompAvailable", as_bool, default=False),
         )
 
@@ -116,10 +116,6 @@ class AlpacaFocuser:
         low = 0 if self._lowest is None else max(0, self._lowest)
         high = info.max_step if self._highest is None else min(info.max_step, self._highest)
         return low, high
-
-    async def close(self) -> None:
-        """Let go of the connection; leaves the hardware as it is."""
-        await self._connection.close()
 
     async def position(self) -> Position:
         """Return where it stands now."""

@@ -89,7 +89,6 @@ class BenchFocuser:
             max_step=focuser.max_step,
             max_increment_steps=focuser.max_step,
             step_size_um=focuser.step_size_um,
-            has_temperature=True,
             has_temperature_compensation=False,
         )
 

@@ -57,7 +57,6 @@ def test_what_the_focuser_is_is_known_once_connected() -> None:
     async def look(focuser: AlpacaFocuser) -> None:
         info = focuser.info
         assert (info.max_step, info.max_increment_steps, info.step_size_um) == (10000, 10000, None)
-        assert info.has_temperature
         assert not info.has_temperature_compensation
         assert focuser.name == f"focuser 0 at 127.0.0.1:{focuser.name.split(':')[1].split()[0]} (Test focuser)"
 
