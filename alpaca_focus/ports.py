@@ -153,16 +153,12 @@ class FocuserInfo:
         max_step: Highest position.
         max_increment_steps: Longest single move.
         step_size_um: Travel of one step.
-        has_temperature: Whether it has a working temperature sensor.
-        can_halt: Whether a move can be stopped.
         has_temperature_compensation: Whether the device can compensate by itself.
     """
 
     max_step: int
     max_increment_steps: int
     step_size_um: float | None
-    has_temperature: bool
-    can_halt: bool
     has_temperature_compensation: bool
 
 
@@ -192,10 +188,6 @@ class Focuser(Device, Protocol):
         Raises:
             DeviceMisbehaved: It came to rest elsewhere, or never came to rest.
         """
-        ...
-
-    async def halt(self) -> None:
-        """Stop at once, also while another call to this focuser hangs."""
         ...
 
     async def temperature_c(self) -> float | None:

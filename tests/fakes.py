@@ -73,8 +73,6 @@ class FakeFocuser:
             max_step=self.max_step,
             max_increment_steps=self.max_step,
             step_size_um=1.0,
-            has_temperature=False,
-            can_halt=True,
             has_temperature_compensation=True,
         )
 
@@ -93,8 +91,6 @@ class FakeFocuser:
         self.motor = target
         self.tube = min(max(self.tube, target), target + self.backlash)
         return target
-
-    async def halt(self) -> None: ...
 
     async def temperature_c(self) -> float | None:
         return None

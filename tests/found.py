@@ -1,14 +1,15 @@
 """Devices as they are found on a server, for the tests of `alpaca-focus init`."""
 
-from alpaca_focus.core.found import (
+from alpaca_focus.core.device_kinds import (
+    DEVICE_KINDS,
     FoundCamera,
     FoundDevice,
+    FoundFacts,
     FoundFocuser,
     FoundMount,
-    FoundObservatory,
-    FoundServer,
     FoundWheel,
 )
+from alpaca_focus.core.found import FoundObservatory, FoundServer
 from alpaca_focus.settings.first_answers import Answers
 
 SERVER = "192.168.1.20:11111"
@@ -33,18 +34,20 @@ WHEEL = FoundWheel(device=device("filterwheel"), filters=("L", "Ha"))
 MOUNT = FoundMount(
     device=device("telescope"), focal_length_mm=480.0, aperture_mm=80.0, latitude_deg=47.1, longitude_deg=8.2
 )
-WHOLE = FoundObservatory(
-    server=SERVER,
-    camera=CAMERA,
-    focuser=FOCUSER,
-    filter_wheel=WHEEL,
-    mount=MOUNT,
-    observing_conditions=device("observingconditions"),
-    safety_monitor=device("safetymonitor"),
-)
-LEAST = FoundObservatory(
-    server=SERVER, camera=FoundCamera(device=device("camera")), focuser=FoundFocuser(device=device("focuser"))
-)
+WEATHER = FoundFacts(device=device("observingconditions"))
+SAFETY = FoundFacts(device=device("safetymonitor"))
+
+
+def observatory(*devices: FoundFacts, server: str = SERVER) -> FoundObservatory:
+    """Devices in the order of their kinds."""
+    found = {each.device.kind: each for each in devices}
+    kinds = DEVICE_KINDS.values()
+    in_order = {kind.section: found[kind.alpaca_type] for kind in kinds if kind.alpaca_type in found}
+    return FoundObservatory(server=server, devices=in_order)
+
+
+WHOLE = observatory(CAMERA, FOCUSER, WHEEL, MOUNT, WEATHER, SAFETY)
+LEAST = observatory(FoundCamera(device=device("camera")), FoundFocuser(device=device("focuser")))
 ANSWERS = Answers(
     name="80 mm",
     focal_length_mm=480.0,

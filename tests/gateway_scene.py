@@ -300,7 +300,7 @@ class Client:
         return await self.front(
             ApiRequest(
                 method=method,
-                device_type=str(self.front.device_type),
+                device_type=str(self.front.upstream.device_type),
                 device_number=0,
                 member=member,
                 parameters=sent,

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from typing import Any, ClassVar
 
 from alpaca_focus.alpaca.errors import AlpacaError, ErrorNumber
-from alpaca_focus.alpaca.standard import COMMON_MEMBERS, DISPLAY_NAMES, INTERFACE_VERSIONS, DeviceType, Member, Scalar
+from alpaca_focus.alpaca.standard import COMMON_MEMBERS, INTERFACES, DeviceType, Member, Scalar
 
 WITHOUT_CONNECTION = COMMON_MEMBERS - {"action", "commandblind", "commandbool", "commandstring", "devicestate"}
 """Members that a device answers before it is connected."""
@@ -60,7 +60,7 @@ class ServedDevice:
         self.driver_info = driver_info or name
         self.driver_version = driver_version
         self.interface_version = (
-            INTERFACE_VERSIONS[self.device_type] if interface_version is None else interface_version
+            INTERFACES[self.device_type].version if interface_version is None else interface_version
         )
         self.connected = False
         self._transition: asyncio.Task[None] | None = None
@@ -77,7 +77,8 @@ class ServedDevice:
             verb = "read" if member.returns_value and not member.parameters else "called or set"
             raise AlpacaError(
                 ErrorNumber.NOT_IMPLEMENTED,
-                f"{DISPLAY_NAMES[self.device_type]} {member.name} cannot be {verb}: {self.name} does not implement it.",
+                f"{INTERFACES[self.device_type].display_name} {member.name} cannot be {verb}: {self.name} does not"
+                " implement it.",
             )
         value = method(*arguments)
         return await value if inspect.isawaitable(value) else value

@@ -30,7 +30,7 @@ from alpaca_focus.alpaca.requests import (
 )
 from alpaca_focus.alpaca.sending import WireResponse
 from alpaca_focus.alpaca.served import ServedDevice
-from alpaca_focus.alpaca.standard import DISPLAY_NAMES, MEMBERS, DeviceType, Member
+from alpaca_focus.alpaca.standard import INTERFACES, DeviceType, Member
 
 log = structlog.get_logger(__name__)
 
@@ -130,7 +130,7 @@ class AlpacaServer:
 
     def _find(self, request: ApiRequest) -> tuple[ServedDevice, Member]:
         device = self._find_device(request.device_type, request.device_number)
-        members = MEMBERS[device.device_type]
+        members = INTERFACES[device.device_type].members
         member = members.get((request.method, request.member))
         if member is not None:
             return device, member
@@ -151,7 +151,7 @@ class AlpacaServer:
         return [
             {
                 "DeviceName": device.name,
-                "DeviceType": DISPLAY_NAMES[device_type],
+                "DeviceType": INTERFACES[device_type].display_name,
                 "DeviceNumber": number,
                 "UniqueID": device.unique_id,
             }
@@ -178,7 +178,7 @@ class AlpacaServer:
 
     async def _setup(self, _http: Request) -> Response:
         rows = "".join(
-            f'<li><a href="/setup/v1/{device_type}/{number}/setup">{DISPLAY_NAMES[device_type]} {number}</a>:'
+            f'<li><a href="/setup/v1/{device_type}/{number}/setup">{INTERFACES[device_type].display_name} {number}</a>:'
             f" {escape(device.name)}</li>"
             for (device_type, number), device in self.devices.items()
         )
@@ -193,7 +193,7 @@ class AlpacaServer:
         except BadRequest as error:
             return WireResponse(text_reply(400, str(error)))
         facts = {
-            "Type": f"{DISPLAY_NAMES[device.device_type]} {number}",
+            "Type": f"{INTERFACES[device.device_type].display_name} {number}",
             "Description": device.description,
             "Driver": f"{device.driver_info} {device.driver_version}",
             "Unique ID": device.unique_id,

@@ -25,22 +25,6 @@ class DeviceType(StrEnum):
     SAFETYMONITOR = "safetymonitor"
 
 
-_TYPES = {
-    DeviceType.CAMERA: ("Camera", 4),
-    DeviceType.FOCUSER: ("Focuser", 4),
-    DeviceType.FILTERWHEEL: ("FilterWheel", 3),
-    DeviceType.TELESCOPE: ("Telescope", 4),
-    DeviceType.OBSERVINGCONDITIONS: ("ObservingConditions", 2),
-    DeviceType.SAFETYMONITOR: ("SafetyMonitor", 3),
-}
-DISPLAY_NAMES: Mapping[DeviceType, str] = MappingProxyType({kind: each[0] for kind, each in _TYPES.items()})
-"""Device types as the management API spells them."""
-INTERFACE_VERSIONS: Mapping[DeviceType, int] = MappingProxyType(
-    {kind: version for kind, (_, version) in _TYPES.items()}
-)
-"""Versions of the interfaces in this table."""
-
-
 class Method(StrEnum):
     """HTTP methods of the device API."""
 
@@ -203,21 +187,36 @@ _OBSERVINGCONDITIONS = (
 _SAFETYMONITOR = _get("issafe")
 
 
-def _table(members: Iterable[Member]) -> Mapping[tuple[str, str], Member]:
-    return MappingProxyType({(str(member.method), member.name): member for member in (*_COMMON, *members)})
+@dataclass(frozen=True, slots=True)
+class Interface:
+    """What a device type is by the standard.
+
+    Attributes:
+        display_name: The type as the management API spells it.
+        version: Version of the interface in this table.
+        members: Its members by (HTTP method, name in the path), the common ones included.
+    """
+
+    display_name: str
+    version: int
+    members: Mapping[tuple[str, str], Member]
 
 
-MEMBERS: Mapping[DeviceType, Mapping[tuple[str, str], Member]] = MappingProxyType(
-    {
-        DeviceType.CAMERA: _table(_CAMERA),
-        DeviceType.FOCUSER: _table(_FOCUSER),
-        DeviceType.FILTERWHEEL: _table(_FILTERWHEEL),
-        DeviceType.TELESCOPE: _table(_TELESCOPE),
-        DeviceType.OBSERVINGCONDITIONS: _table(_OBSERVINGCONDITIONS),
-        DeviceType.SAFETYMONITOR: _table(_SAFETYMONITOR),
-    }
-)
-"""Members of every device type by (HTTP method, name in the path), the common ones included."""
+def _interface(display_name: str, version: int, members: Iterable[Member]) -> Interface:
+    by_name = {(str(member.method), member.name): member for member in (*_COMMON, *members)}
+    return Interface(display_name, version, MappingProxyType(by_name))
+
+
+_INTERFACES = {
+    DeviceType.CAMERA: _interface("Camera", 4, _CAMERA),
+    DeviceType.FOCUSER: _interface("Focuser", 4, _FOCUSER),
+    DeviceType.FILTERWHEEL: _interface("FilterWheel", 3, _FILTERWHEEL),
+    DeviceType.TELESCOPE: _interface("Telescope", 4, _TELESCOPE),
+    DeviceType.OBSERVINGCONDITIONS: _interface("ObservingConditions", 2, _OBSERVINGCONDITIONS),
+    DeviceType.SAFETYMONITOR: _interface("SafetyMonitor", 3, _SAFETYMONITOR),
+}
+INTERFACES: Mapping[DeviceType, Interface] = MappingProxyType(_INTERFACES)
+"""Every device type."""
 
 COMMON_MEMBERS: frozenset[str] = frozenset(member.name for member in _COMMON)
 """Names of the members that every device has."""

@@ -13,12 +13,12 @@ from rich.status import Status
 from rich.table import Table
 from rich.text import Text
 
-from alpaca_focus.checkup.checks import Check, CheckOutcome, worst
 from alpaca_focus.cli.exit_codes import EXIT_CODES, EXIT_MEND
 from alpaca_focus.cli.options import ConfigOption, JsonOption
 from alpaca_focus.cli.running import EXIT_ABORTED, until_signalled
 from alpaca_focus.core.values import Outcome
-from alpaca_focus.examining.whole import Order, examine
+from alpaca_focus.doctor.checks import Check, CheckOutcome, worst
+from alpaca_focus.doctor.checkup import CheckupOrder, examine
 from alpaca_focus.runtime.telemetry import configure_logging
 from alpaca_focus.terminal import for_people
 
@@ -57,11 +57,11 @@ def doctor(
     if move is None:
         move = not json and sys.stdin.isatty() and sys.stdout.isatty() and _asked()
     printer = _Printer(quiet=json)
-    order = Order(
+    order = CheckupOrder(
         file=config,
         takes_frame=frame,
         moves=move,
-        tell=printer.tell,
+        report=printer.report,
         waits_for=printer.waits_for,
         stranded=printer.strand,
     )
@@ -87,7 +87,7 @@ def _asked() -> bool:
         raise typer.Exit(EXIT_ABORTED) from None
 
 
-async def _to_the_end(order: Order) -> bool:
+async def _to_the_end(order: CheckupOrder) -> bool:
     await examine(order)
     return True
 
@@ -120,7 +120,7 @@ class _Printer:
         """Remember that the focuser is not back."""
         self.is_stranded = True
 
-    def tell(self, checks: Sequence[Check]) -> None:
+    def report(self, checks: Sequence[Check]) -> None:
         """Keep the checks of one subject or a few, and print them unless a machine reads."""
         subjects = dict.fromkeys(check.subject for check in checks)
         for subject in () if self._quiet else subjects:

@@ -18,8 +18,8 @@ from alpaca_focus.core.errors import ConfigurationError
 from alpaca_focus.files.whole import check_folder, written_whole
 from alpaca_focus.setting_up.asking import Given, answered, check_given
 from alpaca_focus.setting_up.choosing import choose_devices
-from alpaca_focus.setting_up.looking import found_lines, look_at, settings_text
 from alpaca_focus.setting_up.servers import find_servers
+from alpaca_focus.setting_up.surveying import found_lines, settings_text, survey
 from alpaca_focus.settings.first_answers import WAYS, Answers
 from alpaca_focus.settings.first_file import SCHEMA_NAME, next_commands
 
@@ -72,7 +72,7 @@ def init(
         "way": way,
         "directory": storage,
     }
-    given = Given(address=address, camera=camera, focuser=focuser, values=values)
+    given = Given(address=address, numbers={"camera": camera, "focuser": focuser}, values=values)
     check_given(given)
     _check_file(file, force=force)
     person = AtTerminal(is_there=not yes and sys.stdin.isatty(), aside=file == STANDARD_OUTPUT)
@@ -153,7 +153,7 @@ def _check_file(file: Path, *, force: bool) -> None:
 def _write(file: Path, given: Given, person: AtTerminal, *, force: bool) -> None:
     servers = asyncio.run(find_servers(given.address, person.tell))
     chosen = choose_devices(servers, given, person)
-    found = asyncio.run(look_at(chosen, person.tell))
+    found = asyncio.run(survey(chosen, person.tell))
     person.tell(f"Found at {found.server}:")
     for line in found_lines(found):
         person.tell(f"  {line}")

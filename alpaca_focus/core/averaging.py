@@ -4,7 +4,8 @@ import math
 import statistics
 from dataclasses import dataclass, replace
 
-COLDEST_C, WARMEST_C = -60.0, 60.0
+from alpaca_focus.core.temperature import plausible_temperature_c
+
 LARGEST_JUMP_C = 5.0
 """Between two readings; air under the open sky does not change faster."""
 ALIKE_C = 1.0
@@ -35,7 +36,7 @@ class Sieve:
         """Believe a reading, or say in `trouble` why not."""
         if reading_c is None or math.isnan(reading_c):
             return replace(self, trouble="the thermometer gives no reading", ignored=self.ignored + 1)
-        if not COLDEST_C <= reading_c <= WARMEST_C:
+        if plausible_temperature_c(reading_c) is None:
             return replace(
                 self, trouble=f"the thermometer says {reading_c:g} degrees, which is nonsense", ignored=self.ignored + 1
             )

@@ -7,18 +7,13 @@ through which all its members go, so these are replaced.
 """
 
 from collections.abc import Mapping
-from types import MappingProxyType
-from typing import Any, cast
+from functools import cache
+from importlib import import_module
+from typing import Any
 
-from alpaca.camera import Camera
 from alpaca.device import Device
-from alpaca.filterwheel import FilterWheel
-from alpaca.focuser import Focuser
-from alpaca.observingconditions import ObservingConditions
-from alpaca.safetymonitor import SafetyMonitor
-from alpaca.telescope import Telescope
 
-from alpaca_focus.alpaca.standard import DeviceType
+from alpaca_focus.alpaca.standard import INTERFACES, DeviceType
 from alpaca_focus.devices.address import DeviceAddress
 from alpaca_focus.devices.requester import Requester
 
@@ -52,40 +47,11 @@ class OwnTransport:
         self._put("connect")
 
 
-class OwnCamera(OwnTransport, Camera):
-    """alpyca's camera on this program's transport."""
-
-
-class OwnFocuser(OwnTransport, Focuser):
-    """alpyca's focuser on this program's transport."""
-
-
-class OwnFilterWheel(OwnTransport, FilterWheel):
-    """alpyca's filter wheel on this program's transport."""
-
-
-class OwnTelescope(OwnTransport, Telescope):
-    """alpyca's telescope on this program's transport."""
-
-
-class OwnObservingConditions(OwnTransport, ObservingConditions):
-    """alpyca's weather station on this program's transport."""
-
-
-class OwnSafetyMonitor(OwnTransport, SafetyMonitor):
-    """alpyca's safety monitor on this program's transport."""
-
-
-_CLASSES: Mapping[DeviceType, type[Any]] = MappingProxyType(
-    {
-        DeviceType.CAMERA: OwnCamera,
-        DeviceType.FOCUSER: OwnFocuser,
-        DeviceType.FILTERWHEEL: OwnFilterWheel,
-        DeviceType.TELESCOPE: OwnTelescope,
-        DeviceType.OBSERVINGCONDITIONS: OwnObservingConditions,
-        DeviceType.SAFETYMONITOR: OwnSafetyMonitor,
-    }
-)
+@cache
+def _class_of(kind: DeviceType) -> type[Any]:
+    """Return alpyca's class for a device type, on this program's transport; its name is the type's own."""
+    name = INTERFACES[kind].display_name
+    return type(f"Own{name}", (OwnTransport, getattr(import_module(f"alpaca.{kind}"), name)), {})
 
 
 def make_alpyca_device(kind: DeviceType, address: DeviceAddress, device_number: int) -> Device:
@@ -93,6 +59,6 @@ def make_alpyca_device(kind: DeviceType, address: DeviceAddress, device_number: 
 
     They raise `DeviceError`s instead of alpyca's exceptions, and need a `current_call`.
     """
-    device = cast("OwnTransport", _CLASSES[kind](address.authority, device_number))
+    device: Any = _class_of(kind)(address.authority, device_number)
     device.requester = Requester(address, kind, device_number)
     return device

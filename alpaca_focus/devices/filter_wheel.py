@@ -2,12 +2,15 @@
 
 import asyncio
 
+from typing_extensions import override
+
 from alpaca_focus.alpaca.errors import ErrorNumber
 from alpaca_focus.alpaca.standard import DeviceType
 from alpaca_focus.core.errors import DeviceMisbehaved, DeviceUnreachable, InvalidValue
 from alpaca_focus.devices.address import DeviceAddress
-from alpaca_focus.devices.connection import CALL_TIMEOUT_S, Connection
+from alpaca_focus.devices.connection import CALL_TIMEOUT_S
 from alpaca_focus.devices.translate import as_int, as_signed_ints, as_texts
+from alpaca_focus.devices.watched import AlpacaDevice
 from alpaca_focus.ports import Clock
 
 TURN_TIMEOUT_S = 60.0
@@ -17,8 +20,10 @@ _POLL_S = 0.2
 _STILL_POLLS = 2
 
 
-class AlpacaFilterWheel:
+class AlpacaFilterWheel(AlpacaDevice):
     """A filter wheel; implements `ports.FilterWheel`."""
+
+    device_type = DeviceType.FILTERWHEEL
 
     def __init__(
         self,
@@ -28,17 +33,12 @@ class AlpacaFilterWheel:
         turn_timeout_s: float = TURN_TIMEOUT_S,
         timeout_s: float = CALL_TIMEOUT_S,
     ) -> None:
-        self._connection = Connection(DeviceType.FILTERWHEEL, address, clock, timeout_s=timeout_s)
+        super().__init__(address, clock, timeout_s=timeout_s)
         self._clock = clock
         self._turn_timeout_s = turn_timeout_s
         self._turning = asyncio.Lock()
         self._names: tuple[str, ...] | None = None
         self._offsets: tuple[int, ...] = ()
-
-    @property
-    def name(self) -> str:
-        """What to call it in a message."""
-        return self._connection.name
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -52,6 +52,7 @@ class AlpacaFilterWheel:
         """The device's own focus offsets by slot, 0 where it has none; known once connected."""
         return (self._offsets + (0,) * len(self.names))[: len(self.names)]
 
+    @override
     async def connect(self) -> None:
         """Reach the wheel, connect it to its hardware, read its filters.
 
@@ -59,13 +60,9 @@ class AlpacaFilterWheel:
             ConfigurationError: Wrong address, or hardware that refuses to connect.
             DeviceUnreachable: Nothing answers there; it may be started later.
         """
-        await self._connection.open()
+        await super().connect()
         self._names = await self._connection.get("Names", as_texts)
         self._offsets = await self._connection.get_or("FocusOffsets", as_signed_ints, default=())
-
-    async def close(self) -> None:
-        """Let go of the connection; leaves the hardware as it is."""
-        await self._connection.close()
 
     async def slot(self) -> int | None:
         """Return the slot in the light path, or `None` while moving."""
@@ -93,7 +90,7 @@ class AlpacaFilterWheel:
                 await self._wait_for(slot)
 
     async def _wait_for(self, slot: int) -> None:
-        """Wait until the wheel has said twice that it is there: some say nothing of moving."""
+        """Wait until the wheel has reported its target twice: some do not report that they move."""
         ends_at = self._clock.monotonic() + self._turn_timeout_s
         arrived_polls = 0
         while arrived_polls < _STILL_POLLS:

@@ -4,26 +4,27 @@ import asyncio
 import logging
 import math
 
+from typing_extensions import override
+
 from alpaca_focus.alpaca.errors import ErrorNumber
 from alpaca_focus.alpaca.standard import DeviceType
 from alpaca_focus.core.errors import (
     ConfigurationError,
     DeviceError,
     DeviceMisbehaved,
-    DeviceRefused,
     DeviceUnreachable,
     InvalidValue,
     NotConnected,
     NotSupported,
-    RunAborted,
 )
+from alpaca_focus.core.temperature import plausible_temperature_c
 from alpaca_focus.core.values import Position
 from alpaca_focus.devices.address import DeviceAddress
 from alpaca_focus.devices.arrival import ArrivalRules, MoveWatch, Progress, legs
-from alpaca_focus.devices.connection import CALL_TIMEOUT_S, Connection
+from alpaca_focus.devices.connection import CALL_TIMEOUT_S
 from alpaca_focus.devices.line import Lane
-from alpaca_focus.devices.readings import believable_temperature
 from alpaca_focus.devices.translate import as_bool, as_float, as_int
+from alpaca_focus.devices.watched import AlpacaDevice
 from alpaca_focus.devices.worker import see_through
 from alpaca_focus.ports import Clock, FocuserInfo
 
@@ -35,11 +36,13 @@ _TRIES = 2
 _log = logging.getLogger(__name__)
 
 
-class AlpacaFocuser:
+class AlpacaFocuser(AlpacaDevice):
     """An absolute focuser; implements `ports.Focuser`.
 
     `lowest` and `highest` are the user's own limits, within those of the device.
     """
+
+    device_type = DeviceType.FOCUSER
 
     def __init__(
         self,
@@ -51,19 +54,13 @@ class AlpacaFocuser:
         rules: ArrivalRules | None = None,
         timeout_s: float = CALL_TIMEOUT_S,
     ) -> None:
-        self._connection = Connection(DeviceType.FOCUSER, address, clock, timeout_s=timeout_s)
+        super().__init__(address, clock, timeout_s=timeout_s)
         self._clock = clock
         self._lowest = lowest
         self._highest = highest
         self._rules = rules or ArrivalRules()
         self._info: FocuserInfo | None = None
         self._moving = asyncio.Lock()
-        self._halts = 0
-
-    @property
-    def name(self) -> str:
-        """What to call it in a message."""
-        return self._connection.name
 
     @property
     def replies(self) -> int:
@@ -77,6 +74,7 @@ class AlpacaFocuser:
             raise DeviceUnreachable(self.name, f"{self.name} has not been connected yet.")
         return self._info
 
+    @override
     async def connect(self) -> None:
         """Reach the focuser, connect it to its hardware, read what it can do.
 
@@ -85,7 +83,7 @@ class AlpacaFocuser:
                 leave no room.
             DeviceUnreachable: Nothing answers there; it may be started later.
         """
-        await self._connection.open()
+        await super().connect()
         if not await self._connection.get("Absolute", as_bool):
             raise ConfigurationError(
                 f"{self.name} is a relative focuser: it does not know its position, and this program cannot focus with"
@@ -103,21 +101,8 @@ class AlpacaFocuser:
             max_step=max_step,
             max_increment_steps=max_increment if max_increment > 0 else max_step,
             step_size_um=step_size_um if 0 < step_size_um < math.inf else None,
-            has_temperature=await self.temperature_c() is not None,
-            can_halt=await self._find_out_can_halt(),
             has_temperature_compensation=await get_or("TempCompAvailable", as_bool, default=False),
         )
-
-    async def _find_out_can_halt(self) -> bool:
-        """Halt a focuser at rest: the standard has no other way to learn whether it can."""
-        if await self._connection.get_or("IsMoving", as_bool, default=False):
-            return True
-        try:
-            await self._connection.do("Halt", repeatable=True)
-        except DeviceRefused as error:
-            _log.info("%s cannot halt: %s", self.name, error)
-            return False
-        return True
 
     def _check_limits(self, info: FocuserInfo) -> None:
         low, high = self._limits(info)
@@ -132,17 +117,13 @@ class AlpacaFocuser:
         high = info.max_step if self._highest is None else min(info.max_step, self._highest)
         return low, high
 
-    async def close(self) -> None:
-        """Let go of the connection; leaves the hardware as it is."""
-        await self._connection.close()
-
     async def position(self) -> Position:
         """Return where it stands now."""
         return await self._connection.get("Position", as_int)
 
     async def temperature_c(self) -> float | None:
         """Return the sensor's reading, or `None` when there is none or it makes no sense."""
-        return believable_temperature(await self._connection.get_or("Temperature", as_float, default=math.nan))
+        return plausible_temperature_c(await self._connection.get_or("Temperature", as_float, default=math.nan))
 
     async def temperature_compensation(self) -> bool:
         """Tell whether the device's own compensation is on."""
@@ -169,16 +150,14 @@ class AlpacaFocuser:
 
         Raises:
             InvalidValue: The target is beyond the limits; nothing has moved.
-            RunAborted: `halt` was called meanwhile.
             DeviceMisbehaved: It came to rest elsewhere, or never came to rest.
         """
         self._check_target(target)
         async with self._moving:
-            halts = self._halts
             try:
                 position = await self.position()
                 for leg_end in legs(position, target, self.info.max_increment_steps):
-                    position = await self._move_leg(position, leg_end, halts)
+                    position = await self._move_leg(position, leg_end)
             except asyncio.CancelledError:
                 await see_through(self._halt_after_cancellation())
                 raise
@@ -196,12 +175,11 @@ class AlpacaFocuser:
                 device_message=text,
             )
 
-    async def _move_leg(self, start: Position, target: Position, halts: int) -> Position:
+    async def _move_leg(self, start: Position, target: Position) -> Position:
         position = start
         for _ in range(_TRIES):
-            await self._check_not_halted(target, position, halts)
             await self._begin_move(position, target)
-            progress, position = await self._follow(position, target, halts)
+            progress, position = await self._follow(position, target)
             if progress is Progress.ARRIVED:
                 return position
             if progress is Progress.STALLED:
@@ -227,21 +205,15 @@ class AlpacaFocuser:
             if await self.position() == position and position != target:
                 await self._connection.do("Move", target)
 
-    async def _follow(self, start: Position, target: Position, halts: int) -> tuple[Progress, Position]:
+    async def _follow(self, start: Position, target: Position) -> tuple[Progress, Position]:
         watch = MoveWatch(target, start, self._clock.monotonic(), self._rules)
         while True:
             await self._clock.sleep(POLL_S)
             is_moving = await self._connection.get_or("IsMoving", as_bool, default=False)
             position = await self.position()
-            await self._check_not_halted(target, position, halts)
             progress = watch.update(position, self._clock.monotonic(), is_moving=is_moving)
             if progress is not Progress.UNDER_WAY:
                 return progress, position
-
-    async def _check_not_halted(self, target: Position, position: Position, halts: int) -> None:
-        if self._halts != halts:
-            await self._send_halt()  # the first one may have overtaken the move
-            raise RunAborted(f"The move of {self.name} to {target} was halted on request, at about {position}.")
 
     async def _halt_stalled(self, target: Position, position: Position) -> None:
         await self._send_halt()
@@ -251,18 +223,14 @@ class AlpacaFocuser:
             f" {self._rules.stall_timeout_s:g} s. It was told to halt. Check that it is not blocked or slipping.",
         )
 
-    async def halt(self) -> None:
-        """Stop at once, also while another call to this focuser hangs.
+    async def _send_halt(self) -> None:
+        """Stop the focuser at once, also while another call to it hangs.
 
-        A focuser that cannot halt is sent to where it is just now, which stops most of them.
+        A focuser that cannot halt is sent to its present position, which stops most of them.
 
         Raises:
-            DeviceError: It could not be told to stop.
+            DeviceError: It does not answer, or refuses to stop.
         """
-        self._halts += 1
-        await self._send_halt()
-
-    async def _send_halt(self) -> None:
         try:
             await self._connection.do("Halt", repeatable=True, lane=Lane.URGENT)
         except NotSupported:

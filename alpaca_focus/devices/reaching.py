@@ -4,7 +4,7 @@ import logging
 
 from alpaca_focus.alpaca.errors import ErrorNumber
 from alpaca_focus.alpaca.management import describe, find_device
-from alpaca_focus.alpaca.standard import INTERFACE_VERSIONS
+from alpaca_focus.alpaca.standard import INTERFACES
 from alpaca_focus.core.errors import ConfigurationError, DeviceError, DeviceMisbehaved, DeviceRefused
 from alpaca_focus.devices.line import Line
 from alpaca_focus.devices.translate import as_bool, as_int, as_text, refusal
@@ -76,7 +76,7 @@ async def _begin_to_connect(line: Line) -> bool:
     """Connect the way of the newer interfaces; False if the device does not know it."""
     try:
         version = await line.read("InterfaceVersion", as_int)
-        if version < INTERFACE_VERSIONS[line.kind]:
+        if version < INTERFACES[line.kind].version:
             return False
         await line.once("Connect()", lambda device: device.Connect(), timeout_s=CONNECT_TIMEOUT_S)
     except (DeviceRefused, DeviceMisbehaved) as error:

@@ -1,4 +1,4 @@
-"""What is on an Alpaca server: its devices, and what they say of themselves.
+"""The survey of an Alpaca server: its devices, and what they report of themselves.
 
 Nothing is moved. A device is connected only to be read, and only if it is not connected already; then it is
 disconnected again. One that was connected is left so: an imaging program may be using it.
@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 from alpaca_focus.alpaca.management import ConfiguredDevice, parse_devices
 from alpaca_focus.alpaca.standard import DeviceType
+from alpaca_focus.core.device_kinds import DEVICE_KINDS, DeviceKind, FoundDevice, FoundFacts, Members
 from alpaca_focus.core.errors import (
     ConfigurationError,
     DeviceError,
@@ -20,23 +21,10 @@ from alpaca_focus.core.errors import (
     DeviceTimeout,
     NotConnected,
 )
-from alpaca_focus.core.found import (
-    LARGEST_PIXEL_UM,
-    LARGEST_STEP_UM,
-    FoundCamera,
-    FoundDevice,
-    FoundFocuser,
-    FoundMount,
-    FoundServer,
-    FoundWheel,
-    believable_optics_mm,
-    believable_site_deg,
-    believable_size_um,
-)
+from alpaca_focus.core.found import FoundServer
 from alpaca_focus.devices.address import DeviceAddress, parse_address
 from alpaca_focus.devices.clock import SystemClock
 from alpaca_focus.devices.connection import CALL_TIMEOUT_S, Connection
-from alpaca_focus.devices.readings import believable_temperature
 from alpaca_focus.devices.requester import Call, Requester
 from alpaca_focus.devices.translate import Question, as_bool, as_float, as_int, as_text, as_texts
 from alpaca_focus.devices.transport import Deadline
@@ -52,17 +40,8 @@ PROBED_NUMBERS = range(6)
 SILENCES = 2
 """After so many types of devices without any answer, a server that gives no list is given up."""
 
-_Facts = dict[str, Any]
-_Reads = Mapping[str, Callable[[Any], object]]
-_CAMERA: _Reads = MappingProxyType(
-    {"PixelSizeX": as_float, "CameraXSize": as_int, "CameraYSize": as_int, "SensorName": as_text}
-)
-_FOCUSER: _Reads = MappingProxyType(
-    {"Absolute": as_bool, "MaxStep": as_int, "StepSize": as_float, "TempComp": as_bool, "Temperature": as_float}
-)
-_WHEEL: _Reads = MappingProxyType({"Names": as_texts})
-_MOUNT: _Reads = MappingProxyType(
-    {"FocalLength": as_float, "ApertureDiameter": as_float, "SiteLatitude": as_float, "SiteLongitude": as_float}
+_TAKEN_AS: Mapping[type, Callable[[Any], object]] = MappingProxyType(
+    {bool: as_bool, int: as_int, float: as_float, str: as_text, tuple: as_texts}
 )
 
 _log = logging.getLogger(__name__)
@@ -128,12 +107,13 @@ class _Asking:
         """Return the devices that answer to their numbers, and why some were not tried."""
         found: list[ConfiguredDevice] = []
         left_out: list[str] = []
-        for kind in DeviceType:
+        for kind in DEVICE_KINDS.values():
+            device_type = DeviceType(kind.alpaca_type)
             try:
                 for number in PROBED_NUMBERS:
-                    found += await self._probe(kind, number)
+                    found += await self._probe(device_type, number)
             except DeviceTimeout as error:
-                left_out.append(f"{error} No other {kind} was looked for.")
+                left_out.append(f"{error} No other {device_type} was looked for.")
                 if not found and len(left_out) >= SILENCES:
                     break
         return tuple(found), tuple(left_out)
@@ -166,75 +146,28 @@ class _Asking:
         return await self._worker.run(checked_work, lambda: Call(question, Deadline(self._timeout_s)))
 
 
-async def look_at_camera(device: FoundDevice, *, timeout_s: float = CALL_TIMEOUT_S) -> FoundCamera:
-    """Read what a camera says of itself; what went wrong is in its notes."""
-    facts, notes = await _facts(device, _CAMERA, timeout_s)
-    return FoundCamera(
-        device=device,
-        pixel_size_um=believable_size_um(facts.get("PixelSizeX"), LARGEST_PIXEL_UM),
-        width_px=_positive(facts.get("CameraXSize")),
-        height_px=_positive(facts.get("CameraYSize")),
-        sensor=facts.get("SensorName", "").strip(),
-        notes=notes,
-    )
-
-
-async def look_at_focuser(device: FoundDevice, *, timeout_s: float = CALL_TIMEOUT_S) -> FoundFocuser:
-    """Read what a focuser says of itself; what went wrong is in its notes."""
-    facts, notes = await _facts(device, _FOCUSER, timeout_s)
-    reading_c = facts.get("Temperature")
-    return FoundFocuser(
-        device=device,
-        absolute=facts.get("Absolute"),
-        max_step=_positive(facts.get("MaxStep")),
-        step_size_um=believable_size_um(facts.get("StepSize"), LARGEST_STEP_UM),
-        temperature_c=None if reading_c is None else believable_temperature(reading_c),
-        compensating=facts.get("TempComp", False),
-        notes=notes,
-    )
-
-
-async def look_at_wheel(device: FoundDevice, *, timeout_s: float = CALL_TIMEOUT_S) -> FoundWheel:
-    """Read the filters of a wheel; what went wrong is in its notes."""
-    facts, notes = await _facts(device, _WHEEL, timeout_s)
-    return FoundWheel(device=device, filters=facts.get("Names", ()), notes=notes)
-
-
-async def look_at_mount(device: FoundDevice, *, timeout_s: float = CALL_TIMEOUT_S) -> FoundMount:
-    """Read what a mount says of the telescope and the place; what went wrong is in its notes."""
-    facts, notes = await _facts(device, _MOUNT, timeout_s)
-    optics = believable_optics_mm(facts.get("FocalLength"), facts.get("ApertureDiameter"))
-    site = believable_site_deg(facts.get("SiteLatitude"), facts.get("SiteLongitude"))
-    return FoundMount(
-        device=device,
-        focal_length_mm=optics[0] if optics else None,
-        aperture_mm=optics[1] if optics else None,
-        latitude_deg=site[0] if site else None,
-        longitude_deg=site[1] if site else None,
-        notes=notes,
-    )
-
-
-def _positive(number: int | None) -> int | None:
-    return number if number is not None and number > 0 else None
-
-
-async def _facts(device: FoundDevice, reads: _Reads, timeout_s: float) -> tuple[_Facts, tuple[str, ...]]:
-    """Return the members that the device answers, and sentences on what went wrong."""
-    facts: _Facts = {}
+async def survey_device(device: FoundDevice, kind: DeviceKind, *, timeout_s: float = CALL_TIMEOUT_S) -> FoundFacts:
+    """Read what a device reports of itself; what went wrong is in its notes."""
+    values: dict[str, Any] = {}
     notes: list[str] = []
-    try:
-        async with _visited(device, notes, timeout_s) as connection:
-            for member, as_type in reads.items():
-                try:
-                    facts[member] = await connection.get(member, as_type)
-                except NotConnected:
-                    raise
-                except (DeviceRefused, DeviceMisbehaved) as error:
-                    _log.debug("Not known: %s", error)
-    except (ConfigurationError, DeviceError) as error:
-        notes.append(str(error))
-    return facts, tuple(notes)
+    if kind.facts.MEMBERS:
+        try:
+            async with _visited(device, notes, timeout_s) as connection:
+                await _read(connection, kind.facts.MEMBERS, values)
+        except (ConfigurationError, DeviceError) as error:
+            notes.append(str(error))
+    return kind.facts.of(device, values, notes)
+
+
+async def _read(connection: Connection, members: Members, values: dict[str, Any]) -> None:
+    """Read the members one by one into `values`; one that the device refuses is left out."""
+    for member, value_type in members.items():
+        try:
+            values[member] = await connection.get(member, _TAKEN_AS[value_type])
+        except NotConnected:
+            raise
+        except (DeviceRefused, DeviceMisbehaved) as error:
+            _log.debug("Not known: %s", error)
 
 
 @asynccontextmanager

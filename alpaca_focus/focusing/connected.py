@@ -1,27 +1,25 @@
 """The devices of one observatory, connected as the settings name them."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
 from dataclasses import dataclass
-from typing import TypeVar
+from types import MappingProxyType
+from typing import cast
 
+from alpaca_focus.core.device_kinds import DEVICE_KINDS
 from alpaca_focus.core.errors import ConfigurationError, RunsAlready
 from alpaca_focus.devices.address import DeviceAddress, parse_address
 from alpaca_focus.devices.arrival import ArrivalRules
 from alpaca_focus.devices.camera import AlpacaCamera
-from alpaca_focus.devices.conditions import AlpacaThermometer
 from alpaca_focus.devices.exposure import ExposureRules
 from alpaca_focus.devices.filter_wheel import AlpacaFilterWheel
 from alpaca_focus.devices.focuser import AlpacaFocuser
-from alpaca_focus.devices.mount import AlpacaMount
-from alpaca_focus.devices.safety import AlpacaSafetyMonitor
+from alpaca_focus.devices.watched import AlpacaMount, AlpacaSafetyMonitor, AlpacaThermometer
 from alpaca_focus.guiding.phd2 import Phd2Guider
 from alpaca_focus.ports import Camera, Clock, Device, FilterWheel, Focuser, Guider, Mount, SafetyMonitor, Thermometer
 from alpaca_focus.runtime.control_wire import lock_path
 from alpaca_focus.runtime.lock import exclusive_lock
 from alpaca_focus.settings.models import DeviceSection, Settings
-
-DeviceT = TypeVar("DeviceT", bound=Device)
 
 LEAST_READOUT_S = 60.0
 """A camera has at least so long to read a frame out."""
@@ -29,20 +27,97 @@ LEAST_READOUT_S = 60.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Devices:
-    """The connected devices of one observatory; `None` where the settings name none."""
+    """The connected devices of one observatory.
 
-    camera: Camera
-    focuser: Focuser
-    filter_wheel: FilterWheel | None
-    mount: Mount | None
-    thermometer: Thermometer | None
-    safety_monitor: SafetyMonitor | None
+    Attributes:
+        connected: The devices by their section of the settings.
+        guider: The guider; `None`: there is none.
+    """
+
+    connected: Mapping[str, Device]
     guider: Guider | None = None
+
+    @property
+    def camera(self) -> Camera:
+        """The camera."""
+        return cast("Camera", self.connected["camera"])
+
+    @property
+    def focuser(self) -> Focuser:
+        """The focuser."""
+        return cast("Focuser", self.connected["focuser"])
+
+    @property
+    def filter_wheel(self) -> FilterWheel | None:
+        """The filter wheel; `None`: the settings name none."""
+        return cast("FilterWheel | None", self.connected.get("filter_wheel"))
+
+    @property
+    def mount(self) -> Mount | None:
+        """The mount; `None`: the settings name none."""
+        return cast("Mount | None", self.connected.get("mount"))
+
+    @property
+    def thermometer(self) -> Thermometer | None:
+        """The thermometer of the weather station; `None`: the settings name none."""
+        return cast("Thermometer | None", self.connected.get("observing_conditions"))
+
+    @property
+    def safety_monitor(self) -> SafetyMonitor | None:
+        """The safety monitor; `None`: the settings name none."""
+        return cast("SafetyMonitor | None", self.connected.get("safety_monitor"))
 
 
 def address_of(section: DeviceSection, settings: Settings) -> DeviceAddress:
     """Return where a device is: on the server that it names, else on that of all devices."""
     return parse_address(section.address or settings.alpaca.address, section.device_number, section.unique_id)
+
+
+def camera_adapter(settings: Settings, clock: Clock) -> AlpacaCamera:
+    """Return the camera of the settings, not connected yet."""
+    section = settings.camera
+    return AlpacaCamera(
+        address_of(section, settings),
+        clock,
+        download_timeout_s=section.download_timeout_s,
+        rules=ExposureRules(readout_timeout_s=max(LEAST_READOUT_S, section.download_timeout_s)),
+        timeout_s=settings.alpaca.timeout_s,
+    )
+
+
+def focuser_adapter(settings: Settings, clock: Clock) -> AlpacaFocuser:
+    """Return the focuser of the settings, not connected yet."""
+    section = settings.focuser
+    return AlpacaFocuser(
+        address_of(section, settings),
+        clock,
+        lowest=section.min_position,
+        highest=section.max_position,
+        rules=ArrivalRules(stall_timeout_s=section.stall_timeout_s),
+        timeout_s=settings.alpaca.timeout_s,
+    )
+
+
+def plain_adapter(section: str, adapter: Callable[..., Device]) -> Callable[[Settings, Clock], Device]:
+    """Return a function that makes an adapter which needs no more than its address."""
+
+    def make(settings: Settings, clock: Clock) -> Device:
+        address = address_of(getattr(settings, section), settings)
+        return adapter(address, clock, timeout_s=settings.alpaca.timeout_s)
+
+    return make
+
+
+_ADAPTERS: dict[str, Callable[[Settings, Clock], Device]] = {
+    "camera": camera_adapter,
+    "focuser": focuser_adapter,
+    "filter_wheel": plain_adapter("filter_wheel", AlpacaFilterWheel),
+    "mount": plain_adapter("mount", AlpacaMount),
+    "observing_conditions": plain_adapter("observing_conditions", AlpacaThermometer),
+    "safety_monitor": plain_adapter("safety_monitor", AlpacaSafetyMonitor),
+}
+ADAPTERS = MappingProxyType(_ADAPTERS)
+"""What makes the adapter of each kind of device, by its section of the settings."""
 
 
 @asynccontextmanager
@@ -53,47 +128,17 @@ async def connected_devices(settings: Settings, clock: Clock) -> AsyncIterator[D
         ConfigurationError: A device cannot be used as the settings say.
         DeviceError: A device does not answer.
     """
-    timeout_s = settings.alpaca.timeout_s
+    connected: dict[str, Device] = {}
     async with AsyncExitStack() as stack:
-
-        async def connect(device: DeviceT) -> DeviceT:
+        # The focuser first: where nothing answers, its error is the one to report.
+        for section in sorted(DEVICE_KINDS, key=lambda section: section != "focuser"):
+            if getattr(settings, section) is None:
+                continue
+            device = ADAPTERS[section](settings, clock)
             stack.push_async_callback(device.close)
             await device.connect()
-            return device
-
-        async def connect_if_named(section: DeviceSection | None, make: Callable[..., DeviceT]) -> DeviceT | None:
-            return (
-                None
-                if section is None
-                else await connect(make(address_of(section, settings), clock, timeout_s=timeout_s))
-            )
-
-        yield Devices(
-            focuser=await connect(
-                AlpacaFocuser(
-                    address_of(settings.focuser, settings),
-                    clock,
-                    lowest=settings.focuser.min_position,
-                    highest=settings.focuser.max_position,
-                    rules=ArrivalRules(stall_timeout_s=settings.focuser.stall_timeout_s),
-                    timeout_s=timeout_s,
-                )
-            ),
-            camera=await connect(
-                AlpacaCamera(
-                    address_of(settings.camera, settings),
-                    clock,
-                    download_timeout_s=settings.camera.download_timeout_s,
-                    rules=ExposureRules(readout_timeout_s=max(LEAST_READOUT_S, settings.camera.download_timeout_s)),
-                    timeout_s=timeout_s,
-                )
-            ),
-            filter_wheel=await connect_if_named(settings.filter_wheel, AlpacaFilterWheel),
-            mount=await connect_if_named(settings.mount, AlpacaMount),
-            thermometer=await connect_if_named(settings.observing_conditions, AlpacaThermometer),
-            safety_monitor=await connect_if_named(settings.safety_monitor, AlpacaSafetyMonitor),
-            guider=_guider(settings),
-        )
+            connected[section] = device
+        yield Devices(connected=connected, guider=_guider(settings))
 
 
 def _guider(settings: Settings) -> Guider | None:
@@ -125,7 +170,7 @@ async def devices_alone(settings: Settings, clock: Clock) -> AsyncIterator[Devic
             except RunsAlready:
                 raise
             except ConfigurationError:
-                # A folder that cannot be written holds no daemon; the history tells of the trouble.
+                # A folder that cannot be written holds no daemon; the history reports the trouble.
                 pass
         async with connected_devices(settings, clock) as devices:
             yield devices

@@ -7,7 +7,7 @@ from typing_extensions import override
 
 from alpaca_focus.alpaca.errors import AlpacaError, ErrorNumber
 from alpaca_focus.alpaca.replies import ApiRequest, Reply, done_reply
-from alpaca_focus.alpaca.standard import DeviceType, Scalar
+from alpaca_focus.alpaca.standard import Scalar
 from alpaca_focus.gateway.camera_program import HIDDEN, SETTINGS
 from alpaca_focus.gateway.engine import Engine
 from alpaca_focus.gateway.fronts import PASS_ON, WAY_HOME_S, Front, has_succeeded
@@ -22,8 +22,6 @@ class CameraFront(Front):
     While an exposure waits the camera is waiting; while a focus run has it and no exposure waits it is idle. What a
     focus run does with it is not to be seen: settings and last exposure are those of the imaging program.
     """
-
-    device_type = DeviceType.CAMERA
 
     def __init__(self, upstream: Upstream, engine: Engine, shutter: Shutter) -> None:
         super().__init__(upstream, engine)

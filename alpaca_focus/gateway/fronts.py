@@ -17,7 +17,7 @@ from typing_extensions import override
 from alpaca_focus.alpaca.errors import AlpacaError, BadRequest, ErrorNumber
 from alpaca_focus.alpaca.replies import ApiRequest, BodyBrokenOff, Reply, done_reply, error_reply, value_reply
 from alpaca_focus.alpaca.requests import typed_arguments
-from alpaca_focus.alpaca.standard import MEMBERS, DeviceType, Scalar
+from alpaca_focus.alpaca.standard import INTERFACES, Scalar
 from alpaca_focus.core.errors import AlpacaFocusError
 from alpaca_focus.gateway.engine import ACTIONS, Engine
 from alpaca_focus.gateway.upstream import Upstream, UpstreamLost
@@ -65,8 +65,6 @@ class Front:
         upstream: The real device.
     """
 
-    device_type: DeviceType
-
     def __init__(self, upstream: Upstream, engine: Engine) -> None:
         self.upstream = upstream
         self._engine = engine
@@ -90,7 +88,7 @@ class Front:
             return await self.upstream.forward(request)
         # Some servers take any casing: none of them is to be a way round this.
         request = replace(request, member=name)
-        member = MEMBERS[self.device_type][request.method, request.member]
+        member = INTERFACES[self.upstream.device_type].members[request.method, request.member]
         try:
             arguments = typed_arguments(member, request.parameters)
         except BadRequest:
@@ -206,8 +204,6 @@ class MountFront(Front):
         engine: Ends a run when the mount is sent elsewhere.
         look_again: Called when the mount is sent elsewhere.
     """
-
-    device_type = DeviceType.TELESCOPE
 
     def __init__(self, upstream: Upstream, engine: Engine, look_again: Callable[[], None]) -> None:
         super().__init__(upstream, engine)

@@ -10,7 +10,7 @@ from typing_extensions import override
 
 from alpaca_focus.alpaca.errors import AlpacaError, ErrorNumber
 from alpaca_focus.alpaca.replies import ApiRequest, Reply
-from alpaca_focus.alpaca.standard import DeviceType, Scalar
+from alpaca_focus.alpaca.standard import Scalar
 from alpaca_focus.core.values import Position
 from alpaca_focus.gateway.engine import Engine
 from alpaca_focus.gateway.fronts import PASS_ON, MovedFront, has_succeeded
@@ -36,8 +36,6 @@ class FocuserFront(MovedFront):
     A move of the imaging program ends a focus run, waits until the focuser is home, and is then made; where it ends is
     taken up as the place where the focuser belongs.
     """
-
-    device_type = DeviceType.FOCUSER
 
     def __init__(self, upstream: Upstream, engine: Engine, shutter: Shutter, clock: Clock) -> None:
         super().__init__(upstream, engine, clock)
@@ -154,8 +152,6 @@ class FocuserFront(MovedFront):
 
 class WheelFront(MovedFront):
     """The filter wheel: a change of the filter ends a focus run, and is looked at before the next exposure."""
-
-    device_type = DeviceType.FILTERWHEEL
 
     def __init__(self, upstream: Upstream, engine: Engine, look_again: Callable[[], None], clock: Clock) -> None:
         super().__init__(upstream, engine, clock)

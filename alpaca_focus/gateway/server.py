@@ -14,7 +14,7 @@ from alpaca_focus.alpaca.replies import ApiRequest, Handler, Reply, text_reply
 from alpaca_focus.alpaca.sending import WireResponse
 from alpaca_focus.alpaca.served import ServedDevice
 from alpaca_focus.alpaca.server import AlpacaServer
-from alpaca_focus.alpaca.standard import DISPLAY_NAMES, DeviceType
+from alpaca_focus.alpaca.standard import INTERFACES, DeviceType
 from alpaca_focus.gateway.upstream import Upstream, UpstreamLost
 
 NAME_TIMEOUT_S = 2.0
@@ -178,32 +178,13 @@ def _name_in_front(name: str) -> str:
 
 
 def _device_in_front(upstream: Upstream) -> ServedDevice:
-    return _DEVICES_IN_FRONT[upstream.device_type](
-        name=_name_in_front(DISPLAY_NAMES[upstream.device_type]),
+    of_this_type = type("DeviceInFront", (ServedDevice,), {"device_type": upstream.device_type})
+    device: ServedDevice = of_this_type(
+        name=_name_in_front(INTERFACES[upstream.device_type].display_name),
         unique_id=str(uuid.uuid5(uuid.NAMESPACE_URL, f"alpaca-focus gateway before {_identity(upstream)}")),
     )
+    return device
 
 
 def _identity(upstream: Upstream) -> str:
     return f"{upstream.device_type} {upstream.unique_id}" if upstream.unique_id else upstream.name
-
-
-class _CameraInFront(ServedDevice):
-    device_type = DeviceType.CAMERA
-
-
-class _FocuserInFront(ServedDevice):
-    device_type = DeviceType.FOCUSER
-
-
-class _FilterWheelInFront(ServedDevice):
-    device_type = DeviceType.FILTERWHEEL
-
-
-class _TelescopeInFront(ServedDevice):
-    device_type = DeviceType.TELESCOPE
-
-
-_DEVICES_IN_FRONT: Mapping[DeviceType, type[ServedDevice]] = MappingProxyType(
-    {device.device_type: device for device in (_CameraInFront, _FocuserInFront, _FilterWheelInFront, _TelescopeInFront)}
-)

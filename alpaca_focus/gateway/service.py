@@ -1,7 +1,7 @@
 """The gateway as a whole: the virtual devices, in a thread and a loop of their own."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network
 
@@ -121,16 +121,17 @@ class Gateway:
 
     def _fronts(self, upstreams: Mapping[DeviceType, Upstream], clock: Clock) -> Mapping[DeviceType, Front]:
         engine, shutter = self._engine, self._shutter
-        fronts: dict[DeviceType, Front] = {
-            DeviceType.CAMERA: CameraFront(self._camera, engine, shutter),
-            DeviceType.FOCUSER: FocuserFront(upstreams[DeviceType.FOCUSER], engine, shutter, clock),
+        special: Mapping[DeviceType, Callable[[Upstream], Front]] = {
+            DeviceType.CAMERA: lambda camera: CameraFront(camera, engine, shutter),
+            DeviceType.FOCUSER: lambda focuser: FocuserFront(focuser, engine, shutter, clock),
+            DeviceType.FILTERWHEEL: lambda wheel: WheelFront(wheel, engine, shutter.look_again, clock),
+            DeviceType.TELESCOPE: lambda mount: MountFront(mount, engine, shutter.look_again),
         }
-        wheel, mount = upstreams.get(DeviceType.FILTERWHEEL), upstreams.get(DeviceType.TELESCOPE)
-        if wheel is not None:
-            fronts[DeviceType.FILTERWHEEL] = WheelFront(wheel, engine, shutter.look_again, clock)
-        if mount is not None:
-            fronts[DeviceType.TELESCOPE] = MountFront(mount, engine, shutter.look_again)
-        return fronts
+        # The others are passed through, but for what every device in front has.
+        return {
+            kind: special[kind](upstream) if kind in special else Front(upstream, engine)
+            for kind, upstream in upstreams.items()
+        }
 
     def open(self) -> None:
         """Listen, and serve from now on.

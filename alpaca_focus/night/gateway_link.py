@@ -8,6 +8,7 @@ from typing import Self
 from alpaca_focus import __version__
 from alpaca_focus.alpaca.running import ServerStartError
 from alpaca_focus.alpaca.standard import DeviceType
+from alpaca_focus.core.device_kinds import DEVICE_KINDS
 from alpaca_focus.core.errors import ConfigurationError
 from alpaca_focus.devices.address import DeviceAddress
 from alpaca_focus.focusing.connected import address_of
@@ -16,7 +17,7 @@ from alpaca_focus.imaging.metrics import OF_STARS
 from alpaca_focus.night.engine_link import EngineLink
 from alpaca_focus.ports import Clock
 from alpaca_focus.runtime.control_wire import Request
-from alpaca_focus.settings.models import DeviceSection, Settings
+from alpaca_focus.settings.models import Settings
 
 
 class BesideProgram:
@@ -81,12 +82,6 @@ def gateway_settings(settings: Settings) -> tuple[GatewaySettings, tuple[RealDev
     """Return how the gateway works, and the devices it stands in front of."""
     wanted = settings.gateway
     loopback = ("127.0.0.0/8", "::1/128")
-    kinds: dict[DeviceType, DeviceSection | None] = {
-        DeviceType.CAMERA: settings.camera,
-        DeviceType.FOCUSER: settings.focuser,
-        DeviceType.FILTERWHEEL: settings.filter_wheel,
-        DeviceType.TELESCOPE: settings.mount,
-    }
     return (
         GatewaySettings(
             listen=wanted.listen,
@@ -100,7 +95,9 @@ def gateway_settings(settings: Settings) -> tuple[GatewaySettings, tuple[RealDev
             version=__version__,
         ),
         tuple(
-            _real_device(kind, address_of(section, settings)) for kind, section in kinds.items() if section is not None
+            _real_device(DeviceType(kind.alpaca_type), address_of(section, settings))
+            for kind in DEVICE_KINDS.values()
+            if kind.fronted and (section := getattr(settings, kind.section)) is not None
         ),
     )
 

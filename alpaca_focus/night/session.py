@@ -11,10 +11,9 @@ import structlog
 from alpaca_focus.core.errors import ConfigurationError
 from alpaca_focus.core.events import Event
 from alpaca_focus.core.values import Position
-from alpaca_focus.devices.camera_watch import AlpacaCameraWatch
 from alpaca_focus.devices.sun import AstropySun
-from alpaca_focus.devices.thermometer_file import FileThermometer
-from alpaca_focus.devices.thermometer_url import UrlThermometer
+from alpaca_focus.devices.text_thermometers import FileThermometer, UrlThermometer
+from alpaca_focus.devices.watched import AlpacaCameraWatch
 from alpaca_focus.files.incoming import IncomingFrames
 from alpaca_focus.focusing.connected import Devices, address_of, connected_devices
 from alpaca_focus.gateway.service import Gateway

@@ -18,21 +18,28 @@ AT_HOME_STEPS = 1
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Nudged:
-    """What became of it.
+    """The outcome of a small move and the way back.
 
     Attributes:
-        reached: Where it came to rest; `None`: it did not get there.
-        ended_at: Where it stands; `None`: nobody knows.
-        lasted_s: How long all of it took.
+        start: The position before it.
+        reached: The position at which it came to rest; `None`: it did not arrive.
+        ended_at: The position afterwards; `None`: unknown.
+        lasted_s: Duration of all of it.
         trouble: What went wrong on the way there; empty: nothing, or it was aborted.
         home_trouble: What went wrong on the way back; empty: nothing.
     """
 
+    start: Position
     reached: Position | None
     ended_at: Position | None
     lasted_s: float
-    trouble: str
-    home_trouble: str
+    trouble: str = ""
+    home_trouble: str = ""
+
+    @property
+    def is_stranded(self) -> bool:
+        """Whether the focuser is not back."""
+        return self.ended_at is None or abs(self.ended_at - self.start) > AT_HOME_STEPS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,13 +60,13 @@ class Nudge:
     limits: Limits
     home_mark: HomeMark
 
-    async def there_and_back(self, start: Position, target: Position, told: Callable[[Nudged], None]) -> None:
+    async def there_and_back(self, start: Position, target: Position, report: Callable[[Nudged], None]) -> None:
         """Go to a position and come back, whatever happens meanwhile.
 
         Args:
             start: Where it stands.
             target: Where it goes.
-            told: Told what became of it, also when the call is cancelled.
+            report: Takes the outcome, also when the call is cancelled.
 
         Raises:
             asyncio.CancelledError: Cancelled; it was brought back first.
@@ -74,17 +81,17 @@ class Nudge:
         except asyncio.CancelledError:
             abort.asked = True
         ended_at, home_trouble = await abort.see_through(self._come_home(start, has_moved=reached is not None))
-        if ended_at is not None and abs(ended_at - start) <= AT_HOME_STEPS:
-            self.home_mark.clear()
-        told(
-            Nudged(
-                reached=reached,
-                ended_at=ended_at,
-                lasted_s=self.clock.monotonic() - began_s,
-                trouble=trouble,
-                home_trouble=home_trouble,
-            )
+        outcome = Nudged(
+            start=start,
+            reached=reached,
+            ended_at=ended_at,
+            lasted_s=self.clock.monotonic() - began_s,
+            trouble=trouble,
+            home_trouble=home_trouble,
         )
+        if not outcome.is_stranded:
+            self.home_mark.clear()
+        report(outcome)
         abort.check()
 
     async def _come_home(self, start: Position, *, has_moved: bool) -> tuple[Position | None, str]:

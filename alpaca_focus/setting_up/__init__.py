@@ -1,1 +1,1 @@
-"""What `alpaca-focus init` does: finds the devices, asks what they do not say, and writes the first settings."""
+"""The first settings: `alpaca-focus init` finds the devices, asks for what they do not report, and writes a file."""

@@ -21,19 +21,17 @@ class Given:
 
     Attributes:
         address: "host:port" of the server.
-        camera: Number of the camera.
-        focuser: Number of the focuser.
+        numbers: Numbers of the camera and the focuser, by section of the settings.
         values: Answers by the names of `QUESTIONS`.
     """
 
     address: str | None = None
-    camera: int | None = None
-    focuser: int | None = None
+    numbers: Mapping[str, int | None] = field(default_factory=dict)
     values: dict[str, Any] = field(default_factory=dict)
 
 
 class Person(Protocol):
-    """Whoever answers: a person at a terminal, or nobody."""
+    """The person who answers, if one is at a terminal."""
 
     @property
     def is_there(self) -> bool:
@@ -41,7 +39,7 @@ class Person(Protocol):
         ...
 
     def tell(self, line: str) -> None:
-        """Say something."""
+        """Show a line."""
         ...
 
     def answer(self, question: str, default: str | None) -> str:
@@ -51,7 +49,7 @@ class Person(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Question:
-    """Something that no device says.
+    """A question for something that no device reports.
 
     Attributes:
         name: Of the answer.
@@ -60,7 +58,7 @@ class Question:
         option: The option that gives it.
         setting: Its dotted name in the settings; empty: it is more than one setting.
         read: From what was typed to the value.
-        default: What it is without an answer; `None`: it has to be said.
+        default: What it is without an answer; `None`: an answer is required.
     """
 
     name: str
@@ -181,14 +179,14 @@ def trouble(question: Question, value: Any, others: Mapping[str, Any]) -> str:
     """Return why a value cannot be, next to the other answers; empty: it can."""
     if not question.setting:
         return "" if value in WAYS else f"{value!r} is none of {', '.join(WAYS)}"
-    told = {each.setting: others[each.name] for each in QUESTIONS if each.setting and each.name in others}
-    told[question.setting] = value
+    known = {each.setting: others[each.name] for each in QUESTIONS if each.setting and each.name in others}
+    known[question.setting] = value
     # Without steps there is no backlash to be compensated.
-    text = yaml_of({"focuser.backlash.method": "none", **told})
+    text = yaml_of({"focuser.backlash.method": "none", **known})
     try:
         parse_yaml(text, Settings, source=question.what)
     except SettingsError as error:
-        return next((each.message for each in error.problems if dotted(each.path) in told), "")
+        return next((each.message for each in error.problems if dotted(each.path) in known), "")
     return ""
 
 
@@ -209,13 +207,13 @@ def check_given(given: Given) -> None:
 
 
 def answered(found: FoundObservatory, given: Given, person: Person) -> Answers:
-    """Take the answers from what was given, what the devices say and the defaults, and ask for the rest.
+    """Take the answers from what was given, what the devices report and the defaults, and ask for the rest.
 
     Raises:
-        ConfigurationError: Something is missing and nobody is there to ask.
+        ConfigurationError: Something is missing and there is no person to ask.
     """
     values = {name: value for name, value in given.values.items() if value is not None}
-    left = [each for each in QUESTIONS if each.name not in values and not _is_told(each.name, found)]
+    left = [each for each in QUESTIONS if each.name not in values and not _is_reported(each.name, found)]
     missing = [each for each in left if _known(each, found, values) is None]
     if missing and not person.is_there:
         raise ConfigurationError(
@@ -227,17 +225,17 @@ def answered(found: FoundObservatory, given: Given, person: Person) -> Answers:
     return Answers(**values)
 
 
-def _is_told(name: str, found: FoundObservatory) -> bool:
-    """Tell whether the settings leave something to the device, because it says it itself."""
-    told = {"pixel_size_um": found.camera.pixel_size_um, "step_size_um": found.focuser.step_size_um}
-    return told.get(name) is not None
+def _is_reported(name: str, found: FoundObservatory) -> bool:
+    """Return whether the settings leave something to the device, because it reports it."""
+    reported = {"pixel_size_um": found.camera.pixel_size_um, "step_size_um": found.focuser.step_size_um}
+    return reported.get(name) is not None
 
 
 def _known(question: Question, found: FoundObservatory, values: Mapping[str, Any]) -> Any:
-    """Return what the mount says, if it fits the rest, or else the default."""
+    """Return what the mount reports, if it fits the rest, or else the default."""
     mount = found.mount
-    told = {} if mount is None else {"focal_length_mm": mount.focal_length_mm, "aperture_mm": mount.aperture_mm}
-    value = told.get(question.name)
+    reported = {} if mount is None else {"focal_length_mm": mount.focal_length_mm, "aperture_mm": mount.aperture_mm}
+    value = reported.get(question.name)
     return question.default if value is None or trouble(question, value, values) else value
 
 

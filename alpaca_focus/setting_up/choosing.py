@@ -1,11 +1,11 @@
 """Choosing the devices of the observatory from those that were found; a person is asked where there are several."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from alpaca_focus.alpaca.standard import DeviceType
+from alpaca_focus.core.device_kinds import DEVICE_KINDS, DeviceKind, FoundDevice
 from alpaca_focus.core.errors import ConfigurationError
-from alpaca_focus.core.found import KIND_NAMES, FoundDevice, FoundServer, servers_with_focuser
+from alpaca_focus.core.found import FoundServer, servers_with_focuser
 from alpaca_focus.setting_up.asking import Given, Person
 
 NO_DEVICE = "none of them"
@@ -13,22 +13,22 @@ NO_DEVICE = "none of them"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Chosen:
-    """The devices of one telescope, before they are looked at."""
+    """The devices of one telescope, before they are surveyed.
+
+    Attributes:
+        server: "host:port" of the server that most of them are on.
+        devices: The devices by their section of the settings, in the order of `DEVICE_KINDS`.
+    """
 
     server: str
-    camera: FoundDevice
-    focuser: FoundDevice
-    filter_wheel: FoundDevice | None
-    mount: FoundDevice | None
-    observing_conditions: FoundDevice | None
-    safety_monitor: FoundDevice | None
+    devices: Mapping[str, FoundDevice]
 
 
 def choose_devices(servers: Sequence[FoundServer], given: Given, person: Person) -> Chosen:
     """Choose a server and one device of each type.
 
     Raises:
-        ConfigurationError: There is none, or there are several and nobody to ask.
+        ConfigurationError: There is none, or there are several and no person to ask.
     """
     able = servers_with_focuser(servers)
     server = able[0]
@@ -36,21 +36,20 @@ def choose_devices(servers: Sequence[FoundServer], given: Given, person: Person)
         places = ", ".join(each.address for each in able)
         _needs_person(person, f"{len(able)} servers have a focuser ({places}): say which with --address HOST:PORT.")
         server = able[_choice(person, "Which server?", [f"{s.address}: {s.words}" for s in able])]
-    return Chosen(
-        server=server.address,
-        camera=_required(_cameras(server, servers), DeviceType.CAMERA, given.camera, person),
-        focuser=_required(server.of_kind(DeviceType.FOCUSER), DeviceType.FOCUSER, given.focuser, person),
-        filter_wheel=_optional(server, DeviceType.FILTERWHEEL, person),
-        mount=_optional(server, DeviceType.TELESCOPE, person),
-        observing_conditions=_optional(server, DeviceType.OBSERVINGCONDITIONS, person),
-        safety_monitor=_optional(server, DeviceType.SAFETYMONITOR, person),
-    )
+    devices: dict[str, FoundDevice] = {}
+    for section, kind in DEVICE_KINDS.items():
+        found = _cameras(server, servers) if section == "camera" else server.of_kind(kind.alpaca_type)
+        if kind.required:
+            devices[section] = _required(found, kind, given.numbers.get(section), person)
+        elif (chosen := _optional(found, kind, person)) is not None:
+            devices[section] = chosen
+    return Chosen(server=server.address, devices=devices)
 
 
 def _cameras(server: FoundServer, servers: Sequence[FoundServer]) -> tuple[FoundDevice, ...]:
     """Return the cameras of the server, or else of the others: cameras often hang on a computer of their own."""
-    own = server.of_kind(DeviceType.CAMERA)
-    others = (camera for other in servers for camera in other.of_kind(DeviceType.CAMERA))
+    own = server.of_kind("camera")
+    others = (camera for other in servers for camera in other.of_kind("camera"))
     cameras = own or tuple(others)
     if not cameras:
         raise ConfigurationError(
@@ -60,28 +59,28 @@ def _cameras(server: FoundServer, servers: Sequence[FoundServer]) -> tuple[Found
     return cameras
 
 
-def _required(devices: Sequence[FoundDevice], kind: str, number: int | None, person: Person) -> FoundDevice:
+def _required(devices: Sequence[FoundDevice], kind: DeviceKind, number: int | None, person: Person) -> FoundDevice:
     words = ", ".join(f"{device.words} at {device.server}" for device in devices)
     if number is not None:
         devices = [device for device in devices if device.number == number]
         if not devices:
-            raise ConfigurationError(f"There is no {kind} {number}. There are: {words}. Correct --{kind}.")
+            raise ConfigurationError(f"There is no {kind.name} {number}. There are: {words}. Correct --{kind.section}.")
     if len(devices) > 1:
-        how = f"say which with --{kind} NUMBER" if number is None else "leave out --yes, and choose at a terminal"
+        how = (
+            f"say which with --{kind.section} NUMBER" if number is None else "leave out --yes, and choose at a terminal"
+        )
         _needs_person(person, f"There are several ({words}): {how}.")
-        return devices[_choice(person, f"Which {kind}?", [f"{d.words} at {d.server}" for d in devices])]
+        return devices[_choice(person, f"Which {kind.name}?", [f"{d.words} at {d.server}" for d in devices])]
     return devices[0]
 
 
-def _optional(server: FoundServer, kind: str, person: Person) -> FoundDevice | None:
-    devices = server.of_kind(kind)
+def _optional(devices: Sequence[FoundDevice], kind: DeviceKind, person: Person) -> FoundDevice | None:
     if len(devices) < 2:
         return devices[0] if devices else None
     if not person.is_there:
         person.tell(f"Of {', '.join(device.words for device in devices)} the first is taken.")
         return devices[0]
-    question = f"Which {KIND_NAMES.get(kind, kind)}?"
-    index = _choice(person, question, [*(device.words for device in devices), NO_DEVICE])
+    index = _choice(person, f"Which {kind.name}?", [*(device.words for device in devices), NO_DEVICE])
     return devices[index] if index < len(devices) else None
 
 

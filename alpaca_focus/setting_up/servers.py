@@ -85,6 +85,6 @@ def _is_own_gateway(server: FoundServer) -> bool:
 
 
 def tell_notes(tell: Callable[[str], None], notes: Sequence[str]) -> None:
-    """Tell what is to be said of a device or a server."""
+    """Show the notes on a device or a server, indented."""
     for note in notes:
         tell(f"  {note}")

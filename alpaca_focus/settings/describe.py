@@ -1,5 +1,6 @@
 """Settings in a few lines, for a person who wants to see what was understood."""
 
+from alpaca_focus.core.device_kinds import DEVICE_KINDS
 from alpaca_focus.settings.guider import Guider
 from alpaca_focus.settings.messages import Messages
 from alpaca_focus.settings.models import Backlash, DeviceSection, Focus, Settings, Storage, Telescope
@@ -8,13 +9,11 @@ from alpaca_focus.settings.night import Triggers
 from alpaca_focus.settings.web import Web
 
 MESSAGES = tuple(name for name, field in Messages.model_fields.items() if field.annotation is bool)
-_OPTIONAL_DEVICES = ("filter_wheel", "mount", "observing_conditions", "safety_monitor")
 
 
 def describe(settings: Settings) -> tuple[str, ...]:
     """Return one line a subject: the telescope, each device with its address, the backlash, the focus run."""
-    devices: dict[str, DeviceSection | None] = {"camera": settings.camera, "focuser": settings.focuser}
-    devices |= {name: getattr(settings, name) for name in _OPTIONAL_DEVICES}
+    devices: dict[str, DeviceSection | None] = {name: getattr(settings, name) for name in DEVICE_KINDS}
     return (
         _telescope(settings.telescope),
         *(_device(name, device, settings.alpaca.address) for name, device in devices.items() if device is not None),

@@ -2,7 +2,15 @@
 
 from collections.abc import Iterator
 
-from alpaca_focus.core.found import FoundCamera, FoundDevice, FoundFocuser, FoundMount, FoundWheel
+from alpaca_focus.core.device_kinds import (
+    DeviceKind,
+    FoundCamera,
+    FoundDevice,
+    FoundFacts,
+    FoundFocuser,
+    FoundMount,
+    FoundWheel,
+)
 from alpaca_focus.core.wording import one_line
 from alpaca_focus.settings.first_answers import Answers
 from alpaca_focus.settings.section import HIGHEST_POSITION
@@ -101,24 +109,13 @@ def _backlash(steps: int, file: str) -> Iterator[str]:
         yield "    method: none"
 
 
-def wheel_section(wheel: FoundWheel | None, server: str) -> Iterator[str]:
-    """Write where the filter wheel is, if there is one."""
-    if wheel is None:
-        return
-    yield "filter_wheel:"
-    yield f"  # {_words(wheel.device)}."
-    if wheel.filters:
-        yield f"  # Its filters: {one_line(', '.join(wheel.filters))}."
-    yield from _place(wheel.device, server)
-
-
-def watched_section(section: str, device: FoundDevice | None, server: str, what: str) -> Iterator[str]:
-    """Write where a device is that is only looked at, if there is one."""
-    if device is None:
-        return
-    yield f"{section}:"
-    yield f"  # {_words(device)}. {what}"
-    yield from _place(device, server)
+def optional_section(kind: DeviceKind, found: FoundFacts, server: str) -> Iterator[str]:
+    """Write where a device is that not every observatory has."""
+    yield f"{kind.section}:"
+    yield f"  # {_words(found.device)}." + (f" {kind.comment}" if kind.comment else "")
+    if isinstance(found, FoundWheel) and found.filters:
+        yield f"  # Its filters: {one_line(', '.join(found.filters))}."
+    yield from _place(found.device, server)
 
 
 def site_section(mount: FoundMount | None) -> Iterator[str]:

@@ -3,16 +3,16 @@
 import shlex
 from collections.abc import Iterator
 
+from alpaca_focus.core.device_kinds import DEVICE_KINDS
 from alpaca_focus.core.found import FoundObservatory
 from alpaca_focus.core.wording import one_line
 from alpaca_focus.settings.first_answers import Answers
 from alpaca_focus.settings.first_devices import (
     camera_section,
     focuser_section,
+    optional_section,
     site_section,
     telescope_section,
-    watched_section,
-    wheel_section,
 )
 from alpaca_focus.settings.first_habits import (
     focus_section,
@@ -37,18 +37,16 @@ def first_file(found: FoundObservatory, answers: Answers, *, file_name: str, bes
         beside_schema: Whether the JSON schema is in the same folder.
     """
     file = one_line(shlex.quote(file_name))
-    mount = None if found.mount is None else found.mount.device
     sections = (
         _head(file_name, backlash_known=answers.backlash_steps > 0, beside_schema=beside_schema),
         telescope_section(answers, found.mount),
         ("alpaca:", "  # The server of all devices that name no other.", f"  address: {yaml_quoted(found.server)}"),
         camera_section(found.camera, found.server, answers.pixel_size_um),
         focuser_section(found.focuser, found.server, answers, file),
-        wheel_section(found.filter_wheel, found.server),
-        watched_section("mount", mount, found.server, "It is only looked at, never moved."),
-        watched_section("observing_conditions", found.observing_conditions, found.server, "The weather station."),
-        watched_section(
-            "safety_monitor", found.safety_monitor, found.server, "Nothing is done while it says: not safe."
+        *(
+            optional_section(kind, found.devices[kind.section], found.server)
+            for kind in DEVICE_KINDS.values()
+            if not kind.required and kind.section in found.devices
         ),
         site_section(found.mount),
         thermometer_section(found),

@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator
 
-from alpaca_focus.core.found import FoundObservatory, FoundWheel
+from alpaca_focus.core.device_kinds import FoundWheel
+from alpaca_focus.core.found import FoundObservatory
 from alpaca_focus.core.wording import LONGEST_LINE
 from alpaca_focus.settings.first_answers import Way
 from alpaca_focus.settings.yaml_text import yaml_quoted, yaml_value
@@ -12,7 +13,7 @@ _LONGEST_EXPOSURE_S = 600.0
 
 def thermometer_section(found: FoundObservatory) -> Iterator[str]:
     """Write whose temperature counts, where it is not the focuser's."""
-    if found.focuser.temperature_c is None and found.observing_conditions is not None:
+    if found.focuser.temperature_c is None and "observing_conditions" in found.devices:
         yield "# The focuser tells no temperature, so that of the weather station counts."
         yield "thermometer:"
         yield "  source: external"
@@ -69,7 +70,7 @@ def triggers_section(found: FoundObservatory, way: Way) -> Iterator[str]:
     """Write what makes a refocus due."""
     yield "# What makes `alpaca-focus run` refocus; without any of them it does so only when asked."
     yield "triggers:"
-    if found.focuser.temperature_c is not None or found.observing_conditions is not None:
+    if found.focuser.temperature_c is not None or "observing_conditions" in found.devices:
         yield "  # Degrees of change; better smaller for a fast telescope."
         yield "  temperature_c: 1.0"
     yield "  minutes: 90"

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 
+from alpaca_focus.core.device_kinds import DEVICE_KINDS
 from alpaca_focus.core.optics import OpticalTrain
 from alpaca_focus.settings.address import DEFAULT_ADDRESS, checked_address
 from alpaca_focus.settings.gateway import Gateway
@@ -371,7 +372,7 @@ class Settings(Section):
         default=Web(), description="The dashboard and the REST API of `alpaca-focus run`; null: there are none"
     )
 
-    @field_validator("filter_wheel", "mount", "observing_conditions", "safety_monitor", mode="before")
+    @field_validator(*(kind.section for kind in DEVICE_KINDS.values() if not kind.required), mode="before")
     @classmethod
     def _refuse_empty_section(cls, section: object) -> object:
         if section is None:

@@ -6,7 +6,7 @@ from typing_extensions import override
 
 from alpaca_focus.alpaca.errors import AlpacaError, ErrorNumber
 from alpaca_focus.alpaca.served import ServedDevice
-from alpaca_focus.alpaca.standard import DISPLAY_NAMES
+from alpaca_focus.alpaca.standard import INTERFACES
 from alpaca_focus.simulator.world import World
 
 _IDS = uuid.UUID("6f0d36a5-6c0a-4a5e-9f4e-6d1f3c2b7a10")
@@ -22,7 +22,7 @@ class SimulatedDevice(ServedDevice):
     requires_connection = True
 
     def __init__(self, world: World) -> None:
-        kind = DISPLAY_NAMES[self.device_type]
+        kind = INTERFACES[self.device_type].display_name
         super().__init__(
             name=f"Simulated {kind}",
             unique_id=str(uuid.uuid5(_IDS, f"{world.settings.seed} {self.device_type}")),

@@ -89,8 +89,6 @@ class BenchFocuser:
             max_step=focuser.max_step,
             max_increment_steps=focuser.max_step,
             step_size_um=focuser.step_size_um,
-            has_temperature=True,
-            can_halt=True,
             has_temperature_compensation=False,
         )
 
@@ -107,12 +105,9 @@ class BenchFocuser:
         try:
             await self._clock.sleep(way / self._observatory.settings.focuser.speed_steps_per_s + POLL_S)
         except asyncio.CancelledError:
-            await self.halt()
+            self._mechanism.stop(self._clock.monotonic())
             raise
         return await self.position()
-
-    async def halt(self) -> None:
-        self._mechanism.stop(self._clock.monotonic())
 
     async def temperature_c(self) -> float | None:
         return self._observatory.world.sensor_c(self._clock.monotonic())

@@ -14,9 +14,9 @@ import pytest
 import requests
 import yaml
 
-from alpaca_focus.checkup.checks import Check, CheckOutcome
 from alpaca_focus.devices.clock import ScaledClock
-from alpaca_focus.examining.whole import Order, examine
+from alpaca_focus.doctor.checks import Check, CheckOutcome
+from alpaca_focus.doctor.checkup import CheckupOrder, examine
 from alpaca_focus.notify.mqtt_client import MqttSettings
 from alpaca_focus.notify.mqtt_probe import broker_trouble
 from alpaca_focus.runtime.control_wire import lock_path
@@ -72,17 +72,17 @@ class Doctor:
         asyncio.run(self.examined(frame=frame, move=move, speed=speed))
 
     async def examined(self, *, frame: bool = True, move: bool = False, speed: float = FAST) -> None:
-        order = Order(
+        order = CheckupOrder(
             file=self.file,
             takes_frame=frame,
             moves=move,
-            tell=self.tell,
+            report=self.report,
             waits_for=lambda _: None,
             stranded=self._strand,
         )
         await examine(order, ScaledClock(speed))
 
-    def tell(self, checks: Sequence[Check]) -> None:
+    def report(self, checks: Sequence[Check]) -> None:
         self.checks |= {(check.subject, check.name): check for check in checks}
 
     def _strand(self) -> None:

@@ -9,8 +9,8 @@ from typer.testing import CliRunner
 
 from alpaca_focus.cli.setting_up import init
 from alpaca_focus.core.errors import ConfigurationError
-from alpaca_focus.devices.survey import look_at_camera
-from alpaca_focus.setting_up import looking
+from alpaca_focus.devices.survey import survey_device
+from alpaca_focus.setting_up import surveying
 from alpaca_focus.settings.models import Settings
 from alpaca_focus.settings.yaml_file import load_yaml, parse_yaml
 from alpaca_focus.simulator.observatory import Observatory
@@ -85,7 +85,7 @@ def test_a_relative_focuser_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_device_that_falls_silent_is_told_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(looking, "look_at_camera", partial(look_at_camera, timeout_s=0.3))
+    monkeypatch.setattr(surveying, "survey_device", partial(survey_device, timeout_s=0.3))
     file, faults = tmp_path / "night.yaml", Faults(instead={"sensorname": HANG})
     with serve([ServedCamera(), ServedFocuser()], faults) as server:
         options = ["--focal-length", "480", "--aperture", "80", "--step-size", "1.2"]

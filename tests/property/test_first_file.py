@@ -5,7 +5,16 @@ from dataclasses import fields
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alpaca_focus.core.found import FoundCamera, FoundDevice, FoundFocuser, FoundMount, FoundObservatory, FoundWheel
+from alpaca_focus.core.device_kinds import (
+    DEVICE_KINDS,
+    FoundCamera,
+    FoundDevice,
+    FoundFacts,
+    FoundFocuser,
+    FoundMount,
+    FoundWheel,
+)
+from alpaca_focus.core.found import FoundObservatory
 from alpaca_focus.settings.first_answers import WAYS, Answers, Way
 from alpaca_focus.settings.first_file import first_file
 from alpaca_focus.settings.models import Settings
@@ -13,6 +22,7 @@ from alpaca_focus.settings.section import HIGHEST_POSITION
 from alpaca_focus.settings.yaml_file import parse_yaml
 from alpaca_focus.settings.yaml_tree import read_tree
 from alpaca_focus.settings.yaml_values import read_document
+from tests.found import observatory
 
 TRAPS = [
     *("yes", "no", "on", "Off", "null", "~", "22:30", "010", "1e3", "0x1F", "1_000", ".inf", ".nan", "2026-01-01", "="),
@@ -56,36 +66,36 @@ def devices(kind: str) -> st.SearchStrategy[FoundDevice]:
     )
 
 
-observatories = st.builds(
-    FoundObservatory,
-    server=SERVERS,
-    camera=st.builds(
+@st.composite
+def observatories(draw: st.DrawFn) -> FoundObservatory:
+    camera = st.builds(
         FoundCamera,
         device=devices("camera"),
         pixel_size_um=st.none() | POSITIVE,
         width_px=st.none() | st.integers(1, 20_000),
         height_px=st.none() | st.integers(1, 20_000),
         sensor=WILD,
-    ),
-    focuser=st.builds(
+    )
+    focuser = st.builds(
         FoundFocuser,
         device=devices("focuser"),
         max_step=st.none() | st.integers(1, 2 * HIGHEST_POSITION),
         step_size_um=st.none() | POSITIVE,
         temperature_c=st.none() | st.floats(-60, 60),
-    ),
-    filter_wheel=st.none()
-    | st.builds(FoundWheel, device=devices("filterwheel"), filters=st.lists(WILD, max_size=9).map(tuple)),
-    mount=st.none()
-    | st.builds(
-        FoundMount,
-        device=devices("telescope"),
-        latitude_deg=st.none() | st.floats(-90, 90),
-        longitude_deg=st.floats(-180, 180),
-    ),
-    observing_conditions=st.none() | devices("observingconditions"),
-    safety_monitor=st.none() | devices("safetymonitor"),
-)
+    )
+    optional: list[st.SearchStrategy[FoundFacts]] = [
+        st.builds(FoundWheel, device=devices("filterwheel"), filters=st.lists(WILD, max_size=9).map(tuple)),
+        st.builds(
+            FoundMount,
+            device=devices("telescope"),
+            latitude_deg=st.none() | st.floats(-90, 90),
+            longitude_deg=st.floats(-180, 180),
+        ),
+        st.builds(FoundFacts, device=devices("observingconditions")),
+        st.builds(FoundFacts, device=devices("safetymonitor")),
+    ]
+    others = [draw(each) for each in optional if draw(st.booleans())]
+    return observatory(draw(camera), draw(focuser), *others, server=draw(SERVERS))
 
 
 @st.composite
@@ -110,7 +120,7 @@ def address_of(server: str, device: FoundDevice) -> str | None:
     return None if device.server == server else device.server
 
 
-@given(observatories, answers(), WILD, st.booleans())
+@given(observatories(), answers(), WILD, st.booleans())
 def test_a_first_file_says_what_was_found_and_answered(
     found: FoundObservatory, said: Answers, file_name: str, beside_schema: bool
 ) -> None:
@@ -130,15 +140,8 @@ def test_a_first_file_says_what_was_found_and_answered(
     }
     assert read == {each.name: getattr(said, each.name) for each in fields(Answers)}
     assert settings.alpaca.address == found.server
-    devices = {
-        "camera": found.camera.device,
-        "focuser": found.focuser.device,
-        "filter_wheel": found.filter_wheel and found.filter_wheel.device,
-        "mount": found.mount and found.mount.device,
-        "observing_conditions": found.observing_conditions,
-        "safety_monitor": found.safety_monitor,
-    }
-    for section, device in devices.items():
+    for section in DEVICE_KINDS:
+        device = found.devices[section].device if section in found.devices else None
         there = getattr(settings, section)
         assert (there is None) == (device is None)
         if device is not None:
@@ -149,7 +152,7 @@ def test_a_first_file_says_what_was_found_and_answered(
     data = read_document(root).data
     assert isinstance(data, dict)
     assert set(data) <= {
-        *devices,
+        *DEVICE_KINDS,
         "telescope",
         "alpaca",
         "storage",
@@ -164,9 +167,8 @@ def test_a_first_file_says_what_was_found_and_answered(
 @given(answers(), st.text(st.characters(categories=["Cs"]), min_size=1, max_size=3))
 def test_half_a_character_is_replaced(said: Answers, half: str) -> None:
     device = FoundDevice(kind="camera", number=0, name=half, unique_id=half, server="127.0.0.1:1")
-    found = FoundObservatory(
-        server="127.0.0.1:1", camera=FoundCamera(device=device), focuser=FoundFocuser(device=device)
-    )
+    devices = {"camera": FoundCamera(device=device), "focuser": FoundFocuser(device=device)}
+    found = FoundObservatory(server="127.0.0.1:1", devices=devices)
     telling = Answers(**{each.name: getattr(said, each.name) for each in fields(Answers)} | {"name": half})
     text = first_file(found, telling, file_name=half, beside_schema=False)
     settings = parse_yaml(text.encode().decode(), Settings, source="x")

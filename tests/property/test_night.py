@@ -23,6 +23,7 @@ from alpaca_focus.core.night import (
     refocused,
     told_image,
 )
+from alpaca_focus.core.temperature import COLDEST_C, WARMEST_C
 from alpaca_focus.core.triggers import (
     AfterImages,
     AfterTime,
@@ -140,7 +141,7 @@ def test_only_what_can_be_is_believed(readings: list[float | None]) -> None:
     sieve = Sieve()
     for reading in readings:
         sieve = sieve.take(reading)
-        assert sieve.last_c is None or -60 <= sieve.last_c <= 60
+        assert sieve.last_c is None or COLDEST_C <= sieve.last_c <= WARMEST_C
 
 
 class Followed:

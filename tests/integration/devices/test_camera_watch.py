@@ -12,8 +12,8 @@ from alpaca_focus.alpaca.served import ServedDevice
 from alpaca_focus.alpaca.standard import DeviceType
 from alpaca_focus.core.errors import DeviceUnreachable
 from alpaca_focus.devices.address import DeviceAddress, parse_address
-from alpaca_focus.devices.camera_watch import AlpacaCameraWatch
 from alpaca_focus.devices.clock import SystemClock
+from alpaca_focus.devices.watched import AlpacaCameraWatch
 from alpaca_focus.ports import CameraActivity
 from alpaca_focus.simulator.observatory import Observatory
 from tests.served_devices import HANG, Faults, serve

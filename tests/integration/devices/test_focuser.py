@@ -16,7 +16,6 @@ from alpaca_focus.core.errors import (
     DeviceUnreachable,
     InvalidValue,
     NotSupported,
-    RunAborted,
 )
 from alpaca_focus.devices.address import DeviceAddress
 from alpaca_focus.devices.arrival import ArrivalRules
@@ -58,8 +57,6 @@ def test_what_the_focuser_is_is_known_once_connected() -> None:
     async def look(focuser: AlpacaFocuser) -> None:
         info = focuser.info
         assert (info.max_step, info.max_increment_steps, info.step_size_um) == (10000, 10000, None)
-        assert info.has_temperature
-        assert info.can_halt
         assert not info.has_temperature_compensation
         assert focuser.name == f"focuser 0 at 127.0.0.1:{focuser.name.split(':')[1].split()[0]} (Test focuser)"
 
@@ -110,7 +107,7 @@ def test_a_blocked_focuser_is_halted() -> None:
     served = ServedFocuser(speed_steps_s=0.0)
     with pytest.raises(DeviceMisbehaved, match=r"has not come nearer for 3 s. It was told to halt"):
         use(served, move(7000))
-    assert served.halts == 2  # once to find out whether it can
+    assert served.halts == 1
 
 
 @pytest.mark.parametrize(
@@ -124,82 +121,64 @@ def test_moves_beyond_the_limits_are_not_made(limits: dict[str, int], target: in
     assert not served.moves
 
 
-def test_a_cancelled_move_halts_the_focuser() -> None:
+async def cancel(task: "asyncio.Task[Any]") -> None:
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
+def test_a_cancelled_move_halts_the_focuser_for_good() -> None:
     served = ServedFocuser(speed_steps_s=100.0)
 
-    async def cancel(focuser: AlpacaFocuser) -> None:
+    async def begin_and_cancel(focuser: AlpacaFocuser) -> None:
         task = asyncio.create_task(focuser.move_to(9000))
         await until(lambda: served.get_position() > 5000)
-        task.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await task
+        await cancel(task)
 
-    use(served, cancel)
-    assert served.halts >= 2
-    assert not served.get_ismoving()
-
-
-def test_halt_ends_a_move_for_good() -> None:
-    served = ServedFocuser(speed_steps_s=100.0)
-
-    async def halt(focuser: AlpacaFocuser) -> None:
-        task = asyncio.create_task(focuser.move_to(9000))
-        await until(lambda: served.get_position() > 5000)
-        await focuser.halt()
-        with pytest.raises(RunAborted, match="was halted on request"):
-            await task
-
-    use(served, halt)
-    assert served.moves == [9000]
-
-
-def test_a_halt_that_overtakes_its_move_still_stops_it() -> None:
-    served = ServedFocuser(speed_steps_s=100.0)
-    faults = Faults(delay_s={"move": 0.3})
-
-    async def halt(focuser: AlpacaFocuser) -> None:
-        task = asyncio.create_task(focuser.move_to(9000))
-        await until(lambda: faults.count("PUT", "move"))
-        await focuser.halt()
-        assert not served.moves
-        with pytest.raises(RunAborted):
-            await task
-
-    use(served, halt, faults)
+    use(served, begin_and_cancel)
+    assert served.halts == 1
     assert served.moves == [9000]
     assert not served.get_ismoving()
 
 
-def test_halt_passes_while_an_ordinary_call_hangs() -> None:
-    served = ServedFocuser()
-    faults = Faults()
+def test_a_focuser_at_rest_is_not_halted_by_a_connect() -> None:
+    served, faults = ServedFocuser(), Faults()
 
-    async def halt(focuser: AlpacaFocuser) -> None:
+    async def read(focuser: AlpacaFocuser) -> int:
+        return focuser.info.max_step
+
+    assert use(served, read, faults) == 10000
+    assert faults.count("GET", "maxstep") == 1
+    assert [request.member for request in faults.seen if request.method == "PUT"] == ["connect"]
+
+
+def test_a_cancelled_move_is_halted_while_an_ordinary_call_hangs() -> None:
+    served, faults = ServedFocuser(speed_steps_s=100.0), Faults()
+
+    async def hang_and_cancel(focuser: AlpacaFocuser) -> None:
+        task = asyncio.create_task(focuser.move_to(9000))
+        await until(lambda: served.moves)
         faults.instead["position"] = HANG
         reading = asyncio.create_task(focuser.position())
         await until(lambda: faults.seen[-1].member == "position")
-        await focuser.halt()
+        await cancel(task)
         assert not reading.done()
         reading.cancel()
 
-    use(served, halt, faults, timeout_s=600.0)
-    assert served.halts >= 2
+    use(served, hang_and_cancel, faults, timeout_s=600.0)
+    assert served.halts == 1
+    assert not served.get_ismoving()
 
 
 def test_a_focuser_without_halt_is_sent_to_where_it_is() -> None:
     served = ServedFocuser(can_halt=False, speed_steps_s=100.0)
 
-    async def halt(focuser: AlpacaFocuser) -> None:
-        assert not focuser.info.can_halt
-        await focuser.halt()
-        assert not served.moves
+    async def begin_and_cancel(focuser: AlpacaFocuser) -> None:
         task = asyncio.create_task(focuser.move_to(9000))
         await until(lambda: served.get_position() > 5000)
-        await focuser.halt()
-        with pytest.raises(RunAborted):
-            await task
+        await cancel(task)
 
-    use(served, halt)
+    use(served, begin_and_cancel)
     assert 5000 < served.moves[1] < 9000
 
 

@@ -11,10 +11,8 @@ from alpaca_focus.core.errors import DeviceMisbehaved, DeviceUnreachable, Invali
 from alpaca_focus.core.night import PierSide
 from alpaca_focus.devices.address import DeviceAddress
 from alpaca_focus.devices.clock import ScaledClock
-from alpaca_focus.devices.conditions import AlpacaThermometer
 from alpaca_focus.devices.filter_wheel import AlpacaFilterWheel
-from alpaca_focus.devices.mount import AlpacaMount
-from alpaca_focus.devices.safety import AlpacaSafetyMonitor
+from alpaca_focus.devices.watched import AlpacaMount, AlpacaSafetyMonitor, AlpacaThermometer
 from alpaca_focus.ports import MountState
 from tests.served_devices import (
     HANG,

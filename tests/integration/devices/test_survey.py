@@ -12,10 +12,11 @@ from alpaca_focus.alpaca.errors import ErrorNumber
 from alpaca_focus.alpaca.replies import TEXT_PLAIN
 from alpaca_focus.alpaca.running import RunningServer
 from alpaca_focus.alpaca.server import AlpacaServer
+from alpaca_focus.core.device_kinds import DEVICE_KINDS, FoundDevice
 from alpaca_focus.core.errors import ConfigurationError, DeviceMisbehaved, DeviceUnreachable
-from alpaca_focus.core.found import FoundDevice
 from alpaca_focus.devices import survey
-from alpaca_focus.devices.survey import look_at_camera, look_at_focuser, look_at_mount, look_at_wheel, survey_server
+from alpaca_focus.devices.connection import CALL_TIMEOUT_S
+from alpaca_focus.devices.survey import survey_device, survey_server
 from alpaca_focus.setting_up.servers import find_servers
 from alpaca_focus.simulator.observatory import Observatory
 from alpaca_focus.simulator.observatory_settings import ObservatorySettings
@@ -39,6 +40,10 @@ def at(server: RunningServer, kind: str, number: int = 0) -> FoundDevice:
     return FoundDevice(kind=kind, number=number, name="", server=f"{HERE}:{server.port}")
 
 
+async def survey_of(section: str, device: FoundDevice, *, timeout_s: float = CALL_TIMEOUT_S) -> Any:
+    return await survey_device(device, DEVICE_KINDS[section], timeout_s=timeout_s)
+
+
 def bare_replies(body: bytes) -> Any:
     """An ASGI application that answers everything with this."""
 
@@ -58,13 +63,13 @@ def test_the_simulated_observatory_says_all_and_is_left_disconnected(observatory
     assert len(first) == len(server.devices) == 6
 
     async def look() -> None:
-        camera = await look_at_camera(first["camera"])
+        camera = await survey_of("camera", first["camera"])
         assert (camera.pixel_size_um, camera.width_px, camera.height_px) == (3.76, 640, 512)
-        focuser = await look_at_focuser(first["focuser"])
+        focuser = await survey_of("focuser", first["focuser"])
         assert (focuser.absolute, focuser.max_step, focuser.step_size_um) == (True, 60000, 1.0)
         assert focuser.temperature_c is not None
-        assert (await look_at_wheel(first["filterwheel"])).filters == ("L", "R", "G", "B", "Ha")
-        mount = await look_at_mount(first["telescope"])
+        assert (await survey_of("filter_wheel", first["filterwheel"])).filters == ("L", "R", "G", "B", "Ha")
+        mount = await survey_of("mount", first["telescope"])
         assert (mount.focal_length_mm, mount.aperture_mm) == (530.0, 106.0)
         assert (mount.latitude_deg, mount.longitude_deg) == (47.0, 8.0)
         for each in (camera, focuser, mount):
@@ -79,7 +84,7 @@ def test_the_simulated_observatory_says_all_and_is_left_disconnected(observatory
 def test_a_device_that_was_not_connected_is_disconnected_again_and_never_moved() -> None:
     focuser, faults = ServedFocuser(), Faults()
     with serve([focuser], faults) as server:
-        found = asyncio.run(look_at_focuser(at(server, "focuser")))
+        found = asyncio.run(survey_of("focuser", at(server, "focuser")))
     assert (found.max_step, found.temperature_c, found.notes) == (10000, 12.5, ())
     assert not focuser.connected
     assert faults.count("PUT", "connect") == 1
@@ -90,7 +95,7 @@ def test_a_device_that_was_connected_is_left_so() -> None:
     camera, faults = ServedCamera(), Faults()
     camera.connected = True
     with serve([camera], faults) as server:
-        found = asyncio.run(look_at_camera(at(server, "camera")))
+        found = asyncio.run(survey_of("camera", at(server, "camera")))
     assert (found.width_px, found.pixel_size_um, found.notes) == (64, 3.76, ())
     assert camera.connected
     assert all(request.method == "GET" for request in faults.seen)
@@ -99,7 +104,7 @@ def test_a_device_that_was_connected_is_left_so() -> None:
 def test_hardware_that_does_not_connect_is_told_and_left_disconnected() -> None:
     focuser = ServedFocuser(hardware_error="no cable")
     with serve([focuser], Faults()) as server:
-        found = asyncio.run(look_at_focuser(at(server, "focuser")))
+        found = asyncio.run(survey_of("focuser", at(server, "focuser")))
     assert found.absolute is found.max_step is None
     assert "no cable" in found.notes[0]
     assert not focuser.connected
@@ -108,7 +113,7 @@ def test_hardware_that_does_not_connect_is_told_and_left_disconnected() -> None:
 def test_a_device_that_falls_silent_keeps_what_it_has_said_and_is_disconnected() -> None:
     camera = ServedCamera()
     with serve([camera], Faults(instead={"cameraxsize": HANG})) as server:
-        found = asyncio.run(look_at_camera(at(server, "camera"), timeout_s=QUICK_S))
+        found = asyncio.run(survey_of("camera", at(server, "camera"), timeout_s=QUICK_S))
     assert (found.pixel_size_um, found.width_px) == (3.76, None)
     assert "did not answer CameraXSize within 0.3 s" in found.notes[0]
     assert not camera.connected
@@ -122,7 +127,7 @@ def test_a_device_that_cannot_be_disconnected_is_told() -> None:
 
     wheel.disconnect_hardware = stuck  # type: ignore[method-assign]
     with serve([wheel], Faults()) as server:
-        found = asyncio.run(look_at_wheel(at(server, "filterwheel")))
+        found = asyncio.run(survey_of("filter_wheel", at(server, "filterwheel")))
     assert found.filters == ("L", "R", "Ha")
     assert "the driver is stuck" in found.notes[0]
     assert found.notes[0].endswith("It may still be connected, and was not before.")
@@ -132,7 +137,7 @@ def test_what_is_interrupted_is_disconnected() -> None:
     wheel = ServedWheel()
 
     async def interrupt(server: RunningServer) -> None:
-        looking = asyncio.create_task(look_at_wheel(at(server, "filterwheel")))
+        looking = asyncio.create_task(survey_of("filter_wheel", at(server, "filterwheel")))
         while not wheel.connected:  # noqa: ASYNC110 - it is connected in the server's thread
             await asyncio.sleep(0.01)
         looking.cancel()
@@ -147,7 +152,7 @@ def test_what_is_interrupted_is_disconnected() -> None:
 def test_nonsense_in_one_member_costs_that_member_only() -> None:
     mount = ServedMount(focallength="long", aperturediameter=0.1, sitelatitude=0.0, sitelongitude=0.0)
     with serve([mount], Faults()) as server:
-        found = asyncio.run(look_at_mount(at(server, "telescope")))
+        found = asyncio.run(survey_of("mount", at(server, "telescope")))
     assert found.focal_length_mm is found.aperture_mm is found.latitude_deg is None
     assert found.notes == ()
 

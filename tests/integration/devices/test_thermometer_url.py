@@ -12,7 +12,7 @@ import pytest
 from typing_extensions import override
 
 from alpaca_focus.core.errors import ConfigurationError
-from alpaca_focus.devices.thermometer_url import UrlThermometer
+from alpaca_focus.devices.text_thermometers import UrlThermometer
 
 Answer = Callable[[BaseHTTPRequestHandler], None]
 

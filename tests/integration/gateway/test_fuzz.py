@@ -11,7 +11,7 @@ from urllib.parse import quote_from_bytes
 
 import pytest
 
-from alpaca_focus.alpaca.standard import MEMBERS, DeviceType
+from alpaca_focus.alpaca.standard import INTERFACES, DeviceType
 from alpaca_focus.simulator.observatory import Observatory
 from tests.blocking import fetch_image
 from tests.integration.gateway.test_images import expose
@@ -44,7 +44,7 @@ def garbage(random_: random.Random) -> bytes:
     """Return a request that is more or less one."""
     kind = random_.choice(KINDS)
     method, member = random_.choice(
-        [*MEMBERS.get(DeviceType.CAMERA if kind not in set(DeviceType) else DeviceType(kind), {})]
+        [*INTERFACES[DeviceType.CAMERA if kind not in set(DeviceType) else DeviceType(kind)].members]
     )
     sent_method = method.encode() if random_.random() < 0.8 else random_.choice(METHODS)
     sent_member = member.encode() if random_.random() < 0.7 else quote_from_bytes(random_.randbytes(4)).encode()

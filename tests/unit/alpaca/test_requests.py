@@ -4,10 +4,10 @@ import pytest
 
 from alpaca_focus.alpaca.errors import BadRequest
 from alpaca_focus.alpaca.requests import client_number, parse_pairs, typed_arguments
-from alpaca_focus.alpaca.standard import MEMBERS, DeviceType, Member, Method, Parameter
+from alpaca_focus.alpaca.standard import INTERFACES, DeviceType, Member, Method, Parameter
 
-MOVE = MEMBERS[DeviceType.FOCUSER]["PUT", "move"]
-START_EXPOSURE = MEMBERS[DeviceType.CAMERA]["PUT", "startexposure"]
+MOVE = INTERFACES[DeviceType.FOCUSER].members["PUT", "move"]
+START_EXPOSURE = INTERFACES[DeviceType.CAMERA].members["PUT", "startexposure"]
 
 
 def one(kind: type) -> Member:

@@ -12,7 +12,7 @@ from alpaca.observingconditions import ObservingConditions
 from alpaca.safetymonitor import SafetyMonitor
 from alpaca.telescope import Telescope
 
-from alpaca_focus.alpaca.standard import COMMON_MEMBERS, INTERFACE_VERSIONS, MEMBERS, DeviceType
+from alpaca_focus.alpaca.standard import INTERFACES, DeviceType
 
 CLIENTS = {
     DeviceType.CAMERA: Camera,
@@ -40,7 +40,7 @@ def calls_of(client: type) -> set[tuple[str, str, tuple[str, ...]]]:
 
 @pytest.mark.parametrize("device_type", DeviceType)
 def test_everything_alpyca_sends_is_in_the_table(device_type: DeviceType) -> None:
-    table = MEMBERS[device_type]
+    table = INTERFACES[device_type].members
     for method, member, names in calls_of(CLIENTS[device_type]) | calls_of(Device):
         assert (method, member) in table
         assert tuple(parameter.name for parameter in table[method, member].parameters) == names
@@ -49,21 +49,27 @@ def test_everything_alpyca_sends_is_in_the_table(device_type: DeviceType) -> Non
 @pytest.mark.parametrize("device_type", DeviceType)
 def test_everything_in_the_table_is_sent_by_alpyca(device_type: DeviceType) -> None:
     sent = {(method, member) for method, member, _ in calls_of(CLIENTS[device_type]) | calls_of(Device)}
-    missing = {member for method, member in MEMBERS[device_type] if (method, member) not in sent}
+    missing = {member for method, member in INTERFACES[device_type].members if (method, member) not in sent}
     assert missing <= NOT_IN_ALPYCA
 
 
 def test_interface_versions_are_those_alpyca_knows() -> None:
-    assert {str(kind): version for kind, version in INTERFACE_VERSIONS.items()}.items() <= Device._plat7_intvers.items()
+    assert {
+        str(kind): interface.version for kind, interface in INTERFACES.items()
+    }.items() <= Device._plat7_intvers.items()
 
 
 def test_only_commands_that_answer_return_a_value_from_a_put() -> None:
     answering = {
-        name for table in MEMBERS.values() for (method, name), m in table.items() if method == "PUT" and m.returns_value
+        name
+        for interface in INTERFACES.values()
+        for (method, name), member in interface.members.items()
+        if method == "PUT" and member.returns_value
     }
     assert answering == {"action", "commandbool", "commandstring"}
 
 
 def test_common_members_are_in_every_table() -> None:
-    for table in MEMBERS.values():
-        assert {name for _, name in table} >= COMMON_MEMBERS
+    common = {"connected", "connect", "disconnect", "devicestate", "action", "commandblind", "supportedactions", "name"}
+    for interface in INTERFACES.values():
+        assert {name for _, name in interface.members} >= common

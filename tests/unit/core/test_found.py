@@ -5,11 +5,9 @@ from dataclasses import replace
 
 import pytest
 
+from alpaca_focus.core.device_kinds import believable_optics_mm, believable_site_deg, believable_size_um
 from alpaca_focus.core.errors import ConfigurationError
 from alpaca_focus.core.found import (
-    believable_optics_mm,
-    believable_site_deg,
-    believable_size_um,
     distinct_servers,
     servers_with_focuser,
 )

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from alpaca_focus.core.errors import ConfigurationError
-from alpaca_focus.devices.thermometer_file import FileThermometer
+from alpaca_focus.devices.text_thermometers import FileThermometer
 
 
 def read(thermometer: FileThermometer) -> float | None:

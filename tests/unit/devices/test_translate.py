@@ -12,7 +12,6 @@ from alpaca_focus.core.errors import (
     NotConnected,
     NotSupported,
 )
-from alpaca_focus.devices.readings import believable_temperature
 from alpaca_focus.devices.translate import (
     Question,
     WrongValue,
@@ -160,13 +159,3 @@ def test_values_are_taken_as_servers_send_them(take: Callable[[Any], object], gi
 def test_other_values_are_not_taken(take: Callable[[Any], object], given: object) -> None:
     with pytest.raises(WrongValue):
         take(given)
-
-
-@pytest.mark.parametrize("reading_c", [math.nan, math.inf, -math.inf, -273.15, -127.0, 85.0])
-def test_absurd_temperatures_are_none(reading_c: float) -> None:
-    assert believable_temperature(reading_c) is None
-
-
-@pytest.mark.parametrize("reading_c", [-40.0, 0.0, 35.5])
-def test_real_temperatures_stay(reading_c: float) -> None:
-    assert believable_temperature(reading_c) == reading_c

@@ -41,12 +41,12 @@ def noted(rng: np.random.Generator, *, focuser_c: float | None, air_c: float | N
     focuser.reading_c, weather.reading_c, mount.altitude_deg = focuser_c, air_c, 55.0
     weather.silent = mount.silent = silent
     devices = Devices(
-        camera=FakeCamera(FakeSky(focuser, rng), FakeClock()),
-        focuser=focuser,
-        filter_wheel=None,
-        mount=mount,
-        thermometer=weather,
-        safety_monitor=None,
+        connected={
+            "camera": FakeCamera(FakeSky(focuser, rng), FakeClock()),
+            "focuser": focuser,
+            "mount": mount,
+            "observing_conditions": weather,
+        }
     )
     return asyncio.run(read_circumstances(devices, WAY, {}))
 
@@ -80,13 +80,6 @@ def test_a_silent_weather_station_or_mount_is_left_out(rng: np.random.Generator)
 def test_what_is_known_already_is_kept_with_it(rng: np.random.Generator) -> None:
     focuser = Sensor()
     focuser.reading_c = 4.0
-    devices = Devices(
-        camera=FakeCamera(FakeSky(focuser, rng), FakeClock()),
-        focuser=focuser,
-        filter_wheel=None,
-        mount=None,
-        thermometer=None,
-        safety_monitor=None,
-    )
+    devices = Devices(connected={"camera": FakeCamera(FakeSky(focuser, rng), FakeClock()), "focuser": focuser})
     found = asyncio.run(read_circumstances(devices, WAY, {"average": 4.2}))
     assert (found.temperature_c, dict(found.temperatures_c)) == (4.0, {"focuser": 4.0, "average": 4.2})

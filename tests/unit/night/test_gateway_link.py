@@ -26,7 +26,7 @@ from alpaca_focus.night import engine_link
 from alpaca_focus.night.engine_link import EngineLink
 from alpaca_focus.night.gateway_link import BesideProgram, gateway_settings
 from alpaca_focus.night.shared_run import shared
-from alpaca_focus.ports import FilterWheel, Mount, MountState
+from alpaca_focus.ports import MountState
 from alpaca_focus.runtime.control_wire import Request
 from alpaca_focus.runtime.filtered_share import FilteredShare
 from alpaca_focus.runtime.keeper import Keeper
@@ -385,14 +385,13 @@ def run_order(filter_name: str | None) -> Order:
 
 def observatory(wheel: FakeWheel | None, mount: FakeMount | None) -> Devices:
     focuser = FakeFocuser()
-    return Devices(
-        camera=FakeCamera(FakeSky(focuser, np.random.default_rng()), FakeClock()),
-        focuser=focuser,
-        filter_wheel=cast("FilterWheel | None", wheel),
-        mount=cast("Mount | None", mount),
-        thermometer=None,
-        safety_monitor=None,
-    )
+    connected: dict[str, Any] = {
+        "camera": FakeCamera(FakeSky(focuser, np.random.default_rng()), FakeClock()),
+        "focuser": focuser,
+        "filter_wheel": wheel,
+        "mount": mount,
+    }
+    return Devices(connected={section: device for section, device in connected.items() if device is not None})
 
 
 def test_a_run_takes_turns_and_asks_whether_its_frames_are_still_good() -> None:

@@ -39,12 +39,11 @@ def settings_of(**sections: Any) -> Settings:
 def night_of(**sections: Any) -> NightSettings:
     focuser = FakeFocuser()
     devices = Devices(
-        camera=FakeCamera(SimpleNamespace(), FakeClock()),  # type: ignore[arg-type]
-        focuser=focuser,
-        filter_wheel=FakeWheel(),
-        mount=None,
-        thermometer=None,
-        safety_monitor=None,
+        connected={
+            "camera": FakeCamera(SimpleNamespace(), FakeClock()),  # type: ignore[arg-type]
+            "focuser": focuser,
+            "filter_wheel": FakeWheel(),
+        }
     )
     return night_settings(settings_of(**sections), devices, start=START)
 

@@ -9,11 +9,11 @@ from alpaca_focus.alpaca.discovery import DiscoveredServer
 from alpaca_focus.core.errors import ConfigurationError
 from alpaca_focus.setting_up.asking import Given, answered, check_given
 from alpaca_focus.setting_up.choosing import choose_devices
-from alpaca_focus.setting_up.looking import found_lines
 from alpaca_focus.setting_up.servers import usable_places
-from tests.found import LEAST, WHOLE, device, server
+from alpaca_focus.setting_up.surveying import found_lines
+from tests.found import CAMERA, FOCUSER, LEAST, WHEEL, WHOLE, device, observatory, server
 
-WITHOUT_MOUNT = replace(WHOLE, mount=None)
+WITHOUT_MOUNT = observatory(CAMERA, FOCUSER, WHEEL)
 OPTICS = {"focal_length_mm": 480.0, "aperture_mm": 80.0}
 
 
@@ -139,7 +139,7 @@ def test_the_only_server_with_a_focuser_is_taken() -> None:
     both, weather = server("camera", "focuser"), server("observingconditions", address="10.0.0.9:1")
     chosen = choose_devices([weather, both], Given(), nobody())
     assert chosen.server == both.address
-    assert chosen.observing_conditions is None
+    assert list(chosen.devices) == ["camera", "focuser"]
 
 
 def test_one_of_several_servers_has_to_be_named_or_chosen() -> None:
@@ -155,33 +155,29 @@ def test_one_of_several_cameras_has_to_be_named_or_chosen() -> None:
     servers = [server("camera", "camera", "focuser")]
     with pytest.raises(ConfigurationError, match="say which with --camera NUMBER"):
         choose_devices(servers, Given(), nobody())
-    assert choose_devices(servers, Given(camera=1), nobody()).camera.number == 1
-    assert choose_devices(servers, Given(), Somebody({"Number": ["2"]})).camera.number == 1
+    assert choose_devices(servers, Given(numbers={"camera": 1}), nobody()).devices["camera"].number == 1
+    assert choose_devices(servers, Given(), Somebody({"Number": ["2"]})).devices["camera"].number == 1
     with pytest.raises(ConfigurationError, match=r"There is no camera 7\. There are: camera 0 .*Correct --camera\."):
-        choose_devices(servers, Given(camera=7), nobody())
+        choose_devices(servers, Given(numbers={"camera": 7}), nobody())
 
 
 def test_a_camera_on_another_server_is_found() -> None:
     focuser, camera = server("focuser"), server("camera", address="camera.local:11111")
-    assert choose_devices([focuser, camera], Given(), nobody()).camera.server == "camera.local:11111"
+    assert choose_devices([focuser, camera], Given(), nobody()).devices["camera"].server == "camera.local:11111"
     with pytest.raises(ConfigurationError, match="There is no camera"):
         choose_devices([focuser], Given(), nobody())
     another = server("camera", address="10.0.0.9:1")
     with pytest.raises(ConfigurationError, match="choose at a terminal"):
-        choose_devices([focuser, camera, another], Given(camera=0), nobody())
+        choose_devices([focuser, camera, another], Given(numbers={"camera": 0}), nobody())
 
 
 def test_of_several_mounts_the_first_is_taken_or_one_is_chosen_or_none() -> None:
     servers = [server("camera", "focuser", "telescope", "telescope")]
     unasked = nobody()
-    taken = choose_devices(servers, Given(), unasked).mount
-    assert taken is not None
-    assert taken.number == 0
+    assert choose_devices(servers, Given(), unasked).devices["mount"].number == 0
     assert "the first is taken" in unasked.told[0]
-    second = choose_devices(servers, Given(), Somebody({"Number": ["2"]})).mount
-    assert second is not None
-    assert second.number == 1
-    assert choose_devices(servers, Given(), Somebody({"Number": ["3"]})).mount is None
+    assert choose_devices(servers, Given(), Somebody({"Number": ["2"]})).devices["mount"].number == 1
+    assert "mount" not in choose_devices(servers, Given(), Somebody({"Number": ["3"]})).devices
 
 
 def test_a_link_local_address_counts_only_where_there_is_no_other() -> None:
@@ -203,7 +199,8 @@ def test_what_was_found_is_told_a_line_a_device() -> None:
         'weather station 0 "My observingconditions"',
         'safety monitor 0 "My safetymonitor"',
     )
-    elsewhere = replace(LEAST, camera=replace(LEAST.camera, device=device("camera", 1, server="camera.local:11111")))
+    camera = replace(LEAST.camera, device=device("camera", 1, server="camera.local:11111"))
+    elsewhere = observatory(camera, LEAST.focuser)
     assert found_lines(elsewhere) == (
         'camera 1 "My camera": at camera.local:11111',
         'focuser 0 "My focuser": no thermometer',

@@ -10,7 +10,7 @@ from alpaca_focus.settings.first_answers import WAYS, Answers
 from alpaca_focus.settings.first_file import first_file, next_commands
 from alpaca_focus.settings.models import Settings
 from alpaca_focus.settings.yaml_file import parse_yaml
-from tests.found import ANSWERS, CAMERA, FOCUSER, LEAST, WHOLE, device
+from tests.found import ANSWERS, CAMERA, FOCUSER, LEAST, WEATHER, WHOLE, device, observatory
 
 LONGEST_LINE = 120
 PROPOSED = re.compile(r'( *)# ((?:  )*(?:[a-z_]+|"[^"]*"): ?.*)')
@@ -70,14 +70,14 @@ def test_it_refocuses_by_itself_on_what_can_be_known() -> None:
 
 def test_a_camera_on_another_server_has_its_address() -> None:
     elsewhere = replace(CAMERA, device=device("camera", 2, server="camera.local:11111"))
-    settings = settings_of(text_of(replace(WHOLE, camera=elsewhere)))
+    settings = settings_of(text_of(observatory(elsewhere, FOCUSER)))
     assert (settings.camera.address, settings.camera.device_number) == ("camera.local:11111", 2)
     assert settings.focuser.address is None
 
 
 def test_the_weather_stations_temperature_counts_where_the_focuser_has_none() -> None:
     assert settings_of(text_of(WHOLE)).thermometer.source == "focuser"
-    without = replace(WHOLE, focuser=replace(FOCUSER, temperature_c=None))
+    without = observatory(CAMERA, replace(FOCUSER, temperature_c=None), WEATHER)
     assert settings_of(text_of(without)).thermometer.source == "external"
     assert settings_of(text_of(LEAST)).thermometer.source == "focuser"
 

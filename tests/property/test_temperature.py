@@ -5,7 +5,7 @@ import json
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alpaca_focus.core.temperature_text import COLDEST_C, WARMEST_C, temperature_of_text
+from alpaca_focus.core.temperature import COLDEST_C, WARMEST_C, temperature_of_text
 
 NUMBERISH = st.text('0123456789+-.,eE° CcFfKk\n\t:;{}[]"\u2212\ufeff')
 JSON_VALUES = st.none() | st.booleans() | st.integers() | st.floats() | st.text() | NUMBERISH

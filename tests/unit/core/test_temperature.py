@@ -1,6 +1,8 @@
+import math
+
 import pytest
 
-from alpaca_focus.core.temperature_text import temperature_of_text
+from alpaca_focus.core.temperature import plausible_temperature_c, temperature_of_text
 
 
 @pytest.mark.parametrize(
@@ -85,3 +87,13 @@ def test_a_temperature_is_read(text: str, temperature_c: float) -> None:
 )
 def test_what_is_no_temperature_in_degrees_celsius_is_none(text: str) -> None:
     assert temperature_of_text(text) is None
+
+
+@pytest.mark.parametrize("reading_c", [math.nan, math.inf, -math.inf, -273.15, -127.0, 85.0])
+def test_absurd_temperatures_are_none(reading_c: float) -> None:
+    assert plausible_temperature_c(reading_c) is None
+
+
+@pytest.mark.parametrize("reading_c", [-40.0, 0.0, 35.5])
+def test_real_temperatures_stay(reading_c: float) -> None:
+    assert plausible_temperature_c(reading_c) == reading_c

@@ -11,12 +11,10 @@ from typing import Never
 
 import pytest
 
-from alpaca_focus.checkup.programs import Holder, PortState
 from alpaca_focus.core.errors import ConfigurationError
-from alpaca_focus.examining import programs
-from alpaca_focus.examining.aside import aside
-from alpaca_focus.examining.bench import Bench
-from alpaca_focus.examining.computer import (
+from alpaca_focus.doctor import program_checks
+from alpaca_focus.doctor.checks import CheckOutcome
+from alpaca_focus.doctor.computer_checks import (
     clock_state,
     computer_facts,
     history_trouble,
@@ -26,8 +24,9 @@ from alpaca_focus.examining.computer import (
     table_date,
     undervoltage,
 )
-from alpaca_focus.examining.plans import contradictions, settings_facts
-from alpaca_focus.examining.programs import port_state
+from alpaca_focus.doctor.examination import Examination, run_in_thread
+from alpaca_focus.doctor.program_checks import PortState, port_state
+from alpaca_focus.doctor.settings_checks import contradictions, settings_facts
 from alpaca_focus.runtime.control_wire import lock_path
 from alpaca_focus.runtime.store import FILE_NAME, RunStore
 from alpaca_focus.settings.models import Settings
@@ -175,7 +174,7 @@ def test_nobody_waits_for_work_that_hangs() -> None:
 
     async def hang() -> None:
         with pytest.raises(TimeoutError):
-            await aside(release.wait, 0.01)
+            await run_in_thread(release.wait, 0.01)
 
     asyncio.run(hang())
     release.set()
@@ -183,26 +182,28 @@ def test_nobody_waits_for_work_that_hangs() -> None:
 
 def test_work_aside_gives_its_result_and_its_error() -> None:
     async def both() -> None:
-        assert await aside(lambda: 7, 5.0) == 7
+        assert await run_in_thread(lambda: 7, 5.0) == 7
         with pytest.raises(KeyError):
-            await aside(lambda: {}["nothing"], 5.0)
+            await run_in_thread(lambda: {}["nothing"], 5.0)
 
     asyncio.run(both())
 
 
-@pytest.mark.parametrize(("is_locked", "holder"), [(True, Holder.UNKNOWN), (False, Holder.NOBODY)])
+@pytest.mark.parametrize(("is_locked", "outcome"), [(True, CheckOutcome.NOTE), (False, CheckOutcome.OK)])
 def test_where_the_lock_cannot_be_opened_nobody_knows_who_has_it(
-    holder: Holder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, is_locked: bool
+    outcome: CheckOutcome, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, is_locked: bool
 ) -> None:
     def refused(_: Path) -> Never:
         raise ConfigurationError("The lock cannot be opened. Make its folder writable.")
 
-    monkeypatch.setattr(programs, "exclusive_lock", refused)
+    monkeypatch.setattr(program_checks, "exclusive_lock", refused)
     if is_locked:
         lock_path(tmp_path).touch()
     wanted = settings(storage={"directory": str(tmp_path)})
-    bench = Bench(settings=wanted, clock=FakeClock(), takes_frame=True, moves=True)
+    examination = Examination(settings=wanted, clock=FakeClock(), takes_frame=True, moves=True)
     with ExitStack() as held:
-        facts = asyncio.run(programs.look_at_daemon(bench, held))
-    assert facts.holder is holder
-    assert bool(bench.gently) is is_locked
+        asyncio.run(program_checks.probe_daemon(examination, held))
+    (check,) = examination.found
+    assert check.outcome is outcome
+    assert not examination.daemon_runs
+    assert bool(examination.gently) is is_locked

@@ -1,12 +1,11 @@
-"""What a file or a page says about the temperature. Pure."""
+"""Which temperatures are plausible, and the temperature in the text of a file or a page. Pure."""
 
 import json
 import math
 import re
 from collections.abc import Mapping
 
-COLDEST_C = -80.0
-WARMEST_C = 70.0
+COLDEST_C, WARMEST_C = -80.0, 70.0
 """The air at no observatory is colder or warmer; a sensor that is not plugged in reads -127, -273 or 85 degrees."""
 
 _KEYS = ("temperature_c", "temperature")
@@ -22,8 +21,13 @@ _ALIKE = str.maketrans({"\u2212": "-", "\u00ba": "°", "\u2103": "°C", "\ufeff"
 """The true minus sign, the ordinal that looks like a degree sign, the degree Celsius in one, the byte order mark."""
 
 
+def plausible_temperature_c(reading_c: float | None) -> float | None:
+    """Return the reading in degrees Celsius, or `None` if no observatory is that cold or warm, or it is NaN."""
+    return reading_c if reading_c is not None and COLDEST_C <= reading_c <= WARMEST_C else None
+
+
 def temperature_of_text(text: str) -> float | None:
-    """Return the temperature in degrees Celsius that a text says, `None` if it says none that makes sense.
+    """Return the temperature in degrees Celsius in a text, `None` if it holds none that is plausible.
 
     The first line begins with the number, which may have a decimal comma and a unit: "-3.4", "-3,4 °C" or
     "-3.4 C; 80 %". Or the text is a JSON object with a number, or such a text, as `temperature_c` or else
@@ -35,8 +39,8 @@ def temperature_of_text(text: str) -> float | None:
     except (ValueError, RecursionError):  # no JSON, or nested without end
         content = text
     if isinstance(content, Mapping):
-        return _believable(_number(next((content[key] for key in _KEYS if key in content), None)))
-    return _believable(_number(text))
+        return plausible_temperature_c(_number(next((content[key] for key in _KEYS if key in content), None)))
+    return plausible_temperature_c(_number(text))
 
 
 def _number(content: object) -> float:
@@ -47,7 +51,3 @@ def _number(content: object) -> float:
     if isinstance(content, bool) or not isinstance(content, int | float):
         return math.nan
     return float(content) if abs(content) <= WARMEST_C - COLDEST_C else math.nan
-
-
-def _believable(reading_c: float) -> float | None:
-    return reading_c if COLDEST_C <= reading_c <= WARMEST_C else None

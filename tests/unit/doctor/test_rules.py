@@ -1,60 +1,61 @@
 """What facts mean: for each judge, what becomes of a thing that is well and of one that is not."""
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import is_dataclass, replace
 from datetime import UTC, datetime, timedelta, timezone
+from importlib import import_module
+from inspect import iscoroutinefunction
+from pkgutil import iter_modules
+from typing import get_type_hints
 
 import pytest
 
-from alpaca_focus.checkup.cameras import (
-    Asked,
+from alpaca_focus import doctor
+from alpaca_focus.core.backlash import Direction, Limits
+from alpaca_focus.core.night import PierSide
+from alpaca_focus.devices.connection import Connection
+from alpaca_focus.doctor.camera_checks import (
     CameraFacts,
-    Cooler,
+    CoolerFacts,
     FrameFacts,
     Scale,
+    WantedExposure,
     judge_camera,
     judge_frame,
 )
-from alpaca_focus.checkup.checks import Check, CheckOutcome, Subject, parted, worst
-from alpaca_focus.checkup.computer import (
+from alpaca_focus.doctor.checks import Check, CheckOutcome, Subject, parted, worst
+from alpaca_focus.doctor.computer_checks import (
     ComputerFacts,
     StorageFacts,
     judge_computer,
     judge_place,
     judge_storage,
 )
-from alpaca_focus.checkup.focusers import (
-    RELATIVE,
+from alpaca_focus.doctor.conditions_checks import ThermometerFacts, judge_safety, judge_thermometer
+from alpaca_focus.doctor.examination import Examination
+from alpaca_focus.doctor.focuser_checks import (
     FocuserFacts,
-    NudgeFacts,
     judge_focuser,
     judge_nudge,
     nudge_steps,
     nudge_target,
 )
-from alpaca_focus.checkup.others import (
-    MountFacts,
-    ThermometerFacts,
-    WheelFacts,
-    judge_guider,
-    judge_mount,
-    judge_safety,
-    judge_thermometer,
-    judge_wheel,
-)
-from alpaca_focus.checkup.plans import SettingsFacts, judge_settings
-from alpaca_focus.checkup.programs import (
+from alpaca_focus.doctor.mount_checks import MountFacts, judge_mount
+from alpaca_focus.doctor.program_checks import (
     DaemonFacts,
     Holder,
     PortState,
     judge_broker,
     judge_daemon,
+    judge_guider,
     judge_port,
     judge_services,
 )
-from alpaca_focus.checkup.servers import Reach, ServerFacts, judge_server
-from alpaca_focus.core.backlash import Direction, Limits
-from alpaca_focus.core.night import PierSide
+from alpaca_focus.doctor.server_checks import Reach, ServerFacts, judge_server
+from alpaca_focus.doctor.settings_checks import SettingsFacts, judge_settings
+from alpaca_focus.doctor.wheel_checks import WheelFacts, judge_wheel
+from alpaca_focus.runtime.nudge import Nudged
+from alpaca_focus.settings.models import Settings
 
 OK, NOTE, FAILS, NOT_TRIED = CheckOutcome.OK, CheckOutcome.NOTE, CheckOutcome.FAILS, CheckOutcome.NOT_TRIED
 
@@ -118,7 +119,7 @@ SERVER = ServerFacts(
         ({}, "reachable", OK, "by somebody"),
         ({}, "latency", OK, "2.0 ms a question, 400 ms at most, of 3"),
         ({}, "management", OK, 'camera 0 "Cam"'),
-        ({"description": ""}, "reachable", OK, "does not say"),
+        ({"description": ""}, "reachable", OK, "without a name"),
         ({"round_trips_s": (0.3, 0.3, 0.1)}, "latency", NOTE, "slow"),
         ({"round_trips_s": (0.001, 0.001), "lost": 2}, "latency", NOTE, "2 more had no answer"),
         ({"round_trips_s": (), "lost": 2}, "latency", FAILS, "hangs"),
@@ -137,12 +138,12 @@ def test_servers(changes: dict[str, object], name: str, outcome: CheckOutcome, w
     judged(judge_server(replace(SERVER, **changes)), name, outcome, words)
 
 
-ASKED = Asked(where="focus", exposure_s=3.0, binning=1, gain=None, offset=None)
-HA = Asked(where="focus.filters.Ha", exposure_s=8.0, binning=2, gain=100, offset=20)
+ASKED = WantedExposure(where="focus", exposure_s=3.0, binning=1, gain=None, offset=None)
+HA = WantedExposure(where="focus.filters.Ha", exposure_s=8.0, binning=2, gain=100, offset=20)
 CAMERA = CameraFacts(
     width_px=6248,
     height_px=4176,
-    told_pixel_um=3.76,
+    reported_pixel_um=3.76,
     set_pixel_um=None,
     bayer=False,
     max_binning=4,
@@ -150,7 +151,7 @@ CAMERA = CameraFacts(
     exposure_max_s=3600.0,
     gain=Scale(now=0, lowest=0, highest=400),
     offset=Scale(now=10, lowest=0, highest=200),
-    cooler=Cooler(on=True, temperature_c=-9.8, target_c=-10.0, power_percent=42.0),
+    cooler=CoolerFacts(on=True, temperature_c=-9.8, target_c=-10.0, power_percent=42.0),
     asked=(ASKED, HA),
 )
 
@@ -158,11 +159,11 @@ CAMERA = CameraFacts(
 @pytest.mark.parametrize(
     ("changes", "name", "outcome", "words"),
     [
-        ({}, "sensor", OK, "6248 x 4176 pixels of 3.76 um (as it says)"),
+        ({}, "sensor", OK, "6248 x 4176 pixels of 3.76 um (reported)"),
         ({"set_pixel_um": 3.76}, "sensor", OK, "3.76"),
-        ({"told_pixel_um": None, "set_pixel_um": 5.0}, "sensor", OK, "5 um (of the settings)"),
+        ({"reported_pixel_um": None, "set_pixel_um": 5.0}, "sensor", OK, "5 um (of the settings)"),
         ({"set_pixel_um": 5.0}, "sensor", NOTE, "camera.pixel_size_um is 5 um"),
-        ({"told_pixel_um": None}, "sensor", FAILS, "set camera.pixel_size_um"),
+        ({"reported_pixel_um": None}, "sensor", FAILS, "set camera.pixel_size_um"),
         ({"bayer": True}, "sensor", OK, "colour"),
         ({}, "exposure", OK, "asked for: 3, 8 s"),
         ({"exposure_max_s": 5.0}, "exposure", FAILS, "focus.filters.Ha.exposure_s asks for 8 s"),
@@ -177,10 +178,10 @@ CAMERA = CameraFacts(
         ({"gain": Scale(now=1)}, "gain", OK, "any"),
         ({"offset": Scale(now=30, lowest=25, highest=50)}, "offset", FAILS, "focus.filters.Ha.offset asks for 20"),
         ({}, "cooler", OK, "42 %"),
-        ({"cooler": Cooler()}, "cooler", OK, "none"),
-        ({"cooler": Cooler(on=False, temperature_c=12.0)}, "cooler", OK, "off; the sensor has 12.0"),
-        ({"cooler": Cooler(on=True, temperature_c=5.0, target_c=-10.0)}, "cooler", NOTE, "-10.0 are asked for"),
-        ({"cooler": Cooler(on=True, temperature_c=5.0)}, "cooler", OK, "on"),
+        ({"cooler": CoolerFacts()}, "cooler", OK, "none"),
+        ({"cooler": CoolerFacts(on=False, temperature_c=12.0)}, "cooler", OK, "off; the sensor has 12.0"),
+        ({"cooler": CoolerFacts(on=True, temperature_c=5.0, target_c=-10.0)}, "cooler", NOTE, "-10.0 are asked for"),
+        ({"cooler": CoolerFacts(on=True, temperature_c=5.0)}, "cooler", OK, "on"),
     ],
 )
 def test_cameras(changes: dict[str, object], name: str, outcome: CheckOutcome, words: str) -> None:
@@ -195,7 +196,7 @@ FRAME = FrameFacts(
     dark=True,
     download_s=0.5,
     timeout_s=60.0,
-    spoken="ImageBytes",
+    encoding="ImageBytes",
     lowest_adu=80.0,
     median_adu=100.0,
     highest_adu=130.0,
@@ -207,8 +208,8 @@ FRAME = FrameFacts(
     ("changes", "name", "outcome", "words"),
     [
         ({}, "download", OK, "0.7 MB in 0.50 s, 1.3 MB/s as ImageBytes"),
-        ({"spoken": ""}, "download", OK, "MB/s"),
-        ({"spoken": "JSON"}, "download", NOTE, "slow"),
+        ({"encoding": ""}, "download", OK, "MB/s"),
+        ({"encoding": "JSON"}, "download", NOTE, "slow"),
         ({"download_s": 40.0}, "download", NOTE, "camera.download_timeout_s"),
         ({}, "frame", OK, "80 to 130 ADU, 100 in the middle"),
         ({"lowest_adu": 0.0, "highest_adu": 0.0}, "frame", FAILS, "all pixels are zero"),
@@ -227,7 +228,7 @@ FOCUSER = FocuserFacts(
     max_step=10000,
     min_position=None,
     max_position=None,
-    told_step_um=1.0,
+    reported_step_um=1.0,
     set_step_um=None,
     temperature_c=8.5,
     temperature_counts=True,
@@ -250,7 +251,7 @@ FOCUSER = FocuserFacts(
         ({"max_position": 20000}, "limits", NOTE, "focuser.max_position is 20000"),
         ({"min_position": 10000}, "limits", FAILS, "10000 to 10000"),
         ({}, "step size", OK, "1 um"),
-        ({"told_step_um": None}, "step size", FAILS, "focuser.step_size_um"),
+        ({"reported_step_um": None}, "step size", FAILS, "focuser.step_size_um"),
         ({"set_step_um": 2.0}, "step size", NOTE, "2 um"),
         ({}, "temperature", OK, "8.5 deg C"),
         ({"temperature_c": None}, "temperature", FAILS, "thermometer.source"),
@@ -265,7 +266,7 @@ def test_focusers(changes: dict[str, object], name: str, outcome: CheckOutcome, 
 
 
 def test_a_relative_focuser_is_of_no_use() -> None:
-    judged(judge_focuser(RELATIVE), "positions", FAILS, "relative")
+    judged(judge_focuser(FocuserFacts(absolute=False)), "positions", FAILS, "relative")
 
 
 @pytest.mark.parametrize(("zone", "steps"), [(None, 10), (67.0, 34), (1.0, 4), (5000.0, 100)])
@@ -290,7 +291,7 @@ def test_there_is_no_nudge_without_room() -> None:
     assert nudge_target(5, 10, Limits(lowest=0, highest=12), Direction.IN) is None
 
 
-NUDGE = NudgeFacts(start=500, target=510, reached=510, ended_at=500, lasted_s=2.0)
+NUDGE = Nudged(start=500, reached=510, ended_at=500, lasted_s=2.0)
 
 
 @pytest.mark.parametrize(
@@ -300,7 +301,7 @@ NUDGE = NudgeFacts(start=500, target=510, reached=510, ended_at=500, lasted_s=2.
         ({"ended_at": 501}, OK, "501", False),
         ({"reached": None}, NOT_TRIED, "aborted; it is back at 500", False),
         ({"ended_at": 507, "home_trouble": "It is stuck."}, FAILS, "Move it to 500 by hand", True),
-        ({"ended_at": None}, FAILS, "nobody knows", True),
+        ({"ended_at": None}, FAILS, "its position is unknown", True),
         ({"reached": None, "trouble": "It stalls. Oil it."}, FAILS, "It is back at 500. Oil it.", False),
     ],
 )
@@ -349,8 +350,8 @@ MOUNT = MountFacts(
     [
         ({}, "state", OK, "tracking, pier side west"),
         ({"parked": True, "tracking": False}, "state", OK, "parked, not tracking"),
-        ({"tracking": None}, "state", OK, "does not tell whether it tracks"),
-        ({"pier_side": PierSide.UNKNOWN}, "state", OK, "does not tell its pier side"),
+        ({"tracking": None}, "state", OK, "does not report whether it tracks"),
+        ({"pier_side": PierSide.UNKNOWN}, "state", OK, "does not report its pier side"),
         ({"pier_side": PierSide.UNKNOWN, "pier_side_counts": True}, "state", NOTE, "meridian flip"),
         ({}, "pointing", OK, "RA 5.500 h, Dec -5.40 deg, altitude 40.0 deg"),
         ({"altitude_deg": None, "altitude_counts": True}, "pointing", FAILS, "altitude"),
@@ -358,12 +359,12 @@ MOUNT = MountFacts(
         ({}, "clock", OK, "within 0.4 s"),
         ({"clock_ahead_s": 90.0}, "clock", NOTE, "90 s ahead of this computer"),
         ({"clock_ahead_s": -7200.0}, "clock", NOTE, "2 hours behind this computer"),
-        ({"clock": None, "clock_ahead_s": None}, "clock", OK, "does not tell its time"),
+        ({"clock": None, "clock_ahead_s": None}, "clock", OK, "does not report its time"),
         ({}, "site", OK, "as in the settings"),
         ({"set_place_deg": (47.0, -8.0)}, "site", NOTE, "8.00 west"),
         ({"place_deg": (47.0, 179.9), "set_place_deg": (47.0, -179.9)}, "site", OK, "as in the settings"),
         ({"set_place_deg": None}, "site", OK, "47.00 north, 8.00 east"),
-        ({"place_deg": None}, "site", OK, "does not tell"),
+        ({"place_deg": None}, "site", OK, "does not report its site"),
     ],
 )
 def test_mounts(changes: dict[str, object], name: str, outcome: CheckOutcome, words: str) -> None:
@@ -488,17 +489,17 @@ COMPUTER = ComputerFacts(
     [
         ({}, "clock", OK, "synchronised, within 0.002 s"),
         ({"synchronised": False}, "clock", NOTE, "timedatectl"),
-        ({"synchronised": None}, "clock", NOTE, "does not tell"),
+        ({"synchronised": None}, "clock", NOTE, "unknown whether"),
         ({}, "memory", OK, "3000 of 4000 MB"),
         ({"available_bytes": 100_000_000}, "memory", NOTE, "100 of"),
-        ({"available_bytes": None}, "memory", OK, "does not tell"),
+        ({"available_bytes": None}, "memory", OK, "unknown"),
         ({}, "temperature", OK, "51 deg C"),
         ({"hottest_c": 82.0}, "temperature", NOTE, "slows"),
         ({}, "power", OK, "high enough"),
         ({"undervoltage": True}, "power", FAILS, "too low"),
         ({}, "tables", OK, "2025-10-07"),
         ({"table_date": AT - timedelta(days=900)}, "tables", NOTE, "astropy-iers-data"),
-        ({"table_date": None}, "tables", OK, "does not tell"),
+        ({"table_date": None}, "tables", OK, "is unknown"),
         ({}, "versions", OK, "alpaca-focus 1, Python 3"),
     ],
 )
@@ -549,3 +550,16 @@ STORAGE = StorageFacts(directory="/n", exists=True, writable=True, free_bytes=9_
 )
 def test_storage(changes: dict[str, object], name: str, outcome: CheckOutcome, words: str) -> None:
     judged(judge_storage(replace(STORAGE, **changes)), name, outcome, words)
+
+
+def test_rules_are_plain_functions_on_frozen_facts() -> None:
+    modules = [import_module(f"{doctor.__name__}.{each.name}") for each in iter_modules(doctor.__path__)]
+    members = [member for module in modules for member in vars(module).items()]
+    rules = [member for name, member in members if name.startswith("judge_")]
+    facts = [member for name, member in members if name.endswith("Facts") and name != "FoundFacts"]
+    assert len(set(rules)) >= 15
+    assert len(set(facts)) >= 10
+    for rule in rules:
+        assert not iscoroutinefunction(rule), rule
+        assert not {Examination, Connection, Settings} & set(get_type_hints(rule).values()), rule
+    assert all(is_dataclass(each) and each.__dataclass_params__.frozen for each in facts)

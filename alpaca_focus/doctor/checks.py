@@ -1,10 +1,12 @@
-"""One thing that was looked at, what was seen, and what to do about it. Pure."""
+"""One check: what was examined, what was seen, and what to do about it. Pure."""
 
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
+DIFFERENT_SHARE = 0.02
+"""Pixel and step sizes of the settings that differ by more from the reported ones are perhaps of another device."""
 _SENTENCE_END = re.compile(r'(?<=[.?!"])\s+(?=[A-Z])')
 
 
@@ -13,11 +15,11 @@ class CheckOutcome(StrEnum):
 
     OK = "ok"
     NOTE = "note"
-    """Works, and somebody should know."""
+    """Works, with something to know."""
     FAILS = "fails"
     """Must be mended."""
     NOT_TRIED = "not tried"
-    """Something it depends on fails, or nobody has allowed it."""
+    """Something it depends on fails, or it is not allowed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +27,7 @@ class Check:
     """One line of the examination.
 
     Attributes:
-        subject: What was looked at: "camera", "server 127.0.0.1:11111".
+        subject: What was examined: "camera", "server 127.0.0.1:11111".
         name: What of it.
         outcome: How it ended.
         seen: What was seen, for a person.
@@ -41,7 +43,7 @@ class Check:
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """Something that is looked at; makes its checks.
+    """Something that is examined; makes its checks.
 
     Attributes:
         name: What it is called.
@@ -78,7 +80,7 @@ class Subject:
 
 
 def parted(message: str, otherwise: str) -> tuple[str, str]:
-    """Part what an error says into what was seen and, its last sentence, what to do."""
+    """Split an error message into what was seen and, its last sentence, the remedy."""
     parts = _SENTENCE_END.split(" ".join(message.split()))
     if len(parts) < 2:
         return message, otherwise
@@ -92,3 +94,38 @@ def worst(checks: Iterable[Check]) -> CheckOutcome:
         if outcome in outcomes:
             return outcome
     return CheckOutcome.OK
+
+
+def size_check(
+    subject: Subject, name: str, setting: str, reported_um: float | None, set_um: float | None
+) -> Check | None:
+    """Judge a size that the device reports, or the settings hold, or both; `None`: all is well."""
+    if reported_um is None and set_um is None:
+        return subject.fails(
+            name,
+            f"neither the {subject.name} nor the settings have it",
+            f"Look it up in its manual, and set {setting}.",
+        )
+    if reported_um is not None and set_um is not None and abs(reported_um - set_um) > DIFFERENT_SHARE * set_um:
+        return subject.note(
+            name,
+            f"the {subject.name} reports {reported_um:g} um, and {setting} is {set_um:g} um, which counts",
+            f"Check which is right; take {setting} out if the {subject.name} is.",
+        )
+    return None
+
+
+def place_words(latitude_deg: float, longitude_deg: float) -> str:
+    """Return a place on Earth in words."""
+    return (
+        f"{abs(latitude_deg):.2f} {'north' if latitude_deg >= 0 else 'south'}, "
+        f"{abs(longitude_deg):.2f} {'east' if longitude_deg >= 0 else 'west'}"
+    )
+
+
+def duration(duration_s: float) -> str:
+    """Return a duration in the unit that suits it."""
+    for unit, length_s in (("days", 86_400.0), ("hours", 3600.0), ("minutes", 60.0)):
+        if duration_s >= 2 * length_s:
+            return f"{duration_s / length_s:.0f} {unit}"
+    return f"{duration_s:.0f} s"

@@ -1,1 +1,0 @@
-"""What the facts of an observatory and its computer mean: judged, without touching anything. Pure."""

@@ -1,1 +1,0 @@
-"""The examination of an observatory: facts are gathered here, gently, and judged by `checkup`."""
