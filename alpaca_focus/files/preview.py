@@ -14,8 +14,10 @@ from numpy.typing import NDArray
 
 from alpaca_focus.core.errors import ConfigurationError
 from alpaca_focus.core.values import Frame
+from alpaca_focus.files.chart import Band, Chart, Colour, Line, Points, Range, range_of
 from alpaca_focus.files.fits_file import read_frame
 from alpaca_focus.files.measuring import MeasureOptions
+from alpaca_focus.files.pictures import Paper, draw_chart, empty_figure
 from alpaca_focus.files.report import FileReport, Kind
 from alpaca_focus.imaging.background import binned
 from alpaca_focus.imaging.spectrum import SpectrumReport, SpectrumSettings, TraceAxis, measure_spectrum
@@ -28,6 +30,7 @@ CAPTION_INCHES, PROFILE_INCHES = 0.75, 3.6
 RING_COLOUR = "#39ff6a"
 SLICE_COLOUR = "#ffb347"
 TEXT_COLOUR, AXIS_COLOUR, FRAME_COLOUR, PAPER_COLOUR = "#e8e8e8", "#8a8f98", "#3a3f47", "#16181c"
+DARK_PAPER = Paper({Colour.BLUE: TEXT_COLOUR, Colour.RED: SLICE_COLOUR, Colour.GREEN: RING_COLOUR}, AXIS_COLOUR)
 SMALLEST_RING_SHARE = 0.004
 """Rings have at least this share of the picture's width: a ring of two pixels shows nothing."""
 
@@ -131,7 +134,7 @@ def _caption(report: FileReport) -> str:
 
 def _frame_figure(frame: Frame, *, ring_stars: bool) -> Any:
     width, height = _inches(frame, LEAST_INCHES, MOST_INCHES)
-    figure = _empty_figure(width, height + CAPTION_INCHES)
+    figure = empty_figure(width, height + CAPTION_INCHES)
     axes = figure.add_subplot()
     _show(axes, frame)
     if ring_stars:
@@ -142,7 +145,7 @@ def _frame_figure(frame: Frame, *, ring_stars: bool) -> Any:
 def _spectrum_figure(frame: Frame, spectrum: SpectrumReport) -> Any:
     """Draw the frame with the trace and the slice marked, and beside it the profile across the trace with its fit."""
     width, height = _inches(frame, LEAST_INCHES, MOST_INCHES - PROFILE_INCHES)
-    figure = _empty_figure(width + PROFILE_INCHES, max(height, PROFILE_INCHES) + CAPTION_INCHES)
+    figure = empty_figure(width + PROFILE_INCHES, max(height, PROFILE_INCHES) + CAPTION_INCHES)
     axes, beside = figure.subplots(1, 2, width_ratios=(width, PROFILE_INCHES))
     _show(axes, frame)
     _dress(beside)
@@ -159,16 +162,6 @@ def _inches(frame: Frame, least: float, most: float) -> tuple[float, float]:
     rows, columns = frame.pixels.shape
     width = float(np.clip(columns / bin_factor(frame.pixels) / DOTS_PER_INCH, least, most))
     return width, float(np.clip(width * rows / columns, 0.15 * width, 2 * width))
-
-
-def _empty_figure(width: float, height: float) -> Any:
-    # Slow to import, and of no use to a measurement without a picture.
-    from matplotlib.backends.backend_agg import FigureCanvasAgg  # noqa: PLC0415
-    from matplotlib.figure import Figure  # noqa: PLC0415
-
-    figure = Figure(figsize=(width, height), layout="constrained")
-    FigureCanvasAgg(figure)
-    return figure
 
 
 def _mark_trace(axes: Any, spectrum: SpectrumReport, frame: Frame) -> None:
@@ -189,15 +182,23 @@ def _mark_trace(axes: Any, spectrum: SpectrumReport, frame: Frame) -> None:
 
 
 def _draw_profile(axes: Any, spectrum: SpectrumReport) -> None:
-    distance_px, light_adu = spectrum.profile
-    axes.plot(distance_px, light_adu, ".", color=TEXT_COLOUR, markersize=3, label="profile")
-    axes.plot(distance_px, spectrum.model, color=RING_COLOUR, linewidth=1.4, label="fit")
-    half = spectrum.fwhm_px / 2
-    axes.axvspan(-half, half, color=RING_COLOUR, alpha=0.12, linewidth=0, label="FWHM")
-    reach = min(8 * spectrum.fwhm_px, float(np.abs(distance_px).max()))
-    axes.set_xlim(-reach, reach)
-    axes.set_xlabel(f"px from {'column' if spectrum.axis is TraceAxis.VERTICAL else 'row'} {spectrum.trace_row:.1f}")
-    axes.set_title("mean profile above the sky, ADU", color=TEXT_COLOUR, fontsize=9)
+    distance_px, light_adu = (each.tolist() for each in spectrum.profile)
+    reach, half = min(8 * spectrum.fwhm_px, max(map(abs, distance_px))), spectrum.fwhm_px / 2
+    profile, fit = zip(distance_px, light_adu, strict=True), zip(distance_px, spectrum.model.tolist(), strict=True)
+    chart = Chart(
+        label="mean profile above the sky, ADU",
+        x=Range(-reach, reach),
+        y=range_of(light_adu, least=1e-9),
+        marks=(
+            Points(at=list(profile), colour=Colour.BLUE, name="profile"),
+            Line(at=list(fit), colour=Colour.GREEN, name="fit"),
+            Band(low=-half, high=half, colour=Colour.GREEN, name="FWHM"),
+        ),
+        x_label=f"px from {'column' if spectrum.axis is TraceAxis.VERTICAL else 'row'} {spectrum.trace_row:.1f}",
+    )
+    draw_chart(axes, chart, DARK_PAPER)
+    axes.set_xlabel(chart.x_label)
+    axes.set_title(chart.label, color=TEXT_COLOUR, fontsize=9)
     axes.legend(fontsize=8, facecolor=PAPER_COLOUR, edgecolor="none", labelcolor=TEXT_COLOUR)
 
 
