@@ -14,7 +14,7 @@ from alpaca_focus.core.whole_curve import shape_of
 from alpaca_focus.core.wording import metric_name
 from alpaca_focus.files.best_focus import heading
 from alpaca_focus.files.chart import v_curve
-from alpaca_focus.files.chart_text import chart_text
+from alpaca_focus.files.chart_drawing import chart_text
 
 POINTS = 6
 """Points of a whole curve by default, for which a step is proposed."""

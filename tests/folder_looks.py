@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from alpaca_focus.files import incoming
-from alpaca_focus.files.watching import Snapshot, tree_snapshot
+from alpaca_focus.files.folder_watch import Snapshot, tree_snapshot
 
 LOOK_S = 0.05
 PATIENCE_S = 30.0

@@ -6,7 +6,7 @@ from pathlib import Path
 from alpaca_focus.core.values import Sample
 from alpaca_focus.files.best_focus import BestFocus, By, FittedCurve
 from alpaca_focus.files.chart import v_curve
-from alpaca_focus.files.chart_text import chart_text
+from alpaca_focus.files.chart_drawing import chart_text
 from alpaca_focus.files.pictures import write_picture
 
 

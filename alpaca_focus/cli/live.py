@@ -11,7 +11,7 @@ from rich.text import Text
 
 from alpaca_focus.files.best_focus import FittedCurve
 from alpaca_focus.files.chart import v_curve
-from alpaca_focus.files.chart_text import HEIGHT, WIDTH, chart_text
+from alpaca_focus.files.chart_drawing import TEXT_HEIGHT, TEXT_WIDTH, chart_text
 
 AXIS_COLUMNS, AXIS_LINES = 17, 4
 """What plotille puts around the inside of a graph."""
@@ -68,8 +68,8 @@ class LiveGraph:
         columns, lines = self._console.size
         beside = columns // len(self._fitted) - AXIS_COLUMNS >= MIN_INSIDE_COLUMNS
         across, down = (len(self._fitted), 1) if beside else (1, len(self._fitted))
-        width = min(WIDTH, columns // across - AXIS_COLUMNS)
-        height = min(HEIGHT, (lines - OTHER_LINES) // down - AXIS_LINES)
+        width = min(TEXT_WIDTH, columns // across - AXIS_COLUMNS)
+        height = min(TEXT_HEIGHT, (lines - OTHER_LINES) // down - AXIS_LINES)
         if width < MIN_INSIDE_COLUMNS or height < MIN_INSIDE_LINES:
             return Text("(The terminal is too small for a graph.)")
         charts = [v_curve(each.curve.samples, each.fit) for each in self._fitted]

@@ -11,12 +11,9 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from math import prod
-from pathlib import Path
 from typing import BinaryIO
 
 from astropy.io import fits
-
-from alpaca_focus.core.errors import FileUnreadable
 
 BLOCK_BYTES, CARD_BYTES = 2880, 80
 MAX_HEADER_BLOCKS = 1000
@@ -221,24 +218,3 @@ def _whole_number(header: fits.Header, keyword: str) -> int | None:
 
 def _whole_blocks(count: int) -> int:
     return -(-count // BLOCK_BYTES) * BLOCK_BYTES
-
-
-def open_regular(path: Path) -> BinaryIO:
-    """Open a file for reading, but no folder, pipe or device, which could keep a reader waiting for ever.
-
-    Raises:
-        FileUnreadable: There is no such file or it may not be read.
-    """
-    try:
-        if path.is_dir():
-            raise FileUnreadable(f"{path} is a folder where a FITS file is wanted: name a file in it.")
-        if path.exists() and not path.is_file():
-            raise FileUnreadable(f"{path} is no ordinary file: name a FITS file.")
-        return path.open("rb")
-    except FileNotFoundError as error:
-        raise FileUnreadable(f"There is no file {path}: look whether its name is right.") from error
-    except PermissionError as error:
-        raise FileUnreadable(f"{path} may not be read by this user: change its permissions.") from error
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise FileUnreadable(f"{path} cannot be opened ({reason}): look whether its disk is there.") from error

@@ -14,9 +14,9 @@ import structlog
 
 from alpaca_focus.core.errors import FileUnreadable
 from alpaca_focus.files.fits_file import FileFrame, read_frame
+from alpaca_focus.files.folder_watch import FolderWatch, Snapshot, file_stamp, tree_snapshot
 from alpaca_focus.files.measuring import MeasureOptions, measure_frame
 from alpaca_focus.files.report import Kind
-from alpaca_focus.files.watching import FolderWatch, Snapshot, file_stamp, tree_snapshot
 
 SETTLE_S = 1.0
 LOOK_S = 1.0

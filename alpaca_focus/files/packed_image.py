@@ -1,17 +1,23 @@
-"""Images that are packed tile by tile into the rows of a table, as `.fz` files have them; astropy unpacks them.
+"""Images that are packed tile by tile into the rows of a table, as in `.fz` files, unpacked by astropy.
 
-Source: FITS standard 4.0, section 10.1. astropy believes what a header says: one that promises 10^20 columns keeps it
-busy for ever. So it gets a header with only the cards that unpacking needs, and only after they have been checked.
+Source: FITS standard 4.0, section 10.1. astropy trusts the header: one that promises 10^20 columns keeps it busy for
+ever. So it is given only the cards that unpacking needs, each of them checked. The C code that unpacks HCOMPRESS reads
+and writes beyond its memory when the data are damaged, so this module is also a program that does it in a process of
+its own: it reads a FITS file from its standard input and writes the pixels to its standard output.
 """
 
+import io
 import re
+import subprocess
+import sys
+import warnings
 from math import ceil, prod
 
+import numpy as np
 from astropy.io import fits
 
 from alpaca_focus.core.values import Pixels
 from alpaca_focus.files.fits_stream import BITS, BLOCK_BYTES, MAX_PIXELS, Damaged, Unit, header_value
-from alpaca_focus.files.unpacking import CannotUnpack, unpacked_apart, unpacked_here
 
 MAX_COLUMNS = 20
 METHODS = ("RICE_1", "RICE_ONE", "GZIP_1", "GZIP_2", "HCOMPRESS_1", "PLIO_1", "NOCOMPRESS")
@@ -124,3 +130,49 @@ def _copy_parameters(source: fits.Header, target: fits.Header) -> None:
         if not isinstance(name, str) or not isinstance(value, int | float) or not 0 <= value <= 1000:
             raise Damaged(f"is damaged: its header packs its image with {name!r} = {value!r}")
         target[f"ZNAME{number}"], target[f"ZVAL{number}"] = name, value
+
+
+LONGEST_S = 120.0
+
+
+class CannotUnpack(Exception):
+    """The packed image makes no sense; the message says what came of trying."""
+
+
+def unpacked_here(file: bytes) -> Pixels:
+    """Return the packed image in a FITS file's first extension.
+
+    Raises:
+        CannotUnpack: It is damaged.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            with fits.HDUList.fromstring(file, uint=True) as units:
+                return np.asarray(units[1].data)
+        except Exception as error:  # astropy's C code raises a class that has no public name
+            raise CannotUnpack(type(error).__name__) from error
+
+
+def unpacked_apart(file: bytes) -> Pixels:
+    """Do the same in another process.
+
+    Raises:
+        CannotUnpack: It is damaged.
+    """
+    command = [sys.executable, "-P", "-m", __name__]
+    try:
+        result = subprocess.run(command, input=file, capture_output=True, timeout=LONGEST_S, check=True)  # noqa: S603 - this module
+        pixels: Pixels = np.load(io.BytesIO(result.stdout), allow_pickle=False)
+    except subprocess.CalledProcessError as error:
+        raise CannotUnpack("the unpacking program failed") from error
+    except subprocess.TimeoutExpired as error:
+        raise CannotUnpack(f"not unpacked in {LONGEST_S:.0f} seconds") from error
+    return pixels
+
+
+if __name__ == "__main__":
+    try:
+        np.save(sys.stdout.buffer, unpacked_here(sys.stdin.buffer.read()))
+    except CannotUnpack as reason:
+        sys.exit(str(reason))

@@ -11,7 +11,7 @@ from alpaca_focus.core.errors import ConfigurationError
 from alpaca_focus.core.values import FocusResult
 from alpaca_focus.files.best_focus import Curve, FittedCurve
 from alpaca_focus.files.chart import Band, Chart, Colour, Line, Mark, Points, Range, Upright, v_curve
-from alpaca_focus.files.whole import check_folder, written_whole
+from alpaca_focus.files.file_access import atomic_write, check_folder
 
 FORMATS = (".png", ".svg", ".pdf")
 WIDTH_INCH, PANEL_INCH, DOTS_PER_INCH = 7.5, 3.6, 120
@@ -74,7 +74,7 @@ def write_picture(
         ConfigurationError: The file cannot be written.
     """
     figure = _figure(fitted, title, compromise_at)
-    with written_whole(path, "picture") as file:
+    with atomic_write(path, "picture") as file:
         figure.savefig(file, format=path.suffix[1:].lower(), dpi=DOTS_PER_INCH)
 
 
@@ -122,7 +122,7 @@ def _draw_mark(panel: Any, mark: Mark, paper: Paper) -> None:
                 elinewidth=1.0,
                 capsize=2.0,
                 markersize=3.0 if are_many else 5.0,
-                zorder=2 if are_many else 3,
+                zorder=1.5 if are_many else 3,
                 **style,
             )
         case Line():

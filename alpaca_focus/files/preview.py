@@ -19,7 +19,7 @@ from alpaca_focus.files.fits_file import read_frame
 from alpaca_focus.files.measuring import MeasureOptions
 from alpaca_focus.files.pictures import Paper, draw_chart, empty_figure
 from alpaca_focus.files.report import FileReport, Kind
-from alpaca_focus.imaging.background import binned
+from alpaca_focus.imaging.sky import binned
 from alpaca_focus.imaging.spectrum import SpectrumReport, SpectrumSettings, TraceAxis, measure_spectrum
 from alpaca_focus.imaging.star_field import Star, find_stars
 from alpaca_focus.imaging.stretch import bin_factor, screen_stretch

@@ -22,7 +22,7 @@ from alpaca_focus.core.night_review import (
 from alpaca_focus.core.values import Fit, FocusResult, Outcome
 from alpaca_focus.core.wording import metric_name
 from alpaca_focus.files.chart import Chart, Colour, Line, Mark, Points, Range, Upright, range_of, v_curve
-from alpaca_focus.files.chart_svg import chart_svg
+from alpaca_focus.files.chart_drawing import chart_svg
 
 TEMPLATE = "night_report.html.j2"
 CURVE_SIZE = {"width": 340, "height": 210}

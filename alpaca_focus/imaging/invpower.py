@@ -12,8 +12,7 @@ from numpy.typing import NDArray
 from scipy import fft
 
 from alpaca_focus.core.values import Frame, Measurement
-from alpaca_focus.imaging.background import binned, filling, native
-from alpaca_focus.imaging.trouble import trouble_with
+from alpaca_focus.imaging.sky import binned, filling, frame_problem, native
 
 METRIC = "invpower"
 UNIT = "1/ADU^2"
@@ -38,7 +37,7 @@ def inverse_power(frame: Frame) -> Measurement:
         1 / P in 1/ADU^2, lower is better, with the standard error that the noise gives it; not usable where nothing
         stands out of the noise. The details are `power_adu2` and `noise_adu`.
     """
-    trouble = trouble_with(frame.pixels)
+    trouble = frame_problem(frame.pixels)
     if trouble:
         return _unusable(trouble)
     pixels = binned(frame.pixels, 2) if frame.bayer else frame.pixels

@@ -14,7 +14,7 @@ from types import MappingProxyType
 import numpy as np
 
 from alpaca_focus.core.values import Frame, Pixels
-from alpaca_focus.imaging.background import Image, filling, native
+from alpaca_focus.imaging.sky import Image, filling, frame_problem, native
 from alpaca_focus.imaging.spectrum_profile import (
     SIGMA_TO_FWHM,
     FittedProfile,
@@ -24,7 +24,6 @@ from alpaca_focus.imaging.spectrum_profile import (
     refined_line,
 )
 from alpaca_focus.imaging.spectrum_trace import Floats, Trace, find_trace
-from alpaca_focus.imaging.trouble import trouble_with
 
 TYPICAL_ELECTRONS_PER_ADU = 1.0
 SATURATED_SHARE, SATURATED_PX = 0.98, 3
@@ -134,7 +133,7 @@ def measure_spectrum(frame: Frame, settings: SpectrumSettings = DEFAULT) -> Spec
     Returns:
         The report, not usable with the reason where no trace was found, or where it is saturated or cut by the edge.
     """
-    trouble = trouble_with(frame.pixels)
+    trouble = frame_problem(frame.pixels)
     if trouble:
         return SpectrumReport(usable=False, reason=trouble)
     image = _as_float(frame.pixels)

@@ -10,18 +10,17 @@ from types import MappingProxyType
 import numpy as np
 
 from alpaca_focus.core.values import Pixels
-from alpaca_focus.imaging.background import filling, search_map, with_even_noise, without_sky
 from alpaca_focus.imaging.detection import Detection, alone, detect, thinned
 from alpaca_focus.imaging.photometry import Photometry, centres, measure
-from alpaca_focus.imaging.profile import (
+from alpaca_focus.imaging.sky import filling, search_map, weighted_median, with_even_noise, without_sky
+from alpaca_focus.imaging.stamps import Flags, Floats, Geometry, Stamps, cut, fits_in, geometry_for
+from alpaca_focus.imaging.star_profile import (
     fit_moffat,
     half_flux_bias,
     half_flux_bias_of_rings,
     stacked,
     width_changes,
 )
-from alpaca_focus.imaging.robust import weighted_median
-from alpaca_focus.imaging.stamps import Flags, Floats, Geometry, Stamps, cut, fits_in, geometry_for
 
 MOST_STARS = 64
 MOST_CELLS = 1_500_000

@@ -10,10 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from alpaca_focus.core.values import Frame, Measurement, Pixels, Subframe
-from alpaca_focus.imaging.background import MAD_TO_SIGMA, binned
-from alpaca_focus.imaging.robust import weighted_median
+from alpaca_focus.imaging.sky import MAD_TO_SIGMA, binned, frame_problem, weighted_median
 from alpaca_focus.imaging.star_field import Flag, Star, StarField, find_stars
-from alpaca_focus.imaging.trouble import trouble_with
 
 METRIC = "hfd"
 OUTLIER_SIGMAS = 3.5
@@ -65,7 +63,7 @@ def measure_stars(
 
 def found_in(frame: Frame) -> StarField | None:
     """Find the stars of a frame; places and sizes are in its pixels. `None` where there is nothing to look at."""
-    if trouble_with(frame.pixels):
+    if frame_problem(frame.pixels):
         return None
     scale = _scale(frame)
     field = find_stars(
@@ -84,7 +82,7 @@ def summarised(frame: Frame, field: StarField | None) -> Measurement:
         field: What `found_in` found, or a part of it.
     """
     if field is None:
-        return _unusable(trouble_with(frame.pixels))
+        return _unusable(frame_problem(frame.pixels))
     if not field.stars:
         return _unusable(_why_none(field), flags=field.left_out)
     if field.credibility < LEAST_CREDIBLE:

@@ -17,8 +17,8 @@ from structlog.testing import capture_logs
 from structlog.typing import EventDict
 
 from alpaca_focus.files import incoming
+from alpaca_focus.files.folder_watch import tree_snapshot
 from alpaca_focus.files.incoming import NICENESS, IncomingFrame, IncomingFrames
-from alpaca_focus.files.watching import tree_snapshot
 from tests.folder_looks import FolderLooks
 from tests.synthetic import drawn_field
 

@@ -13,8 +13,7 @@ from alpaca_focus.core.calibration import Estimate
 from alpaca_focus.core.night_review import Night, ReviewedRun, night_of
 from alpaca_focus.core.values import Outcome
 from alpaca_focus.files.chart import UPPER_END, Chart, Points, Range, range_of, v_curve
-from alpaca_focus.files.chart_svg import chart_svg
-from alpaca_focus.files.chart_text import chart_text
+from alpaca_focus.files.chart_drawing import chart_svg, chart_text
 from alpaca_focus.files.report_page import report_page
 from tests.kept_nights import BEGINS, KeptNight, result, sample
 

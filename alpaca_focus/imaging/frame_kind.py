@@ -5,9 +5,8 @@ from numpy.typing import NDArray
 from scipy.ndimage import median_filter
 
 from alpaca_focus.core.values import Pixels
-from alpaca_focus.imaging.background import MAD_TO_SIGMA
+from alpaca_focus.imaging.sky import MAD_TO_SIGMA, frame_problem
 from alpaca_focus.imaging.stars import measure_stars
-from alpaca_focus.imaging.trouble import trouble_with
 
 SEGMENTS, LINES_TO_A_SEGMENT = 16, 24
 LEAST_SHARE = 0.5
@@ -26,7 +25,7 @@ def looks_like_spectrum(pixels: Pixels) -> bool:
     Args:
         pixels: ADU, shape (rows, columns), any number type.
     """
-    if trouble_with(pixels):
+    if frame_problem(pixels):
         return False
     if not _has_trace(pixels) and not _has_trace(pixels.T):
         return False

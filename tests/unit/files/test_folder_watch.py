@@ -1,6 +1,6 @@
 import pytest
 
-from alpaca_focus.files.watching import FolderWatch, Stamp, is_frame_name
+from alpaca_focus.files.folder_watch import FolderWatch, Stamp, is_frame_name
 
 NAME = "light.fits"
 

@@ -1,4 +1,4 @@
-"""Charts as SVG, in colours that the page around them chooses by the classes blue, red, green, grid, axis and error."""
+"""Charts as SVG for a page, and in characters for a terminal."""
 
 import math
 from html import escape
@@ -6,13 +6,13 @@ from html import escape
 from alpaca_focus.files.chart import Band, Chart, Line, Mark, Points, Upright
 
 LEFT, RIGHT, TOP, BOTTOM, X_LABEL_ROOM = 58, 20, 20, 24, 14
-WIDTH, HEIGHT = 960, 220
+SVG_WIDTH, SVG_HEIGHT = 960, 220
 TEXT_PX = 6.5
 """Width of a figure on an axis."""
 CROSS = "m-3,-3 l6,6 m0,-6 l-6,6"
 
 
-def chart_svg(chart: Chart, *, width: int = WIDTH, height: int = HEIGHT) -> str:
+def chart_svg(chart: Chart, *, width: int = SVG_WIDTH, height: int = SVG_HEIGHT) -> str:
     """Return a chart as an SVG element.
 
     Args:
@@ -100,3 +100,41 @@ def _line(kind: str, x1: float, y1: float, x2: float, y2: float) -> str:
 
 def _text(x: float, y: float, text: str, anchor: str) -> str:
     return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{escape(text)}</text>'
+
+
+TEXT_WIDTH, TEXT_HEIGHT = 52, 14
+
+
+def chart_text(chart: Chart, *, width: int = TEXT_WIDTH, height: int = TEXT_HEIGHT) -> str:
+    """Return a chart as lines of characters, without its vertical lines and bands.
+
+    Args:
+        chart: What to draw.
+        width: Characters inside the axes.
+        height: Lines inside the axes.
+    """
+    # Not needed by the daemon.
+    import plotille  # noqa: PLC0415
+
+    figure = plotille.Figure()
+    figure.width, figure.height = width, height
+    figure.with_colors = False
+    # The unit of the horizontal axis has no room in 80 columns.
+    figure.x_label, figure.y_label = chart.x_label.partition(",")[0], chart.label
+    figure.set_x_limits(min_=chart.x.low, max_=chart.x.high)
+    figure.set_y_limits(min_=chart.y.low, max_=chart.y.high)
+    figure.register_label_formatter(float, _label)
+    for mark in chart.marks:
+        if isinstance(mark, Line | Points) and mark.at:
+            x, y = ([float(each[axis]) for each in mark.at] for axis in (0, 1))
+            if isinstance(mark, Line):
+                figure.plot(x, y)
+            else:
+                figure.scatter(x, y, marker="x" if mark.crossed else "o")
+    return str(figure.show())
+
+
+def _label(value: float, chars: int, delta: float, *, left: bool = False) -> str:
+    """Format a number at an axis of length `delta`; the names are plotille's."""
+    text = f"{value:.0f}" if delta >= 100 else f"{value:.1f}" if delta >= 1 else f"{value:.2g}"
+    return text.ljust(chars) if left else text.rjust(chars)

@@ -1,7 +1,8 @@
-"""Runs as autofocus reports in N.I.N.A.'s form, so that what shows those shows ours as well."""
+"""Autofocus reports of N.I.N.A. (JSON, version 2): read as curves, and written from focus runs."""
 
 import json
 import math
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,79 @@ from alpaca_focus.core.curve_models import CurveModel, fit_beside
 from alpaca_focus.core.errors import ConfigurationError, RunFailed
 from alpaca_focus.core.values import Fit, FocusResult, Sample
 from alpaca_focus.core.vcurve import fit_hyperbola
-from alpaca_focus.files.whole import written_whole
+from alpaca_focus.files.best_focus import Curve
+from alpaca_focus.files.curves import Point, make_curve
+from alpaca_focus.files.file_access import atomic_write, read_text
+
+STAR_METHOD = "STARHFR"
+ERRORS_NOTE = (
+    "A report of N.I.N.A. gives the scatter from star to star at each position, not the error of their mean: "
+    "the standard error of the best position is an upper limit."
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NinaReport:
+    """What such a report says.
+
+    Attributes:
+        curve: HFR in pixels against position. The errors are the standard deviations from star to star, which serve
+            as weights but are larger than the standard errors of the means.
+        hyperbolic_position: The program's own best position of its hyperbola; `None` when it fitted none.
+    """
+
+    curve: Curve
+    hyperbolic_position: float | None
+
+
+def read_nina_report(path: Path) -> NinaReport:
+    """Read a report; a leading byte order mark, values of "NaN" and errors of 0 occur in real ones.
+
+    Raises:
+        ConfigurationError: The file cannot be read, is no such report, or holds contrasts instead of star sizes.
+    """
+    try:
+        report = json.loads(read_text(path))
+    except (ValueError, RecursionError) as error:
+        raise ConfigurationError(f"{path} is not valid JSON ({error}): give an autofocus report of N.I.N.A.") from error
+    points = report.get("MeasurePoints") if isinstance(report, dict) else None
+    if not isinstance(points, list):
+        raise ConfigurationError(f"{path} is JSON, but no autofocus report of N.I.N.A.: it has no MeasurePoints.")
+    method = report.get("Method", STAR_METHOD)
+    if method != STAR_METHOD:
+        raise ConfigurationError(
+            f"{path} was measured by the method {method}; only reports of star sizes ({STAR_METHOD}) can be fitted."
+        )
+    curve = make_curve("hfr", "px", [_point_of(path, index, point) for index, point in enumerate(points, start=1)])
+    return NinaReport(curve=curve, hyperbolic_position=_own_result(report))
+
+
+def _point_of(path: Path, number: int, point: object) -> Point:
+    position, value, error = (_number(point, name) for name in ("Position", "Value", "Error"))
+    if position is None or not math.isfinite(position):
+        raise ConfigurationError(f"{path}: number {number} of its MeasurePoints has no position.")
+    value = math.nan if value is None else value
+    # N.I.N.A. writes 0 or NaN where it found no star.
+    reason = "" if math.isfinite(value) and value > 0 else "no stars found"
+    return Point(position=round(position), value=value, stderr=error or 0.0, reason=reason)
+
+
+def _own_result(report: dict[str, Any]) -> float | None:
+    intersections = report.get("Intersections")
+    minimum = intersections.get("HyperbolicMinimum") if isinstance(intersections, dict) else None
+    return _number(minimum, "Position")
+
+
+def _number(values: object, name: str) -> float | None:
+    """Return a number of a JSON object, which may be written as a text; `None` when there is none."""
+    value = values.get(name) if isinstance(values, dict) else None
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return None
+    try:
+        return float(value)
+    except (ValueError, OverflowError):
+        return None
+
 
 VERSION = 2
 NAME = "alpaca-focus"
@@ -90,7 +163,7 @@ def write_nina_report(path: Path, result: FocusResult, backlash: Backlash | None
         ConfigurationError: The run measured no stars, or the file cannot be written.
     """
     text = json.dumps(nina_report(result, backlash), indent=2, allow_nan=False)
-    with written_whole(path, "report") as file:
+    with atomic_write(path, "report") as file:
         file.write(text.encode())
 
 

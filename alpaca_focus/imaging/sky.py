@@ -6,6 +6,8 @@ import numpy as np
 import sep
 from numpy.typing import NDArray
 
+from alpaca_focus.core.values import Pixels
+
 Image = NDArray[np.float32]
 ScalarT = TypeVar("ScalarT", bound=np.generic)
 
@@ -172,3 +174,37 @@ def robust_noise(image: NDArray[np.floating]) -> float:
         return float(noise)
     changing = differences[differences != 0]
     return MAD_TO_SIGMA * float(np.median(changing)) / float(np.sqrt(2)) if changing.size else 0.0
+
+
+def weighted_median(values: NDArray[np.floating], weights: NDArray[np.floating]) -> float:
+    """Return the value with half of the weight on either side.
+
+    Faint things that look like stars can outnumber the stars; weighted by how well each is known they have no majority.
+
+    Args:
+        values: At least one.
+        weights: As many, positive.
+    """
+    order = np.argsort(values)
+    growth = np.cumsum(weights[order])
+    # The middle of each value's own weight, so that with equal weights it is the usual median.
+    return float(np.interp(growth[-1] / 2, growth - weights[order] / 2, values[order]))
+
+
+SMALLEST_FRAME_PX = 32
+
+
+def frame_problem(pixels: Pixels) -> str:
+    """Say why a frame cannot be measured at all; empty when it may."""
+    if pixels.ndim != 2:
+        return f"the frame has {pixels.ndim} axes where an image has 2"
+    if min(pixels.shape) < SMALLEST_FRAME_PX:
+        return f"the frame of {pixels.shape[1]} x {pixels.shape[0]} pixels is too small"
+    if pixels.dtype.kind not in "uif":
+        return "the frame does not hold numbers"
+    if pixels.dtype.kind == "f" and not np.isfinite(pixels).mean() > 0.5:
+        return "most pixels have no value"
+    sample = pixels[::7, ::7]
+    if sample.min() == sample.max() and pixels.min() == pixels.max():
+        return "all pixels have the same value"
+    return ""
