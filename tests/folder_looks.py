@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from alpaca_focus.files import incoming
-from alpaca_focus.files.folder_watch import Snapshot, tree_snapshot
+from alpaca_focus.files.folder_watch import FolderListing, tree_snapshot
 
 LOOK_S = 0.05
 PATIENCE_S = 30.0
@@ -20,7 +20,7 @@ class FolderLooks:
         monkeypatch.setattr(incoming, "LOOK_S", LOOK_S)
         monkeypatch.setattr(incoming, "tree_snapshot", self._look)
 
-    def _look(self, folder: Path, pattern: str) -> Snapshot | None:
+    def _look(self, folder: Path, pattern: str) -> FolderListing | None:
         self._begun += 1
         return tree_snapshot(folder, pattern)
 

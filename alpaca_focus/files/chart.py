@@ -60,7 +60,7 @@ class Points:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Line:
+class Polyline:
     """A line through places, named in a legend."""
 
     at: Sequence[tuple[float, float]]
@@ -89,7 +89,7 @@ class Band:
     name: str = ""
 
 
-Mark: TypeAlias = Points | Line | Upright | Band
+Mark: TypeAlias = Points | Polyline | Upright | Band
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -168,8 +168,10 @@ def v_curve(samples: Sequence[Sample], fit: Fit | None) -> Chart:
 def _fit_marks(fit: Fit, curve: Sequence[tuple[float, float]]) -> list[Mark]:
     best, error = fit.best_position, fit.best_position_stderr
     named = f"best {best:.1f} \u00b1 {error:.1f} steps"
-    band = [Band(low=best - error, high=best + error, colour=Colour.GREEN)] if math.isfinite(error) else []
-    return [Line(at=curve, colour=Colour.BLUE, name=fit.model), *band, Upright(x=best, colour=Colour.GREEN, name=named)]
+    marks: list[Mark] = [Polyline(at=curve, colour=Colour.BLUE, name=fit.model)]
+    if math.isfinite(error):
+        marks.append(Band(low=best - error, high=best + error, colour=Colour.GREEN))
+    return [*marks, Upright(x=best, colour=Colour.GREEN, name=named)]
 
 
 def _on_curve(position: float, fit: Fit) -> tuple[float, float]:

@@ -3,7 +3,7 @@
 import math
 from html import escape
 
-from alpaca_focus.files.chart import Band, Chart, Line, Mark, Points, Upright
+from alpaca_focus.files.chart import Band, Chart, Mark, Points, Polyline, Upright
 
 LEFT, RIGHT, TOP, BOTTOM, X_LABEL_ROOM = 58, 20, 20, 24, 14
 SVG_WIDTH, SVG_HEIGHT = 960, 220
@@ -63,7 +63,7 @@ class _Drawing:
         match mark:
             case Points():
                 return self._points(mark)
-            case Line():
+            case Polyline():
                 path = " ".join(f"{self._across(x):.1f},{self._up(y):.1f}" for x, y in mark.at)
                 return f'<polyline class="{mark.colour}{_dash(mark)}" points="{path}"/>' if len(mark.at) > 1 else ""
             case Upright():
@@ -90,7 +90,7 @@ class _Drawing:
         return "".join(parts)
 
 
-def _dash(mark: Line | Upright) -> str:
+def _dash(mark: Polyline | Upright) -> str:
     return " dash" if mark.dashed else ""
 
 
@@ -125,9 +125,9 @@ def chart_text(chart: Chart, *, width: int = TEXT_WIDTH, height: int = TEXT_HEIG
     figure.set_y_limits(min_=chart.y.low, max_=chart.y.high)
     figure.register_label_formatter(float, _label)
     for mark in chart.marks:
-        if isinstance(mark, Line | Points) and mark.at:
+        if isinstance(mark, Polyline | Points) and mark.at:
             x, y = ([float(each[axis]) for each in mark.at] for axis in (0, 1))
-            if isinstance(mark, Line):
+            if isinstance(mark, Polyline):
                 figure.plot(x, y)
             else:
                 figure.scatter(x, y, marker="x" if mark.crossed else "o")

@@ -1,4 +1,4 @@
-"""Opening files so that a reader never hangs, and writing them so that nobody ever sees half of one."""
+"""Opening files so that a reader never hangs, and writing them so that nobody sees half of one."""
 
 import contextlib
 import os
@@ -11,14 +11,10 @@ from alpaca_focus.core.errors import ConfigurationError, FileUnreadable
 
 
 def check_folder(path: Path, what: str) -> None:
-    """See that a file can be written there, before any work is done for it.
-
-    Args:
-        path: The file.
-        what: What it is, for the message, for example "picture".
+    """Check that a file can be written at `path`, before any work is done for it.
 
     Raises:
-        ConfigurationError: Its folder is not there or takes no file.
+        ConfigurationError: Its folder does not exist or is not writable; the message names the file by `what` it is.
     """
     if not path.parent.is_dir():
         raise ConfigurationError(f"There is no folder {path.parent} to write the {what} {path.name} into.")
@@ -28,21 +24,17 @@ def check_folder(path: Path, what: str) -> None:
 
 @contextlib.contextmanager
 def atomic_write(path: Path, what: str) -> Iterator[BinaryIO]:
-    """Give a file to write into, which takes its name when the block ends well: nobody reads half of one.
-
-    Args:
-        path: Where to.
-        what: What it is, for the message.
+    """Give a temporary file to write into, which replaces `path` when the block ends without an exception.
 
     Raises:
-        ConfigurationError: It cannot be written; what was there before is still there.
+        ConfigurationError: It cannot be written, and an older file is unchanged; `what` names it in the message.
     """
     try:
         handle, name = tempfile.mkstemp(prefix=f".{path.stem}-", suffix=path.suffix, dir=path.parent)
         try:
             with os.fdopen(handle, "wb") as file:
                 yield file
-            # A temporary file is for its owner alone; this one is to be read by web servers and viewers too.
+            # A temporary file is for its owner alone; web servers and viewers have to read this one.
             Path(name).chmod(0o644)
             Path(name).replace(path)
         except BaseException:
@@ -54,10 +46,10 @@ def atomic_write(path: Path, what: str) -> Iterator[BinaryIO]:
 
 
 def read_text(path: Path) -> str:
-    """Read a text file in UTF-8, with or without a byte order mark.
+    """Return the text of a file in UTF-8, without its byte order mark.
 
     Raises:
-        ConfigurationError: It is not there, cannot be read, or is no text.
+        ConfigurationError: It does not exist, cannot be read, or is no text.
     """
     try:
         return path.read_text(encoding="utf-8-sig")
@@ -70,10 +62,10 @@ def read_text(path: Path) -> str:
 
 
 def open_regular(path: Path) -> BinaryIO:
-    """Open a file for reading, but no folder, pipe or device, which could keep a reader waiting for ever.
+    """Open a file for reading; refuse folders, pipes and devices, which could block the reader for ever.
 
     Raises:
-        FileUnreadable: There is no such file or it may not be read.
+        FileUnreadable: It does not exist, is no ordinary file, or may not be read.
     """
     try:
         if path.is_dir():
@@ -82,9 +74,9 @@ def open_regular(path: Path) -> BinaryIO:
             raise FileUnreadable(f"{path} is no ordinary file: name a FITS file.")
         return path.open("rb")
     except FileNotFoundError as error:
-        raise FileUnreadable(f"There is no file {path}: look whether its name is right.") from error
+        raise FileUnreadable(f"There is no file {path}: check its name.") from error
     except PermissionError as error:
         raise FileUnreadable(f"{path} may not be read by this user: change its permissions.") from error
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
-        raise FileUnreadable(f"{path} cannot be opened ({reason}): look whether its disk is there.") from error
+        raise FileUnreadable(f"{path} cannot be opened ({reason}): check its disk.") from error

@@ -1,8 +1,8 @@
-"""When a new file in a folder is complete: a pure decider, fed with what the folder looked like and when.
+"""Decides when a new file in a folder is complete, from listings of the folder and the times they were taken at.
 
-A capture program writes a frame over seconds, under its final name or under a temporary one. A notification of the
-kernel says nothing about files that another computer writes to a network share, so the folder is looked at again and
-again, and a file is taken when its size and time have not changed for a moment and it can be read to its end.
+A capture program writes a frame over seconds, under its final name or under a temporary one. Kernel notifications do
+not cover files that another computer writes to a network share, so the folder is polled, and a file is taken when its
+size and time have not changed for a moment and it can be read to its end.
 """
 
 import os
@@ -15,24 +15,24 @@ from typing import TypeAlias
 SUFFIXES = (".fits", ".fit", ".fts", ".fits.gz", ".fit.gz", ".fts.gz", ".fits.fz", ".fit.fz", ".fz")
 TEMPORARY_STARTS = (".", "~")
 PATIENCE = 5.0
-"""A file that still cannot be read so many times the settling time after its last change is spoken of."""
+"""An unreadable file is reported so many settling times after its last change."""
 
 
 @dataclass(frozen=True, slots=True)
 class Stamp:
-    """Size and time of last change of a file. The time is compared with itself only: a share has its own clock."""
+    """Size and modification time of a file. A share has its own clock, so times are compared with each other only."""
 
     size_bytes: int
     changed_ns: int
 
 
-Snapshot: TypeAlias = Mapping[str, Stamp]
+FolderListing: TypeAlias = Mapping[str, Stamp]
 """The files of a folder by name."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Known:
-    """A file as last seen: its stamp, since when it is so, and whether there is nothing more to do about it."""
+    """The last stamp of a file, since when it has had it, and whether the file is dealt with."""
 
     stamp: Stamp
     since_s: float
@@ -43,8 +43,8 @@ class _Known:
 class FolderWatch:
     """Decides which files are ready. It has no clock and touches no disk.
 
-    Call `look` with each snapshot, try to read what it returns, and tell `outcome` how that went. A file that was dealt
-    with is remembered even while it is away, so that a share that returns does not bring all its files as new ones.
+    Call `poll` with each listing, try to read the files it returns, and report each result to `outcome`. A file that
+    was dealt with is remembered while it is away, so that the files of a returning share are not new ones.
     """
 
     def __init__(self, *, settle_s: float) -> None:
@@ -52,35 +52,31 @@ class FolderWatch:
         self._patience_s = PATIENCE * settle_s
         self._known: dict[str, _Known] = {}
 
-    def ignore(self, snapshot: Snapshot, now_s: float) -> None:
-        """Take the files there now as dealt with; one that changes later counts as new."""
-        for name, stamp in snapshot.items():
-            self._known[name] = _Known(stamp, now_s, settled=True)
+    def ignore(self, listing: FolderListing, now_s: float) -> None:
+        """Mark the files present now as dealt with; one that changes later counts as new."""
+        self._known |= {name: _Known(stamp, now_s, settled=True) for name, stamp in listing.items()}
 
-    def look(self, snapshot: Snapshot, now_s: float) -> list[str]:
-        """Return the names of files that are ready to be read, oldest first.
+    def poll(self, listing: FolderListing, now_s: float) -> list[str]:
+        """Return the names of the files that are ready to be read, oldest first.
 
         Args:
-            snapshot: The folder now.
+            listing: The folder now.
             now_s: Monotonic time in seconds.
         """
-        for name, known in list(self._known.items()):
-            if name not in snapshot and not known.settled:
-                del self._known[name]
+        self._known = {name: known for name, known in self._known.items() if known.settled or name in listing}
         ready = []
-        for name, stamp in snapshot.items():
+        for name, stamp in listing.items():
             if name not in self._known or self._known[name].stamp != stamp:
                 self._known[name] = _Known(stamp, now_s, next_try_s=now_s + self._settle_s)
             if not self._known[name].settled and now_s >= self._known[name].next_try_s:
                 ready.append(name)
-        return sorted(ready, key=lambda name: (snapshot[name].changed_ns, name))
+        return sorted(ready, key=lambda name: (listing[name].changed_ns, name))
 
     def outcome(self, name: str, now_s: float, *, complete: bool) -> bool:
-        """Take note of whether a file could be read to its end.
+        """Record whether a file could be read to its end, and return whether to report it.
 
-        Returns:
-            Whether to tell what came of it. A file that cannot be read is told of when it has been as it is for so
-            long that nobody seems to be writing it; then it is left alone until it changes.
+        An unreadable file is reported once it has been unchanged for so long that nobody seems to be writing it; then
+        it is left alone until it changes.
         """
         known = self._known[name]
         settled = complete or now_s - known.since_s >= self._patience_s
@@ -89,12 +85,12 @@ class FolderWatch:
 
 
 def is_frame_name(name: str) -> bool:
-    """Tell whether a name is that of a finished FITS file: no `.tmp`, no `.part`, no `~`, no dotfile."""
+    """Return whether a name is that of a finished FITS file: no `.tmp`, no `.part`, no `~`, no dotfile."""
     return name.lower().endswith(SUFFIXES) and not name.startswith(TEMPORARY_STARTS)
 
 
-def folder_snapshot(folder: Path) -> Snapshot | None:
-    """Look at a folder's FITS files; `None` when the folder is not there or does not answer."""
+def folder_snapshot(folder: Path) -> FolderListing | None:
+    """Return a folder's FITS files; `None` when the folder does not exist or does not answer."""
     try:
         with os.scandir(folder) as entries:
             return dict(_stamps(entries))
@@ -102,17 +98,14 @@ def folder_snapshot(folder: Path) -> Snapshot | None:
         return None
 
 
-def tree_snapshot(folder: Path, pattern: str = "*") -> Snapshot | None:
-    """Look at the FITS files of a folder and of those below it; `None` when it is not there or does not answer.
+def tree_snapshot(folder: Path, pattern: str = "*") -> FolderListing | None:
+    """Return the FITS files of a folder and its subfolders, by their relative paths.
 
-    Links to folders and hidden folders are left out.
+    Links to folders and hidden folders are left out. `None` when the folder does not exist or does not answer.
 
     Args:
-        folder: Where to look.
-        pattern: Which files, by their names alone, in capital or small letters.
-
-    Returns:
-        The files by their paths below the folder.
+        folder: The folder.
+        pattern: Matched against the names alone, in any case.
     """
     found: dict[str, Stamp] = {}
     below = [Path()]
@@ -124,7 +117,7 @@ def tree_snapshot(folder: Path, pattern: str = "*") -> Snapshot | None:
         except OSError:
             if part == Path():
                 return None
-            # Deleted or renamed since it was listed: it is not there.
+            # Deleted or renamed since it was listed.
             continue
         below += [part / each.name for each in listed if _is_open_folder(each)]
         wanted = (each for each in listed if fnmatchcase(each.name.lower(), pattern.lower()))
@@ -140,7 +133,7 @@ def _is_open_folder(entry: "os.DirEntry[str]") -> bool:
 
 
 def file_stamp(path: Path) -> Stamp | None:
-    """Look at one file; `None` when it is not there."""
+    """Return the stamp of one file; `None` when it does not exist."""
     try:
         status = path.stat()
     except OSError:
@@ -150,13 +143,10 @@ def file_stamp(path: Path) -> Stamp | None:
 
 def _stamps(entries: Iterable["os.DirEntry[str]"]) -> Iterator[tuple[str, Stamp]]:
     for entry in entries:
-        if not is_frame_name(entry.name):
-            continue
         try:
-            status = entry.stat()
-            regular = entry.is_file()
+            if is_frame_name(entry.name) and entry.is_file():
+                status = entry.stat()
+                yield entry.name, Stamp(status.st_size, status.st_mtime_ns)
         except OSError:
-            # Deleted or renamed since it was listed: it is not there.
+            # Deleted or renamed since it was listed.
             continue
-        if regular:
-            yield entry.name, Stamp(status.st_size, status.st_mtime_ns)

@@ -14,7 +14,7 @@ import structlog
 
 from alpaca_focus.core.errors import FileUnreadable
 from alpaca_focus.files.fits_file import FileFrame, read_frame
-from alpaca_focus.files.folder_watch import FolderWatch, Snapshot, file_stamp, tree_snapshot
+from alpaca_focus.files.folder_watch import FolderListing, FolderWatch, file_stamp, tree_snapshot
 from alpaca_focus.files.measuring import MeasureOptions, measure_frame
 from alpaca_focus.files.report import Kind
 
@@ -105,11 +105,11 @@ class IncomingFrames:
                 self._look(snapshot)
             self._stopping.wait(rest_s)
 
-    def _look(self, snapshot: Snapshot) -> None:
+    def _look(self, snapshot: FolderListing) -> None:
         if self._is_first:
             self._files.ignore(snapshot, time.monotonic())
             self._is_first = False
-        for name in self._files.look(snapshot, time.monotonic()):
+        for name in self._files.poll(snapshot, time.monotonic()):
             if self._stopping.is_set():
                 return
             try:
@@ -127,7 +127,7 @@ class IncomingFrames:
             _log.info("imaging.folder is there again", folder=str(self._folder))
         self._is_there = is_there
 
-    def _take(self, name: str, snapshot: Snapshot) -> None:
+    def _take(self, name: str, snapshot: FolderListing) -> None:
         path = self._folder / name
         try:
             file = read_frame(path)

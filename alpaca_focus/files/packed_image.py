@@ -11,7 +11,9 @@ import re
 import subprocess
 import sys
 import warnings
+from collections.abc import Mapping
 from math import ceil, prod
+from types import MappingProxyType
 
 import numpy as np
 from astropy.io import fits
@@ -24,35 +26,31 @@ METHODS = ("RICE_1", "RICE_ONE", "GZIP_1", "GZIP_2", "HCOMPRESS_1", "PLIO_1", "N
 UNSAFE_METHODS = ("HCOMPRESS_1",)
 """Methods whose C code reads and writes beyond its memory when the data are damaged."""
 COLUMN_FORM = re.compile(r"(1?[PQ][BIJKED](\(\d{0,10}\))?|1?[BIJKED])")
-BOOLEANS, NUMBERS = ("ZIMAGE",), ("BZERO", "BSCALE", "ZSCALE", "ZZERO")
 WHOLE_NUMBERS = (
-    "BITPIX",
-    "NAXIS",
-    "NAXIS1",
-    "NAXIS2",
-    "PCOUNT",
-    "GCOUNT",
-    "TFIELDS",
-    "THEAP",
-    "ZBITPIX",
-    "ZNAXIS",
-    "BLANK",
-    "ZBLANK",
-    "ZDITHER0",
+    *("BITPIX", "NAXIS", "NAXIS1", "NAXIS2", "PCOUNT", "GCOUNT", "TFIELDS", "THEAP"),
+    *("ZBITPIX", "ZNAXIS", "BLANK", "ZBLANK", "ZDITHER0"),
 )
-TEXTS = ("ZCMPTYPE", "ZQUANTIZ")
+CARDS: Mapping[str, tuple[type, ...]] = MappingProxyType(
+    {
+        **dict.fromkeys(WHOLE_NUMBERS, (int,)),
+        "ZIMAGE": (bool,),
+        **dict.fromkeys(("BZERO", "BSCALE", "ZSCALE", "ZZERO"), (int, float)),
+        **dict.fromkeys(("ZCMPTYPE", "ZQUANTIZ"), (str,)),
+    }
+)
+"""The cards that unpacking needs, with the types of their values."""
 STUB = fits.PrimaryHDU().header.tostring().encode("ascii")
 
 
 def unpacked(unit: Unit, content: bytearray) -> Pixels:
-    """Return the image that a unit holds packed, with all its axes.
+    """Unpack the image of a unit, with all its axes.
 
     Args:
         unit: The unit.
         content: Its data: the table and what follows it.
 
     Raises:
-        Damaged: Nobody can unpack it.
+        Damaged: It cannot be unpacked.
     """
     header = checked_header(unit)
     file = STUB + header.tostring().encode("ascii") + bytes(content) + bytes(-len(content) % BLOCK_BYTES)
@@ -66,20 +64,14 @@ def unpacked(unit: Unit, content: bytearray) -> Pixels:
 
 
 def checked_header(unit: Unit) -> fits.Header:
-    """Return the cards that unpacking needs, and no others.
+    """Return only the cards that unpacking needs, checked.
 
     Raises:
         Damaged: One of them makes no sense.
     """
     header = fits.Header([("XTENSION", "BINTABLE")])
-    for keyword in WHOLE_NUMBERS:
-        _copy(unit.header, header, keyword, (int,))
-    for keyword in BOOLEANS:
-        _copy(unit.header, header, keyword, (bool,))
-    for keyword in NUMBERS:
-        _copy(unit.header, header, keyword, (int, float))
-    for keyword in TEXTS:
-        _copy(unit.header, header, keyword, (str,))
+    for keyword, types in CARDS.items():
+        _copy(unit.header, header, keyword, types)
     _copy_columns(unit.header, header)
     _copy_tiles(unit, header)
     _copy_parameters(unit.header, header)
@@ -109,7 +101,7 @@ def _copy_columns(source: fits.Header, target: fits.Header) -> None:
 
 
 def _copy_tiles(unit: Unit, target: fits.Header) -> None:
-    """Copy the lengths of image and tiles, and see that the table has a row for each tile."""
+    """Copy the lengths of image and tiles, and check that the table has a row for each tile."""
     tiles = []
     for axis, length in enumerate(reversed(unit.shape), start=1):
         tile = header_value(unit.header, f"ZTILE{axis}")
@@ -136,7 +128,7 @@ LONGEST_S = 120.0
 
 
 class CannotUnpack(Exception):
-    """The packed image makes no sense; the message says what came of trying."""
+    """The packed image makes no sense; the message is the reason."""
 
 
 def unpacked_here(file: bytes) -> Pixels:
@@ -155,7 +147,7 @@ def unpacked_here(file: bytes) -> Pixels:
 
 
 def unpacked_apart(file: bytes) -> Pixels:
-    """Do the same in another process.
+    """Return the same from a process of its own, which a damaged file may crash.
 
     Raises:
         CannotUnpack: It is damaged.

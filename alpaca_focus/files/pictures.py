@@ -10,7 +10,7 @@ from typing import Any
 from alpaca_focus.core.errors import ConfigurationError
 from alpaca_focus.core.values import FocusResult
 from alpaca_focus.files.best_focus import Curve, FittedCurve
-from alpaca_focus.files.chart import Band, Chart, Colour, Line, Mark, Points, Range, Upright, v_curve
+from alpaca_focus.files.chart import Band, Chart, Colour, Mark, Points, Polyline, Range, Upright, v_curve
 from alpaca_focus.files.file_access import atomic_write, check_folder
 
 FORMATS = (".png", ".svg", ".pdf")
@@ -125,7 +125,7 @@ def _draw_mark(panel: Any, mark: Mark, paper: Paper) -> None:
                 zorder=1.5 if are_many else 3,
                 **style,
             )
-        case Line():
+        case Polyline():
             panel.plot(*zip(*mark.at, strict=True), linewidth=1.2, linestyle=_line_style(mark), **style)
         case Upright():
             panel.axvline(mark.x, linewidth=1.2, linestyle=_line_style(mark), **style)
@@ -133,7 +133,7 @@ def _draw_mark(panel: Any, mark: Mark, paper: Paper) -> None:
             panel.axvspan(mark.low, mark.high, alpha=0.15, linewidth=0, **style)
 
 
-def _line_style(mark: Line | Upright) -> str:
+def _line_style(mark: Polyline | Upright) -> str:
     return "--" if mark.dashed else "-"
 
 

@@ -14,12 +14,12 @@ from numpy.typing import NDArray
 
 from alpaca_focus.core.errors import ConfigurationError
 from alpaca_focus.core.values import Frame
-from alpaca_focus.files.chart import Band, Chart, Colour, Line, Points, Range, range_of
+from alpaca_focus.files.chart import Band, Chart, Colour, Points, Polyline, Range, range_of
 from alpaca_focus.files.fits_file import read_frame
 from alpaca_focus.files.measuring import MeasureOptions
 from alpaca_focus.files.pictures import Paper, draw_chart, empty_figure
 from alpaca_focus.files.report import FileReport, Kind
-from alpaca_focus.imaging.sky import binned
+from alpaca_focus.imaging.sky_background import binned
 from alpaca_focus.imaging.spectrum import SpectrumReport, SpectrumSettings, TraceAxis, measure_spectrum
 from alpaca_focus.imaging.star_field import Star, find_stars
 from alpaca_focus.imaging.stretch import bin_factor, screen_stretch
@@ -191,7 +191,7 @@ def _draw_profile(axes: Any, spectrum: SpectrumReport) -> None:
         y=range_of(light_adu, least=1e-9),
         marks=(
             Points(at=list(profile), colour=Colour.BLUE, name="profile"),
-            Line(at=list(fit), colour=Colour.GREEN, name="fit"),
+            Polyline(at=list(fit), colour=Colour.GREEN, name="fit"),
             Band(low=-half, high=half, colour=Colour.GREEN, name="FWHM"),
         ),
         x_label=f"px from {'column' if spectrum.axis is TraceAxis.VERTICAL else 'row'} {spectrum.trace_row:.1f}",

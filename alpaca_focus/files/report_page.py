@@ -21,7 +21,7 @@ from alpaca_focus.core.night_review import (
 )
 from alpaca_focus.core.values import Fit, FocusResult, Outcome
 from alpaca_focus.core.wording import metric_name
-from alpaca_focus.files.chart import Chart, Colour, Line, Mark, Points, Range, Upright, range_of, v_curve
+from alpaca_focus.files.chart import Chart, Colour, Mark, Points, Polyline, Range, Upright, range_of, v_curve
 from alpaca_focus.files.chart_drawing import chart_svg
 
 TEMPLATE = "night_report.html.j2"
@@ -42,7 +42,7 @@ class _Figure:
 
 
 @dataclass(frozen=True, slots=True)
-class _Curve:
+class _RunCurve:
     """The V-curve of a run and the number of frames left out of its fit."""
 
     run: ReviewedRun
@@ -90,7 +90,7 @@ def report_page(night: Night, *, made_at: datetime, version: str) -> str:
             for run in night.runs
             if run.result.outcome is not Outcome.FOCUSED
         ],
-        curves=[_Curve(run, _left_out(run.result)) for run in night.runs if _has_curve(run.result)],
+        curves=[_RunCurve(run, _left_out(run.result)) for run in night.runs if _has_curve(run.result)],
         drift=_drift(night),
         not_known=not_known(night),
     )
@@ -157,8 +157,8 @@ def _positions(night: Night, times: Range) -> _Figure | None:
     if not values:
         return None
     marks: tuple[Mark, ...] = (
-        Line(at=stands, colour=Colour.BLUE),
-        *(Line(at=line, colour=Colour.GREEN, dashed=True) for line in expected),
+        Polyline(at=stands, colour=Colour.BLUE),
+        *(Polyline(at=line, colour=Colour.GREEN, dashed=True) for line in expected),
         Points(at=found, colour=Colour.RED, errors=[fit.best_position_stderr for _, fit in good]),
     )
     caption = (
@@ -200,7 +200,7 @@ def _temperatures(night: Night, times: Range) -> _Figure | None:
     if len(line) < 2:
         return None
     shown = range_of([degrees for _, degrees in line], least=1.0)
-    marks = (Line(at=line, colour=Colour.BLUE),)
+    marks = (Polyline(at=line, colour=Colour.BLUE),)
     return _Figure(Chart(label="temperature, \u00b0C", x=times, y=shown, marks=marks, at_times=True), height=150)
 
 
@@ -245,7 +245,7 @@ def _drift(night: Night) -> _Figure | None:
         middle = sum(position for _, position in found) / len(found)
         line = [(each, middle + night.learned.value * (each - middle_c)) for each in (degrees.low, degrees.high)]
     marks = (
-        Line(at=line, colour=Colour.GREEN, dashed=True),
+        Polyline(at=line, colour=Colour.GREEN, dashed=True),
         Points(at=found, colour=Colour.BLUE, errors=[fit.best_position_stderr for _, fit in fits]),
     )
     positions = range_of([position for _, position in (*found, *line)])

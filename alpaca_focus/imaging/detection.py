@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import KDTree
 
-from alpaca_focus.imaging.sky import Image, binned, robust_noise
+from alpaca_focus.imaging.sky_background import Image, binned, robust_noise
 
 DETECT_SIGMA = 6.0
 BRIGHTEST = 6

@@ -14,7 +14,7 @@ from alpaca_focus.core.optics import OpticalTrain
 from alpaca_focus.core.ring_mode import DEFOCUS, STDERR
 from alpaca_focus.core.values import Frame, Measurement
 from alpaca_focus.imaging.ring_fit import fit_rings
-from alpaca_focus.imaging.star_field import StarField
+from alpaca_focus.imaging.star_field import MeasuredStars
 from alpaca_focus.imaging.stars import found_in, summarised
 
 Array = NDArray[np.float64]
@@ -38,7 +38,7 @@ class Stars:
     flux_per_s: Array
 
     @classmethod
-    def of(cls, field: StarField, frame: Frame) -> "Stars":
+    def of(cls, field: MeasuredStars, frame: Frame) -> "Stars":
         """Take them from the stars of a frame."""
         return cls(
             np.array([star.x_px + frame.left_px for star in field.stars]),
@@ -74,7 +74,7 @@ class StarFollower:
         }
         return replace(measured, details=MappingProxyType({**measured.details, **steps}))
 
-    def _followed(self, frame: Frame, field: StarField | None) -> Measurement:
+    def _followed(self, frame: Frame, field: MeasuredStars | None) -> Measurement:
         if field is None or not field.stars or not frame.exposure_s > 0:
             return summarised(frame, field)
         stars = Stars.of(field, frame)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy import fft
 
 from alpaca_focus.core.values import Frame, Measurement
-from alpaca_focus.imaging.sky import binned, filling, frame_problem, native
+from alpaca_focus.imaging.sky_background import binned, filling, frame_problem, native
 
 METRIC = "invpower"
 UNIT = "1/ADU^2"

@@ -10,8 +10,8 @@ from scipy.optimize import least_squares
 from alpaca_focus.core.optics import OpticalTrain
 from alpaca_focus.core.values import Frame
 from alpaca_focus.imaging.ring_template import RingProfiles, RingTemplates
-from alpaca_focus.imaging.sky import MAD_TO_SIGMA
-from alpaca_focus.imaging.star_field import Star, StarField
+from alpaca_focus.imaging.sky_background import MAD_TO_SIGMA
+from alpaca_focus.imaging.star_field import MeasuredStars, Star
 
 Array = NDArray[np.float64]
 
@@ -56,7 +56,7 @@ class _Profile:
     error: Array
 
 
-def fit_rings(frame: Frame, field: StarField, train: OpticalTrain) -> Rings | None:
+def fit_rings(frame: Frame, field: MeasuredStars, train: OpticalTrain) -> Rings | None:
     """Fit diffraction rings blurred by turbulence to the mean profile of the good stars.
 
     Args:
@@ -120,7 +120,7 @@ def _limited(parameters: Array, first_um: float) -> tuple[float, float]:
     return defocus_um, math.exp(min(max(log_seeing, math.log(SEEING_ARCSEC[0])), math.log(SEEING_ARCSEC[1])))
 
 
-def _mean_profile(frame: Frame, field: StarField, radius_px: float) -> tuple[_Profile | None, int]:
+def _mean_profile(frame: Frame, field: MeasuredStars, radius_px: float) -> tuple[_Profile | None, int]:
     """Average the stars, each by its light, in rings of even width about their centres."""
     stars = [star for star in field.stars if _fits(frame, star, radius_px)][:MOST_STARS]
     if len(stars) < FEWEST_STARS:

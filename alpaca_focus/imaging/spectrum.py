@@ -14,11 +14,11 @@ from types import MappingProxyType
 import numpy as np
 
 from alpaca_focus.core.values import Frame, Pixels
-from alpaca_focus.imaging.sky import Image, filling, frame_problem, native
+from alpaca_focus.imaging.sky_background import Image, filling, frame_problem, native
 from alpaca_focus.imaging.spectrum_profile import (
     SIGMA_TO_FWHM,
     FittedProfile,
-    Line,
+    TraceLine,
     exposed_columns,
     fit_profile,
     refined_line,
@@ -151,7 +151,7 @@ def measure_spectrum(frame: Frame, settings: SpectrumSettings = DEFAULT) -> Spec
         return SpectrumReport(axis=axis, usable=False, reason=reason)
     x0, x1 = slice_
     middle = (lying.shape[1] - 1) / 2
-    line = refined_line(lying, Line(middle, trace.row, trace.slant), trace.sigma, x0, x1)
+    line = refined_line(lying, TraceLine(middle, trace.row, trace.slant), trace.sigma, x0, x1)
     gain = frame.electrons_per_adu or TYPICAL_ELECTRONS_PER_ADU
     fitted = fit_profile(lying, line, trace.sigma, x0=x0, x1=x1, electrons_per_adu=gain)
     if fitted is None or fitted.flux_adu <= 0 or abs(fitted.centre) > ASTRAY_SIGMAS * trace.sigma + 1:
@@ -196,7 +196,7 @@ def _slice(image: Image, trace: Trace, settings: SpectrumSettings) -> tuple[tupl
     """Return the slice to measure, or why there is none."""
     columns = image.shape[1]
     if settings.x0 is None and settings.x1 is None:
-        line = Line((columns - 1) / 2, trace.row, trace.slant)
+        line = TraceLine((columns - 1) / 2, trace.row, trace.slant)
         return exposed_columns(image, line, trace.sigma), ""
     x0 = 0 if settings.x0 is None else settings.x0
     x1 = columns if settings.x1 is None else settings.x1
@@ -210,7 +210,7 @@ def _slice(image: Image, trace: Trace, settings: SpectrumSettings) -> tuple[tupl
 
 def _report(
     fitted: FittedProfile,
-    line: Line,
+    line: TraceLine,
     *,
     axis: TraceAxis,
     x0: int,
@@ -260,7 +260,7 @@ def _light(fitted: FittedProfile, columns: int) -> tuple[float, float]:
     return light, math.sqrt(variance + (sky_error * 2 * WINDOW_FWHM * fwhm) ** 2)
 
 
-def _judged(report: SpectrumReport, image: Image, line: Line, trace: Trace, frame: Frame) -> SpectrumReport:
+def _judged(report: SpectrumReport, image: Image, line: TraceLine, trace: Trace, frame: Frame) -> SpectrumReport:
     """Return the report with its flags and its verdict."""
     flags: dict[str, int] = {}
     saturated = _saturated_pixels(image, line, report, SATURATED_SHARE * frame.saturation_adu)
@@ -285,7 +285,7 @@ def _judged(report: SpectrumReport, image: Image, line: Line, trace: Trace, fram
     return replace(report, flags=MappingProxyType(flags), usable=not reason, reason=reason)
 
 
-def _saturated_pixels(image: Image, line: Line, report: SpectrumReport, limit_adu: float) -> int:
+def _saturated_pixels(image: Image, line: TraceLine, report: SpectrumReport, limit_adu: float) -> int:
     columns = np.arange(report.x0, report.x1)
     reach = max(1, math.ceil(report.fwhm_px))
     rows = np.round(line.rows(columns)).astype(int) + np.arange(-reach, reach + 1)[:, None]

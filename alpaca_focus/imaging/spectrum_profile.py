@@ -9,7 +9,7 @@ from scipy.ndimage import median_filter, uniform_filter1d
 from scipy.optimize import least_squares
 from scipy.special import erf
 
-from alpaca_focus.imaging.sky import MAD_TO_SIGMA, Image
+from alpaca_focus.imaging.sky_background import MAD_TO_SIGMA, Image
 from alpaca_focus.imaging.spectrum_trace import Floats
 
 SIGMA_TO_FWHM = 2.3548
@@ -29,7 +29,7 @@ ROUNDS = 4
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class TraceLine:
     """The course of a trace: its row in the column `x`, and rows to a column."""
 
     x: float
@@ -74,7 +74,7 @@ class FittedProfile:
     noise_adu: float
 
 
-def exposed_columns(image: Image, line: Line, sigma: float) -> tuple[int, int]:
+def exposed_columns(image: Image, line: TraceLine, sigma: float) -> tuple[int, int]:
     """Return first and last + 1 column of the part in which the trace is best exposed."""
     columns = np.arange(image.shape[1])
     signal = _column_light(image, line, sigma, columns)
@@ -90,7 +90,7 @@ def exposed_columns(image: Image, line: Line, sigma: float) -> tuple[int, int]:
     return x0, x1
 
 
-def refined_line(image: Image, line: Line, sigma: float, x0: int, x1: int) -> Line:
+def refined_line(image: Image, line: TraceLine, sigma: float, x0: int, x1: int) -> TraceLine:
     """Return the course of the trace as the centre of the light in parts of the slice tells it."""
     middles, centres, weights = [], [], []
     for columns in np.array_split(np.arange(x0, x1), max(4, min(24, (x1 - x0) // 12))):
@@ -113,11 +113,11 @@ def refined_line(image: Image, line: Line, sigma: float, x0: int, x1: int) -> Li
         kept = away <= 3 * max(MAD_TO_SIGMA * float(np.median(away[kept])), 0.05)
         if kept.sum() < 4:
             return line
-    return Line(line.x, line.row + float(level), line.slant + float(slope))
+    return TraceLine(line.x, line.row + float(level), line.slant + float(slope))
 
 
 def fit_profile(
-    image: Image, line: Line, sigma: float, *, x0: int, x1: int, electrons_per_adu: float
+    image: Image, line: TraceLine, sigma: float, *, x0: int, x1: int, electrons_per_adu: float
 ) -> FittedProfile | None:
     """Fit a Gaussian, as the pixels see it, and a straight background to the mean profile of a slice.
 
@@ -165,7 +165,7 @@ class _Slice:
 
     @classmethod
     def of(
-        cls, image: Image, line: Line, sigma: float, columns: NDArray[np.integer], electrons_per_adu: float
+        cls, image: Image, line: TraceLine, sigma: float, columns: NDArray[np.integer], electrons_per_adu: float
     ) -> "_Slice":
         values, rows, sky = _window(image, line, sigma, columns)
         beyond = np.abs(rows) > STAR_SIGMAS * sigma
@@ -194,7 +194,7 @@ class _Slice:
         return np.asarray(finite & (np.abs(values - expected) <= allowed + SHAPE_SHARE * expected))
 
 
-def _window(image: Image, line: Line, sigma: float, columns: NDArray[np.integer]) -> tuple[Floats, Floats, Floats]:
+def _window(image: Image, line: TraceLine, sigma: float, columns: NDArray[np.integer]) -> tuple[Floats, Floats, Floats]:
     """Return the pixels about the trace less the sky of their columns, their distances from it, and the sky.
 
     The first two have the shape (rows, columns); what lies outside of the frame is NaN.
@@ -230,7 +230,7 @@ def _column_sky(around: Floats, distance: Floats) -> Floats:
     return np.nan_to_num(both)
 
 
-def _column_light(image: Image, line: Line, sigma: float, columns: NDArray[np.integer]) -> Floats:
+def _column_light(image: Image, line: TraceLine, sigma: float, columns: NDArray[np.integer]) -> Floats:
     values, rows, _ = _window(image, line, sigma, columns)
     usual = median_filter(np.nan_to_num(values), (1, min(SMOOTH_COLUMNS, len(columns))))
     return np.asarray(np.where(np.abs(rows) <= 2 * sigma + 1, usual, 0).sum(axis=0))

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter1d, maximum_filter1d
 
-from alpaca_focus.imaging.sky import Image, robust_noise, without_lone_maxima
+from alpaca_focus.imaging.sky_background import Image, robust_noise, without_lone_maxima
 
 Floats = NDArray[np.float64]
 

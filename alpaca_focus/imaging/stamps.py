@@ -6,7 +6,7 @@ from dataclasses import dataclass, fields, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from alpaca_focus.imaging.sky import MAD_TO_SIGMA, Image, binned, native, second_highest_neighbour
+from alpaca_focus.imaging.sky_background import MAD_TO_SIGMA, Image, binned, native, second_highest_neighbour
 
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]

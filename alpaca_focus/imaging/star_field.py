@@ -12,7 +12,7 @@ import numpy as np
 from alpaca_focus.core.values import Pixels
 from alpaca_focus.imaging.detection import Detection, alone, detect, thinned
 from alpaca_focus.imaging.photometry import Photometry, centres, measure
-from alpaca_focus.imaging.sky import filling, search_map, weighted_median, with_even_noise, without_sky
+from alpaca_focus.imaging.sky_background import filling, search_map, weighted_median, with_even_noise, without_sky
 from alpaca_focus.imaging.stamps import Flags, Floats, Geometry, Stamps, cut, fits_in, geometry_for
 from alpaca_focus.imaging.star_profile import (
     fit_moffat,
@@ -93,7 +93,7 @@ class Star:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class StarField:
+class MeasuredStars:
     """The stars of a frame and what was left out.
 
     Attributes:
@@ -137,7 +137,7 @@ class _Image:
     electrons_per_adu: float
 
 
-def find_stars(pixels: Pixels, *, saturation_adu: float, electrons_per_adu: float = 1.0) -> StarField:
+def find_stars(pixels: Pixels, *, saturation_adu: float, electrons_per_adu: float = 1.0) -> MeasuredStars:
     """Find the stars of a frame and measure the brightest that stand alone.
 
     Args:
@@ -152,7 +152,7 @@ def find_stars(pixels: Pixels, *, saturation_adu: float, electrons_per_adu: floa
         factor *= 2
     sky_free, sky_adu = without_sky(search_map(lying, factor))
     image = _Image(lying, filling(lying), saturation_adu, electrons_per_adu)
-    best = StarField(sky_adu=sky_adu)
+    best = MeasuredStars(sky_adu=sky_adu)
     for detection in detect(with_even_noise(sky_free)):
         attempt = _measured(image, _on_pixels(detection, factor), sky_adu)
         if attempt.credibility > best.credibility or not best.found:
@@ -175,7 +175,7 @@ def _on_pixels(detection: Detection, factor: int) -> Detection:
     )
 
 
-def _measured(image: _Image, detection: Detection, sky_adu: float) -> StarField:
+def _measured(image: _Image, detection: Detection, sky_adu: float) -> MeasuredStars:
     """Measure the brightest of what was found at one scale."""
     lonely = alone(detection, APART_SIZES * detection.scale_px)
     order = np.argsort(~lonely, kind="stable")
@@ -199,7 +199,7 @@ def _measured(image: _Image, detection: Detection, sky_adu: float) -> StarField:
         left_out += batch.left_out
         if batch.good.any():
             stars, correction = batch.stars()
-    return StarField(
+    return MeasuredStars(
         stars=stars,
         left_out=MappingProxyType({flag: count for flag, count in left_out.items() if count}),
         sky_adu=sky_adu,

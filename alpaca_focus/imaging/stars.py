@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from alpaca_focus.core.values import Frame, Measurement, Pixels, Subframe
-from alpaca_focus.imaging.sky import MAD_TO_SIGMA, binned, frame_problem, weighted_median
-from alpaca_focus.imaging.star_field import Flag, Star, StarField, find_stars
+from alpaca_focus.imaging.sky_background import MAD_TO_SIGMA, binned, frame_problem, weighted_median
+from alpaca_focus.imaging.star_field import Flag, MeasuredStars, Star, find_stars
 
 METRIC = "hfd"
 OUTLIER_SIGMAS = 3.5
@@ -61,7 +61,7 @@ def measure_stars(
     return summarised(frame, found_in(frame))
 
 
-def found_in(frame: Frame) -> StarField | None:
+def found_in(frame: Frame) -> MeasuredStars | None:
     """Find the stars of a frame; places and sizes are in its pixels. `None` where there is nothing to look at."""
     if frame_problem(frame.pixels):
         return None
@@ -74,7 +74,7 @@ def found_in(frame: Frame) -> StarField | None:
     return replace(field, stars=tuple(_scaled(star, scale) for star in field.stars)) if frame.bayer else field
 
 
-def summarised(frame: Frame, field: StarField | None) -> Measurement:
+def summarised(frame: Frame, field: MeasuredStars | None) -> Measurement:
     """Put together what the stars of a frame say.
 
     Args:
@@ -205,7 +205,7 @@ def _central_fwhm(stars: Sequence[Star]) -> Central:
     return central([star.fwhm_px for star in finite], [star.fwhm_stderr_px for star in finite])
 
 
-def _why_none(field: StarField) -> str:
+def _why_none(field: MeasuredStars) -> str:
     if not field.found:
         return "no stars found: clouds, or too short an exposure"
     flag, count = max(field.left_out.items(), key=lambda item: item[1], default=("", 0))
