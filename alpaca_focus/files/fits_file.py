@@ -1,4 +1,4 @@
-"""A frame out of a FITS file, whatever state the file is in: a frame, or one sentence why there is none."""
+"""Reads a frame from a FITS file in any state: returns the frame, or raises one sentence that names the reason."""
 
 import os
 import warnings
@@ -21,18 +21,22 @@ from alpaca_focus.files.fits_header import Headers
 from alpaca_focus.files.fits_stream import Damaged, FitsStream, Unit, check_size, header_value
 from alpaca_focus.files.packed_image import unpacked
 
+COLOUR_PLANES, GREEN = 3, 1
+LARGEST_ADU = 1e12
+"""Larger values are damage, and would overflow when squared and summed."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FileFrame:
-    """A frame and what its file says about it.
+    """A frame with the facts from its file.
 
     Attributes:
         path: The file.
         frame: The frame; its pixels have 2 axes and the machine's byte order. Of a colour image, the green plane.
-        position: Where the focuser stood, from the header or the file's name; `None` where neither says.
-        object_name: What was looked at; empty where the header does not say.
-        filter_name: Filter in the light path; empty where the header does not say.
-        image_type: What kind of frame it is, such as "Light Frame"; empty where the header does not say.
+        position: Focuser position, from the header or the file's name; `None` if unknown.
+        object_name: Target of the exposure; empty if unknown.
+        filter_name: Filter in the light path; empty if unknown.
+        image_type: Kind of frame, such as "Light Frame"; empty if unknown.
     """
 
     path: Path
@@ -46,7 +50,7 @@ class FileFrame:
 def read_frame(path: Path) -> FileFrame:
     """Read the first image with 2 axes of a FITS file: plain, packed with gzip, or packed in a table (`.fz`).
 
-    Axes of length 1 do not count. Values without one (BLANK) become NaN.
+    Axes of length 1 do not count. Missing values (BLANK) become NaN.
 
     Raises:
         FileUnreadable: There is no such file or no such image in it, or it is damaged.
@@ -56,10 +60,10 @@ def read_frame(path: Path) -> FileFrame:
 
 
 def read_content(path: Path, file: BinaryIO) -> FileFrame:
-    """Read the frame out of a file that is open, as `read_frame` does.
+    """Read the frame from an open file, as `read_frame` does.
 
     Args:
-        path: What the file is called.
+        path: Its name in messages.
         file: An ordinary file, at its start.
 
     Raises:
@@ -68,19 +72,17 @@ def read_content(path: Path, file: BinaryIO) -> FileFrame:
     with _quiet():
         try:
             unit, first, content = _first_image(FitsStream(file))
-            pixels = pixels_of(unit, content)
+            pixels = _pixels_of(unit, content)
         except Damaged as damage:
             raise FileUnreadable(f"{path} {damage}; {_advice(damage)}.") from damage
         except OSError as error:
-            raise FileUnreadable(
-                f"{path} cannot be read ({error.strerror or error}): look whether its disk is well."
-            ) from error
+            raise FileUnreadable(f"{path} cannot be read ({error.strerror or error}): check its disk.") from error
         modified = datetime.fromtimestamp(os.fstat(file.fileno()).st_mtime, UTC)
         return _file_frame(path, pixels, Headers((unit.header, first)), modified, planes=COLOUR_PLANES in unit.shape)
 
 
 def _file_frame(path: Path, pixels: Pixels, headers: Headers, modified: datetime, *, planes: bool) -> FileFrame:
-    """Put together what is known of a frame."""
+    """Combine pixels and header facts into a frame."""
     return FileFrame(
         path=path,
         frame=Frame(
@@ -103,7 +105,7 @@ def _file_frame(path: Path, pixels: Pixels, headers: Headers, modified: datetime
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep back what astropy and numpy remark about odd files; what matters is checked here."""
+    """Silence astropy's and numpy's warnings about odd files; what matters is checked here."""
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")
         yield
@@ -119,7 +121,7 @@ def _advice(damage: Damaged) -> str:
 
 
 def _first_image(stream: FitsStream) -> tuple[Unit, fits.Header, bytearray]:
-    """Return the first unit with a frame in it, the file's first header, and the data of the unit."""
+    """Return the first unit that holds a frame, the file's first header, and the unit's data."""
     first: fits.Header | None = None
     trouble = ""
     for unit in stream.units():
@@ -133,7 +135,7 @@ def _first_image(stream: FitsStream) -> tuple[Unit, fits.Header, bytearray]:
 
 
 def _refusal(shape: tuple[int, ...]) -> str:
-    """Say why an array of this shape is no frame; empty when it is one."""
+    """Return why an array of this shape is no frame; empty when it is one."""
     lengths = [length for length in shape if length != 1]
     if len(lengths) == 2 and 0 not in lengths:
         return ""
@@ -145,23 +147,14 @@ def _refusal(shape: tuple[int, ...]) -> str:
     return f"holds a cube of {words} values, which is neither one frame nor the three planes of a colour image"
 
 
-COLOUR_PLANES, GREEN = 3, 1
-LARGEST_ADU = 1e12
-"""What is larger is no light but damage, and would not bear being squared and summed."""
+def _pixels_of(unit: Unit, content: bytearray) -> Pixels:
+    """Return a unit's pixels in native byte order, shape (rows, columns); of a colour image, the green plane.
 
+    A large frame is not held twice, so the data are used up. Integers up to 32 bit keep their type. If some pixels have
+    the header's value for missing ones (BLANK), the frame becomes floats with NaN there; impossible floats become NaN.
 
-def pixels_of(unit: Unit, content: bytearray) -> Pixels:
-    """Return a unit's pixels in the machine's byte order, shape (rows, columns); of a colour image, the green plane.
-
-    Integers stay what they are up to 32 bit. Where the header names a value for pixels without one (BLANK), and some
-    have it, the frame becomes one of floats with NaN there; floats that no camera can mean become NaN too.
-
-    Args:
-        unit: The unit; its shape has 2 axes longer than 1, or 3 with one of 3 colours.
-        content: Its data. They are used up.
-
-    Raises:
-        Damaged: Nobody can read the data.
+    Source: FITS standard 4.0, section 4.4.2: a pixel's value is BZERO + BSCALE x the stored one, and unsigned integers
+    are stored as signed ones with BZERO = 2^(bits - 1). Stored values are big-endian.
     """
     return _without_nonsense(_packed(unit, content) if unit.packed else _plain(unit, content))
 
@@ -186,7 +179,7 @@ def _packed(unit: Unit, content: bytearray) -> Pixels:
 
 
 def _scaled(stored: NDArray[np.generic], *, zero: float, scale: float) -> Pixels:
-    """Return BZERO + BSCALE x stored; unsigned integers by turning the sign bit over in place."""
+    """Return BZERO + BSCALE x stored; unsigned integers by flipping the sign bit in place."""
     if scale == 1 and zero == 0:
         return stored
     bits = 8 * stored.dtype.itemsize
@@ -208,7 +201,7 @@ def _number(unit: Unit, keyword: str, default: float) -> float:
 
 
 def _frame(values: NDArray[np.generic]) -> NDArray[np.generic]:
-    """Leave out axes of length 1, and of a colour image all planes but the green one."""
+    """Drop axes of length 1, and all planes but the green one of a colour image."""
     array = values.squeeze()
     if array.ndim < 3:
         return array

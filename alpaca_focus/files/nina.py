@@ -24,12 +24,12 @@ ERRORS_NOTE = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NinaReport:
-    """What such a report says.
+    """The content of a report.
 
     Attributes:
         curve: HFR in pixels against position. The errors are the standard deviations from star to star, which serve
             as weights but are larger than the standard errors of the means.
-        hyperbolic_position: The program's own best position of its hyperbola; `None` when it fitted none.
+        hyperbolic_position: The best position of N.I.N.A.'s own hyperbola; `None` if it fitted none.
     """
 
     curve: Curve
@@ -37,7 +37,7 @@ class NinaReport:
 
 
 def read_nina_report(path: Path) -> NinaReport:
-    """Read a report; a leading byte order mark, values of "NaN" and errors of 0 occur in real ones.
+    """Read a report; real ones have a byte order mark, values of "NaN" and errors of 0.
 
     Raises:
         ConfigurationError: The file cannot be read, is no such report, or holds contrasts instead of star sizes.
@@ -75,7 +75,7 @@ def _own_result(report: dict[str, Any]) -> float | None:
 
 
 def _number(values: object, name: str) -> float | None:
-    """Return a number of a JSON object, which may be written as a text; `None` when there is none."""
+    """Return a number of a JSON object, which may be written as text; `None` when there is none."""
     value = values.get(name) if isinstance(values, dict) else None
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         return None
@@ -91,19 +91,19 @@ TICKS = 10_000_000
 """Of a second."""
 STAR_METRICS = frozenset({"hfd", "fwhm"})
 NOT_KNOWN = "NaN"
-"""What such a report has for a number that is not known, the R^2 of a curve that was not fitted for example."""
+"""How a report writes an unknown number, for example the R^2 of a curve that was not fitted."""
 
 
 def nina_report(result: FocusResult, backlash: Backlash | None = None) -> dict[str, Any]:
-    """Put a run into the form of such a report.
+    """Return a focus run as a report.
 
     Args:
-        result: A run by the size of stars. Half of the HFD is their half-flux radius; half of the FWHM is the same for
-            a star that is a Gaussian.
-        backlash: How targets were approached; `None` where nothing tells, which such a report cannot say: it has 0.
+        result: A run by the size of stars. Half of the HFD is their half-flux radius, and so is half of the FWHM of a
+            Gaussian star.
+        backlash: How targets were approached; `None` if unknown, which a report can only write as 0.
 
     Returns:
-        The report. In its measured points and its intersections every value is a number, 0 where there is none.
+        The report. In its points and intersections every value is a number, 0 where there is none.
 
     Raises:
         ConfigurationError: The run measured something else, or nothing.
@@ -157,7 +157,7 @@ def nina_report(result: FocusResult, backlash: Backlash | None = None) -> dict[s
 
 
 def write_nina_report(path: Path, result: FocusResult, backlash: Backlash | None = None) -> None:
-    """Write a run as such a report, whole or not at all; see `nina_report`.
+    """Write a run as a report, atomically; see `nina_report`.
 
     Raises:
         ConfigurationError: The run measured no stars, or the file cannot be written.
@@ -168,7 +168,7 @@ def write_nina_report(path: Path, result: FocusResult, backlash: Backlash | None
 
 
 def _fits(samples: list[Sample], accepted: Fit | None) -> dict[CurveModel, Fit]:
-    """Return the curves that go through the points; as the hyperbola the one that the run decided by."""
+    """Return the curves through the points; the hyperbola is the one by which the run decided."""
     fits = {} if accepted is None else {CurveModel.HYPERBOLA: accepted}
     try:
         hyperbola = fit_hyperbola(samples)
@@ -186,7 +186,7 @@ def _fits(samples: list[Sample], accepted: Fit | None) -> dict[CurveModel, Fit]:
 
 
 def _backlash(backlash: Backlash | None) -> dict[str, Any]:
-    """Arriving inward, it is the moves outward that go further, and the other way round."""
+    """Return the settings of a report: arriving inward overshoots outward, and vice versa."""
     if backlash is None:
         return {"BacklashCompensationModel": "OVERSHOOT", "BacklashIN": 0, "BacklashOUT": 0}
     outward = backlash.arrive is Direction.IN
@@ -198,7 +198,7 @@ def _backlash(backlash: Backlash | None) -> dict[str, Any]:
 
 
 def _point(sample: Sample) -> dict[str, float]:
-    """One point, in half-flux radii; 0 is that program's own value for no stars."""
+    """Return a point in half-flux radii; 0 is N.I.N.A.'s own value for no stars."""
     measured = sample.measurement
     value, error = (measured.value / 2, measured.stderr / 2) if measured.usable else (0.0, 0.0)
     return {"Position": float(sample.position), "Value": value, "Error": error}
@@ -211,7 +211,7 @@ def _place(fit: Fit | None) -> dict[str, float]:
 
 
 def _start(position: int, samples: list[Sample]) -> dict[str, Any]:
-    """Where the focuser stood, with what was measured there, if anything was."""
+    """Return the start position with its measurement, if there is one."""
     there = next((each for each in samples if each.position == position and each.measurement.usable), None)
     if there is not None:
         return _point(there)
@@ -246,7 +246,7 @@ def _trend(fit: Fit | None, sign: int) -> str:
 
 
 def _duration(duration_s: float) -> str:
-    """Hours, minutes, seconds and seven decimals, as .NET writes a span of time."""
+    """Return hours, minutes, seconds and seven decimals, as .NET writes a time span."""
     ticks = round(max(duration_s, 0.0) * TICKS)
     minutes, ticks = divmod(ticks, 60 * TICKS)
     hours, minutes = divmod(minutes, 60)

@@ -39,7 +39,12 @@ CARDS: Mapping[str, tuple[type, ...]] = MappingProxyType(
     }
 )
 """The cards that unpacking needs, with the types of their values."""
+LONGEST_S = 120.0
 STUB = fits.PrimaryHDU().header.tostring().encode("ascii")
+
+
+class CannotUnpack(Exception):
+    """The packed image makes no sense; the message is the reason."""
 
 
 def unpacked(unit: Unit, content: bytearray) -> Pixels:
@@ -122,13 +127,6 @@ def _copy_parameters(source: fits.Header, target: fits.Header) -> None:
         if not isinstance(name, str) or not isinstance(value, int | float) or not 0 <= value <= 1000:
             raise Damaged(f"is damaged: its header packs its image with {name!r} = {value!r}")
         target[f"ZNAME{number}"], target[f"ZVAL{number}"] = name, value
-
-
-LONGEST_S = 120.0
-
-
-class CannotUnpack(Exception):
-    """The packed image makes no sense; the message is the reason."""
 
 
 def unpacked_here(file: bytes) -> Pixels:
