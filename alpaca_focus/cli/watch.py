@@ -13,11 +13,11 @@ from alpaca_focus.cli.keys import EndRequest
 from alpaca_focus.cli.live import LiveGraph
 from alpaca_focus.core.errors import ConfigurationError
 from alpaca_focus.files.best_focus import FittedCurve, fitted_curve
-from alpaca_focus.files.curves import Collected
+from alpaca_focus.files.curve_tables import Collected
+from alpaca_focus.files.file_report import Kind
 from alpaca_focus.files.folder_watch import FolderListing, FolderWatch, file_stamp, folder_snapshot
 from alpaca_focus.files.measuring import MeasureOptions, measure_file
 from alpaca_focus.files.pictures import check_picture_path, write_picture
-from alpaca_focus.files.report import Kind
 from alpaca_focus.imaging.spectrum import SpectrumSettings, TraceAxis
 
 LOOKS_PER_SETTLE = 4

@@ -120,7 +120,7 @@ def chart_text(chart: Chart, *, width: int = TEXT_WIDTH, height: int = TEXT_HEIG
     figure.width, figure.height = width, height
     figure.with_colors = False
     # The unit of the horizontal axis has no room in 80 columns.
-    figure.x_label, figure.y_label = chart.x_label.partition(",")[0], chart.label
+    figure.x_label, figure.y_label = chart.x_label.partition(",")[0], chart.label.replace(", ", " ")
     figure.set_x_limits(min_=chart.x.low, max_=chart.x.high)
     figure.set_y_limits(min_=chart.y.low, max_=chart.y.high)
     figure.register_label_formatter(float, _label)

@@ -23,9 +23,9 @@ from distributed.scheduler import KilledWorker
 from alpaca_focus import __version__
 from alpaca_focus.core.errors import ConfigurationError, FileUnreadable
 from alpaca_focus.files.file_access import open_regular
+from alpaca_focus.files.file_report import FileReport
 from alpaca_focus.files.folder_watch import Stamp, file_stamp
 from alpaca_focus.files.measuring import MeasureOptions, lost_report, measure_content, measure_file
-from alpaca_focus.files.report import FileReport
 
 CONNECTED_WITHIN_S = 10
 PACKAGE = "alpaca_focus"

@@ -13,10 +13,10 @@ from queue import Empty, SimpleQueue
 import structlog
 
 from alpaca_focus.core.errors import FileUnreadable
+from alpaca_focus.files.file_report import Kind
 from alpaca_focus.files.fits_file import FileFrame, read_frame
 from alpaca_focus.files.folder_watch import FolderListing, FolderWatch, file_stamp, tree_snapshot
 from alpaca_focus.files.measuring import MeasureOptions, measure_frame
-from alpaca_focus.files.report import Kind
 
 SETTLE_S = 1.0
 POLL_S = 1.0

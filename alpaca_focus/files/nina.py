@@ -12,7 +12,7 @@ from alpaca_focus.core.errors import ConfigurationError, RunFailed
 from alpaca_focus.core.values import Fit, FocusResult, Sample
 from alpaca_focus.core.vcurve import fit_hyperbola
 from alpaca_focus.files.best_focus import Curve
-from alpaca_focus.files.curves import Point, make_curve
+from alpaca_focus.files.curve_tables import Point, make_curve
 from alpaca_focus.files.file_access import atomic_write, read_text
 
 STAR_METHOD = "STARHFR"

@@ -15,10 +15,10 @@ from alpaca_focus.core.errors import ConfigurationError
 from alpaca_focus.core.values import Frame
 from alpaca_focus.files.chart import Band, Chart, Colour, Points, Polyline, Range, range_of
 from alpaca_focus.files.file_access import atomic_write, check_folder
+from alpaca_focus.files.file_report import FileReport, Kind
 from alpaca_focus.files.fits_file import read_frame
 from alpaca_focus.files.measuring import MeasureOptions
 from alpaca_focus.files.pictures import Paper, draw_chart, empty_figure
-from alpaca_focus.files.report import FileReport, Kind
 from alpaca_focus.imaging.sky_background import binned
 from alpaca_focus.imaging.spectrum import SpectrumReport, SpectrumSettings, TraceAxis, measure_spectrum
 from alpaca_focus.imaging.star_field import Star, find_stars

@@ -95,7 +95,7 @@ def test_the_plot_shows_every_point_of_the_curve(result: FocusResult) -> None:
     assert result.fit is not None
     plot = chart_text(v_curve(result.samples, result.fit))
     assert plot.count("o") - plot.count("position") * 2 == 9
-    assert "HFD, px" in plot
+    assert "HFD px" in plot
 
 
 def test_json_is_one_object_with_nulls_for_what_is_not_a_number(result: FocusResult) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from alpaca_focus.core.errors import ConfigurationError
 from alpaca_focus.files.best_focus import FittedCurve, fitted_curve
-from alpaca_focus.files.curves import Point, make_curve
+from alpaca_focus.files.curve_tables import Point, make_curve
 from alpaca_focus.files.pictures import check_picture_path, write_picture
 
 STARTS = {".png": b"\x89PNG", ".svg": b"<?xml", ".pdf": b"%PDF"}

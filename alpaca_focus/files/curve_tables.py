@@ -12,7 +12,7 @@ from alpaca_focus.core.errors import ConfigurationError
 from alpaca_focus.core.values import Measurement, Sample
 from alpaca_focus.files.best_focus import Curve
 from alpaca_focus.files.file_access import read_text
-from alpaca_focus.files.report import Kind
+from alpaca_focus.files.file_report import Kind
 
 HIGHER_IS_BETTER = frozenset({"nsig"})
 
@@ -24,7 +24,7 @@ class Point:
     Attributes:
         position: Focuser position in steps.
         value: The metric; NaN when there is none.
-        stderr: Its error, same unit; 0 or NaN when nothing tells.
+        stderr: Its error, same unit; 0 or NaN if unknown.
         reason: Why the value may not be used; empty when it may.
         name: The file it comes from, if each point has its own.
     """
@@ -39,7 +39,7 @@ class Point:
 def make_curve(metric: str, unit: str, points: Sequence[Point]) -> Curve:
     """Make a curve of points.
 
-    A point without an error among others with one gets their median: no error told does not mean a perfect point.
+    A point without an error among others with one gets their median: a missing error does not mean a perfect point.
     Where no point has one, the errors are 0 and the fit goes by the scatter alone.
     """
     known = [point.stderr for point in points if not point.reason and 0 < point.stderr < math.inf]
