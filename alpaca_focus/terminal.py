@@ -3,23 +3,21 @@
 import math
 from collections.abc import Sequence
 
-import numpy as np
-import plotille
 from pydantic_core import to_json
 from rich.console import Console
 from rich.text import Text
 
-from alpaca_focus.core.curve_models import curve_value
 from alpaca_focus.core.events import Event, FrameMeasured, Interlude, RestoreStarted, Resumed, RunEnded, RunStarted
 from alpaca_focus.core.values import Fit, FocusResult, Outcome, Sample
 from alpaca_focus.core.vcurve import KNOWN
 from alpaca_focus.core.whole_curve import shape_of
 from alpaca_focus.core.wording import metric_name
 from alpaca_focus.files.best_focus import heading
+from alpaca_focus.files.chart import v_curve
+from alpaca_focus.files.chart_drawing import chart_text
 
 POINTS = 6
 """Points of a whole curve by default, for which a step is proposed."""
-PLOT_WIDTH, PLOT_HEIGHT = 52, 14
 UNWRAPPED_COLUMNS = 10_000
 STYLES = {Outcome.FOCUSED: "bold green", Outcome.RESTORED: "bold yellow", Outcome.STRANDED: "bold red"}
 
@@ -70,7 +68,7 @@ class RunPrinter:
     def _result(self, result: FocusResult) -> None:
         if result.fit is not None:
             self._console.print()
-            self._console.print(Text(curve_plot(result.samples, result.fit)), no_wrap=True, crop=False)
+            self._console.print(Text(chart_text(v_curve(result.samples, result.fit))), no_wrap=True, crop=False)
             self._console.print(Text(_fit_line(result.fit, result.samples)))
         self._console.print()
         self._console.print(Text(result.reason, style=STYLES[result.outcome]))
@@ -109,69 +107,6 @@ def _fit_line(fit: Fit, samples: Sequence[Sample]) -> str:
         f"{fit.model}: best {fit.best_position:.1f} +- {fit.best_position_stderr:.1f} steps, "
         f"{metric} {fit.best_value:.2f} {unit}{r_squared}{left_out}{suits}"
     )
-
-
-def curve_plot(
-    samples: Sequence[Sample], fit: Fit | None, *, width: int = PLOT_WIDTH, height: int = PLOT_HEIGHT
-) -> str:
-    """Draw a V-curve in characters: the fit as a line, the frames as `o`, those left out as `x`.
-
-    Args:
-        samples: Points of one metric, at least one of them usable.
-        fit: The curve through them, or `None` when there is none yet.
-        width: Characters inside the axes.
-        height: Lines inside the axes.
-    """
-    kept, left_out = _points(samples, fit)
-    low, high = _limits([position for position, _ in kept], fit)
-    line = np.linspace(low, high, 4 * width)
-    curve = [] if fit is None else [curve_value(float(position), fit) for position in line]
-    highest = max([*curve[:1], *curve[-1:], *(value for _, value in kept), *([fit.best_value] if fit else [])])
-    figure = plotille.Figure()
-    figure.width, figure.height = width, height
-    figure.with_colors = False
-    figure.x_label, figure.y_label = "position", _heading(samples)
-    figure.set_x_limits(min_=low, max_=high)
-    figure.set_y_limits(min_=0.0, max_=1.05 * highest)
-    figure.register_label_formatter(float, _label)
-    if curve:
-        figure.plot(line.tolist(), curve)
-    for points, marker in ((kept, "o"), (left_out, "x")):
-        visible = [point for point in points if low <= point[0] <= high and point[1] <= 1.05 * highest]
-        if visible:
-            figure.scatter([x for x, _ in visible], [y for _, y in visible], marker=marker)
-    return str(figure.show())
-
-
-def _limits(positions: Sequence[int], fit: Fit | None) -> tuple[float, float]:
-    """Span the points kept, evenly to both sides of the best position where there is one."""
-    if fit is None:
-        margin = max(1.0, 0.05 * (max(positions) - min(positions)))
-        return min(positions) - margin, max(positions) + margin
-    reach = max(1.0, *(abs(position - fit.best_position) for position in positions))
-    return fit.best_position - 1.1 * reach, fit.best_position + 1.1 * reach
-
-
-def _heading(samples: Sequence[Sample]) -> str:
-    measurement = next(sample.measurement for sample in samples if sample.measurement.usable)
-    return heading(measurement.metric, measurement.unit)
-
-
-def _points(samples: Sequence[Sample], fit: Fit | None) -> tuple[list[tuple[int, float]], list[tuple[int, float]]]:
-    """Split the usable frames into those the fit kept, later ones included, and those it left out."""
-    kept: list[tuple[int, float]] = []
-    left_out: list[tuple[int, float]] = []
-    for index, sample in enumerate(samples):
-        if sample.measurement.usable:
-            point = (sample.position, sample.measurement.value)
-            (left_out if fit is not None and index in fit.rejected else kept).append(point)
-    return kept, left_out
-
-
-def _label(value: float, chars: int, delta: float, *, left: bool = False) -> str:
-    """Format a number at an axis of length `delta`; the names are plotille's."""
-    text = f"{value:.0f}" if delta >= 100 else f"{value:.1f}" if delta >= 1 else f"{value:.2g}"
-    return text.ljust(chars) if left else text.rjust(chars)
 
 
 def result_json(result: FocusResult) -> str:

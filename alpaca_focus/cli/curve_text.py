@@ -5,8 +5,9 @@ from pathlib import Path
 
 from alpaca_focus.core.values import Sample
 from alpaca_focus.files.best_focus import BestFocus, By, FittedCurve
+from alpaca_focus.files.chart import v_curve
+from alpaca_focus.files.chart_drawing import chart_text
 from alpaca_focus.files.pictures import write_picture
-from alpaca_focus.terminal import curve_plot
 
 
 def best_line(best: BestFocus) -> str:
@@ -65,7 +66,7 @@ def curve_lines(fitted: FittedCurve) -> list[str]:
     lines = [f"{'#':>3}  {'position':>8}  {curve.heading:>9}  {'+-':>8}  {'residual':>9}"]
     lines += [_row(index, fitted) for index in range(len(curve.samples))]
     if any(sample.measurement.usable for sample in curve.samples):
-        lines += ["", curve_plot(curve.samples, fitted.fit)]
+        lines += ["", chart_text(v_curve(curve.samples, fitted.fit))]
     return [*lines, curve_line(fitted)]
 
 

@@ -13,12 +13,12 @@ from alpaca_focus.cli.measure import WILD, find_files
 from alpaca_focus.core.curve_models import CurveModel
 from alpaca_focus.core.errors import ConfigurationError
 from alpaca_focus.files.best_focus import BestFocus, By, Curve, FittedCurve, find_best_focus
-from alpaca_focus.files.curves import curves_of_rows, read_csv
+from alpaca_focus.files.curve_tables import curves_of_rows, read_csv
+from alpaca_focus.files.file_report import Kind
+from alpaca_focus.files.folder_watch import SUFFIXES, is_frame_name
 from alpaca_focus.files.measuring import MeasureOptions, measure_files
-from alpaca_focus.files.nina_report import ERRORS_NOTE, read_nina_report
+from alpaca_focus.files.nina import ERRORS_NOTE, read_nina_report
 from alpaca_focus.files.pictures import check_picture_path
-from alpaca_focus.files.report import Kind
-from alpaca_focus.files.watching import SUFFIXES, is_frame_name
 from alpaca_focus.imaging.spectrum import SpectrumSettings, TraceAxis
 
 TABLES, REPORTS = (".csv", ".tsv", ".txt"), (".json",)

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from alpaca_focus.files.report import Kind
+from alpaca_focus.files.file_report import Kind
 from alpaca_focus.imaging.spectrum import TraceAxis
 
 MetricOption = Annotated[Kind, typer.Option(help="What to measure; auto tells spectra from stars.")]

@@ -11,9 +11,9 @@ from alpaca_focus.core.backlash import Backlash, Direction, Method
 from alpaca_focus.core.errors import ConfigurationError
 from alpaca_focus.core.events import FrameMeasured, RunEnded, RunStarted
 from alpaca_focus.core.values import Light
-from alpaca_focus.files.nina_writer import write_nina_report
+from alpaca_focus.files.file_access import check_folder
+from alpaca_focus.files.nina import write_nina_report
 from alpaca_focus.files.pictures import check_picture_path, curve_of_run, write_picture
-from alpaca_focus.files.whole import check_folder
 from alpaca_focus.runtime.store import KeptRun, RunStore
 from alpaca_focus.settings.models import Settings
 from alpaca_focus.settings.yaml_file import load_yaml

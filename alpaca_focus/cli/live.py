@@ -10,12 +10,12 @@ from rich.table import Table
 from rich.text import Text
 
 from alpaca_focus.files.best_focus import FittedCurve
-from alpaca_focus.terminal import curve_plot
+from alpaca_focus.files.chart import v_curve
+from alpaca_focus.files.chart_drawing import TEXT_HEIGHT, TEXT_WIDTH, chart_text
 
 AXIS_COLUMNS, AXIS_LINES = 17, 4
 """What plotille puts around the inside of a graph."""
-MIN_INSIDE_COLUMNS, MAX_INSIDE_COLUMNS = 20, 52
-MIN_INSIDE_LINES, MAX_INSIDE_LINES = 4, 14
+MIN_INSIDE_COLUMNS, MIN_INSIDE_LINES = 20, 4
 OTHER_LINES = 8
 """Lines of the terminal that are left to text."""
 
@@ -68,17 +68,15 @@ class LiveGraph:
         columns, lines = self._console.size
         beside = columns // len(self._fitted) - AXIS_COLUMNS >= MIN_INSIDE_COLUMNS
         across, down = (len(self._fitted), 1) if beside else (1, len(self._fitted))
-        width = min(MAX_INSIDE_COLUMNS, columns // across - AXIS_COLUMNS)
-        height = min(MAX_INSIDE_LINES, (lines - OTHER_LINES) // down - AXIS_LINES)
+        width = min(TEXT_WIDTH, columns // across - AXIS_COLUMNS)
+        height = min(TEXT_HEIGHT, (lines - OTHER_LINES) // down - AXIS_LINES)
         if width < MIN_INSIDE_COLUMNS or height < MIN_INSIDE_LINES:
             return Text("(The terminal is too small for a graph.)")
-        plots = [Text(_plot(each, width, height), no_wrap=True, overflow="crop") for each in self._fitted]
+        charts = [v_curve(each.curve.samples, each.fit) for each in self._fitted]
+        texts = [chart_text(chart, width=width, height=height) for chart in charts]
+        plots = [Text(text, no_wrap=True, overflow="crop") for text in texts]
         if not beside:
             return Group(*plots)
         grid = Table.grid(padding=(0, 1))
         grid.add_row(*plots)
         return grid
-
-
-def _plot(fitted: FittedCurve, width: int, height: int) -> str:
-    return curve_plot(fitted.curve.samples, fitted.fit, width=width, height=height)

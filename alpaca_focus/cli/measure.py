@@ -15,10 +15,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from alpaca_focus.cli.frame_options import AxisOption, EndOption, FirstOption, MetricOption
 from alpaca_focus.core.errors import ConfigurationError
+from alpaca_focus.files.file_report import NUMBERS, FileReport, Kind
+from alpaca_focus.files.folder_watch import SUFFIXES, folder_snapshot
 from alpaca_focus.files.measuring import MeasureOptions, measure_files
 from alpaca_focus.files.preview import check_preview, draw_preview
-from alpaca_focus.files.report import NUMBERS, FileReport, Kind
-from alpaca_focus.files.watching import SUFFIXES, folder_snapshot
 from alpaca_focus.imaging.spectrum import SpectrumSettings, TraceAxis
 
 MANY_FILES = 5

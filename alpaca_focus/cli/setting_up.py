@@ -15,7 +15,7 @@ import typer
 
 from alpaca_focus.cli.running import EXIT_ABORTED
 from alpaca_focus.core.errors import ConfigurationError
-from alpaca_focus.files.whole import check_folder, written_whole
+from alpaca_focus.files.file_access import atomic_write, check_folder
 from alpaca_focus.setting_up.asking import Given, answered, check_given
 from alpaca_focus.setting_up.choosing import choose_devices
 from alpaca_focus.setting_up.servers import find_servers
@@ -165,7 +165,7 @@ def _write(file: Path, given: Given, person: AtTerminal, *, force: bool) -> None
         typer.echo(text, nl=False)
         return
     _check_file(file, force=force)
-    with written_whole(file.resolve(), "settings file") as whole:
+    with atomic_write(file.resolve(), "settings file") as whole:
         whole.write(text.encode())
     _tell_next(file, answers, person)
 

@@ -9,7 +9,7 @@ import typer
 from alpaca_focus.addressees import services_of
 from alpaca_focus.cli.options import ConfigOption
 from alpaca_focus.core.errors import ConfigurationError
-from alpaca_focus.files.whole import check_folder
+from alpaca_focus.files.file_access import check_folder
 from alpaca_focus.night.report import last_night, reviewed, summary, write_report
 from alpaca_focus.notify.messages import Message
 from alpaca_focus.settings.models import Settings

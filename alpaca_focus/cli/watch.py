@@ -13,11 +13,11 @@ from alpaca_focus.cli.keys import EndRequest
 from alpaca_focus.cli.live import LiveGraph
 from alpaca_focus.core.errors import ConfigurationError
 from alpaca_focus.files.best_focus import FittedCurve, fitted_curve
-from alpaca_focus.files.collected import Collected
+from alpaca_focus.files.curve_tables import Collected
+from alpaca_focus.files.file_report import Kind
+from alpaca_focus.files.folder_watch import FolderListing, FolderWatch, file_stamp, folder_snapshot
 from alpaca_focus.files.measuring import MeasureOptions, measure_file
 from alpaca_focus.files.pictures import check_picture_path, write_picture
-from alpaca_focus.files.report import Kind
-from alpaca_focus.files.watching import FolderWatch, Snapshot, file_stamp, folder_snapshot
 from alpaca_focus.imaging.spectrum import SpectrumSettings, TraceAxis
 
 LOOKS_PER_SETTLE = 4
@@ -88,7 +88,7 @@ class _Session:
         if snapshot is None:
             return
         measured = False
-        for name in self._files.look(snapshot, time.monotonic()):
+        for name in self._files.poll(snapshot, time.monotonic()):
             measured = self._take(name, snapshot) or measured
             if end.look():
                 break
@@ -108,7 +108,7 @@ class _Session:
         state = "is there again" if there else "is gone or does not answer; the watch waits for its return"
         self._graph.line(f"The folder {self._folder} {state}.")
 
-    def _take(self, name: str, snapshot: Snapshot) -> bool:
+    def _take(self, name: str, snapshot: FolderListing) -> bool:
         """Measure a file; return whether there is something new to show."""
         path = self._folder / name
         report = measure_file(path, self._options)

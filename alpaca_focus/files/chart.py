@@ -1,152 +1,209 @@
-"""A small chart as SVG, in colours that the page around it chooses."""
+"""The description of a chart, which `chart_svg`, `chart_text` and `pictures` draw each in its own way.
+
+A V-curve is described here once, so that the report, a picture and the terminal show the same one.
+"""
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from html import escape
+from enum import StrEnum
+from typing import TypeAlias
 
-LEFT, RIGHT, TOP, BOTTOM = 58, 12, 20, 24
-WIDTH, HEIGHT = 960, 220
+from alpaca_focus.core.curve_models import curve_value
+from alpaca_focus.core.values import Fit, Sample
+from alpaca_focus.core.wording import metric_name
+
 MARGIN = 0.06
 NICE = (1.0, 2.0, 2.5, 5.0, 10.0)
 NICE_MINUTES = (1, 2, 5, 10, 15, 30, 60, 120, 180, 240, 360)
-TEXT_PX = 6.5
-"""Width of a figure on an axis."""
+CURVE_POINTS = 241
+HEADROOM, UPPER_END = 1.05, 0.97
+"""Room above the highest point, and where points too high for the axis are drawn, as a share of it."""
+OUTLIER_ROOM = 2.0
+"""Frames left out of a fit stretch the axes up to so many times the highest one kept; more would flatten the V."""
+
+
+class Colour(StrEnum):
+    """A colour by name; each way of drawing has its own shade of it."""
+
+    BLUE = "blue"
+    RED = "red"
+    GREEN = "green"
 
 
 @dataclass(frozen=True, slots=True)
 class Range:
-    """What an axis goes from and to; never empty."""
+    """The ends of an axis; never empty."""
 
     low: float
     high: float
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Points:
+    """Single points.
+
+    Attributes:
+        at: Their places.
+        colour: Their colour.
+        errors: The standard error of each, NaN where it is not known; empty when none is.
+        crossed: Whether they are drawn as crosses instead of dots.
+        name: Their name in a legend.
+    """
+
+    at: Sequence[tuple[float, float]]
+    colour: Colour
+    errors: Sequence[float] = ()
+    crossed: bool = False
+    name: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Polyline:
+    """A line through places, named in a legend."""
+
+    at: Sequence[tuple[float, float]]
+    colour: Colour
+    dashed: bool = False
+    name: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Upright:
+    """A vertical line over the whole height, named in a legend."""
+
+    x: float
+    colour: Colour
+    dashed: bool = False
+    name: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Band:
+    """A shaded part of the horizontal axis, named in a legend."""
+
+    low: float
+    high: float
+    colour: Colour
+    name: str = ""
+
+
+Mark: TypeAlias = Points | Polyline | Upright | Band
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chart:
+    """Points and lines over two axes.
+
+    Attributes:
+        label: What the vertical axis shows, with its unit.
+        x: The horizontal axis.
+        y: The vertical axis.
+        marks: What is drawn, the lowest layer first.
+        x_label: What the horizontal axis shows, with its unit; empty for times.
+        at_times: Whether the horizontal axis shows times, as seconds since 1970.
+    """
+
+    label: str
+    x: Range
+    y: Range
+    marks: Sequence[Mark]
+    x_label: str = ""
+    at_times: bool = False
+
+    def x_ticks(self, most: int) -> list[tuple[float, str]]:
+        """Return about so many round places on the horizontal axis with their labels."""
+        return _times(self.x, most) if self.at_times else _ticks(self.x, most)
+
+    def y_ticks(self, most: int) -> list[tuple[float, str]]:
+        """Return about so many round places on the vertical axis with their labels."""
+        return _ticks(self.y, most)
+
+
 def range_of(values: Sequence[float], *, least: float = 10.0) -> Range:
-    """Return a range with some room around values, at least so wide."""
+    """Return a range with some room around values, and at least `least` wide."""
     low, high = min(values), max(values)
     short = max(least - (high - low), 0.0) / 2
     margin = MARGIN * max(high - low, least)
     return Range(low - short - margin, high + short + margin)
 
 
-class Chart:
-    """Points and lines over two axes.
+def v_curve(samples: Sequence[Sample], fit: Fit | None) -> Chart:
+    """Describe a V-curve: its frames with their errors, the curve through them, and the best position.
+
+    Frames left out of the fit are crosses. Those too high for the vertical axis stand at its upper end, and those
+    beyond the horizontal axis as well are not shown.
 
     Args:
-        label: What is drawn, with its unit.
-        x: What the horizontal axis shows.
-        y: What the vertical one shows.
-        at_times: Whether the horizontal axis shows times, as seconds since 1970.
-        along: What it shows otherwise, if that must be said.
-        width: Of the picture, in its own units.
-        height: Of the picture.
+        samples: Frames of one metric, at least one of them usable.
+        fit: The curve through them; `None`: there is none.
     """
-
-    def __init__(
-        self,
-        label: str,
-        x: Range,
-        y: Range,
-        *,
-        at_times: bool = False,
-        along: str = "",
-        width: int = WIDTH,
-        height: int = HEIGHT,
-    ) -> None:
-        self._x, self._y = x, y
-        self._width, self._height = width, height
-        self._label = label
-        self._parts: list[str] = []
-        self._frame(at_times=at_times, along=along)
-
-    def line(self, points: Sequence[tuple[float, float]], kind: str) -> None:
-        """Draw a line; `kind` is its class in the page's style."""
-        if len(points) > 1:
-            path = " ".join(f"{self._across(x):.1f},{self._up(y):.1f}" for x, y in points)
-            self._parts.append(f'<polyline class="{kind}" points="{path}"/>')
-
-    def point(self, x: float, y: float, kind: str, *, error: float = math.nan) -> None:
-        """Draw a point, with its standard error where that is known."""
-        across = self._across(x)
-        if math.isfinite(error):
-            top, bottom = self._up(min(y + error, self._y.high)), self._up(max(y - error, self._y.low))
-            self._parts.append(
-                f'<line class="err" x1="{across:.1f}" x2="{across:.1f}" y1="{top:.1f}" y2="{bottom:.1f}"/>'
-            )
-        self._parts.append(f'<circle class="{kind}" cx="{across:.1f}" cy="{self._up(y):.1f}" r="3.2"/>')
-
-    def upright(self, x: float, kind: str) -> None:
-        """Draw a vertical line."""
-        across = self._across(x)
-        self._parts.append(
-            f'<line class="{kind}" x1="{across:.1f}" x2="{across:.1f}" y1="{TOP}" y2="{self._height - BOTTOM}"/>'
-        )
-
-    def band(self, low: float, high: float) -> None:
-        """Shade a part of the horizontal axis."""
-        left, right = self._across(max(low, self._x.low)), self._across(min(high, self._x.high))
-        self._parts.append(
-            f'<rect class="band" x="{left:.1f}" width="{max(right - left, 0.5):.1f}" y="{TOP}" '
-            f'height="{self._height - TOP - BOTTOM}"/>'
-        )
-
-    def svg(self) -> str:
-        """Return the picture."""
-        return (
-            f'<svg viewBox="0 0 {self._width} {self._height}" role="img" aria-label="{escape(self._label)}">'
-            f"{''.join(self._parts)}</svg>"
-        )
-
-    def _across(self, x: float) -> float:
-        return LEFT + (x - self._x.low) / (self._x.high - self._x.low) * (self._width - LEFT - RIGHT)
-
-    def _up(self, y: float) -> float:
-        room = self._height - TOP - BOTTOM
-        return TOP + room - (y - self._y.low) / (self._y.high - self._y.low) * room
-
-    def _frame(self, *, at_times: bool, along: str) -> None:
-        bottom = self._height - BOTTOM
-        values, digits = _ticks(self._y, max(2, (bottom - TOP) // 40))
-        for value in values:
-            up = self._up(value)
-            self._parts.append(
-                f'<line class="grid" x1="{LEFT}" x2="{self._width - RIGHT}" y1="{up:.1f}" y2="{up:.1f}"/>'
-                f'<text x="{LEFT - 6}" y="{up + 4:.1f}" text-anchor="end">{value:.{digits}f}</text>'
-            )
-        self._parts.append(f'<line class="axis" x1="{LEFT}" x2="{self._width - RIGHT}" y1="{bottom}" y2="{bottom}"/>')
-        for at, text in self._marks(at_times=at_times):
-            across = self._across(at)
-            self._parts.append(
-                f'<line class="axis" x1="{across:.1f}" x2="{across:.1f}" y1="{bottom}" y2="{bottom + 4}"/>'
-                f'<text x="{across:.1f}" y="{bottom + 17}" text-anchor="middle">{text}</text>'
-            )
-        self._parts.append(f'<text x="6" y="13">{escape(self._label)}</text>')
-        if along:
-            self._parts.append(
-                f'<text x="{self._width - RIGHT}" y="{bottom - 6}" text-anchor="end">{escape(along)}</text>'
-            )
-
-    def _marks(self, *, at_times: bool) -> list[tuple[float, str]]:
-        room = self._width - LEFT - RIGHT
-        if at_times:
-            return _times(self._x, room // 70)
-        longest = TEXT_PX * (len(f"{self._x.high:.0f}") + 3)
-        values, digits = _ticks(self._x, max(2, int(room // max(longest, 45))))
-        return [(value, f"{value:.{digits}f}") for value in values]
+    rejected = frozenset() if fit is None else frozenset(fit.rejected)
+    usable = [(index, sample) for index, sample in enumerate(samples) if sample.measurement.usable]
+    kept = [sample for index, sample in usable if index not in rejected]
+    left_out = [sample for index, sample in usable if index in rejected]
+    limit = OUTLIER_ROOM * max((_top(sample) for sample in kept), default=math.inf)
+    near = [*kept, *(sample for sample in left_out if _top(sample) <= limit)]
+    x = range_of([*(each.position for each in near), *([] if fit is None else [fit.best_position])], least=2.0)
+    width = x.high - x.low
+    curve = [] if fit is None else [_on_curve(x.low + width * i / (CURVE_POINTS - 1), fit) for i in range(CURVE_POINTS)]
+    highest = max([*map(_top, near), *(value for _, value in (*curve[:1], *curve[-1:]))])
+    y = Range(0.0, HEADROOM * highest if highest > 0 else 1.0)
+    shown = [sample for sample in left_out if x.low <= sample.position <= x.high]
+    frames = (
+        _frames(kept, y, Points(at=(), colour=Colour.BLUE, name="frames")),
+        _frames(shown, y, Points(at=(), colour=Colour.RED, crossed=True, name="left out")),
+    )
+    first = usable[0][1].measurement
+    return Chart(
+        label=f"{metric_name(first.metric)}{f', {first.unit}' if first.unit else ''}",
+        x=x,
+        y=y,
+        marks=(*([] if fit is None else _fit_marks(fit, curve)), *(each for each in frames if each.at)),
+        x_label="position, steps",
+    )
 
 
-def _ticks(shown: Range, most: int) -> tuple[list[float], int]:
-    """Return round values within a range, and how many digits they need after the point."""
+def _fit_marks(fit: Fit, curve: Sequence[tuple[float, float]]) -> list[Mark]:
+    best, error = fit.best_position, fit.best_position_stderr
+    named = f"best {best:.1f} \u00b1 {error:.1f} steps"
+    marks: list[Mark] = [Polyline(at=curve, colour=Colour.BLUE, name=fit.model)]
+    if math.isfinite(error):
+        marks.append(Band(low=best - error, high=best + error, colour=Colour.GREEN))
+    return [*marks, Upright(x=best, colour=Colour.GREEN, name=named)]
+
+
+def _on_curve(position: float, fit: Fit) -> tuple[float, float]:
+    return position, curve_value(position, fit)
+
+
+def _top(sample: Sample) -> float:
+    error = sample.measurement.stderr
+    return sample.measurement.value + (error if math.isfinite(error) else 0.0)
+
+
+def _frames(samples: Sequence[Sample], y: Range, style: Points) -> Points:
+    """Return frames as points, without an error where the value itself is too high for the axis."""
+    end = UPPER_END * y.high
+    values = [(float(sample.position), sample.measurement.value, sample.measurement.stderr) for sample in samples]
+    return replace(
+        style,
+        at=[(position, min(value, end)) for position, value, _ in values],
+        errors=[error if value <= end else math.nan for _, value, error in values],
+    )
+
+
+def _ticks(shown: Range, most: int) -> list[tuple[float, str]]:
     rough = (shown.high - shown.low) / most
     power = 10.0 ** math.floor(math.log10(rough))
     step = next(nice * power for nice in NICE if nice * power >= rough * (1 - 1e-9))
     first = math.ceil(shown.low / step - 1e-9)
-    values = [step * index for index in range(first, math.floor(shown.high / step + 1e-9) + 1)]
     digits = max(0, -math.floor(math.log10(step) + 1e-9))
-    is_between = step / 10.0**-digits % 1 > 1e-6
-    return values, digits + is_between
+    if step / 10.0**-digits % 1 > 1e-6:
+        digits += 1
+    values = [step * index for index in range(first, math.floor(shown.high / step + 1e-9) + 1)]
+    return [(value, f"{value:.{digits}f}") for value in values]
 
 
 def _times(shown: Range, most: int) -> list[tuple[float, str]]:

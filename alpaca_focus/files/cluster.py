@@ -1,6 +1,6 @@
-"""Measuring many files on an existing Dask cluster: the same reports, in the order of the files.
+"""Measures many files on an existing Dask cluster, with the same reports in the order of the files.
 
-Only who asks for a cluster imports this module, for `distributed` is not part of every installation.
+Imported only when a cluster is requested, for `distributed` is an optional dependency.
 """
 
 import asyncio
@@ -22,32 +22,32 @@ from distributed.scheduler import KilledWorker
 
 from alpaca_focus import __version__
 from alpaca_focus.core.errors import ConfigurationError, FileUnreadable
-from alpaca_focus.files.fits_stream import open_regular
+from alpaca_focus.files.file_access import open_regular
+from alpaca_focus.files.file_report import FileReport
+from alpaca_focus.files.folder_watch import Stamp, file_stamp
 from alpaca_focus.files.measuring import MeasureOptions, lost_report, measure_content, measure_file
-from alpaca_focus.files.report import FileReport
-from alpaca_focus.files.watching import Stamp, file_stamp
 
 CONNECTED_WITHIN_S = 10
 PACKAGE = "alpaca_focus"
 FILES_A_THREAD, MOST_FILES = 2, 200
-"""Files under way: so many for each thread of the workers, and at most."""
+"""Files in progress: per thread of the workers, and at most."""
 MOST_SENT_BYTES = 256_000_000
-"""Of all files under way that are sent; one goes always."""
+"""Of all files being sent together; one file may exceed it alone."""
 STAMPS_APART_NS = 2_000_000_000
-"""A network share may keep the time of a file less exactly."""
-LOOK_S, WORKERLESS_LOOKS = 5.0, 12
+"""Network shares may round the modification time of a file."""
+CHECK_S, WORKERLESS_CHECKS = 5.0, 12
 LOGGERS = ("distributed", "distributed.client", "distributed.core", "tornado", "tornado.application")
 
 
 def measure_seen(path: str, place: str, stamp: Stamp, options: MeasureOptions, version: str) -> FileReport | None:
-    """Measure a file of the file system here, on a worker; `None`: this is not the file that the client means.
+    """Measure a file of a worker's own file system; `None` if it is not the client's file.
 
     Args:
-        path: What the user calls it.
-        place: Where it is.
-        stamp: What the client sees of it.
+        path: The path that the user named.
+        place: The absolute path.
+        stamp: The stamp that the client sees.
         options: How to measure it.
-        version: That of the client.
+        version: The client's version of this program.
     """
     _check_version(version)
     here = file_stamp(Path(place))
@@ -62,13 +62,13 @@ def measure_seen(path: str, place: str, stamp: Stamp, options: MeasureOptions, v
 
 
 def measure_sent(path: str, content: bytes, options: MeasureOptions, version: str) -> FileReport:
-    """Measure a file that was sent, on a worker.
+    """Measure a file that was sent to a worker.
 
     Args:
-        path: What the user calls it.
-        content: All of it.
+        path: The path that the user named.
+        content: Its bytes.
         options: How to measure it.
-        version: That of the client.
+        version: The client's version of this program.
     """
     _check_version(version)
     with tempfile.TemporaryFile() as file:
@@ -87,7 +87,7 @@ def _check_version(version: str) -> None:
 
 @dataclass(slots=True)
 class _Task:
-    """A file under way; `sent_bytes` is 0 where the worker reads it."""
+    """A file in progress; `sent_bytes` is 0 if the worker reads it itself."""
 
     path: Path
     future: "Future[Any]"
@@ -95,7 +95,7 @@ class _Task:
 
 
 class Cluster:
-    """A connection to a Dask cluster, which is left as it was found. A context manager.
+    """A connection to a Dask cluster, which is left unchanged. A context manager.
 
     Args:
         address: Of its scheduler, such as tcp://HOST:8786.
@@ -114,10 +114,10 @@ class Cluster:
         """
         self._quiet.__enter__()
         try:
-            # A client that finds nobody leaves threads behind, so it is made when somebody has answered.
+            # A client without a scheduler leaves threads behind, so it is made only after an answer.
             asyncio.run(asyncio.wait_for(_greeted(self._address), CONNECTED_WITHIN_S))
             with warnings.catch_warnings():
-                # What versions matter is checked here, and said in a sentence.
+                # The versions that matter are checked here.
                 warnings.simplefilter("ignore")
                 self._client = Client(  # type: ignore[no-untyped-call]
                     self._address, timeout=CONNECTED_WITHIN_S, set_as_default=False
@@ -149,12 +149,12 @@ class Cluster:
             self._quiet.__exit__(None, None, None)
 
     def _check_workers(self) -> None:
-        told = self._client.get_versions(packages=[PACKAGE])
-        if not told["workers"]:
+        versions = self._client.get_versions(packages=[PACKAGE])
+        if not versions["workers"]:
             raise ConfigurationError(
                 f"The Dask cluster at {self._address} has no workers: start some with `dask worker {self._address}`."
             )
-        asked = {"scheduler": told["scheduler"], **told["workers"]}
+        asked = {"scheduler": versions["scheduler"], **versions["workers"]}
         for name, answer in asked.items():
             version = (answer or {}).get("packages", {}).get(PACKAGE)
             if version == __version__:
@@ -167,26 +167,26 @@ class Cluster:
             )
 
     def measure_files(
-        self, paths: Sequence[Path], options: MeasureOptions, tell: Callable[[str], None]
+        self, paths: Sequence[Path], options: MeasureOptions, notify: Callable[[str], None]
     ) -> Generator[FileReport, None, None]:
-        """Measure files; the reports come in their order. When the caller stops, what is under way is cancelled.
+        """Yield the reports of files in their order. When the caller stops, work in progress is cancelled.
 
         Args:
             paths: The files.
             options: How to measure them.
-            tell: Is told once when files have to be sent.
+            notify: Called once, with a sentence, if files have to be sent.
 
         Raises:
             ConfigurationError: The scheduler or all workers have gone.
         """
         threads = sum(self._client.nthreads().values())
-        work = _Work(self._client, self._address, options, tell)
+        work = _Work(self._client, self._address, options, notify)
         most = min(MOST_FILES, max(2, FILES_A_THREAD * threads))
         waiting = deque(paths)
         try:
-            while waiting or work.is_under_way:
-                # The first one goes alone: it shows whether the workers see the files.
-                while waiting and work.count < (most if work.knows_the_way else 1) and work.has_room_for(waiting[0]):
+            while waiting or work.is_busy:
+                # The first file goes alone: it shows whether the workers see the files.
+                while waiting and work.count < (most if work.has_reported else 1) and work.has_room_for(waiting[0]):
                     work.begin(waiting.popleft())
                 yield work.next_report()
         finally:
@@ -194,24 +194,24 @@ class Cluster:
 
 
 class _Work:
-    """The files that are under way, in their order."""
+    """The files in progress, in their order."""
 
-    def __init__(self, client: Any, address: str, options: MeasureOptions, tell: Callable[[str], None]) -> None:
-        self._client, self._address, self._options, self._tell = client, address, options, tell
+    def __init__(self, client: Any, address: str, options: MeasureOptions, notify: Callable[[str], None]) -> None:
+        self._client, self._address, self._options, self._notify = client, address, options, notify
         self._tasks: deque[_Task | FileReport] = deque()
         self._sends = False
-        self.knows_the_way = False
+        self.has_reported = False
 
     @property
     def count(self) -> int:
         return len(self._tasks)
 
     @property
-    def is_under_way(self) -> bool:
+    def is_busy(self) -> bool:
         return bool(self._tasks)
 
     def has_room_for(self, path: Path) -> bool:
-        """Tell whether a file may be begun without too many bytes being under way."""
+        """Return whether a file can be started without sending too many bytes together."""
         if not self._sends or not self._tasks:
             return True
         stamp = file_stamp(path)
@@ -219,7 +219,7 @@ class _Work:
         return sent_bytes + (0 if stamp is None else stamp.size_bytes) <= MOST_SENT_BYTES
 
     def begin(self, path: Path) -> None:
-        """Give a file to the cluster; one that cannot be read here is not its business."""
+        """Give a file to the cluster; one that is unreadable here is reported here."""
         if self._sends:
             self._tasks.append(self._sent(path))
             return
@@ -232,14 +232,14 @@ class _Work:
         self._tasks.append(_Task(path, future))
 
     def next_report(self) -> FileReport:
-        """Wait for the file that was begun first."""
+        """Wait for the file that was started first."""
         task = self._tasks[0]
         while isinstance(task, _Task):
             report = self._outcome(task)
-            self.knows_the_way = True
+            self.has_reported = True
             if report is None:
                 if not self._sends:
-                    self._tell("The workers do not see these files under the same path: they are sent to them.")
+                    self._notify("The workers do not see these files under the same path: they are sent to them.")
                 self._sends = True
                 self._tasks[0] = task = self._sent(task.path)
             else:
@@ -248,7 +248,7 @@ class _Work:
         return task
 
     def cancel(self) -> None:
-        """Cancel what is still under way."""
+        """Cancel the work in progress."""
         futures = [task.future for task in self._tasks if isinstance(task, _Task)]
         self._tasks.clear()
         if futures and self._client.status == "running":
@@ -264,7 +264,7 @@ class _Work:
 
     def _submit(self, function: Callable[..., FileReport | None], *arguments: object) -> "Future[Any]":
         with warnings.catch_warnings():
-            # Of a file that travels through the scheduler; their number is bounded here.
+            # About files sent through the scheduler, whose number is bounded here.
             warnings.filterwarnings("ignore", "Sending large graph")
             future: Future[Any] = self._client.submit(function, *arguments, pure=False)
             return future
@@ -273,7 +273,7 @@ class _Work:
         workerless = 0
         while True:
             try:
-                report: FileReport | None = task.future.result(timeout=LOOK_S)
+                report: FileReport | None = task.future.result(timeout=CHECK_S)
             except KilledWorker:
                 return lost_report(task.path, self._options)
             except CancelledError:
@@ -283,7 +283,7 @@ class _Work:
                 ) from None
             except TimeoutError:
                 workerless = 0 if self._has_workers() else workerless + 1
-                if workerless > WORKERLESS_LOOKS:
+                if workerless > WORKERLESS_CHECKS:
                     raise ConfigurationError(
                         f"All workers of the Dask cluster at {self._address} have gone: the files from {task.path} on "
                         "were not measured."
@@ -295,12 +295,12 @@ class _Work:
         try:
             return bool(self._client.nthreads())
         except OSError:
-            # The connection is being made anew; when that fails, the work is cancelled.
+            # Reconnecting; when that fails, the work is cancelled.
             return False
 
 
 async def _greeted(address: str) -> None:
-    """Ask a scheduler who it is, as a sign of life."""
+    """Request the identity of a scheduler, as a sign of life."""
     comm = await connect(address, timeout=CONNECTED_WITHIN_S)  # type: ignore[no-untyped-call]
     try:
         await send_recv(comm, op="identity", reply=True)
@@ -310,7 +310,7 @@ async def _greeted(address: str) -> None:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep back what the library logs of a cluster; what matters is told in sentences."""
+    """Silence the library's log; failures are raised as sentences."""
     loggers = [logging.getLogger(name) for name in LOGGERS]
     before = [logger.level for logger in loggers]
     for logger in loggers:

@@ -1,4 +1,4 @@
-"""A frame out of a FITS file, whatever state the file is in: a frame, or one sentence why there is none."""
+"""Reads a frame from a FITS file in any state: returns the frame, or raises one sentence that names the reason."""
 
 import os
 import warnings
@@ -11,26 +11,32 @@ from typing import BinaryIO
 
 import numpy as np
 from astropy.io import fits
+from numpy.typing import NDArray
 
 from alpaca_focus.core.errors import FileUnreadable
 from alpaca_focus.core.values import Frame, Pixels
-from alpaca_focus.files import header_facts
-from alpaca_focus.files.fits_pixels import COLOUR_PLANES, pixels_of
-from alpaca_focus.files.fits_stream import Damaged, FitsStream, Unit, check_size, open_regular
-from alpaca_focus.files.header_facts import Headers
+from alpaca_focus.files import fits_header
+from alpaca_focus.files.file_access import open_regular
+from alpaca_focus.files.fits_header import Headers
+from alpaca_focus.files.fits_stream import Damaged, FitsStream, Unit, check_size, header_value
+from alpaca_focus.files.packed_image import unpacked
+
+COLOUR_PLANES, GREEN = 3, 1
+LARGEST_ADU = 1e12
+"""Larger values are damage, and would overflow when squared and summed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FileFrame:
-    """A frame and what its file says about it.
+    """A frame with the facts from its file.
 
     Attributes:
         path: The file.
         frame: The frame; its pixels have 2 axes and the machine's byte order. Of a colour image, the green plane.
-        position: Where the focuser stood, from the header or the file's name; `None` where neither says.
-        object_name: What was looked at; empty where the header does not say.
-        filter_name: Filter in the light path; empty where the header does not say.
-        image_type: What kind of frame it is, such as "Light Frame"; empty where the header does not say.
+        position: Focuser position, from the header or the file's name; `None` if unknown.
+        object_name: Target of the exposure; empty if unknown.
+        filter_name: Filter in the light path; empty if unknown.
+        image_type: Kind of frame, such as "Light Frame"; empty if unknown.
     """
 
     path: Path
@@ -44,7 +50,7 @@ class FileFrame:
 def read_frame(path: Path) -> FileFrame:
     """Read the first image with 2 axes of a FITS file: plain, packed with gzip, or packed in a table (`.fz`).
 
-    Axes of length 1 do not count. Values without one (BLANK) become NaN.
+    Axes of length 1 do not count. Missing values (BLANK) become NaN.
 
     Raises:
         FileUnreadable: There is no such file or no such image in it, or it is damaged.
@@ -54,10 +60,10 @@ def read_frame(path: Path) -> FileFrame:
 
 
 def read_content(path: Path, file: BinaryIO) -> FileFrame:
-    """Read the frame out of a file that is open, as `read_frame` does.
+    """Read the frame from an open file, as `read_frame` does.
 
     Args:
-        path: What the file is called.
+        path: Its name in messages.
         file: An ordinary file, at its start.
 
     Raises:
@@ -66,32 +72,30 @@ def read_content(path: Path, file: BinaryIO) -> FileFrame:
     with _quiet():
         try:
             unit, first, content = _first_image(FitsStream(file))
-            pixels = pixels_of(unit, content)
+            pixels = _pixels_of(unit, content)
         except Damaged as damage:
             raise FileUnreadable(f"{path} {damage}; {_advice(damage)}.") from damage
         except OSError as error:
-            raise FileUnreadable(
-                f"{path} cannot be read ({error.strerror or error}): look whether its disk is well."
-            ) from error
+            raise FileUnreadable(f"{path} cannot be read ({error.strerror or error}): check its disk.") from error
         modified = datetime.fromtimestamp(os.fstat(file.fileno()).st_mtime, UTC)
         return _file_frame(path, pixels, Headers((unit.header, first)), modified, planes=COLOUR_PLANES in unit.shape)
 
 
 def _file_frame(path: Path, pixels: Pixels, headers: Headers, modified: datetime, *, planes: bool) -> FileFrame:
-    """Put together what is known of a frame."""
+    """Combine pixels and header facts into a frame."""
     return FileFrame(
         path=path,
         frame=Frame(
             pixels=pixels,
-            exposure_s=header_facts.exposure_s(headers),
-            started_at=header_facts.started_at(headers) or modified,
-            binning=header_facts.binning(headers),
-            saturation_adu=header_facts.saturation_adu(headers, pixels),
-            bayer=header_facts.bayer(headers) and not planes,
-            electrons_per_adu=header_facts.electrons_per_adu(headers),
-            image_scale_arcsec=header_facts.image_scale_arcsec(headers),
+            exposure_s=fits_header.exposure_s(headers),
+            started_at=fits_header.started_at(headers) or modified,
+            binning=fits_header.binning(headers),
+            saturation_adu=fits_header.saturation_adu(headers, pixels),
+            bayer=fits_header.bayer(headers) and not planes,
+            electrons_per_adu=fits_header.electrons_per_adu(headers),
+            image_scale_arcsec=fits_header.image_scale_arcsec(headers),
         ),
-        position=header_facts.position(headers, path),
+        position=fits_header.position(headers, path),
         object_name=headers.text("OBJECT"),
         filter_name=headers.text("FILTER"),
         # INDI writes both, and older ones of its drivers only the second.
@@ -101,7 +105,7 @@ def _file_frame(path: Path, pixels: Pixels, headers: Headers, modified: datetime
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep back what astropy and numpy remark about odd files; what matters is checked here."""
+    """Silence astropy's and numpy's warnings about odd files; what matters is checked here."""
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")
         yield
@@ -117,7 +121,7 @@ def _advice(damage: Damaged) -> str:
 
 
 def _first_image(stream: FitsStream) -> tuple[Unit, fits.Header, bytearray]:
-    """Return the first unit with a frame in it, the file's first header, and the data of the unit."""
+    """Return the first unit that holds a frame, the file's first header, and the unit's data."""
     first: fits.Header | None = None
     trouble = ""
     for unit in stream.units():
@@ -131,7 +135,7 @@ def _first_image(stream: FitsStream) -> tuple[Unit, fits.Header, bytearray]:
 
 
 def _refusal(shape: tuple[int, ...]) -> str:
-    """Say why an array of this shape is no frame; empty when it is one."""
+    """Return why an array of this shape is no frame; empty when it is one."""
     lengths = [length for length in shape if length != 1]
     if len(lengths) == 2 and 0 not in lengths:
         return ""
@@ -141,3 +145,75 @@ def _refusal(shape: tuple[int, ...]) -> str:
     if len(lengths) < 2:
         return f"holds an array of {words} values, which is no image"
     return f"holds a cube of {words} values, which is neither one frame nor the three planes of a colour image"
+
+
+def _pixels_of(unit: Unit, content: bytearray) -> Pixels:
+    """Return a unit's pixels in native byte order, shape (rows, columns); of a colour image, the green plane.
+
+    A large frame is not held twice, so the data are used up. Integers up to 32 bit keep their type. If some pixels have
+    the header's value for missing ones (BLANK), the frame becomes floats with NaN there; impossible floats become NaN.
+
+    Source: FITS standard 4.0, section 4.4.2: a pixel's value is BZERO + BSCALE x the stored one, and unsigned integers
+    are stored as signed ones with BZERO = 2^(bits - 1). Stored values are big-endian.
+    """
+    return _without_nonsense(_packed(unit, content) if unit.packed else _plain(unit, content))
+
+
+def _plain(unit: Unit, content: bytearray) -> Pixels:
+    bits = unit.header["BITPIX"]
+    stored = np.frombuffer(content, dtype=f">{'f' if bits < 0 else 'i' if bits > 8 else 'u'}{abs(bits) // 8}")
+    frame = _frame(stored[: int(np.prod(unit.shape))].reshape(unit.shape))
+    native = frame if frame.dtype.isnative else frame.byteswap(inplace=True).view(frame.dtype.newbyteorder("="))
+    blank = header_value(unit.header, "BLANK")
+    empty = native == blank if bits > 0 and isinstance(blank, int) and not isinstance(blank, bool) else None
+    values = _scaled(native, zero=_number(unit, "BZERO", 0.0), scale=_number(unit, "BSCALE", 1.0))
+    if empty is not None and empty.any():
+        values = values.astype(_float_for(values))
+        values[empty] = np.nan
+    return values
+
+
+def _packed(unit: Unit, content: bytearray) -> Pixels:
+    frame = _frame(unpacked(unit, content))
+    return frame.astype(frame.dtype.newbyteorder("="), order="C", copy=False)
+
+
+def _scaled(stored: NDArray[np.generic], *, zero: float, scale: float) -> Pixels:
+    """Return BZERO + BSCALE x stored; unsigned integers by flipping the sign bit in place."""
+    if scale == 1 and zero == 0:
+        return stored
+    bits = 8 * stored.dtype.itemsize
+    if stored.dtype.kind == "i" and scale == 1 and zero == 2.0 ** (bits - 1):
+        unsigned = stored.view(stored.dtype.str.replace("i", "u"))
+        unsigned ^= unsigned.dtype.type(1 << (bits - 1))
+        return unsigned
+    return stored.astype(_float_for(stored)) * scale + zero
+
+
+def _float_for(values: NDArray[np.generic]) -> type[np.floating]:
+    """Return the smaller floating type that holds the values of an array."""
+    return np.float32 if values.dtype.itemsize <= 2 or values.dtype == np.float32 else np.float64
+
+
+def _number(unit: Unit, keyword: str, default: float) -> float:
+    value = header_value(unit.header, keyword)
+    return float(value) if isinstance(value, int | float) else default
+
+
+def _frame(values: NDArray[np.generic]) -> NDArray[np.generic]:
+    """Drop axes of length 1, and all planes but the green one of a colour image."""
+    array = values.squeeze()
+    if array.ndim < 3:
+        return array
+    return (array[GREEN] if array.shape[0] == COLOUR_PLANES else array[..., GREEN]).copy()
+
+
+def _without_nonsense(pixels: Pixels) -> Pixels:
+    if pixels.dtype.kind in "iu":
+        if pixels.dtype.itemsize <= 4:
+            return pixels
+        pixels = pixels.astype(np.float64)
+    low, high = np.fmin.reduce(pixels, axis=None), np.fmax.reduce(pixels, axis=None)
+    if low < -LARGEST_ADU or high > LARGEST_ADU:
+        return np.where(np.abs(pixels) <= LARGEST_ADU, pixels, np.nan)
+    return pixels

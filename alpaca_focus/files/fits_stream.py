@@ -1,7 +1,7 @@
-"""The way through a FITS file, block by block: what is claimed is checked against what is there before room is made.
+"""Reads a FITS file block by block, and checks each size in a header against the file before allocating memory.
 
-Source: FITS standard 4.0, sections 3 and 4. A file is a row of header and data units; each header is a number of blocks
-of 2880 bytes with cards of 80 characters up to the card END, and the data behind it are filled up to whole blocks.
+Source: FITS standard 4.0, sections 3 and 4. A file is a sequence of header and data units; a header is a number of
+blocks of 2880 bytes with cards of 80 characters up to the card END, and the data behind it fill whole blocks.
 """
 
 import gzip
@@ -11,23 +11,20 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from math import prod
-from pathlib import Path
 from typing import BinaryIO
 
 from astropy.io import fits
 
-from alpaca_focus.core.errors import FileUnreadable
-
 BLOCK_BYTES, CARD_BYTES = 2880, 80
 MAX_HEADER_BLOCKS = 1000
-"""A longer header is taken for damage; 36,000 cards are more than any program writes."""
+"""A longer header counts as damage; no program writes 36,000 cards."""
 MAX_UNITS = 1000
 MAX_PIXELS = 300_000_000
-"""More values than this in one image are taken for damage; large sensors have 150 million pixels."""
+"""More values in one image count as damage; large sensors have 150 million pixels."""
 MAX_BYTES = 8 * MAX_PIXELS
-"""More data than this are not unpacked from one file, so that a small file cannot keep the program busy for hours."""
+"""More data are not unpacked from one file, so that a small file cannot keep the program busy for hours."""
 MAX_PACKING = 2000
-"""Packed images are at most so many times smaller than their pixels; a larger factor is taken for damage."""
+"""Packed images are at most so many times smaller than their pixels; a larger factor counts as damage."""
 CHUNK_BYTES = 1 << 24
 
 BITS = (8, 16, 32, 64, -32, -64)
@@ -40,7 +37,7 @@ _CLEAN = bytes(byte if byte in _PRINTABLE else ord(" ") for byte in range(256))
 
 
 class Damaged(Exception):
-    """What is wrong with a file, as a clause that goes on from its name."""
+    """A file cannot be read; the message is a clause that continues its name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +46,8 @@ class Unit:
 
     Attributes:
         header: Its cards.
-        shape: Lengths of the image's axes, slowest first as numpy has them; empty when the unit is no image.
-        data_bytes: Bytes of its data before they are filled up to whole blocks.
+        shape: Lengths of the image's axes, slowest first as in numpy; empty when the unit is no image.
+        data_bytes: Bytes of its data without the padding to whole blocks.
         packed: Whether the image is packed into the rows of a table.
     """
 
@@ -73,13 +70,13 @@ class FitsStream:
         self._unread = 0
 
     def units(self) -> Iterator[Unit]:
-        """Go through the units; what the reader of a unit leaves of its data is passed over.
+        """Yield the units; data of a unit that were not read are skipped.
 
         Raises:
-            Damaged: What comes next is no unit.
+            Damaged: The next block begins no unit.
         """
         for number in range(MAX_UNITS):
-            self._pass_over(self._unread)
+            self._skip(self._unread)
             text = self._header(first=number == 0)
             if text is None:
                 return
@@ -88,7 +85,7 @@ class FitsStream:
             yield unit
 
     def data(self, unit: Unit) -> bytearray:
-        """Return the data of the unit that was given last.
+        """Return the data of the unit yielded last.
 
         Raises:
             Damaged: The file ends before the data do.
@@ -102,7 +99,7 @@ class FitsStream:
                 self._expect(unit.data_bytes, unit.data_bytes - missing)
             content += chunk
         padding = _whole_blocks(unit.data_bytes) - unit.data_bytes
-        # Reading on to the end of the file makes gzip compare its checksum.
+        # Reading to the end of the file makes gzip compare its checksum.
         self._take(padding + 1)
         self._unread = 0
         return content
@@ -126,7 +123,7 @@ class FitsStream:
             raise Damaged(f"unpacks to more than {MAX_BYTES / 1e9:.1f} gigabytes, which no frame has")
         return data
 
-    def _pass_over(self, count: int) -> None:
+    def _skip(self, count: int) -> None:
         while count > 0:
             chunk = self._take(min(count, CHUNK_BYTES))
             if not chunk:
@@ -193,10 +190,10 @@ def _axes(header: fits.Header, keyword: str) -> tuple[int, ...]:
 
 
 def check_size(unit: Unit) -> None:
-    """See that an image is not larger than one can be, before room is made for it.
+    """Check that an image is not larger than a camera's, before memory is allocated for it.
 
     Raises:
-        Damaged: It is.
+        Damaged: It is larger.
     """
     if prod(unit.shape) > MAX_PIXELS:
         lengths = " x ".join(str(length) for length in reversed(unit.shape))
@@ -206,7 +203,7 @@ def check_size(unit: Unit) -> None:
 
 
 def header_value(header: fits.Header, keyword: str) -> object:
-    """Return a card's value, or `None` when there is no such card or nobody can read it."""
+    """Return a card's value, or `None` when there is no such card or it is unreadable."""
     try:
         value: object = header.get(keyword)
     except (fits.VerifyError, ValueError, OverflowError):
@@ -221,24 +218,3 @@ def _whole_number(header: fits.Header, keyword: str) -> int | None:
 
 def _whole_blocks(count: int) -> int:
     return -(-count // BLOCK_BYTES) * BLOCK_BYTES
-
-
-def open_regular(path: Path) -> BinaryIO:
-    """Open a file for reading, but no folder, pipe or device, which could keep a reader waiting for ever.
-
-    Raises:
-        FileUnreadable: There is no such file or it may not be read.
-    """
-    try:
-        if path.is_dir():
-            raise FileUnreadable(f"{path} is a folder where a FITS file is wanted: name a file in it.")
-        if path.exists() and not path.is_file():
-            raise FileUnreadable(f"{path} is no ordinary file: name a FITS file.")
-        return path.open("rb")
-    except FileNotFoundError as error:
-        raise FileUnreadable(f"There is no file {path}: look whether its name is right.") from error
-    except PermissionError as error:
-        raise FileUnreadable(f"{path} may not be read by this user: change its permissions.") from error
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise FileUnreadable(f"{path} cannot be opened ({reason}): look whether its disk is there.") from error

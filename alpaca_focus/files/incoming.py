@@ -1,4 +1,4 @@
-"""New light frames as an imaging program saves them: counted at once, measured at leisure, in a thread of its own."""
+"""Watches the imaging program's folder in a thread of its own: counts new light frames at once, then measures them."""
 
 import math
 import os
@@ -13,31 +13,31 @@ from queue import Empty, SimpleQueue
 import structlog
 
 from alpaca_focus.core.errors import FileUnreadable
+from alpaca_focus.files.file_report import Kind
 from alpaca_focus.files.fits_file import FileFrame, read_frame
+from alpaca_focus.files.folder_watch import FolderListing, FolderWatch, file_stamp, tree_snapshot
 from alpaca_focus.files.measuring import MeasureOptions, measure_frame
-from alpaca_focus.files.report import Kind
-from alpaca_focus.files.watching import FolderWatch, Snapshot, file_stamp, tree_snapshot
 
 SETTLE_S = 1.0
-LOOK_S = 1.0
-REST_OF_LOOKS = 9.0
-"""A look at a large or slow folder is followed by a rest so many times as long."""
+POLL_S = 1.0
+PAUSE_OVER_POLL = 9.0
+"""The pause after a poll is at least so many times as long as the poll itself."""
 NICENESS = 10
 LOCAL_TIME = timedelta(hours=14)
-"""Some programs write local time, and no zone is farther from UTC."""
+"""Some programs write local time, which is at most this far from UTC."""
 
 _log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IncomingFrame:
-    """What has become known of a new light frame; each one is told when it counts, and again when it is measured.
+    """A new light frame; reported once when it counts, and again when it is measured.
 
     Attributes:
         path: Its file.
-        ended_at: End of its exposure, UTC; `None`: its header does not say.
-        is_named_light: Whether its header says that it is a light frame, and not nothing.
-        hfd_px: Size of its stars in unbinned pixels; `None`: it counts, and is not measured yet.
+        ended_at: End of its exposure, UTC; `None` if unknown.
+        is_named_light: Whether its header names it a light frame, rather than nothing.
+        hfd_px: Size of its stars in unbinned pixels; `None`: not measured yet.
     """
 
     path: Path
@@ -47,16 +47,16 @@ class IncomingFrame:
 
 
 class IncomingFrames:
-    """Watches a folder and those below it.
+    """Watches a folder and its subfolders.
 
-    Frames that are there at the first look do not count, nor does a frame whose file is copied, renamed or written
-    again. The folder may come and go.
+    Frames found by the first poll do not count, nor does a frame whose file is copied, renamed or rewritten. The folder
+    may come and go.
 
     Args:
-        folder: Where they are saved.
+        folder: Where the frames are saved.
         pattern: Which names count.
         least_s: Shorter exposures are test shots and do not count.
-        since: When the watch begins, UTC; what is far older belongs to another night.
+        since: Start of the watch, UTC; far older frames belong to another night.
         settle_s: A file is complete when it has not changed for so many seconds.
     """
 
@@ -73,20 +73,20 @@ class IncomingFrames:
         self._is_first = True
         self._found: SimpleQueue[IncomingFrame] = SimpleQueue()
         self._stopping = threading.Event()
-        # A daemon, because a frame that is being measured must not hold up the end of the program.
+        # A daemon thread: measuring a frame must not delay the end of the program.
         self._thread = threading.Thread(target=self._run, name="incoming frames", daemon=True)
 
     def start(self) -> None:
-        """Begin to watch."""
+        """Start the watch."""
         self._thread.start()
 
     def stop(self, within_s: float) -> None:
-        """End the watch, and wait for that no longer than told; blocks meanwhile."""
+        """Stop the watch; block until its thread has ended, or for `within_s` at most."""
         self._stopping.set()
         self._thread.join(within_s)
 
     def taken(self) -> list[IncomingFrame]:
-        """Return what has become known since the last call, in order; never waits."""
+        """Return the frames reported since the last call, in order, without waiting."""
         frames = []
         while True:
             try:
@@ -95,21 +95,21 @@ class IncomingFrames:
                 return frames
 
     def _run(self) -> None:
-        _go_easy()
+        _lower_priority()
         while not self._stopping.is_set():
             began_s = time.monotonic()
             snapshot = tree_snapshot(self._folder, self._pattern)
-            rest_s = max(LOOK_S, REST_OF_LOOKS * (time.monotonic() - began_s))
-            self._tell_presence(is_there=snapshot is not None)
+            pause_s = max(POLL_S, PAUSE_OVER_POLL * (time.monotonic() - began_s))
+            self._log_presence(is_there=snapshot is not None)
             if snapshot is not None:
-                self._look(snapshot)
-            self._stopping.wait(rest_s)
+                self._read_new(snapshot)
+            self._stopping.wait(pause_s)
 
-    def _look(self, snapshot: Snapshot) -> None:
+    def _read_new(self, snapshot: FolderListing) -> None:
         if self._is_first:
             self._files.ignore(snapshot, time.monotonic())
             self._is_first = False
-        for name in self._files.look(snapshot, time.monotonic()):
+        for name in self._files.poll(snapshot, time.monotonic()):
             if self._stopping.is_set():
                 return
             try:
@@ -118,7 +118,7 @@ class IncomingFrames:
                 _log.exception("A frame was left out: the program itself failed on it", file=name, why=str(error))
                 self._files.outcome(name, time.monotonic(), complete=True)
 
-    def _tell_presence(self, *, is_there: bool) -> None:
+    def _log_presence(self, *, is_there: bool) -> None:
         if is_there == self._is_there:
             return
         if not is_there:
@@ -127,7 +127,7 @@ class IncomingFrames:
             _log.info("imaging.folder is there again", folder=str(self._folder))
         self._is_there = is_there
 
-    def _take(self, name: str, snapshot: Snapshot) -> None:
+    def _take(self, name: str, snapshot: FolderListing) -> None:
         path = self._folder / name
         try:
             file = read_frame(path)
@@ -136,7 +136,7 @@ class IncomingFrames:
                 _log.warning("A frame cannot be read and is left out", why=str(error))
             return
         if file_stamp(path) != snapshot[name]:
-            # Somebody wrote on or took it away while it was read: the next look sees what became of it.
+            # It was changed or removed while it was read: the next poll will find out.
             return
         self._files.outcome(name, time.monotonic(), complete=True)
         if not self._counts(file, name):
@@ -160,7 +160,7 @@ class IncomingFrames:
 
 
 def _ended_at(file: FileFrame) -> datetime | None:
-    """Return the end of the exposure; `None` where the header has a date without a time."""
+    """Return the end of the exposure; `None` if the header has a date without a time."""
     started_at, exposure_s = file.frame.started_at, file.frame.exposure_s
     if (started_at.hour, started_at.minute, started_at.second, started_at.microsecond) == (0, 0, 0, 0):
         return None
@@ -168,14 +168,14 @@ def _ended_at(file: FileFrame) -> datetime | None:
 
 
 def _hfd_px(file: FileFrame) -> float | None:
-    """Return the size of the stars in unbinned pixels; `None`: there are none."""
+    """Return the size of the stars in unbinned pixels; `None` if there are none."""
     report = measure_frame(file, MeasureOptions(metric=Kind.STARS))
     hfd_px = report.number("hfd_px") if report.usable else math.nan
     return hfd_px * file.frame.binning if math.isfinite(hfd_px) else None
 
 
-def _go_easy() -> None:
-    """Let this thread, on systems where a thread has a niceness of its own, give way to the night's work."""
+def _lower_priority() -> None:
+    """Lower the priority of this thread, where threads have a niceness of their own."""
     if sys.platform == "linux":
         thread = threading.get_native_id()
         os.setpriority(os.PRIO_PROCESS, thread, max(NICENESS, os.getpriority(os.PRIO_PROCESS, thread)))

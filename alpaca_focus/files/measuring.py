@@ -11,12 +11,12 @@ import numpy as np
 
 from alpaca_focus.core.errors import FileUnreadable
 from alpaca_focus.core.values import Frame, Measurement
+from alpaca_focus.files.file_access import open_regular
+from alpaca_focus.files.file_report import FileReport, Kind
 from alpaca_focus.files.fits_file import FileFrame, read_content
-from alpaca_focus.files.fits_stream import open_regular
 from alpaca_focus.files.parallel import Lost, in_parallel, usable_cores
-from alpaca_focus.files.report import FileReport, Kind
+from alpaca_focus.imaging.frame_kind import looks_like_spectrum
 from alpaca_focus.imaging.invpower import inverse_power
-from alpaca_focus.imaging.kind import looks_like_spectrum
 from alpaca_focus.imaging.spectrum import SpectrumReport, SpectrumSettings, measure_spectrum
 from alpaca_focus.imaging.stars import measure_stars
 

@@ -1,52 +1,61 @@
-"""Images that are packed tile by tile into the rows of a table, as `.fz` files have them; astropy unpacks them.
+"""Images that are packed tile by tile into the rows of a table, as in `.fz` files, unpacked by astropy.
 
-Source: FITS standard 4.0, section 10.1. astropy believes what a header says: one that promises 10^20 columns keeps it
-busy for ever. So it gets a header with only the cards that unpacking needs, and only after they have been checked.
+Source: FITS standard 4.0, section 10.1. astropy trusts the header: one that promises 10^20 columns keeps it busy for
+ever. So it is given only the cards that unpacking needs, each of them checked. The C code that unpacks HCOMPRESS reads
+and writes beyond its memory when the data are damaged, so this module is also a program that does it in a process of
+its own: it reads a FITS file from its standard input and writes the pixels to its standard output.
 """
 
+import io
 import re
+import subprocess
+import sys
+import warnings
+from collections.abc import Mapping
 from math import ceil, prod
+from types import MappingProxyType
 
+import numpy as np
 from astropy.io import fits
 
 from alpaca_focus.core.values import Pixels
 from alpaca_focus.files.fits_stream import BITS, BLOCK_BYTES, MAX_PIXELS, Damaged, Unit, header_value
-from alpaca_focus.files.unpacking import CannotUnpack, unpacked_apart, unpacked_here
 
 MAX_COLUMNS = 20
 METHODS = ("RICE_1", "RICE_ONE", "GZIP_1", "GZIP_2", "HCOMPRESS_1", "PLIO_1", "NOCOMPRESS")
 UNSAFE_METHODS = ("HCOMPRESS_1",)
 """Methods whose C code reads and writes beyond its memory when the data are damaged."""
 COLUMN_FORM = re.compile(r"(1?[PQ][BIJKED](\(\d{0,10}\))?|1?[BIJKED])")
-BOOLEANS, NUMBERS = ("ZIMAGE",), ("BZERO", "BSCALE", "ZSCALE", "ZZERO")
 WHOLE_NUMBERS = (
-    "BITPIX",
-    "NAXIS",
-    "NAXIS1",
-    "NAXIS2",
-    "PCOUNT",
-    "GCOUNT",
-    "TFIELDS",
-    "THEAP",
-    "ZBITPIX",
-    "ZNAXIS",
-    "BLANK",
-    "ZBLANK",
-    "ZDITHER0",
+    *("BITPIX", "NAXIS", "NAXIS1", "NAXIS2", "PCOUNT", "GCOUNT", "TFIELDS", "THEAP"),
+    *("ZBITPIX", "ZNAXIS", "BLANK", "ZBLANK", "ZDITHER0"),
 )
-TEXTS = ("ZCMPTYPE", "ZQUANTIZ")
+CARDS: Mapping[str, tuple[type, ...]] = MappingProxyType(
+    {
+        **dict.fromkeys(WHOLE_NUMBERS, (int,)),
+        "ZIMAGE": (bool,),
+        **dict.fromkeys(("BZERO", "BSCALE", "ZSCALE", "ZZERO"), (int, float)),
+        **dict.fromkeys(("ZCMPTYPE", "ZQUANTIZ"), (str,)),
+    }
+)
+"""The cards that unpacking needs, with the types of their values."""
+LONGEST_S = 120.0
 STUB = fits.PrimaryHDU().header.tostring().encode("ascii")
 
 
+class CannotUnpack(Exception):
+    """The packed image makes no sense; the message is the reason."""
+
+
 def unpacked(unit: Unit, content: bytearray) -> Pixels:
-    """Return the image that a unit holds packed, with all its axes.
+    """Unpack the image of a unit, with all its axes.
 
     Args:
         unit: The unit.
         content: Its data: the table and what follows it.
 
     Raises:
-        Damaged: Nobody can unpack it.
+        Damaged: It cannot be unpacked.
     """
     header = checked_header(unit)
     file = STUB + header.tostring().encode("ascii") + bytes(content) + bytes(-len(content) % BLOCK_BYTES)
@@ -60,20 +69,14 @@ def unpacked(unit: Unit, content: bytearray) -> Pixels:
 
 
 def checked_header(unit: Unit) -> fits.Header:
-    """Return the cards that unpacking needs, and no others.
+    """Return only the cards that unpacking needs, checked.
 
     Raises:
         Damaged: One of them makes no sense.
     """
     header = fits.Header([("XTENSION", "BINTABLE")])
-    for keyword in WHOLE_NUMBERS:
-        _copy(unit.header, header, keyword, (int,))
-    for keyword in BOOLEANS:
-        _copy(unit.header, header, keyword, (bool,))
-    for keyword in NUMBERS:
-        _copy(unit.header, header, keyword, (int, float))
-    for keyword in TEXTS:
-        _copy(unit.header, header, keyword, (str,))
+    for keyword, types in CARDS.items():
+        _copy(unit.header, header, keyword, types)
     _copy_columns(unit.header, header)
     _copy_tiles(unit, header)
     _copy_parameters(unit.header, header)
@@ -103,7 +106,7 @@ def _copy_columns(source: fits.Header, target: fits.Header) -> None:
 
 
 def _copy_tiles(unit: Unit, target: fits.Header) -> None:
-    """Copy the lengths of image and tiles, and see that the table has a row for each tile."""
+    """Copy the lengths of image and tiles, and check that the table has a row for each tile."""
     tiles = []
     for axis, length in enumerate(reversed(unit.shape), start=1):
         tile = header_value(unit.header, f"ZTILE{axis}")
@@ -124,3 +127,42 @@ def _copy_parameters(source: fits.Header, target: fits.Header) -> None:
         if not isinstance(name, str) or not isinstance(value, int | float) or not 0 <= value <= 1000:
             raise Damaged(f"is damaged: its header packs its image with {name!r} = {value!r}")
         target[f"ZNAME{number}"], target[f"ZVAL{number}"] = name, value
+
+
+def unpacked_here(file: bytes) -> Pixels:
+    """Return the packed image in a FITS file's first extension.
+
+    Raises:
+        CannotUnpack: It is damaged.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            with fits.HDUList.fromstring(file, uint=True) as units:
+                return np.asarray(units[1].data)
+        except Exception as error:  # astropy's C code raises a class that has no public name
+            raise CannotUnpack(type(error).__name__) from error
+
+
+def unpacked_apart(file: bytes) -> Pixels:
+    """Return the same from a process of its own, which a damaged file may crash.
+
+    Raises:
+        CannotUnpack: It is damaged.
+    """
+    command = [sys.executable, "-P", "-m", __name__]
+    try:
+        result = subprocess.run(command, input=file, capture_output=True, timeout=LONGEST_S, check=True)  # noqa: S603 - this module
+        pixels: Pixels = np.load(io.BytesIO(result.stdout), allow_pickle=False)
+    except subprocess.CalledProcessError as error:
+        raise CannotUnpack("the unpacking program failed") from error
+    except subprocess.TimeoutExpired as error:
+        raise CannotUnpack(f"not unpacked in {LONGEST_S:.0f} seconds") from error
+    return pixels
+
+
+if __name__ == "__main__":
+    try:
+        np.save(sys.stdout.buffer, unpacked_here(sys.stdin.buffer.read()))
+    except CannotUnpack as reason:
+        sys.exit(str(reason))

@@ -1,4 +1,4 @@
-"""Work on many files in several processes: results as they come, an end at once, no loss when one is killed."""
+"""Applies a function to many files in several processes, and survives the death of a process."""
 
 import multiprocessing
 import os
@@ -17,7 +17,7 @@ Result = TypeVar("Result")
 
 
 class Lost:
-    """Stands for the result of a file whose process was killed twice over it."""
+    """The result for a file over which two processes were killed."""
 
 
 def usable_cores() -> int:
@@ -28,13 +28,13 @@ def usable_cores() -> int:
 def in_parallel(
     function: Callable[[Path], Result], paths: Sequence[Path], *, workers: int
 ) -> Iterator[tuple[Path, Result | Lost]]:
-    """Apply a function to files in several processes, each with its result as it is finished.
+    """Yield each file with its result, in the order in which they are finished.
 
-    When a process is killed, the files that were being worked on are tried again, each alone; the one that kills its
-    process again is lost, and the others go on. When the caller stops, the processes are ended at once.
+    When a process is killed, the files in progress are tried again, each alone; the one that kills its process again is
+    lost. When the caller stops, the processes are ended at once.
 
     Args:
-        function: What to do; a process is sent it by name.
+        function: The function; it is pickled by name.
         paths: The files.
         workers: Number of processes.
     """
@@ -51,7 +51,7 @@ def in_parallel(
 def _until_broken(
     function: Callable[[Path], Result], waiting: deque[Path], workers: int
 ) -> Generator[tuple[Path, Result], None, list[Path]]:
-    """Take files from those that wait until all are done or a process is killed; return those it may have had."""
+    """Yield results until all files are done or a process is killed; return the files it may have had."""
     running: dict[Future[Result], Path] = {}
     with _pool(workers) as pool:
         while waiting or running:
@@ -86,9 +86,9 @@ def _pool(workers: int) -> Iterator[ProcessPoolExecutor]:
 
 
 def _start_server() -> None:
-    """Start the process that all others are forked from; it holds what they need, so that they start at once.
+    """Start the process that all others are forked from, with their imports done.
 
-    It must not hear Ctrl-C, nor must its children, which this process ends itself: they would say it in tracebacks.
+    It and its children ignore Ctrl-C, which they would answer with tracebacks; this process ends them itself.
     """
     forkserver.set_forkserver_preload(["__main__", "alpaca_focus.files.measuring"])
     if threading.current_thread() is not threading.main_thread():

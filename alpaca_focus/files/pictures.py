@@ -1,30 +1,50 @@
-"""A picture of V-curves: points with their errors, the curves through them, the best position."""
+"""Charts as pictures, drawn with matplotlib: V-curves as PNG, SVG or PDF, and figures for other pictures."""
 
-import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from io import BytesIO
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
-import numpy as np
-
-from alpaca_focus.core.curve_models import curve_value
 from alpaca_focus.core.errors import ConfigurationError
-from alpaca_focus.core.values import Fit, FocusResult, Sample
+from alpaca_focus.core.values import FocusResult
 from alpaca_focus.files.best_focus import Curve, FittedCurve
-from alpaca_focus.files.whole import check_folder, written_whole
+from alpaca_focus.files.chart import Band, Chart, Colour, Mark, Points, Polyline, Range, Upright, v_curve
+from alpaca_focus.files.file_access import atomic_write, check_folder
 
 FORMATS = (".png", ".svg", ".pdf")
 WIDTH_INCH, PANEL_INCH, DOTS_PER_INCH = 7.5, 3.6, 120
-LARGEST_OVER_KEPT = 3.0
-BLUE, RED, GREY, GREEN = "#1f5fa8", "#c23b22", "#8a8a8a", "#2a7f3f"
+MOST_X_TICKS, MOST_Y_TICKS = 9, 8
+MANY_POINTS = 60
+"""More points than this are drawn small, and below a line through them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Paper:
+    """The colours of a picture.
+
+    Attributes:
+        colours: The shade of each colour.
+        error: Of error bars.
+        grid: Of the grid; `None`: there is none.
+    """
+
+    colours: Mapping[Colour, str]
+    error: str
+    grid: str | None = None
+
+
+WHITE_PAPER = Paper(
+    MappingProxyType({Colour.BLUE: "#1f5fa8", Colour.RED: "#c23b22", Colour.GREEN: "#2a7f3f"}), "#8a8a8a", "#dddddd"
+)
 
 
 def check_picture_path(path: Path) -> None:
-    """See that a picture can be written there, before any work is done for it.
+    """Check that a picture can be written there, before any work is done for it.
 
     Raises:
-        ConfigurationError: The ending names no format, or the folder is not there or takes no file.
+        ConfigurationError: The ending names no format, or the folder does not exist or is not writable.
     """
     if path.suffix.lower() not in FORMATS:
         raise ConfigurationError(f"{path} is no picture's name: let it end in {', '.join(FORMATS)}.")
@@ -32,7 +52,7 @@ def check_picture_path(path: Path) -> None:
 
 
 def curve_of_run(number: int, result: FocusResult) -> tuple[tuple[FittedCurve, ...], str]:
-    """Return what a picture of a focus run that took frames shows: its curve, and a title."""
+    """Return the curve of a focus run that took frames, and a title for its picture."""
     measured = result.samples[0].measurement
     curve = Curve(metric=measured.metric, unit=measured.unit, samples=result.samples)
     title = f"Run {number}, {result.started_at:%Y-%m-%d %H:%M} UTC: {result.outcome.value}"
@@ -42,10 +62,10 @@ def curve_of_run(number: int, result: FocusResult) -> tuple[tuple[FittedCurve, .
 def write_picture(
     path: Path, fitted: Sequence[FittedCurve], *, title: str = "", compromise_at: float | None = None
 ) -> None:
-    """Draw one panel a curve and put the picture in place at once, so that nobody reads half of one.
+    """Draw one panel per curve and write the picture atomically.
 
     Args:
-        path: Where to; its ending tells the format.
+        path: The file to write; its ending names the format.
         fitted: The curves, with or without a fit.
         title: One line above them.
         compromise_at: A position to mark in every panel.
@@ -54,7 +74,7 @@ def write_picture(
         ConfigurationError: The file cannot be written.
     """
     figure = _figure(fitted, title, compromise_at)
-    with written_whole(path, "picture") as file:
+    with atomic_write(path, "picture") as file:
         figure.savefig(file, format=path.suffix[1:].lower(), dpi=DOTS_PER_INCH)
 
 
@@ -65,73 +85,73 @@ def picture_png(fitted: Sequence[FittedCurve], *, title: str = "") -> bytes:
     return file.getvalue()
 
 
-def _figure(fitted: Sequence[FittedCurve], title: str, compromise_at: float | None) -> Any:
-    # Slow to import, and of no use to the other commands.
+def empty_figure(width_inch: float, height_inch: float) -> Any:
+    """Return a figure of matplotlib's without anything in it."""
+    # Slow to import, and not needed by most commands.
     from matplotlib.backends.backend_agg import FigureCanvasAgg  # noqa: PLC0415
     from matplotlib.figure import Figure  # noqa: PLC0415
 
-    figure = Figure(figsize=(WIDTH_INCH, PANEL_INCH * len(fitted) + 0.4), layout="constrained")
+    figure = Figure(figsize=(width_inch, height_inch), layout="constrained")
     FigureCanvasAgg(figure)
-    panels = figure.subplots(len(fitted), 1, sharex=True, squeeze=False)[:, 0]
-    for panel, each in zip(panels, fitted, strict=True):
-        if compromise_at is not None:
-            panel.axvline(
-                compromise_at, color=RED, linewidth=1.2, linestyle="--", label=f"compromise {compromise_at:.1f}"
+    return figure
+
+
+def draw_chart(panel: Any, chart: Chart, paper: Paper = WHITE_PAPER) -> None:
+    """Draw a chart into a panel of a figure, without labels of the axes and legend."""
+    panel.set_axisbelow(True)
+    if paper.grid is not None:
+        panel.grid(visible=True, color=paper.grid, linewidth=0.6)
+    for axis, ticks in ((panel.xaxis, chart.x_ticks(MOST_X_TICKS)), (panel.yaxis, chart.y_ticks(MOST_Y_TICKS))):
+        axis.set_ticks([at for at, _ in ticks], [text for _, text in ticks])
+    panel.set_xlim(chart.x.low, chart.x.high)
+    panel.set_ylim(chart.y.low, chart.y.high)
+    for mark in chart.marks:
+        _draw_mark(panel, mark, paper)
+
+
+def _draw_mark(panel: Any, mark: Mark, paper: Paper) -> None:
+    style = {"color": paper.colours[mark.colour], "label": mark.name or None}
+    match mark:
+        case Points():
+            are_many = len(mark.at) > MANY_POINTS
+            panel.errorbar(
+                *zip(*mark.at, strict=True),
+                yerr=mark.errors or None,
+                fmt="x" if mark.crossed else "." if are_many else "o",
+                ecolor=paper.error,
+                elinewidth=1.0,
+                capsize=2.0,
+                markersize=3.0 if are_many else 5.0,
+                zorder=1.5 if are_many else 3,
+                **style,
             )
-        _draw(panel, each)
-    panels[-1].set_xlabel("focuser position, steps")
+        case Polyline():
+            panel.plot(*zip(*mark.at, strict=True), linewidth=1.2, linestyle=_line_style(mark), **style)
+        case Upright():
+            panel.axvline(mark.x, linewidth=1.2, linestyle=_line_style(mark), **style)
+        case Band():
+            panel.axvspan(mark.low, mark.high, alpha=0.15, linewidth=0, **style)
+
+
+def _line_style(mark: Polyline | Upright) -> str:
+    return "--" if mark.dashed else "-"
+
+
+def _figure(fitted: Sequence[FittedCurve], title: str, compromise_at: float | None) -> Any:
+    charts = [v_curve(each.curve.samples, each.fit) for each in fitted]
+    figure = empty_figure(WIDTH_INCH, PANEL_INCH * len(charts) + 0.4)
+    shared = Range(min(chart.x.low for chart in charts), max(chart.x.high for chart in charts))
+    mark = () if compromise_at is None else (_compromise(compromise_at),)
+    panels = figure.subplots(len(charts), 1, sharex=True, squeeze=False)[:, 0]
+    for panel, chart in zip(panels, charts, strict=True):
+        draw_chart(panel, replace(chart, x=shared, marks=(*mark, *chart.marks)))
+        panel.set_ylabel(chart.label)
+        panel.legend(loc="best", fontsize=8, framealpha=0.9)
+    panels[-1].set_xlabel(charts[-1].x_label)
     if title:
         figure.suptitle(title, fontsize=11)
     return figure
 
 
-def _draw(panel: Any, fitted: FittedCurve) -> None:
-    curve, fit = fitted.curve, fitted.fit
-    panel.set_ylabel(curve.heading)
-    panel.grid(visible=True, color="#dddddd", linewidth=0.6)
-    panel.set_axisbelow(True)
-    panel.ticklabel_format(axis="x", useOffset=False, style="plain")
-    usable = [(index, sample) for index, sample in enumerate(curve.samples) if sample.measurement.usable]
-    left_out = [sample for index, sample in usable if fit is not None and index in fit.rejected]
-    kept = [sample for index, sample in usable if fit is None or index not in fit.rejected]
-    _points(panel, kept, marker="o", color=BLUE, label="frames")
-    tops = [sample.measurement.value + sample.measurement.stderr for sample in kept]
-    # Far points belong to the picture as long as they do not press the V flat.
-    highest = LARGEST_OVER_KEPT * max(tops, default=math.inf)
-    shown = [sample for sample in left_out if sample.measurement.value <= highest]
-    _points(panel, shown, marker="x", color=RED, label="left out")
-    if fit is not None:
-        _curve(panel, fit, [sample.position for sample in (*kept, *shown)])
-    panel.set_ylim(0.0, 1.05 * max([*tops, *(sample.measurement.value for sample in shown)], default=1.0))
-    if usable:
-        panel.legend(loc="best", fontsize=8, framealpha=0.9)
-
-
-def _points(panel: Any, samples: Sequence[Sample], *, marker: str, color: str, label: str) -> None:
-    if samples:
-        panel.errorbar(
-            [sample.position for sample in samples],
-            [sample.measurement.value for sample in samples],
-            yerr=[sample.measurement.stderr for sample in samples],
-            fmt=marker,
-            color=color,
-            ecolor=GREY,
-            elinewidth=1.0,
-            capsize=2.0,
-            markersize=5.0,
-            label=label,
-            zorder=3,
-        )
-
-
-def _curve(panel: Any, fit: Fit, positions: Sequence[int]) -> None:
-    low, high = min(*positions, fit.best_position), max(*positions, fit.best_position)
-    margin = 0.04 * (high - low)
-    line = np.linspace(low - margin, high + margin, 400)
-    panel.plot(line, [curve_value(float(x), fit) for x in line], color=BLUE, linewidth=1.2, label=fit.model)
-    error = fit.best_position_stderr
-    panel.axvline(
-        fit.best_position, color=GREEN, linewidth=1.2, label=f"best {fit.best_position:.1f} \u00b1 {error:.1f} steps"
-    )
-    if math.isfinite(error):
-        panel.axvspan(fit.best_position - error, fit.best_position + error, color=GREEN, alpha=0.15, linewidth=0)
+def _compromise(position: float) -> Upright:
+    return Upright(x=position, colour=Colour.RED, dashed=True, name=f"compromise {position:.1f}")

@@ -1,7 +1,6 @@
-"""A picture of a frame with what was measured in it: stars ringed, or the trace of a spectrum and its profile."""
+"""Pictures of measured frames: with rings around the stars, or with the trace of a spectrum and its profile."""
 
 import math
-import os
 import struct
 import zlib
 from collections.abc import Sequence
@@ -14,10 +13,13 @@ from numpy.typing import NDArray
 
 from alpaca_focus.core.errors import ConfigurationError
 from alpaca_focus.core.values import Frame
+from alpaca_focus.files.chart import Band, Chart, Colour, Points, Polyline, Range, range_of
+from alpaca_focus.files.file_access import atomic_write, check_folder
+from alpaca_focus.files.file_report import FileReport, Kind
 from alpaca_focus.files.fits_file import read_frame
 from alpaca_focus.files.measuring import MeasureOptions
-from alpaca_focus.files.report import FileReport, Kind
-from alpaca_focus.imaging.background import binned
+from alpaca_focus.files.pictures import Paper, draw_chart, empty_figure
+from alpaca_focus.imaging.sky_background import binned
 from alpaca_focus.imaging.spectrum import SpectrumReport, SpectrumSettings, TraceAxis, measure_spectrum
 from alpaca_focus.imaging.star_field import Star, find_stars
 from alpaca_focus.imaging.stretch import bin_factor, screen_stretch
@@ -28,36 +30,34 @@ CAPTION_INCHES, PROFILE_INCHES = 0.75, 3.6
 RING_COLOUR = "#39ff6a"
 SLICE_COLOUR = "#ffb347"
 TEXT_COLOUR, AXIS_COLOUR, FRAME_COLOUR, PAPER_COLOUR = "#e8e8e8", "#8a8f98", "#3a3f47", "#16181c"
+DARK_PAPER = Paper({Colour.BLUE: TEXT_COLOUR, Colour.RED: SLICE_COLOUR, Colour.GREEN: RING_COLOUR}, AXIS_COLOUR)
 SMALLEST_RING_SHARE = 0.004
-"""Rings have at least this share of the picture's width: a ring of two pixels shows nothing."""
+"""Smallest diameter of a ring, as a share of the picture's width: a ring of two pixels is invisible."""
 
 MOST_COLUMNS_LIVE = 1280
 RING_OVER_HFD, LEAST_RING_PX, RING_WIDTH_PX = 2.0, 5.0, 1.5
-"""Rings of the picture for a screen: their diameter in HFD, so that they leave the star to be seen, and their line."""
+"""Rings of the picture for a screen: their diameter in HFD, which leaves the star visible, and their line width."""
 PNG_SIGNATURE, PNG_EFFORT = b"\x89PNG\r\n\x1a\n", 3
 
 
 def check_preview(target: Path, paths: Sequence[Path]) -> None:
-    """See that a picture can be drawn, before any work is done for it.
+    """Check that a preview can be drawn, before any work is done for it.
 
     Raises:
-        ConfigurationError: It is to show several files, its name is none of a PNG, or its folder takes no file.
+        ConfigurationError: Several files are named, the ending is not .png, or the folder is not writable.
     """
     if len(paths) != 1:
         raise ConfigurationError(f"A preview shows one file, and {len(paths)} were named: name one, or leave it out.")
     if target.suffix.lower() != ".png":
         raise ConfigurationError(f"The preview {target} is to be a PNG picture: let its name end in .png.")
-    if not target.parent.is_dir():
-        raise ConfigurationError(f"There is no folder {target.parent} to write the preview into: make it first.")
-    if target.is_dir() or not os.access(target if target.exists() else target.parent, os.W_OK):
-        raise ConfigurationError(f"The preview {target} may not be written: choose another place for it.")
+    check_folder(target, "preview")
 
 
 def draw_preview(target: Path, report: FileReport, options: MeasureOptions) -> None:
-    """Draw the frame of a report with what was measured in it.
+    """Draw the frame of a report with its measured stars or trace.
 
     Raises:
-        FileUnreadable: The frame's file is there no more.
+        FileUnreadable: The frame's file no longer exists.
         ConfigurationError: The picture cannot be written.
     """
     file = read_frame(report.path)
@@ -66,16 +66,14 @@ def draw_preview(target: Path, report: FileReport, options: MeasureOptions) -> N
     else:
         figure = _frame_figure(file.frame, ring_stars=report.metric is Kind.STARS)
     figure.suptitle(_caption(report), color=TEXT_COLOUR, fontsize=11, x=0.01, ha="left")
-    try:
-        figure.savefig(target, format="png", dpi=DOTS_PER_INCH, facecolor=PAPER_COLOUR)
-    except OSError as error:
-        raise ConfigurationError(f"The preview {target} cannot be written ({error.strerror or error}).") from error
+    with atomic_write(target, "preview") as picture:
+        figure.savefig(picture, format="png", dpi=DOTS_PER_INCH, facecolor=PAPER_COLOUR)
 
 
 def star_picture(frame: Frame, *, ring_stars: bool) -> NDArray[np.uint8]:
-    """Return a frame as a picture for a screen, shape (rows, columns, 3), with its measured stars ringed.
+    """Return a frame as a picture for a screen, shape (rows, columns, 3), with rings around its measured stars.
 
-    Quick, because it is made while a focus run goes on: no captions, no axes.
+    It has no captions and no axes, because it is made quickly during a focus run.
     """
     grey = screen_stretch(frame.pixels, MOST_COLUMNS_LIVE)
     picture = np.repeat(grey[:, :, None], 3, axis=2)
@@ -89,7 +87,7 @@ def star_picture(frame: Frame, *, ring_stars: bool) -> NDArray[np.uint8]:
 
 
 def spectrum_png(frame: Frame, settings: SpectrumSettings) -> bytes:
-    """Return a PNG picture of a frame with the trace of its spectrum marked, and its profile beside it."""
+    """Return a frame as PNG with the trace of its spectrum marked, and its profile beside it."""
     figure = _spectrum_figure(frame, measure_spectrum(frame, settings))
     file = BytesIO()
     width_inches = float(figure.get_size_inches()[0])
@@ -131,7 +129,7 @@ def _caption(report: FileReport) -> str:
 
 def _frame_figure(frame: Frame, *, ring_stars: bool) -> Any:
     width, height = _inches(frame, LEAST_INCHES, MOST_INCHES)
-    figure = _empty_figure(width, height + CAPTION_INCHES)
+    figure = empty_figure(width, height + CAPTION_INCHES)
     axes = figure.add_subplot()
     _show(axes, frame)
     if ring_stars:
@@ -140,9 +138,9 @@ def _frame_figure(frame: Frame, *, ring_stars: bool) -> Any:
 
 
 def _spectrum_figure(frame: Frame, spectrum: SpectrumReport) -> Any:
-    """Draw the frame with the trace and the slice marked, and beside it the profile across the trace with its fit."""
+    """Draw the frame with its trace and slice, and beside it the profile across the trace with its fit."""
     width, height = _inches(frame, LEAST_INCHES, MOST_INCHES - PROFILE_INCHES)
-    figure = _empty_figure(width + PROFILE_INCHES, max(height, PROFILE_INCHES) + CAPTION_INCHES)
+    figure = empty_figure(width + PROFILE_INCHES, max(height, PROFILE_INCHES) + CAPTION_INCHES)
     axes, beside = figure.subplots(1, 2, width_ratios=(width, PROFILE_INCHES))
     _show(axes, frame)
     _dress(beside)
@@ -155,20 +153,10 @@ def _spectrum_figure(frame: Frame, spectrum: SpectrumReport) -> Any:
 
 
 def _inches(frame: Frame, least: float, most: float) -> tuple[float, float]:
-    """Return width and height of the frame's picture; neither becomes a mere strip."""
+    """Return width and height of the frame's picture, within limits of their ratio."""
     rows, columns = frame.pixels.shape
     width = float(np.clip(columns / bin_factor(frame.pixels) / DOTS_PER_INCH, least, most))
     return width, float(np.clip(width * rows / columns, 0.15 * width, 2 * width))
-
-
-def _empty_figure(width: float, height: float) -> Any:
-    # Slow to import, and of no use to a measurement without a picture.
-    from matplotlib.backends.backend_agg import FigureCanvasAgg  # noqa: PLC0415
-    from matplotlib.figure import Figure  # noqa: PLC0415
-
-    figure = Figure(figsize=(width, height), layout="constrained")
-    FigureCanvasAgg(figure)
-    return figure
 
 
 def _mark_trace(axes: Any, spectrum: SpectrumReport, frame: Frame) -> None:
@@ -189,15 +177,23 @@ def _mark_trace(axes: Any, spectrum: SpectrumReport, frame: Frame) -> None:
 
 
 def _draw_profile(axes: Any, spectrum: SpectrumReport) -> None:
-    distance_px, light_adu = spectrum.profile
-    axes.plot(distance_px, light_adu, ".", color=TEXT_COLOUR, markersize=3, label="profile")
-    axes.plot(distance_px, spectrum.model, color=RING_COLOUR, linewidth=1.4, label="fit")
-    half = spectrum.fwhm_px / 2
-    axes.axvspan(-half, half, color=RING_COLOUR, alpha=0.12, linewidth=0, label="FWHM")
-    reach = min(8 * spectrum.fwhm_px, float(np.abs(distance_px).max()))
-    axes.set_xlim(-reach, reach)
-    axes.set_xlabel(f"px from {'column' if spectrum.axis is TraceAxis.VERTICAL else 'row'} {spectrum.trace_row:.1f}")
-    axes.set_title("mean profile above the sky, ADU", color=TEXT_COLOUR, fontsize=9)
+    distance_px, light_adu = (each.tolist() for each in spectrum.profile)
+    reach, half = min(8 * spectrum.fwhm_px, max(map(abs, distance_px))), spectrum.fwhm_px / 2
+    profile, fit = zip(distance_px, light_adu, strict=True), zip(distance_px, spectrum.model.tolist(), strict=True)
+    chart = Chart(
+        label="mean profile above the sky, ADU",
+        x=Range(-reach, reach),
+        y=range_of(light_adu, least=1e-9),
+        marks=(
+            Points(at=list(profile), colour=Colour.BLUE, name="profile"),
+            Polyline(at=list(fit), colour=Colour.GREEN, name="fit"),
+            Band(low=-half, high=half, colour=Colour.GREEN, name="FWHM"),
+        ),
+        x_label=f"px from {'column' if spectrum.axis is TraceAxis.VERTICAL else 'row'} {spectrum.trace_row:.1f}",
+    )
+    draw_chart(axes, chart, DARK_PAPER)
+    axes.set_xlabel(chart.x_label)
+    axes.set_title(chart.label, color=TEXT_COLOUR, fontsize=9)
     axes.legend(fontsize=8, facecolor=PAPER_COLOUR, edgecolor="none", labelcolor=TEXT_COLOUR)
 
 

@@ -1,8 +1,8 @@
-"""Finding stars at any defocus: the scale is taken from the frame itself, so that one ring is one star.
+"""Finds stars at any defocus, at the scale of the frame itself, so that one ring is one star.
 
-The image is looked at in a pyramid of coarser and coarser maps, each smoothed by a small kernel. A star or a ring
-stands out most where it is about as large as the kernel: on finer maps a ring is many faint pieces, on coarser ones
-the sky's noise drowns it. The level at which the brightest objects stand out most is the frame's own scale.
+The image is searched in a pyramid of coarser and coarser maps, each smoothed by a small kernel. A star or a ring is
+most significant where it is about as large as the kernel: on finer maps a ring is many faint pieces, on coarser ones it
+is lost in the sky's noise. The scale of the frame is the level at which its brightest objects are most significant.
 """
 
 from dataclasses import dataclass, replace
@@ -11,14 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import KDTree
 
-from alpaca_focus.imaging.background import Image, binned, robust_noise
+from alpaca_focus.imaging.sky_background import Image, binned, robust_noise
 
 DETECT_SIGMA = 6.0
 BRIGHTEST = 6
-"""Objects whose standing out decides the scale."""
+"""Objects whose significance decides the scale."""
 APART, SCORED_APART = 3, 10
-"""Cells to each side among which only the highest counts: for finding, and for deciding the scale, where the pieces of
-one large ring must not count as many objects."""
+"""Cells to each side among which only the highest counts: for detection, and for the choice of the scale, where the
+pieces of one large ring must not count as many objects."""
 MOST_PLACES = 3000
 MIN_MAP_CELLS = 24
 COARSER_MUST_EARN = 1.03
@@ -28,13 +28,13 @@ CROWDING_SHARE = 0.1
 
 @dataclass(frozen=True, slots=True)
 class Detection:
-    """What stands out at one scale, most significant first.
+    """The detections at one scale, most significant first.
 
     Attributes:
         x_px: Columns of the centres, in pixels of the image given.
         y_px: Rows of the centres.
-        significance: By how many sigma of its map each stands out.
-        scale_px: Size of what was looked for.
+        significance: Height of each above the sky, in sigma of its map.
+        scale_px: Size of the objects searched for.
     """
 
     x_px: NDArray[np.float64]
@@ -47,13 +47,13 @@ class Detection:
 
 
 def detect(image: Image) -> tuple[Detection, ...]:
-    """Find what stands out of a sky-subtracted image, at every scale.
+    """Find significant objects in a sky-subtracted image, at every scale.
 
     Args:
         image: Shape (rows, columns), the sky subtracted; read only.
 
     Returns:
-        What was found at each scale where anything was, first the scale at which the brightest objects stand out most.
+        The detections at each scale that has any, first the scale at which the brightest are most significant.
     """
     scored: list[tuple[float, Detection]] = []
     level, factor = image, 1
@@ -61,7 +61,7 @@ def detect(image: Image) -> tuple[Detection, ...]:
         detection = _peaks(level, factor)
         if len(detection):
             score = float(np.mean(detection.significance[_apart(detection, SCORED_APART * factor, BRIGHTEST)]))
-            # A coarser map must earn its place: noise of the estimate alone must not change the scale.
+            # A coarser map must be clearly better: noise of the estimate alone must not change the scale.
             scored.append((score / COARSER_MUST_EARN ** len(scored), detection))
         level, factor = binned(level, 2), 2 * factor
     return tuple(detection for _, detection in sorted(scored, key=lambda pair: pair[0], reverse=True))
@@ -72,7 +72,7 @@ def _peaks(level: Image, factor: int) -> Detection:
     noise = robust_noise(smooth[::KERNEL_CELLS, ::KERNEL_CELLS])
     above = np.flatnonzero(smooth > DETECT_SIGMA * noise) if noise > 0 else np.empty(0, dtype=np.intp)
     rows, columns = np.divmod(above, smooth.shape[1])
-    # The nearest neighbours first: they leave few places for the wider look.
+    # The nearest neighbours first: they leave few places for the wider comparison.
     for reach in (1, APART):
         highest = _highest_near(smooth, rows, columns, reach)
         kept = smooth[rows, columns] >= highest
@@ -91,7 +91,7 @@ def _peaks(level: Image, factor: int) -> Detection:
 
 
 def _smoothed(level: Image) -> Image:
-    """Mean of 3 x 3 cells; the rim keeps what the nearest inner cell has."""
+    """Return the means of 3 x 3 cells; the rim has those of the nearest inner cells."""
     lines = level[:, :-2] + level[:, 1:-1]
     lines += level[:, 2:]
     smooth = np.empty_like(level)
@@ -123,7 +123,7 @@ def _highest_near(smooth: Image, rows: NDArray[np.intp], columns: NDArray[np.int
 def _light_centre(
     smooth: Image, rows: NDArray[np.intp], columns: NDArray[np.intp]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Centre of the light in 3 x 3 cells about each place, relative to it."""
+    """Return the centre of the light in 3 x 3 cells around each place, relative to it."""
     total, by_row, by_column = (np.zeros(len(rows)) for _ in range(3))
     for dy in (-1, 0, 1):
         near_rows = np.clip(rows + dy, 0, smooth.shape[0] - 1)
@@ -162,7 +162,7 @@ def _apart(detection: Detection, apart_px: float, most: int) -> list[int]:
 
 
 def alone(detection: Detection, diameter_px: float) -> NDArray[np.bool_]:
-    """Tell of each place whether no other one with a tenth of its light comes nearer than a diameter."""
+    """Return for each place whether no other one with a tenth of its light is nearer than a diameter."""
     lonely = np.ones(len(detection), dtype=bool)
     if len(detection) > 1:
         tree = KDTree(np.column_stack([detection.x_px, detection.y_px]))

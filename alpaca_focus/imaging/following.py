@@ -1,7 +1,6 @@
-"""The same stars from frame to frame of a run: what they say of the sky between us and them.
+"""Follows the same stars from frame to frame of a run, which shows when clouds take their light.
 
-Stars of one run are found again by their places, shifted all alike by what the guiding did meanwhile. What the same
-stars lose of their light, clouds take.
+The stars of a run are matched by their places, which guiding shifts all alike.
 """
 
 from dataclasses import dataclass, replace
@@ -14,19 +13,19 @@ from alpaca_focus.core.optics import OpticalTrain
 from alpaca_focus.core.ring_mode import DEFOCUS, STDERR
 from alpaca_focus.core.values import Frame, Measurement
 from alpaca_focus.imaging.ring_fit import fit_rings
-from alpaca_focus.imaging.star_field import StarField
+from alpaca_focus.imaging.star_field import MeasuredStars
 from alpaca_focus.imaging.stars import found_in, summarised
 
 Array = NDArray[np.float64]
 
 LARGEST_SHIFT_PX = 60.0
-"""Shift of the whole field, on either axis, up to which stars are found again."""
+"""Largest shift of the whole field, on either axis, at which stars are matched."""
 NEAR_PX, NEAR_HFD = 2.0, 0.35
-"""How near to its place a star must be: so many pixels, and so much of its size."""
+"""Largest distance of a star from its expected place: so many pixels, and so much of its size."""
 FEWEST_SAME = 6
-"""Stars that must be found again for a frame to be measured by them alone."""
+"""Matched stars needed to measure a frame by them alone."""
 SAME_SHARE = 0.5
-"""Share of a frame's stars that must have been found again for that."""
+"""Share of a frame's stars that must be matched for that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +37,8 @@ class Stars:
     flux_per_s: Array
 
     @classmethod
-    def of(cls, field: StarField, frame: Frame) -> "Stars":
-        """Take them from the stars of a frame."""
+    def of(cls, field: MeasuredStars, frame: Frame) -> "Stars":
+        """Return those of the stars of a frame."""
         return cls(
             np.array([star.x_px + frame.left_px for star in field.stars]),
             np.array([star.y_px + frame.top_px for star in field.stars]),
@@ -48,10 +47,10 @@ class Stars:
 
 
 class StarFollower:
-    """Measures the HFD of the frames of one run, by the stars that they have in common where there are enough.
+    """Measures the HFD of the frames of one run, by their common stars where there are enough.
 
-    The details of each measurement have `transmission`: the median light of the stars found again over what they had
-    in the first frame that had stars. With the optics given, frames of rings have what those say as well.
+    The details of each measurement have `transmission`: the median light of the matched stars, relative to the first
+    frame that had stars. With the optics given, frames of rings have the defocus fitted to their rings as well.
 
     Args:
         rings: The optics, when rings are to be fitted.
@@ -62,7 +61,7 @@ class StarFollower:
         self._rings = rings
 
     def __call__(self, frame: Frame) -> Measurement:
-        """Measure one frame; never raises for what it holds."""
+        """Measure one frame, whatever it shows, without raising."""
         field = found_in(frame)
         measured = self._followed(frame, field)
         rings = None if self._rings is None or field is None else fit_rings(frame, field, self._rings)
@@ -74,7 +73,7 @@ class StarFollower:
         }
         return replace(measured, details=MappingProxyType({**measured.details, **steps}))
 
-    def _followed(self, frame: Frame, field: StarField | None) -> Measurement:
+    def _followed(self, frame: Frame, field: MeasuredStars | None) -> Measurement:
         if field is None or not field.stars or not frame.exposure_s > 0:
             return summarised(frame, field)
         stars = Stars.of(field, frame)
@@ -95,7 +94,7 @@ class StarFollower:
 
 
 def matched(first: Stars, second: Stars, near_px: float) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Find the stars of one frame again in another that is shifted against it.
+    """Match the stars of two frames that are shifted against each other.
 
     The shift is the one that most pairs of stars agree on.
 
@@ -130,5 +129,5 @@ def matched(first: Stars, second: Stars, near_px: float) -> tuple[NDArray[np.int
 
 
 def _mutual(away: Array, nearest: NDArray[np.intp]) -> NDArray[np.bool_]:
-    """Tell for each first star whether it is also the nearest one to the star that is nearest to it."""
+    """Return for each first star whether it is also the nearest one to its nearest star."""
     return np.asarray(np.argmin(away, axis=0)[nearest] == np.arange(len(nearest)))

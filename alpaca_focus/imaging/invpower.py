@@ -1,6 +1,6 @@
 """InvPower: a measure of focus from the power spectrum of the whole frame, for fields whose stars cannot be separated.
 
-Blur takes power from a frame's spatial frequencies whatever is in it, and the inverse of that power is close to a
+Blur takes power from the spatial frequencies of any frame, and the inverse of that power is close to a
 parabola in the defocus (C. Tan and B. Schulz, MNRAS 511, 2008).
 """
 
@@ -12,15 +12,13 @@ from numpy.typing import NDArray
 from scipy import fft
 
 from alpaca_focus.core.values import Frame, Measurement
-from alpaca_focus.imaging.background import binned, filling, native
-from alpaca_focus.imaging.trouble import trouble_with
+from alpaca_focus.imaging.sky_background import TYPICAL_ELECTRONS_PER_ADU, binned, filling, frame_problem, native
 
 METRIC = "invpower"
 UNIT = "1/ADU^2"
 STRIP_ROWS = 256
 NOISE_QUARTER = 0.75
 LEAST_SIGMAS = 5.0
-TYPICAL_ELECTRONS_PER_ADU = 1.0
 
 
 def inverse_power(frame: Frame) -> Measurement:
@@ -28,17 +26,17 @@ def inverse_power(frame: Frame) -> Measurement:
 
     The frame's two-dimensional Fourier transform, squared, is summed over its rows. By Parseval's theorem that is the
     sum of the squared one-dimensional transforms of the frame's own rows, which are taken strip by strip. The mean of
-    the top quarter of the frequencies is the noise; what is above it, from k = 1 to Nyquist's frequency, is the power
+    the top quarter of the frequencies is the noise; what is above it, from k = 1 to the Nyquist frequency, is the power
     P, here as mean square of the pixels.
 
     Args:
         frame: Its `pixels` have the shape (rows, columns); of a colour matrix, blocks of 2 x 2 are taken.
 
     Returns:
-        1 / P in 1/ADU^2, lower is better, with the standard error that the noise gives it; not usable where nothing
-        stands out of the noise. The details are `power_adu2` and `noise_adu`.
+        1 / P in 1/ADU^2, lower is better, with its standard error from the noise; not usable if nothing rises above
+        the noise. The details are `power_adu2` and `noise_adu`.
     """
-    trouble = trouble_with(frame.pixels)
+    trouble = frame_problem(frame.pixels)
     if trouble:
         return _unusable(trouble)
     pixels = binned(frame.pixels, 2) if frame.bayer else frame.pixels
@@ -58,7 +56,7 @@ def inverse_power(frame: Frame) -> Measurement:
 
 
 def _quarter(length: int) -> slice:
-    """Return the top quarter of the frequencies, in which there is only noise."""
+    """Return the top quarter of the frequencies, which has only noise."""
     return slice(int(NOISE_QUARTER * length), length)
 
 

@@ -11,16 +11,16 @@ from alpaca_focus.imaging.stamps import Flags, Floats, Stamps
 
 CENTRE_ROUNDS = 4
 NEAR_HALF = (0.9, 1.0, 1.1)
-"""Where the growth of the light is taken, in half-flux radii."""
+"""Radii at which the growth of the light is measured, in half-flux radii."""
 OUTSKIRTS = 0.9
-"""Where the light of a star, or of a ring's rim, is nearly at its end, in HFD."""
+"""Radius beyond which a star, or the rim of a ring, has hardly any light, in HFD."""
 EXACT = 0
-"""sep's word for a circle's exact share of each cell."""
+"""sep's value of `subpix` for the exact area of a circle in each cell."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Photometry:
-    """What was measured of some stars; lengths in cells of the stamps, one value a star.
+    """The measurements of some stars; lengths in cells of the stamps, one value per star.
 
     Attributes:
         x: Column of the centre, from the middle of the stamp.
@@ -62,7 +62,7 @@ def measure(stamps: Stamps, hfd_cells: float, electrons_per_adu: float) -> Photo
 
     Args:
         stamps: The stars.
-        hfd_cells: About how large they are.
+        hfd_cells: Their approximate HFD.
         electrons_per_adu: For the counting noise of their light.
     """
     aperture, half = stamps.geometry.aperture, stamps.geometry.half
@@ -99,9 +99,9 @@ def measure(stamps: Stamps, hfd_cells: float, electrons_per_adu: float) -> Photo
 def _half_flux(
     mosaic: NDArray[np.float32], places: tuple[Floats, Floats], flux: Floats, aperture: float
 ) -> tuple[Floats, Floats, Flags]:
-    """Find the radius that holds half of the light, how fast the light grows there, and whether there is such a radius.
+    """Return the radius that holds half of the light, the growth of the light there, and whether such a radius exists.
 
-    A coarse search first; then the exact light within three circles near it, and a parabola through them.
+    A coarse search is followed by a parabola through the exact light within three circles near its result.
     """
     count = len(flux)
     coarse, trouble = sep.flux_radius(mosaic, *places, np.full(count, aperture), 0.5, normflux=flux, subpix=1)
@@ -134,7 +134,7 @@ def _about_middle(stamps: Stamps, radius: float) -> tuple[NDArray[np.float32], N
 
 
 def centres(stamps: Stamps, radius: float | None = None) -> tuple[Floats, Floats]:
-    """Find the centre of the light in a circle that follows it.
+    """Return the centre of the light in a circle that follows it.
 
     Args:
         stamps: The stars.
@@ -152,7 +152,7 @@ def centres(stamps: Stamps, radius: float | None = None) -> tuple[Floats, Floats
 
 
 def _light_centre(stamps: Stamps, x: Floats, y: Floats, radius: float) -> tuple[Floats, Floats]:
-    """Centre of the light in circles about some places; NaN where there is none."""
+    """Return the centre of the light in circles around some places; NaN where there is none."""
     values, axis = _about_middle(stamps, radius)
     total, by_x, by_y = _first_moments(_inside(values, axis, x, y, radius), axis)
     return by_x / total, by_y / total
@@ -165,7 +165,7 @@ def _inside(
     y: NDArray[np.floating],
     radius: float,
 ) -> NDArray[np.float32]:
-    """Values in circles about the centres, zero outside; a cell on the rim counts in part."""
+    """Return the values in circles around the centres, zero outside; a cell on the rim counts in part."""
     x32, y32 = np.asarray(x, dtype=np.float32), np.asarray(y, dtype=np.float32)
     distance = np.sqrt(
         (axis[None, :] - y32[:, None])[:, :, None] ** 2 + (axis[None, :] - x32[:, None])[:, None, :] ** 2
@@ -177,7 +177,7 @@ def _inside(
 
 
 def _lopsidedness(stamps: Stamps, x: Floats, y: Floats, inner: float) -> Floats:
-    """Dipole of the light between a radius and the aperture: a neighbour is on one side, and a star is on none."""
+    """Return the dipole of the light between a radius and the aperture; a neighbour star is on one side."""
     outer = stamps.geometry.aperture
     values, axis = _about_middle(stamps, outer)
     total, by_x, by_y = _first_moments(_inside(values, axis, x, y, outer), axis)
@@ -187,7 +187,7 @@ def _lopsidedness(stamps: Stamps, x: Floats, y: Floats, inner: float) -> Floats:
 
 
 def _first_moments(weights: NDArray[np.float32], axis: NDArray[np.float32]) -> tuple[Floats, Floats, Floats]:
-    """Sums of the weights, and of the weights times column and row; the sums are NaN where they are not positive."""
+    """Return the sums of the weights, NaN where not positive, and of the weights times column and row."""
     columns, rows = weights.sum(axis=1).astype(float), weights.sum(axis=2).astype(float)
     total = columns.sum(axis=1)
     return np.where(total > 0, total, np.nan), columns @ axis, rows @ axis

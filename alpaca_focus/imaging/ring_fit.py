@@ -1,4 +1,4 @@
-"""How far out of focus a frame is, from the shape of its rings alone."""
+"""Measures the defocus of a frame from the shape of its rings alone."""
 
 import math
 from dataclasses import dataclass
@@ -9,20 +9,20 @@ from scipy.optimize import least_squares
 
 from alpaca_focus.core.optics import OpticalTrain
 from alpaca_focus.core.values import Frame
-from alpaca_focus.imaging.background import MAD_TO_SIGMA
 from alpaca_focus.imaging.ring_template import RingProfiles, RingTemplates
-from alpaca_focus.imaging.star_field import Star, StarField
+from alpaca_focus.imaging.sky_background import MAD_TO_SIGMA
+from alpaca_focus.imaging.star_field import MeasuredStars, Star
 
 Array = NDArray[np.float64]
 
 FEWEST_STARS, MOST_STARS = 3, 24
 RADIUS_HFD, RADIUS_PX = 1.15, 4.0
-"""Radius up to which a star is looked at: so many HFD, and so many pixels more."""
+"""Radius up to which a star is fitted: so many HFD, and so many pixels more."""
 BINS = 60
 SMALLEST_BLUR = 2.0
-"""Diameter of the geometric ring over the seeing's, below which the shape says too little."""
+"""Smallest ratio of the ring's geometric diameter to that of the seeing at which the shape is meaningful."""
 LARGEST_MISFIT = 0.08
-"""Rms departure of the mean profile from the template, as a share of its peak, above which it is another shape."""
+"""Largest rms departure of the mean profile from the template, as a share of its peak."""
 MODEL_ERROR = 0.003
 """Share of the peak by which perfect optics depart from the template, for colour and pixels."""
 SEEING_ARCSEC = (0.7, 8.0)
@@ -30,10 +30,10 @@ SEEING_ARCSEC = (0.7, 8.0)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rings:
-    """What the rings of a frame say.
+    """The result of a fit to the rings of a frame.
 
     Attributes:
-        defocus_um: Distance from focus, without its side.
+        defocus_um: Distance from focus, without its sign.
         stderr_um: Its standard error.
         seeing_arcsec: FWHM of the seeing disc.
         misfit: Rms departure from the template, as a share of its peak.
@@ -56,7 +56,7 @@ class _Profile:
     error: Array
 
 
-def fit_rings(frame: Frame, field: StarField, train: OpticalTrain) -> Rings | None:
+def fit_rings(frame: Frame, field: MeasuredStars, train: OpticalTrain) -> Rings | None:
     """Fit diffraction rings blurred by turbulence to the mean profile of the good stars.
 
     Args:
@@ -65,7 +65,7 @@ def fit_rings(frame: Frame, field: StarField, train: OpticalTrain) -> Rings | No
         train: The optics.
 
     Returns:
-        What the rings say; `None` where there are no rings, or none of this shape: aberrations, trails, crowding.
+        The fit; `None` if there are no rings, or none of this shape: aberrations, trails, crowding.
     """
     if not field.stars or frame.bayer:
         return None
@@ -120,8 +120,8 @@ def _limited(parameters: Array, first_um: float) -> tuple[float, float]:
     return defocus_um, math.exp(min(max(log_seeing, math.log(SEEING_ARCSEC[0])), math.log(SEEING_ARCSEC[1])))
 
 
-def _mean_profile(frame: Frame, field: StarField, radius_px: float) -> tuple[_Profile | None, int]:
-    """Average the stars, each by its light, in rings of even width about their centres."""
+def _mean_profile(frame: Frame, field: MeasuredStars, radius_px: float) -> tuple[_Profile | None, int]:
+    """Average the stars, weighted by their light, in rings of even width around their centres."""
     stars = [star for star in field.stars if _fits(frame, star, radius_px)][:MOST_STARS]
     if len(stars) < FEWEST_STARS:
         return None, 0

@@ -1,6 +1,6 @@
 """The mean profile of a defocused star: diffraction at an annular pupil, long-exposure turbulence, and the pixel.
 
-Everything is symmetric about the axis, so that one-dimensional sums do what two-dimensional transforms would. The
+Everything is symmetric about the axis, so that one-dimensional sums replace two-dimensional transforms. The
 amplitude in the image at radius r is the sum over the pupil of exp(i phase) J0(pi r rho / (wavelength N)), where a
 defocus d adds the phase 2 pi d rho^2 / (8 N^2 wavelength) at the radius rho of the pupil (1 at its edge). Turbulence
 and the pixel are factors on the transform of the intensity: exp(-3.44 (wavelength f / r0)^(5/3)) for Kolmogorov's, f in
@@ -33,8 +33,8 @@ class RingTemplates:
 
     Args:
         train: The optics.
-        largest_defocus_um: Largest defocus that is asked for.
-        seeing_arcsec: Smallest and largest FWHM of the seeing that are asked for.
+        largest_defocus_um: Largest defocus of any template.
+        seeing_arcsec: Smallest and largest FWHM of the seeing.
     """
 
     def __init__(
@@ -50,7 +50,7 @@ class RingTemplates:
 
     @cached_property
     def _pupil(self) -> tuple[Array, Array]:
-        """Squared radii of the pupil at even areas, and their radii."""
+        """Squared radii of the pupil in steps of even area, and the radii."""
         hole = self._train.central_obstruction**2
         squared = hole + (1 - hole) * (np.arange(PUPIL_SAMPLES) + 0.5) / PUPIL_SAMPLES
         return squared, np.sqrt(squared)
@@ -66,7 +66,7 @@ class RingTemplates:
 
     @cached_property
     def _frequencies(self) -> Array:
-        """Cycles to a micrometre at which sharp air lets anything through, evenly spaced."""
+        """Cycles per micrometre that pass the sharpest seeing, evenly spaced."""
         cut_off = 1 / (min(WAVELENGTHS_UM) * self._train.focal_ratio)
         fried_um_rad = FRIED / (self._sharpest_arcsec * self._um_per_arcsec)
         # The transform is below SMALLEST_TRANSFER from here on.
@@ -77,12 +77,12 @@ class RingTemplates:
 
     @cached_property
     def _forward(self) -> Array:
-        """From intensity at the radii to its transform at the frequencies."""
+        """The matrix from intensity at the radii to its transform at the frequencies."""
         kernel = j0(2 * np.pi * np.outer(self._frequencies, self._radii_um))
         return np.asarray(kernel * (2 * np.pi * self._step_um * self._radii_um))
 
     def transfer(self, defocus_um: float) -> Array:
-        """Return the transform of the image without air, at the template's own frequencies, about 1 at zero."""
+        """Return the transform of the image without seeing, at the template's own frequencies, about 1 at zero."""
         squared, _ = self._pupil
         intensity = np.zeros_like(self._radii_um)
         for wavelength, wave in zip(WAVELENGTHS_UM, self._waves, strict=True):
@@ -92,18 +92,18 @@ class RingTemplates:
         return np.asarray(self._forward @ intensity)
 
     def at(self, radii_px: Array) -> "RingProfiles":
-        """Return the same templates, to be evaluated at some radii in pixels of the camera."""
+        """Return these templates at fixed radii, in pixels of the camera."""
         return RingProfiles(self, radii_px)
 
     def blurred(self, transfer: Array, seeing_arcsec: float) -> Array:
-        """Multiply a transform with that of the air and of the pixel."""
+        """Return a transform multiplied by those of the seeing and of the pixel."""
         fried = FRIED / (seeing_arcsec * self._um_per_arcsec)
         air = np.exp(-KOLMOGOROV * (self._frequencies / fried) ** (5 / 3))
         pixel = np.exp(-((np.pi * self._frequencies * self._train.pixel_size_um) ** 2) / 6)
         return np.asarray(transfer * air * pixel)
 
     def backward(self, radii_px: Array) -> Array:
-        """From a transform to the light of a star of unit flux in a pixel, at radii in pixels."""
+        """Return the matrix from a transform to the light in a pixel of a star of unit flux, at radii in pixels."""
         pixel_um = self._train.pixel_size_um
         step = float(self._frequencies[1] - self._frequencies[0])
         kernel = j0(2 * np.pi * np.outer(radii_px * pixel_um, self._frequencies))
@@ -111,7 +111,7 @@ class RingTemplates:
 
 
 class RingProfiles:
-    """Templates at fixed radii; `profile` is what a fit calls again and again."""
+    """Templates at fixed radii; a fit calls `profile` many times."""
 
     def __init__(self, templates: RingTemplates, radii_px: Array) -> None:
         self._templates = templates

@@ -1,8 +1,8 @@
-"""What a 2D slit spectrum says about focus: the width of its trace, and how much light came through the slit.
+"""Measures focus from a 2D slit spectrum: the width of its trace, and how much light came through the slit.
 
 The width is the FWHM of a Gaussian across the trace. NSIG is the light of the trace above its background, as the mean
-over the columns of the slice, to a second of exposure; the mean and not the sum, so that a slice that is chosen anew
-for each frame does not change it.
+over the columns of the slice, per second of exposure; the mean and not the sum, so that it does not depend on the slice
+chosen for each frame.
 """
 
 import math
@@ -14,19 +14,17 @@ from types import MappingProxyType
 import numpy as np
 
 from alpaca_focus.core.values import Frame, Pixels
-from alpaca_focus.imaging.background import Image, filling, native
+from alpaca_focus.imaging.sky_background import TYPICAL_ELECTRONS_PER_ADU, Image, filling, frame_problem, native
 from alpaca_focus.imaging.spectrum_profile import (
     SIGMA_TO_FWHM,
     FittedProfile,
-    Line,
+    TraceLine,
     exposed_columns,
     fit_profile,
     refined_line,
 )
 from alpaca_focus.imaging.spectrum_trace import Floats, Trace, find_trace
-from alpaca_focus.imaging.trouble import trouble_with
 
-TYPICAL_ELECTRONS_PER_ADU = 1.0
 SATURATED_SHARE, SATURATED_PX = 0.98, 3
 EDGE_FWHM = 1.5
 """Distance from the edge of the frame, in FWHM, within which a trace is cut."""
@@ -34,9 +32,9 @@ WINDOW_FWHM = 2.0
 """Half width of the window in which the light is summed."""
 LEAST_SNR = 5.0
 ASTRAY_SIGMAS = 3.0
-"""A fit that ends further from where the trace was found has found something else."""
+"""Largest distance of a fit from the detected trace; beyond, it has fitted something else."""
 MANY = 4
-"""Peaks beside the highest from which on they are sky lines."""
+"""From so many peaks beside the highest on, they are sky lines."""
 
 
 class TraceAxis(StrEnum):
@@ -48,7 +46,7 @@ class TraceAxis(StrEnum):
 
 
 class SpectrumFlag(StrEnum):
-    """What was noticed about a spectrum."""
+    """A finding about a spectrum."""
 
     TRACE_LOST = "trace lost"
     SATURATED = "saturated"
@@ -65,7 +63,7 @@ class SpectrumSettings:
         axis: Along which axis the light is dispersed.
         x0: First pixel of the slice along the dispersion; `None`: the best exposed part is taken.
         x1: Last pixel of the slice + 1; `None`: likewise.
-        reference_flux: What to divide NSIG by, the light that a guide camera saw meanwhile for example.
+        reference_flux: Divisor of NSIG, for example the light that a guide camera measured meanwhile.
     """
 
     axis: TraceAxis = TraceAxis.AUTO
@@ -76,28 +74,28 @@ class SpectrumSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SpectrumReport:
-    """What was measured of a spectrum; NaN where something could not be.
+    """The measurements of a spectrum; NaN where one failed.
 
     Attributes:
         axis: Along which axis the light is dispersed.
         x0: First pixel of the slice along the dispersion.
         x1: Last pixel of the slice + 1.
-        trace_row: Where the trace is across the dispersion, in the middle of the slice, in pixels.
+        trace_row: Position of the trace across the dispersion, in the middle of the slice, in pixels.
         trace_row_stderr: Its standard error.
-        slant: Pixels across to a pixel along.
-        fwhm_px: Full width at half maximum across the trace, the width of the pixels taken out.
+        slant: Pixels across the dispersion per pixel along it.
+        fwhm_px: Full width at half maximum across the trace, without the width of the pixels.
         fwhm_stderr_px: Its standard error.
-        fwhm_arcsec: The same on the sky; NaN where the image scale is not known.
-        nsig: Light of the trace in a column, ADU to a second.
+        fwhm_arcsec: The same on the sky; NaN if the image scale is unknown.
+        nsig: Light of the trace in a column, ADU per second.
         nsig_stderr: Its standard error.
         snr: Light of the trace in the slice over its error.
         peak_adu: Highest value of the mean profile, above the background.
         background_adu: Level of the sky.
         profile: Distances from the trace in pixels, and the mean profile there in ADU.
         model: The fitted Gaussian in ADU, at the same places.
-        flags: Count by kind of what was noticed.
-        usable: Whether the numbers may take part in a fit.
-        reason: One clause why not; empty when usable.
+        flags: Number of findings by kind.
+        usable: Whether the numbers may be used in a fit.
+        reason: Why not, in one clause; empty if usable.
     """
 
     axis: TraceAxis = TraceAxis.HORIZONTAL
@@ -132,9 +130,9 @@ def measure_spectrum(frame: Frame, settings: SpectrumSettings = DEFAULT) -> Spec
         settings: How to measure.
 
     Returns:
-        The report, not usable with the reason where no trace was found, or where it is saturated or cut by the edge.
+        The report; not usable, with the reason, if no trace was found, or if it is saturated or cut by the edge.
     """
-    trouble = trouble_with(frame.pixels)
+    trouble = frame_problem(frame.pixels)
     if trouble:
         return SpectrumReport(usable=False, reason=trouble)
     image = _as_float(frame.pixels)
@@ -152,7 +150,7 @@ def measure_spectrum(frame: Frame, settings: SpectrumSettings = DEFAULT) -> Spec
         return SpectrumReport(axis=axis, usable=False, reason=reason)
     x0, x1 = slice_
     middle = (lying.shape[1] - 1) / 2
-    line = refined_line(lying, Line(middle, trace.row, trace.slant), trace.sigma, x0, x1)
+    line = refined_line(lying, TraceLine(middle, trace.row, trace.slant), trace.sigma, x0, x1)
     gain = frame.electrons_per_adu or TYPICAL_ELECTRONS_PER_ADU
     fitted = fit_profile(lying, line, trace.sigma, x0=x0, x1=x1, electrons_per_adu=gain)
     if fitted is None or fitted.flux_adu <= 0 or abs(fitted.centre) > ASTRAY_SIGMAS * trace.sigma + 1:
@@ -185,7 +183,7 @@ def _found(image: Image, axis: TraceAxis) -> tuple[TraceAxis, Trace] | None:
 def _likelihood(found: tuple[TraceAxis, Trace], shape: tuple[int, ...]) -> tuple[bool, float]:
     """Rate a trace against that along the other axis, where sky lines may look like traces.
 
-    Of these there are many, where of stars in the slit there are few, and detectors are longer along the dispersion.
+    Sky lines are many, stars in the slit are few, and detectors are longer along the dispersion.
     """
     axis, trace = found
     rows, columns = shape if axis is TraceAxis.HORIZONTAL else shape[::-1]
@@ -197,7 +195,7 @@ def _slice(image: Image, trace: Trace, settings: SpectrumSettings) -> tuple[tupl
     """Return the slice to measure, or why there is none."""
     columns = image.shape[1]
     if settings.x0 is None and settings.x1 is None:
-        line = Line((columns - 1) / 2, trace.row, trace.slant)
+        line = TraceLine((columns - 1) / 2, trace.row, trace.slant)
         return exposed_columns(image, line, trace.sigma), ""
     x0 = 0 if settings.x0 is None else settings.x0
     x1 = columns if settings.x1 is None else settings.x1
@@ -211,7 +209,7 @@ def _slice(image: Image, trace: Trace, settings: SpectrumSettings) -> tuple[tupl
 
 def _report(
     fitted: FittedProfile,
-    line: Line,
+    line: TraceLine,
     *,
     axis: TraceAxis,
     x0: int,
@@ -253,7 +251,7 @@ def _light(fitted: FittedProfile, columns: int) -> tuple[float, float]:
     outside = np.abs(fitted.rows - fitted.centre) > WINDOW_FWHM * fwhm + 0.5
     share = fitted.weights[inside] / columns
     light = float(np.sum(fitted.adu[inside] * share))
-    # Pixels left out as cosmic rays are missing in the sum; the model says what they had.
+    # Pixels left out as cosmic rays are missing in the sum; the model fills them in.
     whole = float(np.sum(fitted.model_adu[inside] * share))
     light += fitted.flux_adu - whole if whole > 0 else 0.0
     variance = float(np.sum((fitted.errors_adu[inside] * share) ** 2))
@@ -261,8 +259,8 @@ def _light(fitted: FittedProfile, columns: int) -> tuple[float, float]:
     return light, math.sqrt(variance + (sky_error * 2 * WINDOW_FWHM * fwhm) ** 2)
 
 
-def _judged(report: SpectrumReport, image: Image, line: Line, trace: Trace, frame: Frame) -> SpectrumReport:
-    """Return the report with its flags and its verdict."""
+def _judged(report: SpectrumReport, image: Image, line: TraceLine, trace: Trace, frame: Frame) -> SpectrumReport:
+    """Return the report with its flags, usable or with the reason why not."""
     flags: dict[str, int] = {}
     saturated = _saturated_pixels(image, line, report, SATURATED_SHARE * frame.saturation_adu)
     if saturated >= SATURATED_PX:
@@ -286,7 +284,7 @@ def _judged(report: SpectrumReport, image: Image, line: Line, trace: Trace, fram
     return replace(report, flags=MappingProxyType(flags), usable=not reason, reason=reason)
 
 
-def _saturated_pixels(image: Image, line: Line, report: SpectrumReport, limit_adu: float) -> int:
+def _saturated_pixels(image: Image, line: TraceLine, report: SpectrumReport, limit_adu: float) -> int:
     columns = np.arange(report.x0, report.x1)
     reach = max(1, math.ceil(report.fwhm_px))
     rows = np.round(line.rows(columns)).astype(int) + np.arange(-reach, reach + 1)[:, None]

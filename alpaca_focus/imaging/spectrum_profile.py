@@ -1,4 +1,4 @@
-"""The spatial profile of a spectrum: its columns laid straight, the sky taken off, and a Gaussian through it."""
+"""The spatial profile of a spectrum: columns straightened, sky subtracted, and a Gaussian fitted."""
 
 import math
 from dataclasses import dataclass
@@ -9,28 +9,28 @@ from scipy.ndimage import median_filter, uniform_filter1d
 from scipy.optimize import least_squares
 from scipy.special import erf
 
-from alpaca_focus.imaging.background import MAD_TO_SIGMA, Image
+from alpaca_focus.imaging.sky_background import MAD_TO_SIGMA, Image
 from alpaca_focus.imaging.spectrum_trace import Floats
 
 SIGMA_TO_FWHM = 2.3548
 PHASES = 8
-"""Parts of a row to which a slanted trace is laid straight."""
+"""Bins per row to which a slanted trace is straightened."""
 STAR_SIGMAS = 5.0
-"""Half width of the star's window in sigma; sky is beyond."""
+"""Half width of the star's window in sigma; beyond it is sky."""
 SKY_SIGMAS, SKY_ROWS = 9.0, 12.0
 """Outer end of the sky in sigma, and its least width in rows."""
 OUTLIER_SIGMAS, SHAPE_SHARE = 5.0, 0.3
-"""A pixel that departs by more from the model, of which a share may be due to the profile's shape, is left out."""
+"""Largest departure of a pixel from the model, and the share of the model that the profile's shape may add to it."""
 EXPOSED_SHARE = 0.3
 FEWEST_COLUMNS = 24
 SMOOTH_COLUMNS = 21
-"""Columns of which the median is taken along the dispersion: more than a cosmic ray has."""
+"""Columns of the running median along the dispersion: more than a cosmic ray has."""
 ROUNDS = 4
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
-    """The course of a trace: its row in the column `x`, and rows to a column."""
+class TraceLine:
+    """The course of a trace: its row in the column `x`, and rows per column."""
 
     x: float
     row: float
@@ -43,7 +43,7 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class FittedProfile:
-    """The mean spatial profile of a slice and what was fitted; rows are relative to the line given.
+    """The mean spatial profile of a slice and the fit to it; rows are relative to the line given.
 
     Attributes:
         rows: Distances from the line, in rows.
@@ -74,7 +74,7 @@ class FittedProfile:
     noise_adu: float
 
 
-def exposed_columns(image: Image, line: Line, sigma: float) -> tuple[int, int]:
+def exposed_columns(image: Image, line: TraceLine, sigma: float) -> tuple[int, int]:
     """Return first and last + 1 column of the part in which the trace is best exposed."""
     columns = np.arange(image.shape[1])
     signal = _column_light(image, line, sigma, columns)
@@ -90,8 +90,8 @@ def exposed_columns(image: Image, line: Line, sigma: float) -> tuple[int, int]:
     return x0, x1
 
 
-def refined_line(image: Image, line: Line, sigma: float, x0: int, x1: int) -> Line:
-    """Return the course of the trace as the centre of the light in parts of the slice tells it."""
+def refined_line(image: Image, line: TraceLine, sigma: float, x0: int, x1: int) -> TraceLine:
+    """Return the course of the trace through the centres of the light in parts of the slice."""
     middles, centres, weights = [], [], []
     for columns in np.array_split(np.arange(x0, x1), max(4, min(24, (x1 - x0) // 12))):
         profile, rows, _ = _window(image, line, sigma, columns)
@@ -113,28 +113,27 @@ def refined_line(image: Image, line: Line, sigma: float, x0: int, x1: int) -> Li
         kept = away <= 3 * max(MAD_TO_SIGMA * float(np.median(away[kept])), 0.05)
         if kept.sum() < 4:
             return line
-    return Line(line.x, line.row + float(level), line.slant + float(slope))
+    return TraceLine(line.x, line.row + float(level), line.slant + float(slope))
 
 
 def fit_profile(
-    image: Image, line: Line, sigma: float, *, x0: int, x1: int, electrons_per_adu: float
+    image: Image, line: TraceLine, sigma: float, *, x0: int, x1: int, electrons_per_adu: float
 ) -> FittedProfile | None:
     """Fit a Gaussian, as the pixels see it, and a straight background to the mean profile of a slice.
 
-    Pixels that stand out of the model, hot ones and cosmic rays, are left out, and so is a second star beside the
-    trace. The standard errors are those of the pixels' noise, scaled up where the profile departs from a Gaussian by
-    more.
+    Pixels far from the model, hot ones and cosmic rays, are left out, and so is a second star beside the trace. The
+    standard errors are those of the pixels' noise, scaled up if the profile departs from a Gaussian by more.
 
     Args:
         image: Shape (rows, columns), dispersion along the columns' axis.
         line: Course of the trace.
-        sigma: About how wide it is.
+        sigma: Its approximate width.
         x0: First column.
         x1: Last column + 1.
         electrons_per_adu: For the counting noise of the light.
 
     Returns:
-        The profile, or `None` where no Gaussian goes through it.
+        The profile, or `None` if no Gaussian fits it.
     """
     columns = np.arange(x0, x1)
     fitted: FittedProfile | None = None
@@ -154,7 +153,7 @@ def fit_profile(
 
 @dataclass(frozen=True, slots=True)
 class _Slice:
-    """The pixels about a trace less the sky of their columns, shape (rows, columns), and what is known of them."""
+    """The pixels around a trace less the sky of their columns, shape (rows, columns), with their sky and noise."""
 
     values: Floats
     rows: Floats
@@ -165,14 +164,14 @@ class _Slice:
 
     @classmethod
     def of(
-        cls, image: Image, line: Line, sigma: float, columns: NDArray[np.integer], electrons_per_adu: float
+        cls, image: Image, line: TraceLine, sigma: float, columns: NDArray[np.integer], electrons_per_adu: float
     ) -> "_Slice":
         values, rows, sky = _window(image, line, sigma, columns)
         beyond = np.abs(rows) > STAR_SIGMAS * sigma
         return cls(values, rows, float(np.median(sky)), _noise(values[beyond]), beyond, electrons_per_adu)
 
     def light(self, fitted: FittedProfile) -> Floats:
-        """Return the light of each column, which its neighbours have a say in: a cosmic ray may be the most of one."""
+        """Return the light of each column, smoothed over its neighbours: a cosmic ray may dominate one."""
         shape = _on_pixels(self.rows, fitted.centre, fitted.sigma)
         near = np.abs(self.rows - fitted.centre) < 2 * fitted.sigma + 1
         light = np.nansum(np.where(near, self.values, 0), axis=0)
@@ -181,11 +180,11 @@ class _Slice:
         return np.asarray(np.maximum(smooth, 0.01 * max(float(smooth.max()), 1e-9)))
 
     def kept(self, fitted: FittedProfile | None, light: Floats) -> NDArray[np.bool_]:
-        """Tell of each pixel whether it is near to what the model of its column says."""
+        """Return for each pixel whether it is near the model of its column."""
         finite = np.isfinite(self.values)
         values = np.where(finite, self.values, 0)
         if fitted is None:
-            # Nothing is known but how the rows near it look in other columns.
+            # Without a model, compare with the same row in other columns.
             usual = median_filter(values, (1, min(SMOOTH_COLUMNS, values.shape[1])))
             allowed = OUTLIER_SIGMAS * np.sqrt(self.noise_adu**2 + np.maximum(usual, 0) / self.electrons_per_adu)
             return np.asarray(finite & (np.abs(values - usual) <= allowed + SHAPE_SHARE * np.abs(usual)))
@@ -194,10 +193,10 @@ class _Slice:
         return np.asarray(finite & (np.abs(values - expected) <= allowed + SHAPE_SHARE * expected))
 
 
-def _window(image: Image, line: Line, sigma: float, columns: NDArray[np.integer]) -> tuple[Floats, Floats, Floats]:
-    """Return the pixels about the trace less the sky of their columns, their distances from it, and the sky.
+def _window(image: Image, line: TraceLine, sigma: float, columns: NDArray[np.integer]) -> tuple[Floats, Floats, Floats]:
+    """Return the pixels around the trace less the sky of their columns, their distances from it, and the sky.
 
-    The first two have the shape (rows, columns); what lies outside of the frame is NaN.
+    The first two have the shape (rows, columns); pixels outside the frame are NaN.
     """
     star = STAR_SIGMAS * sigma
     outer = max(SKY_SIGMAS * sigma, star + SKY_ROWS)
@@ -214,7 +213,7 @@ def _window(image: Image, line: Line, sigma: float, columns: NDArray[np.integer]
 
 
 def _column_sky(around: Floats, distance: Floats) -> Floats:
-    """Sky of each column: the mean of the medians of both sides, or that of the one that the frame has."""
+    """Return the sky of each column: the mean of the medians of both sides, or the median of the only one."""
     sides = []
     for side in (distance < 0, distance > 0):
         part = np.where(side, around, np.nan)
@@ -230,7 +229,7 @@ def _column_sky(around: Floats, distance: Floats) -> Floats:
     return np.nan_to_num(both)
 
 
-def _column_light(image: Image, line: Line, sigma: float, columns: NDArray[np.integer]) -> Floats:
+def _column_light(image: Image, line: TraceLine, sigma: float, columns: NDArray[np.integer]) -> Floats:
     values, rows, _ = _window(image, line, sigma, columns)
     usual = median_filter(np.nan_to_num(values), (1, min(SMOOTH_COLUMNS, len(columns))))
     return np.asarray(np.where(np.abs(rows) <= 2 * sigma + 1, usual, 0).sum(axis=0))
@@ -245,13 +244,13 @@ def _noise(values: Floats) -> float:
 
 
 def _on_pixels(rows: Floats, centre: float, sigma: float) -> Floats:
-    """Share of a Gaussian's light in pixels whose middles are at these rows."""
+    """Return the share of a Gaussian's light in pixels centred at these rows."""
     scale = math.sqrt(2) * sigma
     return np.asarray(0.5 * (erf((rows - centre + 0.5) / scale) - erf((rows - centre - 0.5) / scale)))
 
 
 def _width(log_sigma: float) -> float:
-    """Return sigma in pixels; a fit that goes astray is held between a thousandth of a pixel and a thousand."""
+    """Return sigma in pixels, limited to between a thousandth of a pixel and a thousand for a diverging fit."""
     return math.exp(min(max(log_sigma, -7.0), 7.0))
 
 
@@ -297,7 +296,7 @@ def _fit(slice_: _Slice, kept: NDArray[np.bool_], light: Floats, sigma: float) -
     jacobian = np.asarray(solution.jac)
     freedom = max(int(used.sum()) - 5, 1)
     scatter = 2 * float(solution.cost) / freedom
-    # By chance it differs from one by this much.
+    # Chance alone makes it differ from one by so much.
     covariance = np.linalg.pinv(jacobian.T @ jacobian) * (scatter if scatter > 1 + 2 * math.sqrt(2 / freedom) else 1.0)
     flux, centre, log_sigma, level, slope = (float(value) for value in solution.x)
     background = level + slope * mean_row

@@ -1,6 +1,6 @@
-"""Finding the trace of a star in a 2D slit spectrum: a peak narrow across the dispersion that runs along it.
+"""Finds the trace of a star in a 2D slit spectrum: a peak that is narrow across the dispersion and runs along it.
 
-Everything here has the dispersion along the columns' axis; a vertical trace is looked for in the turned frame.
+The dispersion is along the columns' axis throughout; a vertical trace is searched for in the transposed frame.
 """
 
 import math
@@ -10,37 +10,37 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter1d, maximum_filter1d
 
-from alpaca_focus.imaging.background import Image, robust_noise, without_lone_maxima
+from alpaca_focus.imaging.sky_background import Image, robust_noise, without_lone_maxima
 
 Floats = NDArray[np.float64]
 
 SLANT_STEP_PX = 1.5
-"""Difference of two slants over the whole frame."""
+"""Difference of two slants, over the whole frame."""
 BLOCKS = 24
 """Parts along the dispersion; within one the slant is little."""
 STEEPEST_SLANT = 0.06
-"""Rows to a column; 3.4 degrees."""
+"""Rows per column; 3.4 degrees."""
 SIGMAS = (0.7, 1.0, 1.4, 2.0, 2.8, 4.0, 5.6, 8.0, 11.3, 16.0, 22.6, 32.0)
-"""Widths looked for, as sigma of a Gaussian in rows."""
+"""Widths searched for, as sigma of a Gaussian in rows."""
 SURROUNDING = 2.5
-"""The surroundings that a peak must stand out of, in its own sigma."""
+"""Width of the surroundings that a peak is compared with, in its own sigma."""
 DETECT_SIGMA = 7.0
 EDGE_WEIGHT = 0.6
 LARGEST_BLOCK_SHARE = 0.5
-"""Share of the signal that one block may have: more is a star's image or a cosmic ray, not a spectrum."""
+"""Largest share of the signal in one block: more is a star's image or a cosmic ray, not a spectrum."""
 OTHERS_SHARE = 0.1
-"""Height of another peak, as a share of the highest, from which on it counts."""
+"""Least height of another peak that counts, as a share of the highest."""
 
 
 @dataclass(frozen=True, slots=True)
 class Trace:
-    """Where a trace runs, with the dispersion along the columns' axis.
+    """The course of a trace, with the dispersion along the columns' axis.
 
     Attributes:
         row: Row of its middle in the middle column.
-        slant: Rows to a column.
-        sigma: About how wide it is, in rows.
-        significance: By how many sigma it stands out.
+        slant: Rows per column.
+        sigma: Its approximate width in rows.
+        significance: Its height in sigma of the noise.
         others: Rows of other peaks of the same kind, the highest first.
     """
 
@@ -52,9 +52,9 @@ class Trace:
 
 
 def find_trace(image: Image) -> Trace | None:
-    """Find the trace that stands out most, or say that there is none.
+    """Return the most significant trace, or `None`.
 
-    Sky lines fill the slit and are no peak across it; each column's median, which they are, is taken off first.
+    Sky lines fill the slit and are no peak across it; each column's median, which is their level, is subtracted first.
 
     Args:
         image: Shape (rows, columns), dispersion along the columns' axis; finite.
@@ -71,14 +71,14 @@ def find_trace(image: Image) -> Trace | None:
     steps = max(4, math.ceil(2 * STEEPEST_SLANT * image.shape[1] / SLANT_STEP_PX))
     slants = np.linspace(-STEEPEST_SLANT, STEEPEST_SLANT, steps | 1)
     profiles = np.stack([_straight(blocks, slant * middles).mean(axis=1) for slant in slants])
-    # Sky lines are noisier than the sky between them; what the profiles themselves show counts.
+    # Sky lines are noisier than the sky between them, so the noise of the profiles themselves counts.
     profile_noise = max(block_noise / math.sqrt(blocks.shape[1]), robust_noise(profiles))
     best: tuple[float, int, int, float] | None = None
     for sigma in SIGMAS:
         if 6 * sigma > image.shape[0]:
             break
         responses = _response(profiles, sigma) / (profile_noise * _response_noise(sigma))
-        # The steeper of two slants that say the same is not preferred.
+        # Of two equal slants the flatter one is preferred.
         responses *= 1 - 0.2 * np.abs(slants)[:, None]
         # At the edges half of the means is missing, and the noise is higher.
         edge = min(math.ceil(2 * SURROUNDING * sigma), responses.shape[1])
@@ -98,7 +98,7 @@ def find_trace(image: Image) -> Trace | None:
 
 
 def _block_means(image: Image) -> Floats:
-    """Means over blocks of columns, shape (rows, blocks); a few columns at the end may be left out."""
+    """Return means over blocks of columns, shape (rows, blocks); a few columns at the end may be left out."""
     count = min(BLOCKS, max(4, image.shape[1] // 8))
     size = image.shape[1] // count
     used = image[:, : size * count].reshape(image.shape[0], count, size)
@@ -106,7 +106,7 @@ def _block_means(image: Image) -> Floats:
 
 
 def _straight(blocks: Floats, shifts: Floats) -> Floats:
-    """Shift each block's profile by whole rows so that a slanted trace lies straight; beyond the ends there is sky."""
+    """Shift each block's profile by whole rows to straighten a slanted trace; beyond the ends there is sky."""
     last = blocks.shape[0] - 1
     rows = np.arange(last + 1)[:, None] + np.round(shifts).astype(int)
     shifted = np.take_along_axis(blocks, np.clip(rows, 0, last), axis=0)
@@ -114,14 +114,14 @@ def _straight(blocks: Floats, shifts: Floats) -> Floats:
 
 
 def _response(profile: Floats, sigma: float) -> Floats:
-    """Height of a peak of this width above its surroundings, along the last axis: the difference of two means."""
+    """Return the height of peaks of this width above its surroundings, a difference of means, along the last axis."""
     narrow = gaussian_filter1d(profile, sigma, mode="nearest")
     wide = gaussian_filter1d(profile, SURROUNDING * sigma, mode="nearest")
     return np.asarray(narrow - wide)
 
 
 def _response_noise(sigma: float) -> float:
-    """Standard deviation of the response to white noise of one."""
+    """Return the standard deviation of the response to white noise of one."""
     size = 2 * math.ceil(4 * SURROUNDING * sigma) + 1
     pulse = np.zeros(size)
     pulse[size // 2] = 1.0
@@ -129,7 +129,7 @@ def _response_noise(sigma: float) -> float:
 
 
 def _runs_along(straight: Floats, row: int, sigma: float) -> bool:
-    """Tell whether a peak is there in many blocks, and not in one or two alone."""
+    """Return whether a peak is present in many blocks, and not in one or two alone."""
     heights = _response(straight.T, sigma)[:, row]
     total = float(heights.sum())
     return total > 0 and float(heights.max()) < LARGEST_BLOCK_SHARE * total

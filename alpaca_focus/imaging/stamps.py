@@ -1,4 +1,4 @@
-"""Stamps: the parts of a frame about its stars, all of one size in one array, with each one's own sky subtracted."""
+"""Stamps: the parts of a frame around its stars, all of one size in one array, each with its own sky subtracted."""
 
 import math
 from dataclasses import dataclass, fields, replace
@@ -6,21 +6,21 @@ from dataclasses import dataclass, fields, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from alpaca_focus.imaging.background import MAD_TO_SIGMA, Image, binned, native, second_highest_neighbour
+from alpaca_focus.imaging.sky_background import MAD_TO_SIGMA, Image, binned, native, second_highest_neighbour
 
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 Raw = NDArray[np.generic]
 
 LONE_TIMES, LONE_SIGMAS = 4.0, 6.0
-"""A pixel that is higher than the second highest of its neighbours by both is a hot pixel or a cosmic ray. That
-neighbour of a star's brightest pixel gets more than a quarter of its light, down to a FWHM of 1.3 pixels."""
+"""A pixel that exceeds the second highest of its neighbours by both is a hot pixel or a cosmic ray. In a star, that
+neighbour of the brightest pixel has more than a quarter of its light, down to a FWHM of 1.3 pixels."""
 CELLS_PER_HFD = 10.0
-"""Larger stars are binned until their HFD has less than twice as many cells: more would cost time and gain nothing."""
+"""Larger stars are binned until their HFD has less than twice as many cells: more would only cost time."""
 SKY_BEYOND_CELLS = 1.5
 CORE_SHARE, PLATEAU_DEPTH = 0.35, 0.02
-"""How far from the middle, as a share of the aperture, the brightest pixel is looked for, and how far below it a pixel
-is as bright."""
+"""Radius of the search for the brightest pixel, as a share of the aperture, and how far below it a pixel counts as
+equally bright."""
 CLIP_SIGMAS = 3.0
 CLIP_ROUNDS = 3
 
@@ -46,7 +46,7 @@ class Geometry:
 
     @property
     def sky_radius(self) -> float:
-        """Radius from which on a stamp is sky, in cells."""
+        """Radius beyond which a stamp is sky, in cells."""
         return self.aperture + SKY_BEYOND_CELLS
 
 
@@ -60,8 +60,8 @@ class Stamps:
         x_px: Column of the middle of each stamp's middle cell, in pixels of the frame.
         y_px: Row of it.
         noise_adu: Standard deviation of a cell's sky.
-        sky_cells: Cells that each star's sky was taken from.
-        brightest_adu: Highest pixel near the middle, sky included, hot pixels not.
+        sky_cells: Cells that each star's sky was estimated from.
+        brightest_adu: Highest pixel near the middle, with sky, without hot pixels.
         plateau: Pixels near the middle within 2 % of the highest.
     """
 
@@ -81,10 +81,10 @@ class Stamps:
 
 
 def geometry_for(hfd_px: float) -> Geometry:
-    """Return the stamps for stars of about this HFD.
+    """Return the size of the stamps for stars of about this HFD.
 
-    The aperture is close to three HFD wide for sharp stars, whose seeing disc has wide wings, and just beyond the rim
-    of a large ring, where more would only add noise.
+    The aperture is nearly three HFD wide for sharp stars, whose seeing disc has wide wings, and ends just beyond the
+    rim of a large ring, where more would only add noise.
     """
     binning = max(1, int(hfd_px // CELLS_PER_HFD))
     aperture = (1.5 * hfd_px + 4.0) / binning
@@ -92,7 +92,7 @@ def geometry_for(hfd_px: float) -> Geometry:
 
 
 def fits_in(shape: tuple[int, ...], x_px: Floats, y_px: Floats, geometry: Geometry) -> Flags:
-    """Tell of each place whether the aperture about it lies within a frame of this shape."""
+    """Return for each place whether the aperture around it lies within a frame of this shape."""
     reach = geometry.aperture * geometry.binning + 1.0
     rows, columns = shape[:2]
     inside: Flags = (x_px >= reach) & (y_px >= reach) & (x_px <= columns - 1 - reach) & (y_px <= rows - 1 - reach)
@@ -100,14 +100,14 @@ def fits_in(shape: tuple[int, ...], x_px: Floats, y_px: Floats, geometry: Geomet
 
 
 def cut(pixels: NDArray[np.generic], x_px: Floats, y_px: Floats, geometry: Geometry, fill: np.float32 | None) -> Stamps:
-    """Cut out the stamps about some places, clean them of hot pixels, and subtract the sky of each.
+    """Cut out the stamps around some places, remove hot pixels, and subtract the sky of each.
 
     Args:
         pixels: The frame, shape (rows, columns); read only.
         x_px: Columns, all within the frame.
         y_px: Rows.
         geometry: Size of the stamps.
-        fill: What stands for pixels without a finite value; `None`: there are none.
+        fill: Replaces pixels without a finite value; `None`: there are none.
     """
     raw, middle_x, middle_y = _raw(pixels, x_px, y_px, geometry)
     if fill is not None:
@@ -143,7 +143,7 @@ def _raw(pixels: NDArray[np.generic], x_px: Floats, y_px: Floats, geometry: Geom
         if x >= 0 and y >= 0 and x + size <= columns and y + size <= rows:
             raw[index] = pixels[y : y + size, x : x + size]
         else:
-            # The aperture is inside; of the sky around it, what lies outside is mirrored.
+            # The aperture is inside; sky outside the frame is mirrored.
             part_x = _mirrored(np.arange(x, x + size), columns)
             part_y = _mirrored(np.arange(y, y + size), rows)
             raw[index] = native(pixels[part_y[0] : part_y[1], part_x[0] : part_x[1]])[np.ix_(part_y[2], part_x[2])]
@@ -151,7 +151,7 @@ def _raw(pixels: NDArray[np.generic], x_px: Floats, y_px: Floats, geometry: Geom
 
 
 def _mirrored(wanted: NDArray[np.intp], length: int) -> tuple[int, int, NDArray[np.intp]]:
-    """Return first and last + 1 index to read along an axis, and where each wanted one is found in what was read."""
+    """Return first and last + 1 index to read along an axis, and the place of each wanted one in that range."""
     inside = np.where(wanted < 0, -wanted, wanted)
     inside = np.where(inside >= length, 2 * (length - 1) - inside, inside)
     inside = np.clip(inside, 0, length - 1)
@@ -160,7 +160,7 @@ def _mirrored(wanted: NDArray[np.intp], length: int) -> tuple[int, int, NDArray[
 
 
 def _without_lone_pixels(raw: Raw, level: Floats, quantum_adu: float) -> Raw:
-    """Bring pixels that tower over all their neighbours, but for one at most, down to the second highest of them."""
+    """Limit pixels that exceed all their neighbours but one at most to the second highest neighbour."""
     neighbour, inner = second_highest_neighbour(raw), raw[:, 1:-1, 1:-1]
     above = np.subtract(inner, neighbour, dtype=np.float32)
     steps = np.abs(np.subtract(raw[:, ::8, 1:], raw[:, ::8, :-1], dtype=np.float32))
@@ -175,9 +175,9 @@ def _without_lone_pixels(raw: Raw, level: Floats, quantum_adu: float) -> Raw:
 
 
 def _without_own_sky(values: Image, geometry: Geometry, quantum_adu: float) -> tuple[Image, Floats, Floats]:
-    """Subtract from each stamp the clipped mean of what lies beyond its aperture.
+    """Subtract from each stamp the clipped mean of the sky beyond its aperture.
 
-    Where nearly all of the sky has one value, dark or clipped at the bias, the next value is sky too.
+    Where nearly all of the sky has one value, dark or clipped at the bias, the next value is sky as well.
     """
     y, x = np.ogrid[-geometry.half : geometry.half + 1, -geometry.half : geometry.half + 1]
     outside = np.hypot(x, y) >= geometry.sky_radius

@@ -1,4 +1,4 @@
-"""The stars of a frame: where they are and how large, at any defocus, and what was left out and why."""
+"""Finds and measures the stars of a frame at any defocus, and counts those left out by reason."""
 
 import math
 from collections import Counter
@@ -10,24 +10,23 @@ from types import MappingProxyType
 import numpy as np
 
 from alpaca_focus.core.values import Pixels
-from alpaca_focus.imaging.background import filling, search_map, with_even_noise, without_sky
 from alpaca_focus.imaging.detection import Detection, alone, detect, thinned
 from alpaca_focus.imaging.photometry import Photometry, centres, measure
-from alpaca_focus.imaging.profile import (
+from alpaca_focus.imaging.sky_background import filling, search_map, weighted_median, with_even_noise, without_sky
+from alpaca_focus.imaging.stamps import Flags, Floats, Geometry, Stamps, cut, fits_in, geometry_for
+from alpaca_focus.imaging.star_profile import (
     fit_moffat,
     half_flux_bias,
     half_flux_bias_of_rings,
     stacked,
     width_changes,
 )
-from alpaca_focus.imaging.robust import weighted_median
-from alpaca_focus.imaging.stamps import Flags, Floats, Geometry, Stamps, cut, fits_in, geometry_for
 
 MOST_STARS = 64
 MOST_CELLS = 1_500_000
-"""Cells of all stamps together: of very large rings fewer are measured."""
+"""Cells of all stamps together: fewer are measured of very large rings."""
 LARGEST_MAP_PX = 4_000_000
-"""Frames with more pixels are searched in bins of 2 x 2, 4 x 4 and so on; stars are measured on full pixels always."""
+"""Frames with more pixels are searched in bins of 2 x 2, 4 x 4 and so on; stars are always measured on full pixels."""
 APART_SIZES = 2.5
 """Stars nearer to one another than this many of their size are left out as blended."""
 PIECES = 1.3
@@ -39,9 +38,9 @@ LONE_CELL_SHARE = 0.6
 SMALLEST_HFD_PX = 1.0
 FAINTEST_SNR = 10.0
 LARGEST_ELONGATION = 1.8
-"""Ratio of the axes above which something is a trail, a pair or a galaxy."""
+"""Ratio of the axes above which an object is a trail, a pair or a galaxy."""
 LARGEST_LOPSIDEDNESS, LOPSIDED_BY_NOISE = 0.05, 2.5
-"""The share of the light that may lie to one side of a single star, and what the noise may add, over the SNR."""
+"""Largest dipole of a single star, as a share of its light, and what noise may add to it, over the SNR."""
 TYPICAL = 0.2
 """Departure of a star's HFD from the median up to which it takes part in the mean profile."""
 CREDIBLE = 0.5
@@ -71,9 +70,9 @@ class Star:
         y_px: Row of the centre.
         flux_adu: Light above the sky within the aperture.
         snr: Flux over the sky's noise in the aperture.
-        hfd_px: Half-flux diameter of the light on the sensor, the width of the pixels taken out.
+        hfd_px: Half-flux diameter of the light on the sensor, without the width of the pixels.
         hfd_stderr_px: Its standard error from the noise of the sky and of the star's own light.
-        fwhm_px: Full width at half maximum of the Moffat profile; NaN when the frame's stars are rings or discs.
+        fwhm_px: Full width at half maximum of the Moffat profile; NaN if the frame's stars are rings or discs.
         fwhm_stderr_px: Its standard error from the sky's noise; NaN as well.
         eccentricity: Of the light's second moments: 0 round, 0.6 an axis ratio of 0.8.
         angle_deg: Direction of the long axis from the columns' axis towards higher rows, -90 to 90.
@@ -94,15 +93,15 @@ class Star:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class StarField:
-    """The stars of a frame and what was left out.
+class MeasuredStars:
+    """The stars of a frame, and the candidates left out.
 
     Attributes:
         stars: Brightest first.
-        left_out: Count by flag of what was found and not measured.
+        left_out: Number of candidates not measured, by flag.
         sky_adu: Level of the sky.
         found: Candidates before anything was left out.
-        correction: Share by which the HFD was measured too large and has been corrected: cells, aperture, wings.
+        correction: Share by which the HFD was reduced to correct for cells, aperture and wings.
     """
 
     stars: tuple[Star, ...] = ()
@@ -113,24 +112,24 @@ class StarField:
 
     @property
     def odd(self) -> int:
-        """Objects that look like no star: hot pixels, cosmic rays, trails."""
+        """Number of objects unlike stars: hot pixels, cosmic rays, trails."""
         return sum(self.left_out.get(flag, 0) for flag in (Flag.LONE_PIXEL, Flag.ELONGATED, Flag.UNCERTAIN))
 
     @property
     def credibility(self) -> float:
-        """Share of stars in what was looked at closely: where nearly nothing looks like a star, nothing may be one."""
+        """Share of stars among the objects examined: if it is low, even the stars may be none."""
         return len(self.stars) / max(len(self.stars) + self.odd, 1)
 
     @property
     def is_conclusive(self) -> bool:
-        """Whether most of what was found is known for what it is, so that another look would only mislead."""
+        """Whether most detections are classified, so that a search at another scale is unnecessary."""
         plain = sum(self.left_out.get(flag, 0) for flag in (Flag.SATURATED, Flag.ELONGATED))
         return plain > self.found / 2
 
 
 @dataclass(frozen=True, slots=True)
 class _Image:
-    """A frame as it lies in memory, and what must be known of it to measure."""
+    """A frame in its order in memory, with the facts needed to measure it."""
 
     pixels: Pixels
     fill: np.float32 | None
@@ -138,11 +137,11 @@ class _Image:
     electrons_per_adu: float
 
 
-def find_stars(pixels: Pixels, *, saturation_adu: float, electrons_per_adu: float = 1.0) -> StarField:
+def find_stars(pixels: Pixels, *, saturation_adu: float, electrons_per_adu: float = 1.0) -> MeasuredStars:
     """Find the stars of a frame and measure the brightest that stand alone.
 
     Args:
-        pixels: ADU, shape (rows, columns); frames off the wire are in Fortran order, which costs nothing.
+        pixels: ADU, shape (rows, columns), in C or Fortran order, as frames off the wire are.
         saturation_adu: Value at which a pixel is saturated.
         electrons_per_adu: Gain of the converter, for the counting noise of the stars' light.
     """
@@ -153,13 +152,12 @@ def find_stars(pixels: Pixels, *, saturation_adu: float, electrons_per_adu: floa
         factor *= 2
     sky_free, sky_adu = without_sky(search_map(lying, factor))
     image = _Image(lying, filling(lying), saturation_adu, electrons_per_adu)
-    best = StarField(sky_adu=sky_adu)
+    best = MeasuredStars(sky_adu=sky_adu)
     for detection in detect(with_even_noise(sky_free)):
         attempt = _measured(image, _on_pixels(detection, factor), sky_adu)
         if attempt.credibility > best.credibility or not best.found:
             best = attempt
-        # Where rings crowd one another, or hot pixels do, the frame's scale can be misjudged; the next best one is
-        # tried then.
+        # Crowded rings or hot pixels can mislead the choice of the scale; then the next best one is tried.
         if best.credibility > CREDIBLE or best.is_conclusive:
             break
     return replace(best, stars=tuple(_turned(star) for star in best.stars)) if turned else best
@@ -176,13 +174,13 @@ def _on_pixels(detection: Detection, factor: int) -> Detection:
     )
 
 
-def _measured(image: _Image, detection: Detection, sky_adu: float) -> StarField:
-    """Measure the brightest of what was found at one scale."""
+def _measured(image: _Image, detection: Detection, sky_adu: float) -> MeasuredStars:
+    """Measure the brightest detections at one scale."""
     lonely = alone(detection, APART_SIZES * detection.scale_px)
     order = np.argsort(~lonely, kind="stable")
     hfd_px = _pilot(image, detection.x_px[order], detection.y_px[order], detection.scale_px)
     if hfd_px is not None and hfd_px > PIECES * detection.scale_px:
-        # What was found may be pieces of the rims of rings that are larger than what was looked for.
+        # The detections may be pieces of rims of rings larger than the scale.
         detection = thinned(detection, RING_SIZE * hfd_px)
         lonely = alone(detection, APART_SIZES * hfd_px)
     left_out: Counter[str] = Counter({Flag.BLENDED: int((~lonely).sum())})
@@ -200,7 +198,7 @@ def _measured(image: _Image, detection: Detection, sky_adu: float) -> StarField:
         left_out += batch.left_out
         if batch.good.any():
             stars, correction = batch.stars()
-    return StarField(
+    return MeasuredStars(
         stars=stars,
         left_out=MappingProxyType({flag: count for flag, count in left_out.items() if count}),
         sky_adu=sky_adu,
@@ -210,11 +208,7 @@ def _measured(image: _Image, detection: Detection, sky_adu: float) -> StarField:
 
 
 def _pilot(image: _Image, x_px: Floats, y_px: Floats, hfd_px: float) -> float | None:
-    """Find out how large the stars are from a few of them, with an aperture that follows until both agree.
-
-    Returns:
-        Their HFD, or `None` where there is no star to learn it from.
-    """
+    """Return the HFD of a few stars, by an aperture that follows it until both agree; `None` without stars."""
     for first in range(0, min(len(x_px), PILOTS * PILOT_GROUPS), PILOTS):
         found_px = _converged(image, x_px[first : first + PILOTS], y_px[first : first + PILOTS], hfd_px)
         if found_px is not None:
@@ -253,7 +247,7 @@ class _Batch:
         """Measure the stars at some places, most significant first, with an aperture for this HFD.
 
         Returns:
-            The stars, or `None` where all places are too near to the edge.
+            The stars, or `None` if all places are too near the edge.
         """
         geometry = geometry_for(hfd_px)
         inside = fits_in(image.pixels.shape, x_px, y_px, geometry)
@@ -269,7 +263,7 @@ class _Batch:
         return cls(hfd_px, stamps, photometry, light, good, left_out)
 
     def typical_hfd_px(self, chosen: Flags) -> float:
-        """Return the median of the half-flux diameters of some of the stars, weighted by how well they are known."""
+        """Return the median half-flux diameter of some of the stars, weighted by their precision."""
         some = self.photometry.where(chosen)
         diameter = weighted_median(some.half_flux_diameter, some.half_flux_diameter / some.half_flux_noise)
         return diameter * self.stamps.geometry.binning
@@ -281,7 +275,7 @@ class _Batch:
         return x_px[chosen], y_px[chosen]
 
     def stars(self) -> tuple[tuple[Star, ...], float]:
-        """Return the good stars, corrected for what the way of measuring does, and the share of that correction."""
+        """Return the good stars, corrected for the bias of the measurement, and that correction as a share."""
         stamps, whole = self.stamps.where(self.good), self.photometry.where(self.good)
         size = stamps.geometry.binning
         hfd_cells = self.typical_hfd_px(self.good) / size
@@ -316,7 +310,7 @@ class _Batch:
 
 
 def _centred(image: _Image, x_px: Floats, y_px: Floats, geometry: Geometry) -> Stamps:
-    """Cut stamps about some places, and again where the stars are not in their middles."""
+    """Cut stamps around some places, and again if the stars are not in their middles."""
     stamps = cut(image.pixels, x_px, y_px, geometry, image.fill)
     x, y = centres(stamps)
     if len(x) and max(np.abs(x).max(), np.abs(y).max()) > OFF_CENTRE_CELLS:
@@ -329,7 +323,7 @@ def _centred(image: _Image, x_px: Floats, y_px: Floats, geometry: Geometry) -> S
 
 
 def _judged(stamps: Stamps, photometry: Photometry, saturation_adu: float) -> tuple[Counter[str], Flags, Flags]:
-    """Return what speaks against how many of the stars, which have light to measure, and which are good."""
+    """Return the number of stars rejected by flag, which stars have light to measure, and which are good."""
     binning = stamps.geometry.binning
     piled_up_adu = _piled_up(stamps, photometry)
     with np.errstate(invalid="ignore", divide="ignore"):
@@ -355,7 +349,7 @@ def _judged(stamps: Stamps, photometry: Photometry, saturation_adu: float) -> tu
 def _piled_up(stamps: Stamps, photometry: Photometry) -> float:
     """Return the value at which the sensor itself is full, below the limit of its converter; infinite if it is not.
 
-    It shows in stars of different light that all end at the same value, each in several pixels.
+    Its sign is stars of different light that all reach the same value, each in several pixels.
     """
     if len(stamps.values) < PILED_UP_STARS:
         return math.inf
@@ -368,7 +362,7 @@ def _piled_up(stamps: Stamps, photometry: Photometry) -> float:
 
 
 def _repeated(stamps: Stamps, photometry: Photometry) -> Flags:
-    """Tell of each star whether one before it is the same."""
+    """Return for each star whether it repeats one before it."""
     x_px = stamps.x_px + photometry.x * stamps.geometry.binning
     y_px = stamps.y_px + photometry.y * stamps.geometry.binning
     near = np.hypot(x_px[:, None] - x_px, y_px[:, None] - y_px) < stamps.geometry.aperture * stamps.geometry.binning / 3

@@ -1,4 +1,4 @@
-"""What the stars of a frame say about focus: one HFD and FWHM with their standard errors, or why there is none."""
+"""Measures focus by the stars of a frame: one HFD and FWHM with standard errors, or the reason why there is none."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -10,28 +10,30 @@ import numpy as np
 from numpy.typing import NDArray
 
 from alpaca_focus.core.values import Frame, Measurement, Pixels, Subframe
-from alpaca_focus.imaging.background import MAD_TO_SIGMA, binned
-from alpaca_focus.imaging.robust import weighted_median
-from alpaca_focus.imaging.star_field import Flag, Star, StarField, find_stars
-from alpaca_focus.imaging.trouble import trouble_with
+from alpaca_focus.imaging.sky_background import (
+    MAD_TO_SIGMA,
+    TYPICAL_ELECTRONS_PER_ADU,
+    binned,
+    frame_problem,
+    weighted_median,
+)
+from alpaca_focus.imaging.star_field import Flag, MeasuredStars, Star, find_stars
 
 METRIC = "hfd"
 OUTLIER_SIGMAS = 3.5
-TYPICAL_ELECTRONS_PER_ADU = 1.0
-"""Gain of the converter where nothing tells."""
 CORRECTION_UNCERTAINTY = 0.05
 """Share of the correction for cells, aperture and wings by which it may be wrong."""
 SYSTEMATIC = 0.0005
-"""Share of the HFD by which the way of measuring may be wrong for all stars alike, as drawn fields show."""
+"""Share of the HFD by which the measurement may be wrong for all stars alike, as synthetic fields show."""
 BELIEF = 8.0
-"""Stars whose scatter would say as much about the standard error as the stars' own errors do."""
+"""Number of stars at which the scatter counts as much for the standard error as the stars' own errors."""
 LEAST_CREDIBLE = 0.08
-"""Share of stars among the objects below which the stars are not believed either."""
+"""Share of stars among the objects below which even the stars are not trusted."""
 STAR_SCATTER = 0.0015
-"""Share of the HFD by which stars of one frame differ for other reasons than noise, before anything is known."""
+"""Share of the HFD by which stars of one frame differ for reasons other than noise, before their scatter is known."""
 
 EDGE_HFD = 3.0
-"""Distance from the rim of a part of the frame, in HFD, at which a star counts as being in it."""
+"""Least distance of a star from the rim of a part of the frame, in HFD, to count as inside."""
 FEWEST_IN_REGION, REGION_SHARE = 10, 0.2
 UNKNOWN_TIME = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -63,9 +65,9 @@ def measure_stars(
     return summarised(frame, found_in(frame))
 
 
-def found_in(frame: Frame) -> StarField | None:
-    """Find the stars of a frame; places and sizes are in its pixels. `None` where there is nothing to look at."""
-    if trouble_with(frame.pixels):
+def found_in(frame: Frame) -> MeasuredStars | None:
+    """Find the stars of a frame; places and sizes are in its pixels. `None` if it cannot be measured."""
+    if frame_problem(frame.pixels):
         return None
     scale = _scale(frame)
     field = find_stars(
@@ -76,15 +78,15 @@ def found_in(frame: Frame) -> StarField | None:
     return replace(field, stars=tuple(_scaled(star, scale) for star in field.stars)) if frame.bayer else field
 
 
-def summarised(frame: Frame, field: StarField | None) -> Measurement:
-    """Put together what the stars of a frame say.
+def summarised(frame: Frame, field: MeasuredStars | None) -> Measurement:
+    """Combine the stars of a frame into one measurement.
 
     Args:
         frame: Where they are.
         field: What `found_in` found, or a part of it.
     """
     if field is None:
-        return _unusable(trouble_with(frame.pixels))
+        return _unusable(frame_problem(frame.pixels))
     if not field.stars:
         return _unusable(_why_none(field), flags=field.left_out)
     if field.credibility < LEAST_CREDIBLE:
@@ -121,10 +123,9 @@ def summarised(frame: Frame, field: StarField | None) -> Measurement:
 
 
 def best_region(frame: Frame, stars: Sequence[Star]) -> Subframe | None:
-    """Choose a quarter of the frame that holds many of its good stars, for reading that part alone.
+    """Return a quarter of the frame with many good stars, in pixels of the sensor, so that it can be read alone.
 
-    Returns:
-        The part, on the whole sensor; `None` where no quarter has stars enough.
+    `None` if no quarter has enough stars.
     """
     rows, columns = frame.pixels.shape[:2]
     width, height = columns // 2, rows // 2
@@ -149,7 +150,7 @@ def _scale(frame: Frame) -> int:
 
 
 def _scaled(star: Star, scale: int) -> Star:
-    """Turn places and sizes of a frame of blocks of pixels into those of its pixels."""
+    """Convert places and sizes of a frame of pixel blocks to those of its pixels."""
     shift_px = (scale - 1) / 2
     return replace(
         star,
@@ -164,7 +165,7 @@ def _scaled(star: Star, scale: int) -> Star:
 
 @dataclass(frozen=True, slots=True)
 class Central:
-    """A robust mean: its value, its standard error, and which values took part."""
+    """A robust mean: its value, its standard error, and which values it used."""
 
     value: float
     stderr: float
@@ -172,11 +173,11 @@ class Central:
 
 
 def central(values: Sequence[float], errors: Sequence[float]) -> Central:
-    """Average what several stars say.
+    """Return the robust mean of a value of several stars.
 
-    Each star counts by its own error and by the scatter of the stars among themselves, which has more causes than
-    noise: the field's curvature, blends that were not seen. Values far from the others are left out. With many stars
-    the standard error is what the scatter says; with few, whose scatter says little, rather what their own errors say.
+    Each star is weighted by its own error and by the scatter among the stars, which has more causes than noise: field
+    curvature, unseen blends. Values far from the others are left out. With many stars the standard error comes from the
+    scatter; with few, whose scatter is uncertain, mostly from their own errors.
 
     Args:
         values: One a star, at least one.
@@ -207,7 +208,7 @@ def _central_fwhm(stars: Sequence[Star]) -> Central:
     return central([star.fwhm_px for star in finite], [star.fwhm_stderr_px for star in finite])
 
 
-def _why_none(field: StarField) -> str:
+def _why_none(field: MeasuredStars) -> str:
     if not field.found:
         return "no stars found: clouds, or too short an exposure"
     flag, count = max(field.left_out.items(), key=lambda item: item[1], default=("", 0))

@@ -1,22 +1,22 @@
-"""A frame made visible: binned to the width of a screen, its sky dark grey, faint light lifted, 8 bit."""
+"""Stretches a frame for a screen: binned to its width, the sky dark grey, faint light raised, 8 bit."""
 
 import numpy as np
 from numpy.typing import NDArray
 
 from alpaca_focus.core.values import Pixels
-from alpaca_focus.imaging.background import MAD_TO_SIGMA
+from alpaca_focus.imaging.sky_background import MAD_TO_SIGMA
 
 MOST_COLUMNS = 1600
 BLACK_SIGMAS = 2.5
-"""Black lies so many sigmas of the sky's noise below the sky."""
+"""Level of black below the sky, in sigmas of the sky's noise."""
 SKY_SHADE = 0.13
-"""Where the sky comes to lie between black and white."""
+"""Shade of the sky between black and white."""
 WHITE_SHARE = 0.999
 SAMPLES = 1_000_000
 
 
 def bin_factor(pixels: Pixels, most_columns: int = MOST_COLUMNS) -> int:
-    """Return the size of the blocks by which a frame comes to have at most so many columns."""
+    """Return the block size that bins a frame to at most so many columns."""
     columns: int = pixels.shape[1]
     return max(1, -(-columns // most_columns))
 
@@ -29,7 +29,7 @@ def screen_stretch(pixels: Pixels, most_columns: int = MOST_COLUMNS) -> NDArray[
 
     Args:
         pixels: ADU, shape (rows, columns), any number type; not written to.
-        most_columns: Width of the picture at most.
+        most_columns: Largest width of the picture.
     """
     image = _block_means(pixels, bin_factor(pixels, most_columns))
     step = max(1, image.size // SAMPLES)
@@ -51,7 +51,7 @@ def screen_stretch(pixels: Pixels, most_columns: int = MOST_COLUMNS) -> NDArray[
 
 
 def _block_means(pixels: Pixels, factor: int) -> NDArray[np.float32]:
-    """Return the means of blocks; pixels that have no value spoil their block only."""
+    """Return the means of blocks; missing pixels affect only their block."""
     rows, columns = (size // factor * factor for size in pixels.shape)
     blocks = pixels[:rows, :columns].reshape(rows // factor, factor, columns // factor, factor)
     means: NDArray[np.float32] = blocks.mean(axis=(1, 3), dtype=np.float32)
@@ -59,7 +59,7 @@ def _block_means(pixels: Pixels, factor: int) -> NDArray[np.float32]:
 
 
 def _curvature(sky_share: float) -> float:
-    """Return how strong a curve lifts the sky from its share of the range to its shade, by bisection."""
+    """Return the strength of the curve that lifts the sky from its share of the range to its shade, by bisection."""
     low, high = 1e-3, 1e6
     for _ in range(60):
         middle = float(np.sqrt(low * high))

@@ -11,8 +11,8 @@ from alpaca_focus.core.errors import ConfigurationError
 from alpaca_focus.core.expectation import AVERAGE
 from alpaca_focus.core.night_review import Night, ReviewedRun, bounds_of, by_curves, by_stars, night_of
 from alpaca_focus.core.values import Light
+from alpaca_focus.files.file_access import atomic_write
 from alpaca_focus.files.report_page import report_page
-from alpaca_focus.files.whole import written_whole
 from alpaca_focus.night.plan import zone_steps
 from alpaca_focus.ports import Sun
 from alpaca_focus.runtime.learning import MOST_RUNS, model_by_run_temperature, model_by_sensor
@@ -101,7 +101,7 @@ def write_report(path: Path, night: Night, made_at: datetime) -> None:
         ConfigurationError: It cannot be written.
     """
     page = report_page(night, made_at=made_at, version=__version__)
-    with written_whole(path, "report") as file:
+    with atomic_write(path, "report") as file:
         file.write(page.encode())
 
 

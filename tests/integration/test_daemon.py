@@ -31,7 +31,7 @@ from alpaca_focus.settings.models import Settings
 from alpaca_focus.simulator.faults import FaultRequest
 from alpaca_focus.simulator.observatory import Observatory
 from alpaca_focus.simulator.observatory_settings import FocuserSettings
-from tests.folder_looks import FolderLooks
+from tests.folder_polls import FolderPolls
 
 START = 25400
 PATIENCE_S = 30.0
@@ -466,7 +466,7 @@ def test_a_refocus_if_due_holds_the_imaging_up_only_where_it_can_be_made(night: 
 def test_new_frames_of_the_folder_count_alone_and_feed_the_trigger(
     way: str, night: Night, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    looks = FolderLooks(monkeypatch)
+    looks = FolderPolls(monkeypatch)
     folder = tmp_path / "frames"
     folder.mkdir()
     night.sections["imaging"] = {"way": way, "folder": str(folder)}

@@ -26,7 +26,7 @@ def refusal_of(*arguments: str | Path) -> str:
     return str(result.exception)
 
 
-def test_a_file_is_written_whole_and_its_next_commands_are_told(observatory: Observatory, tmp_path: Path) -> None:
+def test_a_file_is_atomic_write_and_its_next_commands_are_told(observatory: Observatory, tmp_path: Path) -> None:
     file = tmp_path / "my night.yaml"
     (tmp_path / "alpaca-focus.schema.json").write_text("{}")
     options = ["--address", observatory.address, "--way", "gateway", "--backlash", "120", "--name", "it's: #1"]

@@ -13,9 +13,9 @@ import pytest
 from astropy.io import fits
 
 from alpaca_focus.core.errors import FileUnreadable
+from alpaca_focus.files.file_report import Kind
 from alpaca_focus.files.fits_file import read_frame
 from alpaca_focus.files.measuring import MeasureOptions, measure_frame
-from alpaca_focus.files.report import Kind
 from tests.mutations import damaged, mutation_count
 from tests.synthetic import drawn_field
 

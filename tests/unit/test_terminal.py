@@ -9,7 +9,9 @@ from rich.console import Console
 from alpaca_focus.core.events import Event, FrameMeasured, Interlude, RestoreStarted, Resumed, RunEnded, RunStarted
 from alpaca_focus.core.values import FocusResult, Measurement, Outcome, Sample
 from alpaca_focus.core.vcurve import fit_hyperbola
-from alpaca_focus.terminal import RunPrinter, curve_plot, result_json
+from alpaca_focus.files.chart import v_curve
+from alpaca_focus.files.chart_drawing import chart_text
+from alpaca_focus.terminal import RunPrinter, result_json
 from tests.fakes import FakeClock
 
 
@@ -91,7 +93,7 @@ def test_an_interlude_is_told_with_its_times() -> None:
 
 def test_the_plot_shows_every_point_of_the_curve(result: FocusResult) -> None:
     assert result.fit is not None
-    plot = curve_plot(result.samples, result.fit)
+    plot = chart_text(v_curve(result.samples, result.fit))
     assert plot.count("o") - plot.count("position") * 2 == 9
     assert "HFD px" in plot
 

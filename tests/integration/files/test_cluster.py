@@ -18,8 +18,8 @@ from astropy.io import fits
 from alpaca_focus.core.errors import ConfigurationError
 from alpaca_focus.files import cluster
 from alpaca_focus.files.cluster import Cluster
+from alpaca_focus.files.file_report import FileReport
 from alpaca_focus.files.measuring import DEFAULT, measure_file, measure_files
-from alpaca_focus.files.report import FileReport
 from tests.synthetic import drawn_field
 
 PATIENCE_S = 30.0

@@ -13,8 +13,8 @@ from alpaca_focus.cli.measure import _measured
 from alpaca_focus.core.errors import ConfigurationError
 from alpaca_focus.files import cluster
 from alpaca_focus.files.cluster import Cluster, measure_seen, measure_sent
+from alpaca_focus.files.folder_watch import Stamp
 from alpaca_focus.files.measuring import DEFAULT, FileReport
-from alpaca_focus.files.watching import Stamp
 
 ADDRESS = "tcp://first:8786"
 HERE = {"packages": {"alpaca_focus": __version__}}
@@ -150,7 +150,7 @@ def test_workers_that_are_away_for_long_are_no_longer_waited_for(acted: type[Act
     acted.outcome = staticmethod(never)
     with Cluster(ADDRESS) as connection, pytest.raises(ConfigurationError, match="All workers of the Dask cluster"):
         list(connection.measure_files(frames(tmp_path, 1), DEFAULT, print))
-    assert looks == 5 + cluster.WORKERLESS_LOOKS + 1
+    assert looks == 5 + cluster.WORKERLESS_CHECKS + 1
 
 
 def test_a_worker_that_joins_later_with_another_version_does_not_measure(tmp_path: Path) -> None:

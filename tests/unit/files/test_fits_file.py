@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from alpaca_focus.core.errors import FileUnreadable
 from alpaca_focus.core.values import Frame
 from alpaca_focus.files.fits_file import read_frame
-from alpaca_focus.files.header_facts import position_of_name
+from alpaca_focus.files.fits_header import position_of_name
 
 PIXELS = np.arange(40 * 50, dtype=np.uint16).reshape(40, 50) + np.uint16(40000)
 Unit = fits.PrimaryHDU | fits.ImageHDU | fits.CompImageHDU | fits.BinTableHDU

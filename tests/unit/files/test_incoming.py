@@ -17,9 +17,9 @@ from structlog.testing import capture_logs
 from structlog.typing import EventDict
 
 from alpaca_focus.files import incoming
+from alpaca_focus.files.folder_watch import tree_snapshot
 from alpaca_focus.files.incoming import NICENESS, IncomingFrame, IncomingFrames
-from alpaca_focus.files.watching import tree_snapshot
-from tests.folder_looks import FolderLooks
+from tests.folder_polls import FolderPolls
 from tests.synthetic import drawn_field
 
 EVENING = datetime(2026, 1, 1, 22, tzinfo=UTC)
@@ -35,12 +35,12 @@ def log(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[EventDict]]:
 
 
 @pytest.fixture
-def looks(monkeypatch: pytest.MonkeyPatch) -> FolderLooks:
-    return FolderLooks(monkeypatch)
+def looks(monkeypatch: pytest.MonkeyPatch) -> FolderPolls:
+    return FolderPolls(monkeypatch)
 
 
 @pytest.fixture
-def watch(tmp_path: Path, looks: FolderLooks) -> Iterator[Callable[..., IncomingFrames]]:
+def watch(tmp_path: Path, looks: FolderPolls) -> Iterator[Callable[..., IncomingFrames]]:
     """Watches the folder of the test until its end."""
     started: list[IncomingFrames] = []
 
@@ -152,7 +152,7 @@ def test_frames_with_a_date_alone_count_each(tmp_path: Path, watch: Callable[...
 
 
 def test_a_broken_file_is_told_once_and_the_watch_goes_on(
-    tmp_path: Path, watch: Callable[..., IncomingFrames], looks: FolderLooks, log: list[EventDict]
+    tmp_path: Path, watch: Callable[..., IncomingFrames], looks: FolderPolls, log: list[EventDict]
 ) -> None:
     frames = watch()
     (tmp_path / "broken.fits").write_bytes(b"SIMPLE  =                    T" + bytes(5000))
@@ -183,7 +183,7 @@ def test_an_error_of_the_program_itself_leaves_one_file_out(
 
 
 def test_a_folder_that_comes_late_and_goes_is_waited_for(
-    tmp_path: Path, watch: Callable[..., IncomingFrames], looks: FolderLooks, log: list[EventDict]
+    tmp_path: Path, watch: Callable[..., IncomingFrames], looks: FolderPolls, log: list[EventDict]
 ) -> None:
     folder, away = tmp_path / "share", tmp_path / "away"
     save(away / "old.fits")

@@ -12,9 +12,9 @@ import pytest
 from astropy.io import fits
 from numpy.typing import NDArray
 
+from alpaca_focus.files.file_report import NUMBERS, FileReport, Kind
 from alpaca_focus.files.measuring import MeasureOptions, measure_file, measure_files
 from alpaca_focus.files.parallel import Lost, in_parallel
-from alpaca_focus.files.report import NUMBERS, FileReport, Kind
 from tests.synthetic import drawn_field
 
 

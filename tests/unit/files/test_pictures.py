@@ -6,8 +6,8 @@ import pytest
 
 from alpaca_focus.core.errors import ConfigurationError
 from alpaca_focus.files.best_focus import FittedCurve, fitted_curve
+from alpaca_focus.files.curve_tables import Point, make_curve
 from alpaca_focus.files.pictures import check_picture_path, write_picture
-from alpaca_focus.files.points import Point, make_curve
 
 STARTS = {".png": b"\x89PNG", ".svg": b"<?xml", ".pdf": b"%PDF"}
 

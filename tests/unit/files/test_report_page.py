@@ -12,7 +12,8 @@ from typing_extensions import override
 from alpaca_focus.core.calibration import Estimate
 from alpaca_focus.core.night_review import Night, ReviewedRun, night_of
 from alpaca_focus.core.values import Outcome
-from alpaca_focus.files.chart import Chart, Range, range_of
+from alpaca_focus.files.chart import UPPER_END, Chart, Points, Range, range_of, v_curve
+from alpaca_focus.files.chart_drawing import chart_svg, chart_text
 from alpaca_focus.files.report_page import report_page
 from tests.kept_nights import BEGINS, KeptNight, result, sample
 
@@ -109,7 +110,7 @@ def test_every_chart_is_well_formed_and_stays_in_its_frame(rng: np.random.Genera
 
 def test_an_empty_night_has_a_page_too() -> None:
     page = report_page(Night(telescope="Dob", date=night_of(BEGINS, timedelta(0))), made_at=MADE_AT, version="1")
-    assert "Nothing was kept of it." in read(page).text
+    assert "Nothing was recorded." in read(page).text
 
 
 def test_a_lonely_run_has_a_page_too(rng: np.random.Generator) -> None:
@@ -121,11 +122,27 @@ def test_a_lonely_run_has_a_page_too(rng: np.random.Generator) -> None:
 
 @pytest.mark.parametrize("width", [1e-3, 0.7, 3.0, 25.0, 4321.0, 2e9])
 def test_axes_have_a_few_round_numbers(width: float) -> None:
-    chart = Chart("x", Range(1000.0, 1000.0 + width), Range(-width, 0.0)).svg()
-    assert 4 <= chart.count("<text") <= 45
+    chart = Chart(label="x", x=Range(1000.0, 1000.0 + width), y=Range(-width, 0.0), marks=())
+    assert 4 <= chart_svg(chart).count("<text") <= 45
 
 
 def test_a_range_is_never_empty() -> None:
     alone = range_of([5.0], least=2.0)
     assert alone.low < 4.0
     assert alone.high > 6.0
+
+
+def test_frames_left_out_are_crosses_that_do_not_flatten_the_v(rng: np.random.Generator) -> None:
+    good = KeptNight(rng).runs(90)[0]
+    assert good.fit is not None
+    outliers = [sample(good.samples[0].position, 11.0, "point"), sample(good.samples[2].position, 500.0, "point")]
+    far = sample(good.samples[0].position - 5000, 400.0, "point")
+    samples = (*good.samples, *outliers, far)
+    count = len(good.samples)
+    chart = v_curve(samples, replace(good.fit, rejected=(count, count + 1, count + 2)))
+    assert 11.0 < chart.y.high < 25.0
+    assert chart.x.low > good.samples[0].position - 100
+    (left_out,) = (mark for mark in chart.marks if isinstance(mark, Points) and mark.crossed)
+    assert [value for _, value in left_out.at] == [11.0, UPPER_END * chart.y.high]
+    assert chart_svg(chart).count("<path") == 2
+    assert chart_text(chart).count("x") - chart.label.count("x") == 2

@@ -1,4 +1,4 @@
-"""Sky and noise of a frame, robust against stars, hot pixels, and pixels clipped at the bias."""
+"""Sky and noise of a frame, robust against stars, hot pixels and pixels clipped at the bias; check of a frame."""
 
 from typing import TypeVar
 
@@ -6,27 +6,32 @@ import numpy as np
 import sep
 from numpy.typing import NDArray
 
+from alpaca_focus.core.values import Pixels
+
 Image = NDArray[np.float32]
 ScalarT = TypeVar("ScalarT", bound=np.generic)
 
 CELLS_ACROSS = 5
-"""Cells of the sky's map on the shorter side: few, so that a ring of a tenth of the frame is no sky."""
+"""Cells of the sky's map on the shorter side: few, so that a ring a tenth of the frame wide is not taken for sky."""
 SMALLEST_CELL_PX = 8
 LARGE_MAP_CELLS = 800
 SMALLEST_NOISE_CELL, NOISE_CELLS_ACROSS, EVERY_ROW, CHANCE_RATIO = 32, 16, 4, 1.15
 MAD_TO_SIGMA = 1.4826
+SMALLEST_FRAME_PX = 32
+TYPICAL_ELECTRONS_PER_ADU = 1.0
+"""Gain of a converter where it is unknown."""
 STRIP_ROWS = 64
 """Rows worked on at a time, few enough to stay in the processor's cache."""
 NOISE_SAMPLE = 40_000
-"""Differences that the noise is taken from: more would not make it better."""
+"""Differences that the noise is estimated from: more would not improve it."""
 
 
 def search_map(pixels: NDArray[np.generic], factor: int) -> Image:
     """Return the frame in bins of `factor` x `factor` pixels, without single pixels that stand out.
 
-    Each pixel is first brought down to the second highest of its four neighbours, which takes away hot pixels, pairs
-    of them and most cosmic rays, and little of any star. Pixels without a value become the median of the frame. Meant
-    for finding, never for measuring. It works in strips, so that the memory it needs beside the map is small.
+    Each pixel is first limited to the second highest of its four neighbours, which removes hot pixels, pairs of them
+    and most cosmic rays, and little of any star. Missing pixels become the median of the frame. For detection, never
+    for measuring. It works in strips, so that it needs little memory beside the map.
 
     Args:
         pixels: Shape (rows, columns), C order; read only.
@@ -51,7 +56,7 @@ def search_map(pixels: NDArray[np.generic], factor: int) -> Image:
 
 
 def filling(pixels: NDArray[np.generic]) -> np.float32 | None:
-    """Return what to put where a floating-point frame has no finite value; `None` where every value is finite."""
+    """Return the value that stands for missing ones in a floating-point frame; `None` if every value is finite."""
     if pixels.dtype.kind != "f" or bool(np.isfinite(pixels).all()):
         return None
     sample = pixels[:: max(1, pixels.shape[0] // 256), :: max(1, pixels.shape[1] // 256)]
@@ -60,17 +65,17 @@ def filling(pixels: NDArray[np.generic]) -> np.float32 | None:
 
 
 def native(pixels: NDArray[np.generic]) -> NDArray[np.generic]:
-    """Return numbers in the byte order of this machine, float64 as float32 (ADU need no more)."""
+    """Return the pixels in native byte order, float64 as float32 (enough for ADU)."""
     if pixels.dtype.kind == "f" and pixels.dtype.itemsize > 4:
         return pixels.astype(np.float32)
     return pixels if pixels.dtype.isnative else pixels.astype(pixels.dtype.newbyteorder("="))
 
 
 def without_lone_maxima(pixels: NDArray[ScalarT]) -> NDArray[ScalarT]:
-    """Bring each pixel down to the second highest of its four neighbours, which a pair of hot pixels does not raise.
+    """Limit each pixel to the second highest of its four neighbours, which a pair of hot pixels does not raise.
 
     Args:
-        pixels: Shape (..., rows, columns); what lies at the edge of the last two axes is left as it is.
+        pixels: Shape (..., rows, columns); the edges of the last two axes are left unchanged.
     """
     result = pixels.copy()
     inner = result[..., 1:-1, 1:-1]
@@ -99,7 +104,7 @@ def second_highest_neighbour(pixels: NDArray[ScalarT]) -> NDArray[ScalarT]:
 
 
 def binned(pixels: NDArray[np.generic], factor: int) -> Image:
-    """Return the mean of blocks of `factor` x `factor` pixels as a C-contiguous image; a rest at the edge is cut."""
+    """Return the means of blocks of `factor` x `factor` pixels as a C-contiguous image, without incomplete blocks."""
     rows, columns = (size // factor * factor for size in pixels.shape)
     blocks = pixels[:rows, :columns].reshape(rows // factor, factor, columns)
     lines = blocks[:, 0].astype(np.float32)
@@ -118,7 +123,7 @@ def without_sky(image: Image) -> tuple[Image, float]:
     Returns:
         The image less its sky, and the sky's global level in ADU.
     """
-    # The sky is smooth: of a large map, bins of 4 x 4 tell it as well.
+    # The sky is smooth: of a large map, bins of 4 x 4 are enough.
     factor = 1 if min(image.shape) < LARGE_MAP_CELLS else 4
     coarse = image if factor == 1 else binned(image, factor)
     cell = max(SMALLEST_CELL_PX, min(coarse.shape) // CELLS_ACROSS)
@@ -134,8 +139,8 @@ def without_sky(image: Image) -> tuple[Image, float]:
 def with_even_noise(image: Image) -> Image:
     """Divide a sky-subtracted image by its local noise, where that is higher than usual, in units of the usual one.
 
-    Amplifier glow, the moon's light in one corner and bright nebulae bring noise with them, which would look like
-    stars. Differences of neighbours tell it, in cells that one ring does not fill.
+    Amplifier glow, moonlight in one corner and bright nebulae add noise that would look like stars. It is estimated
+    from differences of neighbours, in cells that one ring does not fill.
     """
     cell = max(SMALLEST_NOISE_CELL, min(image.shape) // NOISE_CELLS_ACROSS // EVERY_ROW * EVERY_ROW)
     down, across = (size // cell for size in image.shape)
@@ -149,7 +154,7 @@ def with_even_noise(image: Image) -> Image:
     if usual <= 0:
         return image
     ratio = np.clip(noise / usual, 1, None).astype(np.float32)
-    # Chance makes cells differ; what is within it is left alone.
+    # Chance makes cells differ by so much.
     ratio[ratio < CHANCE_RATIO] = 1
     if not (ratio > 1).any():
         return image
@@ -161,8 +166,8 @@ def with_even_noise(image: Image) -> Image:
 def robust_noise(image: NDArray[np.floating]) -> float:
     """Return the standard deviation of the sky's noise in a sky-subtracted image.
 
-    Differences of neighbours see no gradients and few stars. Where more than half of the pixels are equal, clipped at
-    the bias for example, the median says nothing, and the differences that are not zero are taken instead.
+    Differences of neighbours are insensitive to gradients and to most stars. Where more than half of the pixels are
+    equal, clipped at the bias for example, the differences that are not zero are taken instead.
     """
     every = max(1, image.size // NOISE_SAMPLE)
     rows = image[::every] if image.shape[0] >= 64 * every else image
@@ -172,3 +177,34 @@ def robust_noise(image: NDArray[np.floating]) -> float:
         return float(noise)
     changing = differences[differences != 0]
     return MAD_TO_SIGMA * float(np.median(changing)) / float(np.sqrt(2)) if changing.size else 0.0
+
+
+def weighted_median(values: NDArray[np.floating], weights: NDArray[np.floating]) -> float:
+    """Return the value with half of the weight on either side.
+
+    Faint objects that look like stars can outnumber the stars; weighted by their precision they have no majority.
+
+    Args:
+        values: At least one.
+        weights: As many, positive.
+    """
+    order = np.argsort(values)
+    growth = np.cumsum(weights[order])
+    # The middle of each value's own weight, so that with equal weights it is the usual median.
+    return float(np.interp(growth[-1] / 2, growth - weights[order] / 2, values[order]))
+
+
+def frame_problem(pixels: Pixels) -> str:
+    """Return why a frame cannot be measured at all; empty if it can."""
+    if pixels.ndim != 2:
+        return f"the frame has {pixels.ndim} axes where an image has 2"
+    if min(pixels.shape) < SMALLEST_FRAME_PX:
+        return f"the frame of {pixels.shape[1]} x {pixels.shape[0]} pixels is too small"
+    if pixels.dtype.kind not in "uif":
+        return "the frame does not hold numbers"
+    if pixels.dtype.kind == "f" and not np.isfinite(pixels).mean() > 0.5:
+        return "most pixels have no value"
+    sample = pixels[::7, ::7]
+    if sample.min() == sample.max() and pixels.min() == pixels.max():
+        return "all pixels have the same value"
+    return ""

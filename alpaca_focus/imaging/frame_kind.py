@@ -1,32 +1,31 @@
-"""Whether a frame shows a spectrum: one narrow trace over most of its width or height, and no field of stars."""
+"""Recognises a spectrum: one narrow trace over most of the width or height of a frame, and no field of stars."""
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import median_filter
 
 from alpaca_focus.core.values import Pixels
-from alpaca_focus.imaging.background import MAD_TO_SIGMA
+from alpaca_focus.imaging.sky_background import MAD_TO_SIGMA, frame_problem
 from alpaca_focus.imaging.stars import measure_stars
-from alpaca_focus.imaging.trouble import trouble_with
 
 SEGMENTS, LINES_TO_A_SEGMENT = 16, 24
 LEAST_SHARE = 0.5
-"""Share of the segments in which the trace must be seen; its ends are faint."""
+"""Share of the segments that must show the trace; its ends are faint."""
 PEAK_SIGMAS = 5.0
 LARGEST_SLANT = 0.1
 NEAR_PX = 4.0
 NARROW_SHARE = 8
-"""What is wider than one part in so many of the frame is background."""
+"""Structures wider than one part in so many of the frame are background."""
 MANY_STARS = 8
 
 
 def looks_like_spectrum(pixels: Pixels) -> bool:
-    """Tell whether a frame shows a spectrum along its rows or its columns.
+    """Return whether a frame shows a spectrum along its rows or its columns.
 
     Args:
         pixels: ADU, shape (rows, columns), any number type.
     """
-    if trouble_with(pixels):
+    if frame_problem(pixels):
         return False
     if not _has_trace(pixels) and not _has_trace(pixels.T):
         return False
@@ -36,7 +35,7 @@ def looks_like_spectrum(pixels: Pixels) -> bool:
 
 
 def _has_trace(pixels: Pixels) -> bool:
-    """Tell whether a trace runs along the rows: a peak near one straight line in most segments of the columns."""
+    """Return whether a trace runs along the rows: a peak near one straight line in most segments of the columns."""
     columns = np.linspace(0, pixels.shape[1] - 1, SEGMENTS * LINES_TO_A_SEGMENT).round().astype(int)
     lines = pixels[:, np.unique(columns)].astype(np.float32)
     lines[~np.isfinite(lines)] = np.nanmedian(lines[np.isfinite(lines)])
@@ -57,7 +56,7 @@ def _has_trace(pixels: Pixels) -> bool:
 def _peak(profile: NDArray[np.float32]) -> int | None:
     """Return the row of a profile's narrow peak; `None` when it does not rise above the noise.
 
-    The median of three rows takes away a single bad one.
+    The median of three rows removes a single bad one.
     """
     width = max(9, len(profile) // NARROW_SHARE) | 1
     narrow = median_filter(profile, 3) - median_filter(profile, width)

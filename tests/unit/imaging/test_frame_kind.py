@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from alpaca_focus.imaging.kind import looks_like_spectrum
+from alpaca_focus.imaging.frame_kind import looks_like_spectrum
 from tests.synthetic import drawn_field
 
 

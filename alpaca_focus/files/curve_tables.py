@@ -2,15 +2,70 @@
 
 import csv
 import math
+import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
 from alpaca_focus.core.errors import ConfigurationError
+from alpaca_focus.core.values import Measurement, Sample
 from alpaca_focus.files.best_focus import Curve
-from alpaca_focus.files.points import Point, make_curve, read_text
-from alpaca_focus.files.report import Kind
+from alpaca_focus.files.file_access import read_text
+from alpaca_focus.files.file_report import Kind
+
+HIGHER_IS_BETTER = frozenset({"nsig"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Point:
+    """One point.
+
+    Attributes:
+        position: Focuser position in steps.
+        value: The metric; NaN when there is none.
+        stderr: Its error, same unit; 0 or NaN if unknown.
+        reason: Why the value may not be used; empty when it may.
+        name: The file it comes from, if each point has its own.
+    """
+
+    position: int
+    value: float
+    stderr: float = 0.0
+    reason: str = ""
+    name: str = ""
+
+
+def make_curve(metric: str, unit: str, points: Sequence[Point]) -> Curve:
+    """Make a curve of points.
+
+    A point without an error among others with one gets their median: a missing error does not mean a perfect point.
+    Where no point has one, the errors are 0 and the fit goes by the scatter alone.
+    """
+    known = [point.stderr for point in points if not point.reason and 0 < point.stderr < math.inf]
+    usual = statistics.median(known) if known else 0.0
+    return Curve(
+        metric=metric,
+        unit=unit,
+        samples=tuple(_sample(metric, unit, point, usual) for point in points),
+        names=tuple(point.name for point in points) if any(point.name for point in points) else (),
+    )
+
+
+def _sample(metric: str, unit: str, point: Point, usual_error: float) -> Sample:
+    reason = point.reason or ("" if math.isfinite(point.value) else "no value")
+    stderr = point.stderr if 0 < point.stderr < math.inf else usual_error
+    measurement = Measurement(
+        metric=metric,
+        value=math.nan if reason else point.value,
+        stderr=math.nan if reason else stderr,
+        unit=unit,
+        lower_is_better=metric not in HIGHER_IS_BETTER,
+        usable=not reason,
+        reason=reason,
+    )
+    return Sample(position=point.position, measurement=measurement, purpose="sweep")
+
 
 Row = Mapping[str, object]
 """One row: values by column, as text or as what `FileReport.as_dict` returns."""
@@ -173,3 +228,30 @@ def _place(row: Row, source: str) -> str:
 
 def _empty(cell: object) -> bool:
     return cell is None or cell == ""
+
+
+LATEST_FRAMES = 40
+"""Earlier frames take no part: in a night of many they tell of another temperature, and no longer of focus now."""
+
+
+class Collected:
+    """The measured frames by name: a frame that is written again takes the place of itself."""
+
+    def __init__(self) -> None:
+        self._rows: dict[str, Row] = {}
+
+    def add(self, name: str, row: Row) -> None:
+        """Take a frame's row, as `FileReport.as_dict` gives it; without a position it is of no use here."""
+        self._rows.pop(name, None)
+        if row.get("position") is not None:
+            self._rows[name] = {**row, "file": name}
+
+    def curves(self) -> tuple[Curve, ...]:
+        """Return the curves of the latest frames that were measured as the last one was; none without a value."""
+        usable = [row for row in self._rows.values() if row.get("usable")]
+        if not usable:
+            return ()
+        kind = usable[-1].get("metric")
+        latest = [row for row in usable if row.get("metric") == kind][-LATEST_FRAMES:]
+        curves = curves_of_rows(latest, source="The frames")
+        return tuple(curve for curve in curves if any(sample.measurement.usable for sample in curve.samples))

@@ -1,7 +1,7 @@
-"""The light of a frame's stars against distance from the centre, and what a Moffat curve through it says.
+"""The light of a frame's stars against distance from the centre, and a Moffat curve fitted to it.
 
 A Moffat profile I = (1 + (r / a)^2)^-b describes stars blurred by the air, with wings that a Gaussian lacks (Moffat,
-A&A 3, 455, 1969); as b grows it becomes a Gaussian. It is no model of a ring, and the misfit says so.
+A&A 3, 455, 1969); as b grows it becomes a Gaussian. It does not fit a ring, as the misfit shows.
 """
 
 import math
@@ -18,9 +18,9 @@ BINS_PER_HFD = 20.0
 LARGEST_MISFIT = 0.05
 """Departure from a Moffat curve, as a share of the profile, above which stars are rings or discs."""
 MODEL_SHARE = 0.01
-"""Departure that even a star in focus may have."""
+"""Departure that is normal even for a star in focus."""
 STEEPEST, FLATTEST = 0.003, 0.6
-"""Limits of 1 / b: nearly a Gaussian, and wings so wide that the light would not be finite."""
+"""Limits of 1 / b: nearly a Gaussian, and wings below those with infinite light."""
 NODES, NODE_WEIGHTS = np.polynomial.legendre.leggauss(3)
 PHASES = (0.125, 0.375)
 """Places within a cell: the middles of the quarters, of which the other half is the mirror image."""
@@ -56,12 +56,12 @@ class Moffat:
         return 2 * self.core * math.sqrt(2 ** (1 / (self.exponent - 1)) - 1)
 
     def brightness(self, squared_radius: NDArray[np.floating]) -> Floats:
-        """Light to an area, where all light is one."""
+        """Return the light per area, with a total of one."""
         peak = (self.exponent - 1) / (math.pi * self.core**2)
         return np.asarray(peak * (1 + squared_radius / self.core**2) ** -self.exponent, dtype=float)
 
     def on_cells(self, x: NDArray[np.floating], y: NDArray[np.floating]) -> Floats:
-        """Light in cells whose middles are at these distances from the star, by quadrature over each cell."""
+        """Return the light in cells centred at these distances from the star, by quadrature over each cell."""
         total = np.zeros(np.broadcast_shapes(x.shape, y.shape))
         for dx, weight_x in zip(NODES / 2, NODE_WEIGHTS / 2, strict=True):
             for dy, weight_y in zip(NODES / 2, NODE_WEIGHTS / 2, strict=True):
@@ -71,7 +71,7 @@ class Moffat:
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """The mean profile of some stars, each taken as if its light were one; lengths in cells.
+    """The mean profile of some stars, each scaled to a light of one; lengths in cells.
 
     Attributes:
         radius: Mean distance from the centre in each bin.
@@ -112,7 +112,7 @@ def _distances(stamps: Stamps, photometry: Photometry) -> Floats:
 
 
 def _light_per_value(stamps: Stamps, photometry: Photometry) -> Floats:
-    """What to divide the stamps' values by so that each star's light is one."""
+    """Return the divisor of the stamps' values that scales each star's light to one."""
     light: Floats = (photometry.flux_adu / stamps.geometry.binning**2)[:, None, None]
     return light
 
@@ -121,7 +121,7 @@ def fit_moffat(profile: Profile, hfd_cells: float) -> Moffat | None:
     """Fit a Moffat curve, as the cells see it, to a mean profile.
 
     Returns:
-        The curve, or `None` where the stars are rings or discs, which no such curve describes.
+        The curve, or `None` if the stars are rings or discs, which no such curve describes.
     """
     level = float(profile.light[: max(1, len(profile.light) // 8)].max())
     error = np.hypot(profile.error, MODEL_SHARE * np.abs(profile.light)) + 2e-3 * level
@@ -144,13 +144,13 @@ def fit_moffat(profile: Profile, hfd_cells: float) -> Moffat | None:
     )
     amplitude, curve = model(solution.x)
     away = amplitude * curve.on_cells(profile.radius, np.zeros(1)) - profile.light
-    # The light between two radii goes with the radius; what the sky's noise does is no misfit.
+    # The area between two radii grows with the radius; the sky's noise is no misfit.
     misfit = float(np.sum(profile.radius * (away**2 - profile.error**2)))
     return curve if misfit <= LARGEST_MISFIT**2 * float(np.sum(profile.radius * profile.light**2)) else None
 
 
 def width_changes(stamps: Stamps, photometry: Photometry, profile: Profile, hfd_cells: float) -> tuple[Floats, Floats]:
-    """Return by what share each star is wider than the median one, and the standard error of that.
+    """Return the share by which each star is wider than the median one, with its standard error.
 
     A star is the mean profile P, times an amplitude, stretched by 1 + s; to first order P - s r P'. Both numbers follow
     from a linear fit, whose error is that of the sky's noise.
@@ -173,7 +173,7 @@ def width_changes(stamps: Stamps, photometry: Photometry, profile: Profile, hfd_
 
 
 def half_flux_bias(curve: Moffat, geometry: Geometry) -> float:
-    """Return by what factor the half-flux diameter of stars with this profile is measured too large.
+    """Return the factor by which the half-flux diameter of stars with this profile is measured too large.
 
     The cells of the sensor widen a star, the aperture cuts its wings, and the wings raise its sky. Stars of the known
     profile are drawn at several places within a cell and measured in the same way.
@@ -190,11 +190,11 @@ def half_flux_bias(curve: Moffat, geometry: Geometry) -> float:
 
 
 def half_flux_bias_of_rings(profile: Profile, hfd_cells: float) -> float:
-    """Return by what factor the half-flux diameter of rings and discs is measured too large.
+    """Return the factor by which the half-flux diameter of rings and discs is measured too large.
 
     A blur of variance s^2 on each axis changes the light within r by -s^2 / 2 times 2 pi r I', to first order, and so
-    the half-flux radius by that over 2 pi r I. The sensor's cell blurs by 1/12, and so does taking its light as spread
-    evenly over it; aperture and sky do nothing, because rings have their light inside.
+    the half-flux radius by that over 2 pi r I. The sensor's cell blurs by 1/12, and so does treating its light as
+    evenly spread; aperture and sky have no effect, because rings have their light inside.
     """
     radius = hfd_cells / 2
     near = np.abs(profile.radius - radius) < 0.25 * radius

@@ -1,7 +1,8 @@
-"""Runs as autofocus reports in N.I.N.A.'s form, so that what shows those shows ours as well."""
+"""Autofocus reports of N.I.N.A. (JSON, version 2): read as curves, and written from focus runs."""
 
 import json
 import math
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,79 @@ from alpaca_focus.core.curve_models import CurveModel, fit_beside
 from alpaca_focus.core.errors import ConfigurationError, RunFailed
 from alpaca_focus.core.values import Fit, FocusResult, Sample
 from alpaca_focus.core.vcurve import fit_hyperbola
-from alpaca_focus.files.whole import written_whole
+from alpaca_focus.files.best_focus import Curve
+from alpaca_focus.files.curve_tables import Point, make_curve
+from alpaca_focus.files.file_access import atomic_write, read_text
+
+STAR_METHOD = "STARHFR"
+ERRORS_NOTE = (
+    "A report of N.I.N.A. gives the scatter from star to star at each position, not the error of their mean: "
+    "the standard error of the best position is an upper limit."
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NinaReport:
+    """The content of a report.
+
+    Attributes:
+        curve: HFR in pixels against position. The errors are the standard deviations from star to star, which serve
+            as weights but are larger than the standard errors of the means.
+        hyperbolic_position: The best position of N.I.N.A.'s own hyperbola; `None` if it fitted none.
+    """
+
+    curve: Curve
+    hyperbolic_position: float | None
+
+
+def read_nina_report(path: Path) -> NinaReport:
+    """Read a report; real ones have a byte order mark, values of "NaN" and errors of 0.
+
+    Raises:
+        ConfigurationError: The file cannot be read, is no such report, or holds contrasts instead of star sizes.
+    """
+    try:
+        report = json.loads(read_text(path))
+    except (ValueError, RecursionError) as error:
+        raise ConfigurationError(f"{path} is not valid JSON ({error}): give an autofocus report of N.I.N.A.") from error
+    points = report.get("MeasurePoints") if isinstance(report, dict) else None
+    if not isinstance(points, list):
+        raise ConfigurationError(f"{path} is JSON, but no autofocus report of N.I.N.A.: it has no MeasurePoints.")
+    method = report.get("Method", STAR_METHOD)
+    if method != STAR_METHOD:
+        raise ConfigurationError(
+            f"{path} was measured by the method {method}; only reports of star sizes ({STAR_METHOD}) can be fitted."
+        )
+    curve = make_curve("hfr", "px", [_point_of(path, index, point) for index, point in enumerate(points, start=1)])
+    return NinaReport(curve=curve, hyperbolic_position=_own_result(report))
+
+
+def _point_of(path: Path, number: int, point: object) -> Point:
+    position, value, error = (_number(point, name) for name in ("Position", "Value", "Error"))
+    if position is None or not math.isfinite(position):
+        raise ConfigurationError(f"{path}: number {number} of its MeasurePoints has no position.")
+    value = math.nan if value is None else value
+    # N.I.N.A. writes 0 or NaN where it found no star.
+    reason = "" if math.isfinite(value) and value > 0 else "no stars found"
+    return Point(position=round(position), value=value, stderr=error or 0.0, reason=reason)
+
+
+def _own_result(report: dict[str, Any]) -> float | None:
+    intersections = report.get("Intersections")
+    minimum = intersections.get("HyperbolicMinimum") if isinstance(intersections, dict) else None
+    return _number(minimum, "Position")
+
+
+def _number(values: object, name: str) -> float | None:
+    """Return a number of a JSON object, which may be written as text; `None` when there is none."""
+    value = values.get(name) if isinstance(values, dict) else None
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return None
+    try:
+        return float(value)
+    except (ValueError, OverflowError):
+        return None
+
 
 VERSION = 2
 NAME = "alpaca-focus"
@@ -18,19 +91,19 @@ TICKS = 10_000_000
 """Of a second."""
 STAR_METRICS = frozenset({"hfd", "fwhm"})
 NOT_KNOWN = "NaN"
-"""What such a report has for a number that is not known, the R^2 of a curve that was not fitted for example."""
+"""How a report writes an unknown number, for example the R^2 of a curve that was not fitted."""
 
 
 def nina_report(result: FocusResult, backlash: Backlash | None = None) -> dict[str, Any]:
-    """Put a run into the form of such a report.
+    """Return a focus run as a report.
 
     Args:
-        result: A run by the size of stars. Half of the HFD is their half-flux radius; half of the FWHM is the same for
-            a star that is a Gaussian.
-        backlash: How targets were approached; `None` where nothing tells, which such a report cannot say: it has 0.
+        result: A run by the size of stars. Half of the HFD is their half-flux radius, and so is half of the FWHM of a
+            Gaussian star.
+        backlash: How targets were approached; `None` if unknown, which a report can only write as 0.
 
     Returns:
-        The report. In its measured points and its intersections every value is a number, 0 where there is none.
+        The report. In its points and intersections every value is a number, 0 where there is none.
 
     Raises:
         ConfigurationError: The run measured something else, or nothing.
@@ -84,18 +157,18 @@ def nina_report(result: FocusResult, backlash: Backlash | None = None) -> dict[s
 
 
 def write_nina_report(path: Path, result: FocusResult, backlash: Backlash | None = None) -> None:
-    """Write a run as such a report, whole or not at all; see `nina_report`.
+    """Write a run as a report, atomically; see `nina_report`.
 
     Raises:
         ConfigurationError: The run measured no stars, or the file cannot be written.
     """
     text = json.dumps(nina_report(result, backlash), indent=2, allow_nan=False)
-    with written_whole(path, "report") as file:
+    with atomic_write(path, "report") as file:
         file.write(text.encode())
 
 
 def _fits(samples: list[Sample], accepted: Fit | None) -> dict[CurveModel, Fit]:
-    """Return the curves that go through the points; as the hyperbola the one that the run decided by."""
+    """Return the curves through the points; the hyperbola is the one by which the run decided."""
     fits = {} if accepted is None else {CurveModel.HYPERBOLA: accepted}
     try:
         hyperbola = fit_hyperbola(samples)
@@ -113,7 +186,7 @@ def _fits(samples: list[Sample], accepted: Fit | None) -> dict[CurveModel, Fit]:
 
 
 def _backlash(backlash: Backlash | None) -> dict[str, Any]:
-    """Arriving inward, it is the moves outward that go further, and the other way round."""
+    """Return the settings of a report: arriving inward overshoots outward, and vice versa."""
     if backlash is None:
         return {"BacklashCompensationModel": "OVERSHOOT", "BacklashIN": 0, "BacklashOUT": 0}
     outward = backlash.arrive is Direction.IN
@@ -125,7 +198,7 @@ def _backlash(backlash: Backlash | None) -> dict[str, Any]:
 
 
 def _point(sample: Sample) -> dict[str, float]:
-    """One point, in half-flux radii; 0 is that program's own value for no stars."""
+    """Return a point in half-flux radii; 0 is N.I.N.A.'s own value for no stars."""
     measured = sample.measurement
     value, error = (measured.value / 2, measured.stderr / 2) if measured.usable else (0.0, 0.0)
     return {"Position": float(sample.position), "Value": value, "Error": error}
@@ -138,7 +211,7 @@ def _place(fit: Fit | None) -> dict[str, float]:
 
 
 def _start(position: int, samples: list[Sample]) -> dict[str, Any]:
-    """Where the focuser stood, with what was measured there, if anything was."""
+    """Return the start position with its measurement, if there is one."""
     there = next((each for each in samples if each.position == position and each.measurement.usable), None)
     if there is not None:
         return _point(there)
@@ -173,7 +246,7 @@ def _trend(fit: Fit | None, sign: int) -> str:
 
 
 def _duration(duration_s: float) -> str:
-    """Hours, minutes, seconds and seven decimals, as .NET writes a span of time."""
+    """Return hours, minutes, seconds and seven decimals, as .NET writes a time span."""
     ticks = round(max(duration_s, 0.0) * TICKS)
     minutes, ticks = divmod(ticks, 60 * TICKS)
     hours, minutes = divmod(minutes, 60)
