@@ -11,8 +11,8 @@ from alpaca_focus import calibrating
 from alpaca_focus.calibrating import Calibration, Proposal
 from alpaca_focus.cli.options import ConfigOption
 from alpaca_focus.cli.running import EXIT_ABORTED, until_signalled
+from alpaca_focus.settings.loader import load_yaml
 from alpaca_focus.settings.models import Settings
-from alpaca_focus.settings.yaml_file import load_yaml
 
 calibrate = typer.Typer(
     rich_markup_mode=None,

@@ -19,8 +19,8 @@ from alpaca_focus.core.errors import ConfigurationError
 from alpaca_focus.notify.fleet import Row, rows
 from alpaca_focus.notify.fleet_listener import FleetListener
 from alpaca_focus.notify.mqtt_client import MqttSettings
-from alpaca_focus.settings.mqtt import Mqtt, MqttAlone
-from alpaca_focus.settings.yaml_file import load_yaml
+from alpaca_focus.settings.interface_models import Mqtt, MqttAlone
+from alpaca_focus.settings.loader import load_yaml
 from alpaca_focus.terminal import for_people
 
 EXIT_TROUBLE = 1

@@ -13,9 +13,8 @@ from alpaca_focus.core.events import Event, RunEnded
 from alpaca_focus.core.values import FocusResult
 from alpaca_focus.focusing.one_run import focus_once
 from alpaca_focus.settings.describe import describe, describe_zone
-from alpaca_focus.settings.models import Settings
-from alpaca_focus.settings.schema import schema_text
-from alpaca_focus.settings.yaml_file import load_yaml
+from alpaca_focus.settings.loader import load_yaml
+from alpaca_focus.settings.models import Settings, schema_text
 from alpaca_focus.terminal import RunPrinter, for_people, result_json
 
 

@@ -15,8 +15,8 @@ from alpaca_focus.files.nina_writer import write_nina_report
 from alpaca_focus.files.pictures import check_picture_path, curve_of_run, write_picture
 from alpaca_focus.files.whole import check_folder
 from alpaca_focus.runtime.store import KeptRun, RunStore
+from alpaca_focus.settings.loader import load_yaml
 from alpaca_focus.settings.models import Settings
-from alpaca_focus.settings.yaml_file import load_yaml
 from alpaca_focus.terminal import RunPrinter, for_people, result_json
 
 HEADINGS = (

@@ -14,8 +14,8 @@ from alpaca_focus.core.errors import ConfigurationError
 from alpaca_focus.core.inhibitors import EXPOSING, NO_GAP
 from alpaca_focus.runtime.control_client import ask
 from alpaca_focus.runtime.control_wire import socket_path
+from alpaca_focus.settings.loader import load_yaml
 from alpaca_focus.settings.models import Settings
-from alpaca_focus.settings.yaml_file import load_yaml
 
 ANSWER_S = 10.0
 LONGEST_LOOK_S = 120.0

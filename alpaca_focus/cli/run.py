@@ -11,8 +11,8 @@ from alpaca_focus.cli.options import ConfigOption
 from alpaca_focus.devices.clock import SystemClock
 from alpaca_focus.night.daemon import Daemon
 from alpaca_focus.runtime.telemetry import configure_logging
+from alpaca_focus.settings.loader import load_yaml
 from alpaca_focus.settings.models import Settings
-from alpaca_focus.settings.yaml_file import load_yaml
 
 EXIT_UNFINISHED = 3
 

@@ -12,8 +12,8 @@ from alpaca_focus.core.errors import ConfigurationError
 from alpaca_focus.files.whole import check_folder
 from alpaca_focus.night.report import last_night, reviewed, summary, write_report
 from alpaca_focus.notify.messages import Message
+from alpaca_focus.settings.loader import load_yaml
 from alpaca_focus.settings.models import Settings
-from alpaca_focus.settings.yaml_file import load_yaml
 
 EXIT_FAILED = 1
 

@@ -30,8 +30,8 @@ from alpaca_focus.examining.plans import settings_facts
 from alpaca_focus.examining.programs import look_at_broker, look_at_daemon, look_at_messages, look_at_ports
 from alpaca_focus.examining.servers import look_at_server, servers_of
 from alpaca_focus.ports import Clock
+from alpaca_focus.settings.loader import load_yaml
 from alpaca_focus.settings.models import Settings
-from alpaca_focus.settings.yaml_file import load_yaml
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -127,7 +127,7 @@ class _Reader:
             self._spoil(path, mark_of(node), str(error))
             return None
 
-    def _pairs(self, node: MappingNode, path: KeyPath, depth: int) -> dict[str, tuple[Mark, Node]]:
+    def _pairs(self, node: Node, path: KeyPath, depth: int) -> dict[str, tuple[Mark, Node]]:
         """Return the children by name: the mapping's own first, then those it merges in."""
         found: dict[str, tuple[Mark, Node]] = {}
         merged: list[MappingNode] = []

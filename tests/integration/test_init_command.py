@@ -11,8 +11,8 @@ from alpaca_focus.cli.setting_up import init
 from alpaca_focus.core.errors import ConfigurationError
 from alpaca_focus.devices.survey import look_at_camera
 from alpaca_focus.setting_up import looking
+from alpaca_focus.settings.loader import load_yaml, parse_yaml
 from alpaca_focus.settings.models import Settings
-from alpaca_focus.settings.yaml_file import load_yaml, parse_yaml
 from alpaca_focus.simulator.observatory import Observatory
 from tests.served_devices import HANG, Faults, ServedCamera, ServedFocuser, serve
 

@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 from alpaca_focus.core.found import FoundCamera, FoundDevice, FoundFocuser, FoundMount, FoundObservatory, FoundWheel
 from alpaca_focus.settings.first_answers import WAYS, Answers, Way
 from alpaca_focus.settings.first_file import first_file
+from alpaca_focus.settings.loader import parse_yaml
 from alpaca_focus.settings.models import Settings
 from alpaca_focus.settings.section import HIGHEST_POSITION
-from alpaca_focus.settings.yaml_file import parse_yaml
 from alpaca_focus.settings.yaml_tree import read_tree
 from alpaca_focus.settings.yaml_values import read_document
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from alpaca_focus.settings.yaml_file import parse_yaml
+from alpaca_focus.settings.loader import parse_yaml
 from alpaca_focus.simulator.observatory import Observatory
 from alpaca_focus.simulator.observatory_settings import ObservatorySettings
 
