@@ -17,8 +17,7 @@ from alpaca_focus.focusing.one_run import focus_once
 from alpaca_focus.settings.loader import load_yaml
 from alpaca_focus.settings.models import Settings
 from alpaca_focus.simulator.observatory import observatory_process, serve_observatory
-from alpaca_focus.simulator.observatory_settings import ObservatorySettings
-from alpaca_focus.simulator.settings import SkySettings
+from alpaca_focus.simulator.settings import ObservatorySettings, SkySettings
 
 DEMO_SPEED = 10.0
 """How much faster than the clock the night of the demonstration runs."""

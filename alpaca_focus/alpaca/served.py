@@ -9,10 +9,11 @@ import asyncio
 import inspect
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from types import MappingProxyType
 from typing import Any, ClassVar
 
 from alpaca_focus.alpaca.errors import AlpacaError, ErrorNumber
-from alpaca_focus.alpaca.standard import DISPLAY_NAMES, INTERFACE_VERSIONS, DeviceType, Member, Scalar
+from alpaca_focus.alpaca.standard import DISPLAY_NAMES, INTERFACE_VERSIONS, DeviceType, Member, Method, Scalar
 
 WITHOUT_CONNECTION = frozenset(
     {
@@ -46,10 +47,12 @@ class ServedDevice:
         driver_version: The device's DriverVersion.
         interface_version: The device's InterfaceVersion; by default the one of the table in `standard`.
         unique_id: The device's UniqueID, the same for ever.
+        values: Members that are only read and have no method: the value of each, or a function that returns it.
     """
 
     device_type: ClassVar[DeviceType]
     requires_connection: ClassVar[bool] = False
+    values: Mapping[str, Any] = MappingProxyType({})
 
     def __init__(
         self,
@@ -83,13 +86,15 @@ class ServedDevice:
         """
         self.check_ready(member)
         method = getattr(self, f"{member.method.lower()}_{member.name}", None)
+        if method is None and member.method is Method.GET:
+            method = self.values.get(member.name)
         if method is None:
             verb = "read" if member.returns_value and not member.parameters else "called or set"
             raise AlpacaError(
                 ErrorNumber.NOT_IMPLEMENTED,
                 f"{DISPLAY_NAMES[self.device_type]} {member.name} cannot be {verb}: {self.name} does not implement it.",
             )
-        value = method(*arguments)
+        value = method(*arguments) if callable(method) else method
         return await value if inspect.isawaitable(value) else value
 
     def check_ready(self, member: Member) -> None:

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import IntEnum
 
-from alpaca_focus.simulator.clock import SimulatedClock
-from alpaca_focus.simulator.observatory_settings import MountSettings
+from alpaca_focus.simulator.settings import MountSettings
+from alpaca_focus.simulator.simulated_clock import SimulatedClock
 
 SIDEREAL_RATE = 1.00273790935
 """Sidereal seconds to a second of UTC."""

@@ -7,12 +7,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from alpaca_focus.simulator.optics import photons_per_s, plate_scale_arcsec_per_px
 from alpaca_focus.simulator.sensor import Window, add_dark, binned, cosmic_rays, hot_pixels, read_out
 from alpaca_focus.simulator.settings import SensorSettings, SkySettings, SpectrographSettings, TelescopeSettings
 from alpaca_focus.simulator.sky import guiding_shift_arcsec, star_field
 from alpaca_focus.simulator.spectrograph import SpectrumLight, sky_spectrum, slit_for, slit_profile, star_spectrum
 from alpaca_focus.simulator.starlight import PointSpreads, Satellite, StarLight, sky_e_per_px
+from alpaca_focus.simulator.telescope_optics import photons_per_s, plate_scale_arcsec_per_px
 
 _NOISE, _SATELLITE = 21, 22
 """Words that keep the streams of random numbers of one seed apart."""

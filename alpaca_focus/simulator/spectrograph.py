@@ -13,12 +13,6 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import fft, ndimage, special
 
-from alpaca_focus.simulator.optics import (
-    ARCSEC_PER_RADIAN,
-    PHOTONS_PER_S_CM2_ANGSTROM,
-    collecting_area_cm2,
-    local_defocus,
-)
 from alpaca_focus.simulator.psf import (
     WING_LOSS,
     blur_diameters_px,
@@ -28,6 +22,12 @@ from alpaca_focus.simulator.psf import (
 )
 from alpaca_focus.simulator.sensor import Window
 from alpaca_focus.simulator.settings import SensorSettings, SkySettings, SpectrographSettings, TelescopeSettings
+from alpaca_focus.simulator.telescope_optics import (
+    ARCSEC_PER_RADIAN,
+    PHOTONS_PER_S_CM2_ANGSTROM,
+    collecting_area_cm2,
+    local_defocus,
+)
 
 FWHM_PER_SIGMA = 2.0 * math.sqrt(2.0 * math.log(2.0))
 

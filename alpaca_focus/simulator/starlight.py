@@ -6,7 +6,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from alpaca_focus.simulator.optics import (
+from alpaca_focus.simulator.psf import PointSpread, geometric_point_spread
+from alpaca_focus.simulator.sensor import Window
+from alpaca_focus.simulator.settings import SensorSettings, SkySettings, TelescopeSettings
+from alpaca_focus.simulator.sky import StarField
+from alpaca_focus.simulator.telescope_optics import (
     ARCSEC_PER_RADIAN,
     focus_offset_range_um,
     focus_offset_um,
@@ -14,10 +18,6 @@ from alpaca_focus.simulator.optics import (
     photons_per_s,
     plate_scale_arcsec_per_px,
 )
-from alpaca_focus.simulator.psf import PointSpread, geometric_point_spread
-from alpaca_focus.simulator.sensor import Window
-from alpaca_focus.simulator.settings import SensorSettings, SkySettings, TelescopeSettings
-from alpaca_focus.simulator.sky import StarField
 from alpaca_focus.simulator.wavefront import Wave, diffraction_point_spread, fried_parameter_m
 
 FOCUS_LEVEL_PX = 0.25

@@ -9,8 +9,7 @@ from alpaca.camera import Camera
 
 from alpaca_focus.alpaca.client import fetch_image
 from alpaca_focus.simulator.observatory import observatory_process
-from alpaca_focus.simulator.observatory_settings import ObservatorySettings
-from alpaca_focus.simulator.settings import SensorSettings, SkySettings
+from alpaca_focus.simulator.settings import ObservatorySettings, SensorSettings, SkySettings
 from tests.bench.table import Table
 
 WIDTH_PX, HEIGHT_PX = 6248, 4176

@@ -18,7 +18,7 @@ from alpaca_focus.devices import survey
 from alpaca_focus.devices.survey import look_at_camera, look_at_focuser, look_at_mount, look_at_wheel, survey_server
 from alpaca_focus.setting_up.servers import find_servers
 from alpaca_focus.simulator.observatory import Observatory
-from alpaca_focus.simulator.observatory_settings import ObservatorySettings
+from alpaca_focus.simulator.settings import ObservatorySettings
 from tests.ports import free_port
 from tests.served_devices import (
     HANG,

@@ -4,10 +4,9 @@ import numpy as np
 import pytest
 from scipy.integrate import solve_ivp
 
-from alpaca_focus.simulator.climate import Climate
-from alpaca_focus.simulator.clock import SimulatedClock
-from alpaca_focus.simulator.cooler import Cooler
 from alpaca_focus.simulator.mechanics import Mechanism
+from alpaca_focus.simulator.simulated_clock import SimulatedClock
+from alpaca_focus.simulator.temperatures import Climate, Cooler
 
 START = datetime(2026, 1, 15, 20, 0, tzinfo=UTC)
 

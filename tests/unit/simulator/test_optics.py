@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from alpaca_focus.simulator.optics import (
+from alpaca_focus.simulator.psf import geometric_point_spread
+from alpaca_focus.simulator.settings import SensorSettings, TelescopeSettings
+from alpaca_focus.simulator.telescope_optics import (
     Defocus,
     best_defocus_um,
     collecting_area_cm2,
@@ -17,8 +19,6 @@ from alpaca_focus.simulator.optics import (
     photons_per_s,
     plate_scale_arcsec_per_px,
 )
-from alpaca_focus.simulator.psf import geometric_point_spread
-from alpaca_focus.simulator.settings import SensorSettings, TelescopeSettings
 
 PIXEL_UM = 4.0
 

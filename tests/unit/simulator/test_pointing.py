@@ -2,9 +2,9 @@ from datetime import UTC, datetime
 
 import pytest
 
-from alpaca_focus.simulator.clock import SimulatedClock
-from alpaca_focus.simulator.observatory_settings import MountSettings
 from alpaca_focus.simulator.pointing import PierSide, Place, Pointing
+from alpaca_focus.simulator.settings import MountSettings
+from alpaca_focus.simulator.simulated_clock import SimulatedClock
 
 
 class Real:

@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from alpaca_focus.simulator.optics import Defocus
 from alpaca_focus.simulator.psf import geometric_point_spread
 from alpaca_focus.simulator.render import ExposureRequest, OpticalState, Renderer
 from alpaca_focus.simulator.settings import (
@@ -18,6 +17,7 @@ from alpaca_focus.simulator.settings import (
     TelescopeSettings,
 )
 from alpaca_focus.simulator.spectrograph import Slit, black_body, line_image, slit_profile, wavelength_of_column_nm
+from alpaca_focus.simulator.telescope_optics import Defocus
 
 WIDTH, HEIGHT = 500, 300
 SENSOR = SensorSettings(
