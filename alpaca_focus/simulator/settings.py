@@ -236,7 +236,7 @@ class MountSettings(_Settings):
     flips_at_meridian: bool = Field(default=False, description="Whether it flips by itself at the meridian.")
 
 
-class CameraSettings(_Settings):
+class SimulatedCameraSettings(_Settings):
     """What the simulated camera does besides its sensor."""
 
     readout_s: float = Field(0.3, ge=0, description="Time to read the sensor, simulated seconds.")
@@ -265,7 +265,7 @@ class ObservatorySettings(_Settings):
     sensor: SensorSettings = Field(default_factory=_sensor, description="The camera's sensor.")
     sky: SkySettings = Field(default_factory=SkySettings, description="Stars, seeing and sky.")
     spectrograph: SpectrographSettings = Field(default_factory=SpectrographSettings, description="A slit spectrograph.")
-    camera: CameraSettings = Field(default_factory=CameraSettings, description="The camera.")
+    camera: SimulatedCameraSettings = Field(default_factory=SimulatedCameraSettings, description="The camera.")
     focuser: FocuserSettings = Field(default_factory=FocuserSettings, description="The focuser.")
     filters: tuple[FilterSettings, ...] = Field(
         default_factory=_usual_filters, min_length=1, max_length=32, description="The filters of the wheel by slot."

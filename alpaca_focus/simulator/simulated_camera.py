@@ -13,8 +13,8 @@ from alpaca_focus.alpaca.standard import DeviceType
 from alpaca_focus.simulator.render import ExposureRequest, Renderer
 from alpaca_focus.simulator.sensor import gain_e_per_adu
 from alpaca_focus.simulator.simulated_device import SimulatedDevice
-from alpaca_focus.simulator.simulated_exposure import Adu, Exposure, prepared_frame
-from alpaca_focus.simulator.temperatures import Cooler
+from alpaca_focus.simulator.simulated_exposure import Adu, SimulatedExposure, prepared_frame
+from alpaca_focus.simulator.temperatures import SimulatedCooler
 from alpaca_focus.simulator.world import World
 
 MONOCHROME, RGGB = 0, 2
@@ -51,9 +51,9 @@ class SimulatedCamera(SimulatedDevice):
         self._size = [self._sensor.width_px, self._sensor.height_px]
         self._gain, self._offset = settings.camera.start_gain, settings.camera.start_offset
         self._mode = 0
-        self._cooler = Cooler(ambient_c=lambda: world.air_c(world.clock.now_s()), now_s=world.clock.now_s)
-        self._exposure: Exposure | None = None
-        self._last: Exposure | None = None
+        self._cooler = SimulatedCooler(ambient_c=lambda: world.air_c(world.clock.now_s()), now_s=world.clock.now_s)
+        self._exposure: SimulatedExposure | None = None
+        self._last: SimulatedExposure | None = None
         self._aborted = False
         self._in_error = False
         sensor, cooler = self._sensor, self._cooler
@@ -206,7 +206,7 @@ class SimulatedCamera(SimulatedDevice):
         self._in_error = self.world.faults.take("camera-error") is not None or (
             duration_s == 0 and "zero-exposure-error" in self.world.quirks
         )
-        self._exposure = Exposure(
+        self._exposure = SimulatedExposure(
             self.world,
             self._renderer,
             ExposureRequest(
@@ -303,12 +303,12 @@ class SimulatedCamera(SimulatedDevice):
         self._last = exposure
         return exposure.frame
 
-    def _is_stale(self, exposure: Exposure | None) -> bool:
+    def _is_stale(self, exposure: SimulatedExposure | None) -> bool:
         """Tell whether the camera still speaks of the frame before."""
         young = exposure is not None and self._now_s < exposure.times.began_s + STALE_S
         return young and "image-ready-stale" in self.world.quirks
 
-    def _last_exposure(self, member: str) -> Exposure:
+    def _last_exposure(self, member: str) -> SimulatedExposure:
         last = self._exposure if self._exposure is not None and self.get_imageready() else self._last
         if last is None:
             raise AlpacaError(ErrorNumber.INVALID_OPERATION, f"{member}: {self.name} has not taken a frame yet.")

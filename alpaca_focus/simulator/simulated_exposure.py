@@ -35,7 +35,7 @@ class Times:
         return self.read_s + self.download_s
 
 
-class Exposure:
+class SimulatedExposure:
     """One exposure from its start to its frame.
 
     The light is that of the middle of the exposure. The frame is rendered in a thread of its own once the shutter is

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 
 from alpaca_focus.alpaca.errors import AlpacaError, ErrorNumber
 from alpaca_focus.alpaca.standard import DeviceType
-from alpaca_focus.simulator.pointing import PierSide, Place
+from alpaca_focus.simulator.pointing import SimulatedPierSide, SkyPlace
 from alpaca_focus.simulator.simulated_device import SimulatedDevice
 from alpaca_focus.simulator.world import World
 
@@ -118,7 +118,7 @@ class SimulatedTelescope(SimulatedDevice):
 
     # Where it is.
 
-    def _place(self) -> Place:
+    def _place(self) -> SkyPlace:
         return self._pointing.place(self._now_s)
 
     def get_altitude(self) -> float:
@@ -135,19 +135,19 @@ class SimulatedTelescope(SimulatedDevice):
         if "pier-side-unknown" in self.world.quirks:
             return SIDE_UNKNOWN
         if "pier-side-constant" in self.world.quirks:
-            return PierSide.EAST
+            return SimulatedPierSide.EAST
         return 1 - side if "pier-side-reversed" in self.world.quirks else int(side)
 
     def put_sideofpier(self, side: int) -> None:
         """Go over to a side of the pier."""
         self._in_range("SideOfPier", side, 0, 1)
         self._refuse_parked("SideOfPier")
-        self._pointing.flip(PierSide(side), self._now_s)
+        self._pointing.flip(SimulatedPierSide(side), self._now_s)
 
     def get_destinationsideofpier(self, right_ascension_h: float, declination_deg: float) -> int:
         """Return the side of the pier after a slew to a place."""
         self._check_place(right_ascension_h, declination_deg)
-        return int(self._pointing.destination_side(Place(right_ascension_h, declination_deg), self._now_s))
+        return int(self._pointing.destination_side(SkyPlace(right_ascension_h, declination_deg), self._now_s))
 
     def get_utcdate(self) -> str:
         """Return the mount's time of day, UTC."""
@@ -252,7 +252,7 @@ class SimulatedTelescope(SimulatedDevice):
         self._refuse_standing("SlewToCoordinatesAsync")
         self._target_h, self._target_deg = right_ascension_h, declination_deg
         self._homing = False
-        self._pointing.slew(Place(right_ascension_h, declination_deg), self._now_s)
+        self._pointing.slew(SkyPlace(right_ascension_h, declination_deg), self._now_s)
 
     def put_slewtotargetasync(self) -> None:
         """Start to go to the target."""
@@ -277,7 +277,7 @@ class SimulatedTelescope(SimulatedDevice):
         self._check_place(right_ascension_h, declination_deg)
         self._refuse_parked("SyncToCoordinates")
         self._target_h, self._target_deg = right_ascension_h, declination_deg
-        self._pointing.sync(Place(right_ascension_h, declination_deg), self._now_s)
+        self._pointing.sync(SkyPlace(right_ascension_h, declination_deg), self._now_s)
 
     def put_synctotarget(self) -> None:
         """Take the present direction to be that of the target."""
@@ -311,7 +311,7 @@ class SimulatedTelescope(SimulatedDevice):
         self._refuse_parked("FindHome")
         self._homing = True
         now_s = self._now_s
-        self._pointing.slew(Place(self._pointing.place(now_s).right_ascension_h, 90.0), now_s)
+        self._pointing.slew(SkyPlace(self._pointing.place(now_s).right_ascension_h, 90.0), now_s)
 
     def get_athome(self) -> bool:
         """Tell whether it is at home."""

@@ -42,7 +42,7 @@ class Climate:
         return self.start_c - self.fall_c * (1 - share)
 
 
-class Cooler:
+class SimulatedCooler:
     """A sensor that approaches its target, or the air, with a lag of the first order.
 
     Args:
