@@ -3,10 +3,10 @@
 import math
 from pathlib import Path
 
+from alpaca_focus.cli.terminal import curve_plot
 from alpaca_focus.core.values import Sample
 from alpaca_focus.files.best_focus import BestFocus, By, FittedCurve
 from alpaca_focus.files.pictures import write_picture
-from alpaca_focus.terminal import curve_plot
 
 
 def best_line(best: BestFocus) -> str:

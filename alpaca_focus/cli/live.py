@@ -9,8 +9,8 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from alpaca_focus.cli.terminal import curve_plot
 from alpaca_focus.files.best_focus import FittedCurve
-from alpaca_focus.terminal import curve_plot
 
 AXIS_COLUMNS, AXIS_LINES = 17, 4
 """What plotille puts around the inside of a graph."""

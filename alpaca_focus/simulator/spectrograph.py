@@ -255,7 +255,12 @@ class SpectrumLight:
         return np.asarray(np.clip(half + 0.5 - np.abs(row), 0.0, 1.0))
 
     def _add_line(
-        self, image: NDArray[np.float32], window: SensorWindow, lit: NDArray[np.float64], wavelength_nm: float, photons: float
+        self,
+        image: NDArray[np.float32],
+        window: SensorWindow,
+        lit: NDArray[np.float64],
+        wavelength_nm: float,
+        photons: float,
     ) -> None:
         step_nm = self.spectrograph.dispersion_angstrom_per_px / 10.0
         middle = (self.sensor.width_px - 1) / 2.0

@@ -7,7 +7,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from alpaca_focus.cli.setting_up import init
+from alpaca_focus.cli.init_command import init
 from alpaca_focus.core.errors import ConfigurationError
 from alpaca_focus.devices.survey import look_at_camera
 from alpaca_focus.setting_up import looking

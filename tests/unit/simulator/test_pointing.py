@@ -2,7 +2,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from alpaca_focus.simulator.pointing import SimulatedPierSide, SkyPlace, Pointing
+from alpaca_focus.simulator.pointing import Pointing, SimulatedPierSide, SkyPlace
 from alpaca_focus.simulator.settings import MountSettings
 from alpaca_focus.simulator.simulated_clock import SimulatedClock
 

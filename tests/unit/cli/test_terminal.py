@@ -6,10 +6,10 @@ from dataclasses import replace
 import pytest
 from rich.console import Console
 
+from alpaca_focus.cli.terminal import RunPrinter, curve_plot, result_json
 from alpaca_focus.core.events import Event, FrameMeasured, Interlude, RestoreStarted, Resumed, RunEnded, RunStarted
 from alpaca_focus.core.values import FocusResult, Measurement, Outcome, Sample
 from alpaca_focus.core.vcurve import fit_hyperbola
-from alpaca_focus.terminal import RunPrinter, curve_plot, result_json
 from tests.fakes import FakeClock
 
 

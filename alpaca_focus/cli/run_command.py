@@ -1,4 +1,4 @@
-"""`alpaca-focus run`: the daemon."""
+"""`alpaca-focus run`, the daemon, and `alpaca-focus notify-test`, for the messages that it sends."""
 
 import asyncio
 import logging
@@ -7,13 +7,19 @@ import signal
 import sys
 from pathlib import Path
 
-from alpaca_focus.cli.options import ConfigOption
+import typer
+
+from alpaca_focus.addressees import services_of
+from alpaca_focus.cli.common import ConfigOption
+from alpaca_focus.core.errors import ConfigurationError
 from alpaca_focus.devices.clock import SystemClock
 from alpaca_focus.night.daemon import Daemon
+from alpaca_focus.notify.messages import Message
 from alpaca_focus.runtime.telemetry import configure_logging
 from alpaca_focus.settings.loader import load_yaml
 from alpaca_focus.settings.models import Settings
 
+EXIT_UNSENT = 1
 EXIT_UNFINISHED = 3
 
 
@@ -34,3 +40,22 @@ async def _until_signalled(config: Path) -> None:
         # later, because asyncio would cancel what hangs, and wait for it.
         sys.stderr.flush()
         os._exit(EXIT_UNFINISHED)
+
+
+def notify_test(config: ConfigOption) -> None:
+    """Send a test message by each service of messages, and say whether it went; exit code 1 if one did not."""
+    settings = load_yaml(config, Settings)
+    services = () if settings.messages is None else services_of(settings.messages)
+    if not services:
+        raise ConfigurationError(f"{config} names no services: set messages.services or messages.services_file.")
+    message = Message(
+        title=f"{settings.telescope.name}: a test",
+        text="This is a test by `alpaca-focus notify-test`. Nothing has happened.",
+    )
+    failed = False
+    for each in services:
+        why = each.send(message, None)
+        failed |= bool(why)
+        typer.echo(f"{each.name}: {why or 'it went.'}")
+    if failed:
+        raise typer.Exit(EXIT_UNSENT)
