@@ -76,7 +76,7 @@ def _read(files: Sequence[str], options: MeasureOptions) -> tuple[Sequence[Curve
     if len(files) == 1 and first.suffix.lower() in TABLES:
         return read_csv(first), ""
     if len(files) == 1 and first.suffix.lower() in REPORTS:
-        return (read_nina_report(first).curve,), ERRORS_NOTE
+        return (read_nina_report(first),), ERRORS_NOTE
     for name in files:
         _check_frame(Path(name))
     return _measured(find_files(files), options), ""

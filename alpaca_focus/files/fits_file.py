@@ -28,7 +28,6 @@ class FileFrame:
         path: The file.
         frame: The frame; its pixels have 2 axes and the machine's byte order. Of a colour image, the green plane.
         position: Where the focuser stood, from the header or the file's name; `None` where neither says.
-        object_name: What was looked at; empty where the header does not say.
         filter_name: Filter in the light path; empty where the header does not say.
         image_type: What kind of frame it is, such as "Light Frame"; empty where the header does not say.
     """
@@ -36,7 +35,6 @@ class FileFrame:
     path: Path
     frame: Frame
     position: int | None = None
-    object_name: str = ""
     filter_name: str = ""
     image_type: str = ""
 
@@ -92,7 +90,6 @@ def _file_frame(path: Path, pixels: Pixels, headers: Headers, modified: datetime
             image_scale_arcsec=header_facts.image_scale_arcsec(headers),
         ),
         position=header_facts.position(headers, path),
-        object_name=headers.text("OBJECT"),
         filter_name=headers.text("FILTER"),
         # INDI writes both, and older ones of its drivers only the second.
         image_type=headers.text("IMAGETYP") or headers.text("FRAME"),

@@ -2,9 +2,7 @@
 
 import json
 import math
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from alpaca_focus.core.errors import ConfigurationError
 from alpaca_focus.files.best_focus import Curve
@@ -17,22 +15,11 @@ ERRORS_NOTE = (
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NinaReport:
-    """What such a report says.
+def read_nina_report(path: Path) -> Curve:
+    """Return the HFR in pixels against position.
 
-    Attributes:
-        curve: HFR in pixels against position. The errors are the standard deviations from star to star, which serve
-            as weights but are larger than the standard errors of the means.
-        hyperbolic_position: The program's own best position of its hyperbola; `None` when it fitted none.
-    """
-
-    curve: Curve
-    hyperbolic_position: float | None
-
-
-def read_nina_report(path: Path) -> NinaReport:
-    """Read a report; a leading byte order mark, values of "NaN" and errors of 0 occur in real ones.
+    The errors are the standard deviations from star to star, which serve as weights but are larger than the standard
+    errors of the means. A leading byte order mark, values of "NaN" and errors of 0 occur in real reports.
 
     Raises:
         ConfigurationError: The file cannot be read, is no such report, or holds contrasts instead of star sizes.
@@ -49,8 +36,7 @@ def read_nina_report(path: Path) -> NinaReport:
         raise ConfigurationError(
             f"{path} was measured by the method {method}; only reports of star sizes ({STAR_METHOD}) can be fitted."
         )
-    curve = make_curve("hfr", "px", [_point(path, index, point) for index, point in enumerate(points, start=1)])
-    return NinaReport(curve=curve, hyperbolic_position=_own_result(report))
+    return make_curve("hfr", "px", [_point(path, index, point) for index, point in enumerate(points, start=1)])
 
 
 def _point(path: Path, number: int, point: object) -> Point:
@@ -61,12 +47,6 @@ def _point(path: Path, number: int, point: object) -> Point:
     # N.I.N.A. writes 0 or NaN where it found no star.
     reason = "" if math.isfinite(value) and value > 0 else "no stars found"
     return Point(position=round(position), value=value, stderr=error or 0.0, reason=reason)
-
-
-def _own_result(report: dict[str, Any]) -> float | None:
-    intersections = report.get("Intersections")
-    minimum = intersections.get("HyperbolicMinimum") if isinstance(intersections, dict) else None
-    return _number(minimum, "Position")
 
 
 def _number(values: object, name: str) -> float | None:

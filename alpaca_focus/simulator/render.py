@@ -138,20 +138,6 @@ class Renderer:
             frame[first : first + part.shape[0]] = part
         return frame
 
-    def expected_electrons(
-        self, state: OpticalState, exposure: ExposureRequest, frame_number: int
-    ) -> NDArray[np.float32]:
-        """The frame before noise, cosmic rays, full well and read-out: expected electrons of every unbinned pixel.
-
-        Returns:
-            Electrons, shape (num_y * binning_y, num_x * binning_x).
-
-        Raises:
-            ValueError: The subframe does not fit on the sensor.
-        """
-        window = self._window(exposure)
-        return self._expected(self._scene(state, exposure, frame_number), window, exposure.exposure_s)
-
     def _window(self, exposure: ExposureRequest) -> SensorWindow:
         window = SensorWindow(
             x=exposure.start_x * exposure.binning_x,

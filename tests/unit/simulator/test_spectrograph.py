@@ -18,6 +18,7 @@ from alpaca_focus.simulator.settings import (
 )
 from alpaca_focus.simulator.spectrograph import Slit, black_body, line_image, slit_profile, wavelength_of_column_nm
 from alpaca_focus.simulator.telescope_optics import Defocus
+from tests.simulated_light import expected_electrons
 
 WIDTH, HEIGHT = 500, 300
 SENSOR = SensorSettings(
@@ -40,7 +41,7 @@ def frame(
 ) -> NDArray[np.float64]:
     renderer = Renderer(TelescopeSettings(), SENSOR, sky, spectrograph, seed=4)
     state = OpticalState(defocus_um=defocus_um, seeing_fwhm_arcsec=seeing_arcsec, transmission=transmission)
-    return renderer.expected_electrons(state, request, number).astype(float)
+    return expected_electrons(renderer, state, request, number).astype(float)
 
 
 def trace(image: NDArray[np.float64]) -> NDArray[np.float64]:
