@@ -13,7 +13,7 @@ from alpaca_focus.cli.live import LiveGraph
 from alpaca_focus.cli.measure import AxisOption, EndOption, FirstOption, MetricOption
 from alpaca_focus.core.errors import ConfigurationError
 from alpaca_focus.files.best_focus import FittedCurve, fitted_curve
-from alpaca_focus.files.collected import Collected
+from alpaca_focus.files.curves import Collected
 from alpaca_focus.files.measuring import MeasureOptions, measure_file
 from alpaca_focus.files.pictures import check_picture_path, write_picture
 from alpaca_focus.files.report import Kind

@@ -7,8 +7,7 @@ import pytest
 from alpaca_focus.core.errors import ConfigurationError, RunFailed
 from alpaca_focus.core.vcurve import compromise
 from alpaca_focus.files.best_focus import By, Curve, find_best_focus
-from alpaca_focus.files.collected import LATEST_FRAMES, Collected
-from alpaca_focus.files.curves import curves_of_rows, read_csv
+from alpaca_focus.files.curves import LATEST_FRAMES, Collected, curves_of_rows, read_csv
 from alpaca_focus.files.report import FileReport, Kind
 
 POSITIONS = tuple(range(9300, 9620, 30))
