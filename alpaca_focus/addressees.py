@@ -6,10 +6,9 @@ from pathlib import Path
 from alpaca_focus.core.errors import ConfigurationError
 from alpaca_focus.notify.messages import Service
 from alpaca_focus.notify.mqtt_client import MqttSettings
-from alpaca_focus.settings.messages import Messages
+from alpaca_focus.settings.interface_models import Messages, Mqtt
+from alpaca_focus.settings.loader import secret_lines
 from alpaca_focus.settings.models import Settings
-from alpaca_focus.settings.mqtt import Mqtt
-from alpaca_focus.settings.secrets import secret_lines
 
 
 def services_of(wanted: Messages) -> tuple[Service, ...]:

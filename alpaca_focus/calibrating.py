@@ -24,7 +24,7 @@ from alpaca_focus.runtime.memory import Memory
 from alpaca_focus.runtime.store import RunStore
 from alpaca_focus.runtime.wheel import slot_of, turned_to
 from alpaca_focus.settings.models import Settings
-from alpaca_focus.settings.yaml_edit import edit_yaml
+from alpaca_focus.settings.yaml_writer import edit_yaml
 
 FOCUSER = "focuser"
 """What the temperature of older runs was, which has no name."""

@@ -19,8 +19,7 @@ from alpaca_focus.runtime.control_client import ask
 from alpaca_focus.runtime.control_wire import socket_path
 from alpaca_focus.settings.models import Settings
 from alpaca_focus.simulator.observatory import Observatory
-from alpaca_focus.simulator.observatory_settings import FocuserSettings, ObservatorySettings
-from alpaca_focus.simulator.settings import SensorSettings, SkySettings
+from alpaca_focus.simulator.settings import FocuserSettings, ObservatorySettings, SensorSettings, SkySettings
 from tests.ports import free_port
 
 EXPOSURE_S = 6.0

@@ -9,10 +9,11 @@ import asyncio
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
+from types import MappingProxyType
 from typing import Any, ClassVar
 
 from alpaca_focus.alpaca.errors import AlpacaError, ErrorNumber
-from alpaca_focus.alpaca.standard import COMMON_MEMBERS, INTERFACES, DeviceType, Member, Scalar
+from alpaca_focus.alpaca.standard import COMMON_MEMBERS, INTERFACES, DeviceType, Member, Method, Scalar
 
 WITHOUT_CONNECTION = COMMON_MEMBERS - {"action", "commandblind", "commandbool", "commandstring", "devicestate"}
 """Members that a device answers before it is connected."""
@@ -39,10 +40,12 @@ class ServedDevice:
         interface_version: The device's InterfaceVersion; by default the one of the table in `standard`.
         unique_id: The device's UniqueID, the same for ever.
         connected: Whether a client has connected the device; a device that connects by itself may set it.
+        values: Members that are only read and have no method: the value of each, or a function that returns it.
     """
 
     device_type: ClassVar[DeviceType]
     requires_connection: ClassVar[bool] = False
+    values: Mapping[str, Any] = MappingProxyType({})
 
     def __init__(
         self,
@@ -73,6 +76,8 @@ class ServedDevice:
         """
         self.check_ready(member)
         method = getattr(self, f"{member.method.lower()}_{member.name}", None)
+        if method is None and member.method is Method.GET:
+            method = self.values.get(member.name)
         if method is None:
             verb = "read" if member.returns_value and not member.parameters else "called or set"
             raise AlpacaError(
@@ -80,7 +85,7 @@ class ServedDevice:
                 f"{INTERFACES[self.device_type].display_name} {member.name} cannot be {verb}: {self.name} does not"
                 " implement it.",
             )
-        value = method(*arguments)
+        value = method(*arguments) if callable(method) else method
         return await value if inspect.isawaitable(value) else value
 
     def check_ready(self, member: Member) -> None:

@@ -10,20 +10,85 @@
 | 130 | aborted; the focuser is back where it started |
 """
 
+import importlib
 import io
 import sys
 import tempfile
 import traceback
-from typing import Annotated, NoReturn
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Annotated, Any, NoReturn
 
 import typer
+from typer.core import TyperGroup
+from typing_extensions import override
 
 from alpaca_focus import __version__
-from alpaca_focus.cli.exit_codes import EXIT_CODES, EXIT_MEND, EXIT_RUNS_ALREADY
-from alpaca_focus.cli.loaded_late import LateCommands
+from alpaca_focus.cli.common import EXIT_CODES, EXIT_MEND, EXIT_RUNS_ALREADY
 from alpaca_focus.core.errors import AlpacaFocusError, RunFailed, RunsAlready
 from alpaca_focus.core.values import Outcome
 from alpaca_focus.runtime.telemetry import configure_logging
+
+COMMANDS: Mapping[str, str] = MappingProxyType(
+    {
+        "init": "init_command:init",
+        "focus": "focus:focus",
+        "run": "run_command:run",
+        "status": "night:status",
+        "refocus": "night:refocus",
+        "pause": "night:pause",
+        "resume": "night:resume",
+        "abort": "night:abort",
+        "compensation": "night:compensation",
+        "tell": "night:tell",
+        "exposure": "night:exposure",
+        "filter": "night:filter_",
+        "flip": "night:flip",
+        "fleet": "fleet_command:fleet",
+        "history": "history_commands:history",
+        "report": "history_commands:report",
+        "report-night": "history_commands:report_night",
+        "notify-test": "run_command:notify_test",
+        "calibrate": "calibrate:calibrate",
+        "doctor": "doctor_command:doctor",
+        "check": "focus:check",
+        "schema": "focus:schema",
+        "measure": "measure:measure",
+        "watch": "watch_command:watch",
+        "fit": "fit:fit",
+        "simulate": "simulation:simulate",
+        "demo": "simulation:demo",
+    }
+)
+"""In the order of the help: name, and where in this package it is."""
+
+
+class LateCommands(TyperGroup):
+    """Loads each command when it is called.
+
+    A Raspberry Pi takes seconds to load what only some of them need; see docs/decisions/0016.
+    """
+
+    @override
+    def list_commands(self, ctx: Any) -> list[str]:
+        """Return the names in the order of the help."""
+        return list(COMMANDS)
+
+    @override
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """Load a command; `None`: there is none of that name."""
+        if cmd_name not in COMMANDS:
+            return None
+        module, name = COMMANDS[cmd_name].split(":")
+        found = getattr(importlib.import_module(f"alpaca_focus.cli.{module}"), name)
+        if isinstance(found, typer.Typer):
+            group = typer.main.get_group(found)
+            group.name = cmd_name
+            return group
+        alone = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+        alone.command(cmd_name)(found)
+        return typer.main.get_command(alone)
+
 
 commands = typer.Typer(
     name="alpaca-focus",

@@ -9,16 +9,12 @@ import typer
 
 from alpaca_focus import calibrating
 from alpaca_focus.calibrating import Calibration, Proposal
-from alpaca_focus.cli.options import ConfigOption
-from alpaca_focus.cli.running import EXIT_ABORTED, until_signalled
+from alpaca_focus.cli.common import EXIT_ABORTED, ConfigOption, command_group, until_signalled
+from alpaca_focus.settings.loader import load_yaml
 from alpaca_focus.settings.models import Settings
-from alpaca_focus.settings.yaml_file import load_yaml
 
-calibrate = typer.Typer(
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
-    no_args_is_help=True,
-    help="Measure the V-curve, the backlash, the filters' focus offsets, or the temperature coefficient.",
+calibrate = command_group(
+    "Measure the V-curve, the backlash, the filters' focus offsets, or the temperature coefficient."
 )
 
 ApplyOption = Annotated[

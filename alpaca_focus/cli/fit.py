@@ -7,9 +7,9 @@ from typing import Annotated, Any
 import typer
 from pydantic_core import to_json
 
+from alpaca_focus.cli.common import JsonOption
 from alpaca_focus.cli.curve_text import best_line, curve_lines, draw, offset_line
-from alpaca_focus.cli.frame_options import AxisOption, EndOption, FirstOption, MetricOption
-from alpaca_focus.cli.measure import WILD, find_files
+from alpaca_focus.cli.measure import WILD, AxisOption, EndOption, FirstOption, MetricOption, find_files
 from alpaca_focus.core.curve_models import CurveModel
 from alpaca_focus.core.errors import ConfigurationError
 from alpaca_focus.files.best_focus import BestFocus, By, Curve, FittedCurve, find_best_focus
@@ -48,7 +48,7 @@ def fit(
             "focus), trend lines (of the two arms), or mean (of hyperbola and trend lines)."
         ),
     ] = CurveModel.HYPERBOLA,
-    json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")] = False,
+    json: JsonOption = False,
     plot: Annotated[
         Path | None, typer.Option(metavar="OUT.png", help="Draw the curve as a picture (.png, .svg, .pdf).")
     ] = None,
@@ -76,7 +76,7 @@ def _read(files: Sequence[str], options: MeasureOptions) -> tuple[Sequence[Curve
     if len(files) == 1 and first.suffix.lower() in TABLES:
         return read_csv(first), ""
     if len(files) == 1 and first.suffix.lower() in REPORTS:
-        return (read_nina_report(first).curve,), ERRORS_NOTE
+        return (read_nina_report(first),), ERRORS_NOTE
     for name in files:
         _check_frame(Path(name))
     return _measured(find_files(files), options), ""

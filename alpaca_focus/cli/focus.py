@@ -6,17 +6,14 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
-from alpaca_focus.cli.exit_codes import EXIT_CODES
-from alpaca_focus.cli.options import ConfigOption, JsonOption
-from alpaca_focus.cli.running import EXIT_ABORTED, until_signalled
+from alpaca_focus.cli.common import EXIT_ABORTED, EXIT_CODES, ConfigOption, JsonOption, until_signalled
+from alpaca_focus.cli.terminal import RunPrinter, for_people, result_json
 from alpaca_focus.core.events import Event, RunEnded
 from alpaca_focus.core.values import FocusResult
 from alpaca_focus.focusing.one_run import focus_once
 from alpaca_focus.settings.describe import describe, describe_zone
-from alpaca_focus.settings.models import Settings
-from alpaca_focus.settings.schema import schema_text
-from alpaca_focus.settings.yaml_file import load_yaml
-from alpaca_focus.terminal import RunPrinter, for_people, result_json
+from alpaca_focus.settings.loader import load_yaml
+from alpaca_focus.settings.models import Settings, schema_text
 
 
 def focus(config: ConfigOption, json: JsonOption = False) -> None:  # noqa: FBT002 - typer's way

@@ -13,7 +13,6 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from alpaca_focus.cli.frame_options import AxisOption, EndOption, FirstOption, MetricOption
 from alpaca_focus.core.errors import ConfigurationError
 from alpaca_focus.files.file_report import NUMBERS, FileReport, Kind
 from alpaca_focus.files.folder_watch import SUFFIXES, folder_snapshot
@@ -25,6 +24,13 @@ MANY_FILES = 5
 """From so many files on a progress bar is shown."""
 EXIT_LEFT_OUT, EXIT_INTERRUPTED = 1, 130
 WILD = frozenset("*?[")
+
+MetricOption = Annotated[Kind, typer.Option(help="What to measure; auto tells spectra from stars.")]
+FirstOption = Annotated[
+    int | None, typer.Option("--x0", help="First column of a spectrum's slice; a row if it is vertical.")
+]
+EndOption = Annotated[int | None, typer.Option("--x1", help="Column after the last one of the slice.")]
+AxisOption = Annotated[TraceAxis, typer.Option(help="Which way a spectrum runs.")]
 
 
 def measure(

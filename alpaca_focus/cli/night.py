@@ -9,13 +9,13 @@ from typing import Annotated, Any
 
 import typer
 
-from alpaca_focus.cli.options import ConfigOption, JsonOption
+from alpaca_focus.cli.common import ConfigOption, JsonOption, command_group
 from alpaca_focus.core.errors import ConfigurationError
 from alpaca_focus.core.inhibitors import EXPOSING, NO_GAP
 from alpaca_focus.runtime.control_client import ask
 from alpaca_focus.runtime.control_wire import socket_path
+from alpaca_focus.settings.loader import load_yaml
 from alpaca_focus.settings.models import Settings
-from alpaca_focus.settings.yaml_file import load_yaml
 
 ANSWER_S = 10.0
 LONGEST_LOOK_S = 120.0
@@ -115,13 +115,58 @@ def compensation(config: ConfigOption, switch: Annotated[Switch, typer.Argument(
 
 def tell(
     config: ConfigOption,
-    what: Annotated[str, typer.Argument(help="light, dark, flat, bias or idle: the plan; image: one more; flip.")],
+    what: Annotated[str, typer.Argument(help="light, dark, flat, bias or idle: the plan; image: one more.")],
     *,
     hfd: Annotated[float | None, typer.Option(min=0, help="Size of the stars on that image, px.")] = None,
 ) -> None:
     """Tell what the imaging program does, for a script of it to call."""
+    # `tell flip` goes on to work, too: `flip` is the same.
     arguments = {"what": what} if hfd is None else {"what": what, "hfd_px": hfd}
     typer.echo(asked(config, "tell", arguments)["said"])
+
+
+exposure = command_group("Tell of an exposure, for a script of the imaging program to call; for imaging.way: told.")
+
+
+@exposure.command()
+def begin(
+    config: ConfigOption,
+    *,
+    seconds: Annotated[float | None, typer.Option(min=0, help="How long it lasts.")] = None,
+    dark: Annotated[bool, typer.Option("--dark", help="It sees no stars, and does not count.")] = False,
+) -> None:
+    """Tell that an exposure begins; waits first for what has the optics, or is due and may be done now."""
+    arguments = {"what": "begin", "seconds": seconds, "dark": dark}
+    waited_for = ""
+    while True:
+        told = asked(config, "exposure", arguments, timeout_s=LONGEST_LOOK_S)
+        if "waits_for" not in told:
+            typer.echo(told["said"])
+            return
+        if told["waits_for"] != waited_for:
+            typer.echo(f"It waits for the end of {told['waits_for']}.")
+        waited_for = told["waits_for"]
+        time.sleep(WAIT_POLL_S)
+
+
+@exposure.command()
+def end(
+    config: ConfigOption,
+    *,
+    hfd: Annotated[float | None, typer.Option(min=0, help="Size of the stars on its image, px.")] = None,
+) -> None:
+    """Tell that the exposure has ended; a light frame counts."""
+    typer.echo(asked(config, "exposure", {"what": "end", "hfd_px": hfd})["said"])
+
+
+def filter_(config: ConfigOption, name: Annotated[str, typer.Argument(help="Its name, as in focus.filters.")]) -> None:
+    """Tell which filter is in the light, where no filter_wheel can be asked."""
+    typer.echo(asked(config, "filter", {"name": name})["said"])
+
+
+def flip(config: ConfigOption) -> None:
+    """Tell that the mount has flipped."""
+    typer.echo(asked(config, "tell", {"what": "flip"})["said"])
 
 
 def asked(

@@ -33,8 +33,8 @@ from alpaca_focus.doctor.server_checks import probe_server, servers_of
 from alpaca_focus.doctor.settings_checks import judge_settings, settings_facts, settings_refused
 from alpaca_focus.doctor.wheel_checks import probe_wheel
 from alpaca_focus.ports import Clock
+from alpaca_focus.settings.loader import load_yaml
 from alpaca_focus.settings.models import Settings
-from alpaca_focus.settings.yaml_file import load_yaml
 
 Probe = Callable[[Examination], Awaitable[None]]
 

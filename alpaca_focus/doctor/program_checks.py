@@ -18,8 +18,8 @@ from alpaca_focus.notify.mqtt_probe import broker_trouble
 from alpaca_focus.runtime.control_client import ask
 from alpaca_focus.runtime.control_wire import lock_path, socket_path
 from alpaca_focus.runtime.lock import exclusive_lock
+from alpaca_focus.settings.loader import token_of
 from alpaca_focus.settings.models import Settings
-from alpaca_focus.settings.secrets import token_of
 
 SERVICES_WITHIN_S = 30.0
 """A Raspberry Pi takes seconds to load Apprise."""

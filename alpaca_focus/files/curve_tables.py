@@ -67,6 +67,9 @@ def _sample(metric: str, unit: str, point: Point, usual_error: float) -> Sample:
     return Sample(position=point.position, measurement=measurement, purpose="sweep")
 
 
+LATEST_FRAMES = 40
+"""Earlier frames take no part: in a night of many they tell of another temperature, and no longer of focus now."""
+
 Row = Mapping[str, object]
 """One row: values by column, as text or as what `FileReport.as_dict` returns."""
 
@@ -228,10 +231,6 @@ def _place(row: Row, source: str) -> str:
 
 def _empty(cell: object) -> bool:
     return cell is None or cell == ""
-
-
-LATEST_FRAMES = 40
-"""Earlier frames take no part: in a night of many they tell of another temperature, and no longer of focus now."""
 
 
 class Collected:

@@ -34,7 +34,6 @@ class FileFrame:
         path: The file.
         frame: The frame; its pixels have 2 axes and the machine's byte order. Of a colour image, the green plane.
         position: Focuser position, from the header or the file's name; `None` if unknown.
-        object_name: Target of the exposure; empty if unknown.
         filter_name: Filter in the light path; empty if unknown.
         image_type: Kind of frame, such as "Light Frame"; empty if unknown.
     """
@@ -42,7 +41,6 @@ class FileFrame:
     path: Path
     frame: Frame
     position: int | None = None
-    object_name: str = ""
     filter_name: str = ""
     image_type: str = ""
 
@@ -96,7 +94,6 @@ def _file_frame(path: Path, pixels: Pixels, headers: Headers, modified: datetime
             image_scale_arcsec=fits_header.image_scale_arcsec(headers),
         ),
         position=fits_header.position(headers, path),
-        object_name=headers.text("OBJECT"),
         filter_name=headers.text("FILTER"),
         # INDI writes both, and older ones of its drivers only the second.
         image_type=headers.text("IMAGETYP") or headers.text("FRAME"),

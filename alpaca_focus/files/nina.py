@@ -2,7 +2,6 @@
 
 import json
 import math
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,22 +21,11 @@ ERRORS_NOTE = (
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NinaReport:
-    """The content of a report.
+def read_nina_report(path: Path) -> Curve:
+    """Return the HFR in pixels against position of a report.
 
-    Attributes:
-        curve: HFR in pixels against position. The errors are the standard deviations from star to star, which serve
-            as weights but are larger than the standard errors of the means.
-        hyperbolic_position: The best position of N.I.N.A.'s own hyperbola; `None` if it fitted none.
-    """
-
-    curve: Curve
-    hyperbolic_position: float | None
-
-
-def read_nina_report(path: Path) -> NinaReport:
-    """Read a report; real ones have a byte order mark, values of "NaN" and errors of 0.
+    The errors are the standard deviations from star to star, which serve as weights but are larger than the standard
+    errors of the means. Real reports have a byte order mark, values of "NaN" and errors of 0.
 
     Raises:
         ConfigurationError: The file cannot be read, is no such report, or holds contrasts instead of star sizes.
@@ -54,8 +42,7 @@ def read_nina_report(path: Path) -> NinaReport:
         raise ConfigurationError(
             f"{path} was measured by the method {method}; only reports of star sizes ({STAR_METHOD}) can be fitted."
         )
-    curve = make_curve("hfr", "px", [_point_of(path, index, point) for index, point in enumerate(points, start=1)])
-    return NinaReport(curve=curve, hyperbolic_position=_own_result(report))
+    return make_curve("hfr", "px", [_point_of(path, index, point) for index, point in enumerate(points, start=1)])
 
 
 def _point_of(path: Path, number: int, point: object) -> Point:
@@ -66,12 +53,6 @@ def _point_of(path: Path, number: int, point: object) -> Point:
     # N.I.N.A. writes 0 or NaN where it found no star.
     reason = "" if math.isfinite(value) and value > 0 else "no stars found"
     return Point(position=round(position), value=value, stderr=error or 0.0, reason=reason)
-
-
-def _own_result(report: dict[str, Any]) -> float | None:
-    intersections = report.get("Intersections")
-    minimum = intersections.get("HyperbolicMinimum") if isinstance(intersections, dict) else None
-    return _number(minimum, "Position")
 
 
 def _number(values: object, name: str) -> float | None:

@@ -81,7 +81,6 @@ class SpectrumReport:
         x0: First pixel of the slice along the dispersion.
         x1: Last pixel of the slice + 1.
         trace_row: Position of the trace across the dispersion, in the middle of the slice, in pixels.
-        trace_row_stderr: Its standard error.
         slant: Pixels across the dispersion per pixel along it.
         fwhm_px: Full width at half maximum across the trace, without the width of the pixels.
         fwhm_stderr_px: Its standard error.
@@ -89,7 +88,6 @@ class SpectrumReport:
         nsig: Light of the trace in a column, ADU per second.
         nsig_stderr: Its standard error.
         snr: Light of the trace in the slice over its error.
-        peak_adu: Highest value of the mean profile, above the background.
         background_adu: Level of the sky.
         profile: Distances from the trace in pixels, and the mean profile there in ADU.
         model: The fitted Gaussian in ADU, at the same places.
@@ -102,7 +100,6 @@ class SpectrumReport:
     x0: int = 0
     x1: int = 0
     trace_row: float = math.nan
-    trace_row_stderr: float = math.nan
     slant: float = math.nan
     fwhm_px: float = math.nan
     fwhm_stderr_px: float = math.nan
@@ -110,7 +107,6 @@ class SpectrumReport:
     nsig: float = math.nan
     nsig_stderr: float = math.nan
     snr: float = math.nan
-    peak_adu: float = math.nan
     background_adu: float = math.nan
     profile: tuple[Floats, Floats] = (np.empty(0), np.empty(0))
     model: Floats = field(default_factory=lambda: np.empty(0))
@@ -226,7 +222,6 @@ def _report(
         x0=x0,
         x1=x1,
         trace_row=float(line.rows(np.array([(x0 + x1 - 1) // 2]))[0]) + fitted.centre,
-        trace_row_stderr=fitted.centre_stderr,
         slant=line.slant,
         fwhm_px=fwhm_px,
         fwhm_stderr_px=SIGMA_TO_FWHM * fitted.sigma_stderr,
@@ -234,7 +229,6 @@ def _report(
         nsig=light / unit,
         nsig_stderr=light_error / unit,
         snr=light / light_error if light_error > 0 else math.inf,
-        peak_adu=float(fitted.adu.max()),
         background_adu=fitted.background_adu,
         profile=(fitted.rows - fitted.centre, fitted.adu),
         model=fitted.model_adu,

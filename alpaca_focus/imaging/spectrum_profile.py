@@ -53,7 +53,6 @@ class FittedProfile:
         weights: Pixels in each bin.
         flux_adu: Area of the Gaussian: light of the trace in a column.
         centre: Row of its middle.
-        centre_stderr: Its standard error.
         sigma: Its width.
         sigma_stderr: Its standard error.
         background_adu: Level of the sky in a pixel.
@@ -67,7 +66,6 @@ class FittedProfile:
     weights: Floats
     flux_adu: float
     centre: float
-    centre_stderr: float
     sigma: float
     sigma_stderr: float
     background_adu: float
@@ -308,7 +306,6 @@ def _fit(slice_: _Slice, kept: NDArray[np.bool_], light: Floats, sigma: float) -
         weights=count,
         flux_adu=flux,
         centre=centre,
-        centre_stderr=math.sqrt(max(float(covariance[1, 1]), 0.0)),
         sigma=_width(log_sigma),
         sigma_stderr=_width(log_sigma) * math.sqrt(max(float(covariance[2, 2]), 0.0)),
         background_adu=slice_.sky_adu + level,

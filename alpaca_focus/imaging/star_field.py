@@ -76,7 +76,6 @@ class Star:
         fwhm_stderr_px: Its standard error from the sky's noise; NaN as well.
         eccentricity: Of the light's second moments: 0 round, 0.6 an axis ratio of 0.8.
         angle_deg: Direction of the long axis from the columns' axis towards higher rows, -90 to 90.
-        peak_adu: Highest pixel, sky included.
     """
 
     x_px: float
@@ -89,7 +88,6 @@ class Star:
     fwhm_stderr_px: float
     eccentricity: float
     angle_deg: float
-    peak_adu: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -302,7 +300,6 @@ class _Batch:
                 fwhm_stderr_px=float(fwhm_error_px[k]),
                 eccentricity=math.sqrt(1 - 1 / float(whole.elongation[k]) ** 2),
                 angle_deg=float(whole.angle_deg[k]),
-                peak_adu=float(stamps.brightest_adu[k]),
             )
             for k in np.argsort(-whole.flux_adu)
         )

@@ -25,7 +25,7 @@ from alpaca_focus.ports import Clock
 from alpaca_focus.runtime.control_wire import Request
 from alpaca_focus.runtime.feed import Entry, Feed
 from alpaca_focus.runtime.store import KeptRun, RunStore
-from alpaca_focus.settings.messages import Messages
+from alpaca_focus.settings.interface_models import Messages
 from alpaca_focus.settings.models import Settings
 
 REPORT_EVERY_S = 300.0

@@ -16,9 +16,9 @@ from alpaca_focus.files.pictures import curve_of_run, picture_png
 from alpaca_focus.night.other_loops import begun_in
 from alpaca_focus.runtime.control_wire import Request
 from alpaca_focus.runtime.store import KeptRun
+from alpaca_focus.settings.interface_models import Web
+from alpaca_focus.settings.loader import token_of
 from alpaca_focus.settings.models import Settings
-from alpaca_focus.settings.secrets import token_of
-from alpaca_focus.settings.web import Web
 from alpaca_focus.web.security import Network, Rules
 from alpaca_focus.web.source import Night
 

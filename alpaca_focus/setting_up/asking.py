@@ -7,10 +7,10 @@ from typing import Any, Protocol
 from alpaca_focus.core.errors import ConfigurationError
 from alpaca_focus.core.found import FoundObservatory
 from alpaca_focus.settings.first_answers import WAYS, Answers
+from alpaca_focus.settings.loader import parse_yaml
 from alpaca_focus.settings.models import Settings
 from alpaca_focus.settings.problems import SettingsError, dotted
-from alpaca_focus.settings.yaml_file import parse_yaml
-from alpaca_focus.settings.yaml_text import yaml_of
+from alpaca_focus.settings.yaml_writer import yaml_of
 
 USUAL_DIRECTORY = "~/.local/state/alpaca-focus"
 

@@ -9,7 +9,7 @@ from alpaca_focus.core.found import FoundServer, distinct_servers
 from alpaca_focus.devices.address import DEFAULT_PORT, DeviceAddress, parse_address
 from alpaca_focus.devices.survey import survey_server
 from alpaca_focus.gateway.server import IN_FRONT
-from alpaca_focus.settings.address import checked_address
+from alpaca_focus.settings.section import checked_address
 
 DISCOVERY_S = 2.0
 

@@ -10,8 +10,8 @@ from alpaca_focus.setting_up.choosing import Chosen
 from alpaca_focus.setting_up.servers import tell_notes
 from alpaca_focus.settings.first_answers import Answers
 from alpaca_focus.settings.first_file import first_file
+from alpaca_focus.settings.loader import parse_yaml
 from alpaca_focus.settings.models import Settings
-from alpaca_focus.settings.yaml_file import parse_yaml
 
 
 async def survey(chosen: Chosen, tell: Callable[[str], None]) -> FoundObservatory:

@@ -1,12 +1,9 @@
 """Settings in a few lines, for a person who wants to see what was understood."""
 
 from alpaca_focus.core.device_kinds import DEVICE_KINDS
-from alpaca_focus.settings.guider import Guider
-from alpaca_focus.settings.messages import Messages
+from alpaca_focus.settings.interface_models import Guider, Messages, Mqtt, Web
 from alpaca_focus.settings.models import Backlash, DeviceSection, Focus, Settings, Storage, Telescope
-from alpaca_focus.settings.mqtt import Mqtt
-from alpaca_focus.settings.night import Triggers
-from alpaca_focus.settings.web import Web
+from alpaca_focus.settings.night_models import Triggers
 
 MESSAGES = tuple(name for name, field in Messages.model_fields.items() if field.annotation is bool)
 

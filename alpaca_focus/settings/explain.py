@@ -6,9 +6,10 @@ from difflib import get_close_matches
 from typing import Any
 
 from pydantic import ValidationError
+from ruamel.yaml.nodes import Node, ScalarNode
 
 from alpaca_focus.settings.problems import KeyPath, Mark, Problem, dotted, quoted
-from alpaca_focus.settings.yaml_tree import Node, Scalar
+from alpaca_focus.settings.yaml_tree import mark_of
 from alpaca_focus.settings.yaml_values import Document, Plain, plain_scalar
 
 Schema = dict[str, Any]
@@ -107,8 +108,8 @@ def _inner(data: Plain, step: str | int) -> tuple[Plain] | None:
 def _place(path: KeyPath, document: Document) -> Mark | None:
     """A scalar's own place; else that of the key; for what is not there, that of the section it belongs in."""
     node = document.values.get(path)
-    if isinstance(node, Scalar) and (node.text or not node.plain):
-        return node.mark
+    if isinstance(node, ScalarNode) and (node.value or node.style):
+        return mark_of(node)
     known = path
     while known and known not in document.keys:
         known = known[:-1]
@@ -264,7 +265,7 @@ def _subject(given: object, node: Node | None) -> str:
 
 def _shown(given: object, node: Node | None) -> str:
     """Show a value as the file writes it."""
-    return node.text if isinstance(node, Scalar) else str(given)
+    return str(node.value) if isinstance(node, ScalarNode) else str(given)
 
 
 def _number(value: object) -> str:

@@ -14,7 +14,7 @@ from alpaca_focus.core.device_kinds import (
 from alpaca_focus.core.wording import one_line
 from alpaca_focus.settings.first_answers import Answers
 from alpaca_focus.settings.section import HIGHEST_POSITION
-from alpaca_focus.settings.yaml_text import yaml_quoted, yaml_value
+from alpaca_focus.settings.yaml_writer import yaml_quoted, yaml_value
 
 _MARGIN = 50
 """The part of the travel that is kept clear at each end, as in one of so many."""

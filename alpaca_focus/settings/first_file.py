@@ -22,7 +22,7 @@ from alpaca_focus.settings.first_habits import (
     thermometer_section,
     triggers_section,
 )
-from alpaca_focus.settings.yaml_text import yaml_quoted
+from alpaca_focus.settings.yaml_writer import yaml_quoted
 
 SCHEMA_NAME = "alpaca-focus.schema.json"
 

@@ -6,7 +6,7 @@ from alpaca_focus.core.device_kinds import FoundWheel
 from alpaca_focus.core.found import FoundObservatory
 from alpaca_focus.core.wording import LONGEST_LINE
 from alpaca_focus.settings.first_answers import Way
-from alpaca_focus.settings.yaml_text import yaml_quoted, yaml_value
+from alpaca_focus.settings.yaml_writer import yaml_quoted, yaml_value
 
 _LONGEST_EXPOSURE_S = 600.0
 

@@ -3,28 +3,25 @@
 Values are plain and in the units their names say; other packages are handed the values, not these models.
 """
 
+import json
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidationInfo, field_validator
+from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 
 from alpaca_focus.core.device_kinds import DEVICE_KINDS
 from alpaca_focus.core.optics import OpticalTrain
-from alpaca_focus.settings.address import DEFAULT_ADDRESS, checked_address
-from alpaca_focus.settings.gateway import Gateway
-from alpaca_focus.settings.guider import Guider
-from alpaca_focus.settings.imaging import Imaging
-from alpaca_focus.settings.messages import Messages
-from alpaca_focus.settings.mqtt import Mqtt
-from alpaca_focus.settings.night import Compensation, Night, Site, Thermometer, Triggers
-from alpaca_focus.settings.section import HIGHEST_POSITION, Duration, Section, Steps
-from alpaca_focus.settings.web import Web
+from alpaca_focus.settings.interface_models import Gateway, Guider, Imaging, Messages, Mqtt, Web
+from alpaca_focus.settings.night_models import Compensation, Night, Site, Thermometer, Triggers
+from alpaca_focus.settings.section import DEFAULT_ADDRESS, HIGHEST_POSITION, Duration, Section, Steps, checked_address
 
+JSON_SCHEMA_DIALECT = "https://json-schema.org/draft/2020-12/schema"
 SLOWEST_FOCAL_RATIO = 40.0
 FASTEST_FOCAL_RATIO = 1.0
 
 Address = Annotated[
     str,
+    AfterValidator(checked_address),
     Field(
         description='Host name or IP address and port of an Alpaca server, "host:port"; IPv6 as "[::1]:11111"',
         examples=[DEFAULT_ADDRESS, "observatory.local:11111"],
@@ -46,11 +43,6 @@ class DeviceSection(Section):
         min_length=1,
         description="Alpaca's UniqueID of the device; finds it even if the server has numbered its devices anew",
     )
-
-    @field_validator("address")
-    @classmethod
-    def _check_address(cls, address: str | None) -> str | None:
-        return address if address is None else checked_address(address)
 
 
 class Telescope(Section):
@@ -100,11 +92,6 @@ class Alpaca(Section):
         default=DEFAULT_ADDRESS, description='Alpaca server of all devices that name no other, "host:port"'
     )
     timeout_s: Duration = Field(default=5.0, description="Longest wait for the answer to one call, in seconds")
-
-    @field_validator("address")
-    @classmethod
-    def _check_address(cls, address: str) -> str:
-        return checked_address(address)
 
 
 class Camera(DeviceSection):
@@ -339,6 +326,18 @@ class Storage(Section):
         return None if self.directory is None else Path(self.directory).expanduser()
 
 
+_FIRST_SETTINGS = {
+    **dict.fromkeys(
+        (kind.section for kind in DEVICE_KINDS.values() if not kind.required), "'device_number: 0' below it, indented"
+    ),
+    "guider": "'mode: pause' below it, indented",
+    "messages": "services below it",
+    "mqtt": "broker below it",
+    "site": "latitude_deg and longitude_deg below it",
+}
+"""What to write first below the name of a section."""
+
+
 class Settings(Section):
     """Settings of alpaca-focus."""
 
@@ -372,31 +371,24 @@ class Settings(Section):
         default=Web(), description="The dashboard and the REST API of `alpaca-focus run`; null: there are none"
     )
 
-    @field_validator(*(kind.section for kind in DEVICE_KINDS.values() if not kind.required), mode="before")
+    @field_validator(*_FIRST_SETTINGS, mode="before")
     @classmethod
-    def _refuse_empty_section(cls, section: object) -> object:
+    def _refuse_empty_section(cls, section: object, info: ValidationInfo) -> object:
         if section is None:
-            raise ValueError("nothing is given: write 'device_number: 0' below it, indented, or take the line out")
+            first = _FIRST_SETTINGS[info.field_name or ""]
+            raise ValueError(f"nothing is given: write {first}, or take the line out")
         return section
 
-    @field_validator("guider", mode="before")
-    @classmethod
-    def _refuse_empty_guider(cls, section: object) -> object:
-        if section is None:
-            raise ValueError("nothing is given: write 'mode: pause' below it, indented, or take the line out")
-        return section
 
-    @field_validator("messages", "mqtt", mode="before")
-    @classmethod
-    def _refuse_empty_telling(cls, section: object, info: ValidationInfo) -> object:
-        if section is None:
-            setting = "services" if info.field_name == "messages" else "broker"
-            raise ValueError(f"nothing is given: write {setting} below it, or take the line out")
-        return section
+def json_schema() -> dict[str, Any]:
+    """Return the schema of a settings file, draft 2020-12, with a description of every setting."""
+    schema = Settings.model_json_schema()
+    for section in (schema, *schema["$defs"].values()):
+        for setting in section["properties"].values():
+            setting.pop("title", None)  # pydantic's are the names again, in capitals
+    return {"$schema": JSON_SCHEMA_DIALECT} | schema | {"title": "alpaca-focus settings"}
 
-    @field_validator("site", mode="before")
-    @classmethod
-    def _refuse_empty_site(cls, section: object) -> object:
-        if section is None:
-            raise ValueError("nothing is given: write latitude_deg and longitude_deg below it, or take the line out")
-        return section
+
+def schema_text() -> str:
+    """Return the schema as it is published in `config/alpaca-focus.schema.json`."""
+    return json.dumps(json_schema(), indent=2, ensure_ascii=False) + "\n"

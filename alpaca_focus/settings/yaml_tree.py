@@ -1,25 +1,18 @@
-"""YAML text as a tree of nodes that know where they stand.
+"""YAML text as ruamel.yaml's nodes, within the bounds of a settings file.
 
-ruamel.yaml reads the text up to its events; the tree is built here rather than by ruamel.yaml's constructors because
-those stop at the first duplicate key, follow aliases without a bound and forget where a scalar stood.
+The text is composed but not constructed: ruamel.yaml's constructors stop at the first duplicate key and forget where a
+value stood.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any
 
 from ruamel.yaml import YAML
+from ruamel.yaml.composer import Composer
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
-from ruamel.yaml.events import (
-    AliasEvent,
-    DocumentStartEvent,
-    MappingEndEvent,
-    NodeEvent,
-    ScalarEvent,
-    SequenceEndEvent,
-    SequenceStartEvent,
-)
+from ruamel.yaml.events import AliasEvent
+from ruamel.yaml.nodes import Node
 from ruamel.yaml.reader import ReaderError
+from typing_extensions import override
 
 from alpaca_focus.settings.problems import Mark, Problem
 
@@ -28,42 +21,11 @@ MAX_VALUES = 10_000
 
 
 class UnreadableText(Exception):
-    """The text cannot be read any further; `problem` says where and why."""
+    """The text cannot be read any further; `problem` holds where and why."""
 
     def __init__(self, message: str, mark: Mark | None) -> None:
         super().__init__(message)
         self.problem = Problem(message=message, mark=mark)
-
-
-@dataclass(frozen=True, slots=True)
-class Scalar:
-    """One value. `plain` is a value without quotes, the only kind that can be a number, true, false or null."""
-
-    mark: Mark
-    tag: str | None
-    text: str
-    plain: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Sequence:
-    """A list."""
-
-    mark: Mark
-    tag: str | None
-    items: tuple["Node", ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Mapping:
-    """Keys and values in the order of the file, duplicates included; merge keys are not yet followed."""
-
-    mark: Mark
-    tag: str | None
-    pairs: tuple[tuple["Node", "Node"], ...]
-
-
-Node: TypeAlias = Scalar | Sequence | Mapping
 
 
 def read_tree(text: str) -> Node | None:
@@ -73,77 +35,16 @@ def read_tree(text: str) -> Node | None:
         text: YAML 1.2, without a byte order mark.
 
     Returns:
-        The top node; aliases share the node of their anchor. `None` when the text has no content.
+        The top node; duplicate and merge keys stay in it, aliases share the node of their anchor, and only a tag that
+        is written is kept. `None` when the text has no content.
 
     Raises:
         UnreadableText: Not YAML, more than one document, nested too deeply or too many values.
     """
-    return _TreeBuilder(text).document()
-
-
-class _TreeBuilder:
-    """Takes the events of one text and remembers the anchors met so far."""
-
-    def __init__(self, text: str) -> None:
-        self._events = _events(text)
-        self._anchors: dict[str, Node] = {}
-        self._values = 0
-
-    def document(self) -> Node | None:
-        root: Node | None = None
-        documents = 0
-        for event in self._events:
-            if isinstance(event, DocumentStartEvent):
-                documents += 1
-                if documents > 1:
-                    message = "a second document begins here ('---'): keep one document in the file"
-                    raise UnreadableText(message, _mark(event.start_mark))
-            elif isinstance(event, NodeEvent):
-                root = self._node(event, depth=0)
-        return root
-
-    def _node(self, event: NodeEvent, depth: int) -> Node:
-        mark = _mark(event.start_mark)
-        self._values += 1
-        if self._values > MAX_VALUES:
-            raise UnreadableText(f"more than {MAX_VALUES} values: this is not a settings file", mark)
-        if depth > MAX_DEPTH:
-            raise UnreadableText(f"nested more than {MAX_DEPTH} levels deep: this is not a settings file", mark)
-        if isinstance(event, AliasEvent):
-            return self._anchored(str(event.anchor), mark)
-        node = self._content(event, mark, depth)
-        if event.anchor is not None:
-            # Only now: an alias inside its own anchor would make an endless tree.
-            self._anchors[str(event.anchor)] = node
-        return node
-
-    def _anchored(self, name: str, mark: Mark) -> Node:
-        if name not in self._anchors:
-            raise UnreadableText(f"'*{name}' refers to '&{name}', which is not complete above this place", mark)
-        return self._anchors[name]
-
-    def _content(self, event: Any, mark: Mark, depth: int) -> Node:
-        tag = None if event.tag is None else str(event.tag).replace("tag:yaml.org,2002:", "!!")
-        if isinstance(event, ScalarEvent):
-            return Scalar(mark, tag, event.value, plain=event.style is None)
-        if isinstance(event, SequenceStartEvent):
-            items: list[Node] = []
-            while not isinstance(item := next(self._events), SequenceEndEvent):
-                items.append(self._node(item, depth + 1))
-            return Sequence(mark, tag, tuple(items))
-        pairs: list[tuple[Node, Node]] = []
-        while not isinstance(key := next(self._events), MappingEndEvent):
-            pairs.append((self._node(key, depth + 1), self._node(next(self._events), depth + 1)))
-        return Mapping(mark, tag, tuple(pairs))
-
-
-def _events(text: str) -> Iterator[Any]:
-    """Yield ruamel.yaml's parsing events; its errors leave as `UnreadableText`."""
-    last: Mark | None = None
+    yaml = YAML(typ="safe", pure=True)
+    yaml.Composer = _BoundedComposer
     try:
-        for event in YAML(typ="safe", pure=True).parse(text):
-            last = _mark(event.end_mark)
-            yield event
+        root: Node | None = yaml.compose(text)
     except MarkedYAMLError as error:
         raise UnreadableText(_in_words(error), _mark_of(error)) from error
     except ReaderError as error:
@@ -154,17 +55,58 @@ def _events(text: str) -> Iterator[Any]:
     except (YAMLError, OverflowError, ValueError) as error:
         # ruamel.yaml lets errors of chr() and int() out for escapes beyond Unicode; they carry no place.
         reason = " ".join(str(error).split())
-        raise UnreadableText(f"what follows is not YAML ({reason})", last) from error
+        raise UnreadableText(f"what follows is not YAML ({reason})", yaml.composer.reached) from error
+    return root
+
+
+class _BoundedComposer(Composer):
+    """Refuses trees without end.
+
+    Attributes:
+        reached: End of the last value that was begun.
+    """
+
+    def __init__(self, loader: Any = None) -> None:
+        super().__init__(loader)
+        self.warn_double_anchors = False
+        self.reached = Mark(1, 1)
+        self._values = 0
+        self._ancestors = 0
+        self._incomplete: set[str | None] = set()
+
+    @override
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        event = self.parser.peek_event()
+        mark, self.reached = mark_of(event), Mark(event.end_mark.line + 1, event.end_mark.column + 1)
+        self._values += 1
+        if self._values > MAX_VALUES:
+            raise UnreadableText(f"more than {MAX_VALUES} values: this is not a settings file", mark)
+        if self._ancestors > MAX_DEPTH:
+            raise UnreadableText(f"nested more than {MAX_DEPTH} levels deep: this is not a settings file", mark)
+        anchor = event.anchor
+        if isinstance(event, AliasEvent):
+            # An alias inside its own anchor would make an endless tree.
+            if anchor in self._incomplete or anchor not in self.anchors:
+                raise UnreadableText(f"'*{anchor}' refers to '&{anchor}', which is not complete above this place", mark)
+            return super().compose_node(parent, index)
+        self._incomplete.add(anchor)
+        self._ancestors += 1
+        node = super().compose_node(parent, index)
+        self._ancestors -= 1
+        self._incomplete.discard(anchor)
+        node.ctag = event.ctag
+        return node
+
+
+def mark_of(node: Any) -> Mark:
+    """Return the place where a node or an event begins."""
+    return Mark(node.start_mark.line + 1, node.start_mark.column + 1)
 
 
 def mark_at(text: str, offset: int) -> Mark:
     """Return the place of the character at an offset."""
     before = text[:offset].replace("\r\n", "\n").replace("\r", "\n")
     return Mark(before.count("\n") + 1, len(before) - before.rfind("\n"))
-
-
-def _mark(mark: Any) -> Mark:
-    return Mark(mark.line + 1, mark.column + 1)
 
 
 _WORDS = (
@@ -192,6 +134,7 @@ _WORDS = (
     ("expected the node content", "a value or a name is expected here; signs of YAML must stand in quotes"),
     ("expected '<document start>'", "this does not fit to what stands above: check the indentation"),
     ("found undefined tag handle", "YAML tags ('!') are not used here: take it out"),
+    ("found another document", "a second document begins here ('---'): keep one document in the file"),
     ("version 1.* is required", "this version of YAML is not known: take the '%YAML' line out"),
 )
 
@@ -210,6 +153,6 @@ def _in_words(error: MarkedYAMLError) -> str:
 
 
 def _mark_of(error: MarkedYAMLError) -> Mark:
-    if error.context_mark is not None and str(error.problem).startswith(_SHOWN_AT_THE_BEGINNING):
-        return _mark(error.context_mark)
-    return _mark(error.problem_mark or error.context_mark)
+    at_beginning = error.context_mark is not None and str(error.problem).startswith(_SHOWN_AT_THE_BEGINNING)
+    mark = error.context_mark if at_beginning else error.problem_mark or error.context_mark
+    return Mark(mark.line + 1, mark.column + 1)

@@ -9,8 +9,10 @@ import re
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
+from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
+
 from alpaca_focus.settings.problems import KeyPath, Mark, Problem, quoted
-from alpaca_focus.settings.yaml_tree import MAX_DEPTH, MAX_VALUES, Mapping, Node, Scalar, Sequence, UnreadableText
+from alpaca_focus.settings.yaml_tree import MAX_DEPTH, MAX_VALUES, UnreadableText, mark_of
 
 Plain: TypeAlias = bool | int | float | str | list["Plain"] | dict[str, "Plain"] | None
 
@@ -56,7 +58,7 @@ def read_document(root: Node) -> Document:
     """
     reader = _Reader()
     reader.document.data = reader.value(root, ())
-    reader.document.keys[()] = root.mark
+    reader.document.keys[()] = mark_of(root)
     return reader.document
 
 
@@ -82,8 +84,8 @@ def plain_scalar(text: str) -> bool | int | float | str | None:
     return float(text) if _FLOAT.fullmatch(text) else text
 
 
-def _scalar(node: Scalar) -> bool | int | float | str | None:
-    value = plain_scalar(node.text) if node.plain else node.text
+def _scalar(node: ScalarNode) -> bool | int | float | str | None:
+    value = plain_scalar(node.value) if node.style is None else node.value
     if isinstance(value, str) and _SURROGATE.search(value):
         raise ValueError(f"{quoted(value)} has half a character (a surrogate escape)")
     return value
@@ -100,12 +102,13 @@ class _Reader:
         self._count(node, depth=len(path))
         self.document.values[path] = node
         if node.tag is not None:
-            self._spoil(path, node.mark, f"YAML tags ({quoted(node.tag)}) are not used here: take it out")
+            tag = node.tag.replace("tag:yaml.org,2002:", "!!")
+            self._spoil(path, mark_of(node), f"YAML tags ({quoted(tag)}) are not used here: take it out")
             return None
-        if isinstance(node, Scalar):
+        if isinstance(node, ScalarNode):
             return self._scalar(node, path)
-        if isinstance(node, Sequence):
-            return [self._item(item, (*path, index)) for index, item in enumerate(node.items)]
+        if isinstance(node, SequenceNode):
+            return [self._item(item, (*path, index)) for index, item in enumerate(node.value)]
         pairs = self._pairs(node, path, depth=len(path))
         values: dict[str, Plain] = {}
         for name, (mark, child) in pairs.items():
@@ -114,63 +117,63 @@ class _Reader:
         return values
 
     def _item(self, node: Node, path: KeyPath) -> Plain:
-        self.document.keys[path] = node.mark
+        self.document.keys[path] = mark_of(node)
         return self.value(node, path)
 
-    def _scalar(self, node: Scalar, path: KeyPath) -> Plain:
+    def _scalar(self, node: ScalarNode, path: KeyPath) -> Plain:
         try:
             return _scalar(node)
         except ValueError as error:
-            self._spoil(path, node.mark, str(error))
+            self._spoil(path, mark_of(node), str(error))
             return None
 
-    def _pairs(self, node: Mapping, path: KeyPath, depth: int) -> dict[str, tuple[Mark, Node]]:
+    def _pairs(self, node: Node, path: KeyPath, depth: int) -> dict[str, tuple[Mark, Node]]:
         """Return the children by name: the mapping's own first, then those it merges in."""
         found: dict[str, tuple[Mark, Node]] = {}
-        merged: list[Mapping] = []
+        merged: list[MappingNode] = []
         merge_mark: Mark | None = None
-        for key, child in node.pairs:
+        for key, child in node.value:
             self._count(key, depth)
-            if isinstance(key, Scalar) and key.plain and key.text == MERGE_KEY:
+            if isinstance(key, ScalarNode) and key.style is None and key.value == MERGE_KEY:
                 if merge_mark is not None:
-                    self._duplicate(key.mark, (*path, MERGE_KEY), merge_mark)
+                    self._duplicate(mark_of(key), (*path, MERGE_KEY), merge_mark)
                     continue
-                merge_mark = key.mark
+                merge_mark = mark_of(key)
                 merged = self._merged(child, path)
                 continue
             name = self._name(key, path)
             if name is None:
                 continue
             if name in found:
-                self._duplicate(key.mark, (*path, name), found[name][0])
+                self._duplicate(mark_of(key), (*path, name), found[name][0])
             else:
-                found[name] = (key.mark, child)
+                found[name] = (mark_of(key), child)
         for base in merged:
             for name, pair in self._pairs(base, path, depth + 1).items():
                 found.setdefault(name, pair)
         return found
 
-    def _merged(self, node: Node, path: KeyPath) -> list[Mapping]:
-        bases = node.items if isinstance(node, Sequence) else (node,)
-        mappings = [base for base in bases if isinstance(base, Mapping)]
+    def _merged(self, node: Node, path: KeyPath) -> list[MappingNode]:
+        bases = node.value if isinstance(node, SequenceNode) else (node,)
+        mappings = [base for base in bases if isinstance(base, MappingNode)]
         if len(mappings) < len(bases):
-            self._problem(path, node.mark, f"'{MERGE_KEY}' takes in another group of settings, such as '*name'")
+            self._problem(path, mark_of(node), f"'{MERGE_KEY}' takes in another group of settings, such as '*name'")
         return mappings
 
     def _name(self, key: Node, path: KeyPath) -> str | None:
-        if not isinstance(key, Scalar) or key.tag is not None:
-            self._problem(path, key.mark, "the name of a setting must be plain text")
+        if not isinstance(key, ScalarNode) or key.tag is not None:
+            self._problem(path, mark_of(key), "the name of a setting must be plain text")
             return None
         try:
             name = _scalar(key)
         except ValueError as error:
-            self._problem(path, key.mark, f"the name of a setting must be text: {error}")
+            self._problem(path, mark_of(key), f"the name of a setting must be text: {error}")
             return None
         if isinstance(name, int) and not isinstance(name, bool):
             return str(name)  # as JSON does; a model may well number things
         if not isinstance(name, str):
-            what = quoted(key.text) if key.text else "nothing"
-            self._problem(path, key.mark, f"the name of a setting must be text, and {what} is not")
+            what = quoted(key.value) if key.value else "nothing"
+            self._problem(path, mark_of(key), f"the name of a setting must be text, and {what} is not")
             return None
         return name
 
@@ -188,4 +191,4 @@ class _Reader:
     def _count(self, node: Node, depth: int) -> None:
         self._visited += 1
         if self._visited > 2 * MAX_VALUES or depth > MAX_DEPTH:
-            raise UnreadableText("the aliases ('*') and merge keys make this file grow out of bounds", node.mark)
+            raise UnreadableText("the aliases ('*') and merge keys make this file grow out of bounds", mark_of(node))

@@ -16,18 +16,16 @@ from alpaca_focus.alpaca.running import RunningServer, serve_forever
 from alpaca_focus.alpaca.served import ServedDevice
 from alpaca_focus.alpaca.server import AlpacaServer
 from alpaca_focus.alpaca.standard import DeviceType
-from alpaca_focus.simulator.camera import SimulatedCamera
-from alpaca_focus.simulator.clock import SimulatedClock
-from alpaca_focus.simulator.conditions import SimulatedConditions
-from alpaca_focus.simulator.control import control_routes
 from alpaca_focus.simulator.faults import FaultBook
-from alpaca_focus.simulator.filter_wheel import SimulatedFilterWheel
-from alpaca_focus.simulator.focuser import SimulatedFocuser
 from alpaca_focus.simulator.interceptor import FaultInterceptor
-from alpaca_focus.simulator.observatory_settings import ObservatorySettings
-from alpaca_focus.simulator.safety import SimulatedSafetyMonitor
+from alpaca_focus.simulator.settings import ObservatorySettings
+from alpaca_focus.simulator.simulated_camera import SimulatedCamera
+from alpaca_focus.simulator.simulated_clock import SimulatedClock
 from alpaca_focus.simulator.simulated_device import SimulatedDevice
-from alpaca_focus.simulator.telescope import SimulatedTelescope
+from alpaca_focus.simulator.simulated_focuser import SimulatedFilterWheel, SimulatedFocuser
+from alpaca_focus.simulator.simulated_telescope import SimulatedTelescope
+from alpaca_focus.simulator.simulated_weather import SimulatedConditions, SimulatedSafetyMonitor
+from alpaca_focus.simulator.simulator_api import control_routes
 from alpaca_focus.simulator.world import World
 
 START_TIMEOUT_S = 60.0

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import IntEnum
 
-from alpaca_focus.simulator.clock import SimulatedClock
-from alpaca_focus.simulator.observatory_settings import MountSettings
+from alpaca_focus.simulator.settings import MountSettings
+from alpaca_focus.simulator.simulated_clock import SimulatedClock
 
 SIDEREAL_RATE = 1.00273790935
 """Sidereal seconds to a second of UTC."""
@@ -15,7 +15,7 @@ J2000 = datetime(2000, 1, 1, 12, tzinfo=UTC)
 FLIP_S = 40.0
 
 
-class PierSide(IntEnum):
+class SimulatedPierSide(IntEnum):
     """Side of the pier as Alpaca counts it; east is the side on which the mount looks west."""
 
     EAST = 0
@@ -23,7 +23,7 @@ class PierSide(IntEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class SkyPlace:
     """A place in the sky: right ascension in hours, declination in degrees."""
 
     right_ascension_h: float
@@ -36,9 +36,9 @@ class Slew:
 
     began_s: float
     ends_s: float
-    origin: Place
-    target: Place
-    pier_side: PierSide
+    origin: SkyPlace
+    target: SkyPlace
+    pier_side: SimulatedPierSide
 
 
 class Pointing:
@@ -56,7 +56,7 @@ class Pointing:
         self.longitude_deg = settings.longitude_deg
         self.tracking = True
         start_h = (self.sidereal_time_h(clock.now_s()) - settings.start_hour_angle_h) % 24
-        self._place = Place(start_h, settings.start_declination_deg)
+        self._place = SkyPlace(start_h, settings.start_declination_deg)
         self._place_at_s = clock.now_s()
         self._slew: Slew | None = None
         self.field_number = self._field(self._place)
@@ -70,7 +70,7 @@ class Pointing:
         days = (utc - J2000).total_seconds() / 86400 + (time_s - self._clock.now_s()) / 86400
         return (18.697374558 + 24.06570982441908 * days + self.longitude_deg / 15) % 24
 
-    def place(self, time_s: float) -> Place:
+    def place(self, time_s: float) -> SkyPlace:
         """Return where it points."""
         self._advance(time_s)
         if self._slew is None:
@@ -78,16 +78,16 @@ class Pointing:
         share = (time_s - self._slew.began_s) / (self._slew.ends_s - self._slew.began_s)
         way_h = _short_way(self._slew.target.right_ascension_h - self._slew.origin.right_ascension_h, 24)
         way_deg = self._slew.target.declination_deg - self._slew.origin.declination_deg
-        return Place(
+        return SkyPlace(
             (self._slew.origin.right_ascension_h + share * way_h) % 24,
             self._slew.origin.declination_deg + share * way_deg,
         )
 
-    def hour_angle_h(self, place: Place, time_s: float) -> float:
+    def hour_angle_h(self, place: SkyPlace, time_s: float) -> float:
         """Return the hour angle, -12 to 12; negative before the meridian."""
         return _short_way(self.sidereal_time_h(time_s) - place.right_ascension_h, 24)
 
-    def horizontal_deg(self, place: Place, time_s: float) -> tuple[float, float]:
+    def horizontal_deg(self, place: SkyPlace, time_s: float) -> tuple[float, float]:
         """Return altitude and azimuth (from north over east) of a place."""
         hour_angle, declination, latitude = (
             math.radians(value)
@@ -102,14 +102,14 @@ class Pointing:
         east = -math.cos(declination) * math.sin(hour_angle)
         return math.degrees(math.asin(min(1.0, max(-1.0, up)))), math.degrees(math.atan2(east, north)) % 360
 
-    def equatorial(self, altitude_deg: float, azimuth_deg: float, time_s: float) -> Place:
+    def equatorial(self, altitude_deg: float, azimuth_deg: float, time_s: float) -> SkyPlace:
         """Return the place at an altitude and azimuth."""
         altitude, azimuth, latitude = (math.radians(value) for value in (altitude_deg, azimuth_deg, self.latitude_deg))
         sine = math.sin(latitude) * math.sin(altitude) + math.cos(latitude) * math.cos(altitude) * math.cos(azimuth)
         south = math.sin(altitude) * math.cos(latitude) - math.cos(altitude) * math.cos(azimuth) * math.sin(latitude)
         hour_angle = math.degrees(math.atan2(-math.cos(altitude) * math.sin(azimuth), south)) / 15
         declination_deg = math.degrees(math.asin(min(1.0, max(-1.0, sine))))
-        return Place((self.sidereal_time_h(time_s) - hour_angle) % 24, declination_deg)
+        return SkyPlace((self.sidereal_time_h(time_s) - hour_angle) % 24, declination_deg)
 
     def altitude_deg(self, time_s: float) -> float:
         """Return how high it points."""
@@ -126,11 +126,11 @@ class Pointing:
         self._advance(time_s)
         return self._slew is not None
 
-    def slew(self, target: Place, time_s: float) -> None:
+    def slew(self, target: SkyPlace, time_s: float) -> None:
         """Start to go to a place, on the side of the pier that suits it."""
         self._start_slew(target, self._natural_side(target), time_s)
 
-    def flip(self, side: PierSide, time_s: float) -> None:
+    def flip(self, side: SimulatedPierSide, time_s: float) -> None:
         """Go over to a side of the pier, looking at the same place."""
         if side is not self.pier_side(time_s):
             self._start_slew(self.place(time_s), side, time_s)
@@ -139,7 +139,7 @@ class Pointing:
         """End a slew where it is."""
         self._place, self._slew, self._place_at_s = self.place(time_s), None, time_s
 
-    def sync(self, place: Place, time_s: float) -> None:
+    def sync(self, place: SkyPlace, time_s: float) -> None:
         """Take the present direction to be that of a place."""
         self.stop(time_s)
         self._place = place
@@ -148,21 +148,21 @@ class Pointing:
         """Move by a little at once, as guiding and hand control do."""
         here = self.place(time_s)
         declination = min(90.0, max(-90.0, here.declination_deg + declination_deg))
-        self._place = Place((here.right_ascension_h + right_ascension_h) % 24, declination)
+        self._place = SkyPlace((here.right_ascension_h + right_ascension_h) % 24, declination)
 
-    def pier_side(self, time_s: float) -> PierSide:
+    def pier_side(self, time_s: float) -> SimulatedPierSide:
         """Return the side of the pier on which the telescope is."""
         self._advance(time_s)
         return self._pier_side
 
-    def destination_side(self, place: Place, time_s: float) -> PierSide:
+    def destination_side(self, place: SkyPlace, time_s: float) -> SimulatedPierSide:
         """Return the side on which it would be after a slew to a place."""
-        return PierSide.EAST if self.hour_angle_h(place, time_s) >= 0 else PierSide.WEST
+        return SimulatedPierSide.EAST if self.hour_angle_h(place, time_s) >= 0 else SimulatedPierSide.WEST
 
-    def _natural_side(self, place: Place) -> PierSide:
+    def _natural_side(self, place: SkyPlace) -> SimulatedPierSide:
         return self.destination_side(place, self._clock.now_s())
 
-    def _start_slew(self, target: Place, side: PierSide, time_s: float) -> None:
+    def _start_slew(self, target: SkyPlace, side: SimulatedPierSide, time_s: float) -> None:
         origin = self.place(time_s)
         way_deg = max(
             15 * abs(_short_way(target.right_ascension_h - origin.right_ascension_h, 24)),
@@ -181,16 +181,16 @@ class Pointing:
         if self._slew is None:
             if not self.tracking and time_s > self._place_at_s:
                 drift_h = SIDEREAL_RATE * (time_s - self._place_at_s) / 3600
-                self._place = Place((self._place.right_ascension_h + drift_h) % 24, self._place.declination_deg)
+                self._place = SkyPlace((self._place.right_ascension_h + drift_h) % 24, self._place.declination_deg)
             self._place_at_s = time_s
             self._flip_at_meridian(time_s)
 
     def _flip_at_meridian(self, time_s: float) -> None:
         crossed = self.tracking and 0 < self.hour_angle_h(self._place, time_s) < 6
-        if self.settings.flips_at_meridian and crossed and self._pier_side is PierSide.WEST:
-            self._slew = Slew(time_s, time_s + FLIP_S, self._place, self._place, PierSide.EAST)
+        if self.settings.flips_at_meridian and crossed and self._pier_side is SimulatedPierSide.WEST:
+            self._slew = Slew(time_s, time_s + FLIP_S, self._place, self._place, SimulatedPierSide.EAST)
 
-    def _field(self, place: Place) -> int:
+    def _field(self, place: SkyPlace) -> int:
         """Return a number for the stars that are seen there: the same for the same place, whatever the side."""
         return zlib.crc32(f"{place.right_ascension_h:.2f} {place.declination_deg:.1f}".encode())
 

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import fft, special
 
-from alpaca_focus.simulator.optics import Defocus
+from alpaca_focus.simulator.telescope_optics import Defocus
 
 WING_LOSS = 1.0e-3
 """Fraction of a Moffat disc that lies beyond the stamp; it is folded back into it."""

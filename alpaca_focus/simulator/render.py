@@ -7,12 +7,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from alpaca_focus.simulator.optics import photons_per_s, plate_scale_arcsec_per_px
-from alpaca_focus.simulator.sensor import Window, add_dark, binned, cosmic_rays, hot_pixels, read_out
+from alpaca_focus.simulator.sensor import SensorWindow, add_dark, binned, cosmic_rays, hot_pixels, read_out
 from alpaca_focus.simulator.settings import SensorSettings, SkySettings, SpectrographSettings, TelescopeSettings
 from alpaca_focus.simulator.sky import guiding_shift_arcsec, star_field
 from alpaca_focus.simulator.spectrograph import SpectrumLight, sky_spectrum, slit_for, slit_profile, star_spectrum
 from alpaca_focus.simulator.starlight import PointSpreads, Satellite, StarLight, sky_e_per_px
+from alpaca_focus.simulator.telescope_optics import photons_per_s, plate_scale_arcsec_per_px
 
 _NOISE, _SATELLITE = 21, 22
 """Words that keep the streams of random numbers of one seed apart."""
@@ -138,22 +138,8 @@ class Renderer:
             frame[first : first + part.shape[0]] = part
         return frame
 
-    def expected_electrons(
-        self, state: OpticalState, exposure: ExposureRequest, frame_number: int
-    ) -> NDArray[np.float32]:
-        """The frame before noise, cosmic rays, full well and read-out: expected electrons of every unbinned pixel.
-
-        Returns:
-            Electrons, shape (num_y * binning_y, num_x * binning_x).
-
-        Raises:
-            ValueError: The subframe does not fit on the sensor.
-        """
-        window = self._window(exposure)
-        return self._expected(self._scene(state, exposure, frame_number), window, exposure.exposure_s)
-
-    def _window(self, exposure: ExposureRequest) -> Window:
-        window = Window(
+    def _window(self, exposure: ExposureRequest) -> SensorWindow:
+        window = SensorWindow(
             x=exposure.start_x * exposure.binning_x,
             y=exposure.start_y * exposure.binning_y,
             width=exposure.num_x * exposure.binning_x,
@@ -169,7 +155,7 @@ class Renderer:
         return window
 
     def _expected(
-        self, scene: StarLight | SpectrumLight | None, window: Window, exposure_s: float
+        self, scene: StarLight | SpectrumLight | None, window: SensorWindow, exposure_s: float
     ) -> NDArray[np.float32]:
         shape = (window.height, window.width)
         image = np.zeros(shape, dtype=np.float32) if scene is None else scene.light(window)
@@ -246,9 +232,9 @@ class Renderer:
         )
 
 
-def _bands(window: Window, binning_y: int) -> Iterator[tuple[int, Window]]:
+def _bands(window: SensorWindow, binning_y: int) -> Iterator[tuple[int, SensorWindow]]:
     """Parts a window into bands of whole binned rows, each with its first binned row counted from the window's."""
     rows = max(BAND_PX // (window.width * binning_y), 1) * binning_y
     for y in range(0, window.height, rows):
         height = min(rows, window.height - y)
-        yield y // binning_y, Window(x=window.x, y=window.y + y, width=window.width, height=height)
+        yield y // binning_y, SensorWindow(x=window.x, y=window.y + y, width=window.width, height=height)

@@ -18,21 +18,21 @@ MAX_STEP_OF_QUIRK = 20_000_000
 
 
 @dataclass(frozen=True, slots=True)
-class Missing:
+class MissingMember:
     """A member that a server with this deviation does not implement."""
 
     device_type: DeviceType
     members: frozenset[str]
 
 
-MISSING: Mapping[str, Missing] = MappingProxyType(
+MISSING: Mapping[str, MissingMember] = MappingProxyType(
     {
-        "no-abort": Missing(DeviceType.CAMERA, frozenset({"abortexposure"})),
-        "no-halt": Missing(DeviceType.FOCUSER, frozenset({"halt"})),
-        "no-step-size": Missing(DeviceType.FOCUSER, frozenset({"stepsize"})),
-        "no-temperature": Missing(DeviceType.FOCUSER, frozenset({"temperature"})),
-        "no-temp-comp": Missing(DeviceType.FOCUSER, frozenset({"tempcomp"})),
-        "destination-side-missing": Missing(DeviceType.TELESCOPE, frozenset({"destinationsideofpier"})),
+        "no-abort": MissingMember(DeviceType.CAMERA, frozenset({"abortexposure"})),
+        "no-halt": MissingMember(DeviceType.FOCUSER, frozenset({"halt"})),
+        "no-step-size": MissingMember(DeviceType.FOCUSER, frozenset({"stepsize"})),
+        "no-temperature": MissingMember(DeviceType.FOCUSER, frozenset({"temperature"})),
+        "no-temp-comp": MissingMember(DeviceType.FOCUSER, frozenset({"tempcomp"})),
+        "destination-side-missing": MissingMember(DeviceType.TELESCOPE, frozenset({"destinationsideofpier"})),
     }
 )
 

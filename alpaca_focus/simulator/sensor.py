@@ -19,7 +19,7 @@ Pixels = NDArray[np.uint16] | NDArray[np.uint8]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Window:
+class SensorWindow:
     """A part of the unbinned sensor: first column and row, width and height, px."""
 
     x: int
@@ -42,7 +42,7 @@ class Spots:
     column: NDArray[np.int64]
     electrons: NDArray[np.float32]
 
-    def add_to(self, image: NDArray[np.float32], window: Window, factor: float = 1.0) -> None:
+    def add_to(self, image: NDArray[np.float32], window: SensorWindow, factor: float = 1.0) -> None:
         """Adds `factor` times the electrons of the spots in `window` to its image, in place."""
         first, last = np.searchsorted(self.row, (window.y, window.y + window.height))
         row, column = self.row[first:last] - window.y, self.column[first:last] - window.x
@@ -91,7 +91,7 @@ def gain_e_per_adu(sensor: SensorSettings, gain: int) -> float:
     return float(sensor.gain_e_per_adu * 10.0 ** (-gain * sensor.gain_db_per_unit / 20.0))
 
 
-def add_dark(image: NDArray[np.float32], window: Window, sensor: SensorSettings, exposure_s: float) -> None:
+def add_dark(image: NDArray[np.float32], window: SensorWindow, sensor: SensorSettings, exposure_s: float) -> None:
     """Adds dark current and amplifier glow to the image of a window, electrons, in place."""
     image += np.float32(sensor.dark_current_e_per_s * exposure_s)
     if sensor.amp_glow_e_per_s == 0.0:

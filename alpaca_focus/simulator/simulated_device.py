@@ -1,6 +1,8 @@
 """What all simulated devices have in common."""
 
 import uuid
+from collections.abc import Mapping
+from typing import Any
 
 from typing_extensions import override
 
@@ -17,9 +19,11 @@ class SimulatedDevice(ServedDevice):
 
     Attributes:
         world: What is true there.
+        state_members: The members of DeviceState as the standard spells them.
     """
 
     requires_connection = True
+    state_members: tuple[str, ...]
 
     def __init__(self, world: World) -> None:
         kind = INTERFACES[self.device_type].display_name
@@ -30,6 +34,14 @@ class SimulatedDevice(ServedDevice):
             driver_info="alpaca-focus simulator",
         )
         self.world = world
+
+    @override
+    def device_state(self) -> Mapping[str, Any]:
+        return {name: self._read(name.lower()) for name in self.state_members}
+
+    def _read(self, member: str) -> Any:
+        value = getattr(self, f"get_{member}", self.values.get(member))
+        return value() if callable(value) else value
 
     @override
     async def connect_hardware(self) -> None:

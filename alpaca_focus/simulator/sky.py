@@ -16,7 +16,7 @@ LEAST_SEEING = 0.3
 
 
 @dataclass(frozen=True, slots=True)
-class StarField:
+class FieldStars:
     """Stars in the order of their birth, each array of shape (n,).
 
     Attributes:
@@ -53,7 +53,7 @@ def seeing_for_frame(sky: SkySettings, seed: int, frame_number: int, time_s: flo
     return sky.seeing_fwhm_arcsec * max(float(1.0 + scatter + wander), LEAST_SEEING)
 
 
-def star_field(sky: SkySettings, sensor: SensorSettings, seed: int, pointing_seed: int) -> StarField:
+def star_field(sky: SkySettings, sensor: SensorSettings, seed: int, pointing_seed: int) -> FieldStars:
     """The stars that one pointing sees.
 
     Magnitudes follow a power law of flux: the number of stars brighter than m grows as 10^(slope m). The first star
@@ -71,7 +71,7 @@ def star_field(sky: SkySettings, sensor: SensorSettings, seed: int, pointing_see
     spread = sky.cluster_radius * min(sensor.width_px, sensor.height_px) / math.sqrt(2.0)
     x[members] = (sensor.width_px - 1) / 2.0 + spread * rng.standard_normal(members.sum())
     y[members] = (sensor.height_px - 1) / 2.0 + spread * rng.standard_normal(members.sum())
-    return StarField(x, y, magnitude, rng.uniform(-1.0, 1.0, count))
+    return FieldStars(x, y, magnitude, rng.uniform(-1.0, 1.0, count))
 
 
 def guiding_shift_arcsec(sky: SkySettings, seed: int, frame_number: int) -> tuple[float, float]:

@@ -13,12 +13,6 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import fft, ndimage, special
 
-from alpaca_focus.simulator.optics import (
-    ARCSEC_PER_RADIAN,
-    PHOTONS_PER_S_CM2_ANGSTROM,
-    collecting_area_cm2,
-    local_defocus,
-)
 from alpaca_focus.simulator.psf import (
     WING_LOSS,
     blur_diameters_px,
@@ -26,8 +20,14 @@ from alpaca_focus.simulator.psf import (
     moffat_radius,
     optical_transfer,
 )
-from alpaca_focus.simulator.sensor import Window
+from alpaca_focus.simulator.sensor import SensorWindow
 from alpaca_focus.simulator.settings import SensorSettings, SkySettings, SpectrographSettings, TelescopeSettings
+from alpaca_focus.simulator.telescope_optics import (
+    ARCSEC_PER_RADIAN,
+    PHOTONS_PER_S_CM2_ANGSTROM,
+    collecting_area_cm2,
+    local_defocus,
+)
 
 FWHM_PER_SIGMA = 2.0 * math.sqrt(2.0 * math.log(2.0))
 
@@ -236,7 +236,7 @@ class SpectrumLight:
     line_factor: float
     shift_px: float
 
-    def light(self, window: Window) -> NDArray[np.float32]:
+    def light(self, window: SensorWindow) -> NDArray[np.float32]:
         """Expected electrons from the slit in a window, shape (height, width)."""
         lit = self._lit_rows(window)
         image = np.outer(lit, self.sky_e[window.x : window.x + window.width]).astype(np.float32)
@@ -248,14 +248,19 @@ class SpectrumLight:
     def _star_row(self) -> float:
         return self.spectrograph.spatial_position * self.sensor.height_px - 0.5
 
-    def _lit_rows(self, window: Window) -> NDArray[np.float64]:
+    def _lit_rows(self, window: SensorWindow) -> NDArray[np.float64]:
         """How much of each row the slit lights, 0 to 1; the slit is centred on the sensor."""
         half = self.spectrograph.slit_length_arcsec / self.spectrograph.spatial_scale_arcsec_per_px / 2.0
         row = np.arange(window.y, window.y + window.height) - (self.sensor.height_px - 1) / 2.0
         return np.asarray(np.clip(half + 0.5 - np.abs(row), 0.0, 1.0))
 
     def _add_line(
-        self, image: NDArray[np.float32], window: Window, lit: NDArray[np.float64], wavelength_nm: float, photons: float
+        self,
+        image: NDArray[np.float32],
+        window: SensorWindow,
+        lit: NDArray[np.float64],
+        wavelength_nm: float,
+        photons: float,
     ) -> None:
         step_nm = self.spectrograph.dispersion_angstrom_per_px / 10.0
         middle = (self.sensor.width_px - 1) / 2.0
@@ -271,7 +276,7 @@ class SpectrumLight:
         rows = np.broadcast_to(np.arange(window.height)[:, np.newaxis], columns.shape)
         image[rows[inside], columns[inside]] += light[inside].astype(np.float32)
 
-    def _add_star(self, image: NDArray[np.float32], window: Window) -> None:
+    def _add_star(self, image: NDArray[np.float32], window: SensorWindow) -> None:
         column = np.arange(window.x, window.x + window.width)
         slope = math.tan(math.radians(self.spectrograph.slant_deg))
         centre = self._star_row() + self.shift_px - window.y + slope * (column - (self.sensor.width_px - 1) / 2.0)

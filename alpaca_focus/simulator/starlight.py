@@ -6,7 +6,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from alpaca_focus.simulator.optics import (
+from alpaca_focus.simulator.psf import PointSpread, geometric_point_spread
+from alpaca_focus.simulator.sensor import SensorWindow
+from alpaca_focus.simulator.settings import SensorSettings, SkySettings, TelescopeSettings
+from alpaca_focus.simulator.sky import FieldStars
+from alpaca_focus.simulator.telescope_optics import (
     ARCSEC_PER_RADIAN,
     focus_offset_range_um,
     focus_offset_um,
@@ -14,10 +18,6 @@ from alpaca_focus.simulator.optics import (
     photons_per_s,
     plate_scale_arcsec_per_px,
 )
-from alpaca_focus.simulator.psf import PointSpread, geometric_point_spread
-from alpaca_focus.simulator.sensor import Window
-from alpaca_focus.simulator.settings import SensorSettings, SkySettings, TelescopeSettings
-from alpaca_focus.simulator.sky import StarField
 from alpaca_focus.simulator.wavefront import Wave, diffraction_point_spread, fried_parameter_m
 
 FOCUS_LEVEL_PX = 0.25
@@ -147,14 +147,14 @@ class StarLight:
     """
 
     sensor: SensorSettings
-    stars: StarField
+    stars: FieldStars
     electrons: NDArray[np.float64]
     images: PointSpreads
     sky_e_per_px: float
     sky_gradient: float
     satellite: Satellite | None
 
-    def light(self, window: Window) -> NDArray[np.float32]:
+    def light(self, window: SensorWindow) -> NDArray[np.float32]:
         """Expected electrons from the sky in a window, shape (height, width)."""
         image = self._sky_light(window)
         if self.satellite is not None:
@@ -165,14 +165,14 @@ class StarLight:
             self._add_star(image, window, i)
         return image
 
-    def _sky_light(self, window: Window) -> NDArray[np.float32]:
+    def _sky_light(self, window: SensorWindow) -> NDArray[np.float32]:
         u = (np.arange(window.x, window.x + window.width) + 0.5) / self.sensor.width_px - 0.5
         v = (np.arange(window.y, window.y + window.height) + 0.5) / self.sensor.height_px - 0.5
         half = self.sky_e_per_px * self.sky_gradient / 2.0
         along_x = (self.sky_e_per_px + half * u).astype(np.float32)
         return np.asarray(along_x[np.newaxis, :] + (half * v).astype(np.float32)[:, np.newaxis])
 
-    def _add_star(self, image: NDArray[np.float32], window: Window, i: int) -> None:
+    def _add_star(self, image: NDArray[np.float32], window: SensorWindow, i: int) -> None:
         x, y = float(self.stars.x_px[i]), float(self.stars.y_px[i])
         spread = self.images.at(x, y)
         column, row = math.floor(x), math.floor(y)
@@ -188,7 +188,7 @@ class StarLight:
             apply_mosaic(light, window.x + x0, window.y + y0, bayer_mosaic(float(self.stars.colour[i])))
         image[y0:y1, x0:x1] += light
 
-    def _add_satellite(self, image: NDArray[np.float32], window: Window, satellite: Satellite) -> None:
+    def _add_satellite(self, image: NDArray[np.float32], window: SensorWindow, satellite: Satellite) -> None:
         spread = self.images.at((self.sensor.width_px - 1) / 2.0, (self.sensor.height_px - 1) / 2.0)
         profile = spread.line_profile() * np.float32(satellite.electrons_per_px)
         x, y, angle = satellite.x_px - window.x, satellite.y_px - window.y, satellite.angle_rad

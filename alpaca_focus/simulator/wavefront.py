@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import fft, special
 
-from alpaca_focus.simulator.optics import Defocus
 from alpaca_focus.simulator.psf import PointSpread, blur_diameters_px, phases_of
+from alpaca_focus.simulator.telescope_optics import Defocus
 
 WAVELENGTHS = 3
 """Wavelengths that stand for the band, evenly spread over it."""

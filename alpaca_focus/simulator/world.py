@@ -7,15 +7,15 @@ frame is rendered from values taken there.
 import itertools
 from dataclasses import dataclass
 
-from alpaca_focus.simulator.climate import Climate
-from alpaca_focus.simulator.clock import SimulatedClock
 from alpaca_focus.simulator.faults import FaultBook
 from alpaca_focus.simulator.mechanics import Mechanism, Wheel
-from alpaca_focus.simulator.observatory_settings import ObservatorySettings
 from alpaca_focus.simulator.pointing import Pointing
 from alpaca_focus.simulator.quirks import active_quirks
 from alpaca_focus.simulator.render import OpticalState
+from alpaca_focus.simulator.settings import ObservatorySettings
+from alpaca_focus.simulator.simulated_clock import SimulatedClock
 from alpaca_focus.simulator.sky import seeing_for_frame
+from alpaca_focus.simulator.temperatures import Climate
 
 REFERENCE_C = 10.0
 """Temperature of the tube at which `best_focus_steps` holds."""

@@ -18,8 +18,7 @@ from urllib.request import Request, urlopen
 from ruamel.yaml import YAML
 
 from alpaca_focus.simulator.observatory import observatory_process
-from alpaca_focus.simulator.observatory_settings import ObservatorySettings
-from alpaca_focus.simulator.settings import SensorSettings
+from alpaca_focus.simulator.settings import ObservatorySettings, SensorSettings
 from tests.bench.table import Table
 
 DASHBOARDS = 50

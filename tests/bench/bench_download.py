@@ -8,8 +8,7 @@ import numpy as np
 from alpaca.camera import Camera
 
 from alpaca_focus.simulator.observatory import observatory_process
-from alpaca_focus.simulator.observatory_settings import ObservatorySettings
-from alpaca_focus.simulator.settings import SensorSettings, SkySettings
+from alpaca_focus.simulator.settings import ObservatorySettings, SensorSettings, SkySettings
 from tests.bench.table import Table
 from tests.blocking import fetch_image
 

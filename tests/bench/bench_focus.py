@@ -16,8 +16,7 @@ from alpaca_focus.focusing.one_run import focus_once
 from alpaca_focus.runtime.store import RunStore
 from alpaca_focus.settings.models import Settings
 from alpaca_focus.simulator.observatory import observatory_process
-from alpaca_focus.simulator.observatory_settings import FocuserSettings, ObservatorySettings
-from alpaca_focus.simulator.settings import SensorSettings, TelescopeSettings
+from alpaca_focus.simulator.settings import FocuserSettings, ObservatorySettings, SensorSettings, TelescopeSettings
 from tests.bench.table import Table
 
 RUNS = 20

@@ -19,8 +19,7 @@ from alpaca_focus.gateway.passed_images import PassedImage
 from alpaca_focus.gateway.server import PassThrough
 from alpaca_focus.gateway.upstream import Upstream
 from alpaca_focus.simulator.observatory import observatory_process
-from alpaca_focus.simulator.observatory_settings import ObservatorySettings
-from alpaca_focus.simulator.settings import SensorSettings, SkySettings
+from alpaca_focus.simulator.settings import ObservatorySettings, SensorSettings, SkySettings
 from tests.bench.table import Table
 from tests.blocking import fetch_image
 

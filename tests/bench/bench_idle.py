@@ -12,7 +12,7 @@ from alpaca_focus.core.errors import AlpacaFocusError
 from alpaca_focus.runtime.control_client import ask
 from alpaca_focus.runtime.control_wire import socket_path
 from alpaca_focus.simulator.observatory import observatory_process
-from alpaca_focus.simulator.observatory_settings import ObservatorySettings
+from alpaca_focus.simulator.settings import ObservatorySettings
 from tests.bench.table import Table
 
 SETTLE_S, WATCH_S = 30.0, 120.0

@@ -18,6 +18,7 @@ from alpaca_focus.simulator.settings import SensorSettings, SpectrographSettings
 from tests.bench.session import Session
 from tests.bench.skies import Night, drawn_night
 from tests.bench.table import Table
+from tests.simulated_light import expected_electrons
 
 RUNS = 200
 EXPOSURE_S = 10.0
@@ -93,7 +94,7 @@ def _lost_signal(session: Session) -> float:
     def signal(defocus_um: float) -> float:
         state = OpticalState(defocus_um=defocus_um, seeing_fwhm_arcsec=sky.seeing_fwhm_arcsec)
         light, sky_light = (
-            float(np.sum(renderer.expected_electrons(state, request, 0), dtype=float))
+            float(np.sum(expected_electrons(renderer, state, request, 0), dtype=float))
             for renderer in (with_star, without)
         )
         return light - sky_light

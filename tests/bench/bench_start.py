@@ -11,7 +11,7 @@ from contextlib import closing
 from pathlib import Path
 
 from alpaca_focus.simulator.observatory import observatory_process
-from alpaca_focus.simulator.observatory_settings import ObservatorySettings
+from alpaca_focus.simulator.settings import ObservatorySettings
 from tests.bench.bench_idle import night_file
 from tests.bench.table import Table
 

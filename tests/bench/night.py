@@ -24,13 +24,14 @@ from alpaca_focus.runtime.control_client import ask
 from alpaca_focus.runtime.control_wire import socket_path
 from alpaca_focus.runtime.store import KeptRun, RunStore
 from alpaca_focus.simulator.observatory import observatory_process
-from alpaca_focus.simulator.observatory_settings import (
+from alpaca_focus.simulator.settings import (
     ClimateSettings,
     FocuserSettings,
     MountSettings,
     ObservatorySettings,
+    SensorSettings,
+    SkySettings,
 )
-from alpaca_focus.simulator.settings import SensorSettings, SkySettings
 
 ROOT = Path(__file__).parent.parent.parent
 FACTOR = 400.0

@@ -12,8 +12,8 @@ import requests
 from alpaca_focus.devices.clock import ScaledClock
 from alpaca_focus.night.daemon import Daemon
 from alpaca_focus.runtime.telemetry import configure_logging
+from alpaca_focus.settings.loader import load_yaml
 from alpaca_focus.settings.models import Settings
-from alpaca_focus.settings.yaml_file import load_yaml
 
 
 def clock_of(address: str) -> tuple[ScaledClock, float]:

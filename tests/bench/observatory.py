@@ -9,10 +9,10 @@ from datetime import datetime, timedelta
 
 from alpaca_focus.core.values import ExposureSettings, Frame, Position
 from alpaca_focus.ports import CameraInfo, FocuserInfo
-from alpaca_focus.simulator.clock import SimulatedClock
 from alpaca_focus.simulator.faults import FaultBook
-from alpaca_focus.simulator.observatory_settings import ObservatorySettings
 from alpaca_focus.simulator.render import ExposureRequest, Renderer
+from alpaca_focus.simulator.settings import ObservatorySettings
+from alpaca_focus.simulator.simulated_clock import SimulatedClock
 from alpaca_focus.simulator.world import World
 
 TRANSFER_S = 0.3

@@ -8,8 +8,13 @@ from alpaca_focus.core.backlash import Backlash, Direction, Limits
 from alpaca_focus.core.optics import OpticalTrain
 from alpaca_focus.core.plan import SweepSettings
 from alpaca_focus.core.values import ExposureSettings
-from alpaca_focus.simulator.observatory_settings import FocuserSettings, ObservatorySettings
-from alpaca_focus.simulator.settings import SensorSettings, SkySettings, TelescopeSettings
+from alpaca_focus.simulator.settings import (
+    FocuserSettings,
+    ObservatorySettings,
+    SensorSettings,
+    SkySettings,
+    TelescopeSettings,
+)
 
 BEST_STEPS = 25000.0
 STEP_SIZE_UM = 1.0

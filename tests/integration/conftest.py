@@ -7,8 +7,7 @@ from typing import Any
 import pytest
 
 from alpaca_focus.simulator.observatory import Observatory
-from alpaca_focus.simulator.observatory_settings import ObservatorySettings
-from alpaca_focus.simulator.settings import SensorSettings, SkySettings
+from alpaca_focus.simulator.settings import ObservatorySettings, SensorSettings, SkySettings
 from tests.ports import free_port
 
 SMALL = {

@@ -14,7 +14,7 @@ from alpaca_focus.devices.clock import ScaledClock
 from alpaca_focus.runtime.store import RunStore
 from alpaca_focus.simulator.faults import FaultRequest
 from alpaca_focus.simulator.observatory import Observatory
-from alpaca_focus.simulator.observatory_settings import FilterSettings, FocuserSettings
+from alpaca_focus.simulator.settings import FilterSettings, FocuserSettings
 from tests.integration.test_focus_runs import settings_for
 
 START = 25050

@@ -22,15 +22,16 @@ from alpaca_focus.core.errors import ConfigurationError
 from alpaca_focus.devices.clock import ScaledClock
 from alpaca_focus.night import daemon as daemon_module
 from alpaca_focus.night import run_log, session
-from alpaca_focus.night.daemon import Daemon, socket_path
+from alpaca_focus.night.daemon import Daemon
 from alpaca_focus.runtime import follower, keeper, lookout, run_accounts
 from alpaca_focus.runtime.control_client import ask
+from alpaca_focus.runtime.control_wire import socket_path
 from alpaca_focus.runtime.home_mark import HomeMark
 from alpaca_focus.runtime.store import RunStore
 from alpaca_focus.settings.models import Settings
 from alpaca_focus.simulator.faults import FaultRequest
 from alpaca_focus.simulator.observatory import Observatory
-from alpaca_focus.simulator.observatory_settings import FocuserSettings
+from alpaca_focus.simulator.settings import FocuserSettings
 from tests.folder_polls import FolderPolls
 
 START = 25400

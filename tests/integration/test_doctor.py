@@ -23,7 +23,7 @@ from alpaca_focus.runtime.control_wire import lock_path
 from alpaca_focus.runtime.home_mark import FILE_NAME, HomeMark
 from alpaca_focus.runtime.lock import exclusive_lock
 from alpaca_focus.simulator.observatory import Observatory
-from alpaca_focus.simulator.observatory_settings import FocuserSettings
+from alpaca_focus.simulator.settings import FocuserSettings
 from tests.fake_phd2 import FakePhd2
 from tests.mosquitto import Mosquitto
 from tests.ports import free_port

@@ -24,7 +24,7 @@ from alpaca_focus.alpaca import standard
 from alpaca_focus.alpaca.running import RunningServer
 from alpaca_focus.alpaca.served import ServedDevice
 from alpaca_focus.alpaca.standard import DeviceType, Member, Method
-from alpaca_focus.cli.setting_up import init
+from alpaca_focus.cli.init_command import init
 from alpaca_focus.core import device_kinds
 from alpaca_focus.core.device_kinds import DeviceKind, FoundFacts
 from alpaca_focus.devices.clock import SystemClock
@@ -41,8 +41,8 @@ from alpaca_focus.night.gateway_link import BesideProgram
 from alpaca_focus.ports import Device
 from alpaca_focus.settings import models
 from alpaca_focus.settings.describe import describe
+from alpaca_focus.settings.loader import load_yaml
 from alpaca_focus.settings.models import DeviceSection, Settings
-from alpaca_focus.settings.yaml_file import load_yaml
 from tests.ports import free_port
 from tests.served_devices import Faults, ServedCamera, ServedFocuser, serve
 

@@ -17,8 +17,8 @@ from alpaca_focus.runtime.store import RunStore
 from alpaca_focus.settings.models import Settings
 from alpaca_focus.simulator.faults import FaultRequest
 from alpaca_focus.simulator.observatory import Observatory
-from alpaca_focus.simulator.observatory_settings import FocuserSettings
 from alpaca_focus.simulator.quirks import PERSONALITIES, QUIRKS
+from alpaca_focus.simulator.settings import FocuserSettings
 
 ZONE_STEPS = 67.1
 START = 25400

@@ -13,7 +13,7 @@ from alpaca_focus.focusing.one_run import focus_once
 from alpaca_focus.settings.models import Settings
 from alpaca_focus.simulator.faults import FaultRequest
 from alpaca_focus.simulator.observatory import Observatory
-from alpaca_focus.simulator.observatory_settings import FocuserSettings
+from alpaca_focus.simulator.settings import FocuserSettings
 from tests.fake_phd2 import FakePhd2
 
 START = 25400

@@ -11,9 +11,8 @@ from alpaca_focus.core.errors import ConfigurationError
 from alpaca_focus.night.plan import triggers
 from alpaca_focus.notify.home_assistant import Topics
 from alpaca_focus.settings.describe import describe, describe_zone
-from alpaca_focus.settings.models import Settings
-from alpaca_focus.settings.schema import json_schema, schema_text
-from alpaca_focus.settings.yaml_file import load_yaml
+from alpaca_focus.settings.loader import load_yaml
+from alpaca_focus.settings.models import Settings, json_schema, schema_text
 from alpaca_focus.settings.yaml_tree import read_tree
 from alpaca_focus.settings.yaml_values import read_document
 
@@ -121,7 +120,7 @@ def test_the_schema_check_of_these_tests_finds_mistakes() -> None:
 
 def test_the_published_schema_is_that_of_the_models() -> None:
     assert SCHEMA_FILE.read_text(encoding="utf-8") == schema_text(), (
-        "write alpaca_focus.settings.schema.schema_text() to config/alpaca-focus.schema.json"
+        "write alpaca_focus.settings.models.schema_text() to config/alpaca-focus.schema.json"
     )
 
 

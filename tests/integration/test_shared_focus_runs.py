@@ -16,7 +16,7 @@ from alpaca_focus.ports import Camera, Focuser
 from alpaca_focus.runtime.runner import Bench, Circumstances, run_focus
 from alpaca_focus.settings.models import Settings
 from alpaca_focus.simulator.observatory import Observatory
-from alpaca_focus.simulator.observatory_settings import FocuserSettings
+from alpaca_focus.simulator.settings import FocuserSettings
 
 ZONE_STEPS = 67.1
 START = 25400

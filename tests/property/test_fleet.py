@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from alpaca_focus.cli.fleet_page import page, summary
+from alpaca_focus.cli.fleet_command import page, summary
 from alpaca_focus.notify.fleet import Fleet, rows
 
 NOW = datetime(2026, 11, 21, 22, 0, tzinfo=UTC)

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from alpaca_focus.settings.loader import load_yaml, parse_yaml
 from alpaca_focus.settings.models import Settings
 from alpaca_focus.settings.problems import SettingsError
-from alpaca_focus.settings.yaml_file import load_yaml, parse_yaml
 
 EXAMPLE = (Path(__file__).parents[2] / "config" / "sct.yaml").read_text(encoding="utf-8")
 SIGNS = [

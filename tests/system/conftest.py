@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from alpaca_focus.settings.yaml_file import parse_yaml
+from alpaca_focus.settings.loader import parse_yaml
 from alpaca_focus.simulator.observatory import Observatory
-from alpaca_focus.simulator.observatory_settings import ObservatorySettings
+from alpaca_focus.simulator.settings import ObservatorySettings
 
 COMMAND = Path(sys.executable).parent / "alpaca-focus"
 OBSERVATORY = "time_factor: 20\nsensor: {width_px: 640, height_px: 512}\nfocuser: {start_position: 25400}\n"

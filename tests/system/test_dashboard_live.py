@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from selenium.webdriver.common.by import By
 
+from alpaca_focus.settings.loader import load_yaml
 from alpaca_focus.settings.models import Settings
-from alpaca_focus.settings.yaml_file import load_yaml
 from tests.browser import Browser, running_browser
 from tests.ports import free_port
 from tests.system.test_run_command import START, ended, is_away, position, told, watching

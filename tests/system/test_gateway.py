@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from alpaca.camera import Camera, CameraStates
 
+from alpaca_focus.settings.loader import load_yaml
 from alpaca_focus.settings.models import Settings
-from alpaca_focus.settings.yaml_file import load_yaml
 from tests.ports import free_port
 from tests.system.conftest import Run
 from tests.system.test_run_command import PATIENCE_S, START, ended, is_away, position, told, watching

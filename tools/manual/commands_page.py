@@ -8,8 +8,7 @@ from typing import Any
 import typer
 
 import alpaca_focus.cli
-from alpaca_focus.cli import commands
-from alpaca_focus.cli.loaded_late import COMMANDS
+from alpaca_focus.cli import COMMANDS, commands
 
 PLAINER = {
     r"^\{(.*)\}": r"\1",

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
-from alpaca_focus.settings.schema import json_schema
+from alpaca_focus.settings.models import json_schema
 
 UNITS = (
     ("_steps_per_c", "focuser steps a degree Celsius"),

@@ -10,7 +10,7 @@ from alpaca_focus.core.night import History, Plan, Snapshot
 from alpaca_focus.core.notices import Kind
 from alpaca_focus.core.values import Outcome
 from alpaca_focus.imaging.metrics import METRICS
-from alpaca_focus.settings.messages import Messages
+from alpaca_focus.settings.interface_models import Messages
 
 DEVICE = "telescope 0"
 WAITS: Mapping[str, tuple[str, str]] = MappingProxyType(

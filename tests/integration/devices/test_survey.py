@@ -19,7 +19,7 @@ from alpaca_focus.devices.connection import CALL_TIMEOUT_S
 from alpaca_focus.devices.survey import survey_device, survey_server
 from alpaca_focus.setting_up.servers import find_servers
 from alpaca_focus.simulator.observatory import Observatory
-from alpaca_focus.simulator.observatory_settings import ObservatorySettings
+from alpaca_focus.simulator.settings import ObservatorySettings
 from tests.ports import free_port
 from tests.served_devices import (
     HANG,

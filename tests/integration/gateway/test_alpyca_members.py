@@ -18,7 +18,7 @@ from alpaca.telescope import GuideDirections, PierSide, Telescope, TelescopeAxes
 
 from alpaca_focus.gateway.engine import ACTIONS
 from alpaca_focus.simulator.observatory import Observatory
-from alpaca_focus.simulator.observatory_settings import ObservatorySettings
+from alpaca_focus.simulator.settings import ObservatorySettings
 from tests.integration.conftest import SMALL
 
 CLASSES: tuple[type[Device], ...] = (Camera, Focuser, FilterWheel, Telescope)

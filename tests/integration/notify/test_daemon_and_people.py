@@ -8,7 +8,7 @@ import pytest
 
 from alpaca_focus.simulator.faults import FaultRequest
 from alpaca_focus.simulator.observatory import Observatory
-from alpaca_focus.simulator.observatory_settings import FocuserSettings
+from alpaca_focus.simulator.settings import FocuserSettings
 from tests.integration.test_daemon import START, Night, watching
 from tests.web_hook import WebHook
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from alpaca_focus.simulator.observatory import Observatory
-from alpaca_focus.simulator.observatory_settings import FocuserSettings
+from alpaca_focus.simulator.settings import FocuserSettings
 from tests.integration.notify.test_mqtt import House
 from tests.integration.test_daemon import START, Night, watching
 from tests.mosquitto import Mosquitto

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from alpaca_focus.simulator.observatory import Observatory
-from alpaca_focus.simulator.observatory_settings import FocuserSettings
+from alpaca_focus.simulator.settings import FocuserSettings
 from alpaca_focus.web import models
 from tests.running_daemon import PATIENCE_S, RunningDaemon
 from tests.web_night import JSON, Listener

@@ -13,8 +13,9 @@ from alpaca_focus.cli.measure import _measured
 from alpaca_focus.core.errors import ConfigurationError
 from alpaca_focus.files import cluster
 from alpaca_focus.files.cluster import Cluster, measure_seen, measure_sent
+from alpaca_focus.files.file_report import FileReport
 from alpaca_focus.files.folder_watch import Stamp
-from alpaca_focus.files.measuring import DEFAULT, FileReport
+from alpaca_focus.files.measuring import DEFAULT
 
 ADDRESS = "tcp://first:8786"
 HERE = {"packages": {"alpaca_focus": __version__}}

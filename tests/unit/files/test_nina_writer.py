@@ -79,7 +79,7 @@ def test_a_real_curve_comes_back_with_the_program_s_own_results(shared_data: Pat
                 stderr=2 * each.measurement.stderr,
             ),
         )
-        for each in read_nina_report(path).curve.samples
+        for each in read_nina_report(path).samples
     )
     ours = nina_report(replace(run, samples=samples, fit=fit_hyperbola(samples), verification=None))
     assert [point["Position"] for point in ours["MeasurePoints"]] == [
@@ -130,9 +130,9 @@ def test_what_is_written_is_read_again(run: FocusResult, tmp_path: Path) -> None
     path = tmp_path / "run.json"
     write_nina_report(path, run)
     read = read_nina_report(path)
-    assert read.hyperbolic_position == VERTEX
-    assert [sample.position for sample in read.curve.samples] == [VERTEX + 60 * k for k in range(-3, 4)]
-    assert read.curve.samples[0].measurement.value == pytest.approx(math.hypot(2.4, 7.2) / 2)
+    assert json.loads(path.read_text())["Intersections"]["HyperbolicMinimum"]["Position"] == VERTEX
+    assert [sample.position for sample in read.samples] == [VERTEX + 60 * k for k in range(-3, 4)]
+    assert read.samples[0].measurement.value == pytest.approx(math.hypot(2.4, 7.2) / 2)
     assert [each.name for each in tmp_path.iterdir()] == ["run.json"]
 
 

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 
 from alpaca_focus.core.errors import DeviceUnreachable
+from alpaca_focus.core.night import PierSide
 from alpaca_focus.focusing.circumstances import read_circumstances
 from alpaca_focus.focusing.connected import Devices
 from alpaca_focus.focusing.filters import Way
-from alpaca_focus.ports import MountState, PierSide
+from alpaca_focus.ports import MountState
 from alpaca_focus.runtime.runner import Circumstances
 from tests.fakes import FakeCamera, FakeClock, FakeFocuser, FakeSky
 

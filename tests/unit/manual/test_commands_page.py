@@ -5,9 +5,8 @@ from typing import Any
 
 import typer
 
-from alpaca_focus.cli import commands
-from alpaca_focus.cli.exit_codes import EXIT_CODES, EXIT_MEND, EXIT_RUNS_ALREADY
-from alpaca_focus.cli.loaded_late import COMMANDS
+from alpaca_focus.cli import COMMANDS, commands
+from alpaca_focus.cli.common import EXIT_CODES, EXIT_MEND, EXIT_RUNS_ALREADY
 from tools.manual.commands_page import anchor, page
 
 

@@ -31,8 +31,8 @@ from alpaca_focus.runtime.control_wire import Request
 from alpaca_focus.runtime.filtered_share import FilteredShare
 from alpaca_focus.runtime.keeper import Keeper
 from alpaca_focus.runtime.one_job import FOCUS_RUN
+from alpaca_focus.settings.loader import parse_yaml
 from alpaca_focus.settings.models import Settings
-from alpaca_focus.settings.yaml_file import parse_yaml
 from tests.fakes import FakeCamera, FakeClock, FakeFocuser, FakeSky
 from tests.ports import free_port
 

@@ -9,8 +9,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from alpaca_focus.cli.fleet import _settings
-from alpaca_focus.cli.fleet_page import page, summary, trouble_line
+from alpaca_focus.cli.fleet_command import _settings, page, summary, trouble_line
 from alpaca_focus.core.errors import ConfigurationError
 from alpaca_focus.notify.fleet import LONGEST_PAYLOAD_BYTES, MOST_TELESCOPES, Fleet, Row, Standing, rows
 from alpaca_focus.notify.home_assistant import state_of

@@ -1,9 +1,7 @@
 """What systemd hears, on a real socket."""
 
 import logging
-import os
 import socket
-import time
 import uuid
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -17,8 +15,7 @@ from alpaca_focus.runtime import systemd
 @pytest.fixture(autouse=True)
 def _plain_log(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("alpaca_focus.runtime.systemd._log", logging.getLogger("systemd"))
-    for variable in ("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"):
-        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.delenv("NOTIFY_SOCKET", raising=False)
 
 
 @contextmanager
@@ -46,15 +43,6 @@ def test_each_state_is_a_datagram(heard: socket.socket) -> None:
 def test_the_status_is_one_line(heard: socket.socket) -> None:
     systemd.status("Focus run 7:\n 12 °C\nREADY=1")
     assert heard.recv(1000).decode() == "STATUS=Focus run 7: 12 °C READY=1"
-
-
-def test_a_reload_tells_its_time(heard: socket.socket) -> None:
-    before_us = time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000
-    systemd.reloading()
-    state, told = heard.recv(1000).decode().split("\n")
-    assert state == "RELOADING=1"
-    assert told.startswith("MONOTONIC_USEC=")
-    assert before_us <= int(told.partition("=")[2]) <= time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000
 
 
 def test_an_abstract_socket_is_reached(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -94,26 +82,3 @@ def test_a_systemd_that_does_not_listen_holds_nobody_up(
         if caplog.records:
             break
     assert "systemd could not be told WATCHDOG (timed out)" in caplog.text
-
-
-@pytest.mark.parametrize(
-    ("limit_us", "another_process", "interval_s"),
-    [
-        ("30000000", None, 15.0),
-        ("30000000", 0, 15.0),
-        ("30000000", 1, None),
-        (None, 0, None),
-        ("0", None, None),
-        ("soon", None, None),
-        ("-5", None, None),
-        ("²", None, None),
-    ],
-)
-def test_the_watchdog_is_asked_for_in_the_environment(
-    limit_us: str | None, another_process: int | None, interval_s: float | None, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    if limit_us is not None:
-        monkeypatch.setenv("WATCHDOG_USEC", limit_us)
-    if another_process is not None:
-        monkeypatch.setenv("WATCHDOG_PID", str(os.getpid() + another_process))
-    assert systemd.watchdog_interval_s() == interval_s

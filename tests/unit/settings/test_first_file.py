@@ -8,8 +8,8 @@ import pytest
 from alpaca_focus.core.found import FoundObservatory
 from alpaca_focus.settings.first_answers import WAYS, Answers
 from alpaca_focus.settings.first_file import first_file, next_commands
+from alpaca_focus.settings.loader import parse_yaml
 from alpaca_focus.settings.models import Settings
-from alpaca_focus.settings.yaml_file import parse_yaml
 from tests.found import ANSWERS, CAMERA, FOCUSER, LEAST, WEATHER, WHOLE, device, observatory
 
 LONGEST_LINE = 120

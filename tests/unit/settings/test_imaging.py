@@ -3,9 +3,9 @@
 import pytest
 
 from alpaca_focus.core.errors import ConfigurationError
-from alpaca_focus.settings.imaging import Imaging
+from alpaca_focus.settings.interface_models import Imaging
+from alpaca_focus.settings.loader import parse_yaml
 from alpaca_focus.settings.models import Settings
-from alpaca_focus.settings.yaml_file import parse_yaml
 
 TELESCOPE = "telescope: {focal_length_mm: 530, aperture_mm: 106}\n"
 NONSENSE: dict[str, tuple[str, ...]] = {

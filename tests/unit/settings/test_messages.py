@@ -3,9 +3,9 @@
 import pytest
 
 from alpaca_focus.core.errors import ConfigurationError
+from alpaca_focus.settings.loader import parse_yaml
 from alpaca_focus.settings.models import Settings
 from alpaca_focus.settings.problems import SettingsError
-from alpaca_focus.settings.yaml_file import parse_yaml
 
 TELESCOPE = "telescope:\n  focal_length_mm: 530\n  aperture_mm: 106\n"
 NEEDS = "It needs at least telescope.focal_length_mm and telescope.aperture_mm"

@@ -8,9 +8,8 @@ from pydantic import ValidationError
 
 from alpaca_focus.core.errors import ConfigurationError
 from alpaca_focus.settings.describe import describe
-from alpaca_focus.settings.models import Settings
-from alpaca_focus.settings.schema import json_schema
-from alpaca_focus.settings.yaml_file import parse_yaml
+from alpaca_focus.settings.loader import parse_yaml
+from alpaca_focus.settings.models import Settings, json_schema
 
 TELESCOPE = "telescope: {focal_length_mm: 530, aperture_mm: 106}\n"
 

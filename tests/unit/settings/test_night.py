@@ -3,9 +3,9 @@
 import pytest
 
 from alpaca_focus.core.errors import ConfigurationError
+from alpaca_focus.settings.loader import parse_yaml
 from alpaca_focus.settings.models import Settings
-from alpaca_focus.settings.night import Compensation, FilterByHand, Night, Site, Thermometer, Triggers
-from alpaca_focus.settings.yaml_file import parse_yaml
+from alpaca_focus.settings.night_models import Compensation, FilterByHand, Night, Site, Thermometer, Triggers
 
 TELESCOPE = "telescope: {focal_length_mm: 530, aperture_mm: 106}\n"
 PLACE = {"latitude_deg": "47", "longitude_deg": "8"}

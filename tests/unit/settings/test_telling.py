@@ -3,9 +3,9 @@
 import pytest
 
 from alpaca_focus.settings.describe import describe
+from alpaca_focus.settings.loader import parse_yaml
 from alpaca_focus.settings.models import Settings
 from alpaca_focus.settings.problems import SettingsError
-from alpaca_focus.settings.yaml_file import parse_yaml
 
 TELESCOPE = "telescope: {focal_length_mm: 500, aperture_mm: 100}\n"
 SECRET = "hunter2secret"  # noqa: S105 - of nothing

@@ -4,9 +4,9 @@ import pytest
 
 from alpaca_focus.core.errors import ConfigurationError
 from alpaca_focus.settings.describe import describe
+from alpaca_focus.settings.interface_models import Web, token_trouble
+from alpaca_focus.settings.loader import parse_yaml
 from alpaca_focus.settings.models import Settings
-from alpaca_focus.settings.web import Web, token_trouble
-from alpaca_focus.settings.yaml_file import parse_yaml
 
 TELESCOPE = "telescope: {focal_length_mm: 530, aperture_mm: 106}\n"
 TOKEN = "abcdefghijkl123"  # noqa: S105 - made up

@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from alpaca_focus.core.errors import ConfigurationError
+from alpaca_focus.settings.loader import load_yaml
 from alpaca_focus.settings.models import Settings
-from alpaca_focus.settings.yaml_edit import edit_yaml, edited
-from alpaca_focus.settings.yaml_file import load_yaml
+from alpaca_focus.settings.yaml_writer import edit_yaml, edited
 
 TEXT = """\
 # The refractor on the hill.

@@ -8,8 +8,8 @@ from typing import Annotated
 import pytest
 from pydantic import BaseModel, ConfigDict, Field
 
+from alpaca_focus.settings.loader import parse_yaml
 from alpaca_focus.settings.problems import SettingsError
-from alpaca_focus.settings.yaml_file import parse_yaml
 from alpaca_focus.settings.yaml_tree import read_tree
 from alpaca_focus.settings.yaml_values import Plain, read_document
 

@@ -3,10 +3,10 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from alpaca_focus.simulator.control import INDEX
 from alpaca_focus.simulator.faults import KINDS, FaultBook, FaultRequest
-from alpaca_focus.simulator.observatory_settings import ObservatorySettings
 from alpaca_focus.simulator.quirks import PERSONALITIES, QUIRKS, active_quirks
+from alpaca_focus.simulator.settings import ObservatorySettings
+from alpaca_focus.simulator.simulator_api import INDEX
 
 PAGE = Path(__file__).parent.parent.parent.parent / "docs" / "simulator.md"
 

@@ -4,10 +4,9 @@ import numpy as np
 import pytest
 from scipy.integrate import solve_ivp
 
-from alpaca_focus.simulator.climate import Climate
-from alpaca_focus.simulator.clock import SimulatedClock
-from alpaca_focus.simulator.cooler import Cooler
 from alpaca_focus.simulator.mechanics import Mechanism
+from alpaca_focus.simulator.simulated_clock import SimulatedClock
+from alpaca_focus.simulator.temperatures import Climate, SimulatedCooler
 
 START = datetime(2026, 1, 15, 20, 0, tzinfo=UTC)
 
@@ -67,7 +66,7 @@ def test_the_tube_stays_while_the_slack_is_crossed() -> None:
 
 def test_the_cooler_reaches_its_target_as_far_as_it_can() -> None:
     now = RealTime()
-    cooler = Cooler(lambda: 10.0, now)
+    cooler = SimulatedCooler(lambda: 10.0, now)
     cooler.aim(-20.0)
     cooler.switch(on=True)
     now.now_s += 1000

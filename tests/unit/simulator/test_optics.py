@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from alpaca_focus.simulator.optics import (
+from alpaca_focus.simulator.psf import geometric_point_spread
+from alpaca_focus.simulator.settings import SensorSettings, TelescopeSettings
+from alpaca_focus.simulator.telescope_optics import (
     Defocus,
-    best_defocus_um,
     collecting_area_cm2,
     focus_offset_range_um,
     focus_offset_um,
@@ -17,8 +18,6 @@ from alpaca_focus.simulator.optics import (
     photons_per_s,
     plate_scale_arcsec_per_px,
 )
-from alpaca_focus.simulator.psf import geometric_point_spread
-from alpaca_focus.simulator.settings import SensorSettings, TelescopeSettings
 
 PIXEL_UM = 4.0
 
@@ -201,7 +200,7 @@ def test_best_focus_of_a_curved_and_tilted_field_is_where_the_mean_square_defocu
     offset = focus_offset_um(telescope, sensor, x, y)
     positions = np.linspace(-120.0, 120.0, 481)
     mean_square = [np.mean((position + offset) ** 2) for position in positions]
-    assert best_defocus_um(telescope) == pytest.approx(positions[np.argmin(mean_square)], abs=0.5)
+    assert -telescope.field_curvature_um / 3 == pytest.approx(positions[np.argmin(mean_square)], abs=0.5)
 
 
 def test_a_huge_blur_of_undersampled_stars_stays_small_in_memory_and_exact_in_flux() -> None:

@@ -9,7 +9,7 @@ from scipy import stats
 
 from alpaca_focus.simulator.noise import add_noise
 from alpaca_focus.simulator.sensor import (
-    Window,
+    SensorWindow,
     add_dark,
     binned,
     cosmic_rays,
@@ -103,24 +103,24 @@ def test_a_full_pixel_stays_at_its_full_well(rng: np.random.Generator) -> None:
 def test_hot_pixels_belong_to_the_sensor(seed: int) -> None:
     sensor = SensorSettings(width_px=500, height_px=400, hot_pixel_fraction=0.002, hot_pixel_e_per_s=30.0)
 
-    def image(of_seed: int, window: Window) -> NDArray[np.float32]:
+    def image(of_seed: int, window: SensorWindow) -> NDArray[np.float32]:
         image = np.zeros((window.height, window.width), dtype=np.float32)
         hot_pixels(sensor, of_seed).add_to(image, window, 2.0)
         return image
 
-    whole = Window(x=0, y=0, width=500, height=400)
+    whole = SensorWindow(x=0, y=0, width=500, height=400)
     first = image(seed, whole)
     np.testing.assert_array_equal(first, image(seed, whole))
     assert not np.array_equal(first, image(seed + 1, whole))
     assert np.count_nonzero(first) == pytest.approx(400, abs=5)
     assert first[first > 0.0].mean() == pytest.approx(60.0, rel=0.3)
-    part = image(seed, Window(x=123, y=45, width=200, height=300))
+    part = image(seed, SensorWindow(x=123, y=45, width=200, height=300))
     np.testing.assert_array_equal(part, first[45:345, 123:323])
 
 
 def test_cosmic_rays_come_at_their_rate_and_anew_in_every_frame(seed: int) -> None:
     sensor = SensorSettings(width_px=300, height_px=200, cosmic_rays_per_s=0.5)
-    window = Window(x=0, y=0, width=300, height=200)
+    window = SensorWindow(x=0, y=0, width=300, height=200)
     images = []
     for number in range(60):
         image = np.zeros((200, 300), dtype=np.float32)
@@ -137,12 +137,12 @@ def test_cosmic_rays_come_at_their_rate_and_anew_in_every_frame(seed: int) -> No
 def test_dark_current_grows_with_time_and_amplifier_glow_with_the_right_edge() -> None:
     sensor = SensorSettings(width_px=100, height_px=80, dark_current_e_per_s=0.2, amp_glow_e_per_s=3.0)
     image = np.zeros((80, 100), dtype=np.float32)
-    add_dark(image, Window(x=0, y=0, width=100, height=80), sensor, 10.0)
+    add_dark(image, SensorWindow(x=0, y=0, width=100, height=80), sensor, 10.0)
     assert image[40, 99] == pytest.approx(2.0 + 30.0, rel=0.05)
     assert image[:, 0] == pytest.approx(2.0, abs=0.05)
     assert (np.diff(image, axis=1) >= 0.0).all()
     part = np.zeros((20, 30), dtype=np.float32)
-    add_dark(part, Window(x=60, y=50, width=30, height=20), sensor, 10.0)
+    add_dark(part, SensorWindow(x=60, y=50, width=30, height=20), sensor, 10.0)
     np.testing.assert_allclose(part, image[50:70, 60:90], rtol=1e-5)
 
 

@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from alpaca_focus.simulator.optics import Defocus
 from alpaca_focus.simulator.psf import geometric_point_spread
 from alpaca_focus.simulator.render import ExposureRequest, OpticalState, Renderer
 from alpaca_focus.simulator.settings import (
@@ -18,6 +17,8 @@ from alpaca_focus.simulator.settings import (
     TelescopeSettings,
 )
 from alpaca_focus.simulator.spectrograph import Slit, black_body, line_image, slit_profile, wavelength_of_column_nm
+from alpaca_focus.simulator.telescope_optics import Defocus
+from tests.simulated_light import expected_electrons
 
 WIDTH, HEIGHT = 500, 300
 SENSOR = SensorSettings(
@@ -40,7 +41,7 @@ def frame(
 ) -> NDArray[np.float64]:
     renderer = Renderer(TelescopeSettings(), SENSOR, sky, spectrograph, seed=4)
     state = OpticalState(defocus_um=defocus_um, seeing_fwhm_arcsec=seeing_arcsec, transmission=transmission)
-    return renderer.expected_electrons(state, request, number).astype(float)
+    return expected_electrons(renderer, state, request, number).astype(float)
 
 
 def trace(image: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -7,8 +7,8 @@ import pytest
 from numpy.typing import NDArray
 from scipy import integrate, special
 
-from alpaca_focus.simulator.optics import ARCSEC_PER_RADIAN, Defocus
 from alpaca_focus.simulator.psf import PointSpread
+from alpaca_focus.simulator.telescope_optics import ARCSEC_PER_RADIAN, Defocus
 from alpaca_focus.simulator.wavefront import (
     Wave,
     diffraction_point_spread,

@@ -8,9 +8,9 @@ import typer
 from rich.console import Console
 
 from alpaca_focus.cli.curve_text import optimum_line
-from alpaca_focus.cli.frame_options import AxisOption, EndOption, FirstOption, MetricOption
 from alpaca_focus.cli.keys import EndRequest
 from alpaca_focus.cli.live import LiveGraph
+from alpaca_focus.cli.measure import AxisOption, EndOption, FirstOption, MetricOption
 from alpaca_focus.core.errors import ConfigurationError
 from alpaca_focus.files.best_focus import FittedCurve, fitted_curve
 from alpaca_focus.files.curve_tables import Collected

@@ -6,12 +6,12 @@ from dataclasses import replace
 import pytest
 from rich.console import Console
 
+from alpaca_focus.cli.terminal import RunPrinter, result_json
 from alpaca_focus.core.events import Event, FrameMeasured, Interlude, RestoreStarted, Resumed, RunEnded, RunStarted
 from alpaca_focus.core.values import FocusResult, Measurement, Outcome, Sample
 from alpaca_focus.core.vcurve import fit_hyperbola
 from alpaca_focus.files.chart import v_curve
 from alpaca_focus.files.chart_drawing import chart_text
-from alpaca_focus.terminal import RunPrinter, result_json
 from tests.fakes import FakeClock
 
 

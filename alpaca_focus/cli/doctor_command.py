@@ -13,14 +13,12 @@ from rich.status import Status
 from rich.table import Table
 from rich.text import Text
 
-from alpaca_focus.cli.exit_codes import EXIT_CODES, EXIT_MEND
-from alpaca_focus.cli.options import ConfigOption, JsonOption
-from alpaca_focus.cli.running import EXIT_ABORTED, until_signalled
+from alpaca_focus.cli.common import EXIT_ABORTED, EXIT_CODES, EXIT_MEND, ConfigOption, JsonOption, until_signalled
+from alpaca_focus.cli.terminal import for_people
 from alpaca_focus.core.values import Outcome
 from alpaca_focus.doctor.checks import Check, CheckOutcome, worst
 from alpaca_focus.doctor.checkup import CheckupOrder, examine
 from alpaca_focus.runtime.telemetry import configure_logging
-from alpaca_focus.terminal import for_people
 
 STYLES = {
     CheckOutcome.OK: "green",

@@ -1,10 +1,7 @@
-"""The simulated weather station: IObservingConditionsV2."""
+"""The simulated weather station, IObservingConditionsV2, and safety monitor, ISafetyMonitorV3."""
 
 import math
 from collections.abc import Mapping
-from typing import Any
-
-from typing_extensions import override
 
 from alpaca_focus.alpaca.errors import AlpacaError, ErrorNumber
 from alpaca_focus.alpaca.standard import DeviceType
@@ -30,27 +27,29 @@ class SimulatedConditions(SimulatedDevice):
     """A weather station."""
 
     device_type = DeviceType.OBSERVINGCONDITIONS
+    state_members = (
+        "CloudCover",
+        "DewPoint",
+        "Humidity",
+        "Pressure",
+        "RainRate",
+        "SkyQuality",
+        "StarFWHM",
+        "Temperature",
+    )
 
     def __init__(self, world: World) -> None:
         super().__init__(world)
-        self._average_period_h = 0.0
-
-    @override
-    def device_state(self) -> Mapping[str, Any]:
-        return {
-            "CloudCover": self.get_cloudcover(),
-            "DewPoint": self.get_dewpoint(),
-            "Humidity": self.get_humidity(),
-            "Pressure": self.get_pressure(),
-            "RainRate": self.get_rainrate(),
-            "SkyQuality": self.get_skyquality(),
-            "StarFWHM": self.get_starfwhm(),
-            "Temperature": self.get_temperature(),
+        settings = world.settings
+        self.values = {
+            "averageperiod": 0.0,
+            "humidity": HUMIDITY_PERCENT,
+            # The barometric formula.
+            "pressure": round(1013.25 * math.pow(1 - settings.mount.elevation_m / 44330, 5.255), 1),
+            "rainrate": 0.0,
+            "skyquality": settings.sky.sky_mag_per_arcsec2,
+            "starfwhm": lambda: world.last_seeing_arcsec or settings.sky.seeing_fwhm_arcsec,
         }
-
-    def get_averageperiod(self) -> float:
-        """Return the time over which readings are averaged, hours."""
-        return self._average_period_h
 
     def put_averageperiod(self, period_h: float) -> None:
         """Set the time over which readings are averaged; only readings of the moment are there."""
@@ -61,36 +60,16 @@ class SimulatedConditions(SimulatedDevice):
         """Return the temperature of the air, degrees Celsius."""
         return round(self.world.air_c(self.world.clock.now_s()), 2)
 
-    def get_humidity(self) -> float:
-        """Return the relative humidity, per cent."""
-        return HUMIDITY_PERCENT
-
     def get_dewpoint(self) -> float:
         """Return the dew point, degrees Celsius, by Magnus' formula."""
         temperature_c = self.get_temperature()
         gamma = math.log(HUMIDITY_PERCENT / 100) + 17.62 * temperature_c / (243.12 + temperature_c)
         return round(243.12 * gamma / (17.62 - gamma), 2)
 
-    def get_pressure(self) -> float:
-        """Return the air pressure at the site, hPa, by the barometric formula."""
-        return round(1013.25 * math.pow(1 - self.world.settings.mount.elevation_m / 44330, 5.255), 1)
-
     def get_cloudcover(self) -> float:
         """Return how much of the sky is clouded, per cent."""
         clouds = self.world.faults.peek("clouds")
         return 100 * (1 - self.world.weather.transmission * (1.0 if clouds is None else clouds.value))
-
-    def get_rainrate(self) -> float:
-        """Return the rain, mm an hour."""
-        return 0.0
-
-    def get_skyquality(self) -> float:
-        """Return the brightness of the sky, mag/arcsec^2."""
-        return self.world.settings.sky.sky_mag_per_arcsec2
-
-    def get_starfwhm(self) -> float:
-        """Return the seeing, arcsec."""
-        return self.world.last_seeing_arcsec or self.world.settings.sky.seeing_fwhm_arcsec
 
     def put_refresh(self) -> None:
         """Take new readings, which is what every question does."""
@@ -111,3 +90,15 @@ class SimulatedConditions(SimulatedDevice):
             raise AlpacaError(ErrorNumber.NOT_IMPLEMENTED, f"{self.name} has no sensor {sensor}.")
         if sensor.lower() not in SENSORS:
             raise AlpacaError(ErrorNumber.INVALID_VALUE, f"{sensor!r} is no sensor of a weather station.")
+
+
+class SimulatedSafetyMonitor(SimulatedDevice):
+    """A monitor that says what it was told to say; not connected, it says "not safe" as the standard wants."""
+
+    device_type = DeviceType.SAFETYMONITOR
+    requires_connection = False
+    state_members = ("IsSafe",)
+
+    def get_issafe(self) -> bool:
+        """Tell whether the observatory is safe."""
+        return self.connected and self.world.weather.safe

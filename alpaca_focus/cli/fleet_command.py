@@ -3,31 +3,42 @@
 import json as json_format
 import os
 import sys
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from pydantic import ValidationError
+from rich.console import Group, RenderableType
 from rich.live import Live
+from rich.table import Table
+from rich.text import Text
 
 from alpaca_focus.addressees import broker_settings
-from alpaca_focus.cli.fleet_page import page, remarks, summary, table, trouble_line
+from alpaca_focus.cli.common import JsonOption
 from alpaca_focus.cli.keys import EndRequest
-from alpaca_focus.cli.options import JsonOption
+from alpaca_focus.cli.terminal import for_people
 from alpaca_focus.core.errors import ConfigurationError
-from alpaca_focus.notify.fleet import Row, rows
+from alpaca_focus.notify.fleet import FAILED_OUTCOMES, Row, Standing, rows
 from alpaca_focus.notify.fleet_listener import FleetListener
 from alpaca_focus.notify.mqtt_client import MqttSettings
-from alpaca_focus.settings.mqtt import Mqtt, MqttAlone
-from alpaca_focus.settings.yaml_file import load_yaml
-from alpaca_focus.terminal import for_people
+from alpaca_focus.settings.interface_models import Mqtt, MqttAlone
+from alpaca_focus.settings.loader import load_yaml
 
 EXIT_TROUBLE = 1
 REDRAWN_EVERY_S = 0.5
 MISTAKES = {"prefix": "write the beginning of topics, without spaces, # and +, and no / or $ first"}
 PAPER_WIDTH = 120
 """Columns where nothing tells how wide the reader's page is."""
+TROUBLE, LOOK, OK = "TROUBLE", "look", "ok"
+STYLES = {TROUBLE: "bold red", LOOK: "yellow", OK: "green"}
+STATES = {
+    Standing.STRANDED: "FOCUSER STRANDED",
+    Standing.OFFLINE: "OFFLINE",
+    Standing.UNCLEAR: "not understood",
+    Standing.PAUSED: "paused",
+}
 
 
 def fleet(
@@ -135,3 +146,97 @@ def _follow(settings: MqttSettings) -> None:
             state = "" if listener.is_listening or trouble else " (connecting)"
             heading = f"{where}{state}: {summary(found)}; {end.how} ends it."
             live.update(page(found, heading, trouble), refresh=True)
+
+
+def page(found: Sequence[Row], heading: str, trouble: str = "") -> RenderableType:
+    """Return the page of a terminal.
+
+    Args:
+        found: The telescopes.
+        heading: The line above all.
+        trouble: What is wrong with the broker; empty: nothing is.
+    """
+    above = [Text(trouble, style=STYLES[TROUBLE])] if trouble else []
+    below = [table(found), *remarks(found)] if found else [Text("No telescope has told anything yet.")]
+    return Group(*above, Text(heading), *below)
+
+
+def table(found: Sequence[Row]) -> Table:
+    """Return a line a telescope."""
+    shown = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
+    shown.add_column("", no_wrap=True)
+    shown.add_column("telescope", overflow="fold", min_width=10, max_width=24)
+    shown.add_column("state", overflow="fold", min_width=9, max_width=16)
+    for name in ("position", "HFD px", "deg C", "focused"):
+        shown.add_column(name, justify="right", no_wrap=True)
+    shown.add_column("last run", overflow="fold", min_width=6, max_width=10)
+    for row in found:
+        word = word_of(row.standing)
+        shown.add_row(
+            Text(word, style=STYLES[word]),
+            Text(row.name),
+            Text(STATES.get(row.standing, row.state), style="bold" if row.standing.is_trouble else ""),
+            "" if row.position is None else f"{row.position}",
+            "" if row.hfd_px is None else f"{row.hfd_px:.2f}",
+            "" if row.temperature_c is None else f"{row.temperature_c:.1f}",
+            "" if row.minutes is None else f"{_age(row.minutes)} ago",
+            Text("FAILED" if row.result in FAILED_OUTCOMES else row.result),
+        )
+    return shown
+
+
+def remarks(found: Sequence[Row]) -> list[Text]:
+    """Return what there is to say beside the numbers, a line each, in the order of the table."""
+    return [
+        Text.assemble((f"{row.name}: ", "bold" if row.standing.is_trouble else ""), note)
+        for row in found
+        for note in _notes(row)
+    ]
+
+
+def word_of(standing: Standing) -> str:
+    """Return the one word that says whether somebody has to look."""
+    return TROUBLE if standing.is_trouble else LOOK if standing.needs_look else OK
+
+
+def _notes(row: Row) -> list[str]:
+    told = []
+    if row.standing is Standing.STRANDED:
+        told.append(f"the focuser could not be brought back. {row.reason}")
+    if not row.is_online:
+        told.append("its daemon is gone" + (f"; the last it told: {row.state}." if row.state else "."))
+    if row.result in FAILED_OUTCOMES:
+        told.append(f"the last run failed. {row.reason}")
+    if row.silent:
+        told.append(f"no answer from {', '.join(row.silent)}.")
+    if row.waits_for:
+        told.append(f"waits for its devices. {row.waits_for}")
+    if row.is_paused and row.standing is not Standing.PAUSED:
+        told.append("paused.")
+    if row.due:
+        waits = f"; it waits for: {', '.join(row.blocked_by)}" if row.blocked_by else ""
+        told.append(f"a refocus is due: {row.due}{waits}.")
+    return told
+
+
+def summary(found: Sequence[Row]) -> str:
+    """Return how many telescopes there are, and how many of them are in trouble."""
+    count = f"{len(found)} telescope{'' if len(found) == 1 else 's'}"
+    bad = sum(row.standing.is_trouble for row in found)
+    return f"{count}, {bad} in trouble" if bad else f"{count}, none in trouble"
+
+
+def trouble_line(trouble: str, since: datetime, now: datetime) -> str:
+    """Return what is wrong with the broker, and for how long; empty: nothing is."""
+    if not trouble:
+        return ""
+    minutes = max(0, int((now - since).total_seconds() // 60))
+    lasted = f" For {_age(minutes)}." if minutes else ""
+    return f"{trouble}{lasted} It is tried again and again; what stands below is what was heard before."
+
+
+def _age(minutes: int) -> str:
+    """Return an age in the largest unit that still says enough."""
+    if minutes < 120:
+        return f"{minutes} min"
+    return f"{minutes // 60} h" if minutes < 48 * 60 else f"{minutes // (24 * 60)} d"

@@ -9,7 +9,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from alpaca_focus.simulator.faults import KINDS, FaultRequest
-from alpaca_focus.simulator.pointing import PierSide
+from alpaca_focus.simulator.pointing import SimulatedPierSide
 from alpaca_focus.simulator.world import World
 
 ROOT = "/simulator/v1"
@@ -130,7 +130,7 @@ class _Control:
 
     async def flip(self, _: Request) -> Response:
         pointing, now_s = self._world.pointing, self._world.clock.now_s()
-        pointing.flip(PierSide(1 - pointing.pier_side(now_s)), now_s)
+        pointing.flip(SimulatedPierSide(1 - pointing.pier_side(now_s)), now_s)
         return JSONResponse({"slewing": pointing.is_slewing(now_s)})
 
     async def truth(self, _: Request) -> Response:

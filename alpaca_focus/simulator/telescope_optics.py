@@ -74,13 +74,3 @@ def local_defocus(telescope: TelescopeSettings, defocus_um: float, offset_um: fl
     """Defocus of both axes where the focus is shifted by `offset_um`; astigmatism parts them symmetrically."""
     half = telescope.astigmatism_um / 2.0
     return Defocus(x_um=defocus_um + offset_um + half, y_um=defocus_um + offset_um - half)
-
-
-def best_defocus_um(telescope: TelescopeSettings) -> float:
-    """The `OpticalState.defocus_um` that focuses the whole sensor best, um.
-
-    It makes the mean square of the local defocus over the sensor least, so it is minus the mean shift of focus:
-    for evenly spread stars the flux-weighted mean. Tilt and astigmatism are symmetric and drop out; the mean of the
-    squared distance from the centre is one third of the corner's, hence -1/3 of the curvature.
-    """
-    return -telescope.field_curvature_um / 3.0 + 0.0

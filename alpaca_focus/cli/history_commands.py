@@ -1,12 +1,15 @@
-"""`alpaca-focus history` and `alpaca-focus report`: what was kept of earlier focus runs."""
+"""`alpaca-focus history`, `report` and `report-night`: what was kept of earlier focus runs and nights."""
 
 import json as json_module
 from dataclasses import asdict
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from alpaca_focus.cli.common import ConfigOption, JsonLinesOption, JsonOption
+from alpaca_focus.cli.terminal import RunPrinter, for_people, result_json
 from alpaca_focus.core.backlash import Backlash, Direction, Method
 from alpaca_focus.core.errors import ConfigurationError
 from alpaca_focus.core.events import FrameMeasured, RunEnded, RunStarted
@@ -14,17 +17,17 @@ from alpaca_focus.core.values import Light
 from alpaca_focus.files.file_access import check_folder
 from alpaca_focus.files.nina import write_nina_report
 from alpaca_focus.files.pictures import check_picture_path, curve_of_run, write_picture
+from alpaca_focus.night.report import last_night, reviewed, summary, write_report
 from alpaca_focus.runtime.store import KeptRun, RunStore
+from alpaca_focus.settings.loader import load_yaml
 from alpaca_focus.settings.models import Settings
-from alpaca_focus.settings.yaml_file import load_yaml
-from alpaca_focus.terminal import RunPrinter, for_people, result_json
 
 HEADINGS = (
     f"{'run':>5}  {'started (UTC)':<16}  {'filter':<8}  {'deg C':>6}  {'best':>8}  {'+-':>5}  {'HFD px':>6}  "
     f"{'exp.':>4}  {'s':>5}  {'why':<18}  outcome"
 )
 FRAME_HEADINGS = f"{'ended (UTC)':<19}  {'filter':<8}  {'deg C':>6}  {'position':>8}  {'HFD px':>6}"
-ConfigOption = Annotated[
+HistoryConfigOption = Annotated[
     Path | None, typer.Option("--config", "-c", metavar="FILE", help="The settings, whose storage.directory is read.")
 ]
 DirectoryOption = Annotated[
@@ -33,14 +36,14 @@ DirectoryOption = Annotated[
 
 
 def history(
-    config: ConfigOption = None,
+    config: HistoryConfigOption = None,
     directory: DirectoryOption = None,
     *,
     last: Annotated[int, typer.Option(min=1, help="How many to show, the newest first.")] = 20,
     frames: Annotated[
         bool, typer.Option("--frames", help="List the light frames that were measured, instead of the runs.")
     ] = False,
-    json: Annotated[bool, typer.Option("--json", help="Print one JSON object a line instead of text.")] = False,
+    json: JsonLinesOption = False,
 ) -> None:
     """List the focus runs that were kept, the newest first."""
     with RunStore(_directory(config, directory), read_only=True) as store:
@@ -60,7 +63,7 @@ def history(
 def report(
     run: Annotated[int, typer.Argument(metavar="RUN", help="Its number, as `history` shows it.")],
     *,
-    config: ConfigOption = None,
+    config: HistoryConfigOption = None,
     directory: DirectoryOption = None,
     plot: Annotated[
         Path | None, typer.Option(metavar="OUT.png", help="Draw its curve as a picture (.png, .svg, .pdf).")
@@ -68,7 +71,7 @@ def report(
     nina: Annotated[
         Path | None, typer.Option(metavar="OUT.json", help="Write it as an autofocus report in N.I.N.A.'s form.")
     ] = None,
-    json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")] = False,
+    json: JsonOption = False,
 ) -> None:
     """Show all of one focus run: each frame, the curve, and how it ended."""
     if plot is not None:
@@ -93,6 +96,23 @@ def report(
     for sample in result.samples:
         printer.tell(FrameMeasured(sample=sample))
     printer.tell(RunEnded(result=result))
+
+
+def report_night(
+    config: ConfigOption,
+    *,
+    out: Annotated[Path, typer.Option(metavar="OUT.html", help="The page to write.")],
+    evening: Annotated[
+        datetime | None,
+        typer.Option("--date", formats=["%Y-%m-%d"], help="Of the night's evening; left out: the last night."),
+    ] = None,
+) -> None:
+    """Write the report of a night as one page: what fired, the V-curves, the drift, and what could be better."""
+    check_folder(out, "report")
+    settings, now = load_yaml(config, Settings), datetime.now(UTC)
+    night = reviewed(settings, last_night(settings, now) if evening is None else evening.date(), now)
+    write_report(out, night, now)
+    typer.echo(f"The night of {night.date}: {summary(night)} The report: {out}")
 
 
 def _directory(config: Path | None, directory: Path | None) -> Path:

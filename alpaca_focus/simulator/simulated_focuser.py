@@ -1,9 +1,4 @@
-"""The simulated focuser: IFocuserV4 over a motor with a speed and a tube with slack."""
-
-from collections.abc import Mapping
-from typing import Any
-
-from typing_extensions import override
+"""The simulated focuser, a motor with a speed and a tube with slack (IFocuserV4), and filter wheel (IFilterWheelV3)."""
 
 from alpaca_focus.alpaca.errors import AlpacaError, ErrorNumber
 from alpaca_focus.alpaca.standard import DeviceType
@@ -11,6 +6,7 @@ from alpaca_focus.simulator.simulated_device import SimulatedDevice
 from alpaca_focus.simulator.world import World
 
 SLOW_START_S = 0.5
+WHEEL_TURNING = -1
 
 
 class SimulatedFocuser(SimulatedDevice):
@@ -25,33 +21,19 @@ class SimulatedFocuser(SimulatedDevice):
         self._has_moved = False
         self._stalled = False
         self._held_by: int | None = None
+        self.state_members = ("IsMoving", "Position", *(("Temperature",) if self._settings.has_temperature else ()))
+        self.values = {
+            "absolute": True,
+            "maxstep": self._settings.max_step,
+            "maxincrement": self._settings.max_step,
+            "stepsize": self._settings.step_size_um,
+            "tempcompavailable": self._settings.has_temperature,
+            "tempcomp": lambda: world.follows_temperature,
+        }
 
     @property
     def _now_s(self) -> float:
         return self.world.clock.now_s()
-
-    @override
-    def device_state(self) -> Mapping[str, Any]:
-        state: dict[str, Any] = {"IsMoving": self.get_ismoving(), "Position": self.get_position()}
-        if self._settings.has_temperature:
-            state["Temperature"] = self.get_temperature()
-        return state
-
-    def get_absolute(self) -> bool:
-        """Tell that it knows its position."""
-        return True
-
-    def get_maxstep(self) -> int:
-        """Return the highest position."""
-        return self._settings.max_step
-
-    def get_maxincrement(self) -> int:
-        """Return the longest move."""
-        return self._settings.max_step
-
-    def get_stepsize(self) -> float:
-        """Return the travel of one step, um."""
-        return self._settings.step_size_um
 
     def get_position(self) -> int:
         """Return the motor's position."""
@@ -97,14 +79,6 @@ class SimulatedFocuser(SimulatedDevice):
         self._stalled = False
         self.world.mechanism.stop(self._now_s)
 
-    def get_tempcompavailable(self) -> bool:
-        """Tell whether it can follow the temperature by itself."""
-        return self._settings.has_temperature
-
-    def get_tempcomp(self) -> bool:
-        """Tell whether it follows the temperature."""
-        return self.world.follows_temperature
-
     def put_tempcomp(self, enabled: bool) -> None:  # noqa: FBT001 - the standard's signature
         """Follow the temperature, or no longer."""
         if not self._settings.has_temperature:
@@ -121,3 +95,34 @@ class SimulatedFocuser(SimulatedDevice):
             return now_c
         self._frozen_c = now_c if self._frozen_c is None else self._frozen_c
         return self._frozen_c
+
+
+class SimulatedFilterWheel(SimulatedDevice):
+    """A wheel that turns a slot at a time."""
+
+    device_type = DeviceType.FILTERWHEEL
+    state_members = ("Position",)
+
+    def __init__(self, world: World) -> None:
+        super().__init__(world)
+        self._filters = world.settings.filters
+        claimed = [(each.offset_steps, each.reported_offset_steps) for each in self._filters]
+        self.values = {
+            "names": [each.name for each in self._filters],
+            "focusoffsets": [true if reported is None else reported for true, reported in claimed],
+        }
+
+    def get_position(self) -> int:
+        """Return the slot in the light path, -1 while turning."""
+        wheel = self.world.wheel
+        hidden = "wheel-position-never-minus-one" in self.world.quirks
+        return WHEEL_TURNING if wheel.is_turning(self.world.clock.now_s()) and not hidden else wheel.target
+
+    def put_position(self, slot: int) -> None:
+        """Turn to a slot."""
+        if not 0 <= slot < len(self._filters):
+            raise AlpacaError(
+                ErrorNumber.INVALID_VALUE,
+                f"{self.name} has no slot {slot}: its slots are 0 to {len(self._filters) - 1}.",
+            )
+        self.world.wheel.turn(slot, self.world.clock.now_s())

@@ -13,7 +13,7 @@ from typing import Annotated
 
 import typer
 
-from alpaca_focus.cli.running import EXIT_ABORTED
+from alpaca_focus.cli.common import EXIT_ABORTED
 from alpaca_focus.core.errors import ConfigurationError
 from alpaca_focus.files.file_access import atomic_write, check_folder
 from alpaca_focus.setting_up.asking import Given, answered, check_given

@@ -1,24 +1,27 @@
-"""The simulated observatory as a command: alone for any client, or with a focus run on it as a demonstration."""
+"""`alpaca-focus simulate` and `demo`: the simulated observatory for any client, or with a focus run on it."""
 
 import asyncio
 import random
 import secrets
 from collections.abc import Callable
 from pathlib import Path
+from typing import Annotated
 
 import requests
+import typer
 
 from alpaca_focus.alpaca.running import ServerStartError
+from alpaca_focus.cli.common import JsonOption
+from alpaca_focus.cli.focus import print_run
 from alpaca_focus.core.errors import ConfigurationError
 from alpaca_focus.core.events import Event
 from alpaca_focus.core.values import FocusResult
 from alpaca_focus.devices.clock import ScaledClock
 from alpaca_focus.focusing.one_run import focus_once
+from alpaca_focus.settings.loader import load_yaml
 from alpaca_focus.settings.models import Settings
-from alpaca_focus.settings.yaml_file import load_yaml
 from alpaca_focus.simulator.observatory import observatory_process, serve_observatory
-from alpaca_focus.simulator.observatory_settings import ObservatorySettings
-from alpaca_focus.simulator.settings import SkySettings
+from alpaca_focus.simulator.settings import ObservatorySettings, SkySettings
 
 DEMO_SPEED = 10.0
 """How much faster than the clock the night of the demonstration runs."""
@@ -26,17 +29,20 @@ DEMO_OFFSETS_STEPS = (300, 1000)
 """The demonstration starts that far from focus."""
 
 
-def simulate(path: Path | None, *, host: str, port: int, discovery: bool, tell: Callable[[str], None]) -> None:
-    """Serve the simulated observatory in the foreground until SIGINT or SIGTERM.
-
-    Raises:
-        ConfigurationError: The settings are wrong, or it cannot listen there.
-    """
-    settings = ObservatorySettings() if path is None else load_yaml(path, ObservatorySettings)
+def simulate(
+    config: Annotated[
+        Path | None, typer.Option("--config", "-c", metavar="FILE", help="Settings of the simulated observatory, YAML.")
+    ] = None,
+    host: Annotated[str, typer.Option(help="Address to listen on; by default only this machine.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="TCP port; 0 takes a free one.")] = 11111,
+    discovery: Annotated[bool, typer.Option(help="Answer Alpaca discovery on UDP port 32227.")] = True,  # noqa: FBT002 - typer's way
+) -> None:
+    """Run the simulated observatory alone, for any Alpaca client to connect to."""
+    settings = ObservatorySettings() if config is None else load_yaml(config, ObservatorySettings)
 
     def started(bound_port: int) -> None:
-        tell(f"A simulated observatory answers Alpaca at {host} port {bound_port}. Ctrl-C ends it.")
-        tell(f"Faults, weather and the truth: http://{host}:{bound_port}/simulator/v1")
+        typer.echo(f"A simulated observatory answers Alpaca at {host} port {bound_port}. Ctrl-C ends it.")
+        typer.echo(f"Faults, weather and the truth: http://{host}:{bound_port}/simulator/v1")
 
     try:
         serve_observatory(settings, host=host, port=port, discovery=discovery, on_started=started)
@@ -44,26 +50,39 @@ def simulate(path: Path | None, *, host: str, port: int, discovery: bool, tell: 
         raise ConfigurationError(error.strerror) from error
 
 
-async def demo(*, seed: int | None, emit: Callable[[Event], None], tell: Callable[[str], None]) -> FocusResult:
+def demo(
+    seed: Annotated[int | None, typer.Option(help="Seed of the simulated night; a fresh one by default.")] = None,
+    json: JsonOption = False,  # noqa: FBT002 - typer's way
+) -> None:
+    """Focus a simulated telescope through real Alpaca HTTP, start to end."""
+    explain = (lambda _: None) if json else typer.echo
+    print_run(lambda emit: _demonstrate(seed=seed, emit=emit, explain=explain), json=json)
+
+
+async def _demonstrate(
+    *, seed: int | None, emit: Callable[[Event], None], explain: Callable[[str], None]
+) -> FocusResult:
     """Focus a simulated telescope of another process through real Alpaca HTTP.
 
     Args:
         seed: Seed of the simulated night; fresh when left out.
-        emit: Told everything that happens during the run.
-        tell: Told what the demonstration is about, line by line.
+        emit: Called with each event of the run.
+        explain: Prints a line on what the demonstration is about.
     """
     observatory = _demo_observatory(secrets.randbelow(2**31) if seed is None else seed)
     with observatory_process(observatory) as address:
-        tell(f"A simulated observatory (seed {observatory.seed}) answers Alpaca at {address}: a 106 mm f/5 refractor,")
-        tell(f"a focuser with {observatory.focuser.backlash_steps:.0f} steps of backlash, 2.5 arcsec seeing.")
-        tell(f"Its night runs {observatory.time_factor:.0f} times faster than the clock; its own seconds count.\n")
+        explain(
+            f"A simulated observatory (seed {observatory.seed}) answers Alpaca at {address}: a 106 mm f/5 refractor,"
+        )
+        explain(f"a focuser with {observatory.focuser.backlash_steps:.0f} steps of backlash, 2.5 arcsec seeing.")
+        explain(f"Its night runs {observatory.time_factor:.0f} times faster than the clock; its own seconds count.\n")
         settings = _demo_settings(address, observatory)
         result = await focus_once(settings, emit=emit, clock=ScaledClock(observatory.time_factor))
         best_position = await asyncio.to_thread(_best_position, address)
     if result.final_position is not None:
         away = abs(result.final_position - best_position)
-        tell(f"The simulator alone knows the truth: focus is at {best_position:.1f}, {away:.1f} steps from there.")
-    tell("\nNext: `alpaca-focus simulate` is an observatory to try everything with; docs/tutorial.md says how.")
+        explain(f"The simulator alone knows the truth: focus is at {best_position:.1f}, {away:.1f} steps from there.")
+    explain("\nNext: `alpaca-focus simulate` is an observatory to try everything with; docs/tutorial.md says how.")
     return result
 
 

@@ -1,4 +1,4 @@
-"""From a YAML file to a model, with every problem at once and at its place."""
+"""Reads settings from YAML into a model, with every problem at once and at its place, and secrets from their files."""
 
 import json
 from pathlib import Path
@@ -6,7 +6,9 @@ from typing import TypeVar
 
 from pydantic import BaseModel, ValidationError
 
+from alpaca_focus.core.errors import ConfigurationError
 from alpaca_focus.settings.explain import explain, required_names
+from alpaca_focus.settings.interface_models import Web, token_trouble
 from alpaca_focus.settings.problems import Mark, Problem, SettingsError, dotted
 from alpaca_focus.settings.yaml_tree import UnreadableText, mark_at, read_tree
 from alpaca_focus.settings.yaml_values import Document, read_document
@@ -112,3 +114,40 @@ def _decoded(content: bytes, source: str) -> str:
         raise _failure(
             source, f"byte 0x{content[error.start]:02X} is not UTF-8: save the file as UTF-8", mark
         ) from error
+
+
+def secret_lines(path: Path, setting: str, hint: str = "") -> list[str]:
+    """Return the stripped lines of a file of secrets.
+
+    Args:
+        path: The file; ~ is the home folder.
+        setting: The setting that names it.
+        hint: Ends the message.
+
+    Raises:
+        ConfigurationError: It cannot be read; the message names the setting, and not what is in the file.
+    """
+    try:
+        return [line.strip() for line in path.expanduser().read_text(encoding="utf-8").splitlines()]
+    except (OSError, UnicodeDecodeError) as error:
+        why = error.strerror if isinstance(error, OSError) else "it is no text"
+        raise ConfigurationError(f"{setting}: {path} cannot be read ({why}).{hint}") from None
+
+
+def token_of(web: Web) -> str | None:
+    """Return what others must know to give commands; `None`: they cannot.
+
+    Raises:
+        ConfigurationError: Its file cannot be read, or holds no token.
+    """
+    if web.token is not None:
+        return web.token.get_secret_value()
+    if web.token_file is None:
+        return None
+    path = Path(web.token_file).expanduser()
+    hint = " Write a token into its first line, readable by this user."
+    token = next(iter(secret_lines(path, "web.token_file", hint)), "")
+    trouble = token_trouble(token)
+    if trouble:
+        raise ConfigurationError(f"The first line of web.token_file {path} is no token: {trouble}.")
+    return token

@@ -10,14 +10,14 @@ from typing_extensions import override
 from alpaca_focus.alpaca.errors import AlpacaError, ErrorNumber
 from alpaca_focus.alpaca.replies import ImageReply
 from alpaca_focus.alpaca.standard import DeviceType
-from alpaca_focus.simulator.cooler import Cooler
-from alpaca_focus.simulator.exposure import Exposure
-from alpaca_focus.simulator.frame_quirks import Adu, prepared_frame
 from alpaca_focus.simulator.render import ExposureRequest, Renderer
 from alpaca_focus.simulator.sensor import gain_e_per_adu
 from alpaca_focus.simulator.simulated_device import SimulatedDevice
+from alpaca_focus.simulator.simulated_exposure import Adu, SimulatedExposure, prepared_frame
+from alpaca_focus.simulator.temperatures import SimulatedCooler
 from alpaca_focus.simulator.world import World
 
+MONOCHROME, RGGB = 0, 2
 IDLE, EXPOSING, READING, DOWNLOAD, ERROR = 0, 2, 3, 4, 5
 MAX_BINNING = 4
 EXPOSURE_MAX_S = 3600.0
@@ -31,6 +31,13 @@ class SimulatedCamera(SimulatedDevice):
     """A cooled camera whose frames show what the simulated telescope sees."""
 
     device_type = DeviceType.CAMERA
+    state_members = (
+        "CameraState",
+        "CCDTemperature",
+        "CoolerPower",
+        "HeatSinkTemperature",
+        "PercentCompleted",
+    )
 
     def __init__(self, world: World) -> None:
         super().__init__(world)
@@ -44,11 +51,60 @@ class SimulatedCamera(SimulatedDevice):
         self._size = [self._sensor.width_px, self._sensor.height_px]
         self._gain, self._offset = settings.camera.start_gain, settings.camera.start_offset
         self._mode = 0
-        self._cooler = Cooler(ambient_c=lambda: world.air_c(world.clock.now_s()), now_s=world.clock.now_s)
-        self._exposure: Exposure | None = None
-        self._last: Exposure | None = None
+        self._cooler = SimulatedCooler(ambient_c=lambda: world.air_c(world.clock.now_s()), now_s=world.clock.now_s)
+        self._exposure: SimulatedExposure | None = None
+        self._last: SimulatedExposure | None = None
         self._aborted = False
         self._in_error = False
+        sensor, cooler = self._sensor, self._cooler
+        self.values = {
+            "cameraxsize": sensor.width_px,
+            "cameraysize": sensor.height_px,
+            "pixelsizex": sensor.pixel_size_um,
+            "pixelsizey": sensor.pixel_size_um,
+            "maxadu": 255 if "byte-frames" in world.quirks else sensor.max_adu,
+            "fullwellcapacity": sensor.full_well_e,
+            "electronsperadu": lambda: gain_e_per_adu(sensor, self._gain),
+            "sensorname": "Simulated sensor",
+            "sensortype": RGGB if sensor.bayer else MONOCHROME,
+            "bayeroffsetx": lambda: self._bayer_offset("BayerOffsetX"),
+            "bayeroffsety": lambda: self._bayer_offset("BayerOffsetY"),
+            "exposuremin": 0.0,
+            "exposuremax": EXPOSURE_MAX_S,
+            "exposureresolution": 0.001,
+            "hasshutter": True,
+            "canabortexposure": True,
+            "canstopexposure": True,
+            "canasymmetricbin": False,
+            "canfastreadout": False,
+            "canpulseguide": False,
+            "cansetccdtemperature": True,
+            "cangetcoolerpower": True,
+            "ccdtemperature": lambda: round(cooler.sensor_c(), 2),
+            "heatsinktemperature": lambda: round(cooler.heat_sink_c(), 2),
+            "cooleron": lambda: cooler.is_on,
+            "coolerpower": lambda: round(cooler.power_percent(), 1),
+            "setccdtemperature": lambda: cooler.target_c,
+            "maxbinx": MAX_BINNING,
+            "maxbiny": MAX_BINNING,
+            "binx": lambda: self._binning,
+            "biny": lambda: self._binning,
+            "startx": lambda: self._start[0],
+            "starty": lambda: self._start[1],
+            "numx": lambda: self._size[0],
+            "numy": lambda: self._size[1],
+            "gain": lambda: self._gain,
+            "gainmin": 0,
+            "gainmax": sensor.gain_max,
+            "offset": lambda: self._offset,
+            "offsetmin": 0,
+            "offsetmax": sensor.offset_max,
+            "readoutmodes": list(READOUT_MODES),
+            "readoutmode": lambda: self._mode,
+            "lastexposureduration": lambda: self._last_exposure("LastExposureDuration").exposed_s,
+            "imagearray": lambda: ImageReply(pixels=self._take_frame()),
+            "imagearrayvariant": lambda: ImageReply(pixels=self._take_frame()),
+        }
 
     @property
     def _now_s(self) -> float:
@@ -66,158 +122,23 @@ class SimulatedCamera(SimulatedDevice):
 
     @override
     def device_state(self) -> Mapping[str, Any]:
-        return {
-            "CameraState": self.get_camerastate(),
-            "CCDTemperature": self.get_ccdtemperature(),
-            "CoolerPower": self.get_coolerpower(),
-            "HeatSinkTemperature": self.get_heatsinktemperature(),
-            "ImageReady": not self._has_failed() and self.get_imageready(),
-            "PercentCompleted": self.get_percentcompleted(),
-        }
+        return {**super().device_state(), "ImageReady": not self._has_failed() and self.get_imageready()}
 
-    # What it is.
-
-    def get_cameraxsize(self) -> int:
-        """Return the sensor's columns."""
-        return self._sensor.width_px
-
-    def get_cameraysize(self) -> int:
-        """Return the sensor's rows."""
-        return self._sensor.height_px
-
-    def get_pixelsizex(self) -> float:
-        """Return the width of a pixel, um."""
-        return self._sensor.pixel_size_um
-
-    def get_pixelsizey(self) -> float:
-        """Return the height of a pixel, um."""
-        return self._sensor.pixel_size_um
-
-    def get_maxadu(self) -> int:
-        """Return the largest value of a pixel."""
-        return 255 if "byte-frames" in self.world.quirks else self._sensor.max_adu
-
-    def get_sensorname(self) -> str:
-        """Return the name of the sensor."""
-        return "Simulated sensor"
-
-    def get_sensortype(self) -> int:
-        """Return 0 for monochrome, 2 for an RGGB matrix."""
-        return 2 if self._sensor.bayer else 0
-
-    def get_bayeroffsetx(self) -> int:
-        """Return the column at which the colour matrix begins."""
-        return self._bayer_offset("BayerOffsetX")
-
-    def get_bayeroffsety(self) -> int:
-        """Return the row at which the colour matrix begins."""
-        return self._bayer_offset("BayerOffsetY")
+    # Settings.
 
     def _bayer_offset(self, member: str) -> int:
         if not self._sensor.bayer:
             raise AlpacaError(ErrorNumber.NOT_IMPLEMENTED, f"{member}: {self.name} has no colour matrix.")
         return 0
 
-    def get_electronsperadu(self) -> float:
-        """Return the electrons of one ADU at the present gain."""
-        return gain_e_per_adu(self._sensor, self._gain)
-
-    def get_fullwellcapacity(self) -> float:
-        """Return the electrons at which a pixel is full."""
-        return self._sensor.full_well_e
-
-    def get_exposuremin(self) -> float:
-        """Return the shortest exposure, s."""
-        return 0.0
-
-    def get_exposuremax(self) -> float:
-        """Return the longest exposure, s."""
-        return EXPOSURE_MAX_S
-
-    def get_exposureresolution(self) -> float:
-        """Return the smallest step of exposure times, s."""
-        return 0.001
-
-    def get_hasshutter(self) -> bool:
-        """Tell that it can take darks by itself."""
-        return True
-
-    def get_canabortexposure(self) -> bool:
-        """Tell that an exposure can be aborted."""
-        return True
-
-    def get_canstopexposure(self) -> bool:
-        """Tell that an exposure can be ended early."""
-        return True
-
-    def get_canasymmetricbin(self) -> bool:
-        """Tell that both axes are binned alike."""
-        return False
-
-    def get_canfastreadout(self) -> bool:
-        """Tell that fast read-out is a read-out mode, not a switch."""
-        return False
-
-    def get_canpulseguide(self) -> bool:
-        """Tell that it has no guide port."""
-        return False
-
-    # Cooling.
-
-    def get_cansetccdtemperature(self) -> bool:
-        """Tell that the sensor can be cooled to a temperature."""
-        return True
-
-    def get_cangetcoolerpower(self) -> bool:
-        """Tell that the cooler's power is known."""
-        return True
-
-    def get_ccdtemperature(self) -> float:
-        """Return the temperature of the sensor, degrees Celsius."""
-        return round(self._cooler.sensor_c(), 2)
-
-    def get_heatsinktemperature(self) -> float:
-        """Return the temperature of the heat sink, degrees Celsius."""
-        return round(self._cooler.heat_sink_c(), 2)
-
-    def get_cooleron(self) -> bool:
-        """Tell whether the cooler is on."""
-        return self._cooler.is_on
-
     def put_cooleron(self, enabled: bool) -> None:  # noqa: FBT001 - the standard's signature
         """Switch the cooler."""
         self._cooler.switch(on=enabled)
-
-    def get_coolerpower(self) -> float:
-        """Return the cooler's power, per cent."""
-        return round(self._cooler.power_percent(), 1)
-
-    def get_setccdtemperature(self) -> float:
-        """Return the temperature to cool to, degrees Celsius."""
-        return self._cooler.target_c
 
     def put_setccdtemperature(self, target_c: float) -> None:
         """Set the temperature to cool to."""
         self._in_range("SetCCDTemperature", target_c, -80.0, 40.0)
         self._cooler.aim(target_c)
-
-    # What is set.
-
-    def get_maxbinx(self) -> int:
-        """Return the largest binning."""
-        return MAX_BINNING
-
-    def get_maxbiny(self) -> int:
-        """Return the largest binning."""
-        return MAX_BINNING
-
-    def get_binx(self) -> int:
-        """Return the binning of columns."""
-        return self._binning
-
-    def get_biny(self) -> int:
-        """Return the binning of rows."""
-        return self._binning
 
     def put_binx(self, binning: int) -> None:
         """Set the binning of both axes."""
@@ -233,22 +154,6 @@ class SimulatedCamera(SimulatedDevice):
             self._size = [size * self._binning // binning for size in self._size]
             self._tell_size()
         self._binning = binning
-
-    def get_startx(self) -> int:
-        """Return the first column, in binned pixels."""
-        return self._start[0]
-
-    def get_starty(self) -> int:
-        """Return the first row, in binned pixels."""
-        return self._start[1]
-
-    def get_numx(self) -> int:
-        """Return the columns, in binned pixels."""
-        return self._size[0]
-
-    def get_numy(self) -> int:
-        """Return the rows, in binned pixels."""
-        return self._size[1]
 
     def put_startx(self, start: int) -> None:
         """Set the first column; checked when an exposure starts."""
@@ -274,47 +179,15 @@ class SimulatedCamera(SimulatedDevice):
     def _tell_size(self) -> None:
         self.world.frame_size = (self._size[0], self._size[1])
 
-    def get_gain(self) -> int:
-        """Return the gain setting."""
-        return self._gain
-
-    def get_gainmin(self) -> int:
-        """Return the smallest gain setting."""
-        return 0
-
-    def get_gainmax(self) -> int:
-        """Return the largest gain setting."""
-        return self._sensor.gain_max
-
     def put_gain(self, gain: int) -> None:
         """Set the gain."""
         self._in_range("Gain", gain, 0, self._sensor.gain_max)
         self._gain = gain
 
-    def get_offset(self) -> int:
-        """Return the offset setting."""
-        return self._offset
-
-    def get_offsetmin(self) -> int:
-        """Return the smallest offset setting."""
-        return 0
-
-    def get_offsetmax(self) -> int:
-        """Return the largest offset setting."""
-        return self._sensor.offset_max
-
     def put_offset(self, offset: int) -> None:
         """Set the offset."""
         self._in_range("Offset", offset, 0, self._sensor.offset_max)
         self._offset = offset
-
-    def get_readoutmodes(self) -> list[str]:
-        """Return the names of the read-out modes."""
-        return list(READOUT_MODES)
-
-    def get_readoutmode(self) -> int:
-        """Return the read-out mode by its place in the list."""
-        return self._mode
 
     def put_readoutmode(self, mode: int) -> None:
         """Set the read-out mode."""
@@ -333,7 +206,7 @@ class SimulatedCamera(SimulatedDevice):
         self._in_error = self.world.faults.take("camera-error") is not None or (
             duration_s == 0 and "zero-exposure-error" in self.world.quirks
         )
-        self._exposure = Exposure(
+        self._exposure = SimulatedExposure(
             self.world,
             self._renderer,
             ExposureRequest(
@@ -411,22 +284,10 @@ class SimulatedCamera(SimulatedDevice):
             return 100
         return math.floor(min(1.0, (self._now_s - times.began_s) / (times.ended_s - times.began_s)) * 100)
 
-    def get_lastexposureduration(self) -> float:
-        """Return how long the shutter was open for the last frame, s."""
-        return self._last_exposure("LastExposureDuration").exposed_s
-
     def get_lastexposurestarttime(self) -> str:
         """Return when the last frame's exposure began, UTC, as FITS writes it."""
         started_at = self._last_exposure("LastExposureStartTime").started_at
         return started_at.replace(tzinfo=None).isoformat(timespec="milliseconds")
-
-    def get_imagearray(self) -> ImageReply:
-        """Return the frame."""
-        return ImageReply(pixels=self._take_frame())
-
-    def get_imagearrayvariant(self) -> ImageReply:
-        """Return the frame."""
-        return ImageReply(pixels=self._take_frame())
 
     def _take_frame(self) -> Adu:
         exposure, before = self._exposure, self._last
@@ -442,12 +303,12 @@ class SimulatedCamera(SimulatedDevice):
         self._last = exposure
         return exposure.frame
 
-    def _is_stale(self, exposure: Exposure | None) -> bool:
+    def _is_stale(self, exposure: SimulatedExposure | None) -> bool:
         """Tell whether the camera still speaks of the frame before."""
         young = exposure is not None and self._now_s < exposure.times.began_s + STALE_S
         return young and "image-ready-stale" in self.world.quirks
 
-    def _last_exposure(self, member: str) -> Exposure:
+    def _last_exposure(self, member: str) -> SimulatedExposure:
         last = self._exposure if self._exposure is not None and self.get_imageready() else self._last
         if last is None:
             raise AlpacaError(ErrorNumber.INVALID_OPERATION, f"{member}: {self.name} has not taken a frame yet.")

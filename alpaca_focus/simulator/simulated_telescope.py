@@ -1,30 +1,56 @@
 """The simulated mount: ITelescopeV4."""
 
 import math
-from collections.abc import Mapping
 from datetime import datetime, timedelta
-from typing import Any
-
-from typing_extensions import override
 
 from alpaca_focus.alpaca.errors import AlpacaError, ErrorNumber
 from alpaca_focus.alpaca.standard import DeviceType
-from alpaca_focus.simulator.pointing import PierSide, Place
+from alpaca_focus.simulator.pointing import SimulatedPierSide, SkyPlace
 from alpaca_focus.simulator.simulated_device import SimulatedDevice
 from alpaca_focus.simulator.world import World
 
-GERMAN, TOPOCENTRIC = 2, 1
+GERMAN, TOPOCENTRIC, SIDEREAL = 2, 1, 0
 SIDEREAL_DEG_PER_S = 15.041 / 3600
 FASTEST_AXIS_DEG_PER_S = 4.0
 PARK_ALTITUDE_DEG, PARK_AZIMUTH_DEG = 10.0, 0.0
 LATE_PARK_S = 8.0
 SIDE_UNKNOWN = -1
+ABILITIES = (
+    "canfindhome",
+    "canpark",
+    "canpulseguide",
+    "cansetguiderates",
+    "cansetpark",
+    "cansetpierside",
+    "cansettracking",
+    "canslewaltazasync",
+    "canslewasync",
+    "cansync",
+    "cansyncaltaz",
+    "canunpark",
+)
+LACKING = ("canslew", "canslewaltaz", "cansetdeclinationrate", "cansetrightascensionrate", "doesrefraction")
+"""Slews that keep the client waiting, rates besides the sidereal one, and a correction for refraction."""
 
 
 class SimulatedTelescope(SimulatedDevice):
     """A German mount that slews, tracks, flips and parks."""
 
     device_type = DeviceType.TELESCOPE
+    state_members = (
+        "Altitude",
+        "AtHome",
+        "AtPark",
+        "Azimuth",
+        "Declination",
+        "IsPulseGuiding",
+        "RightAscension",
+        "SideOfPier",
+        "SiderealTime",
+        "Slewing",
+        "Tracking",
+        "UTCDate",
+    )
 
     def __init__(self, world: World) -> None:
         super().__init__(world)
@@ -41,126 +67,44 @@ class SimulatedTelescope(SimulatedDevice):
         self._axes_moved_s = 0.0
         self._guiding_until_s = 0.0
         self._utc_shift = timedelta()
+        telescope = world.settings.telescope
+        aperture_m = telescope.aperture_mm / 1000
+        self.values = {
+            **dict.fromkeys(ABILITIES, True),
+            **dict.fromkeys(LACKING, False),
+            "alignmentmode": GERMAN,
+            "equatorialsystem": TOPOCENTRIC,
+            "aperturediameter": aperture_m,
+            "aperturearea": math.pi / 4 * aperture_m**2 * (1 - telescope.central_obstruction**2),
+            "focallength": telescope.focal_length_mm / 1000,
+            "rightascension": lambda: self._place().right_ascension_h,
+            "declination": lambda: self._place().declination_deg,
+            "siderealtime": lambda: self._pointing.sidereal_time_h(self._now_s),
+            "sitelatitude": lambda: self._pointing.latitude_deg,
+            "sitelongitude": lambda: self._pointing.longitude_deg,
+            "siteelevation": lambda: self._elevation_m,
+            "tracking": lambda: self._pointing.tracking,
+            "trackingrate": SIDEREAL,
+            "trackingrates": [SIDEREAL],
+            "rightascensionrate": 0.0,
+            "declinationrate": 0.0,
+            "guideraterightascension": lambda: self._guide_rates[0],
+            "guideratedeclination": lambda: self._guide_rates[1],
+            "ispulseguiding": lambda: self._now_s < self._guiding_until_s,
+            "slewsettletime": lambda: self._settle_s,
+        }
 
     @property
     def _now_s(self) -> float:
         self._move_axes()
         return self.world.clock.now_s()
 
-    @override
-    def device_state(self) -> Mapping[str, Any]:
-        return {
-            "Altitude": self.get_altitude(),
-            "AtHome": self.get_athome(),
-            "AtPark": self.get_atpark(),
-            "Azimuth": self.get_azimuth(),
-            "Declination": self.get_declination(),
-            "IsPulseGuiding": self.get_ispulseguiding(),
-            "RightAscension": self.get_rightascension(),
-            "SideOfPier": self.get_sideofpier(),
-            "SiderealTime": self.get_siderealtime(),
-            "Slewing": self.get_slewing(),
-            "Tracking": self.get_tracking(),
-            "UTCDate": self.get_utcdate(),
-        }
-
-    # What it is.
-
-    def get_alignmentmode(self) -> int:
-        """Return that it is a German mount."""
-        return GERMAN
-
-    def get_equatorialsystem(self) -> int:
-        """Return that coordinates are topocentric."""
-        return TOPOCENTRIC
-
-    def get_aperturediameter(self) -> float:
-        """Return the aperture, metres."""
-        return self.world.settings.telescope.aperture_mm / 1000
-
-    def get_aperturearea(self) -> float:
-        """Return the light-gathering area, square metres."""
-        telescope = self.world.settings.telescope
-        return math.pi / 4 * self.get_aperturediameter() ** 2 * (1 - telescope.central_obstruction**2)
-
-    def get_focallength(self) -> float:
-        """Return the focal length, metres."""
-        return self.world.settings.telescope.focal_length_mm / 1000
-
-    def get_doesrefraction(self) -> bool:
-        """Tell that refraction is left out."""
-        return False
+    # What it is and can do.
 
     def put_doesrefraction(self, enabled: bool) -> None:  # noqa: FBT001 - the standard's signature
         """Refraction cannot be switched on."""
         if enabled:
             raise AlpacaError(ErrorNumber.INVALID_VALUE, f"{self.name} does not correct for refraction.")
-
-    # What it can do: everything but slews that keep the client waiting.
-
-    def get_canfindhome(self) -> bool:
-        """Tell that it finds its home."""
-        return True
-
-    def get_canpark(self) -> bool:
-        """Tell that it can be parked."""
-        return True
-
-    def get_canunpark(self) -> bool:
-        """Tell that it can be unparked."""
-        return True
-
-    def get_cansetpark(self) -> bool:
-        """Tell that its park position can be set."""
-        return True
-
-    def get_canpulseguide(self) -> bool:
-        """Tell that it can be guided."""
-        return True
-
-    def get_cansetdeclinationrate(self) -> bool:
-        """Tell that it keeps to the sidereal rate."""
-        return False
-
-    def get_cansetrightascensionrate(self) -> bool:
-        """Tell that it keeps to the sidereal rate."""
-        return False
-
-    def get_cansetguiderates(self) -> bool:
-        """Tell that its guide rates can be set."""
-        return True
-
-    def get_cansetpierside(self) -> bool:
-        """Tell that it flips when asked."""
-        return True
-
-    def get_cansettracking(self) -> bool:
-        """Tell that tracking can be switched."""
-        return True
-
-    def get_canslew(self) -> bool:
-        """Tell that it slews only while the client does something else."""
-        return False
-
-    def get_canslewasync(self) -> bool:
-        """Tell that it slews."""
-        return True
-
-    def get_canslewaltaz(self) -> bool:
-        """Tell that it slews only while the client does something else."""
-        return False
-
-    def get_canslewaltazasync(self) -> bool:
-        """Tell that it slews to altitude and azimuth."""
-        return True
-
-    def get_cansync(self) -> bool:
-        """Tell that it can be told where it points."""
-        return True
-
-    def get_cansyncaltaz(self) -> bool:
-        """Tell that it can be told where it points."""
-        return True
 
     def get_canmoveaxis(self, axis: int) -> bool:
         """Tell which axes can be moved by hand."""
@@ -174,16 +118,8 @@ class SimulatedTelescope(SimulatedDevice):
 
     # Where it is.
 
-    def _place(self) -> Place:
+    def _place(self) -> SkyPlace:
         return self._pointing.place(self._now_s)
-
-    def get_rightascension(self) -> float:
-        """Return the right ascension, hours."""
-        return self._place().right_ascension_h
-
-    def get_declination(self) -> float:
-        """Return the declination, degrees."""
-        return self._place().declination_deg
 
     def get_altitude(self) -> float:
         """Return the altitude, degrees."""
@@ -193,29 +129,25 @@ class SimulatedTelescope(SimulatedDevice):
         """Return the azimuth, degrees from north over east."""
         return self._pointing.azimuth_deg(self._now_s)
 
-    def get_siderealtime(self) -> float:
-        """Return the local sidereal time, hours."""
-        return self._pointing.sidereal_time_h(self._now_s)
-
     def get_sideofpier(self) -> int:
         """Return the side of the pier."""
         side = self._pointing.pier_side(self._now_s)
         if "pier-side-unknown" in self.world.quirks:
             return SIDE_UNKNOWN
         if "pier-side-constant" in self.world.quirks:
-            return PierSide.EAST
+            return SimulatedPierSide.EAST
         return 1 - side if "pier-side-reversed" in self.world.quirks else int(side)
 
     def put_sideofpier(self, side: int) -> None:
         """Go over to a side of the pier."""
         self._in_range("SideOfPier", side, 0, 1)
         self._refuse_parked("SideOfPier")
-        self._pointing.flip(PierSide(side), self._now_s)
+        self._pointing.flip(SimulatedPierSide(side), self._now_s)
 
     def get_destinationsideofpier(self, right_ascension_h: float, declination_deg: float) -> int:
         """Return the side of the pier after a slew to a place."""
         self._check_place(right_ascension_h, declination_deg)
-        return int(self._pointing.destination_side(Place(right_ascension_h, declination_deg), self._now_s))
+        return int(self._pointing.destination_side(SkyPlace(right_ascension_h, declination_deg), self._now_s))
 
     def get_utcdate(self) -> str:
         """Return the mount's time of day, UTC."""
@@ -231,27 +163,15 @@ class SimulatedTelescope(SimulatedDevice):
         now = self.world.clock.utc()
         self._utc_shift = (utc if utc.tzinfo is not None else utc.replace(tzinfo=now.tzinfo)) - now
 
-    def get_sitelatitude(self) -> float:
-        """Return the latitude, degrees north."""
-        return self._pointing.latitude_deg
-
     def put_sitelatitude(self, latitude_deg: float) -> None:
         """Set the latitude."""
         self._in_range("SiteLatitude", latitude_deg, -90, 90)
         self._pointing.latitude_deg = latitude_deg
 
-    def get_sitelongitude(self) -> float:
-        """Return the longitude, degrees east."""
-        return self._pointing.longitude_deg
-
     def put_sitelongitude(self, longitude_deg: float) -> None:
         """Set the longitude."""
         self._in_range("SiteLongitude", longitude_deg, -180, 180)
         self._pointing.longitude_deg = longitude_deg
-
-    def get_siteelevation(self) -> float:
-        """Return the height above the sea, metres."""
-        return self._elevation_m
 
     def put_siteelevation(self, elevation_m: float) -> None:
         """Set the height above the sea."""
@@ -260,10 +180,6 @@ class SimulatedTelescope(SimulatedDevice):
 
     # Tracking and guiding.
 
-    def get_tracking(self) -> bool:
-        """Tell whether it follows the sky."""
-        return self._pointing.tracking
-
     def put_tracking(self, enabled: bool) -> None:  # noqa: FBT001 - the standard's signature
         """Follow the sky, or stand still."""
         if enabled:
@@ -271,33 +187,9 @@ class SimulatedTelescope(SimulatedDevice):
         self._pointing.place(self._now_s)
         self._pointing.tracking = enabled
 
-    def get_trackingrate(self) -> int:
-        """Return that it tracks at the sidereal rate."""
-        return 0
-
     def put_trackingrate(self, rate: int) -> None:
         """Set the tracking rate; only the sidereal one is there."""
-        self._in_range("TrackingRate", rate, 0, 0)
-
-    def get_trackingrates(self) -> list[int]:
-        """Return the tracking rates."""
-        return [0]
-
-    def get_rightascensionrate(self) -> float:
-        """Return that there is no offset to the sidereal rate."""
-        return 0.0
-
-    def get_declinationrate(self) -> float:
-        """Return that there is no motion in declination."""
-        return 0.0
-
-    def get_guideraterightascension(self) -> float:
-        """Return the guide rate, degrees a second."""
-        return self._guide_rates[0]
-
-    def get_guideratedeclination(self) -> float:
-        """Return the guide rate, degrees a second."""
-        return self._guide_rates[1]
+        self._in_range("TrackingRate", rate, SIDEREAL, SIDEREAL)
 
     def put_guideraterightascension(self, rate: float) -> None:
         """Set the guide rate."""
@@ -322,10 +214,6 @@ class SimulatedTelescope(SimulatedDevice):
             self._pointing.nudge(0.0, way_deg if direction == 0 else -way_deg, now_s)
         self._guiding_until_s = now_s + duration_ms / 1000
 
-    def get_ispulseguiding(self) -> bool:
-        """Tell whether a guide pulse is under way."""
-        return self._now_s < self._guiding_until_s
-
     # Slewing.
 
     def get_slewing(self) -> bool:
@@ -333,10 +221,6 @@ class SimulatedTelescope(SimulatedDevice):
         if "slewing-false-during-slew" in self.world.quirks:
             return False
         return self._pointing.is_slewing(self._now_s) or any(self._axis_rates)
-
-    def get_slewsettletime(self) -> int:
-        """Return the time to settle after a slew, seconds."""
-        return self._settle_s
 
     def put_slewsettletime(self, settle_s: int) -> None:
         """Set the time to settle after a slew."""
@@ -368,7 +252,7 @@ class SimulatedTelescope(SimulatedDevice):
         self._refuse_standing("SlewToCoordinatesAsync")
         self._target_h, self._target_deg = right_ascension_h, declination_deg
         self._homing = False
-        self._pointing.slew(Place(right_ascension_h, declination_deg), self._now_s)
+        self._pointing.slew(SkyPlace(right_ascension_h, declination_deg), self._now_s)
 
     def put_slewtotargetasync(self) -> None:
         """Start to go to the target."""
@@ -393,7 +277,7 @@ class SimulatedTelescope(SimulatedDevice):
         self._check_place(right_ascension_h, declination_deg)
         self._refuse_parked("SyncToCoordinates")
         self._target_h, self._target_deg = right_ascension_h, declination_deg
-        self._pointing.sync(Place(right_ascension_h, declination_deg), self._now_s)
+        self._pointing.sync(SkyPlace(right_ascension_h, declination_deg), self._now_s)
 
     def put_synctotarget(self) -> None:
         """Take the present direction to be that of the target."""
@@ -427,7 +311,7 @@ class SimulatedTelescope(SimulatedDevice):
         self._refuse_parked("FindHome")
         self._homing = True
         now_s = self._now_s
-        self._pointing.slew(Place(self._pointing.place(now_s).right_ascension_h, 90.0), now_s)
+        self._pointing.slew(SkyPlace(self._pointing.place(now_s).right_ascension_h, 90.0), now_s)
 
     def get_athome(self) -> bool:
         """Tell whether it is at home."""

@@ -1,4 +1,4 @@
-"""What the user may set for a whole night."""
+"""Settings of a whole night: the site, the temperature, the triggers and the compensation."""
 
 from typing import Literal
 

@@ -1,0 +1,61 @@
+"""`alpaca-focus run`, the daemon, and `alpaca-focus notify-test`, for the messages that it sends."""
+
+import asyncio
+import logging
+import os
+import signal
+import sys
+from pathlib import Path
+
+import typer
+
+from alpaca_focus.addressees import services_of
+from alpaca_focus.cli.common import ConfigOption
+from alpaca_focus.core.errors import ConfigurationError
+from alpaca_focus.devices.clock import SystemClock
+from alpaca_focus.night.daemon import Daemon
+from alpaca_focus.notify.messages import Message
+from alpaca_focus.runtime.telemetry import configure_logging
+from alpaca_focus.settings.loader import load_yaml
+from alpaca_focus.settings.models import Settings
+
+EXIT_UNSENT = 1
+EXIT_UNFINISHED = 3
+
+
+def run(config: ConfigOption) -> None:
+    """Keep the telescope in focus, night after night, until SIGTERM; SIGHUP reads the settings anew."""
+    configure_logging(level=logging.INFO)
+    asyncio.run(_until_signalled(config))
+
+
+async def _until_signalled(config: Path) -> None:
+    daemon = Daemon(lambda: load_yaml(config, Settings), SystemClock())
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, daemon.stop)
+    loop.add_signal_handler(signal.SIGHUP, daemon.reload)
+    if not await daemon.run():
+        # Something still hangs on a device that does not answer; what is on disk brings the focuser home. Here and not
+        # later, because asyncio would cancel what hangs, and wait for it.
+        sys.stderr.flush()
+        os._exit(EXIT_UNFINISHED)
+
+
+def notify_test(config: ConfigOption) -> None:
+    """Send a test message by each service of messages, and say whether it went; exit code 1 if one did not."""
+    settings = load_yaml(config, Settings)
+    services = () if settings.messages is None else services_of(settings.messages)
+    if not services:
+        raise ConfigurationError(f"{config} names no services: set messages.services or messages.services_file.")
+    message = Message(
+        title=f"{settings.telescope.name}: a test",
+        text="This is a test by `alpaca-focus notify-test`. Nothing has happened.",
+    )
+    failed = False
+    for each in services:
+        why = each.send(message, None)
+        failed |= bool(why)
+        typer.echo(f"{each.name}: {why or 'it went.'}")
+    if failed:
+        raise typer.Exit(EXIT_UNSENT)
