@@ -15,9 +15,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from alpaca_focus.cli.frame_options import AxisOption, EndOption, FirstOption, MetricOption
 from alpaca_focus.core.errors import ConfigurationError
+from alpaca_focus.core.metrics import COLUMNS, MetricKind
 from alpaca_focus.files.measuring import MeasureOptions, measure_files
 from alpaca_focus.files.preview import check_preview, draw_preview
-from alpaca_focus.files.report import NUMBERS, FileReport, Kind
+from alpaca_focus.files.report import AUTO, FileReport
 from alpaca_focus.files.watching import SUFFIXES, folder_snapshot
 from alpaca_focus.imaging.spectrum import SpectrumSettings, TraceAxis
 
@@ -33,7 +34,7 @@ def measure(
         typer.Argument(metavar="FILE...", help="FITS files (also .gz and .fz), folders of them, or patterns."),
     ],
     *,
-    metric: MetricOption = Kind.AUTO,
+    metric: MetricOption = AUTO,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object a line.")] = False,
     csv_table: Annotated[bool, typer.Option("--csv", help="Print a table: a header and a line a file.")] = False,
     preview: Annotated[
@@ -132,10 +133,10 @@ def _json_line(report: FileReport) -> str:
     return json_format.dumps(report.as_dict(), allow_nan=False)
 
 
-def _csv_table(metric: Kind) -> tuple[str, Callable[[FileReport], str]]:
+def _csv_table(metric: str) -> tuple[str, Callable[[FileReport], str]]:
     """Return the header of the table, and what makes a row of a report. What is not known is left empty."""
-    kinds = (Kind.STARS, Kind.SPECTRUM) if metric is Kind.AUTO else (metric,)
-    numbers = dict.fromkeys(name for kind in kinds for name in NUMBERS[kind])
+    kinds = (MetricKind.STARS, MetricKind.SPECTRUM) if metric == AUTO else (metric,)
+    numbers = dict.fromkeys(name for kind in kinds for name in COLUMNS[kind])
     columns = ["file", "metric", *numbers, "usable", "reason", "position"]
 
     def row(report: FileReport) -> str:

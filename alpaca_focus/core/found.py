@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from alpaca_focus.core.errors import ConfigurationError
-from alpaca_focus.core.wording import one_line
 
 LARGEST_PIXEL_UM = 1000.0
 LARGEST_STEP_UM = 10_000.0
@@ -19,6 +18,8 @@ KIND_NAMES: Mapping[str, str] = MappingProxyType(
     }
 )
 """What people call the types of devices whose names in Alpaca are others."""
+LONGEST_LINE = 100
+"""Characters that are shown of a text of others."""
 _APERTURES_MM = (10.0, 20_000.0)
 _FOCAL_LENGTHS_MM = (20.0, 100_000.0)
 _FOCAL_RATIOS = (1.0, 40.0)
@@ -224,3 +225,9 @@ def servers_with_focuser(servers: Sequence[FoundServer]) -> tuple[FoundServer, .
             "HOST:PORT."
         )
     return able
+
+
+def one_line(text: str) -> str:
+    """Return a text of others as it can stand in a line or a comment: printable, and not too long."""
+    line = " ".join("".join(sign if sign.isprintable() else " " for sign in text).split())
+    return line if len(line) <= LONGEST_LINE else f"{line[: LONGEST_LINE - 3]}..."

@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from alpaca_focus.core.errors import ConfigurationError
+from alpaca_focus.core.metrics import CURVES
 from alpaca_focus.core.values import Measurement, Sample
 from alpaca_focus.files.best_focus import Curve
-
-HIGHER_IS_BETTER = frozenset({"nsig"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +55,7 @@ def _sample(metric: str, unit: str, point: Point, usual_error: float) -> Sample:
         value=math.nan if reason else point.value,
         stderr=math.nan if reason else stderr,
         unit=unit,
-        lower_is_better=metric not in HIGHER_IS_BETTER,
+        lower_is_better=metric not in CURVES or CURVES[metric].lower_is_better,
         usable=not reason,
         reason=reason,
     )

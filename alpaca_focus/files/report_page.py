@@ -7,6 +7,7 @@ from html import escape
 
 from alpaca_focus.core.curve_models import curve_value
 from alpaca_focus.core.expectation import AVERAGE
+from alpaca_focus.core.metrics import label_of
 from alpaca_focus.core.night_review import (
     Night,
     ReviewedRun,
@@ -18,7 +19,6 @@ from alpaca_focus.core.night_review import (
     temperature_of,
 )
 from alpaca_focus.core.values import Fit, Outcome, Sample
-from alpaca_focus.core.wording import metric_name
 from alpaca_focus.files.chart import Chart, Range, range_of
 
 STYLE = """
@@ -136,7 +136,7 @@ def _table(night: Night) -> str:
             f'<td class="n">{value}</td><td class="n">{result.exposures}</td><td class="n">{result.duration_s:.0f}</td>'
             f"<td>{escape(outcome)}</td></tr>"
         )
-    metric = next((metric_name(sample.measurement.metric) for run in night.runs for sample in run.result.samples), "")
+    metric = next((label_of(sample.measurement.metric) for run in night.runs for sample in run.result.samples), "")
     heads = ("run", "at", "why", "filter", "\u00b0C", "best, steps", metric, "exp.", "s", "outcome")
     numeric = {"run", "\u00b0C", "best, steps", metric, "exp.", "s"}
     head = "".join(f"<th{' class=n' if each in numeric else ''}>{escape(each)}</th>" for each in heads)
@@ -257,7 +257,7 @@ def _curve(run: ReviewedRun) -> str:
     positions = [float(sample.position) for sample in kept] + ([] if fit is None else [fit.best_position])
     highest = 1.08 * max((_top(sample) for sample in kept), default=1.0)
     first = usable[0][1].measurement
-    label = f"{metric_name(first.metric)}{f', {first.unit}' if first.unit else ''}"
+    label = f"{label_of(first.metric)}{f', {first.unit}' if first.unit else ''}"
     across = range_of(positions, least=2.0)
     # Far points would press the V flat.
     near = [sample for sample in left_out if across.low <= sample.position <= across.high]

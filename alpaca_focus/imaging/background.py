@@ -6,6 +6,8 @@ import numpy as np
 import sep
 from numpy.typing import NDArray
 
+from alpaca_focus.core.robust import MAD_TO_SIGMA
+
 Image = NDArray[np.float32]
 ScalarT = TypeVar("ScalarT", bound=np.generic)
 
@@ -14,7 +16,6 @@ CELLS_ACROSS = 5
 SMALLEST_CELL_PX = 8
 LARGE_MAP_CELLS = 800
 SMALLEST_NOISE_CELL, NOISE_CELLS_ACROSS, EVERY_ROW, CHANCE_RATIO = 32, 16, 4, 1.15
-MAD_TO_SIGMA = 1.4826
 STRIP_ROWS = 64
 """Rows worked on at a time, few enough to stay in the processor's cache."""
 NOISE_SAMPLE = 40_000

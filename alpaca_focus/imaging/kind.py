@@ -4,8 +4,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import median_filter
 
+from alpaca_focus.core.robust import MAD_TO_SIGMA
 from alpaca_focus.core.values import Pixels
-from alpaca_focus.imaging.background import MAD_TO_SIGMA
 from alpaca_focus.imaging.stars import measure_stars
 from alpaca_focus.imaging.trouble import trouble_with
 

@@ -9,6 +9,7 @@ from types import MappingProxyType
 
 import numpy as np
 
+from alpaca_focus.core.robust import weighted_median
 from alpaca_focus.core.values import Pixels
 from alpaca_focus.imaging.background import filling, search_map, with_even_noise, without_sky
 from alpaca_focus.imaging.detection import Detection, alone, detect, thinned
@@ -20,7 +21,6 @@ from alpaca_focus.imaging.profile import (
     stacked,
     width_changes,
 )
-from alpaca_focus.imaging.robust import weighted_median
 from alpaca_focus.imaging.stamps import Flags, Floats, Geometry, Stamps, cut, fits_in, geometry_for
 
 MOST_STARS = 64

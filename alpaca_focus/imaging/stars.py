@@ -9,13 +9,13 @@ from types import MappingProxyType
 import numpy as np
 from numpy.typing import NDArray
 
+from alpaca_focus.core.metrics import STAR_SIZE
+from alpaca_focus.core.robust import MAD_TO_SIGMA, weighted_median
 from alpaca_focus.core.values import Frame, Measurement, Pixels, Subframe
-from alpaca_focus.imaging.background import MAD_TO_SIGMA, binned
-from alpaca_focus.imaging.robust import weighted_median
+from alpaca_focus.imaging.background import binned
 from alpaca_focus.imaging.star_field import Flag, Star, StarField, find_stars
 from alpaca_focus.imaging.trouble import trouble_with
 
-METRIC = "hfd"
 OUTLIER_SIGMAS = 3.5
 TYPICAL_ELECTRONS_PER_ADU = 1.0
 """Gain of the converter where nothing tells."""
@@ -101,7 +101,7 @@ def summarised(frame: Frame, field: StarField | None) -> Measurement:
     if len(kept) < len(field.stars):
         flags["outlier"] = len(field.stars) - len(kept)
     return Measurement(
-        metric=METRIC,
+        metric=STAR_SIZE,
         value=hfd.value,
         stderr=math.hypot(hfd.stderr, hfd.value * systematic),
         star_count=len(kept),
@@ -224,5 +224,5 @@ def _why_none(field: StarField) -> str:
 
 def _unusable(reason: str, flags: Mapping[str, int] | None = None) -> Measurement:
     return Measurement(
-        metric=METRIC, value=math.nan, stderr=math.nan, usable=False, reason=reason, flags=dict(flags or {})
+        metric=STAR_SIZE, value=math.nan, stderr=math.nan, usable=False, reason=reason, flags=dict(flags or {})
     )

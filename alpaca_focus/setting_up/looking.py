@@ -3,8 +3,7 @@
 from collections.abc import Callable
 
 from alpaca_focus.core.errors import ConfigurationError
-from alpaca_focus.core.found import FoundDevice, FoundFocuser, FoundObservatory
-from alpaca_focus.core.wording import one_line
+from alpaca_focus.core.found import FoundDevice, FoundFocuser, FoundObservatory, one_line
 from alpaca_focus.devices.survey import look_at_camera, look_at_focuser, look_at_mount, look_at_wheel
 from alpaca_focus.setting_up.choosing import Chosen
 from alpaca_focus.setting_up.servers import tell_notes

@@ -2,8 +2,7 @@
 
 from collections.abc import Iterator
 
-from alpaca_focus.core.found import FoundCamera, FoundDevice, FoundFocuser, FoundMount, FoundWheel
-from alpaca_focus.core.wording import one_line
+from alpaca_focus.core.found import FoundCamera, FoundDevice, FoundFocuser, FoundMount, FoundWheel, one_line
 from alpaca_focus.settings.first_answers import Answers
 from alpaca_focus.settings.section import HIGHEST_POSITION
 from alpaca_focus.settings.yaml_text import yaml_quoted, yaml_value

@@ -2,8 +2,7 @@
 
 from collections.abc import Iterator
 
-from alpaca_focus.core.found import FoundObservatory, FoundWheel
-from alpaca_focus.core.wording import LONGEST_LINE
+from alpaca_focus.core.found import LONGEST_LINE, FoundObservatory, FoundWheel
 from alpaca_focus.settings.first_answers import Way
 from alpaca_focus.settings.yaml_text import yaml_quoted, yaml_value
 

@@ -1,7 +1,18 @@
 """Statistics that a few bad values do not move."""
 
+import statistics
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
+
+MAD_TO_SIGMA = 1.4826
+"""The standard deviation of Gaussian scatter over its median absolute deviation."""
+
+
+def robust_sigma(values: Sequence[float], middle: float) -> float:
+    """Return the standard deviation of values about their middle, by their median absolute deviation."""
+    return MAD_TO_SIGMA * statistics.median(abs(each - middle) for each in values)
 
 
 def weighted_median(values: NDArray[np.floating], weights: NDArray[np.floating]) -> float:
