@@ -21,6 +21,7 @@ from starlette.staticfiles import StaticFiles
 import alpaca_focus
 from alpaca_focus.alpaca.running import RunningServer
 from alpaca_focus.runtime.feed import Feed
+from alpaca_focus.web.pages import METRICS_SCRIPT
 from tests.ports import free_port
 
 STATIC = Path(alpaca_focus.__file__).parent / "web" / "static"
@@ -276,6 +277,7 @@ class FakeDashboard:
             Route("/api/v1/frame.png", self._picture),
             Route("/api/v1/events", self._events),
             Route("/api/v1/{command}", self._command, methods=["POST"]),
+            Route("/static/metrics.js", self._metrics),
             Mount("/static", StaticFiles(directory=STATIC)),
         ]
 
@@ -289,6 +291,9 @@ class FakeDashboard:
 
     async def _page(self, _: Request) -> Response:
         return FileResponse(STATIC / "index.html", headers=SECURITY)
+
+    async def _metrics(self, _: Request) -> Response:
+        return Response(METRICS_SCRIPT, media_type="text/javascript")
 
     def _frame(self) -> dict[str, Any]:
         return {

@@ -3,8 +3,9 @@
 import math
 from pathlib import Path
 
+from alpaca_focus.core.metrics import label_of
 from alpaca_focus.core.values import Sample
-from alpaca_focus.files.best_focus import BestFocus, By, FittedCurve
+from alpaca_focus.files.best_focus import COMPROMISE, OF_SPECTRA, BestFocus, FittedCurve
 from alpaca_focus.files.chart import v_curve
 from alpaca_focus.files.chart_drawing import chart_text
 from alpaca_focus.files.pictures import write_picture
@@ -12,14 +13,13 @@ from alpaca_focus.files.pictures import write_picture
 
 def best_line(best: BestFocus) -> str:
     """Say the result in one line."""
-    metric = best.by if best.by == By.COMPROMISE else best.by.upper()
-    return f"Best focus by {metric}: {best.position:.1f} +- {best.position_stderr:.1f} steps"
+    return f"Best focus by {label_of(best.by)}: {best.position:.1f} +- {best.position_stderr:.1f} steps"
 
 
 def curve_line(fitted: FittedCurve) -> str:
     """Say a curve's optimum in one line, or why it has none."""
     curve, result = fitted.curve, fitted.fit
-    name = curve.heading.split()[0]
+    name = curve.label
     if result is None:
         return f"{name}: {fitted.problem}"
     outliers = [str(index + 1) for index in result.rejected if not math.isnan(result.residuals[index])]
@@ -36,13 +36,14 @@ def offset_line(best: BestFocus) -> str | None:
     if best.offset is None:
         return None
     offset, error = best.offset
-    return f"NSIG is best {offset:+.1f} +- {error:.1f} steps from where FWHM is."
+    width, signal = (label_of(curve) for curve in OF_SPECTRA)
+    return f"{signal} is best {offset:+.1f} +- {error:.1f} steps from where {width} is."
 
 
 def optimum_line(fitted: FittedCurve) -> str:
     """Say where a curve has its best focus, or as long as it is none, which frame was the best."""
     curve, fit = fitted.curve, fitted.fit
-    name, unit = curve.heading.split()[0], f" {curve.unit}" if curve.unit else ""
+    name, unit = curve.label, f" {curve.unit}" if curve.unit else ""
     count = len(curve.samples)
     if fit is not None:
         frames = "frame" if count == 1 else "frames"
@@ -100,6 +101,6 @@ def number(value: float, scale: float, *, sign: bool = False) -> str:
 
 def draw(path: Path, best: BestFocus) -> None:
     """Draw the curves with their best focus as a picture."""
-    compromise_at = best.position if best.by == By.COMPROMISE else None
+    compromise_at = best.position if best.by == COMPROMISE else None
     shown = [each for each in best.fitted if any(sample.measurement.usable for sample in each.curve.samples)]
     write_picture(path, shown, title=best_line(best).replace("+-", "\u00b1"), compromise_at=compromise_at)

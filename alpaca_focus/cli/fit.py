@@ -9,12 +9,19 @@ from pydantic_core import to_json
 
 from alpaca_focus.cli.common import JsonOption
 from alpaca_focus.cli.curve_text import best_line, curve_lines, draw, offset_line
-from alpaca_focus.cli.measure import WILD, AxisOption, EndOption, FirstOption, MetricOption, find_files
+from alpaca_focus.cli.measure import WILD, AxisOption, Decider, EndOption, FirstOption, MetricOption, find_files
 from alpaca_focus.core.curve_models import CurveModel
 from alpaca_focus.core.errors import ConfigurationError
-from alpaca_focus.files.best_focus import BestFocus, By, Curve, FittedCurve, find_best_focus
+from alpaca_focus.files.best_focus import (
+    COMPROMISE,
+    OF_SPECTRA,
+    BestFocus,
+    Curve,
+    FittedCurve,
+    find_best_focus,
+)
 from alpaca_focus.files.curve_tables import curves_of_rows, read_csv
-from alpaca_focus.files.file_report import Kind
+from alpaca_focus.files.file_report import AUTO
 from alpaca_focus.files.folder_watch import SUFFIXES, is_frame_name
 from alpaca_focus.files.measuring import MeasureOptions, measure_files
 from alpaca_focus.files.nina import ERRORS_NOTE, read_nina_report
@@ -33,12 +40,12 @@ def fit(
         ),
     ],
     *,
-    metric: MetricOption = Kind.AUTO,
+    metric: MetricOption = AUTO,
     by: Annotated[
-        By | None,
+        Decider | None,
         typer.Option(
             help="What decides for spectra: fwhm (the default), nsig, or compromise, the mean of both optima, each "
-            "weighted by the inverse of its variance."
+            "weighted by the inverse of its variance.",
         ),
     ] = None,
     model: Annotated[
@@ -123,7 +130,7 @@ def _text(best: BestFocus, note: str) -> list[str]:
 
 def _as_json(best: BestFocus, note: str) -> str:
     """Return one JSON object on one line; what is not a number becomes null."""
-    deciding = best.fitted[:2] if best.by == By.COMPROMISE else best.fitted[:1]
+    deciding = best.fitted[:2] if best.by == COMPROMISE else best.fitted[:1]
     fits = [each.fit for each in deciding if each.fit is not None]
     alone = len(fits) == 1
     told: dict[str, Any] = {
@@ -140,7 +147,8 @@ def _as_json(best: BestFocus, note: str) -> str:
         "curves": {each.curve.metric: _curve_dict(each) for each in best.fitted},
     }
     if best.offset is not None:
-        told["nsig_offset_steps"], told["nsig_offset_stderr_steps"] = best.offset
+        signal = OF_SPECTRA[1]
+        told[f"{signal}_offset_steps"], told[f"{signal}_offset_stderr_steps"] = best.offset
     if note:
         told["note"] = note
     return to_json(told, inf_nan_mode="null").decode()

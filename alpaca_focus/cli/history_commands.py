@@ -1,6 +1,7 @@
 """`alpaca-focus history`, `report` and `report-night`: what was kept of earlier focus runs and nights."""
 
 import json as json_module
+from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,6 +14,7 @@ from alpaca_focus.cli.terminal import RunPrinter, for_people, result_json
 from alpaca_focus.core.backlash import Backlash, Direction, Method
 from alpaca_focus.core.errors import ConfigurationError
 from alpaca_focus.core.events import FrameMeasured, RunEnded, RunStarted
+from alpaca_focus.core.metrics import STAR_SIZE, heading
 from alpaca_focus.core.values import Light
 from alpaca_focus.files.file_access import check_folder
 from alpaca_focus.files.nina import write_nina_report
@@ -22,10 +24,6 @@ from alpaca_focus.runtime.store import KeptRun, RunStore
 from alpaca_focus.settings.loader import load_yaml
 from alpaca_focus.settings.models import Settings
 
-HEADINGS = (
-    f"{'run':>5}  {'started (UTC)':<16}  {'filter':<8}  {'deg C':>6}  {'best':>8}  {'+-':>5}  {'HFD px':>6}  "
-    f"{'exp.':>4}  {'s':>5}  {'why':<18}  outcome"
-)
 FRAME_HEADINGS = f"{'ended (UTC)':<19}  {'filter':<8}  {'deg C':>6}  {'position':>8}  {'HFD px':>6}"
 HistoryConfigOption = Annotated[
     Path | None, typer.Option("--config", "-c", metavar="FILE", help="The settings, whose storage.directory is read.")
@@ -55,9 +53,13 @@ def history(
         for run in runs:
             typer.echo(_as_json(run))
         return
-    typer.echo(HEADINGS)
+    value = _value_heading(runs)
+    typer.echo(
+        f"{'run':>5}  {'started (UTC)':<16}  {'filter':<8}  {'deg C':>6}  {'best':>8}  {'+-':>5}  {value:>6}  "
+        f"{'exp.':>4}  {'s':>5}  {'why':<18}  outcome"
+    )
     for run in runs:
-        typer.echo(_line(run))
+        typer.echo(_line(run, value_width=max(6, len(value))))
 
 
 def report(
@@ -136,7 +138,14 @@ def _backlash(config: Path | None) -> Backlash | None:
     return Backlash(steps=backlash.steps, arrive=Direction(backlash.arrive), method=Method(backlash.method))
 
 
-def _line(run: KeptRun) -> str:
+def _value_heading(runs: Sequence[KeptRun]) -> str:
+    """Return the heading of what was measured in focus: the metric, as long as it is one and the same."""
+    measured = [run.result.samples[0].measurement for run in runs if run.result.samples]
+    headings = {heading(each.metric, each.unit) for each in measured}
+    return headings.pop() if len(headings) == 1 else "value" if headings else heading(STAR_SIZE, "px")
+
+
+def _line(run: KeptRun, *, value_width: int) -> str:
     result, fit = run.result, run.result.fit
     temperature = "-" if result.temperature_c is None else f"{result.temperature_c:.1f}"
     best, stderr, least = "-", "-", "-"
@@ -146,8 +155,8 @@ def _line(run: KeptRun) -> str:
         least = f"{result.verification.measurement.value:.2f}"
     return (
         f"{run.number:>5}  {result.started_at:%Y-%m-%d %H:%M}  {result.filter_name or '-':<8}  {temperature:>6}  "
-        f"{best:>8}  {stderr:>5}  {least:>6}  {result.exposures:>4}  {result.duration_s:>5.0f}  {run.trigger:<18}  "
-        f"{result.outcome.value}"
+        f"{best:>8}  {stderr:>5}  {least:>{value_width}}  {result.exposures:>4}  "
+        f"{result.duration_s:>5.0f}  {run.trigger:<18}  {result.outcome.value}"
     )
 
 

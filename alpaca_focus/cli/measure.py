@@ -6,15 +6,18 @@ import json as json_format
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
+from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, TypeAlias
 
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from alpaca_focus.core.errors import ConfigurationError
-from alpaca_focus.files.file_report import NUMBERS, FileReport, Kind
+from alpaca_focus.core.metrics import COLUMNS, MEASUREMENTS, MetricKind
+from alpaca_focus.files.best_focus import DECIDERS
+from alpaca_focus.files.file_report import AUTO, FileReport
 from alpaca_focus.files.folder_watch import SUFFIXES, folder_snapshot
 from alpaca_focus.files.measuring import MeasureOptions, measure_files
 from alpaca_focus.files.preview import check_preview, draw_preview
@@ -25,7 +28,15 @@ MANY_FILES = 5
 EXIT_LEFT_OUT, EXIT_INTERRUPTED = 1, 130
 WILD = frozenset("*?[")
 
-MetricOption = Annotated[Kind, typer.Option(help="What to measure; auto tells spectra from stars.")]
+if TYPE_CHECKING:
+    MeasuredAs: TypeAlias = str
+    Decider: TypeAlias = str
+else:
+    # Made of the table of metrics, which a type checker cannot follow.
+    MeasuredAs = StrEnum("MeasuredAs", {name.upper(): name for name in (*MEASUREMENTS, AUTO)})
+    Decider = StrEnum("Decider", {name.upper(): name for name in DECIDERS})
+
+MetricOption = Annotated[MeasuredAs, typer.Option(help="What to measure; auto tells spectra from stars.")]
 FirstOption = Annotated[
     int | None, typer.Option("--x0", help="First column of a spectrum's slice; a row if it is vertical.")
 ]
@@ -39,7 +50,7 @@ def measure(
         typer.Argument(metavar="FILE...", help="FITS files (also .gz and .fz), folders of them, or patterns."),
     ],
     *,
-    metric: MetricOption = Kind.AUTO,
+    metric: MetricOption = AUTO,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object a line.")] = False,
     csv_table: Annotated[bool, typer.Option("--csv", help="Print a table: a header and a line a file.")] = False,
     preview: Annotated[
@@ -138,10 +149,10 @@ def _json_line(report: FileReport) -> str:
     return json_format.dumps(report.as_dict(), allow_nan=False)
 
 
-def _csv_table(metric: Kind) -> tuple[str, Callable[[FileReport], str]]:
+def _csv_table(metric: str) -> tuple[str, Callable[[FileReport], str]]:
     """Return the header of the table, and what makes a row of a report. What is not known is left empty."""
-    kinds = (Kind.STARS, Kind.SPECTRUM) if metric is Kind.AUTO else (metric,)
-    numbers = dict.fromkeys(name for kind in kinds for name in NUMBERS[kind])
+    kinds = (MetricKind.STARS, MetricKind.SPECTRUM) if metric == AUTO else (metric,)
+    numbers = dict.fromkeys(name for kind in kinds for name in COLUMNS[kind])
     columns = ["file", "metric", *numbers, "usable", "reason", "position"]
 
     def row(report: FileReport) -> str:

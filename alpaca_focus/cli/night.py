@@ -12,6 +12,7 @@ import typer
 from alpaca_focus.cli.common import ConfigOption, JsonOption, command_group
 from alpaca_focus.core.errors import ConfigurationError
 from alpaca_focus.core.inhibitors import EXPOSING, NO_GAP
+from alpaca_focus.core.metrics import label_of
 from alpaca_focus.runtime.control_client import ask
 from alpaca_focus.runtime.control_wire import socket_path
 from alpaca_focus.settings.loader import load_yaml
@@ -244,7 +245,7 @@ def _last_focus(told: Mapping[str, Any]) -> str:
     parts = [
         f"{last['at'][:16].replace('T', ' ')} UTC ({told['since_s'] / 60:.0f} min ago)",
         f"position {last['position']}",
-        "" if value is None else f"{last['metric']} {value:.2f}",
+        "" if value is None else f"{label_of(last['metric'])} {value:.2f}",
         f"filter {last['filter_name']}" if last["filter_name"] else "",
         "" if last["temperature_c"] is None else f"{last['temperature_c']:.1f} deg C",
         f"why: {last['trigger']}" if last["trigger"] else "",

@@ -8,11 +8,10 @@ from rich.console import Console
 from rich.text import Text
 
 from alpaca_focus.core.events import Event, FrameMeasured, Interlude, RestoreStarted, Resumed, RunEnded, RunStarted
+from alpaca_focus.core.metrics import heading, label_of
 from alpaca_focus.core.values import Fit, FocusResult, Outcome, Sample
 from alpaca_focus.core.vcurve import KNOWN
 from alpaca_focus.core.whole_curve import shape_of
-from alpaca_focus.core.wording import metric_name
-from alpaca_focus.files.best_focus import heading
 from alpaca_focus.files.chart import v_curve
 from alpaca_focus.files.chart_drawing import chart_text
 
@@ -102,7 +101,7 @@ def _fit_line(fit: Fit, samples: Sequence[Sample]) -> str:
     step = max(1, round(2 * shape_of(fit).half_width / (POINTS - 1)))
     suits = "" if fit.model == KNOWN else f"\nSteps of {step} suit {POINTS} points of this curve."
     unit = next((each.measurement.unit for each in samples if each.measurement.usable), "")
-    metric = next((metric_name(each.measurement.metric) for each in samples), "")
+    metric = next((label_of(each.measurement.metric) for each in samples), "")
     return (
         f"{fit.model}: best {fit.best_position:.1f} +- {fit.best_position_stderr:.1f} steps, "
         f"{metric} {fit.best_value:.2f} {unit}{r_squared}{left_out}{suits}"

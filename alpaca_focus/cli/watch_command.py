@@ -14,7 +14,7 @@ from alpaca_focus.cli.measure import AxisOption, EndOption, FirstOption, MetricO
 from alpaca_focus.core.errors import ConfigurationError
 from alpaca_focus.files.best_focus import FittedCurve, fitted_curve
 from alpaca_focus.files.curve_tables import Collected
-from alpaca_focus.files.file_report import Kind
+from alpaca_focus.files.file_report import AUTO
 from alpaca_focus.files.folder_watch import FolderListing, FolderWatch, file_stamp, folder_snapshot
 from alpaca_focus.files.measuring import MeasureOptions, measure_file
 from alpaca_focus.files.pictures import check_picture_path, write_picture
@@ -27,7 +27,7 @@ SHORTEST_WAIT_S, LONGEST_WAIT_S = 0.05, 0.5
 def watch(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="The folder into which the frames are written.")],
     *,
-    metric: MetricOption = Kind.AUTO,
+    metric: MetricOption = AUTO,
     existing: Annotated[bool, typer.Option("--existing", help="Measure the files there already, too.")] = False,
     settle_s: Annotated[
         float,

@@ -4,6 +4,7 @@ import math
 import statistics
 from dataclasses import dataclass, replace
 
+from alpaca_focus.core.robust import robust_sigma
 from alpaca_focus.core.temperature import plausible_temperature_c
 
 LARGEST_JUMP_C = 5.0
@@ -13,7 +14,6 @@ BELIEVED_AFTER = 6
 """Readings in a row, alike, after which a jump is believed: the sensor was plugged in elsewhere."""
 OUTLIER_SIGMAS = 3.0
 LEAST_SCATTER_C = 0.1
-MAD_TO_SIGMA = 1.4826
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +86,5 @@ class Window:
 def steady_mean(readings: tuple[float, ...]) -> float:
     """Return the mean of the readings without those that a gust of wind has moved away from the others."""
     middle = statistics.median(readings)
-    scatter = MAD_TO_SIGMA * statistics.median(abs(each - middle) for each in readings)
-    limit = OUTLIER_SIGMAS * max(scatter, LEAST_SCATTER_C)
+    limit = OUTLIER_SIGMAS * max(robust_sigma(readings, middle), LEAST_SCATTER_C)
     return statistics.fmean(each for each in readings if abs(each - middle) <= limit)

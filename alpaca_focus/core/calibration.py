@@ -8,9 +8,9 @@ from datetime import datetime
 import numpy as np
 
 from alpaca_focus.core.errors import RunFailed
+from alpaca_focus.core.robust import MAD_TO_SIGMA
 
 OUTLIER_SIGMAS = 4.0
-MAD_TO_SIGMA = 1.4826
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 from scipy.optimize import least_squares
 
 from alpaca_focus.core.errors import RunFailed
+from alpaca_focus.core.metrics import Blur
 from alpaca_focus.core.values import Fit, Sample
-from alpaca_focus.core.vcurve import KNOWN, POWERS, SENSES, WIDTH, fit_hyperbola, point_errors, weighted_r_squared
+from alpaca_focus.core.vcurve import KNOWN, POWERS, WIDTH, fit_hyperbola, point_errors, weighted_r_squared
 
 Array = NDArray[np.float64]
 
@@ -204,7 +205,7 @@ _SHAPE_OF = {
     KNOWN: _arms,
 }
 SHAPES: Mapping[str, Callable[[float, float, Mapping[str, float]], float]] = MappingProxyType(
-    {name + sense: shape for name, shape in _SHAPE_OF.items() for sense in SENSES}
+    {name + blur.suffix: shape for name, shape in _SHAPE_OF.items() for blur in Blur}
 )
 
 

@@ -12,8 +12,8 @@ from typing import Any, ClassVar, Self
 
 from typing_extensions import override
 
+from alpaca_focus.core.found import one_line
 from alpaca_focus.core.temperature import plausible_temperature_c
-from alpaca_focus.core.wording import one_line
 
 LARGEST_PIXEL_UM = 1000.0
 LARGEST_STEP_UM = 10_000.0

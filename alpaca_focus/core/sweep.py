@@ -13,9 +13,9 @@ import math
 from dataclasses import replace
 
 from alpaca_focus.core.actions import Settle
-from alpaca_focus.core.blur import width
 from alpaca_focus.core.errors import RunFailed
 from alpaca_focus.core.known_curve import KnownCurve
+from alpaca_focus.core.metrics import blur_width, result_text, value_text
 from alpaca_focus.core.pair import PAIR_RISE, PAIR_STDERR_CFZ, agreed, more_frames, pair_focus
 from alpaca_focus.core.plan import NothingLeft, Plan, SweepProgress, SweepResult, SweepSettings
 from alpaca_focus.core.ring_mode import NEAREST_CFZ, agrees, is_calibrated, ring_fit
@@ -23,7 +23,6 @@ from alpaca_focus.core.values import Fit, Position, Sample
 from alpaca_focus.core.verify import better_before, keeps_promise
 from alpaca_focus.core.walk import Walk
 from alpaca_focus.core.whole_curve import expected_shape, shape_of, take_curve, whole_curve_focus
-from alpaca_focus.core.wording import metric_name, told
 
 RETRY_PAUSE_S = 20.0
 """Wait before a failed curve is taken again: a gust or a small cloud has passed by then."""
@@ -193,7 +192,7 @@ class _Attempt:
 
     def _note_lost_steps(self, taken_up: int, missed: Sample, corrected: Fit) -> None:
         """Say how many steps the focuser really loses at a reversal, if that explains the wrong focus."""
-        away = shape_of(corrected).distance(width(missed.measurement))
+        away = shape_of(corrected).distance(blur_width(missed.measurement))
         # Too little overshoot leaves the tube short in the direction of arrival.
         missing = away - (missed.position - corrected.best_position) * self._walk.arrival
         error = math.hypot(corrected.best_position_stderr, 0.15 * away)
@@ -208,8 +207,8 @@ class _Attempt:
 
 def _verification_failed(sample: Sample, fit: Fit) -> str:
     measurement = sample.measurement
-    promised = f"{metric_name(measurement.metric)} {fit.best_value:.2f} {measurement.unit}".rstrip()
     return (
-        f"The verification at position {sample.position} failed: the curve promised {promised}, and the frame there "
-        f"shows {told(measurement)}. The backlash setting may be too small, or clouds came."
+        f"The verification at position {sample.position} failed: the curve promised "
+        f"{value_text(measurement, fit.best_value)}, and the frame there shows {result_text(measurement)}. The "
+        "backlash setting may be too small, or clouds came."
     )

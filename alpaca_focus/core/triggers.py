@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from alpaca_focus.core.night import History
+from alpaca_focus.core.robust import robust_sigma
 
 HFD_SIGMAS = 3.0
-MAD_TO_SIGMA = 1.4826
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -186,7 +186,7 @@ class HfdRise:
         first, last = hfds_px[: self.frames], hfds_px[-self.frames :]
         before, now = statistics.median(first), statistics.median(last)
         growth = now / before - 1
-        scatter = max(_scatter(first, before), _scatter(last, now))
+        scatter = max(robust_sigma(first, before), robust_sigma(last, now))
         # The error of a median of so many, twice.
         error = scatter / before * 1.25 * math.sqrt(2 / self.frames)
         return Verdict(
@@ -195,10 +195,6 @@ class HfdRise:
             state=f"[{100 * growth:+.0f}/{100 * self.share:.0f} %]",
             reason=f"the stars have grown by {100 * growth:.0f} % to {now:.2f} px",
         )
-
-
-def _scatter(values: tuple[float, ...], middle: float) -> float:
-    return MAD_TO_SIGMA * statistics.median(abs(each - middle) for each in values)
 
 
 @dataclass(frozen=True, slots=True)

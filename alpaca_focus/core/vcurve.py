@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from scipy.optimize import least_squares
 
 from alpaca_focus.core.errors import RunFailed
+from alpaca_focus.core.metrics import Blur, blur_of
 from alpaca_focus.core.values import Fit, Sample
 
 Array = NDArray[np.float64]
@@ -26,16 +27,14 @@ MIN_POINTS = 4
 LARGEST_RISE = 6.0
 """Points with more than this many times the smallest HFD are left out: far from focus a curve need not be straight."""
 
-WIDTH, RECIPROCAL, AREA = "hyperbola", "hyperbola of the reciprocal", "hyperbola of the square root"
+WIDTH = "hyperbola"
 KNOWN = "known hyperbola"
 """A hyperbola whose slopes were known before; each arm has its own."""
 NAMES = (WIDTH, "unequal hyperbola", "parabola", "trend lines", "mean", KNOWN)
-SENSES = MappingProxyType({"": 1.0, " of the reciprocal": -1.0, " of the square root": 0.5})
-POWERS = MappingProxyType({name + sense: power for name in NAMES for sense, power in SENSES.items()})
+POWERS = MappingProxyType({name + blur.suffix: blur.power for name in NAMES for blur in Blur})
 """By model, the power of a metric that goes as the width of the blur, whose curve is a hyperbola: the HFD itself; the
 reciprocal of a signal (what the slit of a spectrograph lets through goes as slit over width); the square root of an
 area, such as InvPower."""
-AREA_METRICS = frozenset({"invpower"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,11 +113,7 @@ def compromise(first: Fit, second: Fit) -> tuple[float, float]:
 def _model(samples: Sequence[Sample]) -> str:
     """Choose the model by what the metric measures; the samples of one curve are of one metric."""
     measured = next((sample.measurement for sample in samples if sample.measurement.usable), None)
-    if measured is None:
-        return WIDTH
-    if measured.metric in AREA_METRICS:
-        return AREA
-    return WIDTH if measured.lower_is_better else RECIPROCAL
+    return WIDTH if measured is None else WIDTH + blur_of(measured).suffix
 
 
 def _fit_widths(x: Array, y: Array, own_error: Array) -> Fit:

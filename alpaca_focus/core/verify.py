@@ -2,19 +2,17 @@
 
 import math
 from collections.abc import Sequence
-from types import MappingProxyType
 
-from alpaca_focus.core.blur import relative_error, width
+from alpaca_focus.core.metrics import METRICS, Metric, blur_width, relative_width_error
 from alpaca_focus.core.values import Fit, Measurement, Sample
 from alpaca_focus.core.vcurve import POWERS, SEEING_SCATTER
 
 SIGMAS = 3.0
 PIXEL_ERROR_PX = 0.3
 """What stars smaller than two pixels are larger than the arms of their curve promise."""
-JUDGES = MappingProxyType({"spectrum_fwhm": "nsig"})
-"""By metric, the detail that has the last word: a spectrum is there for its signal."""
-LEAST_SIGNAL = 0.75
-"""Share of the best signal seen in the run that the verifying frame must have; the air alone takes a tenth."""
+WIDEST_JUDGED = 1 / 0.75
+"""How many times wider than the best of the run the verifying frame may be by the metric that judges it: of the best
+signal it must have three quarters, and the air alone takes a tenth."""
 
 
 def keeps_promise(measurement: Measurement, fit: Fit) -> bool:
@@ -22,9 +20,9 @@ def keeps_promise(measurement: Measurement, fit: Fit) -> bool:
     if not measurement.usable:
         return False
     promised = fit.best_value ** POWERS[fit.model]
-    seen = width(measurement)
+    seen = blur_width(measurement)
     error = math.hypot(
-        relative_error(measurement) * seen,
+        relative_width_error(measurement) * seen,
         SEEING_SCATTER * promised,
         fit.parameters.get("least_stderr", 0.0),
         PIXEL_ERROR_PX if measurement.unit == "px" else 0.0,
@@ -40,17 +38,25 @@ def better_before(verification: Sample, samples: Sequence[Sample]) -> Sample | N
     usable = [each for each in samples if each is not verification and each.measurement.usable]
     if not usable:
         return None
-    judge = JUDGES.get(verification.measurement.metric)
-    if judge is not None:
-        brightest = max(usable, key=lambda each: each.measurement.details.get(judge, 0.0))
-        signal = brightest.measurement.details.get(judge, 0.0)
-        if verification.measurement.details.get(judge, 0.0) < LEAST_SIGNAL * signal:
-            return brightest
-    best = min(usable, key=lambda each: width(each.measurement))
-    least, seen = width(best.measurement), width(verification.measurement)
+    row = METRICS.get(verification.measurement.metric)
+    if row is not None and row.judge:
+        judge = METRICS[row.judge]
+        judged_best = min(usable, key=lambda each: _judged_width(each.measurement, judge))
+        if _judged_width(verification.measurement, judge) > WIDEST_JUDGED * _judged_width(
+            judged_best.measurement, judge
+        ):
+            return judged_best
+    best = min(usable, key=lambda each: blur_width(each.measurement))
+    least, seen = blur_width(best.measurement), blur_width(verification.measurement)
     error = math.hypot(
-        relative_error(verification.measurement) * seen,
-        relative_error(best.measurement) * least,
+        relative_width_error(verification.measurement) * seen,
+        relative_width_error(best.measurement) * least,
         math.sqrt(2) * SEEING_SCATTER * least,
     )
     return best if seen > least + SIGMAS * error else None
+
+
+def _judged_width(measurement: Measurement, judge: Metric) -> float:
+    """Return the width of the blur by the metric that judges a measurement; infinite where it shows nothing."""
+    value = measurement.details.get(judge.column, math.nan)
+    return float(value**judge.blur.power) if value > 0 else math.inf

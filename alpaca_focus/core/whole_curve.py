@@ -3,8 +3,8 @@
 import math
 from dataclasses import dataclass
 
-from alpaca_focus.core.blur import relative_error, width
 from alpaca_focus.core.errors import RunFailed
+from alpaca_focus.core.metrics import blur_width, relative_width_error
 from alpaca_focus.core.plan import NothingLeft, Plan, SweepSettings
 from alpaca_focus.core.values import Fit, Position, Sample
 from alpaca_focus.core.vcurve import POWERS, fit_hyperbola
@@ -126,7 +126,7 @@ def shape_of(fit: Fit) -> Shape:
 def _locate(walk: Walk, shape: Shape) -> Plan[float]:
     """Return where focus probably is, within about the width of the curve to be taken."""
     first = yield from _first_usable(walk, shape)
-    seen = width(first.measurement)
+    seen = blur_width(first.measurement)
     distance = shape.distance(seen)
     if seen < FAR_OUT * shape.least:
         return float(first.position)
@@ -136,7 +136,7 @@ def _locate(walk: Walk, shape: Shape) -> Plan[float]:
         if target == first.position:
             continue
         probe = yield from walk.sample(target, "locate")
-        if width(probe.measurement) < CLEAR_FALL * seen:
+        if blur_width(probe.measurement) < CLEAR_FALL * seen:
             return _foot_of_the_arm(shape, first, probe)
     raise RunFailed(
         f"The stars are {first.measurement.value:.0f} px across at position {first.position}, and become no "
@@ -168,7 +168,7 @@ def _first_usable(walk: Walk, shape: Shape) -> Plan[Sample]:
 
 def _foot_of_the_arm(shape: Shape, further: Sample, nearer: Sample) -> float:
     """Continue the straight line through two points of one arm down to zero."""
-    far, near = shape.blur(width(further.measurement)), shape.blur(width(nearer.measurement))
+    far, near = shape.blur(blur_width(further.measurement)), shape.blur(blur_width(nearer.measurement))
     if far <= near:
         return float(nearer.position)
     return nearer.position + near / (far - near) * (nearer.position - further.position)
@@ -186,9 +186,9 @@ def _bracket(walk: Walk) -> Plan[tuple[float, Shape]]:
     step = max(1, round(PROBE_CFZ * walk.settings.critical_focus_zone_steps))
     yield from walk.sample(walk.here, "locate")
     while len(walk.samples) < LONGEST_SEARCH:
-        best = min(walk.samples, key=lambda sample: width(sample.measurement))
+        best = min(walk.samples, key=lambda sample: blur_width(sample.measurement))
         open_sides = [sign for sign in (walk.arrival, -walk.arrival) if not _has_risen(walk.samples, best, sign)]
-        if not open_sides and math.isfinite(width(best.measurement)):
+        if not open_sides and math.isfinite(blur_width(best.measurement)):
             target, shape = _narrowed(walk.samples, best)
             if shape is not None and abs(target - best.position) <= NEAR * shape.half_width:
                 return target, shape
@@ -216,10 +216,10 @@ def _has_risen(samples: list[Sample], best: Sample, sign: int) -> bool:
 
 
 def _is_clearly_worse(sample: Sample, best: Sample) -> bool:
-    worse, least = width(sample.measurement), width(best.measurement)
+    worse, least = blur_width(sample.measurement), blur_width(best.measurement)
     if not math.isfinite(worse):
         return True
-    error = math.hypot(worse * relative_error(sample.measurement), least * relative_error(best.measurement))
+    error = math.hypot(worse * relative_width_error(sample.measurement), least * relative_width_error(best.measurement))
     return worse > CLEAR_RISE * least and worse - least > CLEAR_SIGMAS * error
 
 
@@ -246,7 +246,7 @@ def _stride(samples: list[Sample], best: Sample, behind: int, step: int) -> int:
         return step
     nearest = min(before, key=lambda each: abs(each.position - best.position))
     way = abs(nearest.position - best.position)
-    fall = width(nearest.measurement) / width(best.measurement)
+    fall = blur_width(nearest.measurement) / blur_width(best.measurement)
     if not math.isfinite(fall) or fall < FLAT_RISE:
         return 2 * way
     return min(max(round(way / (fall - 1)), step), 4 * way)
@@ -257,17 +257,17 @@ def _narrowed(samples: list[Sample], best: Sample) -> tuple[float, Shape | None]
 
     Where a side shows nothing at all, it is the middle of the way to there, and the shape is not known yet.
     """
-    least = width(best.measurement)
+    least = blur_width(best.measurement)
     arms = []
     for sign in (-1, 1):
         beyond = [each for each in samples if (each.position - best.position) * sign > 0]
         worse = [each for each in beyond if _is_clearly_worse(each, best)]
         nearest = min(worse, key=lambda each: abs(each.position - best.position))
-        if not math.isfinite(width(nearest.measurement)):
+        if not math.isfinite(blur_width(nearest.measurement)):
             return (nearest.position + best.position) / 2, None
         arms.append(nearest)
     inner, outer = arms
-    blur_in, blur_out = (math.sqrt(width(each.measurement) ** 2 - least**2) for each in arms)
+    blur_in, blur_out = (math.sqrt(blur_width(each.measurement) ** 2 - least**2) for each in arms)
     slope = (blur_in + blur_out) / (outer.position - inner.position)
     return inner.position + blur_in / slope, Shape(least=least, slope=slope)
 

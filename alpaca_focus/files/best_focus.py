@@ -3,24 +3,20 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 
 from alpaca_focus.core.curve_models import CurveModel, fit_curve
 from alpaca_focus.core.errors import ConfigurationError, RunFailed
+from alpaca_focus.core.metrics import MetricKind, fitted_curves, heading, label_of
 from alpaca_focus.core.values import Fit, Sample
 from alpaca_focus.core.vcurve import MIN_POINTS, compromise
-from alpaca_focus.core.wording import metric_name
 
-
-class By(StrEnum):
-    """What decides the best focus of a spectrograph."""
-
-    FWHM = "fwhm"
-    """The spatial width: the steadier one."""
-    NSIG = "nsig"
-    """The signal: what comes through the slit, but it feels centring and transparency."""
-    COMPROMISE = "compromise"
-    """The mean of both optima, each weighted by the inverse of its variance."""
+OF_SPECTRA = fitted_curves(MetricKind.SPECTRUM)
+"""The two curves of a spectrograph: the width, which is the steadier one, and what judges it, the signal that comes
+through the slit, which feels centring and transparency too."""
+COMPROMISE = "compromise"
+"""The mean of both optima, each weighted by the inverse of its variance."""
+DECIDERS = (*OF_SPECTRA, COMPROMISE)
+"""What can decide the best focus of a spectrograph."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +34,11 @@ class Curve:
     unit: str
     samples: tuple[Sample, ...]
     names: tuple[str, ...] = ()
+
+    @property
+    def label(self) -> str:
+        """The metric as it is written for people, for example "HFD"."""
+        return label_of(self.metric)
 
     @property
     def heading(self) -> str:
@@ -72,18 +73,13 @@ class BestFocus:
 
     @property
     def offset(self) -> tuple[float, float] | None:
-        """From FWHM's optimum to NSIG's, and the standard error of it, in steps; `None` without the two fits."""
+        """From the first of the two optima of spectra to the second, and its standard error, in steps; else `None`."""
         fits = {each.curve.metric: each.fit for each in self.fitted}
-        fwhm, nsig = fits.get(By.FWHM), fits.get(By.NSIG)
-        if fwhm is None or nsig is None:
+        width, signal = (fits.get(curve) for curve in OF_SPECTRA)
+        if width is None or signal is None:
             return None
-        error = math.hypot(fwhm.best_position_stderr, nsig.best_position_stderr)
-        return nsig.best_position - fwhm.best_position, error
-
-
-def heading(metric: str, unit: str) -> str:
-    """Return a metric with its unit as an axis or a column shows it, for example "HFD px"."""
-    return f"{metric_name(metric)} {unit}".strip()
+        error = math.hypot(width.best_position_stderr, signal.best_position_stderr)
+        return signal.best_position - width.best_position, error
 
 
 def fitted_curve(curve: Curve, model: CurveModel = CurveModel.HYPERBOLA) -> FittedCurve:
@@ -95,13 +91,13 @@ def fitted_curve(curve: Curve, model: CurveModel = CurveModel.HYPERBOLA) -> Fitt
 
 
 def find_best_focus(
-    curves: Sequence[Curve], by: By | None = None, model: CurveModel = CurveModel.HYPERBOLA
+    curves: Sequence[Curve], by: str | None = None, model: CurveModel = CurveModel.HYPERBOLA
 ) -> BestFocus:
     """Fit every curve and take the best position from the one asked for.
 
     Args:
         curves: One curve, or FWHM and NSIG of the same spectra.
-        by: Which decides; by default the first curve.
+        by: Which decides, one of `DECIDERS`; by default the first curve.
         model: Which curve is fitted.
 
     Returns:
@@ -121,18 +117,18 @@ def find_best_focus(
         position, error = fits[0].best_position, fits[0].best_position_stderr
         return BestFocus(position=position, position_stderr=error, by=wanted[0].metric, fitted=fitted)
     position, error = compromise(*fits)
-    return BestFocus(position=position, position_stderr=error, by=By.COMPROMISE, fitted=fitted)
+    return BestFocus(position=position, position_stderr=error, by=COMPROMISE, fitted=fitted)
 
 
-def _wanted(curves: Sequence[Curve], by: By | None) -> list[Curve]:
+def _wanted(curves: Sequence[Curve], by: str | None) -> list[Curve]:
     if by is None:
         return [curves[0]]
     named = {curve.metric: curve for curve in curves}
-    metrics = [By.FWHM, By.NSIG] if by is By.COMPROMISE else [by]
+    metrics = OF_SPECTRA if by == COMPROMISE else (by,)
     for metric in metrics:
         if metric not in named:
             have = " and ".join(curve.heading for curve in curves)
-            raise ConfigurationError(f"--by {by} needs {metric.upper()}, and these points have {have} only.")
+            raise ConfigurationError(f"--by {by} needs {label_of(metric)}, and these points have {have} only.")
     return [named[metric] for metric in metrics]
 
 
@@ -140,6 +136,6 @@ def _check_number(curve: Curve) -> None:
     positions = {sample.position for sample in curve.samples if sample.measurement.usable}
     if len(positions) < MIN_POINTS:
         raise ConfigurationError(
-            f"A V-curve needs at least {MIN_POINTS} positions with a usable {curve.heading.split()[0]}, and there "
+            f"A V-curve needs at least {MIN_POINTS} positions with a usable {curve.label}, and there "
             f"{'is' if len(positions) == 1 else 'are'} {len(positions) or 'none'}: give more frames or points."
         )

@@ -11,8 +11,8 @@ from enum import StrEnum
 from typing import TypeAlias
 
 from alpaca_focus.core.curve_models import curve_value
+from alpaca_focus.core.metrics import label_of
 from alpaca_focus.core.values import Fit, Sample
-from alpaca_focus.core.wording import metric_name
 
 MARGIN = 0.06
 NICE = (1.0, 2.0, 2.5, 5.0, 10.0)
@@ -157,7 +157,7 @@ def v_curve(samples: Sequence[Sample], fit: Fit | None) -> Chart:
     )
     first = usable[0][1].measurement
     return Chart(
-        label=f"{metric_name(first.metric)}{f', {first.unit}' if first.unit else ''}",
+        label=f"{label_of(first.metric)}{f', {first.unit}' if first.unit else ''}",
         x=x,
         y=y,
         marks=(*([] if fit is None else _fit_marks(fit, curve)), *(each for each in frames if each.at)),

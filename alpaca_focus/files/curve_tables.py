@@ -6,15 +6,12 @@ import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import MappingProxyType
 
 from alpaca_focus.core.errors import ConfigurationError
+from alpaca_focus.core.metrics import CURVES, MEASUREMENTS, STAR_SIZE, Metric, MetricKind, fitted_curves
 from alpaca_focus.core.values import Measurement, Sample
 from alpaca_focus.files.best_focus import Curve
 from alpaca_focus.files.file_access import read_text
-from alpaca_focus.files.file_report import Kind
-
-HIGHER_IS_BETTER = frozenset({"nsig"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,7 +57,7 @@ def _sample(metric: str, unit: str, point: Point, usual_error: float) -> Sample:
         value=math.nan if reason else point.value,
         stderr=math.nan if reason else stderr,
         unit=unit,
-        lower_is_better=metric not in HIGHER_IS_BETTER,
+        lower_is_better=metric not in CURVES or CURVES[metric].lower_is_better,
         usable=not reason,
         reason=reason,
     )
@@ -74,32 +71,6 @@ Row = Mapping[str, object]
 """One row: values by column, as text or as what `FileReport.as_dict` returns."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Column:
-    """Where a metric stands: the names that its column may have, the column of its error, its unit."""
-
-    names: tuple[str, ...]
-    errors: tuple[str, ...]
-    unit: str
-
-
-METRIC_COLUMNS: Mapping[str, _Column] = MappingProxyType(
-    {
-        "hfd": _Column(names=("hfd_px", "hfd"), errors=("hfd_stderr_px", "hfd_stderr"), unit="px"),
-        "hfr": _Column(names=("hfr_px", "hfr"), errors=("hfr_stderr_px", "hfr_stderr"), unit="px"),
-        "fwhm": _Column(names=("fwhm_px", "fwhm"), errors=("fwhm_stderr_px", "fwhm_stderr"), unit="px"),
-        "nsig": _Column(names=("nsig",), errors=("nsig_stderr",), unit=""),
-        "invpower": _Column(names=("invpower",), errors=("invpower_stderr",), unit=""),
-    }
-)
-OF_A_MEASUREMENT = MappingProxyType(
-    {
-        Kind.STARS.value: ("hfd",),
-        Kind.SPECTRUM.value: ("fwhm", "nsig"),
-        Kind.INVPOWER.value: ("invpower",),
-    }
-)
-"""What is fitted by what a row was measured as."""
 POSITIONS = ("position", "focuser_position", "focuspos", "focpos", "pos", "steps")
 ANY_ERROR = ("error", "stderr", "err", "sigma", "uncertainty")
 
@@ -167,30 +138,42 @@ def _values(
     rows: Sequence[Row], columns: Sequence[str], position: str, source: str
 ) -> list[tuple[str, str, str, tuple[str, ...]]]:
     """Choose what to fit: metric, unit, column, and columns that may hold its error."""
-    known = _metrics_measured(rows, source)
+    known = _curves_measured(rows, source)
     if known is None:
-        present = [metric for metric, each in METRIC_COLUMNS.items() if any(name in columns for name in each.names)]
-        known = ("fwhm", "nsig") if {"fwhm", "nsig"} <= set(present) and "hfd" not in present else tuple(present[:1])
+        present = [curve for curve, metric in CURVES.items() if any(name in columns for name in _columns(metric))]
+        of_spectra = fitted_curves(MetricKind.SPECTRUM)
+        is_spectrum = set(of_spectra) <= set(present) and STAR_SIZE not in present
+        known = of_spectra if is_spectrum else tuple(present[:1])
     if known:
-        found = ((metric, METRIC_COLUMNS[metric]) for metric in known)
-        chosen = [(metric, each, next((name for name in each.names if name in columns), "")) for metric, each in found]
-        lonely = len(chosen) == 1
+        chosen = [(curve, next((name for name in _columns(CURVES[curve]) if name in columns), "")) for curve in known]
+        any_error = ANY_ERROR if len(chosen) == 1 else ()
         return [
-            (m, each.unit, name, (*each.errors, *(ANY_ERROR if lonely else ()))) for m, each, name in chosen if name
+            (curve, CURVES[curve].table_unit, name, (*_error_columns(CURVES[curve]), *any_error))
+            for curve, name in chosen
+            if name
         ]
     others = [name for name in columns if name not in {position, "usable", "reason", "file", *ANY_ERROR}]
     if len(others) != 1:
         raise ConfigurationError(
-            f"{source} has no column called {', '.join(METRIC_COLUMNS)}, and it is not clear which other one to fit: "
+            f"{source} has no column called {', '.join(CURVES)}, and it is not clear which other one to fit: "
             f"it has {', '.join(columns)}."
         )
     return [(others[0], "", others[0], (f"{others[0]}_stderr", f"{others[0]}_error", *ANY_ERROR))]
 
 
-def _metrics_measured(rows: Sequence[Row], source: str) -> tuple[str, ...] | None:
-    """Tell by the column `metric` what the frames were measured as; `None` when nothing tells."""
-    kinds = {str(row["metric"]) for row in rows if not _empty(row.get("metric"))} & OF_A_MEASUREMENT.keys()
-    measured = {OF_A_MEASUREMENT[kind] for kind in kinds}
+def _columns(metric: Metric) -> tuple[str, ...]:
+    """Return the names that the column of a metric may have."""
+    return metric.column, metric.curve
+
+
+def _error_columns(metric: Metric) -> tuple[str, ...]:
+    return metric.error_column, f"{metric.curve}_stderr"
+
+
+def _curves_measured(rows: Sequence[Row], source: str) -> tuple[str, ...] | None:
+    """Return the curves of what the column `metric` says that was measured; `None` where it says nothing."""
+    kinds = {str(row["metric"]) for row in rows if not _empty(row.get("metric"))} & MEASUREMENTS.keys()
+    measured = {fitted_curves(kind) for kind in kinds}
     if len(measured) > 1:
         raise ConfigurationError(
             f"{source}: these frames were measured in different ways ({', '.join(sorted(kinds))}); one curve needs one "

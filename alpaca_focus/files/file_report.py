@@ -3,38 +3,12 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from enum import StrEnum
 from pathlib import Path
-from types import MappingProxyType
 
+from alpaca_focus.core.metrics import COLUMNS, MEASUREMENTS, Metric, MetricKind, label_of
 
-class Kind(StrEnum):
-    """How a frame is measured."""
-
-    STARS = "stars"
-    SPECTRUM = "spectrum"
-    INVPOWER = "invpower"
-    AUTO = "auto"
-    """As a spectrum where a frame looks like one, else by its stars."""
-
-
-NUMBERS: Mapping[Kind, tuple[str, ...]] = MappingProxyType(
-    {
-        Kind.STARS: (
-            "hfd_px",
-            "hfd_stderr_px",
-            "fwhm_px",
-            "fwhm_stderr_px",
-            "stars",
-            "eccentricity",
-            "sky_adu",
-            "median_snr",
-        ),
-        Kind.SPECTRUM: ("fwhm_px", "fwhm_stderr_px", "fwhm_arcsec", "nsig", "nsig_stderr", "trace_row", "snr"),
-        Kind.INVPOWER: ("invpower", "invpower_stderr"),
-    }
-)
-"""The numbers of each kind of measurement, in the order in which they are told."""
+AUTO = "auto"
+"""What to measure: as a spectrum where a frame looks like one, else by its stars."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,8 +17,9 @@ class FileReport:
 
     Attributes:
         path: The file.
-        metric: What was measured; `AUTO` when the file could not be read and nobody said what to measure.
-        numbers: The numbers that `NUMBERS` lists for the metric; one that is missing is not known.
+        metric: What it was measured as, a name in `core.metrics.MEASUREMENTS`; `AUTO` when the file could not be read
+            and `auto` was asked for.
+        numbers: The numbers that `core.metrics.COLUMNS` lists for it; one that is missing is not known.
         usable: Whether the numbers may take part in a fit.
         reason: Why not: a clause, or a whole sentence that names the file when it could not be read; else empty.
         readable: Whether there was a frame in the file.
@@ -53,7 +28,7 @@ class FileReport:
     """
 
     path: Path
-    metric: Kind
+    metric: str
     numbers: Mapping[str, float] = field(default_factory=dict)
     usable: bool = True
     reason: str = ""
@@ -67,10 +42,10 @@ class FileReport:
 
     def as_dict(self) -> dict[str, object]:
         """Return what a machine is told; `None` for what is not known."""
-        names = NUMBERS[Kind.STARS if self.metric is Kind.AUTO else self.metric]
+        names = COLUMNS[MetricKind.STARS if self.metric == AUTO else self.metric]
         return {
             "file": str(self.path),
-            "metric": self.metric.value,
+            "metric": str(self.metric),
             **{name: _known(self.number(name)) for name in names},
             "usable": self.usable,
             "reason": self.reason,
@@ -92,26 +67,26 @@ def _known(number: float) -> float | None:
 
 
 def _parts(report: FileReport) -> list[str]:
-    match report.metric:
-        case Kind.SPECTRUM:
-            return _spectrum_parts(report)
-        case Kind.INVPOWER:
-            return [f"InvPower = {report.number('invpower'):.6g} +- {report.number('invpower_stderr'):.2g}"]
-        case _:
-            return _star_parts(report)
-
-
-def _star_parts(report: FileReport) -> list[str]:
-    parts = [f"HFD = {report.number('hfd_px'):.2f} +- {report.number('hfd_stderr_px'):.2f} px"]
-    if math.isfinite(report.number("fwhm_px")):
-        parts.append(f"FWHM = {report.number('fwhm_px'):.2f} px")
+    metrics = MEASUREMENTS[report.metric]
+    if metrics[0].kind is MetricKind.SPECTRUM:
+        return [_spectrum_part(report, metric) for metric in metrics if math.isfinite(report.number(metric.column))]
+    first, *others = metrics
+    error = f" +- {report.number(first.error_column):{first.error_format}}"
+    parts = [_part(report, first, error)]
+    parts += [_part(report, metric) for metric in others if math.isfinite(report.number(metric.column))]
+    if first.kind is MetricKind.FRAME:
+        return parts
     stars = round(report.number("stars"))
     return [*parts, f"{stars} star{'' if stars == 1 else 's'}"]
 
 
-def _spectrum_parts(report: FileReport) -> list[str]:
-    width = f"FWHM = {report.number('fwhm_px'):.2f}px"
-    if math.isfinite(report.number("fwhm_arcsec")):
-        width += f' -> {report.number("fwhm_arcsec"):.2f}"'
-    nsig = report.number("nsig")
-    return [width, f"NSIG = {nsig:.2f}"] if math.isfinite(nsig) else [width]
+def _part(report: FileReport, metric: Metric, error: str = "") -> str:
+    value = f"{report.number(metric.column):{metric.value_format}}"
+    return f"{metric.label} = {value}{error} {metric.table_unit}".rstrip()
+
+
+def _spectrum_part(report: FileReport, metric: Metric) -> str:
+    """Return a number in the form that users of spectrographs know, an angle behind the pixels where it is known."""
+    part = f"{label_of(metric.curve)} = {report.number(metric.column):{metric.value_format}}{metric.table_unit}"
+    angle = report.number(f"{metric.curve}_arcsec")
+    return f'{part} -> {angle:.2f}"' if math.isfinite(angle) else part

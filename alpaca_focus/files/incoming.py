@@ -13,7 +13,7 @@ from queue import Empty, SimpleQueue
 import structlog
 
 from alpaca_focus.core.errors import FileUnreadable
-from alpaca_focus.files.file_report import Kind
+from alpaca_focus.core.metrics import METRICS, STAR_SIZE
 from alpaca_focus.files.fits_file import FileFrame, read_frame
 from alpaca_focus.files.folder_watch import FolderListing, FolderWatch, file_stamp, tree_snapshot
 from alpaca_focus.files.measuring import MeasureOptions, measure_frame
@@ -168,9 +168,10 @@ def _ended_at(file: FileFrame) -> datetime | None:
 
 
 def _hfd_px(file: FileFrame) -> float | None:
-    """Return the size of the stars in unbinned pixels; `None` if there are none."""
-    report = measure_frame(file, MeasureOptions(metric=Kind.STARS))
-    hfd_px = report.number("hfd_px") if report.usable else math.nan
+    """Return the size of the stars in unbinned pixels; `None`: there are none."""
+    row = METRICS[STAR_SIZE]
+    report = measure_frame(file, MeasureOptions(metric=row.measured_as))
+    hfd_px = report.number(row.column) if report.usable else math.nan
     return hfd_px * file.frame.binning if math.isfinite(hfd_px) else None
 
 

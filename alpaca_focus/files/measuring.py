@@ -10,15 +10,14 @@ from typing import BinaryIO
 import numpy as np
 
 from alpaca_focus.core.errors import FileUnreadable
-from alpaca_focus.core.values import Frame, Measurement
+from alpaca_focus.core.metrics import COLUMNS, MEASUREMENTS, MetricKind
 from alpaca_focus.files.file_access import open_regular
-from alpaca_focus.files.file_report import FileReport, Kind
+from alpaca_focus.files.file_report import AUTO, FileReport
 from alpaca_focus.files.fits_file import FileFrame, read_content
 from alpaca_focus.files.parallel import Lost, in_parallel, usable_cores
 from alpaca_focus.imaging.frame_kind import looks_like_spectrum
-from alpaca_focus.imaging.invpower import inverse_power
-from alpaca_focus.imaging.spectrum import SpectrumReport, SpectrumSettings, measure_spectrum
-from alpaca_focus.imaging.stars import measure_stars
+from alpaca_focus.imaging.measuring_functions import measure_all
+from alpaca_focus.imaging.spectrum import SpectrumSettings
 
 FEW_FILES = 4
 """So many are measured sooner than further processes have started."""
@@ -29,11 +28,11 @@ class MeasureOptions:
     """How to measure.
 
     Attributes:
-        metric: What to measure.
+        metric: What to measure: a name in `core.metrics.MEASUREMENTS`, or `AUTO`.
         spectrum: How to measure spectra.
     """
 
-    metric: Kind = Kind.AUTO
+    metric: str = AUTO
     spectrum: SpectrumSettings = SpectrumSettings()  # noqa: RUF009 - it is frozen
 
 
@@ -72,27 +71,23 @@ def measure_frame(file: FileFrame, options: MeasureOptions = DEFAULT) -> FileRep
 
 
 def _measured(file: FileFrame, options: MeasureOptions) -> FileReport:
-    match kind_of(file.frame, options):
-        case Kind.SPECTRUM:
-            return spectrum_report(file, measure_spectrum(file.frame, options.spectrum))
-        case Kind.INVPOWER:
-            return _invpower_report(file, inverse_power(file.frame))
-        case _:
-            frame = file.frame
-            measurement = measure_stars(
-                frame.pixels,
-                saturation_adu=frame.saturation_adu,
-                bayer=frame.bayer,
-                electrons_per_adu=frame.electrons_per_adu,
-            )
-            return _stars_report(file, measurement)
-
-
-def kind_of(frame: Frame, options: MeasureOptions) -> Kind:
-    """Return what to measure a frame as: what was asked for, or what it looks like."""
-    if options.metric is not Kind.AUTO:
-        return options.metric
-    return Kind.SPECTRUM if looks_like_spectrum(frame.pixels) else Kind.STARS
+    measured_as = options.metric
+    if measured_as == AUTO:
+        measured_as = MetricKind.SPECTRUM if looks_like_spectrum(file.frame.pixels) else MetricKind.STARS
+    measurements = measure_all(measured_as, file.frame, options.spectrum)
+    first = measurements[0]
+    known: dict[str, float] = {**first.details, "stars": first.star_count}
+    for metric, measurement in zip(MEASUREMENTS[measured_as], measurements, strict=True):
+        known |= {metric.column: measurement.value, metric.error_column: measurement.stderr}
+    return FileReport(
+        path=file.path,
+        metric=measured_as,
+        numbers={name: known.get(name, math.nan) for name in COLUMNS[measured_as]},
+        usable=first.usable,
+        reason=first.reason,
+        position=file.position,
+        flags=dict(first.flags),
+    )
 
 
 def measure_files(
@@ -126,48 +121,3 @@ def lost_report(path: Path, options: MeasureOptions) -> FileReport:
 
 def _unreadable(path: Path, options: MeasureOptions, reason: str) -> FileReport:
     return FileReport(path=path, metric=options.metric, usable=False, readable=False, reason=reason)
-
-
-def _stars_report(file: FileFrame, measurement: Measurement) -> FileReport:
-    names = ("fwhm_px", "fwhm_stderr_px", "eccentricity", "sky_adu", "median_snr")
-    return FileReport(
-        path=file.path,
-        metric=Kind.STARS,
-        numbers={
-            "hfd_px": measurement.value,
-            "hfd_stderr_px": measurement.stderr,
-            "stars": measurement.star_count,
-            **{name: measurement.details.get(name, math.nan) for name in names},
-        },
-        usable=measurement.usable,
-        reason=measurement.reason,
-        position=file.position,
-        flags=dict(measurement.flags),
-    )
-
-
-def _invpower_report(file: FileFrame, measurement: Measurement) -> FileReport:
-    return FileReport(
-        path=file.path,
-        metric=Kind.INVPOWER,
-        numbers={"invpower": measurement.value, "invpower_stderr": measurement.stderr},
-        usable=measurement.usable,
-        reason=measurement.reason,
-        position=file.position,
-        flags=dict(measurement.flags),
-    )
-
-
-def spectrum_report(file: FileFrame, spectrum: SpectrumReport) -> FileReport:
-    """Return the report of a file whose spectrum has been measured."""
-    names = ("fwhm_px", "fwhm_stderr_px", "fwhm_arcsec", "nsig", "nsig_stderr", "trace_row", "snr")
-    values = {name: getattr(spectrum, name) for name in names}
-    return FileReport(
-        path=file.path,
-        metric=Kind.SPECTRUM,
-        numbers={name: math.nan if value is None else value for name, value in values.items()},
-        usable=spectrum.usable,
-        reason=spectrum.reason,
-        position=file.position,
-        flags=dict(spectrum.flags),
-    )

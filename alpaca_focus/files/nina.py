@@ -8,6 +8,7 @@ from typing import Any
 from alpaca_focus.core.backlash import Backlash, Direction
 from alpaca_focus.core.curve_models import CurveModel, fit_beside
 from alpaca_focus.core.errors import ConfigurationError, RunFailed
+from alpaca_focus.core.metrics import METRICS
 from alpaca_focus.core.values import Fit, FocusResult, Sample
 from alpaca_focus.core.vcurve import fit_hyperbola
 from alpaca_focus.files.best_focus import Curve
@@ -70,7 +71,7 @@ VERSION = 2
 NAME = "alpaca-focus"
 TICKS = 10_000_000
 """Of a second."""
-STAR_METRICS = frozenset({"hfd", "fwhm"})
+STAR_METRICS = frozenset(name for name, row in METRICS.items() if row.is_star_diameter)
 NOT_KNOWN = "NaN"
 """How a report writes an unknown number, for example the R^2 of a curve that was not fitted."""
 

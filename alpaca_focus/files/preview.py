@@ -12,10 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from alpaca_focus.core.errors import ConfigurationError
+from alpaca_focus.core.metrics import MetricKind
 from alpaca_focus.core.values import Frame
 from alpaca_focus.files.chart import Band, Chart, Colour, Points, Polyline, Range, range_of
 from alpaca_focus.files.file_access import atomic_write, check_folder
-from alpaca_focus.files.file_report import FileReport, Kind
+from alpaca_focus.files.file_report import FileReport
 from alpaca_focus.files.fits_file import read_frame
 from alpaca_focus.files.measuring import MeasureOptions
 from alpaca_focus.files.pictures import Paper, draw_chart, empty_figure
@@ -61,10 +62,10 @@ def draw_preview(target: Path, report: FileReport, options: MeasureOptions) -> N
         ConfigurationError: The picture cannot be written.
     """
     file = read_frame(report.path)
-    if report.metric is Kind.SPECTRUM:
+    if report.metric == MetricKind.SPECTRUM:
         figure = _spectrum_figure(file.frame, measure_spectrum(file.frame, options.spectrum))
     else:
-        figure = _frame_figure(file.frame, ring_stars=report.metric is Kind.STARS)
+        figure = _frame_figure(file.frame, ring_stars=report.metric == MetricKind.STARS)
     figure.suptitle(_caption(report), color=TEXT_COLOUR, fontsize=11, x=0.01, ha="left")
     with atomic_write(target, "preview") as picture:
         figure.savefig(picture, format="png", dpi=DOTS_PER_INCH, facecolor=PAPER_COLOUR)
@@ -122,7 +123,7 @@ def _ring(picture: NDArray[np.uint8], x: float, y: float, radius: float, colour:
 
 def _caption(report: FileReport) -> str:
     parts = ["" if report.position is None else f"position {report.position}"]
-    if report.metric is Kind.STARS and report.usable:
+    if report.metric == MetricKind.STARS and report.usable:
         parts.append("rings mark the stars measured, with their HFD in px")
     return f"{report.line()}\n{' | '.join(part for part in parts if part)}"
 

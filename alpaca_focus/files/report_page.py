@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from alpaca_focus.core.expectation import AVERAGE
+from alpaca_focus.core.metrics import label_of
 from alpaca_focus.core.night_review import (
     Night,
     ReviewedRun,
@@ -20,7 +21,6 @@ from alpaca_focus.core.night_review import (
     temperature_of,
 )
 from alpaca_focus.core.values import Fit, FocusResult, Outcome
-from alpaca_focus.core.wording import metric_name
 from alpaca_focus.files.chart import Chart, Colour, Mark, Points, Polyline, Range, Upright, range_of, v_curve
 from alpaca_focus.files.chart_drawing import chart_svg
 
@@ -84,7 +84,7 @@ def report_page(night: Night, *, made_at: datetime, version: str) -> str:
         tiles=_tiles(night),
         advice=advice(night),
         night_figures=_night_figures(night),
-        metric=metric_name(samples[0].measurement.metric) if samples else "",
+        metric=label_of(samples[0].measurement.metric) if samples else "",
         failures=[
             f"Run {run.number} at {run.result.started_at:%H:%M}: {run.result.reason}"
             for run in night.runs

@@ -9,6 +9,7 @@ from alpaca_focus.core.events import Event, RunEnded
 from alpaca_focus.core.expectation import RUN, expected_position
 from alpaca_focus.core.focus_model import Conditions
 from alpaca_focus.core.known_curve import KnownCurve
+from alpaca_focus.core.metrics import STAR_SIZE
 from alpaca_focus.core.optics import OpticalTrain
 from alpaca_focus.core.values import FocusResult, Frame, Measurement
 from alpaca_focus.devices.clock import SystemClock
@@ -16,8 +17,7 @@ from alpaca_focus.focusing.circumstances import read_circumstances, refuse_what_
 from alpaca_focus.focusing.connected import Devices, devices_alone
 from alpaca_focus.focusing.filters import Way, filter_in_light, way_through
 from alpaca_focus.focusing.sweep_plan import optical_train, plan_settings
-from alpaca_focus.imaging.following import StarFollower
-from alpaca_focus.imaging.metrics import measuring
+from alpaca_focus.imaging.measuring_functions import measuring
 from alpaca_focus.imaging.spectrum import SpectrumSettings, TraceAxis
 from alpaca_focus.ports import CameraShare, Clock
 from alpaca_focus.runtime.home_mark import HomeMark
@@ -144,12 +144,12 @@ def _known_curve(memory: Memory, circumstances: Circumstances, clock: Clock) -> 
 
 
 def _measure(focus_settings: Focus, train: OpticalTrain) -> Callable[[Frame], Measurement]:
-    """Return how frames of one run are measured; of stars, the same ones are followed through it."""
-    if focus_settings.metric == "hfd":
-        return StarFollower(train if focus_settings.by_rings else None)
+    """Return how the frames of one run are measured."""
     spectrum = focus_settings.spectrum
     return measuring(
-        focus_settings.metric, SpectrumSettings(axis=TraceAxis(spectrum.axis), x0=spectrum.x0, x1=spectrum.x1)
+        focus_settings.metric,
+        SpectrumSettings(axis=TraceAxis(spectrum.axis), x0=spectrum.x0, x1=spectrum.x1),
+        train if focus_settings.by_rings else None,
     )
 
 
@@ -166,4 +166,4 @@ def _seen_by(
 
 def subject(train: OpticalTrain, metric: str) -> str:
     """Name what a learned V-curve belongs to."""
-    return train.name if metric == "hfd" else f"{train.name}, {metric}"
+    return train.name if metric == STAR_SIZE else f"{train.name}, {metric}"

@@ -3,6 +3,7 @@
 from alpaca_focus.core.backlash import Backlash, Direction, Limits, Method
 from alpaca_focus.core.errors import ConfigurationError
 from alpaca_focus.core.known_curve import KnownCurve
+from alpaca_focus.core.metrics import METRICS
 from alpaca_focus.core.optics import OpticalTrain
 from alpaca_focus.core.plan import SweepSettings
 from alpaca_focus.core.values import ExposureSettings, Position
@@ -32,7 +33,7 @@ def plan_settings(
     focus_settings, info = settings.focus.through(filter_name), devices.camera.info
     _check_exposure(focus_settings, devices.camera)
     train = optical_train(settings, devices, binning=focus_settings.binning)
-    of_stars = focus_settings.metric == "hfd"
+    is_predicted = METRICS[focus_settings.metric].is_predicted
     return SweepSettings(
         exposure=ExposureSettings(
             exposure_s=focus_settings.exposure_s,
@@ -44,8 +45,8 @@ def plan_settings(
         points=focus_settings.points,
         step_steps=focus_settings.step_steps,
         critical_focus_zone_steps=train.critical_focus_zone_steps,
-        slope_per_step=train.hfd_slope_px_per_step if of_stars else None,
-        least=train.hfd_px(seeing_fwhm_arcsec=TYPICAL_SEEING_ARCSEC) if of_stars else None,
+        slope_per_step=train.hfd_slope_px_per_step if is_predicted else None,
+        least=train.hfd_px(seeing_fwhm_arcsec=TYPICAL_SEEING_ARCSEC) if is_predicted else None,
         backlash=backlash_of(settings),
         limits=_limits(settings, devices.focuser, start),
         settle_s=settings.focuser.settle_s,

@@ -4,8 +4,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import median_filter
 
+from alpaca_focus.core.robust import MAD_TO_SIGMA
 from alpaca_focus.core.values import Pixels
-from alpaca_focus.imaging.sky_background import MAD_TO_SIGMA, frame_problem
+from alpaca_focus.imaging.sky_background import frame_problem
 from alpaca_focus.imaging.stars import measure_stars
 
 SEGMENTS, LINES_TO_A_SEGMENT = 16, 24

@@ -11,11 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import fft
 
+from alpaca_focus.core.metrics import METRICS
 from alpaca_focus.core.values import Frame, Measurement
 from alpaca_focus.imaging.sky_background import TYPICAL_ELECTRONS_PER_ADU, binned, filling, frame_problem, native
 
-METRIC = "invpower"
-UNIT = "1/ADU^2"
+METRIC = METRICS["invpower"]
 STRIP_ROWS = 256
 NOISE_QUARTER = 0.75
 LEAST_SIGMAS = 5.0
@@ -47,10 +47,10 @@ def inverse_power(frame: Frame) -> Measurement:
     if not power > LEAST_SIGMAS * error:
         return _unusable("nothing stands out of the noise: clouds, or too short an exposure")
     return Measurement(
-        metric=METRIC,
+        metric=METRIC.name,
         value=1 / power,
         stderr=error / power**2,
-        unit=UNIT,
+        unit=METRIC.unit,
         details=MappingProxyType({"power_adu2": power, "noise_adu": math.sqrt(noise * pixels.shape[1])}),
     )
 
@@ -90,4 +90,6 @@ def _power_spectrum(pixels: NDArray[np.generic], electrons_per_adu: float) -> tu
 
 
 def _unusable(reason: str) -> Measurement:
-    return Measurement(metric=METRIC, value=math.nan, stderr=math.nan, unit=UNIT, usable=False, reason=reason)
+    return Measurement(
+        metric=METRIC.name, value=math.nan, stderr=math.nan, unit=METRIC.unit, usable=False, reason=reason
+    )

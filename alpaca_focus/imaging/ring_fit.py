@@ -8,9 +8,9 @@ from numpy.typing import NDArray
 from scipy.optimize import least_squares
 
 from alpaca_focus.core.optics import OpticalTrain
+from alpaca_focus.core.robust import MAD_TO_SIGMA
 from alpaca_focus.core.values import Frame
 from alpaca_focus.imaging.ring_template import RingProfiles, RingTemplates
-from alpaca_focus.imaging.sky_background import MAD_TO_SIGMA
 from alpaca_focus.imaging.star_field import MeasuredStars, Star
 
 Array = NDArray[np.float64]

@@ -6,6 +6,7 @@ import numpy as np
 import sep
 from numpy.typing import NDArray
 
+from alpaca_focus.core.robust import MAD_TO_SIGMA
 from alpaca_focus.core.values import Pixels
 
 Image = NDArray[np.float32]
@@ -16,7 +17,7 @@ CELLS_ACROSS = 5
 SMALLEST_CELL_PX = 8
 LARGE_MAP_CELLS = 800
 SMALLEST_NOISE_CELL, NOISE_CELLS_ACROSS, EVERY_ROW, CHANCE_RATIO = 32, 16, 4, 1.15
-MAD_TO_SIGMA = 1.4826
+
 SMALLEST_FRAME_PX = 32
 TYPICAL_ELECTRONS_PER_ADU = 1.0
 """Gain of a converter where it is unknown."""
@@ -177,21 +178,6 @@ def robust_noise(image: NDArray[np.floating]) -> float:
         return float(noise)
     changing = differences[differences != 0]
     return MAD_TO_SIGMA * float(np.median(changing)) / float(np.sqrt(2)) if changing.size else 0.0
-
-
-def weighted_median(values: NDArray[np.floating], weights: NDArray[np.floating]) -> float:
-    """Return the value with half of the weight on either side.
-
-    Faint objects that look like stars can outnumber the stars; weighted by their precision they have no majority.
-
-    Args:
-        values: At least one.
-        weights: As many, positive.
-    """
-    order = np.argsort(values)
-    growth = np.cumsum(weights[order])
-    # The middle of each value's own weight, so that with equal weights it is the usual median.
-    return float(np.interp(growth[-1] / 2, growth - weights[order] / 2, values[order]))
 
 
 def frame_problem(pixels: Pixels) -> str:

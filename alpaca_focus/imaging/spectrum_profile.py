@@ -9,7 +9,8 @@ from scipy.ndimage import median_filter, uniform_filter1d
 from scipy.optimize import least_squares
 from scipy.special import erf
 
-from alpaca_focus.imaging.sky_background import MAD_TO_SIGMA, Image
+from alpaca_focus.core.robust import MAD_TO_SIGMA
+from alpaca_focus.imaging.sky_background import Image
 from alpaca_focus.imaging.spectrum_trace import Floats
 
 SIGMA_TO_FWHM = 2.3548

@@ -6,7 +6,8 @@ from dataclasses import dataclass, fields, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from alpaca_focus.imaging.sky_background import MAD_TO_SIGMA, Image, binned, native, second_highest_neighbour
+from alpaca_focus.core.robust import MAD_TO_SIGMA
+from alpaca_focus.imaging.sky_background import Image, binned, native, second_highest_neighbour
 
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]

@@ -9,10 +9,11 @@ from types import MappingProxyType
 
 import numpy as np
 
+from alpaca_focus.core.robust import weighted_median
 from alpaca_focus.core.values import Pixels
 from alpaca_focus.imaging.detection import Detection, alone, detect, thinned
 from alpaca_focus.imaging.photometry import Photometry, centres, measure
-from alpaca_focus.imaging.sky_background import filling, search_map, weighted_median, with_even_noise, without_sky
+from alpaca_focus.imaging.sky_background import filling, search_map, with_even_noise, without_sky
 from alpaca_focus.imaging.stamps import Flags, Floats, Geometry, Stamps, cut, fits_in, geometry_for
 from alpaca_focus.imaging.star_profile import (
     fit_moffat,

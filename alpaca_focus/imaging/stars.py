@@ -9,17 +9,12 @@ from types import MappingProxyType
 import numpy as np
 from numpy.typing import NDArray
 
+from alpaca_focus.core.metrics import STAR_SIZE
+from alpaca_focus.core.robust import MAD_TO_SIGMA, weighted_median
 from alpaca_focus.core.values import Frame, Measurement, Pixels, Subframe
-from alpaca_focus.imaging.sky_background import (
-    MAD_TO_SIGMA,
-    TYPICAL_ELECTRONS_PER_ADU,
-    binned,
-    frame_problem,
-    weighted_median,
-)
+from alpaca_focus.imaging.sky_background import TYPICAL_ELECTRONS_PER_ADU, binned, frame_problem
 from alpaca_focus.imaging.star_field import Flag, MeasuredStars, Star, find_stars
 
-METRIC = "hfd"
 OUTLIER_SIGMAS = 3.5
 CORRECTION_UNCERTAINTY = 0.05
 """Share of the correction for cells, aperture and wings by which it may be wrong."""
@@ -103,7 +98,7 @@ def summarised(frame: Frame, field: MeasuredStars | None) -> Measurement:
     if len(kept) < len(field.stars):
         flags["outlier"] = len(field.stars) - len(kept)
     return Measurement(
-        metric=METRIC,
+        metric=STAR_SIZE,
         value=hfd.value,
         stderr=math.hypot(hfd.stderr, hfd.value * systematic),
         star_count=len(kept),
@@ -225,5 +220,5 @@ def _why_none(field: MeasuredStars) -> str:
 
 def _unusable(reason: str, flags: Mapping[str, int] | None = None) -> Measurement:
     return Measurement(
-        metric=METRIC, value=math.nan, stderr=math.nan, usable=False, reason=reason, flags=dict(flags or {})
+        metric=STAR_SIZE, value=math.nan, stderr=math.nan, usable=False, reason=reason, flags=dict(flags or {})
     )

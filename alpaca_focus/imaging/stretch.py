@@ -3,8 +3,8 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from alpaca_focus.core.robust import MAD_TO_SIGMA
 from alpaca_focus.core.values import Pixels
-from alpaca_focus.imaging.sky_background import MAD_TO_SIGMA
 
 MOST_COLUMNS = 1600
 BLACK_SIGMAS = 2.5

@@ -4,9 +4,9 @@ import math
 from collections.abc import Callable, Mapping
 from threading import Lock
 
+from alpaca_focus.core.metrics import METRICS, STAR_SIZE, MetricKind
 from alpaca_focus.core.values import Frame, Measurement
 from alpaca_focus.files.preview import png_of, spectrum_png, star_picture
-from alpaca_focus.imaging.metrics import OF_SPECTRA, OF_STARS
 from alpaca_focus.imaging.spectrum import SpectrumSettings, TraceAxis
 from alpaca_focus.runtime.quiet_worker import QuietWorker
 from alpaca_focus.settings.models import Spectrum
@@ -63,10 +63,11 @@ class FramePreview:
         self._made({"number": number, **picture.facts})
 
     def _drawn(self, frame: Frame, measurement: Measurement) -> bytes:
-        if measurement.metric in OF_SPECTRA:
+        kind = METRICS[measurement.metric].kind
+        if kind is MetricKind.SPECTRUM:
             wanted = self.spectrum
             return spectrum_png(frame, SpectrumSettings(axis=TraceAxis(wanted.axis), x0=wanted.x0, x1=wanted.x1))
-        return png_of(star_picture(frame, ring_stars=measurement.metric in OF_STARS))
+        return png_of(star_picture(frame, ring_stars=kind is MetricKind.STARS))
 
 
 def _facts(png: bytes, frame: Frame, measurement: Measurement) -> dict[str, object]:
@@ -77,7 +78,7 @@ def _facts(png: bytes, frame: Frame, measurement: Measurement) -> dict[str, obje
         "width": int.from_bytes(png[16:20]),
         "height": int.from_bytes(png[20:24]),
         "stars": measurement.star_count,
-        "hfd_px": value if measurement.metric == "hfd" else None,
+        "hfd_px": value if measurement.metric == STAR_SIZE else None,
         "metric": measurement.metric,
         "value": value,
         "unit": measurement.unit,

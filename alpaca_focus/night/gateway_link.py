@@ -10,10 +10,10 @@ from alpaca_focus.alpaca.running import ServerStartError
 from alpaca_focus.alpaca.standard import DeviceType
 from alpaca_focus.core.device_kinds import DEVICE_KINDS
 from alpaca_focus.core.errors import ConfigurationError
+from alpaca_focus.core.metrics import METRICS, MetricKind
 from alpaca_focus.devices.address import DeviceAddress
 from alpaca_focus.focusing.connected import address_of
 from alpaca_focus.gateway.service import Gateway, GatewaySettings, RealDevice
-from alpaca_focus.imaging.metrics import OF_STARS
 from alpaca_focus.night.engine_link import EngineLink
 from alpaca_focus.ports import Clock
 from alpaca_focus.runtime.control_wire import Request
@@ -57,7 +57,7 @@ class BesideProgram:
         Raises:
             ConfigurationError: It cannot listen there.
         """
-        self.link.of_stars = settings.focus.metric in OF_STARS
+        self.link.of_stars = METRICS[settings.focus.metric].kind is MetricKind.STARS
         wanted = gateway_settings(settings) if settings.imaging.way == "gateway" else None
         if wanted == self._wanted:
             return

@@ -5,11 +5,12 @@ from datetime import datetime
 
 import structlog
 
+from alpaca_focus.core.metrics import STAR_SIZE
 from alpaca_focus.core.night import NO_LIGHTS
 from alpaca_focus.core.values import Frame, Pixels
 from alpaca_focus.devices.frames import one_plane, saturation_adu
 from alpaca_focus.files.incoming import IncomingFrame
-from alpaca_focus.imaging.metrics import METRICS
+from alpaca_focus.imaging.measuring_functions import measure_metric
 from alpaca_focus.runtime.keeper import Keeper
 
 FIRST_BAYER_SENSOR_TYPE = 2
@@ -42,7 +43,7 @@ def frame_of(pixels: Pixels, *, exposure_s: float, started_at: datetime, facts: 
 
 def measured(frame: Frame, tell: Callable[[float], None]) -> None:
     """Measure a frame's stars, and tell their HFD in unbinned pixels; a frame without usable stars tells nothing."""
-    measurement = METRICS["hfd"].function(frame)
+    measurement = measure_metric(STAR_SIZE, frame)
     if not measurement.usable:
         _log.info("A light frame has no HFD", why=measurement.reason)
         return

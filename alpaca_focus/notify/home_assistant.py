@@ -5,6 +5,8 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from alpaca_focus.core.metrics import STAR_SIZE
+
 DISCOVERY = "homeassistant"
 """Home Assistant's own usual prefix."""
 BIRTH_TOPIC = f"{DISCOVERY}/status"
@@ -129,7 +131,7 @@ def state_of(status: Mapping[str, object], hfd_px: float | None, *, telescope: s
     position, moved = last_focus.get("position"), compensation.get("moved_steps", 0)
     if isinstance(position, int) and isinstance(moved, int):
         position += moved
-    if hfd_px is None and last_focus.get("metric") == "hfd":
+    if hfd_px is None and last_focus.get("metric") == STAR_SIZE:
         hfd_px = _number(last_focus.get("value"))
     since_s = _number(status.get("since_s")) if last_focus else None
     due = status.get("due")

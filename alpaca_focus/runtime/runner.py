@@ -14,11 +14,11 @@ from alpaca_focus.core.actions import Action, Answer, Expose, Measure, MoveTo, S
 from alpaca_focus.core.backlash import approach
 from alpaca_focus.core.errors import CameraTaken, DeviceError, RunFailed
 from alpaca_focus.core.events import CurveFitted, Event, FrameMeasured, RestoreStarted, RunEnded, RunStarted
+from alpaca_focus.core.metrics import result_text
 from alpaca_focus.core.plan import Plan, SweepProgress, SweepResult, SweepSettings
 from alpaca_focus.core.reserve import Reserve
 from alpaca_focus.core.sweep import sweep
 from alpaca_focus.core.values import FocusResult, Frame, Measurement, Outcome, Position
-from alpaca_focus.core.wording import told
 from alpaca_focus.ports import Camera, CameraShare, Clock, Focuser, Guider
 from alpaca_focus.runtime.abort import Abort
 from alpaca_focus.runtime.home_mark import HomeMark
@@ -402,5 +402,5 @@ class _Run:
         return (
             f"Focused at position {self._way.here}{through} with a standard error of "
             f"{found.fit.best_position_stderr:.1f} steps, where the critical focus zone has {zone_steps:.0f}; "
-            f"{told(found.verification.measurement)}."
+            f"{result_text(found.verification.measurement)}."
         )

@@ -11,7 +11,7 @@ from alpaca_focus.core.device_kinds import (
     FoundMount,
     FoundWheel,
 )
-from alpaca_focus.core.wording import one_line
+from alpaca_focus.core.found import one_line
 from alpaca_focus.settings.first_answers import Answers
 from alpaca_focus.settings.section import HIGHEST_POSITION
 from alpaca_focus.settings.yaml_writer import yaml_quoted, yaml_value

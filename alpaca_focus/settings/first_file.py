@@ -4,8 +4,7 @@ import shlex
 from collections.abc import Iterator
 
 from alpaca_focus.core.device_kinds import DEVICE_KINDS
-from alpaca_focus.core.found import FoundObservatory
-from alpaca_focus.core.wording import one_line
+from alpaca_focus.core.found import FoundObservatory, one_line
 from alpaca_focus.settings.first_answers import Answers
 from alpaca_focus.settings.first_devices import (
     camera_section,

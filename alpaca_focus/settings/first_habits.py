@@ -3,8 +3,7 @@
 from collections.abc import Iterator
 
 from alpaca_focus.core.device_kinds import FoundWheel
-from alpaca_focus.core.found import FoundObservatory
-from alpaca_focus.core.wording import LONGEST_LINE
+from alpaca_focus.core.found import LONGEST_LINE, FoundObservatory
 from alpaca_focus.settings.first_answers import Way
 from alpaca_focus.settings.yaml_writer import yaml_quoted, yaml_value
 

@@ -5,11 +5,12 @@ Values are plain and in the units their names say; other packages are handed the
 
 import json
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 
 from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 
 from alpaca_focus.core.device_kinds import DEVICE_KINDS
+from alpaca_focus.core.metrics import METRICS, STAR_SIZE
 from alpaca_focus.core.optics import OpticalTrain
 from alpaca_focus.settings.interface_models import Gateway, Guider, Imaging, Messages, Mqtt, Web
 from alpaca_focus.settings.night_models import Compensation, Night, Site, Thermometer, Triggers
@@ -18,6 +19,12 @@ from alpaca_focus.settings.section import DEFAULT_ADDRESS, HIGHEST_POSITION, Dur
 JSON_SCHEMA_DIALECT = "https://json-schema.org/draft/2020-12/schema"
 SLOWEST_FOCAL_RATIO = 40.0
 FASTEST_FOCAL_RATIO = 1.0
+
+if TYPE_CHECKING:
+    MetricName: TypeAlias = str
+else:
+    # The names in the table of metrics, which a type checker cannot follow.
+    MetricName = Literal[tuple(METRICS)]
 
 Address = Annotated[
     str,
@@ -238,11 +245,10 @@ class Focus(Section):
     binning: int = Field(default=1, ge=1, le=16, description="Binning of the focus frames, the same on both axes")
     gain: int | None = Field(default=None, description="Gain of the focus frames; left out: what the camera has")
     offset: int | None = Field(default=None, description="Offset of the focus frames; left out: what the camera has")
-    metric: Literal["hfd", "fwhm", "invpower", "spectrum_fwhm", "nsig"] = Field(
-        default="hfd",
-        description="What is measured: hfd, the half-flux diameter of stars; fwhm, their full width at half maximum; "
-        "invpower, the inverse power of a crowded frame; spectrum_fwhm, the width of a slit spectrum, judged by its "
-        "signal; nsig, that signal",
+    metric: MetricName = Field(
+        default=STAR_SIZE,
+        description="What is measured: "
+        + "; ".join(f"{name}, {metric.explanation}" for name, metric in METRICS.items()),
     )
     filters: dict[str, FilterFocus] = Field(
         default={}, description="What is different through some filters, by the filter's name"

@@ -1,6 +1,7 @@
 """The application: every address of the REST API, the dashboard's files, the meters."""
 
 import asyncio
+import json
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
@@ -17,6 +18,7 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp
 
 from alpaca_focus.core.errors import AlpacaFocusError, ConfigurationError
+from alpaca_focus.core.metrics import ROWS
 from alpaca_focus.runtime.control_wire import Request as Command
 from alpaca_focus.runtime.run_news import NOT_BEGUN
 from alpaca_focus.web import models
@@ -24,10 +26,12 @@ from alpaca_focus.web.encoding import encoded, encoded_entry
 from alpaca_focus.web.events import events, last_event_id
 from alpaca_focus.web.guard import Guard
 from alpaca_focus.web.history import History
-from alpaca_focus.web.metrics import CONTENT_TYPE, Meters
+from alpaca_focus.web.prometheus import CONTENT_TYPE, PrometheusExporter
 from alpaca_focus.web.security import Rules
 from alpaca_focus.web.source import Night
 
+METRICS_SCRIPT = f"export const METRIC_LABELS = {json.dumps({row.name: row.label for row in ROWS})};\n"
+"""The dashboard's own module of the table of metrics."""
 STATIC = Path(__file__).parent / "static"
 MOST_VIEWERS = 200
 ALIVE_WITHIN_S = 5.0
@@ -95,6 +99,10 @@ def unguarded(night: Night) -> FastAPI:
     @app.get("/", include_in_schema=False)
     async def dashboard(request: Request) -> Response:
         return _to_be_asked_again(await files.get_response("index.html", request.scope))
+
+    @app.get("/static/metrics.js", include_in_schema=False)
+    async def metric_labels() -> Response:
+        return _to_be_asked_again(Response(METRICS_SCRIPT, media_type="text/javascript"))
 
     # Packed they are a third of the size; the live events are not, which would keep them back.
     app.mount("/static", GZipMiddleware(_Files(files), minimum_size=1000))
@@ -302,12 +310,12 @@ async def _carried_out(night: Night, command: str, **arguments: object) -> model
 
 def _watching(night: Night) -> APIRouter:
     router = APIRouter(tags=["watching the program"], responses=LOOKING)
-    meters = Meters(night)
+    exporter = PrometheusExporter(night)
 
     @router.get("/metrics", response_class=Response, responses=TEXT, operation_id="metrics")
     async def metrics() -> Response:
         """The meters, for Prometheus."""
-        return Response(meters.text(), media_type=CONTENT_TYPE)
+        return Response(exporter.text(), media_type=CONTENT_TYPE)
 
     @router.get("/healthz", responses=_problems(_503="The daemon hangs"), operation_id="alive")
     async def alive() -> models.Said:

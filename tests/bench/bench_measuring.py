@@ -12,7 +12,7 @@ import numpy as np
 import sep
 
 from alpaca_focus.core.values import Frame, Measurement
-from alpaca_focus.imaging.metrics import METRICS
+from alpaca_focus.imaging.measuring_functions import measure_metric
 from alpaca_focus.imaging.stars import measure_stars
 from tests.bench.table import Table
 from tests.synthetic import Blur, DrawnField, add_star, drawn_blur, random_field
@@ -119,7 +119,7 @@ def _by_sep(pixels: np.ndarray) -> float:
 
 def _by_us(pixels: np.ndarray) -> float:
     frame = Frame(pixels=pixels, exposure_s=3.0, started_at=datetime.now(UTC), binning=1, saturation_adu=65535.0)
-    return METRICS["hfd"].function(frame).value
+    return measure_metric("hfd", frame).value
 
 
 def _in_own_process(way: str, pixels: np.ndarray) -> tuple[float, float]:

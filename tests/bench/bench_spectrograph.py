@@ -11,7 +11,7 @@ import numpy as np
 
 from alpaca_focus.core.profile import learned
 from alpaca_focus.core.values import Outcome
-from alpaca_focus.imaging.metrics import measuring
+from alpaca_focus.imaging.measuring_functions import measuring
 from alpaca_focus.imaging.spectrum import SpectrumSettings, TraceAxis
 from alpaca_focus.simulator.render import ExposureRequest, OpticalState, Renderer
 from alpaca_focus.simulator.settings import SensorSettings, SpectrographSettings

@@ -12,7 +12,7 @@ import pytest
 
 from alpaca_focus.runtime.feed import Feed
 from alpaca_focus.runtime.run_news import Tally
-from alpaca_focus.web.metrics import Meters
+from alpaca_focus.web.prometheus import PrometheusExporter
 from alpaca_focus.web.source import Night
 
 FILE = Path(__file__).parent.parent.parent / "docs" / "grafana-dashboard.json"
@@ -46,7 +46,7 @@ def meters() -> set[str]:
     night = SimpleNamespace(
         feed=feed, version="1.2.3", viewers=SimpleNamespace(count=1), news=SimpleNamespace(tally=Tally())
     )
-    lines = Meters(cast("Night", night)).text().decode().splitlines()
+    lines = PrometheusExporter(cast("Night", night)).text().decode().splitlines()
     return {re.split(r"[{ ]", line)[0] for line in lines if not line.startswith("#")}
 
 

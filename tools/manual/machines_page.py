@@ -12,8 +12,8 @@ from alpaca_focus.runtime.control_wire import Request
 from alpaca_focus.runtime.feed import Feed
 from alpaca_focus.runtime.night_curves import NightCurves
 from alpaca_focus.runtime.run_news import RunNews
-from alpaca_focus.web.metrics import Meters
 from alpaca_focus.web.pages import unguarded
+from alpaca_focus.web.prometheus import PrometheusExporter
 from alpaca_focus.web.source import Night
 
 BUSY: Mapping[str, object] = MappingProxyType(
@@ -82,7 +82,7 @@ def meters() -> Iterator[tuple[str, str, str]]:
     night.feed.publish("status", BUSY)
     night.feed.publish("light", {"hfd_px": 2.5})
     names: dict[str, str] = {}
-    for line in Meters(night).text().decode().splitlines():
+    for line in PrometheusExporter(night).text().decode().splitlines():
         word, name, told = line.removeprefix("# ").split(" ", 2) if line.startswith("# ") else ("", "", "")
         if word == "HELP":
             names[name] = told

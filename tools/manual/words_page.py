@@ -6,10 +6,10 @@ from types import MappingProxyType
 
 from alpaca_focus.core.curve_models import CurveModel
 from alpaca_focus.core.inhibitors import Rules, inhibitors
+from alpaca_focus.core.metrics import METRICS
 from alpaca_focus.core.night import History, Plan, Snapshot
 from alpaca_focus.core.notices import Kind
 from alpaca_focus.core.values import Outcome
-from alpaca_focus.imaging.metrics import METRICS
 from alpaca_focus.settings.interface_models import Messages
 
 DEVICE = "telescope 0"

@@ -1,5 +1,7 @@
 // What the numbers mean, in words. Pure: nothing here touches the page.
 
+import { METRIC_LABELS } from "./metrics.js";
+
 const WATCHING = "watching";
 const FOCUS_RUN = "a focus run";
 
@@ -28,12 +30,8 @@ const capital = (text) => text.charAt(0).toUpperCase() + text.slice(1);
 const sentence = (text) => (/[.!?]$/.test(text) ? capital(text) : `${capital(text)}.`);
 const count = (number, word) => `${number} ${word}${number === 1 ? "" : "s"}`;
 
-const METRICS = {
-  hfd: "HFD", fwhm: "FWHM", invpower: "InvPower", nsig: "NSIG", spectrum_fwhm: "FWHM of the spectrum",
-};
-
 export function metricName(metric) {
-  return METRICS[metric] ?? metric;
+  return METRIC_LABELS[metric] ?? metric;
 }
 
 export function measured(sample, run) {

@@ -90,7 +90,7 @@ def test_everything_at_once() -> None:
     }
     assert status_lines(told) == [
         "a focus run, paused; the plan takes: light",
-        "last focus: 2026-01-15 22:41 UTC (60 min ago), position 24987, hfd 2.47, filter Ha, 4.2 deg C, why: images",
+        "last focus: 2026-01-15 22:41 UTC (60 min ago), position 24987, HFD 2.47, filter Ha, 4.2 deg C, why: images",
         "due: 30 images since the last refocus; it was asked for",
         "waits for: paused, exposure running",
         "  asap         [!]",

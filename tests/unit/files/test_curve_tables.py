@@ -6,9 +6,9 @@ import pytest
 
 from alpaca_focus.core.errors import ConfigurationError, RunFailed
 from alpaca_focus.core.vcurve import compromise
-from alpaca_focus.files.best_focus import By, Curve, find_best_focus
+from alpaca_focus.files.best_focus import Curve, find_best_focus
 from alpaca_focus.files.curve_tables import LATEST_FRAMES, Collected, curves_of_rows, read_csv
-from alpaca_focus.files.file_report import FileReport, Kind
+from alpaca_focus.files.file_report import FileReport
 
 POSITIONS = tuple(range(9300, 9620, 30))
 
@@ -106,9 +106,9 @@ def test_a_wrong_table_is_told_in_a_sentence(tmp_path: Path, name: str) -> None:
 
 def test_reports_of_measured_frames_make_a_curve() -> None:
     """The first file could not be read, which gives it other columns than the rest."""
-    bad = FileReport(path=Path("bad.fits"), metric=Kind.AUTO, usable=False, readable=False, reason="bad", position=9)
+    bad = FileReport(path=Path("bad.fits"), metric="auto", usable=False, readable=False, reason="bad", position=9)
     good = [
-        FileReport(path=Path(f"{x}.fits"), metric=Kind.SPECTRUM, numbers={"fwhm_px": fwhm(x)}, position=x)
+        FileReport(path=Path(f"{x}.fits"), metric="spectrum", numbers={"fwhm_px": fwhm(x)}, position=x)
         for x in POSITIONS
     ]
     curves = curves_of_rows([report.as_dict() for report in [bad, *good]], source="The frames")
@@ -117,8 +117,8 @@ def test_reports_of_measured_frames_make_a_curve() -> None:
     assert "at least 4" in find_best_focus(curves).fitted[1].problem
 
 
-@pytest.mark.parametrize(("by", "position"), [(None, 9430), (By.FWHM, 9430), (By.NSIG, 9458)])
-def test_both_optima_of_spectra_are_told_whatever_decides(by: By | None, position: float) -> None:
+@pytest.mark.parametrize(("by", "position"), [(None, 9430), ("fwhm", 9430), ("nsig", 9458)])
+def test_both_optima_of_spectra_are_told_whatever_decides(by: str | None, position: float) -> None:
     best = find_best_focus(spectra(), by)
     assert best.position == pytest.approx(position, abs=0.5)
     found = {each.curve.metric: each.fit.best_position for each in best.fitted if each.fit is not None}
@@ -128,7 +128,7 @@ def test_both_optima_of_spectra_are_told_whatever_decides(by: By | None, positio
 
 
 def test_the_compromise_lies_nearer_to_the_surer_optimum() -> None:
-    best = find_best_focus(spectra(), By.COMPROMISE)
+    best = find_best_focus(spectra(), "compromise")
     first, second = (each.fit for each in best.fitted)
     assert first is not None
     assert second is not None
@@ -141,7 +141,7 @@ def test_the_compromise_lies_nearer_to_the_surer_optimum() -> None:
 def test_what_cannot_be_fitted_is_told() -> None:
     stars = curves_of_rows([{"position": x, "hfd": fwhm(x)} for x in POSITIONS], source="The frames")
     with pytest.raises(ConfigurationError, match="--by nsig needs NSIG, and these points have HFD px only"):
-        find_best_focus(stars, By.NSIG)
+        find_best_focus(stars, "nsig")
     few = curves_of_rows([{"position": x, "hfd": fwhm(x)} for x in (1, 2, 3, 3)], source="The frames")
     with pytest.raises(ConfigurationError, match="at least 4 positions with a usable HFD, and there are 3"):
         find_best_focus(few)

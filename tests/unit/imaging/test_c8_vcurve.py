@@ -8,7 +8,7 @@ import pytest
 from alpaca_focus.core.values import Sample
 from alpaca_focus.core.vcurve import fit_hyperbola
 from alpaca_focus.files.fits_file import read_frame
-from alpaca_focus.imaging.metrics import METRICS
+from alpaca_focus.imaging.measuring_functions import measure_metric
 
 BEYOND_STEPS = 100
 """From here on the arms are straight."""
@@ -19,7 +19,7 @@ def samples(shared_data: Path) -> list[Sample]:
     files = [read_frame(path) for path in sorted((shared_data / "c8-vcurve").glob("*.fits.gz"))]
     assert len(files) == 17
     return [
-        Sample(position=file.position or 0, measurement=METRICS["hfd"].function(file.frame), purpose="sweep")
+        Sample(position=file.position or 0, measurement=measure_metric("hfd", file.frame), purpose="sweep")
         for file in files
     ]
 

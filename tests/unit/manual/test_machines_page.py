@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-import alpaca_focus.web.metrics
+import alpaca_focus.web.prometheus
 from alpaca_focus.web.pages import unguarded
 from tests.web_night import Page
 from tools.manual.machines_page import api_page, meters, meters_page
@@ -35,7 +35,7 @@ def test_what_is_asked_is_told_with_its_limits() -> None:
 
 
 def test_every_meter_is_there() -> None:
-    source = Path(alpaca_focus.web.metrics.__file__).read_text()
+    source = Path(alpaca_focus.web.prometheus.__file__).read_text()
     names = set(BY_NAME.findall(source))
     told = {name.removeprefix("alpaca_focus_").removesuffix("_total") for name, _, _ in meters()}
     assert len(names) > 15

@@ -7,9 +7,9 @@ import pytest
 
 from alpaca_focus.core import inhibitors
 from alpaca_focus.core.curve_models import CurveModel
+from alpaca_focus.core.metrics import METRICS
 from alpaca_focus.core.notices import Kind
 from alpaca_focus.core.values import Outcome
-from alpaca_focus.imaging.metrics import METRICS
 from tools.manual import words_page
 from tools.manual.words_page import WAITS, page, reasons_to_wait
 

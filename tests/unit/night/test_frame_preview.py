@@ -14,7 +14,7 @@ import pytest
 
 from alpaca_focus.core.values import Frame, Measurement
 from alpaca_focus.files.preview import png_of, star_picture
-from alpaca_focus.imaging.metrics import METRICS
+from alpaca_focus.imaging.measuring_functions import measure_metric
 from alpaca_focus.night import frame_preview
 from alpaca_focus.night.frame_preview import FramePreview
 from alpaca_focus.web.models import FrameFacts
@@ -44,7 +44,7 @@ def test_a_frame_becomes_a_picture_with_its_stars_ringed(rng: np.random.Generato
     field = drawn_field(rng, blur_px=6.0, stars=6)
     told: list[Mapping[str, object]] = []
     frame = frame_of(field.pixels)
-    measurement = METRICS["hfd"].function(frame)
+    measurement = measure_metric("hfd", frame)
     with previewing(told.append) as preview:
         preview.offer(frame, measurement)
     picture = preview.last
@@ -76,7 +76,7 @@ def test_a_spectrum_is_shown_with_its_trace(rng: np.random.Generator) -> None:
     told: list[Mapping[str, object]] = []
     frame = as_frame(drawn_spectrum(rng).pixels)
     with previewing(told.append) as preview:
-        preview.offer(frame, METRICS["spectrum_fwhm"].function(frame))
+        preview.offer(frame, measure_metric("spectrum_fwhm", frame))
     facts = FrameFacts.model_validate(told[0])
     assert facts.width <= 1280
     assert (facts.metric, facts.hfd_px) == ("spectrum_fwhm", None)

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from alpaca_focus.core.values import Frame, Measurement
-from alpaca_focus.imaging.metrics import METRICS
 from alpaca_focus.night import light_frames
 from alpaca_focus.night.light_frames import FULL_SCALE_ADU, frame_of, measured
 
@@ -51,12 +50,7 @@ def test_colour_planes_become_one() -> None:
 
 
 def told_of(monkeypatch: pytest.MonkeyPatch, measurement: Measurement, **facts: float) -> list[float]:
-    class Metric:
-        @staticmethod
-        def function(_frame: Frame) -> Measurement:
-            return measurement
-
-    monkeypatch.setattr(light_frames, "METRICS", {**METRICS, "hfd": Metric})
+    monkeypatch.setattr(light_frames, "measure_metric", lambda _name, _frame: measurement)
     told: list[float] = []
     measured(frame(**facts), told.append)
     return told

@@ -6,7 +6,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from alpaca_focus.core.errors import RunFailed
-from alpaca_focus.web.metrics import Meters
+from alpaca_focus.web.prometheus import PrometheusExporter
 from tests.web_night import Page
 
 STATUS: dict[str, object] = {
@@ -27,7 +27,7 @@ STATUS: dict[str, object] = {
 
 
 def read(page: Page) -> dict[str, float]:
-    text = Meters(page.night).text().decode()
+    text = PrometheusExporter(page.night).text().decode()
     return {
         sample.name + "".join(f" {value}" for value in sample.labels.values()): sample.value
         for family in text_string_to_metric_families(text)

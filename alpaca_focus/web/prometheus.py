@@ -21,11 +21,11 @@ OUTCOMES = ("focused", "restored", "stranded", "failed", "aborted")
 """Told from the beginning, so that the first failure is a rise from 0."""
 
 
-class Meters:
-    """Renders the meters of a night.
+class PrometheusExporter:
+    """Renders the metrics of a night for Prometheus.
 
     Args:
-        night: Whose.
+        night: The night.
     """
 
     def __init__(self, night: Night) -> None:
