@@ -120,7 +120,7 @@ def trouble(state: Compensated, settings: CompensationSettings, steps: int) -> s
         return (
             f"Temperature compensation has stopped: {within_hour} steps in one hour are more than the "
             f"{settings.most_steps_per_hour} allowed by compensation.most_steps_per_hour. The next refocus starts it "
-            "again; look at the thermometer and the coefficient."
+            "again; check the thermometer and the coefficient."
         )
     away = abs(state.moved_steps + steps)
     if settings.most_steps is not None and away > settings.most_steps:
@@ -134,8 +134,3 @@ def trouble(state: Compensated, settings: CompensationSettings, steps: int) -> s
 def moved(state: Compensated, steps: int) -> Compensated:
     """Return the state after a correction was made."""
     return replace(state, moved_steps=state.moved_steps + steps, moves=(*state.moves, (state.clock_s, steps)))
-
-
-def stopped(state: Compensated, reason: str) -> Compensated:
-    """Return the state with compensation stopped until the next refocus."""
-    return replace(state, stopped=reason)

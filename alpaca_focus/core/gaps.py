@@ -55,14 +55,6 @@ class GapMonitor:
             return replace(self, images=None)
         return replace(self, images=0 if self.images is None else self.images + exposures)
 
-    def gap_lost(self) -> "GapMonitor":
-        """Return the monitor after a run that the imaging program's next exposure has ended."""
-        return replace(self, lost_gaps=self.lost_gaps + 1)
-
-    def advised(self) -> "GapMonitor":
-        """Return the monitor with the advice marked as logged."""
-        return replace(self, advised_s=0.0)
-
     def refocused(self) -> "GapMonitor":
         """Return the monitor after a good focus."""
         return GapMonitor(advised_s=self.advised_s)

@@ -8,7 +8,7 @@ from datetime import datetime
 from types import MappingProxyType
 
 from alpaca_focus.core.averaging import Window
-from alpaca_focus.core.compensation import Compensated, CompensationSettings, followed, moved, stopped
+from alpaca_focus.core.compensation import Compensated, CompensationSettings, followed, moved
 from alpaca_focus.core.decisions import EXPOSING, Decision
 from alpaca_focus.core.night import (
     Baseline,
@@ -45,14 +45,7 @@ def after_absence(state: NightState, absent_s: float) -> NightState:
 def polled(
     state: NightState, snapshot: Snapshot, reading: Reading, compensation: CompensationSettings | None = None
 ) -> NightState:
-    """Return the state after a poll.
-
-    Args:
-        state: So far.
-        snapshot: What the poll returned.
-        reading: How the thermometer is read.
-        compensation: How far to follow temperature and altitude; `None`: not at all.
-    """
+    """Return the state after a poll; without `compensation`, nothing is followed."""
     passed_s = max(0.0, snapshot.passed_s)
     history = _later(state.history, passed_s)
     history = replace(
@@ -173,7 +166,7 @@ def pause_switched(state: NightState, *, on: bool) -> NightState:
 def compensation_switched(state: NightState, *, on: bool) -> NightState:
     """Return the state with compensation switched on or off.
 
-    A change of temperature while it was off is not caught up with: somebody wanted the focuser to stay there.
+    A change of temperature while it was off is not caught up with: the focuser was meant to stay where it is.
     """
     compensated = state.compensated
     if on and not state.follows:
@@ -198,26 +191,15 @@ def flip_reported(state: NightState) -> NightState:
 
 
 def image_reported(state: NightState, hfd_px: float | None = None) -> NightState:
-    """Return the state with one more light frame.
-
-    Args:
-        state: So far.
-        hfd_px: Size of its stars; `None`: not reported.
-    """
+    """Return the state with one more light frame, and the size of its stars if it was reported."""
     state = replace(state, history=replace(state.history, images=state.history.images + 1))
     return state if hfd_px is None else hfd_reported(state, hfd_px)
 
 
 def hfd_reported(state: NightState, hfd_px: float, ended_at: datetime | None = None) -> NightState:
-    """Return the state with the size of the stars on one more frame, which is counted elsewhere.
-
-    Args:
-        state: So far.
-        hfd_px: In unbinned pixels.
-        ended_at: End of the exposure, UTC; a frame of before the last refocus changes nothing. `None`: not known, and
-            assumed to be recent.
-    """
+    """Return the state with the size of the stars on one more frame, which is counted elsewhere."""
     history = state.history
+    # A frame of before the last refocus does not count; one of unknown age is assumed to be recent.
     if history.baseline is not None and ended_at is not None and ended_at < history.baseline.at:
         return state
     return replace(state, history=replace(history, hfds_px=(*history.hfds_px, hfd_px)[-MOST_HFDS:]))
@@ -227,13 +209,7 @@ def hfd_reported(state: NightState, hfd_px: float, ended_at: datetime | None = N
 
 
 def refocused(state: NightState, baseline: Baseline, since_s: float = 0.0) -> NightState:
-    """Return the state after a good focus: whatever the reason was, all counting starts again.
-
-    Args:
-        state: So far.
-        baseline: The good focus.
-        since_s: Seconds since then.
-    """
+    """Return the state some seconds after a good focus: whatever the reason was, all counting starts again."""
     history = state.history
     return replace(
         state,
@@ -273,12 +249,13 @@ def run_aborted(state: NightState, patience: Patience) -> NightState:
 
 def gap_lost(state: NightState) -> NightState:
     """Return the state after a run that the imaging program's next exposure has ended."""
-    return replace(state, history=replace(state.history, gaps=state.history.gaps.gap_lost()))
+    gaps = state.history.gaps
+    return replace(state, history=replace(state.history, gaps=replace(gaps, lost_gaps=gaps.lost_gaps + 1)))
 
 
 def gap_advice_logged(state: NightState) -> NightState:
     """Return the state with the advice about missing gaps marked as logged."""
-    return replace(state, history=replace(state.history, gaps=state.history.gaps.advised()))
+    return replace(state, history=replace(state.history, gaps=replace(state.history.gaps, advised_s=0.0)))
 
 
 # Moves of the focuser between runs
@@ -329,5 +306,5 @@ def correction_done(state: NightState, move: CorrectionMove) -> NightState:
 
 def correction_refused(state: NightState, what: CorrectionKind, reason: str) -> NightState:
     """Return the state with compensation stopped until the next refocus, because a correction would exceed a limit."""
-    state = replace(state, compensated=stopped(state.compensated, reason))
+    state = replace(state, compensated=replace(state.compensated, stopped=reason))
     return filter_change_declined(state) if what == "offset" else state

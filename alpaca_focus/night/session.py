@@ -21,12 +21,12 @@ from alpaca_focus.gateway.service import Gateway
 from alpaca_focus.night.board import Board
 from alpaca_focus.night.plan import night_settings
 from alpaca_focus.night.refocus import Refocuses
-from alpaca_focus.ports import CameraWatch, Clock, Thermometer
+from alpaca_focus.ports import Clock, Thermometer
 from alpaca_focus.runtime.dependencies import Dependencies
 from alpaca_focus.runtime.home_mark import HomeMark
 from alpaca_focus.runtime.learning import LearnedModel
 from alpaca_focus.runtime.poller import Poller, Sources
-from alpaca_focus.runtime.reported_exposures import ReportedCameraWatch, ReportedExposures
+from alpaca_focus.runtime.reported_exposures import ReportedExposures
 from alpaca_focus.runtime.scheduler import RefocusScheduler
 from alpaca_focus.runtime.store import RunStore
 from alpaca_focus.settings.models import Settings
@@ -97,7 +97,17 @@ async def opened(stack: AsyncExitStack, settings: Settings, gateway: Gateway | N
     if store.notice:
         _log.warning(store.notice)
     poller = Poller(
-        _sources(settings, devices, _watch_of(watch, settings, gateway, around.reported), thermometers),
+        Sources(
+            camera=watch if gateway is None else gateway.watch(watch),
+            focuser=devices.focuser,
+            focuser_counts=settings.thermometer.source != "external",
+            thermometers=thermometers,
+            filter_wheel=devices.filter_wheel,
+            mount=devices.mount,
+            safety_monitor=devices.safety_monitor,
+            sun=_sun(settings),
+            reported=around.reported if settings.imaging.way == "told" else None,
+        ),
         clock,
         watch_s=settings.night.watch_s,
         least_image_s=settings.night.least_image_s,
@@ -139,30 +149,6 @@ async def opened(stack: AsyncExitStack, settings: Settings, gateway: Gateway | N
         start=start,
         replies=lambda: devices.camera.replies + devices.focuser.replies,
     )
-
-
-def _sources(
-    settings: Settings, devices: Devices, camera: CameraWatch, thermometers: tuple[Thermometer, ...]
-) -> Sources:
-    return Sources(
-        camera=camera,
-        focuser=devices.focuser,
-        focuser_counts=settings.thermometer.source != "external",
-        thermometers=thermometers,
-        filter_wheel=devices.filter_wheel,
-        mount=devices.mount,
-        safety_monitor=devices.safety_monitor,
-        sun=_sun(settings),
-    )
-
-
-def _watch_of(
-    camera: CameraWatch, settings: Settings, gateway: Gateway | None, reported: ReportedExposures
-) -> CameraWatch:
-    """Return the watch for the way in which the imaging program's exposures are known."""
-    if gateway is not None:
-        return gateway.watch(camera)
-    return ReportedCameraWatch(camera, reported) if settings.imaging.way == "told" else camera
 
 
 def _watched_folder(stack: AsyncExitStack, settings: Settings, clock: Clock) -> IncomingFrames | None:

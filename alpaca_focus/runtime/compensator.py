@@ -138,7 +138,7 @@ class Compensator:
         if limits.clamp(move.target) != move.target:
             reason = (
                 f"The focuser cannot follow by {steps:+d} steps from {here}: its limits are "
-                f"{limits.lowest} and {limits.highest}. Look at the limits, or refocus."
+                f"{limits.lowest} and {limits.highest}. Check the limits, or refocus."
             )
             _log.error(reason)
             self._store.apply(transitions.correction_refused, what, reason)

@@ -7,7 +7,7 @@ snapshot empty; that is logged once, and once more when it answers again.
 import math
 import statistics
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 from typing import TypeVar
@@ -29,6 +29,7 @@ from alpaca_focus.ports import (
     Sun,
     Thermometer,
 )
+from alpaca_focus.runtime.reported_exposures import ReportedExposures
 
 T = TypeVar("T")
 
@@ -51,6 +52,7 @@ class Sources:
         mount: For its state.
         safety_monitor: No answer counts as "not safe".
         sun: Where the sun is.
+        reported: The exposures that scripts report; then images are counted from reports alone.
     """
 
     camera: CameraWatch
@@ -61,6 +63,7 @@ class Sources:
     mount: Mount | None = None
     safety_monitor: SafetyMonitor | None = None
     sun: Sun | None = None
+    reported: ReportedExposures | None = None
 
 
 class Poller:
@@ -83,9 +86,9 @@ class Poller:
         self._least_image_s = least_image_s
         self.answers = 0
         self._polled_s = clock.monotonic()
-        self._watched_s: float | None = None
+        self._watched_s = -math.inf
         self._kept = Snapshot(at=clock.wall())
-        self._counts_images = True
+        self._counts_images = sources.reported is None
         self._silent: dict[str, str] = {}
         self._activity: CameraActivity | None = None
         self._counted: str | None = None
@@ -110,13 +113,15 @@ class Poller:
         """
         now_s = self._clock.monotonic()
         passed_s, self._polled_s = now_s - self._polled_s, now_s
-        if fresh or self._watched_s is None or now_s - self._watched_s >= self._watch_s:
+        if fresh or now_s - self._watched_s >= self._watch_s:
             self._watched_s = now_s
             self._kept = await self._poll_others()
         activity = await self._ask(self._sources.camera, self._sources.camera.activity)
         exposures = self._exposures_seen(activity)
         images = self._images_seen(activity, plan)
-        exposing = activity is not None and (activity.busy or activity.preparing)
+        reported = self._sources.reported
+        exposes = reported is not None and reported.busy
+        exposing = activity is not None and (activity.busy or activity.preparing or exposes)
         kept = self._kept
         if self._sources.filter_wheel is None:
             kept = replace(kept, filter_name=reported_filter, filter_is_reported=reported_filter is not None)
@@ -144,14 +149,7 @@ class Poller:
         if sources.mount is not None:
             state = await self._ask(sources.mount, partial(_state_of, sources.mount))
             if state is not None:
-                snapshot = replace(
-                    snapshot,
-                    pier_side=state.pier_side,
-                    tracking=state.tracking,
-                    parked=state.parked,
-                    slewing=state.slewing,
-                    altitude_deg=state.altitude_deg,
-                )
+                snapshot = replace(snapshot, **asdict(state))
         if sources.safety_monitor is not None:
             safe = await self._ask(sources.safety_monitor, sources.safety_monitor.is_safe)
             snapshot = replace(snapshot, safe=bool(safe))
@@ -229,7 +227,7 @@ async def _state_of(mount: Mount) -> MountState:
     if (state.tracking, state.parked, state.slewing, state.altitude_deg) == (None, None, None, None):
         raise DeviceMisbehaved(
             mount.name,
-            f"{mount.name} tells neither whether it tracks, is parked or slews, nor where it points. Check its power; "
-            "if it can tell none of that, take mount out of the settings.",
+            f"{mount.name} reports neither whether it tracks, is parked or slews, nor where it points. Check its power; "
+            "if it can report none of that, take mount out of the settings.",
         )
     return state

@@ -1,31 +1,15 @@
 """After a start: returns the focuser to where it belongs and resumes the night that was cut off."""
 
-from dataclasses import dataclass
-
 import structlog
 
 from alpaca_focus.core.errors import DeviceError, StorageTrouble
-from alpaca_focus.core.values import Outcome, Position
-from alpaca_focus.ports import Clock
+from alpaca_focus.core.values import Outcome
 from alpaca_focus.runtime.compensator import Compensator
 from alpaca_focus.runtime.dependencies import Dependencies
+from alpaca_focus.runtime.run_outcomes import RunOutcomes
 from alpaca_focus.runtime.state_store import StateStore
-from alpaca_focus.runtime.store import KeptRun
 
 _log = structlog.get_logger(__name__)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Recovered:
-    """What a killed program had left.
-
-    Attributes:
-        returned_to: Where the focuser was returned to after a run that was cut off; `None`: there was none.
-        unrecorded: A good run that was saved just before the end, and not yet recorded in the state.
-    """
-
-    returned_to: Position | None
-    unrecorded: KeptRun | None
 
 
 class Recovery:
@@ -34,23 +18,27 @@ class Recovery:
     Args:
         dependencies: The focuser, the mark of where it belongs, the saved runs and the clock.
         compensator: Makes the moves.
+        outcomes: Records the runs.
         store: Holds the night's state.
     """
 
-    def __init__(self, dependencies: Dependencies, compensator: Compensator, store: StateStore) -> None:
+    def __init__(
+        self, dependencies: Dependencies, compensator: Compensator, outcomes: RunOutcomes, store: StateStore
+    ) -> None:
         self._dependencies = dependencies
         self._compensator = compensator
+        self._outcomes = outcomes
         self._store = store
         self._trouble = ""
 
-    async def recover(self, *, compensates: bool) -> Recovered | None:
-        """Return the focuser and finish what was begun; `None`: not yet possible.
+    async def recover(self, *, compensates: bool) -> bool:
+        """Return the focuser, finish what was begun and record what was not; return whether that was possible.
 
         Args:
             compensates: Whether this program follows the temperature, so that the focuser itself must not.
         """
         try:
-            returned_to = await self._return_from_a_cut_run()
+            await self._return_from_a_cut_run()
             if compensates:
                 await self._compensator.disable_device_compensation()
             move = self._store.state.unfinished_move
@@ -59,44 +47,37 @@ class Recovery:
                 await self._compensator.finish(move)
         except DeviceError as error:
             if str(error) != self._trouble:
-                _log.warning("The focuser cannot be looked after yet", why=str(error))
+                _log.warning("The recovery after the start waits for the focuser", why=str(error))
             self._trouble = str(error)
-            return None
-        return Recovered(returned_to=returned_to, unrecorded=self._unrecorded())
+            return False
+        self._record_saved_run()
+        return True
 
-    async def _return_from_a_cut_run(self) -> Position | None:
+    async def _return_from_a_cut_run(self) -> None:
         mark = self._dependencies.home_mark
         home = mark.left_by_a_cut_run()
         if home is None:
-            return None
+            return
         here = await self._dependencies.focuser.position()
         await self._compensator.go(here, home, slack_taken_up=False)
         mark.clear()
+        self._outcomes.record_cut_off(home)
         _log.warning("A focus run was cut off: the focuser is back where it belongs", found_at=here, position=home)
-        return home
 
-    def _unrecorded(self) -> KeptRun | None:
-        store, history = self._dependencies.store, self._store.state.history
-        if store is None:
-            return None
+    def _record_saved_run(self) -> None:
+        """Record the newest run if it was good and the program was killed between saving and recording it."""
+        if self._dependencies.store is None:
+            return
         try:
-            newest = store.runs(last=1)
+            newest = self._dependencies.store.runs(last=1)
         except StorageTrouble as error:
             _log.error(str(error))
-            return None
+            return
         if not newest or newest[0].result.outcome is not Outcome.FOCUSED:
-            return None
-        kept = newest[0]
-        age_s = _age_s(kept, self._dependencies.clock)
-        is_newer = history.baseline is None or kept.result.started_at > history.baseline.at
-        # An older run than the counts is of another night, or its baseline has been replaced since.
-        return kept if is_newer and 0 <= age_s < history.since_s + kept.result.duration_s else None
-
-
-def seconds_since_end(kept: KeptRun, clock: Clock) -> float:
-    """Return the seconds since a saved run ended."""
-    return max(0.0, _age_s(kept, clock) - kept.result.duration_s)
-
-
-def _age_s(kept: KeptRun, clock: Clock) -> float:
-    return (clock.wall() - kept.result.started_at).total_seconds()
+            return
+        result, history = newest[0].result, self._store.state.history
+        ended_s_ago = (self._dependencies.clock.wall() - result.started_at).total_seconds() - result.duration_s
+        is_newer = history.baseline is None or result.started_at > history.baseline.at
+        # A run that ended before the counting began belongs to another night; one of the future, to another clock.
+        if is_newer and -result.duration_s <= ended_s_ago < history.since_s:
+            self._outcomes.record_saved(newest[0], max(0.0, ended_s_ago))

@@ -1,10 +1,10 @@
-"""Exposures that the scripts of an imaging program report, and a camera watch that includes them."""
+"""Exposures that the scripts of an imaging program report."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import structlog
 
-from alpaca_focus.ports import CameraActivity, CameraWatch, Clock
+from alpaca_focus.ports import Clock
 
 LONGEST_UNKNOWN_S = 2 * 3600.0
 """An exposure of unknown length is given up after this time: its script has died."""
@@ -68,45 +68,3 @@ class ReportedExposures:
             reported_seconds=self._exposure.seconds,
         )
         return False
-
-
-class ReportedCameraWatch:
-    """A camera whose exposures are reported; implements `ports.CameraWatch`.
-
-    The camera counts as busy when it says so itself, too; images are counted from the reports alone.
-
-    Args:
-        watch: Asks the camera itself.
-        reported: The reported exposures.
-    """
-
-    def __init__(self, watch: CameraWatch, reported: ReportedExposures) -> None:
-        self._watch = watch
-        self._reported = reported
-
-    @property
-    def name(self) -> str:
-        """Name of the camera in messages."""
-        return self._watch.name
-
-    async def connect(self) -> None:
-        """Connect to the camera.
-
-        Raises:
-            ConfigurationError: Wrong address or wrong type of device.
-            DeviceUnreachable: Nothing answers there.
-        """
-        await self._watch.connect()
-
-    async def close(self) -> None:
-        """Close the connection."""
-        await self._watch.close()
-
-    async def activity(self) -> CameraActivity:
-        """Return what the camera does now.
-
-        Raises:
-            DeviceUnreachable: No answer.
-        """
-        seen = await self._watch.activity()
-        return replace(seen, busy=seen.busy or self._reported.busy, images=0)

@@ -7,11 +7,10 @@ import structlog
 from alpaca_focus.core import transitions
 from alpaca_focus.core.gaps import ADVICE
 from alpaca_focus.core.night import Baseline, History
-from alpaca_focus.core.values import FocusResult, Outcome
-from alpaca_focus.ports import Clock
+from alpaca_focus.core.values import FocusResult, Outcome, Position
 from alpaca_focus.runtime.dependencies import NightSettings
-from alpaca_focus.runtime.recovery import Recovered, seconds_since_end
 from alpaca_focus.runtime.state_store import StateStore
+from alpaca_focus.runtime.store import KeptRun
 
 _log = structlog.get_logger(__name__)
 
@@ -35,7 +34,6 @@ class RunOutcomes:
     Args:
         store: Holds the state.
         settings: How long the triggers wait.
-        clock: Time.
 
     Attributes:
         last_run: How the last run since this program was started ended, or a run that the end of the previous program
@@ -43,10 +41,9 @@ class RunOutcomes:
         runs_ended: How many runs have ended since this program was started.
     """
 
-    def __init__(self, store: StateStore, settings: NightSettings, clock: Clock) -> None:
+    def __init__(self, store: StateStore, settings: NightSettings) -> None:
         self._store = store
         self._settings = settings
-        self._clock = clock
         self.last_run: RunEnd | None = None
         self.runs_ended = 0
 
@@ -73,18 +70,15 @@ class RunOutcomes:
         _log.warning("A refocus was aborted", next_try_in_s=round(state.history.hold_s))
         self._ended("aborted", "The run was aborted; the focuser is back where it started.")
 
-    def record_recovered(self, recovered: Recovered) -> None:
-        """Record the runs of a program that was killed."""
-        if recovered.returned_to is not None:
-            self.last_run = RunEnd(
-                outcome="cut off",
-                reason=f"A focus run was cut off. The focuser is back at position {recovered.returned_to}, where it "
-                "belongs.",
-            )
-        kept = recovered.unrecorded
-        if kept is not None:
-            baseline = baseline_of(kept.result, kept.trigger, self._store.state.history)
-            self._store.apply(transitions.refocused, baseline, seconds_since_end(kept, self._clock))
+    def record_cut_off(self, returned_to: Position) -> None:
+        """Record that the end of the previous program has cut a run off, and where the focuser was returned to."""
+        reason = f"A focus run was cut off. The focuser is back at position {returned_to}, where it belongs."
+        self.last_run = RunEnd(outcome="cut off", reason=reason)
+
+    def record_saved(self, kept: KeptRun, ended_s_ago: float) -> None:
+        """Record a good run of the previous program, which it has saved and not recorded."""
+        baseline = baseline_of(kept.result, kept.trigger, self._store.state.history)
+        self._store.apply(transitions.refocused, baseline, ended_s_ago)
 
     def advise(self) -> None:
         """Log once a night that the imaging program leaves no gap, where that is watched."""

@@ -49,14 +49,14 @@ class RefocusScheduler:
         self._store = StateStore(dependencies.store, dependencies.clock)
         self.requests = OperatorRequests(dependencies, settings, self._store)
         self._compensator = Compensator(dependencies, settings, self._store)
-        self._outcomes = RunOutcomes(self._store, settings, dependencies.clock)
-        self._recovery = Recovery(dependencies, self._compensator, self._store)
+        self._outcomes = RunOutcomes(self._store, settings)
+        self._recovery = Recovery(dependencies, self._compensator, self._outcomes, self._store)
         self._job = ExclusiveJob(failed=self._failed, aborted=self._aborted, ended=self._ended)
         self.decision: Decision | None = None
         self.snapshot: Snapshot | None = None
         self.progress = 0
         # Held from a poll until the job that follows from it is started, so that the camera is not lent in between. A
-        # job runs without it, and nobody waits for a job while holding it.
+        # job runs without it, and no holder waits for a job.
         self._ticking = asyncio.Lock()
         self._gives_way = ""
         self._program_moves = False
@@ -197,7 +197,10 @@ class RefocusScheduler:
                 await self._tick(fresh=fresh)
 
     async def _tick(self, *, fresh: bool) -> None:
-        if not self._is_recovered and not await self._recover():
+        if not self._is_recovered:
+            compensates = self._settings.compensation is not None
+            self._is_recovered = await self._recovery.recover(compensates=compensates)
+        if not self._is_recovered:
             return
         answers = self._poller.answers
         snapshot, decision = await self._poll(fresh=fresh)
@@ -274,14 +277,6 @@ class RefocusScheduler:
             _log.warning("A refocus has given way to the imaging program, and follows in the next gap", why=why)
         else:
             self._outcomes.record_abort()
-
-    async def _recover(self) -> bool:
-        """Resume the night after a start; return whether that was possible."""
-        recovered = await self._recovery.recover(compensates=self._settings.compensation is not None)
-        if recovered is not None:
-            self._outcomes.record_recovered(recovered)
-            self._is_recovered = True
-        return self._is_recovered
 
 
 def _log_wait(before: Decision | None, now: Decision) -> None:

@@ -102,7 +102,7 @@ class StateStore:
         try:
             return load_state(self._store, self._clock.wall())
         except StorageTrouble as error:
-            _log.error(f"{error} The night begins anew.")
+            _log.error(f"{error} A new night is started.")
             return NightState()
 
 
@@ -118,7 +118,7 @@ def load_state(store: RunStore, now: datetime) -> NightState:
     try:
         state = _STATE.validate_python(json.loads(text, object_pairs_hook=_with_present_names))
     except (ValidationError, ValueError):
-        # Probably written by a later version: the night begins anew.
+        # Probably written by a later version: a new night is started.
         return NightState()
     # If the clock was set back while the daemon was down, the time that has passed is not known.
     absent_s = 0.0 if state.saved_at is None else max(0.0, (now - state.saved_at).total_seconds())

@@ -1,9 +1,13 @@
 """An imaging program that leaves no gap: advised once a night, and only when it really leaves none."""
 
+from dataclasses import replace
+
 from hypothesis import given
 from hypothesis import strategies as st
 
 from alpaca_focus.core.gaps import IMAGES_WITHOUT_A_GAP, NIGHT_S, GapMonitor
+from alpaca_focus.core.night import NightState
+from alpaca_focus.core.transitions import gap_advice_logged, gap_lost
 
 POLLS = st.lists(st.tuples(st.booleans(), st.integers(0, 1)), max_size=60)
 
@@ -25,14 +29,16 @@ def test_one_gap_restarts_the_count() -> None:
     assert not gaps.needs_advice
 
 
-def test_a_lost_gap_is_advised_at_once_and_forgotten_by_a_good_focus() -> None:
-    assert GapMonitor().gap_lost().needs_advice
-    assert not GapMonitor().gap_lost().refocused().needs_advice
+def test_a_lost_gap_needs_advice_at_once_and_is_forgotten_by_a_good_focus() -> None:
+    gaps = gap_lost(NightState()).history.gaps
+    assert gaps.needs_advice
+    assert not gaps.refocused().needs_advice
 
 
-def test_it_is_advised_once_a_night() -> None:
-    gaps = GapMonitor().gap_lost().advised().refocused().gap_lost()
-    assert (gaps.needs_advice, gaps.is_advised) == (False, True)
+def test_advice_is_logged_once_a_night() -> None:
+    state = gap_advice_logged(gap_lost(NightState()))
+    gaps = gap_lost(replace(state, history=replace(state.history, gaps=state.history.gaps.refocused()))).history.gaps
+    assert (gaps.lost_gaps, gaps.needs_advice, gaps.is_advised) == (1, False, True)
     later = gaps.later(NIGHT_S)
     assert (later.needs_advice, later.is_advised) == (True, False)
 

@@ -12,6 +12,7 @@ from alpaca_focus.core.night import PierSide, Plan, Snapshot
 from alpaca_focus.ports import CameraActivity
 from alpaca_focus.runtime import poller as poller_module
 from alpaca_focus.runtime.poller import Poller, Sources
+from alpaca_focus.runtime.reported_exposures import ReportedExposure, ReportedExposures
 from tests.fakes import FakeClock, FakeFocuser
 from tests.night_scene import FakeCameraWatch, FakeMount, FakeSafety, FakeThermometer, FakeWheel, played
 
@@ -171,6 +172,25 @@ def test_images_that_are_reported_are_not_counted_here() -> None:
         assert await scene.exposure("22:00") == 1
         scene.poller.stop_counting()
         assert await scene.exposure("22:01") == 0
+
+    played(night)
+
+
+def test_a_reported_exposure_keeps_the_camera_and_only_reports_count_images() -> None:
+    clock = FakeClock()
+    reported = ReportedExposures(clock)
+    scene = Scene(clock=clock, reported=reported)
+
+    async def night() -> None:
+        assert not (await scene.poll()).exposing
+        reported.begin(ReportedExposure(), download_s=30.0)
+        snapshot = await scene.poll()
+        assert (snapshot.exposing, snapshot.camera_free, snapshot.images) == (True, True, 0)
+        reported.end()
+        assert not (await scene.poll()).exposing
+        assert await scene.exposure("22:01") == 0
+        scene.shows(busy=True, exposure_started="22:03", exposure_s=60.0)
+        assert (await scene.poll()).exposing
 
     played(night)
 

@@ -1,7 +1,5 @@
 """Reported exposures keep the camera until their end, and no longer than a dead script may."""
 
-from dataclasses import replace
-
 import pytest
 import structlog
 from structlog.testing import capture_logs
@@ -10,12 +8,10 @@ from alpaca_focus.runtime import reported_exposures
 from alpaca_focus.runtime.reported_exposures import (
     LONGEST_UNKNOWN_S,
     SPARE_S,
-    ReportedCameraWatch,
     ReportedExposure,
     ReportedExposures,
 )
 from tests.fakes import FakeClock
-from tests.night_scene import FakeCameraWatch, played
 
 
 @pytest.fixture(autouse=True)
@@ -61,21 +57,3 @@ def test_a_script_that_died_is_logged_once(
     assert [line["log_level"] for line in log] == ["warning"]
     reported.begin(exposure, download_s=30.0)
     assert reported.busy
-
-
-def test_the_watch_goes_by_both_and_counts_no_images(reported: ReportedExposures) -> None:
-    camera = FakeCameraWatch()
-    watch = ReportedCameraWatch(camera, reported)
-
-    async def look() -> None:
-        assert not (await watch.activity()).busy
-        reported.begin(ReportedExposure(), download_s=30.0)
-        activity = await watch.activity()
-        assert (activity.busy, activity.images, activity.free) == (True, 0, True)
-        reported.end()
-        camera.shown = replace(camera.shown, busy=True, exposure_started="22:01", exposure_s=60.0)
-        activity = await watch.activity()
-        assert (activity.busy, activity.images) == (True, 0)
-        assert watch.name == camera.name
-
-    played(look)

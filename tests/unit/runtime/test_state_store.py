@@ -29,8 +29,8 @@ EVENING = datetime(2026, 1, 15, 20, tzinfo=UTC)
 MOVE = CorrectionMove(target=24970, steps=-30, what="compensation")
 OF_AN_EARLIER_VERSION = """
 {"history": {"baseline": {"at": "2026-01-15T20:00:00Z", "position": 25000, "value": NaN}, "images": 3,
-  "idle_s": Infinity, "sieve": {"last_c": 4.5, "doubted_c": [], "trouble": "", "ignored": 2}, "ignored": {"not night": 1},
-  "squeeze": {"images": 2, "lost_gaps": 1, "told_s": 20.0}},
+  "idle_s": Infinity, "sieve": {"last_c": 4.5, "doubted_c": [], "trouble": "", "ignored": 2},
+  "ignored": {"not night": 1}, "squeeze": {"images": 2, "lost_gaps": 1, "told_s": 20.0}},
  "compensated": {"moved_steps": -30, "moves": [[5.0, -30]]}, "plan": "light", "paused": true, "follows": true,
  "told_filter": "Ha", "intention": {"target": 24970, "steps": -30, "what": "compensation"},
  "saved_at": "2026-01-15T21:00:00Z"}
