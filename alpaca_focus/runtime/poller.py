@@ -227,7 +227,7 @@ async def _state_of(mount: Mount) -> MountState:
     if (state.tracking, state.parked, state.slewing, state.altitude_deg) == (None, None, None, None):
         raise DeviceMisbehaved(
             mount.name,
-            f"{mount.name} reports neither whether it tracks, is parked or slews, nor where it points. Check its power; "
-            "if it can report none of that, take mount out of the settings.",
+            f"{mount.name} reports neither whether it tracks, is parked or slews, nor where it points. Check its "
+            "power; if it can report none of that, take mount out of the settings.",
         )
     return state
