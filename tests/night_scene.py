@@ -1,4 +1,4 @@
-"""A night on a clock that only moves when told: a keeper with devices made of a few numbers."""
+"""A night on a clock that only moves on request: a scheduler with devices made of a few numbers."""
 
 import asyncio
 from collections.abc import Callable
@@ -7,21 +7,20 @@ from pathlib import Path
 from typing import Any
 
 from alpaca_focus.core.backlash import Backlash, Direction, Limits
+from alpaca_focus.core.decisions import Rules
 from alpaca_focus.core.errors import DeviceUnreachable, RunFailed
-from alpaca_focus.core.inhibitors import Rules
 from alpaca_focus.core.night import Patience, PierSide, Reading
 from alpaca_focus.core.triggers import AsSoonAsPossible, Trigger
 from alpaca_focus.core.values import FocusResult, Measurement, Outcome, Sample
 from alpaca_focus.ports import CameraActivity, MountState
+from alpaca_focus.runtime.dependencies import Dependencies, NightSettings
 from alpaca_focus.runtime.home_mark import HomeMark
-from alpaca_focus.runtime.keeper import Keeper
-from alpaca_focus.runtime.lookout import Lookout, Sources
-from alpaca_focus.runtime.night_settings import NightSettings
+from alpaca_focus.runtime.poller import Poller, Sources
+from alpaca_focus.runtime.scheduler import RefocusScheduler
 from alpaca_focus.runtime.store import RunStore
-from alpaca_focus.runtime.tools import Tools
 from tests.fakes import FakeClock, FakeFocuser
 
-LOOK_S = 10.0
+POLL_S = 10.0
 
 
 class _Named:
@@ -111,7 +110,7 @@ def night_settings(*triggers: Trigger, **other: Any) -> NightSettings:
 
 @dataclass
 class Scene:
-    """A keeper, its devices, and what its focus runs shall do."""
+    """A scheduler, its devices, and what its focus runs shall do."""
 
     settings: NightSettings
     directory: Path | None = None
@@ -128,11 +127,11 @@ class Scene:
         self.run_lasts_s = 30.0
         self.images = 0
         self.store = None if self.directory is None else RunStore(self.directory)
-        self.keeper = self.new_keeper()
+        self.scheduler = self.new_scheduler()
 
-    def new_keeper(self) -> Keeper:
-        """Make the keeper, or a new one as after a crash: with what is on disk, and nothing else."""
-        lookout = Lookout(
+    def new_scheduler(self) -> RefocusScheduler:
+        """Make the scheduler, or a new one as after a crash: with what is on disk, and nothing else."""
+        poller = Poller(
             Sources(
                 camera=self.camera,
                 focuser=self.focuser,
@@ -143,13 +142,13 @@ class Scene:
                 safety_monitor=self.safety,
             ),
             self.clock,
-            watch_s=LOOK_S,
+            watch_s=POLL_S,
             least_image_s=10.0,
         )
-        self.keeper = Keeper(
-            Tools(
+        self.scheduler = RefocusScheduler(
+            Dependencies(
                 focuser=self.focuser,
-                lookout=lookout,
+                poller=poller,
                 focus=self._focus,
                 store=self.store,
                 home_mark=HomeMark(self.directory, self.focuser.name),
@@ -157,7 +156,7 @@ class Scene:
             ),
             self.settings,
         )
-        return self.keeper
+        return self.scheduler
 
     async def _focus(self, triggers: str) -> FocusResult:
         self.runs.append(triggers)
@@ -187,23 +186,23 @@ class Scene:
             self.store.save(result, trigger=triggers)
         return result
 
-    async def look(self, times: int = 1, *, every_s: float = LOOK_S) -> None:
-        """Let the keeper look, and whatever it begins come to its end."""
+    async def poll(self, times: int = 1, *, every_s: float = POLL_S) -> None:
+        """Let the scheduler poll, and complete the job that it starts."""
         for _ in range(times):
             self.clock.now_s += every_s
-            await self.keeper.tick()
-            await self.keeper.at_rest()
+            await self.scheduler.tick()
+            await self.scheduler.at_rest()
 
     async def image(self, exposure_s: float = 60.0) -> None:
         """Let the imaging program take one frame."""
         self.images += 1
         self.camera.shown = replace(self.camera.shown, busy=True)
-        await self.look(every_s=exposure_s / 2)
+        await self.poll(every_s=exposure_s / 2)
         self.clock.now_s += exposure_s / 2
         self.camera.shown = CameraActivity(
             busy=False, preparing=False, exposure_started=f"image {self.images}", exposure_s=exposure_s
         )
-        await self.look(every_s=2.0)
+        await self.poll(every_s=2.0)
 
 
 def played(scene: Callable[[], Any]) -> None:

@@ -10,8 +10,8 @@ from typing import Annotated, Any
 import typer
 
 from alpaca_focus.cli.common import ConfigOption, JsonOption, command_group
+from alpaca_focus.core.decisions import GAP_REASONS
 from alpaca_focus.core.errors import ConfigurationError
-from alpaca_focus.core.inhibitors import EXPOSING, NO_GAP
 from alpaca_focus.core.metrics import label_of
 from alpaca_focus.runtime.control_client import ask
 from alpaca_focus.runtime.control_wire import socket_path
@@ -79,7 +79,7 @@ def _not_worth_waiting(now: Mapping[str, Any], *, is_late: bool) -> str:
         return "The daemon waits for the devices. The imaging may go on."
     if not now["due"]:
         return "Nothing is due any more."
-    waits_for = [reason for reason in now["blocked_by"] if reason not in {EXPOSING, NO_GAP}]
+    waits_for = [reason for reason in now["blocked_by"] if reason not in GAP_REASONS]
     if waits_for:
         return f"The refocus waits for: {', '.join(waits_for)}. The imaging may go on."
     if is_late:

@@ -1,12 +1,14 @@
 """Continuous compensation: how far the focuser follows temperature and altitude between two refocuses.
 
-What is asked for is added up exactly, and whole steps of it are moved: fractions are carried, never lost.
+The wanted correction is summed exactly and moved in whole steps: fractions are carried over, never lost.
 """
 
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
+
+from alpaca_focus.core.save_marks import AtOnce
 
 HOUR_S = 3600.0
 
@@ -16,7 +18,7 @@ class CompensationSettings:
     """How far to follow.
 
     Attributes:
-        steps_per_c: Steps for each degree that it becomes warmer: a positive value moves in on a drop.
+        steps_per_c: Steps for each degree of warming: a positive value moves in when the temperature drops.
         steps_per_c_through: The same for some filters, by name.
         altitude_steps: Steps from pointing overhead to the horizon, in proportion to 1 - sin(altitude): the share of
             the weight that no longer pulls along the tube.
@@ -39,29 +41,29 @@ class CompensationSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Compensated:
-    """What has been followed since the last refocus.
+    """What has been compensated since the last refocus.
 
     Attributes:
-        at_c: Temperature that has been followed so far; `None`: none has been seen.
-        at_altitude_deg: Altitude that has been followed so far.
-        wanted_steps: Sum of what was asked for, with its fraction.
-        moved_steps: Sum of what was moved.
+        at_c: Temperature followed so far; `None`: no temperature is known.
+        at_altitude_deg: Altitude followed so far.
+        wanted_steps: Sum of the wanted corrections, with its fraction.
+        moved_steps: Sum of the corrections moved.
         clock_s: Seconds that have passed.
         moves: Moves of the last hour: when on that clock, and steps.
-        stopped: Why it follows no longer, as a sentence; empty: it does.
+        stopped: Why compensation has stopped, as a sentence; empty: it goes on.
     """
 
     at_c: float | None = None
     at_altitude_deg: float | None = None
     wanted_steps: float = 0.0
-    moved_steps: int = 0
+    moved_steps: AtOnce[int] = 0
     clock_s: float = 0.0
     moves: tuple[tuple[float, int], ...] = ()
-    stopped: str = ""
+    stopped: AtOnce[str] = ""
 
     @property
     def carried_steps(self) -> float:
-        """What is asked for and not moved yet."""
+        """Wanted and not moved yet."""
         return self.wanted_steps - self.moved_steps
 
 
@@ -74,15 +76,15 @@ def followed(
     filter_name: str | None,
     passed_s: float,
 ) -> Compensated:
-    """Return the state with what temperature and altitude ask for now.
+    """Return the state with the correction wanted at the present temperature and altitude.
 
     Args:
         state: So far.
         settings: How far to follow.
-        temperature_c: Average temperature; `None` leaves that of before.
-        altitude_deg: Where the telescope points; `None` leaves that of before.
-        filter_name: Filter in the light.
-        passed_s: Seconds since the time before.
+        temperature_c: Average temperature; `None` keeps the previous one.
+        altitude_deg: Where the telescope points; `None` keeps the previous altitude.
+        filter_name: The current filter.
+        passed_s: Seconds since the previous call.
     """
     clock_s = state.clock_s + max(0.0, passed_s)
     wanted = state.wanted_steps
@@ -105,20 +107,20 @@ def _leaning(altitude_deg: float) -> float:
 
 
 def correction_steps(state: Compensated, settings: CompensationSettings) -> int:
-    """Return the whole steps to move now; 0 within the dead zone, or when it has stopped."""
+    """Return the whole steps to move now; 0 within the dead zone, or when compensation has stopped."""
     if state.stopped or abs(state.carried_steps) < settings.dead_zone_steps:
         return 0
     return round(state.carried_steps)
 
 
 def trouble(state: Compensated, settings: CompensationSettings, steps: int) -> str:
-    """Return why a correction must not be made, as a sentence; empty: it may."""
+    """Return why a correction must not be made, as a sentence; empty if it may."""
     within_hour = sum(abs(moved) for _, moved in state.moves) + abs(steps)
     if settings.most_steps_per_hour is not None and within_hour > settings.most_steps_per_hour:
         return (
             f"Temperature compensation has stopped: {within_hour} steps in one hour are more than the "
             f"{settings.most_steps_per_hour} allowed by compensation.most_steps_per_hour. The next refocus starts it "
-            "again; look at the thermometer and the coefficient."
+            "again; check the thermometer and the coefficient."
         )
     away = abs(state.moved_steps + steps)
     if settings.most_steps is not None and away > settings.most_steps:
@@ -132,8 +134,3 @@ def trouble(state: Compensated, settings: CompensationSettings, steps: int) -> s
 def moved(state: Compensated, steps: int) -> Compensated:
     """Return the state after a correction was made."""
     return replace(state, moved_steps=state.moved_steps + steps, moves=(*state.moves, (state.clock_s, steps)))
-
-
-def stopped(state: Compensated, reason: str) -> Compensated:
-    """Return the state of compensation that follows no longer."""
-    return replace(state, stopped=reason)

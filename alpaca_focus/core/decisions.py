@@ -1,20 +1,36 @@
-"""From a look at the observatory to what is done about it."""
+"""Decides from a state and a snapshot whether a refocus is due, and which circumstances make it wait (inhibitors)."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from types import MappingProxyType
+from dataclasses import dataclass
 
-from alpaca_focus.core.inhibitors import EXPOSING, Rules, inhibitors
-from alpaca_focus.core.night import History, Snapshot
+from alpaca_focus.core.night import NO_LIGHTS, History, Snapshot
 from alpaca_focus.core.triggers import Trigger, Verdict
+
+EXPOSING = "exposure running"
+NO_GAP = "no gap in the imaging yet"
+PROGRAM_MOVES = "the imaging program moves the focuser"
+HELD = "waiting after a failed run"
+GAP_REASONS = frozenset({EXPOSING, NO_GAP})
+"""Reasons that end by themselves in the next gap between two exposures."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rules:
+    """Which circumstances keep a refocus waiting.
+
+    Attributes:
+        sun_altitude_deg: With the sun above it, it is not night; `None`: the sun is ignored.
+    """
+
+    sun_altitude_deg: float | None = -18.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:
-    """What is due, and what keeps it waiting.
+    """What is due, and what makes it wait.
 
     Attributes:
-        verdicts: What each trigger says.
+        verdicts: The verdict of each trigger.
         blocked_by: Why nothing may be done just now, due or not.
     """
 
@@ -23,13 +39,27 @@ class Decision:
 
     @property
     def due(self) -> tuple[Verdict, ...]:
-        """The triggers that want a refocus."""
+        """The verdicts of the triggers that are due."""
         return tuple(each for each in self.verdicts if each.due)
 
     @property
     def refocus(self) -> bool:
         """Whether to refocus now."""
         return bool(self.due) and not self.blocked_by
+
+    @property
+    def waits_for_gap(self) -> bool:
+        """Whether a refocus is due and could start in a gap: any other reason would outlast the gap."""
+        return bool(self.due) and GAP_REASONS.issuperset(self.blocked_by)
+
+    @property
+    def allows_corrections(self) -> bool:
+        """Whether correction moves may be made, now or in a gap.
+
+        What blocks a refocus blocks them as well, except for the hold-off after a failed run: it spares the sky a run
+        that would fail again, and a correction takes no exposures.
+        """
+        return (GAP_REASONS | {HELD}).issuperset(self.blocked_by)
 
     @property
     def reason(self) -> str:
@@ -45,24 +75,29 @@ class Decision:
 def decided(
     history: History, snapshot: Snapshot, triggers: Sequence[Trigger], rules: Rules, *, paused: bool
 ) -> Decision:
-    """Ask all triggers, and what speaks against acting."""
+    """Return the verdicts of all triggers, with the reasons to wait."""
     return Decision(
         verdicts=tuple(trigger(history) for trigger in triggers),
         blocked_by=inhibitors(history, snapshot, rules, paused=paused),
     )
 
 
-def with_ignored(history: History, decision: Decision) -> History:
-    """Count for what reasons a due refocus waits: once for each spell, not for each look."""
-    blocked_by = decision.blocked_by if decision.due else ()
-    ignored = dict(history.ignored)
-    for reason in blocked_by:
-        if reason not in history.blocked_by:
-            ignored[reason] = ignored.get(reason, 0) + 1
-    return replace(history, blocked_by=blocked_by, ignored=MappingProxyType(ignored))
-
-
-def with_squeeze(history: History, snapshot: Snapshot, decision: Decision) -> History:
-    """Take note of whether a due refocus waits for a gap that does not come."""
-    waits = bool(decision.due) and decision.blocked_by == (EXPOSING,)
-    return replace(history, squeeze=history.squeeze.looked(waits=waits, exposures=snapshot.exposures))
+def inhibitors(history: History, snapshot: Snapshot, rules: Rules, *, paused: bool) -> tuple[str, ...]:
+    """Return all reasons why nothing may be done just now, as clauses; empty: go ahead."""
+    sun_deg = snapshot.sun_altitude_deg
+    is_day = rules.sun_altitude_deg is not None and sun_deg is not None and sun_deg > rules.sun_altitude_deg
+    reasons = {
+        **{f"no answer from {name}": True for name in snapshot.silent},
+        "paused": paused,
+        "not safe": snapshot.safe is False,
+        "mount parked": snapshot.parked is True,
+        "mount not tracking": snapshot.parked is not True and snapshot.tracking is False,
+        "mount slewing": snapshot.slewing is True,
+        "not night": is_day,
+        f"the plan takes {snapshot.plan} frames": snapshot.plan in NO_LIGHTS,
+        HELD: history.hold_s > 0 and not history.asap,
+        PROGRAM_MOVES: snapshot.program_moves,
+        EXPOSING: snapshot.exposing,
+        NO_GAP: not snapshot.exposing and not snapshot.camera_free,
+    }
+    return tuple(reason for reason, holds in reasons.items() if holds)

@@ -3,9 +3,11 @@
 import math
 from dataclasses import dataclass, replace
 
+from alpaca_focus.core.save_marks import AtOnce, AtOnceIfLowered
+
 IMAGES_WITHOUT_A_GAP = 3
 NIGHT_S = 12 * 3600.0
-"""It is told once in so long."""
+"""The advice is logged once in this time."""
 ADVICE = (
     "The imaging program leaves no gap between its exposures that a focus run could use. Let it work through the "
     "gateway (imaging.way: gateway), or let its script call `alpaca-focus refocus --if-due --wait` after each exposure."
@@ -13,54 +15,46 @@ ADVICE = (
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Squeeze:
+class GapMonitor:
     """How little room the imaging program leaves.
 
     Attributes:
         images: Exposures in a row that followed each other without a gap while a refocus was due and waited for
-            nothing else; `None`: none waits for that.
+            nothing else; `None`: no refocus waits for that.
         lost_gaps: Runs since the last refocus for which the gap was too short.
-        told_s: Seconds since it was told.
+        advised_s: Seconds since the advice was logged.
     """
 
-    images: int | None = None
-    lost_gaps: int = 0
-    told_s: float = math.inf
+    images: AtOnce[int | None] = None
+    lost_gaps: AtOnce[int] = 0
+    advised_s: AtOnceIfLowered[float] = math.inf
 
     @property
-    def is_to_be_told(self) -> bool:
-        """Whether a person has to know, and was not told this night."""
+    def needs_advice(self) -> bool:
+        """Whether gaps are missing and the advice was not logged this night."""
         is_tight = self.lost_gaps > 0 or (self.images or 0) >= IMAGES_WITHOUT_A_GAP
-        return is_tight and not self.is_told
+        return is_tight and not self.is_advised
 
     @property
-    def is_told(self) -> bool:
-        """Whether it was told this night."""
-        return self.told_s < NIGHT_S
+    def is_advised(self) -> bool:
+        """Whether the advice was logged this night."""
+        return self.advised_s < NIGHT_S
 
-    def later(self, passed_s: float) -> "Squeeze":
-        """Return it when some time has passed."""
-        return replace(self, told_s=self.told_s + passed_s)
+    def later(self, passed_s: float) -> "GapMonitor":
+        """Return the monitor some time later."""
+        return replace(self, advised_s=self.advised_s + passed_s)
 
-    def looked(self, *, waits: bool, exposures: int) -> "Squeeze":
-        """Return it after one look more.
+    def polled(self, *, waits: bool, exposures: int) -> "GapMonitor":
+        """Return the monitor after a poll.
 
         Args:
             waits: Whether a refocus is due and waits for the end of an exposure, and for nothing else.
-            exposures: Exposures that have followed another since the look before.
+            exposures: Exposures that have followed another one since the previous poll.
         """
         if not waits:
             return replace(self, images=None)
         return replace(self, images=0 if self.images is None else self.images + exposures)
 
-    def gap_lost(self) -> "Squeeze":
-        """Return it after a run that the imaging program's next exposure has ended."""
-        return replace(self, lost_gaps=self.lost_gaps + 1)
-
-    def told(self) -> "Squeeze":
-        """Return it once it was told."""
-        return replace(self, told_s=0.0)
-
-    def refocused(self) -> "Squeeze":
-        """Return it after a good focus."""
-        return Squeeze(told_s=self.told_s)
+    def refocused(self) -> "GapMonitor":
+        """Return the monitor after a good focus."""
+        return GapMonitor(advised_s=self.advised_s)

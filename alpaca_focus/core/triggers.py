@@ -1,6 +1,6 @@
-"""What makes a refocus due. Each trigger looks at the night so far and says how near it is, and why.
+"""Triggers: each judges from the history whether a refocus is due, how near it is, and why.
 
-There is no priority among them; whichever acts, a refocus restarts the counting of all.
+There is no priority among them: a refocus restarts the counting of all.
 """
 
 import math
@@ -16,12 +16,12 @@ HFD_SIGMAS = 3.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """What a trigger says.
+    """The verdict of a trigger.
 
     Attributes:
         trigger: Its name.
         due: Whether a refocus is due.
-        state: How near it is, in a few signs.
+        state: How near it is, in a few characters.
         reason: One clause, when due.
     """
 
@@ -35,7 +35,7 @@ class Trigger(Protocol):
     """Something that makes a refocus due."""
 
     def __call__(self, history: History) -> Verdict:
-        """Judge the night so far, the latest look included."""
+        """Return the verdict on the night so far, the latest poll included."""
         ...
 
 
@@ -52,7 +52,7 @@ class TemperatureChange:
     readings: int
 
     def __call__(self, history: History) -> Verdict:
-        """Judge by the last full window alone, so that short spells of wind do nothing."""
+        """Due once the mean of the last full window has drifted by the limit; short spells of wind do nothing."""
         window = history.window
         number = f"#{len(window.readings_c):0{len(str(self.readings))}d}{'*' if window.filled else ''}"
         if history.reference_c is None or window.latest_c is None:
@@ -72,12 +72,12 @@ class TemperatureChange:
 
 @dataclass(frozen=True, slots=True)
 class AfterImages:
-    """So many light frames since the last refocus."""
+    """Enough light frames since the last refocus."""
 
     count: int
 
     def __call__(self, history: History) -> Verdict:
-        """Count."""
+        """Due once `count` images have been taken since the last refocus."""
         return Verdict(
             trigger="images",
             due=history.images >= self.count,
@@ -88,12 +88,12 @@ class AfterImages:
 
 @dataclass(frozen=True, slots=True)
 class AfterTime:
-    """So much time since the last refocus; due at once where there was none."""
+    """Enough time since the last refocus."""
 
     limit_s: float
 
     def __call__(self, history: History) -> Verdict:
-        """Compare."""
+        """Due once `limit_s` have passed since the last refocus, and at once where there was none."""
         minutes, limit = history.since_s / 60, self.limit_s / 60
         if history.baseline is None:
             reason = "no focus of this night is known yet"
@@ -108,18 +108,18 @@ class AfterTime:
 
 @dataclass(frozen=True, slots=True)
 class FilterChange:
-    """Another filter than at the last refocus is in the light.
+    """The filter has changed since the last refocus.
 
     Attributes:
-        ask_s: A change by hand waits so long for an answer; 0: nobody is asked.
-        by_hand: What happens then if there is none.
+        ask_s: How long a change by hand waits for an answer; 0: nobody is asked.
+        by_hand: Whether to refocus if there is no answer.
     """
 
     ask_s: float = 0.0
     by_hand: bool = True
 
     def __call__(self, history: History) -> Verdict:
-        """Tell a change by the imaging plan, at once due, from one by hand."""
+        """Due at once after a change by the imaging plan; after one by hand, once nobody has answered in time."""
         if not history.filter_changed:
             return Verdict(trigger="filter", due=False, state=f"[{history.filter_name or '-'}]")
         reason = f"the filter {history.filter_name} is in the light"
@@ -141,7 +141,7 @@ class MeridianFlip:
     """The mount has changed the side of the pier."""
 
     def __call__(self, history: History) -> Verdict:
-        """Tell."""
+        """Due after a change of side while tracking, or a reported flip."""
         side = history.pier_side
         return Verdict(
             trigger="flip",
@@ -153,10 +153,10 @@ class MeridianFlip:
 
 @dataclass(frozen=True, slots=True)
 class AsSoonAsPossible:
-    """Somebody has asked for it; it clears itself with the refocus."""
+    """A person has requested a refocus; the refocus clears the request."""
 
     def __call__(self, history: History) -> Verdict:
-        """Tell."""
+        """Due after a request."""
         return Verdict(
             trigger="asap", due=history.asap, state="[!]" if history.asap else "[-]", reason="it was asked for"
         )
@@ -167,7 +167,7 @@ class HfdRise:
     """The stars on the frames have grown since the first frames after the last refocus.
 
     Both are medians of as many frames, so that one bad frame does nothing, and the growth must stand out of the scatter
-    from frame to frame, which is the seeing's. What is compared with begins anew at each refocus: where it was the
+    from frame to frame, which is the seeing's. The reference is reset at each refocus: where it was the
     seeing that had become worse, that is the new normal.
 
     Attributes:
@@ -179,7 +179,7 @@ class HfdRise:
     frames: int
 
     def __call__(self, history: History) -> Verdict:
-        """Compare the latest frames with the first ones."""
+        """Due once the latest frames exceed the first ones by the share, and by the scatter."""
         hfds_px = history.hfds_px
         if len(hfds_px) < 2 * self.frames:
             return Verdict(trigger="hfd", due=False, state=f"[{len(hfds_px)}/{2 * self.frames} frames]")
@@ -199,12 +199,12 @@ class HfdRise:
 
 @dataclass(frozen=True, slots=True)
 class AltitudeChange:
-    """The telescope points so much higher or lower than at the last refocus."""
+    """The telescope points higher or lower than at the last refocus."""
 
     limit_deg: float
 
     def __call__(self, history: History) -> Verdict:
-        """Compare."""
+        """Due once the altitude has changed by `limit_deg` since the last refocus."""
         before, now = history.reference_altitude_deg, history.altitude_deg
         if before is None or now is None:
             return Verdict(trigger="altitude", due=False, state="[?]")
@@ -219,7 +219,7 @@ class AltitudeChange:
 
 @dataclass(frozen=True, slots=True)
 class FocusUncertainty:
-    """The focus model says that the telescope is probably out of focus by now.
+    """By the focus model, the telescope is probably out of focus by now.
 
     Attributes:
         limit_steps: Probable defocus, the model's own error included, from which on a refocus is due.
@@ -228,7 +228,7 @@ class FocusUncertainty:
     limit_steps: float
 
     def __call__(self, history: History) -> Verdict:
-        """Compare."""
+        """Due once the probable defocus reaches `limit_steps`."""
         probable = history.probable_defocus_steps
         if probable is None or history.baseline is None:
             return Verdict(trigger="uncertainty", due=False, state="[?]")

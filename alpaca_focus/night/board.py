@@ -10,12 +10,12 @@ from alpaca_focus.core.values import Light, Position
 from alpaca_focus.gateway.service import Gateway
 from alpaca_focus.night.frame_preview import FramePreview
 from alpaca_focus.ports import Clock
+from alpaca_focus.runtime.exclusive_job import FOCUS_RUN
 from alpaca_focus.runtime.feed import Feed
-from alpaca_focus.runtime.keeper import Keeper
 from alpaca_focus.runtime.learning import LearnedModel
 from alpaca_focus.runtime.night_curves import NightCurves
-from alpaca_focus.runtime.one_job import FOCUS_RUN
 from alpaca_focus.runtime.run_news import RunNews, finite
+from alpaca_focus.runtime.scheduler import RefocusScheduler
 from alpaca_focus.web.source import Viewers
 
 
@@ -44,13 +44,15 @@ class Board:
         self.curves = NightCurves()
         self.viewers = Viewers()
         self.preview = FramePreview(lambda: self.viewers.count > 0, lambda facts: self.feed.publish("frame", facts))
-        self.keeper: Keeper | None = None
+        self.keeper: RefocusScheduler | None = None
         self.model: LearnedModel | None = None
         self.gateway: Gateway | None = None
         self.waits_for = ""
         self._stood_at: Position | None = None
 
-    def begin(self, keeper: Keeper, model: LearnedModel, gateway: Gateway | None, *, stood_at: Position | None) -> None:
+    def begin(
+        self, keeper: RefocusScheduler, model: LearnedModel, gateway: Gateway | None, *, stood_at: Position | None
+    ) -> None:
         """Show a night that is kept from now on; at its end `keeper` is taken away."""
         self.keeper, self.model, self.gateway, self.waits_for = keeper, model, gateway, ""
         self._stood_at = stood_at
@@ -96,7 +98,7 @@ class Board:
             expected_position=None if self.model is None else finite(self.model.focus_by_now(history)),
         )
 
-    def _position(self, keeper: Keeper) -> Position | None:
+    def _position(self, keeper: RefocusScheduler) -> Position | None:
         """Return where the focuser stands as far as is known without asking it."""
         baseline = keeper.state.history.baseline
         if baseline is None or keeper.doing == FOCUS_RUN:
@@ -124,7 +126,7 @@ class Board:
             "silent": [] if snapshot is None else list(snapshot.silent),
             "position": self._position(keeper),
             "temperature_c": history.followed.latest_c,
-            "temperature_trouble": history.sieve.trouble,
+            "temperature_trouble": history.outliers.trouble,
             "filter": history.filter_name,
             "altitude_deg": history.altitude_deg,
             "sun_altitude_deg": None if snapshot is None else snapshot.sun_altitude_deg,
@@ -135,11 +137,11 @@ class Board:
                 "moved_steps": compensated.moved_steps,
                 "carried_steps": compensated.carried_steps,
                 "stopped": compensated.stopped,
-                "enabled": keeper.desk.can_follow and night.follows,
-                "switched_off": keeper.desk.can_follow and not night.follows,
+                "enabled": keeper.requests.can_compensate and night.follows,
+                "switched_off": keeper.requests.can_compensate and not night.follows,
             },
             "gateway": None if self.gateway is None else self.gateway.status(),
-            "advice": ADVICE if history.squeeze.is_told else "",
+            "advice": ADVICE if history.gaps.is_advised else "",
             "failures": history.failures,
             "hold_s": history.hold_s,
             "ignored": dict(history.ignored),

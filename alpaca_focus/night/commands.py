@@ -2,19 +2,19 @@
 
 from collections.abc import Mapping
 
+from alpaca_focus.core.decisions import GAP_REASONS
 from alpaca_focus.core.errors import ConfigurationError
-from alpaca_focus.core.inhibitors import EXPOSING, NO_GAP
 from alpaca_focus.core.night import NO_LIGHTS, Plan
 from alpaca_focus.ports import Clock
 from alpaca_focus.runtime.control_wire import Request
-from alpaca_focus.runtime.keeper import Keeper
-from alpaca_focus.runtime.told_exposures import ToldExposure, ToldExposures
+from alpaca_focus.runtime.reported_exposures import ReportedExposure, ReportedExposures
+from alpaca_focus.runtime.scheduler import RefocusScheduler
 from alpaca_focus.settings.models import FilterFocus, Settings
 
 Said = dict[str, object]
 
 
-async def carried_out(keeper: Keeper, request: Request, settings: Settings) -> Said:
+async def carried_out(scheduler: RefocusScheduler, request: Request, settings: Settings) -> Said:
     """Carry out a command and say so.
 
     Raises:
@@ -22,39 +22,39 @@ async def carried_out(keeper: Keeper, request: Request, settings: Settings) -> S
     """
     match request.command:
         case "refocus" if request.arguments.get("if_due"):
-            return await _refocused_if_due(keeper)
+            return await _refocused_if_due(scheduler)
         case "refocus":
-            keeper.desk.refocus()
+            scheduler.requests.refocus()
             return {"said": "A refocus follows as soon as possible."}
         case "pause":
-            keeper.desk.pause()
+            scheduler.requests.pause()
             return {"said": "Paused: nothing is done by itself until `alpaca-focus resume`."}
         case "resume":
-            keeper.desk.resume()
+            scheduler.requests.resume()
             return {"said": "It goes on."}
         case "abort":
-            return {"said": keeper.abort()}
+            return {"said": scheduler.abort()}
         case "compensation":
-            return {"said": keeper.desk.follow(enabled=request.arguments.get("enabled") is True)}
+            return {"said": scheduler.requests.switch_compensation(on=request.arguments.get("enabled") is True)}
         case "tell":
-            return {"said": _told(keeper, request.arguments, settings)}
+            return {"said": _reported(scheduler, request.arguments, settings)}
         case "filter":
-            return {"said": _told_filter(keeper, str(request.arguments.get("name", "")), settings)}
+            return {"said": _reported_filter(scheduler, str(request.arguments.get("name", "")), settings)}
         case _:
             raise ConfigurationError(f"There is no command {request.command}.")
 
 
-async def _refocused_if_due(keeper: Keeper) -> Said:
-    """Look anew, and begin a refocus that is due and may be made; `follows`: it is worth waiting for."""
-    await keeper.tick(anew=True)
-    decision = keeper.decision
+async def _refocused_if_due(scheduler: RefocusScheduler) -> Said:
+    """Poll all devices and start a refocus that is due and may be made; `follows`: it is worth waiting for."""
+    await scheduler.tick(fresh=True)
+    decision = scheduler.decision
     if decision is None:
         return {"said": "Nothing can be done yet: the focuser does not answer. See the log.", "follows": False}
-    if keeper.doing:
-        return {"said": f"There is {keeper.doing} under way.", "follows": True}
+    if scheduler.doing:
+        return {"said": f"There is {scheduler.doing} under way.", "follows": True}
     if not decision.due:
         return {"said": "Nothing is due.", "follows": False}
-    waits_for = [reason for reason in decision.blocked_by if reason not in {EXPOSING, NO_GAP}]
+    waits_for = [reason for reason in decision.blocked_by if reason not in GAP_REASONS]
     if waits_for:
         return {
             "said": f"A refocus is due ({decision.reason}) and waits for: {', '.join(waits_for)}.",
@@ -63,15 +63,15 @@ async def _refocused_if_due(keeper: Keeper) -> Said:
     return {"said": f"A refocus is due ({decision.reason}) and follows after the exposure.", "follows": True}
 
 
-def _told(keeper: Keeper, arguments: Mapping[str, object], settings: Settings) -> str:
+def _reported(scheduler: RefocusScheduler, arguments: Mapping[str, object], settings: Settings) -> str:
     what = arguments.get("what")
     if what == "image" and settings.imaging.folder is not None:
         return "The images are counted in imaging.folder alone."
     if what == "image":
-        keeper.desk.tell_image(_positive(arguments, "hfd_px"))
+        scheduler.requests.report_image(_positive(arguments, "hfd_px"))
         return "One image more."
     if what == "flip":
-        keeper.desk.tell_flip()
+        scheduler.requests.report_flip()
         return "The mount has flipped."
     try:
         plan = Plan(str(what))
@@ -79,11 +79,11 @@ def _told(keeper: Keeper, arguments: Mapping[str, object], settings: Settings) -
         raise ConfigurationError(
             f"Nobody can be told {what}: it is image, flip, or one of {', '.join(Plan)}."
         ) from None
-    keeper.desk.tell_plan(plan)
+    scheduler.requests.report_plan(plan)
     return f"The plan: {plan}."
 
 
-def _told_filter(keeper: Keeper, name: str, settings: Settings) -> str:
+def _reported_filter(scheduler: RefocusScheduler, name: str, settings: Settings) -> str:
     if settings.filter_wheel is not None:
         raise ConfigurationError(
             "The filter was not taken note of: there is a filter_wheel in the settings, which is asked itself. Leave "
@@ -91,7 +91,7 @@ def _told_filter(keeper: Keeper, name: str, settings: Settings) -> str:
         )
     if not name:
         raise ConfigurationError("The filter has no name: give one, such as `alpaca-focus filter Ha`.")
-    keeper.desk.tell_filter(name)
+    scheduler.requests.report_filter(name)
     instead = settings.focus.filters.get(name, FilterFocus()).focus_through
     if instead not in {None, name}:
         return (
@@ -108,17 +108,19 @@ class ExposureCommands:
     anew.
 
     Attributes:
-        told: What they have told.
+        reported: The exposures reported so far.
 
     Args:
         clock: Time.
     """
 
     def __init__(self, clock: Clock) -> None:
-        self.told = ToldExposures(clock)
+        self.reported = ReportedExposures(clock)
         self._unlisted: list[float | None] = []
 
-    async def carry_out(self, keeper: Keeper | None, arguments: Mapping[str, object], settings: Settings) -> Said:
+    async def carry_out(
+        self, scheduler: RefocusScheduler | None, arguments: Mapping[str, object], settings: Settings
+    ) -> Said:
         """Take note of the begin or the end of an exposure.
 
         Returns:
@@ -134,40 +136,42 @@ class ExposureCommands:
                 "imaging.way: told."
             )
         if what == "begin":
-            return await self._begun(keeper, arguments, settings)
+            return await self._begun(scheduler, arguments, settings)
         if what == "end":
-            return {"said": self._ended(keeper, _positive(arguments, "hfd_px"), settings)}
+            return {"said": self._ended(scheduler, _positive(arguments, "hfd_px"), settings)}
         raise ConfigurationError(f"An exposure can begin or end, and not {what}.")
 
-    def hand_over(self, keeper: Keeper) -> None:
-        """Let a new keeper count what was told while there was none."""
+    def hand_over(self, scheduler: RefocusScheduler) -> None:
+        """Let a new scheduler count the images that were reported while there was none."""
         for hfd_px in self._unlisted:
-            keeper.desk.tell_image(hfd_px)
+            scheduler.requests.report_image(hfd_px)
         self._unlisted.clear()
 
-    async def _begun(self, keeper: Keeper | None, arguments: Mapping[str, object], settings: Settings) -> Said:
-        exposure = ToldExposure(seconds=_positive(arguments, "seconds"), dark=arguments.get("dark") is True)
+    async def _begun(
+        self, scheduler: RefocusScheduler | None, arguments: Mapping[str, object], settings: Settings
+    ) -> Said:
+        exposure = ReportedExposure(seconds=_positive(arguments, "seconds"), dark=arguments.get("dark") is True)
 
         def take() -> None:
-            self.told.begin(exposure, download_s=settings.camera.download_timeout_s)
+            self.reported.begin(exposure, download_s=settings.camera.download_timeout_s)
 
-        if keeper is None:
+        if scheduler is None:
             take()
             return {"said": "The exposure begins. The daemon still waits for the devices."}
-        waits_for = await keeper.lend_camera(take, for_light=not exposure.dark)
+        waits_for = await scheduler.lend_camera(take, for_light=not exposure.dark)
         return {"waits_for": waits_for} if waits_for else {"said": "The exposure begins."}
 
-    def _ended(self, keeper: Keeper | None, hfd_px: float | None, settings: Settings) -> str:
-        exposure = self.told.end()
+    def _ended(self, scheduler: RefocusScheduler | None, hfd_px: float | None, settings: Settings) -> str:
+        exposure = self.reported.end()
         if settings.imaging.folder is not None:
             return "The exposure has ended; the images are counted in imaging.folder alone."
         is_short = exposure.seconds is not None and exposure.seconds < settings.night.least_image_s
-        if exposure.dark or is_short or (keeper is not None and keeper.state.plan in NO_LIGHTS):
+        if exposure.dark or is_short or (scheduler is not None and scheduler.state.plan in NO_LIGHTS):
             return "The exposure has ended; it does not count."
-        if keeper is None:
+        if scheduler is None:
             self._unlisted.append(hfd_px)
         else:
-            keeper.desk.tell_image(hfd_px)
+            scheduler.requests.report_image(hfd_px)
         return "The exposure has ended: one image more."
 
 

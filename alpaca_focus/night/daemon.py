@@ -23,7 +23,7 @@ from alpaca_focus.ports import Clock
 from alpaca_focus.runtime import systemd
 from alpaca_focus.runtime.control import ControlServer
 from alpaca_focus.runtime.control_wire import Request, socket_path
-from alpaca_focus.runtime.keeper import Keeper
+from alpaca_focus.runtime.scheduler import RefocusScheduler
 from alpaca_focus.runtime.telemetry import told_to
 from alpaca_focus.runtime.ticker import Ticker
 from alpaca_focus.settings.models import Settings
@@ -69,7 +69,7 @@ class Daemon:
             raise ConfigurationError("The night needs a place for its state and history: set storage.directory.")
         self._directory = directory
         self._around = Surroundings(
-            directory=directory, clock=clock, board=self._board, told=self._exposures.told, tell=self._tell
+            directory=directory, clock=clock, board=self._board, reported=self._exposures.reported, tell=self._tell
         )
 
     def stop(self) -> None:
@@ -153,39 +153,39 @@ class Daemon:
             session = await self._connect(stack, settings, beside.gateway)
             if session is None:
                 return True
-            keeper = session.keeper
+            scheduler = session.scheduler
             self._replies = session.replies
-            self._board.begin(keeper, session.model, session.gateway, stood_at=session.start)
-            beside.link.keeper = keeper
-            self._exposures.hand_over(keeper)
+            self._board.begin(scheduler, session.model, session.gateway, stood_at=session.start)
+            beside.link.scheduler = scheduler
+            self._exposures.hand_over(scheduler)
             try:
                 every_s = settings.night.poll_s / self._clock_rate
                 async with Ticker(lambda: self._tick(session), every_s, self._clock):
                     await self._until_told(None)
             finally:
-                ended = await keeper.stop(STOP_WITHIN_S)
-                self._board.keeper = beside.link.keeper = None
+                ended = await scheduler.stop(STOP_WITHIN_S)
+                self._board.keeper = beside.link.scheduler = None
                 self._board.show()
         if not ended:
             _log.error("The focuser could not be brought home in time; the next start of alpaca-focus does it")
         return ended
 
     async def _tick(self, session: Session) -> None:
-        keeper = session.keeper
+        scheduler = session.scheduler
         if session.incoming is not None:
-            count_frames(keeper, session.incoming.taken())
-        await keeper.tick()
+            count_frames(scheduler, session.incoming.taken())
+        await scheduler.tick()
         if session.gateway is not None and session.gateway.waits_for_gap:
             # A run that is interrupted does nothing for as long as the imaging program exposes, and is well.
-            keeper.progress += 1
-        self._feed_watchdog(keeper)
+            scheduler.progress += 1
+        self._feed_watchdog(scheduler)
         self._board.note_curves()
         self._board.show()
 
-    def _feed_watchdog(self, keeper: Keeper) -> None:
+    def _feed_watchdog(self, scheduler: RefocusScheduler) -> None:
         """Feed the watchdog, but only when the work itself has gone on."""
         # A long exposure or move is nothing but its device's word that it is still under way.
-        progress = keeper.progress + self._replies()
+        progress = scheduler.progress + self._replies()
         if progress != self._fed:
             self._fed = progress
             systemd.watchdog()
@@ -234,10 +234,10 @@ class Daemon:
             pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
 
     def _tell(self, event: Event) -> None:
-        keeper = self._board.keeper
-        if keeper is not None:
-            keeper.progress += 1
-            self._feed_watchdog(keeper)
+        scheduler = self._board.keeper
+        if scheduler is not None:
+            scheduler.progress += 1
+            self._feed_watchdog(scheduler)
         self._board.take(event)
         log_event(event)
 
@@ -252,14 +252,14 @@ class Daemon:
             self._board.show()
 
     async def _carried_out(self, request: Request) -> Mapping[str, object]:
-        keeper = self._board.keeper
+        scheduler = self._board.keeper
         if request.command == "exposure":
-            return await self._exposures.carry_out(keeper, request.arguments, self._settings)
-        if keeper is None:
+            return await self._exposures.carry_out(scheduler, request.arguments, self._settings)
+        if scheduler is None:
             return {"error": f"The daemon still waits for the devices. {self._board.waits_for}"}
-        ended = keeper.runs_ended
-        said = await carried_out(keeper, request, self._settings)
-        history = keeper.state.history
+        ended = scheduler.runs_ended
+        said = await carried_out(scheduler, request, self._settings)
+        history = scheduler.state.history
         focused_at = "" if history.baseline is None else history.baseline.at.isoformat()
         return {**said, "runs_ended": ended, "images": history.images, "focused_at": focused_at}
 

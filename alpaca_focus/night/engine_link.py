@@ -15,9 +15,9 @@ from alpaca_focus.gateway.engine import LightFrame
 from alpaca_focus.night.light_frames import frame_of, measured
 from alpaca_focus.night.other_loops import begun_in
 from alpaca_focus.runtime.control_wire import Request
-from alpaca_focus.runtime.keeper import Keeper
-from alpaca_focus.runtime.one_job import FOCUS_RUN
+from alpaca_focus.runtime.exclusive_job import FOCUS_RUN
 from alpaca_focus.runtime.quiet_worker import QuietWorker
+from alpaca_focus.runtime.scheduler import RefocusScheduler
 
 STILL_WITHIN_S = 60.0
 """Real seconds for which a move of the imaging program waits for the focuser, whatever the engine does."""
@@ -34,7 +34,7 @@ class EngineLink:
         answer: Answers a command, in the loop that this is constructed in.
 
     Attributes:
-        keeper: Keeps the night; `None`: nobody does just now, and everything passes.
+        scheduler: Keeps the night; `None`: nobody does just now, and everything passes.
         of_stars: Whether frames show stars, as far as the settings tell.
     """
 
@@ -42,7 +42,7 @@ class EngineLink:
         self._loop = asyncio.get_running_loop()
         self._answer = answer
         self._worker = QuietWorker("light-frames")
-        self.keeper: Keeper | None = None
+        self.scheduler: RefocusScheduler | None = None
         self.of_stars = True
 
     def close(self) -> None:
@@ -52,40 +52,40 @@ class EngineLink:
     @property
     def wants_gap(self) -> bool:
         """Whether something waits for nothing but a gap between two exposures."""
-        keeper = self.keeper
-        return keeper is not None and keeper.wants_gap
+        scheduler = self.scheduler
+        return scheduler is not None and scheduler.wants_gap
 
     @property
     def moves(self) -> bool:
         """Whether a small move of the focuser is under way."""
-        keeper = self.keeper
-        return keeper is not None and keeper.doing not in {"", FOCUS_RUN}
+        scheduler = self.scheduler
+        return scheduler is not None and scheduler.doing not in {"", FOCUS_RUN}
 
     @property
     def focusing(self) -> bool:
         """Whether a focus run is under way, interrupted or not."""
-        keeper = self.keeper
-        return keeper is not None and keeper.doing == FOCUS_RUN
+        scheduler = self.scheduler
+        return scheduler is not None and scheduler.doing == FOCUS_RUN
 
     async def use_gap(self) -> None:
         """Do what waits for a gap; returns when nothing is under way any more."""
-        await self._or_pass(self._of_keeper(lambda keeper: keeper.use_gap()))
+        await self._or_pass(self._with_scheduler(lambda scheduler: scheduler.use_gap()))
 
     async def still(self) -> None:
         """Wait until neither a focus run nor a small move is under way, but not for ever."""
-        await self._or_pass(self._of_keeper(lambda keeper: keeper.at_rest(STILL_WITHIN_S)))
+        await self._or_pass(self._with_scheduler(lambda scheduler: scheduler.at_rest(STILL_WITHIN_S)))
 
     def give_way(self, why: str) -> None:
         """End a focus run soon: the imaging program comes first."""
-        self._soon(lambda keeper: keeper.give_way(why))
+        self._soon(lambda scheduler: scheduler.give_way(why))
 
     def somebody_moves(self) -> None:
         """Keep away from the focuser: the imaging program moves it."""
-        self._soon(lambda keeper: keeper.somebody_moves())
+        self._soon(lambda scheduler: scheduler.program_moves())
 
     def somebody_has_moved(self, position: Position | None) -> None:
         """Take up where the imaging program has moved the focuser to."""
-        self._soon(lambda keeper: keeper.somebody_has_moved(position))
+        self._soon(lambda scheduler: scheduler.program_has_moved(position))
 
     def light_frame(self, frame: LightFrame) -> None:
         """Measure a frame in the background, and release it; leave it where the one before still is measured."""
@@ -110,16 +110,16 @@ class EngineLink:
                 frame.image.pixels, exposure_s=frame.exposure_s, started_at=frame.started_at, facts=frame.facts
             )
             ended_at = frame.started_at + timedelta(seconds=frame.exposure_s)
-            measured(taken, lambda hfd_px: self._soon(lambda keeper: keeper.desk.tell_hfd(hfd_px, ended_at)))
+            measured(taken, lambda hfd_px: self._soon(lambda night: night.requests.report_hfd(hfd_px, ended_at)))
         except Exception:  # noqa: BLE001 - a frame that cannot be measured is the imaging program's all the same
             _log.exception("A light frame could not be measured")
         finally:
             frame.image.release()
 
-    async def _of_keeper(self, work: Callable[[Keeper], Awaitable[object]]) -> None:
-        keeper = self.keeper
-        if keeper is not None:
-            await work(keeper)
+    async def _with_scheduler(self, work: Callable[[RefocusScheduler], Awaitable[object]]) -> None:
+        scheduler = self.scheduler
+        if scheduler is not None:
+            await work(scheduler)
 
     async def _asked(self, request: Request) -> Mapping[str, object]:
         return await self._answer(request)
@@ -131,11 +131,11 @@ class EngineLink:
         except Exception:  # noqa: BLE001 - the log has it whole
             _log.exception("The engine failed; the imaging program goes on without it")
 
-    def _soon(self, work: Callable[[Keeper], None]) -> None:
-        keeper = self.keeper
-        if keeper is None:
+    def _soon(self, work: Callable[[RefocusScheduler], None]) -> None:
+        scheduler = self.scheduler
+        if scheduler is None:
             return
         try:
-            self._loop.call_soon_threadsafe(work, keeper)
+            self._loop.call_soon_threadsafe(work, scheduler)
         except RuntimeError:
             _log.debug("The night has ended; there is nobody to tell")

@@ -11,7 +11,7 @@ from alpaca_focus.core.values import Frame, Pixels
 from alpaca_focus.devices.frames import one_plane, saturation_adu
 from alpaca_focus.files.incoming import IncomingFrame
 from alpaca_focus.imaging.measuring_functions import measure_metric
-from alpaca_focus.runtime.keeper import Keeper
+from alpaca_focus.runtime.scheduler import RefocusScheduler
 
 FIRST_BAYER_SENSOR_TYPE = 2
 FULL_SCALE_ADU = 65535
@@ -50,12 +50,12 @@ def measured(frame: Frame, tell: Callable[[float], None]) -> None:
     tell(measurement.value * frame.binning)
 
 
-def count_frames(keeper: Keeper, frames: Sequence[IncomingFrame]) -> None:
+def count_frames(scheduler: RefocusScheduler, frames: Sequence[IncomingFrame]) -> None:
     """Count new frames, and take the sizes of their stars."""
     for frame in frames:
-        if keeper.state.plan in NO_LIGHTS and not frame.is_named_light:
+        if scheduler.state.plan in NO_LIGHTS and not frame.is_named_light:
             continue
         if frame.hfd_px is None:
-            keeper.desk.tell_image(None)
+            scheduler.requests.report_image(None)
         else:
-            keeper.desk.tell_hfd(frame.hfd_px, frame.ended_at)
+            scheduler.requests.report_hfd(frame.hfd_px, frame.ended_at)

@@ -3,8 +3,8 @@
 from types import MappingProxyType
 
 from alpaca_focus.core.compensation import CompensationSettings
+from alpaca_focus.core.decisions import Rules
 from alpaca_focus.core.errors import ConfigurationError
-from alpaca_focus.core.inhibitors import Rules
 from alpaca_focus.core.night import Patience, Reading
 from alpaca_focus.core.optics import OpticalTrain
 from alpaca_focus.core.triggers import (
@@ -23,7 +23,7 @@ from alpaca_focus.core.values import Position
 from alpaca_focus.focusing.connected import Devices
 from alpaca_focus.focusing.filters import focus_offsets
 from alpaca_focus.focusing.sweep_plan import backlash_of, focuser_range, optical_train
-from alpaca_focus.runtime.night_settings import NightSettings
+from alpaca_focus.runtime.dependencies import NightSettings
 from alpaca_focus.settings.models import Settings
 
 

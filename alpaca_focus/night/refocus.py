@@ -8,6 +8,7 @@ import structlog
 from alpaca_focus.core.errors import StorageTrouble
 from alpaca_focus.core.events import Event
 from alpaca_focus.core.expectation import AVERAGE
+from alpaca_focus.core.night import NightState
 from alpaca_focus.core.values import FocusResult
 from alpaca_focus.focusing.circumstances import refuse_what_cannot_work
 from alpaca_focus.focusing.connected import Devices
@@ -17,7 +18,6 @@ from alpaca_focus.gateway.service import Gateway
 from alpaca_focus.night.board import Board
 from alpaca_focus.night.shared_run import shared
 from alpaca_focus.ports import Clock
-from alpaca_focus.runtime.night_state import NightState
 from alpaca_focus.runtime.store import RunStore
 from alpaca_focus.runtime.wheel import turned_to
 from alpaca_focus.settings.models import Settings
@@ -68,7 +68,7 @@ class Refocuses:
     async def _focused(self, triggers: str) -> FocusResult:
         devices = self.devices
         await refuse_what_cannot_work(devices)
-        wanted = await filter_in_light(devices, told=self.night().told_filter)
+        wanted = await filter_in_light(devices, told=self.night().reported_filter)
         way = way_through(self.settings, devices, wanted)
         average_c = self.night().history.followed.latest_c
         order = Order(

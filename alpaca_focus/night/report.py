@@ -16,7 +16,7 @@ from alpaca_focus.files.report_page import report_page
 from alpaca_focus.night.plan import zone_steps
 from alpaca_focus.ports import Sun
 from alpaca_focus.runtime.learning import MOST_RUNS, model_by_run_temperature, model_by_sensor
-from alpaca_focus.runtime.night_state import load_state
+from alpaca_focus.runtime.state_store import load_state
 from alpaca_focus.runtime.store import FILE_NAME, KeptRun, RunStore
 from alpaca_focus.settings.models import Settings
 

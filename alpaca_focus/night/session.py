@@ -20,14 +20,14 @@ from alpaca_focus.gateway.service import Gateway
 from alpaca_focus.night.board import Board
 from alpaca_focus.night.plan import night_settings
 from alpaca_focus.night.refocus import Refocuses
-from alpaca_focus.ports import CameraWatch, Clock, Thermometer
+from alpaca_focus.ports import Clock, Thermometer
+from alpaca_focus.runtime.dependencies import Dependencies
 from alpaca_focus.runtime.home_mark import HomeMark
-from alpaca_focus.runtime.keeper import Keeper
 from alpaca_focus.runtime.learning import LearnedModel
-from alpaca_focus.runtime.lookout import Lookout, Sources
+from alpaca_focus.runtime.poller import Poller, Sources
+from alpaca_focus.runtime.reported_exposures import ReportedExposures
+from alpaca_focus.runtime.scheduler import RefocusScheduler
 from alpaca_focus.runtime.store import RunStore
-from alpaca_focus.runtime.told_exposures import ToldCameraWatch, ToldExposures
-from alpaca_focus.runtime.tools import Tools
 from alpaca_focus.settings.models import Settings
 
 LAST_FRAME_S = 0.5
@@ -44,14 +44,14 @@ class Surroundings:
         directory: Folder of the history.
         clock: Time.
         board: Shows the night.
-        told: The exposures that scripts tell of.
+        reported: The exposures that scripts report.
         tell: Told everything that happens during a run.
     """
 
     directory: Path
     clock: Clock
     board: Board
-    told: ToldExposures
+    reported: ReportedExposures
     tell: Callable[[Event], None]
 
 
@@ -60,7 +60,7 @@ class Session:
     """The night with one set of settings.
 
     Attributes:
-        keeper: Keeps it.
+        scheduler: Keeps the telescope in focus.
         model: What the history has taught.
         gateway: That the imaging program comes through; `None`: there is none.
         incoming: The folder that it saves its frames in; `None`: none is watched.
@@ -68,7 +68,7 @@ class Session:
         replies: Counts what the devices answer that a run waits for.
     """
 
-    keeper: Keeper
+    scheduler: RefocusScheduler
     model: LearnedModel
     gateway: Gateway | None
     incoming: IncomingFrames | None
@@ -95,8 +95,18 @@ async def opened(stack: AsyncExitStack, settings: Settings, gateway: Gateway | N
     store = stack.enter_context(RunStore(around.directory))
     if store.notice:
         _log.warning(store.notice)
-    lookout = Lookout(
-        _sources(settings, devices, _watch_of(watch, settings, gateway, around.told), thermometers),
+    poller = Poller(
+        Sources(
+            camera=watch if gateway is None else gateway.watch(watch),
+            focuser=devices.focuser,
+            focuser_counts=settings.thermometer.source != "external",
+            thermometers=thermometers,
+            filter_wheel=devices.filter_wheel,
+            mount=devices.mount,
+            safety_monitor=devices.safety_monitor,
+            sun=_sun(settings),
+            reported=around.reported if settings.imaging.way == "told" else None,
+        ),
         clock,
         watch_s=settings.night.watch_s,
         least_image_s=settings.night.least_image_s,
@@ -110,12 +120,12 @@ async def opened(stack: AsyncExitStack, settings: Settings, gateway: Gateway | N
         clock=clock,
         board=around.board,
         tell=around.tell,
-        night=lambda: keeper.state,
+        night=lambda: scheduler.state,
         learn=model.learn,
     )
-    tools = Tools(
+    dependencies = Dependencies(
         focuser=devices.focuser,
-        lookout=lookout,
+        poller=poller,
         focus=refocuses.run,
         store=store,
         home_mark=HomeMark(around.directory, devices.focuser.name),
@@ -126,40 +136,18 @@ async def opened(stack: AsyncExitStack, settings: Settings, gateway: Gateway | N
         changed=around.board.show,
     )
     start = await devices.focuser.position()
-    keeper = Keeper(tools, night_settings(settings, devices, start=start))
+    scheduler = RefocusScheduler(dependencies, night_settings(settings, devices, start=start))
     incoming = _watched_folder(stack, settings, clock)
     if incoming is not None:
-        lookout.leave_counting()
+        poller.stop_counting()
     return Session(
-        keeper=keeper,
+        scheduler=scheduler,
         model=model,
         gateway=gateway,
         incoming=incoming,
         start=start,
         replies=lambda: devices.camera.replies + devices.focuser.replies,
     )
-
-
-def _sources(
-    settings: Settings, devices: Devices, camera: CameraWatch, thermometers: tuple[Thermometer, ...]
-) -> Sources:
-    return Sources(
-        camera=camera,
-        focuser=devices.focuser,
-        focuser_counts=settings.thermometer.source != "external",
-        thermometers=thermometers,
-        filter_wheel=devices.filter_wheel,
-        mount=devices.mount,
-        safety_monitor=devices.safety_monitor,
-        sun=_sun(settings),
-    )
-
-
-def _watch_of(camera: CameraWatch, settings: Settings, gateway: Gateway | None, told: ToldExposures) -> CameraWatch:
-    """Return the watch for the way in which the imaging program's exposures are known."""
-    if gateway is not None:
-        return gateway.watch(camera)
-    return ToldCameraWatch(camera, told) if settings.imaging.way == "told" else camera
 
 
 def _watched_folder(stack: AsyncExitStack, settings: Settings, clock: Clock) -> IncomingFrames | None:

@@ -1,96 +1,83 @@
-"""After a start: brings the focuser to where it belongs and takes up the night that was cut off."""
-
-from dataclasses import dataclass
+"""After a start: returns the focuser to where it belongs and resumes the night that was cut off."""
 
 import structlog
 
 from alpaca_focus.core.errors import DeviceError, StorageTrouble
-from alpaca_focus.core.values import Outcome, Position
-from alpaca_focus.ports import Clock, Focuser
-from alpaca_focus.runtime.home_mark import HomeMark
-from alpaca_focus.runtime.night_book import NightBook
-from alpaca_focus.runtime.small_moves import SmallMoves
-from alpaca_focus.runtime.store import KeptRun
+from alpaca_focus.core.values import Outcome
+from alpaca_focus.runtime.compensator import Compensator
+from alpaca_focus.runtime.dependencies import Dependencies
+from alpaca_focus.runtime.run_outcomes import RunOutcomes
+from alpaca_focus.runtime.state_store import StateStore
 
 _log = structlog.get_logger(__name__)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Recovered:
-    """What was found.
+class Recovery:
+    """Finishes what a killed program has left, once, as soon as the focuser answers.
 
-    Attributes:
-        returned_to: Where the focuser was brought back to after a run that was cut off; `None`: there was none.
-        unnoted: A good run that was kept just before the program was killed, and not noted any more.
+    Args:
+        dependencies: The focuser, the mark of where it belongs, the saved runs and the clock.
+        compensator: Makes the moves.
+        outcomes: Records the runs.
+        store: Holds the night's state.
     """
 
-    returned_to: Position | None
-    unnoted: KeptRun | None
-
-
-class Recovery:
-    """Looks after what a program that was killed has left behind, once, as soon as the focuser answers."""
-
-    def __init__(self, focuser: Focuser, moves: SmallMoves, book: NightBook, home_mark: HomeMark, clock: Clock) -> None:
-        self._focuser = focuser
-        self._moves = moves
-        self._book = book
-        self._home_mark = home_mark
-        self._clock = clock
+    def __init__(
+        self, dependencies: Dependencies, compensator: Compensator, outcomes: RunOutcomes, store: StateStore
+    ) -> None:
+        self._dependencies = dependencies
+        self._compensator = compensator
+        self._outcomes = outcomes
+        self._store = store
         self._trouble = ""
 
-    async def recover(self, *, compensates: bool) -> Recovered | None:
-        """Bring the focuser home and finish what was begun; `None`: not yet possible.
+    async def recover(self, *, compensates: bool) -> bool:
+        """Return the focuser, finish what was begun and record what was not; return whether that was possible.
 
         Args:
-            compensates: Whether this program follows the temperature, so that the device must not.
+            compensates: Whether this program follows the temperature, so that the focuser itself must not.
         """
         try:
-            returned_to = await self._return_from_a_cut_run()
+            await self._return_from_a_cut_run()
             if compensates:
-                await self._moves.follow_alone()
-            intention = self._book.state.intention
-            if intention is not None:
-                _log.warning("A small move was cut off and is finished now", position=intention.target)
-                await self._moves.finish(intention)
+                await self._compensator.disable_device_compensation()
+            move = self._store.state.unfinished_move
+            if move is not None:
+                _log.warning("A small move was cut off and is finished now", position=move.target)
+                await self._compensator.finish(move)
         except DeviceError as error:
             if str(error) != self._trouble:
-                _log.warning("The focuser cannot be looked after yet", why=str(error))
+                _log.warning("The recovery after the start waits for the focuser", why=str(error))
             self._trouble = str(error)
-            return None
-        return Recovered(returned_to=returned_to, unnoted=self._unnoted())
+            return False
+        self._record_saved_run()
+        return True
 
-    async def _return_from_a_cut_run(self) -> Position | None:
-        home = self._home_mark.left_by_a_cut_run()
+    async def _return_from_a_cut_run(self) -> None:
+        mark = self._dependencies.home_mark
+        home = mark.left_by_a_cut_run()
         if home is None:
-            return None
-        here = await self._focuser.position()
-        await self._moves.go(here, home, slack_taken_up=False)
-        self._home_mark.clear()
+            return
+        here = await self._dependencies.focuser.position()
+        await self._compensator.go(here, home, slack_taken_up=False)
+        mark.clear()
+        self._outcomes.record_cut_off(home)
         _log.warning("A focus run was cut off: the focuser is back where it belongs", found_at=here, position=home)
-        return home
 
-    def _unnoted(self) -> KeptRun | None:
-        store, history = self._book.store, self._book.state.history
-        if store is None:
-            return None
+    def _record_saved_run(self) -> None:
+        """Record the newest run if it was good and the program was killed between saving and recording it."""
+        if self._dependencies.store is None:
+            return
         try:
-            newest = store.runs(last=1)
+            newest = self._dependencies.store.runs(last=1)
         except StorageTrouble as error:
             _log.error(str(error))
-            return None
+            return
         if not newest or newest[0].result.outcome is not Outcome.FOCUSED:
-            return None
-        kept = newest[0]
-        age_s = _age_s(kept, self._clock)
-        is_newer = history.baseline is None or kept.result.started_at > history.baseline.at
-        return kept if is_newer and 0 <= age_s < history.since_s + kept.result.duration_s else None
-
-
-def since_its_end_s(kept: KeptRun, clock: Clock) -> float:
-    """Return the seconds since a kept run ended."""
-    return max(0.0, _age_s(kept, clock) - kept.result.duration_s)
-
-
-def _age_s(kept: KeptRun, clock: Clock) -> float:
-    return (clock.wall() - kept.result.started_at).total_seconds()
+            return
+        result, history = newest[0].result, self._store.state.history
+        ended_s_ago = (self._dependencies.clock.wall() - result.started_at).total_seconds() - result.duration_s
+        is_newer = history.baseline is None or result.started_at > history.baseline.at
+        # A run that ended before the counting began belongs to another night; one of the future, to another clock.
+        if is_newer and -result.duration_s <= ended_s_ago < history.since_s:
+            self._outcomes.record_saved(newest[0], max(0.0, ended_s_ago))

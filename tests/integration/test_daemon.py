@@ -23,7 +23,7 @@ from alpaca_focus.devices.clock import ScaledClock
 from alpaca_focus.night import daemon as daemon_module
 from alpaca_focus.night import run_log, session
 from alpaca_focus.night.daemon import Daemon
-from alpaca_focus.runtime import follower, keeper, lookout, run_accounts
+from alpaca_focus.runtime import compensator, poller, run_outcomes, scheduler
 from alpaca_focus.runtime.control_client import ask
 from alpaca_focus.runtime.control_wire import socket_path
 from alpaca_focus.runtime.home_mark import HomeMark
@@ -42,7 +42,7 @@ Told = dict[str, Any]
 @pytest.fixture
 def log(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[EventDict]]:
     """What the daemon tells."""
-    for module in (daemon_module, session, run_log, keeper, run_accounts, follower, lookout):
+    for module in (daemon_module, session, run_log, scheduler, run_outcomes, compensator, poller):
         monkeypatch.setattr(module, "_log", structlog.get_logger())
     with capture_logs() as told:
         yield told

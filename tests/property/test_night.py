@@ -6,24 +6,20 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alpaca_focus.core.averaging import Sieve
+from alpaca_focus.core.averaging import OutlierFilter
 from alpaca_focus.core.compensation import Compensated, CompensationSettings, correction_steps, followed, moved, trouble
-from alpaca_focus.core.decisions import decided
-from alpaca_focus.core.inhibitors import Rules
+from alpaca_focus.core.decisions import Rules, decided
 from alpaca_focus.core.night import (
     Baseline,
-    History,
+    NightState,
     Patience,
     PierSide,
     Plan,
     Reading,
     Snapshot,
-    advanced,
-    failed,
-    refocused,
-    told_image,
 )
 from alpaca_focus.core.temperature import COLDEST_C, WARMEST_C
+from alpaca_focus.core.transitions import image_reported, polled, refocused, run_failed
 from alpaca_focus.core.triggers import (
     AfterImages,
     AfterTime,
@@ -73,18 +69,19 @@ snapshots = st.builds(
 nights = st.lists(snapshots, max_size=40)
 
 
-def lived(looks: list[Snapshot], history: History | None = None) -> History:
-    history = History() if history is None else history
-    for look in looks:
-        history = advanced(history, look, READING)
-        if look.exposing:
-            history = told_image(history, 2.0 + look.images)
-    return history
+def lived(polls: list[Snapshot]) -> NightState:
+    state = NightState()
+    for poll in polls:
+        state = polled(state, poll, READING)
+        if poll.exposing:
+            state = image_reported(state, 2.0 + poll.images)
+    return state
 
 
 @given(nights, st.floats(-20, 20))
-def test_every_refocus_restarts_every_count(looks: list[Snapshot], at_c: float) -> None:
-    history = lived(looks)
+def test_every_refocus_restarts_every_count(polls: list[Snapshot], at_c: float) -> None:
+    state = lived(polls)
+    history = state.history
     baseline = Baseline(
         at=EVENING,
         position=25000,
@@ -92,15 +89,15 @@ def test_every_refocus_restarts_every_count(looks: list[Snapshot], at_c: float) 
         altitude_deg=history.altitude_deg,
         filter_name=history.filter_name,
     )
-    after = refocused(history, baseline)
-    # The model looks anew each time; nothing of it is counted.
+    after = refocused(state, baseline).history
+    # The model is asked at each poll; nothing of it is counted.
     assert not any(trigger(after).due for trigger in TRIGGERS)
     assert (after.images, after.since_s, after.failures, after.hold_s, after.hfds_px) == (0, 0.0, 0, 0.0, ())
 
 
 @given(nights, snapshots, st.booleans())
-def test_nothing_fires_while_anything_speaks_against_it(looks: list[Snapshot], last: Snapshot, paused: bool) -> None:
-    history = lived([*looks, last])
+def test_nothing_fires_while_anything_speaks_against_it(polls: list[Snapshot], last: Snapshot, paused: bool) -> None:
+    history = lived([*polls, last]).history
     decision = decided(history, last, TRIGGERS, Rules(), paused=paused)
     against = (
         paused
@@ -118,30 +115,31 @@ def test_nothing_fires_while_anything_speaks_against_it(looks: list[Snapshot], l
 
 
 @given(nights, st.integers(1, 12))
-def test_after_any_number_of_failures_the_wait_is_within_its_bounds(looks: list[Snapshot], failures: int) -> None:
-    history, patience = lived(looks), Patience(first_s=600.0, longest_s=4800.0)
+def test_after_any_number_of_failures_the_wait_is_within_its_bounds(polls: list[Snapshot], failures: int) -> None:
+    state, patience = lived(polls), Patience(first_s=600.0, longest_s=4800.0)
     for _ in range(failures):
-        history = failed(history, patience)
+        state = run_failed(state, patience)
+    history = state.history
     assert patience.first_s <= history.hold_s <= patience.longest_s
     assert not decided(history, Snapshot(at=EVENING), TRIGGERS, Rules(), paused=False).refocus
 
 
 @given(nights)
-def test_time_never_runs_backwards(looks: list[Snapshot]) -> None:
-    history = History()
-    for look in looks:
-        after = advanced(history, look, READING)
-        assert after.since_s >= history.since_s
-        assert after.images >= history.images
-        history = after
+def test_time_never_runs_backwards(polls: list[Snapshot]) -> None:
+    state = NightState()
+    for poll in polls:
+        after = polled(state, poll, READING)
+        assert after.history.since_s >= state.history.since_s
+        assert after.history.images >= state.history.images
+        state = after
 
 
 @given(st.lists(temperatures, max_size=60))
 def test_only_what_can_be_is_believed(readings: list[float | None]) -> None:
-    sieve = Sieve()
+    outliers = OutlierFilter()
     for reading in readings:
-        sieve = sieve.take(reading)
-        assert sieve.last_c is None or COLDEST_C <= sieve.last_c <= WARMEST_C
+        outliers = outliers.take(reading)
+        assert outliers.last_c is None or COLDEST_C <= outliers.last_c <= WARMEST_C
 
 
 class Followed:
@@ -152,7 +150,7 @@ class Followed:
         self.state = Compensated()
         self.moves: list[tuple[float, int]] = []
 
-    def look(self, passed_s: float = 60.0, **shown: Any) -> None:
+    def poll(self, passed_s: float = 60.0, **shown: Any) -> None:
         told = {"temperature_c": None, "altitude_deg": None, "filter_name": None} | shown
         self.state = followed(self.state, self.settings, passed_s=passed_s, **told)
         steps = correction_steps(self.state, self.settings)
@@ -165,7 +163,7 @@ class Followed:
 def test_the_moves_add_up_to_the_rounded_whole(readings: list[float | None], per_c: float, dead_zone: float) -> None:
     focuser = Followed(CompensationSettings(steps_per_c=per_c, dead_zone_steps=dead_zone))
     for reading in readings:
-        focuser.look(temperature_c=reading)
+        focuser.poll(temperature_c=reading)
     known = [each for each in readings if each is not None]
     whole = per_c * (known[-1] - known[0]) if known else 0.0
     # Half a step is the most that rounding can leave; up to the dead zone may wait.
@@ -178,14 +176,14 @@ def test_the_moves_add_up_to_the_rounded_whole(readings: list[float | None], per
     st.floats(-50, 50),
 )
 def test_each_filter_has_its_own_coefficient_and_fractions_are_carried_over(
-    looks: list[tuple[float, str, float]], altitude_steps: float
+    polls: list[tuple[float, str, float]], altitude_steps: float
 ) -> None:
     per_c = {"L": 20.0, "Ha": 21.7}
     settings = CompensationSettings(steps_per_c=20.0, steps_per_c_through={"Ha": 21.7}, altitude_steps=altitude_steps)
     focuser = Followed(settings)
-    whole, before = 0.0, looks[0]
-    for at_c, name, altitude_deg in looks:
-        focuser.look(temperature_c=at_c, filter_name=name, altitude_deg=altitude_deg)
+    whole, before = 0.0, polls[0]
+    for at_c, name, altitude_deg in polls:
+        focuser.poll(temperature_c=at_c, filter_name=name, altitude_deg=altitude_deg)
         whole += per_c[name] * (at_c - before[0])
         before = (at_c, name, altitude_deg)
     assert abs(focuser.state.moved_steps - whole) <= 1.0 + abs(altitude_steps) + 1e-6
@@ -195,7 +193,7 @@ def test_each_filter_has_its_own_coefficient_and_fractions_are_carried_over(
 def test_moves_stay_within_their_limits(readings: list[float], per_hour: int, in_all: int, passed_s: float) -> None:
     focuser = Followed(CompensationSettings(steps_per_c=30.0, most_steps_per_hour=per_hour, most_steps=in_all))
     for reading in readings:
-        focuser.look(passed_s=passed_s, temperature_c=reading)
+        focuser.poll(passed_s=passed_s, temperature_c=reading)
         now_s = focuser.state.clock_s
         assert abs(sum(steps for _, steps in focuser.moves)) <= in_all
         assert sum(abs(steps) for at_s, steps in focuser.moves if at_s > now_s - 3600) <= per_hour
@@ -203,6 +201,6 @@ def test_moves_stay_within_their_limits(readings: list[float], per_hour: int, in
 
 def test_a_positive_coefficient_moves_in_on_a_drop() -> None:
     focuser = Followed(CompensationSettings(steps_per_c=10.0))
-    focuser.look(temperature_c=5.0)
-    focuser.look(temperature_c=4.0)
+    focuser.poll(temperature_c=5.0)
+    focuser.poll(temperature_c=4.0)
     assert focuser.moves[0][1] == -10

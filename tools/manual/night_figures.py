@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from alpaca_focus.core.averaging import Sieve, Window
+from alpaca_focus.core.averaging import OutlierFilter, Window
 from alpaca_focus.core.backlash import Backlash, Direction, Limits, approach
 from alpaca_focus.core.compensation import Compensated, CompensationSettings, correction_steps, followed, moved
 from alpaca_focus.core.focus_learning import learned_model
@@ -45,13 +45,13 @@ def _backlash(figure: Any) -> None:
 def _compensation(figure: Any) -> None:
     settings = CompensationSettings(steps_per_c=-12.5, dead_zone_steps=3)
     chance = np.random.default_rng(SEED)
-    state, window, sieve = Compensated(), Window(), Sieve()
+    state, window, outliers = Compensated(), Window(), OutlierFilter()
     minutes, wanted, done = [], [], []
     for reading in range(360):
         at_min = reading / 6
         cooling_c = 9.0 - 1.1 * at_min / 60 - 0.25 * math.sin(at_min / 12)
-        sieve = sieve.take(round(cooling_c + 0.05 * float(chance.standard_normal()), 2))
-        window = window.take(sieve.last_c or cooling_c, size=12)
+        outliers = outliers.take(round(cooling_c + 0.05 * float(chance.standard_normal()), 2))
+        window = window.take(outliers.last_c or cooling_c, size=12)
         state = followed(
             state, settings, temperature_c=window.mean_c, altitude_deg=None, filter_name=None, passed_s=10.0
         )
@@ -118,23 +118,23 @@ def _model(figure: Any) -> None:
     axes.legend(fontsize=8.5, loc="upper left")
 
 
-def _sieve(figure: Any) -> None:
+def _outliers(figure: Any) -> None:
     chance = np.random.default_rng(SEED)
     readings = 8.0 - 0.004 * np.arange(180) + 0.06 * chance.standard_normal(180)
     readings[40:44] -= 1.2
     readings[75] = 85.0
     readings[110:113] += 7.0
-    sieve, window = Sieve(), Window()
+    outliers, window = OutlierFilter(), Window()
     believed, doubted, means = [], [], []
     for index, reading in enumerate(readings):
-        sieve = sieve.take(round(float(reading), 2))
-        if sieve.trouble:
+        outliers = outliers.take(round(float(reading), 2))
+        if outliers.trouble:
             doubted.append(index)
             continue
         believed.append(index)
-        assert sieve.last_c is not None  # noqa: S101 - it was believed just now
+        assert outliers.last_c is not None  # noqa: S101 - it was believed just now
         filled = window.filled
-        window = window.take(sieve.last_c, size=60)
+        window = window.take(outliers.last_c, size=60)
         if window.filled > filled and window.mean_c is not None:
             means.append((index, window.mean_c))
     minutes = np.arange(180) / 6
@@ -175,7 +175,7 @@ DRAWINGS: Mapping[str, Drawing] = MappingProxyType(
         "sieve": Drawing(
             "Readings of a thermometer over half an hour. One of 85 degrees and three that jump by 7 degrees are not "
             "believed; a short gust of wind is, but is left out of the average of its window.",
-            _sieve,
+            _outliers,
             3.7,
         ),
     }

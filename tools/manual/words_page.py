@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from types import MappingProxyType
 
 from alpaca_focus.core.curve_models import CurveModel
-from alpaca_focus.core.inhibitors import Rules, inhibitors
+from alpaca_focus.core.decisions import Rules, inhibitors
 from alpaca_focus.core.metrics import METRICS
 from alpaca_focus.core.night import History, Plan, Snapshot
 from alpaca_focus.core.notices import Kind
@@ -131,7 +131,7 @@ def reasons_to_wait() -> tuple[str, ...]:
         safe=False,
         sun_altitude_deg=10.0,
         plan=Plan.DARK,
-        somebody_moves=True,
+        program_moves=True,
         exposing=True,
         silent=(DEVICE,),
     )

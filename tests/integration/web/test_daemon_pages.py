@@ -95,7 +95,7 @@ def test_commands_change_what_is_shown(night: RunningDaemon) -> None:
         assert night.get("status")["paused"]
         night.command("refocus")
         night.until("/api/v1/status", lambda told: "paused" in told["blocked_by"] and told["due"])
-        assert night.command("abort") == "No refocus as soon as possible any more."
+        assert night.command("abort") == "The refocus request was withdrawn."
         night.command("resume")
         assert "off" in night.command("compensation", b'{"enabled": false}')
         compensation = night.get("status")["compensation"]

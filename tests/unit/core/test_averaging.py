@@ -5,18 +5,18 @@ import math
 import numpy as np
 import pytest
 
-from alpaca_focus.core.averaging import BELIEVED_AFTER, Sieve, Window, steady_mean
+from alpaca_focus.core.averaging import BELIEVED_AFTER, OutlierFilter, Window, steady_mean
 
 
-def sieved(*readings: float | None) -> Sieve:
-    sieve = Sieve()
+def filtered(*readings: float | None) -> OutlierFilter:
+    outliers = OutlierFilter()
     for reading in readings:
-        sieve = sieve.take(reading)
-    return sieve
+        outliers = outliers.take(reading)
+    return outliers
 
 
 def test_steady_readings_are_believed() -> None:
-    assert sieved(4.0, 3.9, 3.7) == Sieve(last_c=3.7)
+    assert filtered(4.0, 3.9, 3.7) == OutlierFilter(last_c=3.7)
 
 
 @pytest.mark.parametrize(
@@ -30,22 +30,22 @@ def test_steady_readings_are_believed() -> None:
     ],
 )
 def test_what_cannot_be_is_ignored_counted_and_told(bad: float | None, why: str) -> None:
-    sieve = sieved(4.0, bad)
-    assert sieve.last_c == 4.0
-    assert sieve.ignored == 1
-    assert why in sieve.trouble
-    healed = sieve.take(4.1)
+    outliers = filtered(4.0, bad)
+    assert outliers.last_c == 4.0
+    assert outliers.ignored == 1
+    assert why in outliers.trouble
+    healed = outliers.take(4.1)
     assert (healed.last_c, healed.trouble, healed.ignored) == (4.1, "", 1)
 
 
 def test_a_jump_that_stays_is_believed_in_the_end() -> None:
     jumped = [24.0 + 0.1 * number for number in range(BELIEVED_AFTER)]
-    assert sieved(4.0, *jumped[:-1]).last_c == 4.0
-    assert sieved(4.0, *jumped).last_c == jumped[-1]
+    assert filtered(4.0, *jumped[:-1]).last_c == 4.0
+    assert filtered(4.0, *jumped).last_c == jumped[-1]
 
 
 def test_a_flickering_sensor_is_never_believed() -> None:
-    assert sieved(4.0, *[24.0, 40.0, 12.0] * 10).last_c == 4.0
+    assert filtered(4.0, *[24.0, 40.0, 12.0] * 10).last_c == 4.0
 
 
 def test_a_window_acts_when_it_is_full_and_begins_anew() -> None:

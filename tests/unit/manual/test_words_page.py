@@ -5,8 +5,8 @@ import re
 
 import pytest
 
-from alpaca_focus.core import inhibitors
 from alpaca_focus.core.curve_models import CurveModel
+from alpaca_focus.core.decisions import inhibitors
 from alpaca_focus.core.metrics import METRICS
 from alpaca_focus.core.notices import Kind
 from alpaca_focus.core.values import Outcome
@@ -15,7 +15,7 @@ from tools.manual.words_page import WAITS, page, reasons_to_wait
 
 
 def test_every_reason_to_wait_is_met_and_explained() -> None:
-    source = inspect.getsource(inhibitors.inhibitors)
+    source = inspect.getsource(inhibitors)
     reasons = re.findall(r'^        (?:f?"[^"]*"|[A-Z_]+): ', source, re.MULTILINE)
     # One more for each silent device.
     assert len(reasons_to_wait()) == len(reasons) + 1

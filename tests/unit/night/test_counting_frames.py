@@ -20,15 +20,15 @@ def test_stars_on_a_frame_from_before_the_last_refocus_say_nothing_of_it() -> No
 
     async def night() -> None:
         before = scene.clock.wall()
-        count_frames(scene.keeper, [COUNTED, replace(MEASURED, ended_at=before)])
-        assert scene.keeper.state.history.hfds_px == (2.5,)
-        scene.keeper.desk.refocus()
-        await scene.look()
-        count_frames(scene.keeper, [COUNTED, replace(MEASURED, ended_at=before)])
-        assert (scene.keeper.state.history.images, scene.keeper.state.history.hfds_px) == (1, ())
+        count_frames(scene.scheduler, [COUNTED, replace(MEASURED, ended_at=before)])
+        assert scene.scheduler.state.history.hfds_px == (2.5,)
+        scene.scheduler.requests.refocus()
+        await scene.poll()
+        count_frames(scene.scheduler, [COUNTED, replace(MEASURED, ended_at=before)])
+        assert (scene.scheduler.state.history.images, scene.scheduler.state.history.hfds_px) == (1, ())
         after = scene.clock.wall() + timedelta(seconds=60)
-        count_frames(scene.keeper, [COUNTED, replace(MEASURED, ended_at=after), COUNTED, MEASURED])
-        assert (scene.keeper.state.history.images, scene.keeper.state.history.hfds_px) == (3, (2.5, 2.5))
+        count_frames(scene.scheduler, [COUNTED, replace(MEASURED, ended_at=after), COUNTED, MEASURED])
+        assert (scene.scheduler.state.history.images, scene.scheduler.state.history.hfds_px) == (3, (2.5, 2.5))
 
     played(night)
 
@@ -39,11 +39,11 @@ def test_a_frame_that_does_not_say_what_it_is_counts_by_the_plan(plan: Plan, is_
     scene = Scene(night_settings())
 
     async def night() -> None:
-        scene.keeper.desk.tell_plan(plan)
+        scene.scheduler.requests.report_plan(plan)
         frames = [replace(each, is_named_light=is_named_light) for each in (COUNTED, MEASURED)]
-        count_frames(scene.keeper, frames)
+        count_frames(scene.scheduler, frames)
         expected = int(is_named_light or plan not in NO_LIGHTS)
-        history = scene.keeper.state.history
+        history = scene.scheduler.state.history
         assert (history.images, len(history.hfds_px)) == (expected, expected)
 
     played(night)

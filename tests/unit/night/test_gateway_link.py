@@ -28,9 +28,9 @@ from alpaca_focus.night.gateway_link import BesideProgram, gateway_settings
 from alpaca_focus.night.shared_run import shared
 from alpaca_focus.ports import MountState
 from alpaca_focus.runtime.control_wire import Request
+from alpaca_focus.runtime.exclusive_job import FOCUS_RUN
 from alpaca_focus.runtime.filtered_share import FilteredShare
-from alpaca_focus.runtime.keeper import Keeper
-from alpaca_focus.runtime.one_job import FOCUS_RUN
+from alpaca_focus.runtime.scheduler import RefocusScheduler
 from alpaca_focus.settings.loader import parse_yaml
 from alpaca_focus.settings.models import Settings
 from tests.fakes import FakeCamera, FakeClock, FakeFocuser, FakeSky
@@ -40,7 +40,7 @@ T = TypeVar("T")
 
 
 @dataclass
-class FakeKeeper:
+class FakeScheduler:
     """Notes what it is told, and in which thread."""
 
     wants_gap: bool = True
@@ -50,7 +50,7 @@ class FakeKeeper:
     threads: set[int] = field(default_factory=set)
 
     @property
-    def desk(self) -> Self:
+    def requests(self) -> Self:
         """Itself: it is told that, too."""
         return self
 
@@ -70,14 +70,14 @@ class FakeKeeper:
     def give_way(self, why: str) -> None:
         self._note("give_way", why)
 
-    def somebody_moves(self) -> None:
-        self._note("somebody_moves")
+    def program_moves(self) -> None:
+        self._note("program_moves")
 
-    def somebody_has_moved(self, position: Position | None) -> None:
-        self._note("somebody_has_moved", position)
+    def program_has_moved(self, position: Position | None) -> None:
+        self._note("program_has_moved", position)
 
-    def tell_hfd(self, hfd_px: float, ended_at: datetime | None) -> None:
-        self._note("tell_hfd", hfd_px, ended_at)
+    def report_hfd(self, hfd_px: float, ended_at: datetime | None) -> None:
+        self._note("report_hfd", hfd_px, ended_at)
 
 
 class FakeImage:
@@ -114,9 +114,9 @@ def elsewhere(work: Coroutine[Any, Any, T]) -> Coroutine[Any, Any, T]:
 
 
 @contextlib.contextmanager
-def linked(keeper: FakeKeeper | None) -> Iterator[EngineLink]:
+def linked(scheduler: FakeScheduler | None) -> Iterator[EngineLink]:
     link = EngineLink(answered)
-    link.keeper = cast("Keeper | None", keeper)
+    link.scheduler = cast("RefocusScheduler | None", scheduler)
     try:
         yield link
     finally:
@@ -131,11 +131,11 @@ def frame(image: FakeImage) -> LightFrame:
 
 def test_what_the_keeper_does_is_seen() -> None:
     async def play() -> None:
-        keeper = FakeKeeper()
-        with linked(keeper) as link:
+        scheduler = FakeScheduler()
+        with linked(scheduler) as link:
             seen = []
             for doing in ("", FOCUS_RUN, "a small move"):
-                keeper.doing = doing
+                scheduler.doing = doing
                 seen.append((link.wants_gap, link.focusing, link.moves))
             assert seen == [(True, False, False), (True, True, False), (True, False, True)]
 
@@ -144,8 +144,8 @@ def test_what_the_keeper_does_is_seen() -> None:
 
 def test_everything_is_carried_out_in_the_engines_thread() -> None:
     async def play() -> None:
-        keeper = FakeKeeper()
-        with linked(keeper) as link:
+        scheduler = FakeScheduler()
+        with linked(scheduler) as link:
 
             async def gateway() -> None:
                 await link.use_gap()
@@ -156,14 +156,14 @@ def test_everything_is_carried_out_in_the_engines_thread() -> None:
 
             await elsewhere(gateway())
             await asyncio.sleep(0)
-        assert keeper.told == [
+        assert scheduler.told == [
             ("use_gap",),
             ("at_rest", engine_link.STILL_WITHIN_S),
             ("give_way", "why"),
-            ("somebody_moves",),
-            ("somebody_has_moved", 7),
+            ("program_moves",),
+            ("program_has_moved", 7),
         ]
-        assert keeper.threads == {threading.get_ident()}
+        assert scheduler.threads == {threading.get_ident()}
 
     asyncio.run(play())
 
@@ -181,7 +181,7 @@ def test_without_a_night_everything_passes() -> None:
 
 def test_a_failure_of_the_engine_is_told_and_the_program_goes_on(capsys: pytest.CaptureFixture[str]) -> None:
     async def play() -> None:
-        with linked(FakeKeeper(fails=True)) as link:
+        with linked(FakeScheduler(fails=True)) as link:
             await elsewhere(link.use_gap())
 
     asyncio.run(play())
@@ -190,7 +190,7 @@ def test_a_failure_of_the_engine_is_told_and_the_program_goes_on(capsys: pytest.
 
 def test_actions_are_answered() -> None:
     async def play() -> None:
-        with linked(FakeKeeper()) as link:
+        with linked(FakeScheduler()) as link:
             assert json.loads(await elsewhere(link.act("status")))["state"] == "watching"
             assert await elsewhere(link.act("pause")) == "Paused."
             with pytest.raises(AlpacaFocusError, match="no night yet"):
@@ -202,7 +202,7 @@ def test_actions_are_answered() -> None:
 def test_after_the_end_of_the_engine_everything_passes_and_nothing_is_left() -> None:
     async def made() -> EngineLink:
         link = EngineLink(answered)
-        link.keeper = cast("Keeper", FakeKeeper())
+        link.scheduler = cast("RefocusScheduler", FakeScheduler())
         link.close()
         return link
 
@@ -222,12 +222,12 @@ def test_a_light_frame_is_measured_and_released(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(engine_link, "measured", lambda taken, tell: tell(3.0 * taken.binning))
 
     async def play() -> None:
-        keeper, image = FakeKeeper(), FakeImage(np.zeros((4, 4), np.uint16))
-        with linked(keeper) as link:
+        scheduler, image = FakeScheduler(), FakeImage(np.zeros((4, 4), np.uint16))
+        with linked(scheduler) as link:
             link.light_frame(frame(image))
         await asyncio.sleep(0)
         assert image.released.is_set()
-        assert keeper.told == [("tell_hfd", 6.0, datetime(2026, 1, 1, 0, 1, tzinfo=UTC))]
+        assert scheduler.told == [("report_hfd", 6.0, datetime(2026, 1, 1, 0, 1, tzinfo=UTC))]
 
     asyncio.run(play())
 
@@ -235,7 +235,7 @@ def test_a_light_frame_is_measured_and_released(monkeypatch: pytest.MonkeyPatch)
 def test_a_frame_that_cannot_be_measured_is_released(capsys: pytest.CaptureFixture[str]) -> None:
     async def play() -> None:
         image = FakeImage(ValueError("the header does not fit"))
-        with linked(FakeKeeper()) as link:
+        with linked(FakeScheduler()) as link:
             link.light_frame(frame(image))
         assert image.released.is_set()
 
@@ -249,7 +249,7 @@ def test_a_frame_that_there_is_no_time_or_no_use_for_is_released(monkeypatch: py
 
     async def play() -> None:
         images = [FakeImage(np.zeros((4, 4), np.uint16)) for _ in range(3)]
-        with linked(FakeKeeper()) as link:
+        with linked(FakeScheduler()) as link:
             for image in images[:2]:
                 link.light_frame(frame(image))
             assert [image.released.is_set() for image in images[:2]] == [False, True]

@@ -23,7 +23,7 @@ from alpaca_focus.core.triggers import (
 )
 from alpaca_focus.focusing.connected import Devices
 from alpaca_focus.night.plan import night_settings, triggers
-from alpaca_focus.runtime.night_settings import NightSettings
+from alpaca_focus.runtime.dependencies import NightSettings
 from alpaca_focus.settings.models import Settings
 from tests.fakes import FakeCamera, FakeClock, FakeFocuser
 from tests.night_scene import FakeWheel

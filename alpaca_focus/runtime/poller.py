@@ -1,13 +1,13 @@
-"""One look at the observatory at a time: what every device says, put together into a snapshot.
+"""Polls all devices and combines their answers into one Snapshot.
 
-The camera is asked at each look, the other devices less often. A device that does not answer leaves its part of the
-snapshot empty; that is told once, and once more when it answers again.
+The camera is asked at each poll, the other devices less often. A device that does not answer leaves its part of the
+snapshot empty; that is logged once, and once more when it answers again.
 """
 
 import math
 import statistics
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 from typing import TypeVar
@@ -29,28 +29,30 @@ from alpaca_focus.ports import (
     Sun,
     Thermometer,
 )
+from alpaca_focus.runtime.reported_exposures import ReportedExposures
 
 T = TypeVar("T")
 
 CLOCK_BELIEVED_FROM = datetime(2026, 1, 1, tzinfo=UTC)
-"""A computer without a clock battery starts in the past; the sun is not looked at before its clock was put right."""
+"""A computer without a clock battery starts in the past; until its clock is set, the sun is ignored."""
 
 _log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sources:
-    """What is looked at; `None` where there is none.
+    """The devices to poll; `None` where there is none.
 
     Attributes:
-        camera: What somebody else's imaging program does.
+        camera: The camera that the imaging program uses.
         focuser: For its temperature, if that counts.
         focuser_counts: Whether its temperature does.
         thermometers: Others that count.
-        filter_wheel: For the filter in the light.
+        filter_wheel: For the current filter.
         mount: For its state.
-        safety_monitor: For its word; no answer is "not safe".
+        safety_monitor: No answer counts as "not safe".
         sun: Where the sun is.
+        reported: The exposures that scripts report; then images are counted from reports alone.
     """
 
     camera: CameraWatch
@@ -61,18 +63,19 @@ class Sources:
     mount: Mount | None = None
     safety_monitor: SafetyMonitor | None = None
     sun: Sun | None = None
+    reported: ReportedExposures | None = None
 
 
-class Lookout:
-    """Looks at the observatory.
+class Poller:
+    """Polls the observatory.
 
     Attributes:
-        answers: How many questions the devices have answered.
+        answers: How many requests the devices have answered.
 
     Args:
-        sources: What to look at.
+        sources: The devices.
         clock: Time.
-        watch_s: Seconds from one look at the other devices to the next.
+        watch_s: Seconds between two polls of the devices other than the camera.
         least_image_s: Shorter exposures are test shots and do not count.
     """
 
@@ -82,57 +85,59 @@ class Lookout:
         self._watch_s = watch_s
         self._least_image_s = least_image_s
         self.answers = 0
-        self._looked_s = clock.monotonic()
-        self._watched_s: float | None = None
+        self._polled_s = clock.monotonic()
+        self._watched_s = -math.inf
         self._kept = Snapshot(at=clock.wall())
-        self._images_are_told = False
+        self._counts_images = sources.reported is None
         self._silent: dict[str, str] = {}
         self._activity: CameraActivity | None = None
         self._counted: str | None = None
         self._images: int | None = 0
         self._from_mean_c: dict[str, float] = {}
 
-    def leave_counting(self) -> None:
-        """Count no images any more: the imaging program tells of its own."""
-        self._images_are_told = True
+    def stop_counting(self) -> None:
+        """Count no images any more: the imaging program reports its own."""
+        self._counts_images = False
 
-    def forget_camera(self) -> None:
-        """Do not count what the camera has been used for until now: it was ours."""
+    def ignore_own_exposures(self) -> None:
+        """Do not count the camera's exposures until now: a focus run took them."""
         self._activity = self._images = None
 
-    async def look(self, plan: Plan, *, told_filter: str | None = None, anew: bool = False) -> Snapshot:
-        """Look once.
+    async def poll(self, plan: Plan, *, reported_filter: str | None = None, fresh: bool = False) -> Snapshot:
+        """Return the result of one poll.
 
         Args:
-            plan: What the imaging program said that it takes.
-            told_filter: Filter that a script has told; counts where there is no wheel to be asked.
-            anew: Whether to ask all devices, however short ago they were asked.
+            plan: What the imaging program takes, as reported.
+            reported_filter: The current filter as a script reported it; counts only without a filter wheel.
+            fresh: Whether to ask all devices, however short ago they were asked.
         """
         now_s = self._clock.monotonic()
-        passed_s, self._looked_s = now_s - self._looked_s, now_s
-        if anew or self._watched_s is None or now_s - self._watched_s >= self._watch_s:
+        passed_s, self._polled_s = now_s - self._polled_s, now_s
+        if fresh or now_s - self._watched_s >= self._watch_s:
             self._watched_s = now_s
-            self._kept = await self._watch()
+            self._kept = await self._poll_others()
         activity = await self._ask(self._sources.camera, self._sources.camera.activity)
         exposures = self._exposures_seen(activity)
         images = self._images_seen(activity, plan)
-        exposing = activity is not None and (activity.busy or activity.preparing)
+        reported = self._sources.reported
+        exposes = reported is not None and reported.busy
+        exposing = activity is not None and (activity.busy or activity.preparing or exposes)
         kept = self._kept
         if self._sources.filter_wheel is None:
-            kept = replace(kept, filter_name=told_filter, filter_is_told=told_filter is not None)
+            kept = replace(kept, filter_name=reported_filter, filter_is_reported=reported_filter is not None)
         return replace(
             kept,
             at=self._clock.wall(),
             passed_s=passed_s,
             exposing=exposing,
             camera_free=activity is None or activity.free,
-            images=0 if self._images_are_told else images,
+            images=images if self._counts_images else 0,
             exposures=exposures,
             plan=plan,
             silent=self._silent_ones(),
         )
 
-    async def _watch(self) -> Snapshot:
+    async def _poll_others(self) -> Snapshot:
         sources = self._sources
         at = self._clock.wall()
         snapshot = Snapshot(at=at, temperature_c=await self._temperature_c())
@@ -144,14 +149,7 @@ class Lookout:
         if sources.mount is not None:
             state = await self._ask(sources.mount, partial(_state_of, sources.mount))
             if state is not None:
-                snapshot = replace(
-                    snapshot,
-                    pier_side=state.pier_side,
-                    tracking=state.tracking,
-                    parked=state.parked,
-                    slewing=state.slewing,
-                    altitude_deg=state.altitude_deg,
-                )
+                snapshot = replace(snapshot, **asdict(state))
         if sources.safety_monitor is not None:
             safe = await self._ask(sources.safety_monitor, sources.safety_monitor.is_safe)
             snapshot = replace(snapshot, safe=bool(safe))
@@ -160,17 +158,21 @@ class Lookout:
         return snapshot
 
     async def _temperature_c(self) -> float | None:
-        """Return the mean of the thermometers; one that is gone is replaced by what it was from the mean before."""
+        """Return the mean of the thermometers.
+
+        While one does not answer, its last difference from the mean is assumed to hold: otherwise the mean would jump
+        to the others, and a focuser that follows it would move for nothing.
+        """
         focuser = self._sources.focuser
         asked: list[Focuser | Thermometer] = [focuser] if self._sources.focuser_counts else []
         asked += self._sources.thermometers
         answers = {each.name: await self._ask(each, each.temperature_c) for each in asked}
-        told = {name: reading for name, reading in answers.items() if reading is not None and math.isfinite(reading)}
-        if len(told) == len(answers) and told:
-            mean_c = statistics.fmean(told.values())
-            self._from_mean_c = {name: reading - mean_c for name, reading in told.items()}
+        read = {name: reading for name, reading in answers.items() if reading is not None and math.isfinite(reading)}
+        if len(read) == len(answers) and read:
+            mean_c = statistics.fmean(read.values())
+            self._from_mean_c = {name: reading - mean_c for name, reading in read.items()}
             return mean_c
-        known = [reading - self._from_mean_c[name] for name, reading in told.items() if name in self._from_mean_c]
+        known = [reading - self._from_mean_c[name] for name, reading in read.items() if name in self._from_mean_c]
         return statistics.fmean(known) if known else None
 
     async def _ask(self, device: Device, question: Callable[[], Awaitable[T]]) -> T | None:
@@ -191,7 +193,7 @@ class Lookout:
         return tuple(device.name for device in needed if device is not None and device.name in self._silent)
 
     def _exposures_seen(self, activity: CameraActivity | None) -> int:
-        """Count an exposure that has followed another one, gap or no gap; without a start that changes none is seen."""
+        """Return 1 if an exposure has followed another one, gap or no gap; 0 if the camera reports no start times."""
         before = self._activity
         if before is None or activity is None or before.exposure_started is None:
             return 0
@@ -199,7 +201,7 @@ class Lookout:
         return int(is_long and activity.exposure_started not in {None, before.exposure_started})
 
     def _images_seen(self, activity: CameraActivity | None, plan: Plan) -> int:
-        """Count an exposure that has ended since the look before."""
+        """Return how many light frames have ended since the previous poll."""
         before, self._activity = self._activity, activity or self._activity
         if activity is not None and activity.images is not None:
             counted, self._images = self._images, activity.images
@@ -216,16 +218,16 @@ class Lookout:
 
 
 async def _state_of(mount: Mount) -> MountState:
-    """Read the mount; one that refuses every question has no power, and nobody knows whether it is parked.
+    """Return the state of the mount.
 
     Raises:
-        DeviceError: It does not answer, or says nothing at all.
+        DeviceError: It does not answer, or refuses every request: then it has no power, and may be parked or not.
     """
     state = await mount.state()
     if (state.tracking, state.parked, state.slewing, state.altitude_deg) == (None, None, None, None):
         raise DeviceMisbehaved(
             mount.name,
-            f"{mount.name} tells neither whether it tracks, is parked or slews, nor where it points. Check its power; "
-            "if it can tell none of that, take mount out of the settings.",
+            f"{mount.name} reports neither whether it tracks, is parked or slews, nor where it points. Check its "
+            "power; if it can report none of that, take mount out of the settings.",
         )
     return state

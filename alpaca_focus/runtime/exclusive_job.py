@@ -1,4 +1,4 @@
-"""One thing owns the optics at a time, a focus run or a small move; this is what owns them now."""
+"""Runs one job at a time: the focus run or correction move that owns the optics."""
 
 import asyncio
 from collections.abc import Callable, Coroutine
@@ -15,13 +15,13 @@ Work = Callable[[], Coroutine[Any, Any, None]]
 _log = structlog.get_logger(__name__)
 
 
-class OneJob:
+class ExclusiveJob:
     """Carries out one job after the other, each in the background.
 
     Args:
-        failed: Told the name of a job that has failed, and why, in its own task.
-        aborted: Told that a job was cancelled.
-        ended: Told the name of a job that has ended, in whatever way; nothing owns the optics any more.
+        failed: Called in the job's task with its name and the reason, when it has failed.
+        aborted: Called when a job was cancelled.
+        ended: Called with the name of a job that has ended, however it did; nothing owns the optics any more.
     """
 
     def __init__(
@@ -39,25 +39,25 @@ class OneJob:
 
     @property
     def doing(self) -> str:
-        """What owns the optics; empty: nothing does."""
+        """The name of the job that owns the optics; empty: none does."""
         return "" if self._task is None else self._name
 
     def start(self, name: str, work: Work) -> None:
-        """Begin a job; there must be none."""
+        """Start a job; there must be none."""
         self._name = name
         self._task = asyncio.create_task(self._carry_out(work))
         # Not at the end of the task itself: one that is cancelled before its first step never gets there.
         self._task.add_done_callback(self._has_ended)
 
     def cancel_run(self) -> bool:
-        """Abort a focus run, which brings the focuser home first; whether there is one."""
+        """Abort a focus run, which returns the focuser first; return whether there is one."""
         if self._task is None or self._name != FOCUS_RUN:
             return False
         self._task.cancel()
         return True
 
     async def at_rest(self, within_s: float | None = None) -> bool:
-        """Wait until nothing owns the optics; whether that came within the time."""
+        """Wait until nothing owns the optics; return whether that came within the time."""
         if self._task is None:
             return True
         _, late = await asyncio.wait({self._task}, timeout=within_s)

@@ -1,4 +1,4 @@
-"""What a look at the observatory makes of what the devices say, and of those that say nothing."""
+"""What a poll of the observatory makes of the answers of the devices, and of those that do not answer."""
 
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -10,19 +10,20 @@ from structlog.testing import capture_logs
 
 from alpaca_focus.core.night import PierSide, Plan, Snapshot
 from alpaca_focus.ports import CameraActivity
-from alpaca_focus.runtime import lookout as lookout_module
-from alpaca_focus.runtime.lookout import Lookout, Sources
+from alpaca_focus.runtime import poller as poller_module
+from alpaca_focus.runtime.poller import Poller, Sources
+from alpaca_focus.runtime.reported_exposures import ReportedExposure, ReportedExposures
 from tests.fakes import FakeClock, FakeFocuser
 from tests.night_scene import FakeCameraWatch, FakeMount, FakeSafety, FakeThermometer, FakeWheel, played
 
-LOOK_S = 2.0
+POLL_S = 2.0
 WATCH_S = 10.0
 
 
 @pytest.fixture(autouse=True)
 def _fresh_log(monkeypatch: pytest.MonkeyPatch) -> None:
     """Give the module a logger that no earlier test has made final."""
-    monkeypatch.setattr(lookout_module, "_log", structlog.get_logger())
+    monkeypatch.setattr(poller_module, "_log", structlog.get_logger())
 
 
 class FakeSun:
@@ -49,56 +50,56 @@ class Scene:
         self.camera = FakeCameraWatch()
         self.focuser = FakeFocuser()
         usual: dict[str, Any] = {"camera": self.camera, "focuser": self.focuser, "focuser_counts": False}
-        self.lookout = Lookout(Sources(**(usual | sources)), self.clock, watch_s=WATCH_S, least_image_s=10.0)
+        self.poller = Poller(Sources(**(usual | sources)), self.clock, watch_s=WATCH_S, least_image_s=10.0)
         self.plan = Plan.LIGHT
 
-    async def look(self, *, after_s: float = LOOK_S, anew: bool = False) -> Snapshot:
+    async def poll(self, *, after_s: float = POLL_S, fresh: bool = False) -> Snapshot:
         self.clock.now_s += after_s
-        return await self.lookout.look(self.plan, anew=anew)
+        return await self.poller.poll(self.plan, fresh=fresh)
 
     def shows(self, **what: Any) -> None:
         self.camera.shown = replace(self.camera.shown, **what)
 
-    async def exposure(self, started: str | None, exposure_s: float | None = 60.0, *, looks: int = 2) -> int:
+    async def exposure(self, started: str | None, exposure_s: float | None = 60.0, *, polls: int = 2) -> int:
         """Let the camera take an image; how many were counted meanwhile and at its end."""
         self.shows(busy=True)
         images = 0
-        for _ in range(looks):
-            images += (await self.look()).images
+        for _ in range(polls):
+            images += (await self.poll()).images
         self.camera.shown = CameraActivity(busy=False, preparing=False, exposure_started=started, exposure_s=exposure_s)
-        return images + (await self.look()).images + (await self.look()).images
+        return images + (await self.poll()).images + (await self.poll()).images
 
 
 # Images
 
 
-@pytest.mark.parametrize("starts", [("22:01", "22:03", "22:05"), (None, None, None)], ids=["told", "not told"])
-@pytest.mark.parametrize("looks", [1, 4])
-def test_each_image_counts_once(starts: tuple[str | None, ...], looks: int) -> None:
+@pytest.mark.parametrize("starts", [("22:01", "22:03", "22:05"), (None, None, None)], ids=["known", "unknown"])
+@pytest.mark.parametrize("polls", [1, 4])
+def test_each_image_counts_once(starts: tuple[str | None, ...], polls: int) -> None:
     scene = Scene()
 
     async def night() -> None:
-        await scene.look()
-        assert [await scene.exposure(start, looks=looks) for start in starts] == [1, 1, 1]
-        assert (await scene.look()).images == 0
+        await scene.poll()
+        assert [await scene.exposure(start, polls=polls) for start in starts] == [1, 1, 1]
+        assert (await scene.poll()).images == 0
 
     played(night)
 
 
-def test_an_image_between_two_looks_is_known_by_its_start_alone() -> None:
+def test_an_image_between_two_polls_is_known_by_its_start_alone() -> None:
     scene = Scene()
 
     async def night() -> None:
         scene.shows(exposure_started="21:59", exposure_s=60.0)
-        assert (await scene.look()).images == 0
-        assert await scene.exposure("22:00", looks=0) == 1
+        assert (await scene.poll()).images == 0
+        assert await scene.exposure("22:00", polls=0) == 1
         # An aborted exposure leaves the start of the image before.
         assert await scene.exposure("22:00") == 0
 
     played(night)
 
 
-def test_an_image_that_was_under_way_at_the_first_look_counts() -> None:
+def test_an_image_that_was_under_way_at_the_first_poll_counts() -> None:
     scene = Scene()
 
     async def night() -> None:
@@ -112,7 +113,7 @@ def test_test_shots_do_not_count(exposure_s: float | None, count: int) -> None:
     scene = Scene()
 
     async def night() -> None:
-        await scene.look()
+        await scene.poll()
         assert await scene.exposure("22:00", exposure_s) == count
 
     played(night)
@@ -127,11 +128,11 @@ def test_frames_without_starlight_do_not_count(plan: Plan, count: int) -> None:
     scene.plan = plan
 
     async def night() -> None:
-        await scene.look()
+        await scene.poll()
         assert await scene.exposure("22:00") == count
         # Nor are they counted afterwards.
         scene.plan = Plan.LIGHT
-        assert (await scene.look()).images == 0
+        assert (await scene.poll()).images == 0
 
     played(night)
 
@@ -141,12 +142,12 @@ def test_frames_of_our_own_do_not_count(tells: bool) -> None:
     scene = Scene()
 
     async def night() -> None:
-        await scene.look()
+        await scene.poll()
         assert await scene.exposure("22:00" if tells else None) == 1
-        # A focus run: nobody looks, and the camera shows its last frame then.
+        # A focus run: there is no poll, and the camera shows its last frame then.
         scene.shows(exposure_started="22:10" if tells else None, exposure_s=60.0)
-        scene.lookout.forget_camera()
-        assert (await scene.look()).images == 0
+        scene.poller.ignore_own_exposures()
+        assert (await scene.poll()).images == 0
         assert await scene.exposure("22:11" if tells else None) == 1
 
     played(night)
@@ -156,21 +157,40 @@ def test_the_image_that_begins_right_after_our_own_frames_counts() -> None:
     scene = Scene()
 
     async def night() -> None:
-        await scene.look()
-        scene.lookout.forget_camera()
+        await scene.poll()
+        scene.poller.ignore_own_exposures()
         assert await scene.exposure("22:11") == 1
 
     played(night)
 
 
-def test_images_that_are_told_are_not_counted_here() -> None:
+def test_images_that_are_reported_are_not_counted_here() -> None:
     scene = Scene()
 
     async def night() -> None:
-        await scene.look()
+        await scene.poll()
         assert await scene.exposure("22:00") == 1
-        scene.lookout.leave_counting()
+        scene.poller.stop_counting()
         assert await scene.exposure("22:01") == 0
+
+    played(night)
+
+
+def test_a_reported_exposure_keeps_the_camera_and_only_reports_count_images() -> None:
+    clock = FakeClock()
+    reported = ReportedExposures(clock)
+    scene = Scene(clock=clock, reported=reported)
+
+    async def night() -> None:
+        assert not (await scene.poll()).exposing
+        reported.begin(ReportedExposure(), download_s=30.0)
+        snapshot = await scene.poll()
+        assert (snapshot.exposing, snapshot.camera_free, snapshot.images) == (True, True, 0)
+        reported.end()
+        assert not (await scene.poll()).exposing
+        assert await scene.exposure("22:01") == 0
+        scene.shows(busy=True, exposure_started="22:03", exposure_s=60.0)
+        assert (await scene.poll()).exposing
 
     played(night)
 
@@ -179,13 +199,13 @@ def test_an_image_counts_although_the_camera_was_gone_during_it() -> None:
     scene = Scene()
 
     async def night() -> None:
-        await scene.look()
+        await scene.poll()
         scene.shows(busy=True)
-        await scene.look()
+        await scene.poll()
         scene.camera.is_gone = True
-        assert (await scene.look()).silent == (scene.camera.name,)
+        assert (await scene.poll()).silent == (scene.camera.name,)
         scene.camera.is_gone = False
-        assert await scene.exposure("22:00", looks=0) == 1
+        assert await scene.exposure("22:00", polls=0) == 1
 
     played(night)
 
@@ -198,7 +218,7 @@ def test_a_camera_that_waits_to_begin_is_as_good_as_exposing(busy: bool, prepari
 
     async def night() -> None:
         scene.shows(busy=busy, preparing=preparing)
-        assert (await scene.look()).exposing is exposing
+        assert (await scene.poll()).exposing is exposing
 
     played(night)
 
@@ -219,19 +239,19 @@ def test_the_mean_does_not_jump_when_one_thermometer_drops_out(
     scene = Scene(thermometers=thermometers)
 
     async def night() -> None:
-        assert (await scene.look(anew=True)).temperature_c == pytest.approx(5.5)
+        assert (await scene.poll(fresh=True)).temperature_c == pytest.approx(5.5)
         air.is_gone = way == "silent"
         air.reading_c = {"no reading": None, "not a number": float("nan")}.get(way, 7.0)
-        assert (await scene.look(anew=True)).temperature_c == pytest.approx(5.5)
+        assert (await scene.poll(fresh=True)).temperature_c == pytest.approx(5.5)
         tube.reading_c = 3.0
-        assert (await scene.look(anew=True)).temperature_c == pytest.approx(4.5)
+        assert (await scene.poll(fresh=True)).temperature_c == pytest.approx(4.5)
         air.is_gone, air.reading_c = False, 6.0
-        assert (await scene.look(anew=True)).temperature_c == pytest.approx(4.5)
+        assert (await scene.poll(fresh=True)).temperature_c == pytest.approx(4.5)
         tube.is_gone = True
         air.reading_c = 5.0
-        assert (await scene.look(anew=True)).temperature_c == pytest.approx(3.5)
+        assert (await scene.poll(fresh=True)).temperature_c == pytest.approx(3.5)
         air.is_gone = True
-        assert (await scene.look(anew=True)).temperature_c is None
+        assert (await scene.poll(fresh=True)).temperature_c is None
 
     played(night)
 
@@ -243,15 +263,15 @@ def test_one_thermometer_of_two_that_never_spoke_is_no_mean(
 
     async def night() -> None:
         thermometers[1].reading_c = None
-        assert (await scene.look()).temperature_c is None
+        assert (await scene.poll()).temperature_c is None
         thermometers[1].reading_c = 7.0
-        assert (await scene.look(anew=True)).temperature_c == pytest.approx(5.5)
+        assert (await scene.poll(fresh=True)).temperature_c == pytest.approx(5.5)
 
     played(night)
 
 
 @pytest.mark.parametrize(("counts", "temperature_c"), [(True, 6.0), (False, 4.0)])
-def test_the_focusers_sensor_counts_if_it_is_told_to(counts: bool, temperature_c: float) -> None:
+def test_the_focusers_sensor_counts_if_the_settings_say_so(counts: bool, temperature_c: float) -> None:
     scene = Scene(focuser_counts=counts, thermometers=(FakeThermometer("tube", 4.0),))
 
     async def eight() -> float:
@@ -259,7 +279,7 @@ def test_the_focusers_sensor_counts_if_it_is_told_to(counts: bool, temperature_c
 
     async def night() -> None:
         scene.focuser.temperature_c = eight  # type: ignore[method-assign]
-        assert (await scene.look()).temperature_c == pytest.approx(temperature_c)
+        assert (await scene.poll()).temperature_c == pytest.approx(temperature_c)
 
     played(night)
 
@@ -267,24 +287,24 @@ def test_the_focusers_sensor_counts_if_it_is_told_to(counts: bool, temperature_c
 # The other devices
 
 
-def test_a_device_that_goes_and_comes_back_is_told_once_each_way() -> None:
+def test_a_device_that_goes_and_comes_back_is_logged_once_each_way() -> None:
     mount = FakeMount()
     scene = Scene(mount=mount)
 
     async def night() -> None:
         for is_gone in (False, True, True, True, False, False):
             mount.is_gone = is_gone
-            snapshot = await scene.look(anew=True)
+            snapshot = await scene.poll(fresh=True)
             assert snapshot.silent == ((mount.name,) if is_gone else ())
             assert (snapshot.pier_side is PierSide.UNKNOWN) is is_gone
 
-    with capture_logs() as told:
+    with capture_logs() as log:
         played(night)
-    assert [(line["event"], line["device"]) for line in told] == [
+    assert [(line["event"], line["device"]) for line in log] == [
         ("A device does not answer", mount.name),
         ("A device answers again", mount.name),
     ]
-    assert told[0]["why"] == f"{mount.name} does not answer."
+    assert log[0]["why"] == f"{mount.name} does not answer."
 
 
 def test_what_the_devices_say_is_put_together() -> None:
@@ -294,19 +314,19 @@ def test_what_the_devices_say_is_put_together() -> None:
     async def night() -> None:
         wheel.now = 1
         mount.shown = replace(mount.shown, slewing=True, parked=None, tracking=False, altitude_deg=33.0)
-        snapshot = await scene.look()
+        snapshot = await scene.poll()
         assert (snapshot.filter_name, snapshot.safe) == ("Ha", True)
         assert (snapshot.slewing, snapshot.parked, snapshot.tracking) == (True, None, False)
         assert (snapshot.altitude_deg, snapshot.pier_side) == (33.0, PierSide.EAST)
         wheel.now = 7
-        assert (await scene.look(anew=True)).filter_name is None
+        assert (await scene.poll(fresh=True)).filter_name is None
 
     played(night)
 
 
 def test_devices_that_are_not_there_are_no_trouble() -> None:
     async def night() -> None:
-        snapshot = await Scene().look()
+        snapshot = await Scene().poll()
         assert (snapshot.safe, snapshot.filter_name, snapshot.tracking, snapshot.sun_altitude_deg) == (None,) * 4
         assert snapshot.silent == ()
 
@@ -320,7 +340,7 @@ def test_no_answer_of_the_safety_monitor_is_not_safe(is_gone: bool, says: bool, 
 
     async def night() -> None:
         monitor.is_gone, monitor.safe = is_gone, says
-        assert (await scene.look()).safe is safe
+        assert (await scene.poll()).safe is safe
 
     played(night)
 
@@ -339,7 +359,7 @@ def test_the_sun_is_not_asked_before_the_clock_was_put_right(at: datetime, is_as
     scene = Scene(clock=clock, sun=sun)
 
     async def night() -> None:
-        assert (await scene.look()).sun_altitude_deg == (-30.0 if is_asked else None)
+        assert (await scene.poll()).sun_altitude_deg == (-30.0 if is_asked else None)
         assert sun.asked == [at] * is_asked
 
     played(night)
@@ -358,16 +378,16 @@ class CountingMount(FakeMount):
         return await super().state()
 
 
-def test_the_camera_is_asked_at_each_look_and_the_others_every_watch_s() -> None:
+def test_the_camera_is_asked_at_each_poll_and_the_others_every_watch_s() -> None:
     mount = CountingMount()
     scene = Scene(mount=mount)
 
     async def night() -> None:
         asked = []
-        for look in range(11):
-            scene.shows(busy=look % 2 == 1)
-            snapshot = await scene.look()
-            assert snapshot.exposing is (look % 2 == 1)
+        for poll in range(11):
+            scene.shows(busy=poll % 2 == 1)
+            snapshot = await scene.poll()
+            assert snapshot.exposing is (poll % 2 == 1)
             assert snapshot.pier_side is PierSide.EAST
             asked.append(mount.asked)
         assert asked == [1, 1, 1, 1, 1, 2, 2, 2, 2, 2, 3]
@@ -375,19 +395,19 @@ def test_the_camera_is_asked_at_each_look_and_the_others_every_watch_s() -> None
     played(night)
 
 
-def test_a_look_anew_asks_everybody_and_begins_the_wait_again() -> None:
+def test_a_fresh_poll_asks_all_devices_and_restarts_the_wait() -> None:
     mount = CountingMount()
     scene = Scene(mount=mount)
 
     async def night() -> None:
-        await scene.look()
-        await scene.look(after_s=8.0)
+        await scene.poll()
+        await scene.poll(after_s=8.0)
         mount.shown = replace(mount.shown, slewing=True)
-        assert (await scene.look(after_s=1.0)).slewing is False
-        assert (await scene.look(after_s=0.0, anew=True)).slewing is True
-        await scene.look(after_s=9.0)
+        assert (await scene.poll(after_s=1.0)).slewing is False
+        assert (await scene.poll(after_s=0.0, fresh=True)).slewing is True
+        await scene.poll(after_s=9.0)
         assert mount.asked == 2
-        await scene.look(after_s=1.0)
+        await scene.poll(after_s=1.0)
         assert mount.asked == 3
 
     played(night)
@@ -398,11 +418,11 @@ def test_the_time_that_passed_is_that_of_the_clock_that_never_jumps() -> None:
     scene = Scene(clock=clock)
 
     async def night() -> None:
-        assert (await scene.look()).passed_s == LOOK_S
+        assert (await scene.poll()).passed_s == POLL_S
         clock.at = datetime(2031, 1, 1, tzinfo=UTC)
-        assert (await scene.look(after_s=3.0)).passed_s == pytest.approx(3.0)
+        assert (await scene.poll(after_s=3.0)).passed_s == pytest.approx(3.0)
         clock.at = datetime(2026, 1, 1, tzinfo=UTC)
-        snapshot = await scene.look(after_s=4.0)
+        snapshot = await scene.poll(after_s=4.0)
         assert snapshot.passed_s == pytest.approx(4.0)
         assert snapshot.at == clock.at
 
@@ -414,12 +434,12 @@ def test_a_mount_that_refuses_every_question_is_as_good_as_gone() -> None:
     scene = Scene(mount=mount)
 
     async def night() -> None:
-        assert (await scene.look(anew=True)).silent == ()
+        assert (await scene.poll(fresh=True)).silent == ()
         mount.shown = replace(
             mount.shown, tracking=None, parked=None, slewing=None, altitude_deg=None, pier_side=PierSide.UNKNOWN
         )
-        assert (await scene.look(anew=True)).silent == (mount.name,)
+        assert (await scene.poll(fresh=True)).silent == (mount.name,)
         mount.shown = replace(mount.shown, tracking=True)
-        assert (await scene.look(anew=True)).silent == ()
+        assert (await scene.poll(fresh=True)).silent == ()
 
     played(night)
