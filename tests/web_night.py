@@ -18,7 +18,7 @@ from alpaca_focus.night.web_link import draw_run
 from alpaca_focus.runtime.control_wire import Request
 from alpaca_focus.runtime.feed import Feed
 from alpaca_focus.runtime.night_curves import NightCurves
-from alpaca_focus.runtime.run_news import RunNews
+from alpaca_focus.runtime.run_progress import RunTracker
 from alpaca_focus.web.pages import make_app
 from alpaca_focus.web.security import Rules
 from alpaca_focus.web.source import Night, Picture
@@ -62,13 +62,13 @@ class Page:
 
     def __post_init__(self) -> None:
         self.curves = NightCurves()
-        self.news = RunNews(lambda told: self.feed.publish("run", told), now)
+        self.runs = RunTracker(lambda run: self.feed.publish("run", run), now)
         self.night = Night(
             feed=self.feed,
             answer=self._answer,
             directory=self.directory,
             curves=self.curves,
-            news=self.news,
+            runs=self.runs,
             picture=lambda: self.picture,
             draw=draw_run,
             version="1.2.3",

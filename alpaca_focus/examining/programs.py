@@ -18,10 +18,11 @@ from alpaca_focus.checkup.programs import (
     judge_services,
 )
 from alpaca_focus.core.errors import ConfigurationError, DaemonNotRunning, DaemonUnresponsive, RunsAlready
+from alpaca_focus.core.status import Waiting
 from alpaca_focus.examining.aside import aside
 from alpaca_focus.examining.bench import Bench
 from alpaca_focus.notify.mqtt_probe import broker_trouble
-from alpaca_focus.runtime.control_client import ask
+from alpaca_focus.runtime.control_client import ask, status_of_reply
 from alpaca_focus.runtime.control_wire import lock_path, socket_path
 from alpaca_focus.runtime.lock import exclusive_lock
 from alpaca_focus.settings.models import Settings
@@ -70,7 +71,10 @@ async def _state(bench: Bench, directory: Path) -> DaemonFacts:
     told, timeout_s = str(directory), bench.timeout_s
     work = partial(ask, socket_path(directory), "status", {}, timeout_s=timeout_s)
     try:
-        status = await aside(work, 2 * timeout_s)
+        reply = await aside(work, 2 * timeout_s)
+        if "error" in reply:
+            return DaemonFacts(holder=Holder.DAEMON, directory=told, trouble=str(reply["error"]))
+        status = status_of_reply(reply)
     except DaemonNotRunning:
         return DaemonFacts(holder=Holder.COMMAND, directory=told)
     except (DaemonUnresponsive, ConfigurationError) as error:
@@ -78,11 +82,11 @@ async def _state(bench: Bench, directory: Path) -> DaemonFacts:
     except TimeoutError:
         trouble = f"The daemon does not answer within {timeout_s:g} s. Look into its log."
         return DaemonFacts(holder=Holder.DAEMON, directory=told, trouble=trouble)
-    if "error" in status:
-        return DaemonFacts(holder=Holder.DAEMON, directory=told, trouble=str(status["error"]))
-    parts = [str(status.get("state", "it does not say what it does")), str(status.get("why") or "")]
-    paused = ", paused" if status.get("paused") else ""
-    return DaemonFacts(holder=Holder.DAEMON, directory=told, state=": ".join(part for part in parts if part) + paused)
+    if isinstance(status, Waiting):
+        state = f"{status.state}: {status.why}" if status.why else status.state
+    else:
+        state = f"{status.state}, paused" if status.paused else status.state
+    return DaemonFacts(holder=Holder.DAEMON, directory=told, state=state)
 
 
 async def look_at_broker(bench: Bench) -> None:

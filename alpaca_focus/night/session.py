@@ -18,9 +18,9 @@ from alpaca_focus.devices.thermometer_url import UrlThermometer
 from alpaca_focus.files.incoming import IncomingFrames
 from alpaca_focus.focusing.connected import Devices, address_of, connected_devices
 from alpaca_focus.gateway.service import Gateway
-from alpaca_focus.night.board import Board
 from alpaca_focus.night.plan import night_settings
 from alpaca_focus.night.refocus import Refocuses
+from alpaca_focus.night.status_publisher import StatusPublisher
 from alpaca_focus.ports import CameraWatch, Clock, Thermometer
 from alpaca_focus.runtime.home_mark import HomeMark
 from alpaca_focus.runtime.keeper import Keeper
@@ -44,14 +44,14 @@ class Surroundings:
     Attributes:
         directory: Folder of the history.
         clock: Time.
-        board: Shows the night.
+        publisher: Publishes the night.
         told: The exposures that scripts tell of.
         tell: Told everything that happens during a run.
     """
 
     directory: Path
     clock: Clock
-    board: Board
+    publisher: StatusPublisher
     told: ToldExposures
     tell: Callable[[Event], None]
 
@@ -109,7 +109,7 @@ async def opened(stack: AsyncExitStack, settings: Settings, gateway: Gateway | N
         gateway=gateway,
         store=store,
         clock=clock,
-        board=around.board,
+        publisher=around.publisher,
         tell=around.tell,
         night=lambda: keeper.state,
         learn=model.learn,
@@ -123,8 +123,8 @@ async def opened(stack: AsyncExitStack, settings: Settings, gateway: Gateway | N
         clock=clock,
         guider=devices.guider,
         probable_defocus=model.probable_defocus,
-        light=around.board.show_light,
-        changed=around.board.show,
+        light=around.publisher.publish_light,
+        changed=around.publisher.publish,
     )
     start = await devices.focuser.position()
     keeper = Keeper(tools, night_settings(settings, devices, start=start))

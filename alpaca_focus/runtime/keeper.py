@@ -15,6 +15,7 @@ from alpaca_focus.core.compensation import Compensated
 from alpaca_focus.core.decisions import Decision, decided, with_ignored, with_squeeze
 from alpaca_focus.core.inhibitors import EXPOSING, HELD, NO_GAP
 from alpaca_focus.core.night import Snapshot, advanced, declined, taken_over
+from alpaca_focus.core.status import LastRun
 from alpaca_focus.core.values import Position
 from alpaca_focus.runtime.desk import Desk
 from alpaca_focus.runtime.follower import Follower
@@ -23,7 +24,7 @@ from alpaca_focus.runtime.night_settings import NightSettings
 from alpaca_focus.runtime.night_state import NightState
 from alpaca_focus.runtime.one_job import FOCUS_RUN, OneJob, Work
 from alpaca_focus.runtime.recovery import Recovery
-from alpaca_focus.runtime.run_accounts import RunAccounts, RunEnd
+from alpaca_focus.runtime.run_accounts import RunAccounts
 from alpaca_focus.runtime.small_moves import SmallMoves
 from alpaca_focus.runtime.tools import Tools
 
@@ -77,7 +78,7 @@ class Keeper:
         return self._job.doing
 
     @property
-    def last_run(self) -> RunEnd | None:
+    def last_run(self) -> LastRun | None:
         """How the last run since this program was started ended, or that one before was cut off."""
         return self._accounts.last_run
 

@@ -1,12 +1,13 @@
 """What the focus runs of the night come to: a good one begins all counting anew, a bad one makes the triggers wait."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import structlog
 
 from alpaca_focus.core.compensation import Compensated
 from alpaca_focus.core.gaps import ADVICE
 from alpaca_focus.core.night import Baseline, History, aborted, failed, refocused
+from alpaca_focus.core.status import LastRun
 from alpaca_focus.core.values import FocusResult, Outcome
 from alpaca_focus.ports import Clock
 from alpaca_focus.runtime.night_book import NightBook
@@ -14,19 +15,6 @@ from alpaca_focus.runtime.night_settings import NightSettings
 from alpaca_focus.runtime.recovery import Recovered, since_its_end_s
 
 _log = structlog.get_logger(__name__)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunEnd:
-    """How a focus run ended.
-
-    Attributes:
-        outcome: An `Outcome`, or "failed", "aborted" or "cut off" where there is no result.
-        reason: One sentence.
-    """
-
-    outcome: str
-    reason: str
 
 
 class RunAccounts:
@@ -46,7 +34,7 @@ class RunAccounts:
         self._book = book
         self._settings = settings
         self._clock = clock
-        self.last_run: RunEnd | None = None
+        self.last_run: LastRun | None = None
         self.runs_ended = 0
 
     def note(self, result: FocusResult, triggers: str) -> None:
@@ -76,7 +64,7 @@ class RunAccounts:
     def take_up(self, recovered: Recovered) -> None:
         """Take up the runs of a program that was killed."""
         if recovered.returned_to is not None:
-            self.last_run = RunEnd(
+            self.last_run = LastRun(
                 outcome="cut off",
                 reason=f"A focus run was cut off. The focuser is back at position {recovered.returned_to}, where it "
                 "belongs.",
@@ -104,7 +92,7 @@ class RunAccounts:
         return not result.samples and result.outcome is Outcome.RESTORED and is_first
 
     def _ended(self, outcome: str, reason: str) -> None:
-        self.last_run, self.runs_ended = RunEnd(outcome=outcome, reason=reason), self.runs_ended + 1
+        self.last_run, self.runs_ended = LastRun(outcome=outcome, reason=reason), self.runs_ended + 1
 
     def _adopt(self, result: FocusResult, triggers: str) -> None:
         """Let all counting begin anew from a good focus."""

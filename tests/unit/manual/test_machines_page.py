@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 import alpaca_focus.web.metrics
+
 from alpaca_focus.web.pages import unguarded
 from tests.web_night import Page
 from tools.manual.machines_page import api_page, meters, meters_page

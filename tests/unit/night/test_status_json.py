@@ -2,7 +2,6 @@
 
 import json
 import math
-from collections.abc import Mapping
 from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any, cast
@@ -16,10 +15,11 @@ from alpaca_focus.core.events import CurveFitted, FrameMeasured, Moved, RunEnded
 from alpaca_focus.core.gaps import ADVICE, Squeeze
 from alpaca_focus.core.night import Baseline, History, Plan, Snapshot
 from alpaca_focus.core.notices import Kind, Notice
+from alpaca_focus.core.status import GatewayStatus, LastRun, as_json
 from alpaca_focus.core.triggers import Verdict
 from alpaca_focus.core.values import Fit, FocusResult, Frame, Light, Measurement, Outcome, Sample
 from alpaca_focus.gateway.service import Gateway
-from alpaca_focus.night.board import Board
+from alpaca_focus.night.status_publisher import StatusPublisher
 from alpaca_focus.night.telling import Telling
 from alpaca_focus.notify.home_assistant import state_of
 from alpaca_focus.runtime.control_wire import line_of_reply
@@ -27,7 +27,6 @@ from alpaca_focus.runtime.feed import Feed
 from alpaca_focus.runtime.keeper import Keeper
 from alpaca_focus.runtime.learning import LearnedModel
 from alpaca_focus.runtime.night_state import NightState
-from alpaca_focus.runtime.run_accounts import RunEnd
 from alpaca_focus.web.encoding import encoded_entry
 from tests.fakes import FakeClock
 
@@ -59,19 +58,19 @@ EVERYTHING = (
 EMPTY_MQTT = (
     '{"telescope": "Big Dob", "state": "watching", "temperature": null, "position": 25000, "hfd": null, '
     '"minutes": null, "focused_at": null, "due": "nothing", "blocked_by": [], "waits_for": "", "silent": [], '
-    '"result": "nothing", "reason": "", "paused": false, "compensation": false}'
+    '"result": "nothing", "reason": "", "paused": false, "compensation": false, "daemon": "0123abcd"}'
 )
 FULL_MQTT = (
     '{"telescope": "Big Dob", "state": "a compensation move", "temperature": 3.88, "position": 24975, "hfd": 2.51, '
     '"minutes": 12, "focused_at": "2026-01-15T22:41:07.250000+00:00", "due": "12 images: größer", '
     '"blocked_by": ["paused", "exposure running"], "waits_for": "", "silent": ["mount 0"], "result": "restored", '
-    '"reason": "The stars are gone.", "paused": true, "compensation": true}'
+    '"reason": "The stars are gone.", "paused": true, "compensation": true, "daemon": "0123abcd"}'
 )
 WAITING_MQTT = (
     '{"telescope": "Big Dob", "state": "waiting for the devices", "temperature": null, "position": null, '
     '"hfd": 3.46, "minutes": null, "focused_at": null, "due": "nothing", "blocked_by": [], '
     '"waits_for": "Nothing answers at 127.0.0.1:1.", "silent": [], "result": "nothing", "reason": "", '
-    '"paused": false, "compensation": false}'
+    '"paused": false, "compensation": false, "daemon": "0123abcd"}'
 )
 NEW_RUN = (
     '{"active":true,"number":null,"trigger":"time","started_at":"2026-01-15T22:41:07.250000+00:00",'
@@ -164,7 +163,7 @@ def busy() -> Keeper:
         ),
         decision=Decision(verdicts=verdicts, blocked_by=("paused", "exposure running")),
         snapshot=Snapshot(at=AT, exposing=True, sun_altitude_deg=-33.5, silent=("mount 0",)),
-        last_run=RunEnd(outcome="restored", reason="The stars are gone."),
+        last_run=LastRun(outcome="restored", reason="The stars are gone."),
         doing="a compensation move",
         progress=812,
         desk=SimpleNamespace(can_follow=True),
@@ -176,21 +175,21 @@ class Published:
     """A night that is published, as the daemon publishes it."""
 
     def __init__(self) -> None:
-        self.board = Board(FakeClock())
+        self.publisher = StatusPublisher(FakeClock())
 
-    def begin(self, some: Keeper, gateway: Mapping[str, object] | None = None) -> None:
+    def begin(self, some: Keeper, gateway: GatewayStatus | None = None) -> None:
         shown = None if gateway is None else SimpleNamespace(status=lambda: gateway)
-        self.board.begin(some, cast("LearnedModel", None), cast("Gateway | None", shown), stood_at=25000)
+        self.publisher.begin(some, cast("LearnedModel", None), cast("Gateway | None", shown), stood_at=25000)
 
     def rest(self, topic: str = "status") -> str:
-        return encoded_entry(self.board.feed.latest[topic]).decode()
+        return encoded_entry(self.publisher.feed.latest[topic]).decode()
 
     def all_of_the_status(self, mqtt_hfd_px: float | None) -> tuple[str, str, str]:
         """Return the status by REST, through the control socket and by MQTT."""
-        self.board.show()
-        status = self.board.status()
-        state = state_of(status, mqtt_hfd_px, telescope="Big Dob")
-        return self.rest(), line_of_reply(status).decode(), json.dumps(state, ensure_ascii=False)
+        self.publisher.publish()
+        status = self.publisher.status()
+        state = state_of(status, mqtt_hfd_px, telescope="Big Dob", daemon="0123abcd")
+        return self.rest(), line_of_reply(as_json(status)).decode(), json.dumps(as_json(state), ensure_ascii=False)
 
 
 def on_the_socket(rest: str) -> str:
@@ -199,7 +198,7 @@ def on_the_socket(rest: str) -> str:
 
 def test_while_the_devices_are_waited_for() -> None:
     night = Published()
-    night.board.waits_for = "Nothing answers at 127.0.0.1:1."
+    night.publisher.waits_for = "Nothing answers at 127.0.0.1:1."
     assert night.all_of_the_status(3.456) == (WAITING, on_the_socket(WAITING), WAITING_MQTT)
 
 
@@ -211,14 +210,14 @@ def test_when_nothing_has_happened_yet() -> None:
 
 def test_when_everything_is_known() -> None:
     night = Published()
-    night.begin(busy(), {"address": "127.0.0.1:11112", "waits": True, "taken": True, "interrupted": False, "images": 7})
+    night.begin(busy(), GatewayStatus(address="127.0.0.1:11112", waits=True, taken=True, interrupted=False, images=7))
     assert night.all_of_the_status(None) == (EVERYTHING, on_the_socket(EVERYTHING), FULL_MQTT)
 
 
 def test_a_last_focus_of_which_little_is_known() -> None:
     night = Published()
     night.begin(keeper(NightState(history=History(baseline=Baseline(at=AT, position=24987)))))
-    night.board.show()
+    night.publisher.publish()
     assert json.loads(night.rest())["last_focus"] == {
         "at": "2026-01-15T22:41:07.250000+00:00",
         "position": 24987,
@@ -256,17 +255,17 @@ def test_a_focus_run() -> None:
         exposures=2,
     )
     night = Published()
-    board = night.board
-    board.news._wall = lambda: AT
-    with board.news.of_run("time", number=7):
+    publisher = night.publisher
+    publisher.runs._wall = lambda: AT
+    with publisher.runs.follow("time", number=7):
         assert night.rest("run") == NEW_RUN
-        board.take(RunStarted(start_position=980))
+        publisher.take(RunStarted(start_position=980))
         for each in samples:
-            board.take(Moved(position=each.position, target=each.position))
-            board.take(FrameMeasured(sample=each))
-        board.take(CurveFitted(fit=fit))
+            publisher.take(Moved(position=each.position, target=each.position))
+            publisher.take(FrameMeasured(sample=each))
+        publisher.take(CurveFitted(fit=fit))
         curve = json.loads(night.rest("run"))["fit"]["curve"]
-        board.take(RunEnded(result=result))
+        publisher.take(RunEnded(result=result))
     assert len(curve) == 60
     assert [curve[0][0], curve[-1][0]] == [900.0, 1100.0]
     as_text = json.dumps(curve, separators=(",", ":"))
@@ -275,14 +274,14 @@ def test_a_focus_run() -> None:
 
 def test_a_light_frame() -> None:
     night = Published()
-    night.board.show_light(Light(ended_at=AT, hfd_px=3.456, position=25000, temperature_c=4.5))
+    night.publisher.publish_light(Light(ended_at=AT, hfd_px=3.456, position=25000, temperature_c=4.5))
     assert night.rest("light") == LIGHT
 
 
 def test_a_frame_and_its_picture() -> None:
     night = Published()
-    preview = night.board.preview
-    night.board.viewers.count = 1
+    preview = night.publisher.preview
+    night.publisher.viewers.count = 1
     pixels = np.zeros((20, 30), np.uint16)
     frame = Frame(pixels=pixels, exposure_s=3.0, started_at=AT, binning=1, saturation_adu=65535.0)
     preview.offer(frame, sample(900, 3.5, "sweep").measurement)
