@@ -10,7 +10,9 @@ from datetime import UTC, datetime
 from http.client import HTTPConnection, HTTPResponse
 from ipaddress import ip_network
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, TypeVar
+
+from pydantic import TypeAdapter
 
 from alpaca_focus.alpaca.running import RunningServer
 from alpaca_focus.core.errors import ConfigurationError
@@ -30,6 +32,9 @@ RULES = Rules(allowed=(ip_network("192.168.1.0/24"),), names=frozenset({"observa
 JSON = {"Content-Type": "application/json"}
 
 
+T = TypeVar("T")
+
+
 def now() -> datetime:
     return datetime.now(UTC)
 
@@ -43,6 +48,11 @@ class Reply:
     @property
     def json(self) -> Any:
         return json.loads(self.body)
+
+
+def read(kind: type[T], reply: Reply) -> T:
+    """Return the body of a reply as the kind that the API describes."""
+    return TypeAdapter(kind).validate_json(reply.body)
 
 
 @dataclass

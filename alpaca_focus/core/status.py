@@ -20,19 +20,7 @@ WAITING_FOR_DEVICES = "waiting for the devices"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LastFocus:
-    """The last good focus.
-
-    Attributes:
-        at: When, UTC
-        position: Where the focuser stood, in steps
-        trigger: What made it due
-        metric: Name of the metric
-        value: The metric in focus; null: not known
-        temperature_c: Average temperature; null: not known
-        altitude_deg: Altitude of the telescope; null: not known
-        filter_name: The current filter then; null: not known
-        stderr_steps: Standard error of the position
-    """
+    """The last good focus; null: not known."""
 
     at: datetime
     position: Position
@@ -50,11 +38,10 @@ class CompensationStatus:
     """Correction moves since the last refocus.
 
     Attributes:
-        moved_steps: Sum of the moves
-        carried_steps: Wanted and not moved yet: fractions of a step, and less than the dead zone
-        stopped: Why it has stopped, as a sentence; empty: it has not
-        enabled: Whether the settings ask for it, and nobody has switched it off
-        switched_off: Whether somebody has switched it off
+        carried_steps: Wanted and not moved yet: fractions of a step, and less than the dead zone.
+        stopped: Why it has stopped, as a sentence; empty: it has not.
+        enabled: Whether the settings ask for it, and nobody has switched it off.
+        switched_off: Whether somebody has switched it off.
     """
 
     moved_steps: int
@@ -69,11 +56,10 @@ class GatewayStatus:
     """The gateway between the imaging program and the devices.
 
     Attributes:
-        address: Where it listens, "host:port"
-        waits: Whether an exposure waits for a focus run
-        taken: Whether a focus run has the camera
-        interrupted: Whether a focus run waits for a gap in the imaging
-        images: Light frames that have passed
+        waits: Whether an exposure waits for a focus run.
+        taken: Whether a focus run has the camera.
+        interrupted: Whether a focus run waits for a gap in the imaging.
+        images: Light frames that have passed.
     """
 
     address: str
@@ -88,8 +74,8 @@ class LastRun:
     """How the last focus run ended.
 
     Attributes:
-        outcome: focused, restored, stranded, failed, aborted or cut off
-        reason: One sentence
+        outcome: focused, restored, stranded, failed, aborted or cut off.
+        reason: One sentence.
     """
 
     outcome: str
@@ -98,35 +84,25 @@ class LastRun:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Status:
-    """What the daemon does; the same as `alpaca-focus status --json`.
+    """What the daemon does; the same as `alpaca-focus status --json`. null: not known, or there is none.
 
     Attributes:
-        state: watching, or what owns the optics
-        looks: Polls and other signs of progress, counted
-        paused: Whether somebody has paused it
-        plan: What the imaging program takes
-        due: Why a refocus is due, a clause each
-        blocked_by: Why a refocus would have to wait
-        triggers: How near each trigger is
-        exposing: Whether the imaging program exposes
-        silent: Devices that do not answer
-        position: Where the focuser stands, as far as known; steps
-        temperature_c: Average temperature; null: not known
-        temperature_trouble: Why the latest reading is ignored; empty: it is not
-        filter: The current filter; null: not known
-        altitude_deg: Altitude of the telescope; null: not known
-        sun_altitude_deg: Altitude of the sun; null: not known
-        last_focus: The last good focus; null: there was none
-        since_s: Seconds since the last refocus, or since the beginning
-        images: Light frames since then
-        compensation: Correction moves since then
-        gateway: null: there is none
-        advice: What would leave more room for focus runs; empty: nothing
-        failures: Failed runs in a row
-        hold_s: Seconds for which the triggers still wait after a failed run
-        ignored: How often a due refocus had to wait this night, by reason
-        runs_ended: Focus runs that have ended since the devices were connected
-        last_run: null: there was none
+        state: watching, or what owns the optics.
+        looks: Polls and other signs of progress, counted.
+        plan: What the imaging program takes.
+        due: Why a refocus is due, a clause each.
+        blocked_by: Why a refocus would have to wait.
+        silent: Devices that do not answer.
+        position: Where the focuser stands, as far as known.
+        temperature_c: Average temperature.
+        temperature_trouble: Why the latest reading is ignored; empty: it is not.
+        since_s: Seconds since the last refocus, or since the beginning.
+        images: Light frames since then.
+        advice: What would leave more room for focus runs; empty: nothing.
+        failures: Failed runs in a row.
+        hold_s: Seconds for which the triggers still wait after a failed run.
+        ignored: How often a due refocus had to wait this night, by reason.
+        runs_ended: Focus runs that have ended since the devices were connected.
     """
 
     state: str
@@ -162,8 +138,7 @@ class Waiting:
     """The status while the devices are not connected.
 
     Attributes:
-        state: waiting for the devices
-        why: What is wrong; empty: nothing is known yet
+        why: What is wrong; empty: nothing is known yet.
     """
 
     state: str = WAITING_FOR_DEVICES
@@ -175,13 +150,10 @@ class RunPoint:
     """A point of a V-curve.
 
     Attributes:
-        position: Where the focuser stood, in steps
-        value: The metric; null: not usable
-        stderr: Its standard error
-        purpose: What the frame was taken for
-        usable: Whether it may take part in a fit
-        reason: Why it is not usable
-        stars: How many took part
+        value: The metric; null: not usable.
+        purpose: What the frame was taken for.
+        reason: Why it is not usable.
+        stars: How many took part.
     """
 
     position: Position
@@ -198,11 +170,8 @@ class RunFit:
     """A curve through the points.
 
     Attributes:
-        model: Name of the curve
-        best_position: Its vertex, in steps
-        stderr_steps: Standard error of the vertex
-        best_value: The metric at the vertex
-        curve: Positions and values
+        best_position: Its vertex.
+        curve: Positions and values.
     """
 
     model: str
@@ -214,55 +183,28 @@ class RunFit:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunProgress:
-    """A focus run, under way or ended.
+    """A focus run, under way or ended; without values: none was made yet.
 
     Attributes:
-        active: Whether it is under way
-        number: In the history; null: it is not there
-        trigger: What made it due
-        started_at: When, UTC; null: there was no run yet
-        start_position: Where it began, in steps
-        position: Where the focuser stands now, or stood at the end
-        unit: Unit of the metric
-        metric: Name of the metric
-        samples: Every frame so far
-        fit: null: there is none yet
-        final_position: Where it ended; null: it is under way, or not known
-        outcome: focused, restored, stranded, failed or aborted; empty: it is not over
-        reason: One sentence about the outcome
+        number: In the history; null: it is not there.
+        position: Where the focuser stands now, or stood at the end.
+        samples: Every frame so far.
+        outcome: focused, restored, stranded, failed or aborted; empty: it is not over.
     """
 
-    active: bool
-    number: int | None
-    trigger: str
-    started_at: datetime | None
-    start_position: Position | None
-    position: Position | None
-    unit: str
-    metric: str
-    samples: tuple[RunPoint, ...]
-    fit: RunFit | None
-    final_position: Position | None
-    outcome: str
-    reason: str
-
-
-NO_RUN = RunProgress(
-    active=False,
-    number=None,
-    trigger="",
-    started_at=None,
-    start_position=None,
-    position=None,
-    unit="",
-    metric="",
-    samples=(),
-    fit=None,
-    final_position=None,
-    outcome="",
-    reason="",
-)
-"""Before the first run."""
+    active: bool = False
+    number: int | None = None
+    trigger: str = ""
+    started_at: datetime | None = None
+    start_position: Position | None = None
+    position: Position | None = None
+    unit: str = ""
+    metric: str = ""
+    samples: tuple[RunPoint, ...] = ()
+    fit: RunFit | None = None
+    final_position: Position | None = None
+    outcome: str = ""
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -270,15 +212,10 @@ class MeasuredFrame:
     """The last focus frame.
 
     Attributes:
-        number: Of its picture, counted up
-        at: Start of the exposure, UTC
-        width: Of the picture, px
-        height: Of the picture, px
-        stars: How many were measured
-        hfd_px: Half-flux diameter; null: another metric was measured
-        metric: Name of the metric
-        value: The metric; null: not usable
-        unit: Unit of the metric
+        number: Of its picture, counted up.
+        at: Start of the exposure.
+        width: Of the picture, px.
+        height: Of the picture, px.
     """
 
     number: int
@@ -297,11 +234,9 @@ class MeasuredLight:
     """A light frame of the imaging program.
 
     Attributes:
-        at: End of the exposure, UTC
-        hfd_px: Half-flux diameter of its stars
-        position: Where the focuser belonged; null: not known
-        filter_name: The current filter then; null: not known
-        temperature_c: Average temperature; null: not known
+        at: End of the exposure.
+        hfd_px: Half-flux diameter of its stars.
+        position: Where the focuser belonged.
     """
 
     at: datetime

@@ -111,36 +111,16 @@ class Row:
         topic: Its part of the topics.
         standing: How it is.
         is_online: Whether its daemon is connected.
-        state: What it does, or did when its daemon went.
-        is_paused: Whether somebody has paused it.
-        position: Where the focuser stands.
-        hfd_px: Size of the stars.
-        temperature_c: Temperature that counts.
         minutes: Minutes since the last good focus.
-        due: Why a refocus is due; empty: none is.
-        blocked_by: What it waits for then.
-        waits_for: Why the daemon waits for the devices.
-        silent: Devices that do not answer.
-        result: How the last run ended; empty: there was none.
-        reason: The sentence about it.
+        last: What it sent last, with "nothing" as empty text.
     """
 
     name: str
     topic: str
     standing: Standing
     is_online: bool
-    state: str = ""
-    is_paused: bool = False
-    position: int | None = None
-    hfd_px: float | None = None
-    temperature_c: float | None = None
-    minutes: int | None = None
-    due: str = ""
-    blocked_by: tuple[str, ...] = ()
-    waits_for: str = ""
-    silent: tuple[str, ...] = ()
-    result: str = ""
-    reason: str = ""
+    minutes: int | None
+    last: TelescopeState
 
     def as_dict(self) -> dict[str, object]:
         """Return what a machine is told; `None` for what is not known."""
@@ -150,18 +130,18 @@ class Row:
             "standing": self.standing.name.lower(),
             "trouble": self.standing.is_trouble,
             "online": self.is_online,
-            "state": self.state,
-            "paused": self.is_paused,
-            "position": self.position,
-            "hfd_px": self.hfd_px,
-            "temperature_c": self.temperature_c,
+            "state": self.last.state,
+            "paused": self.last.paused,
+            "position": self.last.position,
+            "hfd_px": self.last.hfd,
+            "temperature_c": self.last.temperature,
             "minutes": self.minutes,
-            "due": self.due,
-            "blocked_by": list(self.blocked_by),
-            "waits_for": self.waits_for,
-            "silent": list(self.silent),
-            "result": self.result,
-            "reason": self.reason,
+            "due": self.last.due,
+            "blocked_by": list(self.last.blocked_by),
+            "waits_for": self.last.waits_for,
+            "silent": list(self.last.silent),
+            "result": self.last.result,
+            "reason": self.last.reason,
         }
 
 
@@ -180,38 +160,32 @@ def rows(fleet: Fleet, now: datetime) -> tuple[Row, ...]:
 
 
 def _row(topic: str, heard: Heard, now: datetime) -> Row:
-    state = heard.state or TelescopeState()
+    sent = heard.state or TelescopeState()
     row = Row(
-        name=state.telescope or printable(topic, LONGEST_NAME) or "?",
+        name=sent.telescope or printable(topic, LONGEST_NAME) or "?",
         topic=printable(topic, LONGEST_NAME),
         standing=Standing.WELL,
         is_online=heard.is_online is True,
-        state=state.state,
-        is_paused=state.paused,
-        position=state.position,
-        hfd_px=state.hfd,
-        temperature_c=state.temperature,
-        minutes=_minutes(state, now),
-        due="" if state.due == NOTHING else state.due,
-        blocked_by=state.blocked_by,
-        waits_for=state.waits_for,
-        silent=state.silent,
-        result="" if state.result == NOTHING else state.result,
-        reason=state.reason,
+        minutes=_minutes(sent, now),
+        last=replace(
+            sent,
+            due="" if sent.due == NOTHING else sent.due,
+            result="" if sent.result == NOTHING else sent.result,
+        ),
     )
     return replace(row, standing=_standing(row))
 
 
 def _standing(row: Row) -> Standing:
     holds = {
-        Standing.STRANDED: row.result == Outcome.STRANDED,
+        Standing.STRANDED: row.last.result == Outcome.STRANDED,
         Standing.OFFLINE: not row.is_online,
-        Standing.FAILED: row.result in FAILED_OUTCOMES,
-        Standing.UNCLEAR: not row.state,
-        Standing.SILENT: bool(row.silent),
-        Standing.WAITING: bool(row.waits_for),
-        Standing.PAUSED: row.is_paused,
-        Standing.HELD: bool(row.due and row.blocked_by),
+        Standing.FAILED: row.last.result in FAILED_OUTCOMES,
+        Standing.UNCLEAR: not row.last.state,
+        Standing.SILENT: bool(row.last.silent),
+        Standing.WAITING: bool(row.last.waits_for),
+        Standing.PAUSED: row.last.paused,
+        Standing.HELD: bool(row.last.due and row.last.blocked_by),
         Standing.WELL: True,
     }
     return min(standing for standing, is_so in holds.items() if is_so)

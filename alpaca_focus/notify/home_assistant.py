@@ -119,21 +119,12 @@ class TelescopeState:
     """The state as it is published by MQTT; the field names are those of the JSON.
 
     Attributes:
-        telescope: Its name.
-        state: What it does.
-        temperature: Degrees Celsius.
-        position: Where the focuser stands, in steps.
-        hfd: Size of the stars, px.
         minutes: Minutes since the last good focus when this was sent.
         focused_at: When that was, UTC.
         due: Why a refocus is due; "nothing": none is.
         blocked_by: Why it has to wait then.
         waits_for: Why the devices are not connected; empty: they are.
-        silent: Devices that do not answer.
         result: How the last run ended; "nothing": there was none.
-        reason: The sentence about it.
-        paused: Whether somebody has paused it.
-        compensation: Whether the compensation is on.
         daemon: A mark of the daemon, by which it knows its own messages.
     """
 

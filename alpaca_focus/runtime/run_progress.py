@@ -13,7 +13,7 @@ import numpy as np
 
 from alpaca_focus.core.curve_models import curve_value
 from alpaca_focus.core.events import CurveFitted, Event, FrameMeasured, Moved, RunEnded, RunStarted
-from alpaca_focus.core.status import NO_RUN, RunFit, RunPoint, RunProgress
+from alpaca_focus.core.status import RunFit, RunPoint, RunProgress
 from alpaca_focus.core.values import Fit, FocusResult, Position, Sample
 
 CURVE_POINTS = 60
@@ -63,7 +63,7 @@ class RunTracker:
     def __init__(self, publish: Callable[[RunProgress], None], wall: Callable[[], datetime]) -> None:
         self._publish = publish
         self._wall = wall
-        self._now = NO_RUN
+        self._now = RunProgress()
         self._number: int | None = None
         self.tally = RunTally()
 
@@ -75,8 +75,8 @@ class RunTracker:
             trigger: What made it due.
             number: Its number in the history once it has begun; `None`: not known.
         """
-        self._now, self._number = NO_RUN, number
-        self._update(active=True, trigger=trigger, started_at=self._wall())
+        self._now, self._number = RunProgress(active=True, trigger=trigger, started_at=self._wall()), number
+        self._update()
         try:
             yield
         except asyncio.CancelledError:

@@ -13,7 +13,7 @@ from alpaca_focus.core.values import Light
 from alpaca_focus.runtime.night_curves import Point, thinned
 from alpaca_focus.runtime.run_progress import finite, progress_of
 from alpaca_focus.runtime.store import FILE_NAME, KeptRun, RunStore
-from alpaca_focus.web.encoding import encoded
+from alpaca_focus.web.events import encoded
 from alpaca_focus.web.source import Night
 
 T = TypeVar("T")
@@ -30,22 +30,8 @@ class RunSummary:
     """A run of the history in one line.
 
     Attributes:
-        number: In the history
-        started_at: When, UTC
-        trigger: What made it due
-        outcome: focused, restored, stranded, failed or aborted
-        reason: One sentence
-        filter_name: The current filter then; null: not known
-        temperature_c: Temperature at the start; null: not known
-        start_position: Where it began, in steps
-        final_position: Where it ended; null: not known
-        best_position: Vertex of the curve; null: there was none
-        stderr_steps: Standard error of the vertex
-        metric: Name of the metric
-        unit: Unit of the metric
-        value: The metric in the verifying frame
-        exposures: All of them, the verifying one included
-        duration_s: Seconds from the start until the camera was free
+        value: The metric in the verifying frame.
+        duration_s: From the start until the camera was free.
     """
 
     number: int
@@ -71,10 +57,7 @@ class NightRefocus:
     """A refocus of the night.
 
     Attributes:
-        at: Seconds since 1970, UTC
-        position: Where it ended, in steps; null: not known
-        trigger: What made it due
-        outcome: focused, restored or stranded
+        at: Seconds since 1970, UTC.
     """
 
     at: float
@@ -88,11 +71,11 @@ class NightSoFar:
     """The last 24 hours; at most 1000 points each, with their time in seconds since 1970, UTC.
 
     Attributes:
-        temperature: Degrees Celsius
-        position: Steps
-        refocuses: The oldest first
-        model: Where the focus model expected focus, in steps
-        lights: Half-flux diameter of the light frames, px
+        temperature: Degrees Celsius.
+        position: Steps.
+        refocuses: The oldest first.
+        model: Where the focus model expected focus, in steps.
+        lights: Half-flux diameter of the light frames, px.
     """
 
     temperature: list[Point]

@@ -18,11 +18,10 @@ from starlette.types import ASGIApp
 from typing_extensions import override
 
 from alpaca_focus.core.errors import AlpacaFocusError, ConfigurationError
-from alpaca_focus.core.status import NO_RUN, MeasuredFrame, MeasuredLight, RunProgress, Status, Waiting, as_json
+from alpaca_focus.core.status import MeasuredFrame, MeasuredLight, RunProgress, Status, Waiting, as_json
 from alpaca_focus.runtime.control_wire import Request as Command
 from alpaca_focus.web import models
-from alpaca_focus.web.encoding import encoded, encoded_entry
-from alpaca_focus.web.events import events, last_event_id
+from alpaca_focus.web.events import encoded, encoded_entry, events, last_event_id
 from alpaca_focus.web.guard import Guard
 from alpaca_focus.web.history import History, NightSoFar, RunSummary
 from alpaca_focus.web.prometheus import CONTENT_TYPE, PrometheusMetrics
@@ -124,9 +123,11 @@ def _describe_fields(schema: dict[str, Any]) -> None:
     schema["description"] = text
     # Every field is sent, those with a default as well.
     schema["required"] = list(schema["properties"])
+    for field in schema["properties"].values():
+        field.pop("default", None)
     for line in attributes.splitlines():
         name, _, description = line.strip().partition(": ")
-        schema["properties"][name]["description"] = description
+        schema["properties"][name]["description"] = description.removesuffix(".")
 
 
 class _Files:
@@ -166,7 +167,7 @@ def _looking(night: Night) -> APIRouter:
     async def run() -> Response:
         """The focus run under way, or the last one since the program was started."""
         entry = night.feed.latest.get("run")
-        return _json(encoded(as_json(NO_RUN)) if entry is None else encoded_entry(entry))
+        return _json(encoded(as_json(RunProgress())) if entry is None else encoded_entry(entry))
 
     @router.get("/log", response_model=list[models.LogLine], responses=MALFORMED, operation_id="log")
     async def log(last: Annotated[int, Query(ge=1, le=500)] = 200) -> Response:

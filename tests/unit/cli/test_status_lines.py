@@ -11,9 +11,8 @@ from tests.statuses import LAST_FOCUS, NOTHING_YET, a_status
 
 
 def test_while_it_waits_for_the_devices_there_is_one_line_with_the_reason() -> None:
-    assert status_lines(Waiting(why="nothing answers at 127.0.0.1:1.")) == [
-        "waiting for the devices: nothing answers at 127.0.0.1:1."
-    ]
+    waiting = Waiting(why="nothing answers at 127.0.0.1:1.")
+    assert status_lines(waiting) == ["waiting for the devices: nothing answers at 127.0.0.1:1."]
 
 
 def test_before_the_first_focus() -> None:

@@ -3,8 +3,7 @@
 import re
 from pathlib import Path
 
-import alpaca_focus.web.metrics
-
+import alpaca_focus.web.prometheus
 from alpaca_focus.web.pages import unguarded
 from tests.web_night import Page
 from tools.manual.machines_page import api_page, meters, meters_page
@@ -19,7 +18,7 @@ def test_every_address_of_the_api_is_there(tmp_path: Path) -> None:
         for method in methods:
             assert f"### `{method.upper()} {path}`" in text
     for name in described["components"]["schemas"]:
-        assert f"{{ #{name} }}" in text or name.endswith("Asked"), name
+        assert f"{{ #{name} }}" in text or name.endswith("Request"), name
 
 
 def test_links_within_the_api_lead_somewhere() -> None:
@@ -36,7 +35,7 @@ def test_what_is_asked_is_told_with_its_limits() -> None:
 
 
 def test_every_meter_is_there() -> None:
-    source = Path(alpaca_focus.web.metrics.__file__).read_text()
+    source = Path(alpaca_focus.web.prometheus.__file__).read_text()
     names = set(BY_NAME.findall(source))
     told = {name.removeprefix("alpaca_focus_").removesuffix("_total") for name, _, _ in meters()}
     assert len(names) > 15

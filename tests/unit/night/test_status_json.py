@@ -27,7 +27,7 @@ from alpaca_focus.runtime.feed import Feed
 from alpaca_focus.runtime.keeper import Keeper
 from alpaca_focus.runtime.learning import LearnedModel
 from alpaca_focus.runtime.night_state import NightState
-from alpaca_focus.web.encoding import encoded_entry
+from alpaca_focus.web.events import encoded_entry
 from tests.fakes import FakeClock
 
 AT = datetime(2026, 1, 15, 22, 41, 7, 250000, tzinfo=UTC)

@@ -99,8 +99,8 @@ def test_a_daemon_that_waits_says_for_what() -> None:
     state = state_of(Waiting(why="The server does not answer."), None, telescope="East")
     fleet = Fleet("a").with_message("a/east/state", json.dumps(as_json(state)).encode())
     (row,) = rows(fleet.with_message("a/east/availability", b"online"), NOW)
-    assert (row.standing, row.waits_for) == (Standing.WAITING, "The server does not answer.")
-    assert (row.position, row.hfd_px, row.minutes, row.result) == (None, None, None, "")
+    assert (row.standing, row.last.waits_for) == (Standing.WAITING, "The server does not answer.")
+    assert (row.last.position, row.last.hfd, row.minutes, row.last.result) == (None, None, None, "")
 
 
 def test_those_in_trouble_stand_first_and_the_others_by_name() -> None:
@@ -128,7 +128,7 @@ def test_an_age_goes_on_without_a_new_message_and_is_never_negative() -> None:
 def test_a_daemon_of_an_older_version_is_understood() -> None:
     fleet = Fleet("p/q").with_message("p/q/big-dob/state", b'{"state": "watching", "minutes": 12, "due": "nothing"}')
     (row,) = rows(fleet.with_message("p/q/big-dob/availability", b"online"), NOW)
-    assert (row.name, row.minutes, row.due, row.standing) == ("big-dob", 12, "", Standing.WELL)
+    assert (row.name, row.minutes, row.last.due, row.standing) == ("big-dob", 12, "", Standing.WELL)
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import pytest
 
 from alpaca_focus.core.errors import RunFailed
 from alpaca_focus.core.events import CurveFitted, FrameMeasured, Moved, RunEnded, RunStarted
-from alpaca_focus.core.status import NO_RUN, RunPoint, RunProgress
+from alpaca_focus.core.status import RunPoint, RunProgress
 from alpaca_focus.core.values import Fit, FocusResult, Measurement, Outcome, Sample
 from alpaca_focus.core.vcurve import fit_hyperbola
 from alpaca_focus.runtime.run_progress import CURVE_POINTS, RunTracker, progress_of
@@ -60,7 +60,7 @@ class Published:
 def test_a_run_from_begin_to_end() -> None:
     published = Published()
     with published.runs.follow("asap", number=7):
-        assert published.last == replace(NO_RUN, active=True, trigger="asap", started_at=AT)
+        assert published.last == RunProgress(active=True, trigger="asap", started_at=AT)
         published.runs.take(RunStarted(start_position=980))
         published.runs.take(Moved(position=600, target=600))
         assert (published.last.number, published.last.start_position, published.last.position) == (7, 980, 600)
