@@ -6,7 +6,8 @@ from types import MappingProxyType
 
 from alpaca_focus.core.inhibitors import EXPOSING, Rules, inhibitors
 from alpaca_focus.core.night import History, Snapshot
-from alpaca_focus.core.triggers import Trigger, Verdict
+from alpaca_focus.core.status import Verdict
+from alpaca_focus.core.triggers import Trigger
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,7 +8,6 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from alpaca_focus.core.triggers import Verdict
 from alpaca_focus.core.values import Light, Position
 
 if TYPE_CHECKING:
@@ -16,6 +15,23 @@ if TYPE_CHECKING:
 
 WATCHING = "watching"
 WAITING_FOR_DEVICES = "waiting for the devices"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """How near a trigger is to a refocus.
+
+    Attributes:
+        trigger: Its name.
+        due: Whether a refocus is due.
+        state: How near it is, in a few signs.
+        reason: One clause, when due.
+    """
+
+    trigger: str
+    due: bool
+    state: str
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,26 +9,10 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from alpaca_focus.core.night import History
+from alpaca_focus.core.status import Verdict
 
 HFD_SIGMAS = 3.0
 MAD_TO_SIGMA = 1.4826
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Verdict:
-    """What a trigger says.
-
-    Attributes:
-        trigger: Its name.
-        due: Whether a refocus is due.
-        state: How near it is, in a few signs.
-        reason: One clause, when due.
-    """
-
-    trigger: str
-    due: bool
-    state: str
-    reason: str = ""
 
 
 class Trigger(Protocol):

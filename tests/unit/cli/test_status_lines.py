@@ -5,8 +5,7 @@ from dataclasses import replace
 import pytest
 
 from alpaca_focus.cli.night import status_lines
-from alpaca_focus.core.status import CompensationStatus, GatewayStatus, LastRun, Waiting
-from alpaca_focus.core.triggers import Verdict
+from alpaca_focus.core.status import CompensationStatus, GatewayStatus, LastRun, Verdict, Waiting
 from tests.statuses import LAST_FOCUS, NOTHING_YET, a_status
 
 

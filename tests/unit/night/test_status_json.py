@@ -15,8 +15,7 @@ from alpaca_focus.core.events import CurveFitted, FrameMeasured, Moved, RunEnded
 from alpaca_focus.core.gaps import ADVICE, Squeeze
 from alpaca_focus.core.night import Baseline, History, Plan, Snapshot
 from alpaca_focus.core.notices import Kind, Notice
-from alpaca_focus.core.status import GatewayStatus, LastRun, as_json
-from alpaca_focus.core.triggers import Verdict
+from alpaca_focus.core.status import GatewayStatus, LastRun, Verdict, as_json
 from alpaca_focus.core.values import Fit, FocusResult, Frame, Light, Measurement, Outcome, Sample
 from alpaca_focus.gateway.service import Gateway
 from alpaca_focus.night.status_publisher import StatusPublisher
