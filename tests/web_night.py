@@ -10,7 +10,9 @@ from datetime import UTC, datetime
 from http.client import HTTPConnection, HTTPResponse
 from ipaddress import ip_network
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, TypeVar
+
+from pydantic import TypeAdapter
 
 from alpaca_focus.alpaca.running import RunningServer
 from alpaca_focus.core.errors import ConfigurationError
@@ -18,7 +20,7 @@ from alpaca_focus.night.web_link import draw_run
 from alpaca_focus.runtime.control_wire import Request
 from alpaca_focus.runtime.feed import Feed
 from alpaca_focus.runtime.night_curves import NightCurves
-from alpaca_focus.runtime.run_news import RunNews
+from alpaca_focus.runtime.run_progress import RunTracker
 from alpaca_focus.web.pages import make_app
 from alpaca_focus.web.security import Rules
 from alpaca_focus.web.source import Night, Picture
@@ -28,6 +30,9 @@ ELSEWHERE = "192.168.1.7"
 """An address that may look; requests come from there when a proxy says so."""
 RULES = Rules(allowed=(ip_network("192.168.1.0/24"),), names=frozenset({"observatory"}), token=TOKEN)
 JSON = {"Content-Type": "application/json"}
+
+
+T = TypeVar("T")
 
 
 def now() -> datetime:
@@ -43,6 +48,11 @@ class Reply:
     @property
     def json(self) -> Any:
         return json.loads(self.body)
+
+
+def read(kind: type[T], reply: Reply) -> T:
+    """Return the body of a reply as the kind that the API describes."""
+    return TypeAdapter(kind).validate_json(reply.body)
 
 
 @dataclass
@@ -62,13 +72,13 @@ class Page:
 
     def __post_init__(self) -> None:
         self.curves = NightCurves()
-        self.news = RunNews(lambda told: self.feed.publish("run", told), now)
+        self.runs = RunTracker(lambda run: self.feed.publish("run", run), now)
         self.night = Night(
             feed=self.feed,
             answer=self._answer,
             directory=self.directory,
             curves=self.curves,
-            news=self.news,
+            runs=self.runs,
             picture=lambda: self.picture,
             draw=draw_run,
             version="1.2.3",

@@ -175,12 +175,12 @@ def table(found: Sequence[Row]) -> Table:
         shown.add_row(
             Text(word, style=STYLES[word]),
             Text(row.name),
-            Text(STATES.get(row.standing, row.state), style="bold" if row.standing.is_trouble else ""),
-            "" if row.position is None else f"{row.position}",
-            "" if row.hfd_px is None else f"{row.hfd_px:.2f}",
-            "" if row.temperature_c is None else f"{row.temperature_c:.1f}",
+            Text(STATES.get(row.standing, row.last.state), style="bold" if row.standing.is_trouble else ""),
+            "" if row.last.position is None else f"{row.last.position}",
+            "" if row.last.hfd is None else f"{row.last.hfd:.2f}",
+            "" if row.last.temperature is None else f"{row.last.temperature:.1f}",
             "" if row.minutes is None else f"{_age(row.minutes)} ago",
-            Text("FAILED" if row.result in FAILED_OUTCOMES else row.result),
+            Text("FAILED" if row.last.result in FAILED_OUTCOMES else row.last.result),
         )
     return shown
 
@@ -202,20 +202,20 @@ def word_of(standing: Standing) -> str:
 def _notes(row: Row) -> list[str]:
     told = []
     if row.standing is Standing.STRANDED:
-        told.append(f"the focuser could not be brought back. {row.reason}")
+        told.append(f"the focuser could not be brought back. {row.last.reason}")
     if not row.is_online:
-        told.append("its daemon is gone" + (f"; the last it told: {row.state}." if row.state else "."))
-    if row.result in FAILED_OUTCOMES:
-        told.append(f"the last run failed. {row.reason}")
-    if row.silent:
-        told.append(f"no answer from {', '.join(row.silent)}.")
-    if row.waits_for:
-        told.append(f"waits for its devices. {row.waits_for}")
-    if row.is_paused and row.standing is not Standing.PAUSED:
+        told.append("its daemon is gone" + (f"; the last it told: {row.last.state}." if row.last.state else "."))
+    if row.last.result in FAILED_OUTCOMES:
+        told.append(f"the last run failed. {row.last.reason}")
+    if row.last.silent:
+        told.append(f"no answer from {', '.join(row.last.silent)}.")
+    if row.last.waits_for:
+        told.append(f"waits for its devices. {row.last.waits_for}")
+    if row.last.paused and row.standing is not Standing.PAUSED:
         told.append("paused.")
-    if row.due:
-        waits = f"; it waits for: {', '.join(row.blocked_by)}" if row.blocked_by else ""
-        told.append(f"a refocus is due: {row.due}{waits}.")
+    if row.last.due:
+        waits = f"; it waits for: {', '.join(row.last.blocked_by)}" if row.last.blocked_by else ""
+        told.append(f"a refocus is due: {row.last.due}{waits}.")
     return told
 
 

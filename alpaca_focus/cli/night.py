@@ -13,7 +13,9 @@ from alpaca_focus.cli.common import ConfigOption, JsonOption, command_group
 from alpaca_focus.core.decisions import GAP_REASONS
 from alpaca_focus.core.errors import ConfigurationError
 from alpaca_focus.core.metrics import label_of
-from alpaca_focus.runtime.control_client import ask
+from alpaca_focus.core.status import WATCHING, GatewayStatus, Status, Waiting
+from alpaca_focus.core.values import Outcome
+from alpaca_focus.runtime.control_client import ask, status_of_reply
 from alpaca_focus.runtime.control_wire import socket_path
 from alpaca_focus.settings.loader import load_yaml
 from alpaca_focus.settings.models import Settings
@@ -24,7 +26,6 @@ LONGEST_LOOK_S = 120.0
 LONGEST_WAIT_S = 300.0
 """With `--if-due`, for a camera that does not become free: the script that waits has no exposure running."""
 WAIT_POLL_S = 0.5
-WATCHING = "watching"
 EXIT_FAILED = 1
 
 
@@ -34,7 +35,7 @@ def status(config: ConfigOption, *, json: JsonOption = False) -> None:
     if json:
         typer.echo(json_module.dumps(told, ensure_ascii=False))
         return
-    for line in status_lines(told):
+    for line in status_lines(status_of_reply(told)):
         typer.echo(line)
 
 
@@ -54,32 +55,33 @@ def refocus(
     before, waited_for, waits_until_s = told["runs_ended"], "", time.monotonic() + LONGEST_WAIT_S
     while True:
         time.sleep(WAIT_POLL_S)
-        now = asked(config, "status", {})
-        if if_due and now.get("runs_ended", before) == before:
-            if "due" in now and now["state"] != WATCHING:
+        now = status_of_reply(asked(config, "status", {}))
+        has_ended = isinstance(now, Status) and now.runs_ended != before
+        if if_due and not has_ended:
+            if isinstance(now, Status) and now.state != WATCHING:
                 continue
             why = _not_worth_waiting(now, is_late=time.monotonic() > waits_until_s)
             if why:
                 typer.echo(why)
                 return
-        waits_for = ", ".join(now.get("blocked_by", []))
+        waits_for = "" if isinstance(now, Waiting) else ", ".join(now.blocked_by)
         if waits_for and waits_for != waited_for:
             typer.echo(f"It waits for: {waits_for}.")
         waited_for = waits_for
-        if now.get("runs_ended", before) != before and now["last_run"] is None:
-            raise ConfigurationError("The daemon has read its settings anew meanwhile: ask again.")
-        if now.get("runs_ended", before) != before:
-            typer.echo(now["last_run"]["reason"])
-            raise typer.Exit(0 if now["last_run"]["outcome"] == "focused" else EXIT_FAILED)
+        if isinstance(now, Status) and has_ended:
+            if now.last_run is None:
+                raise ConfigurationError("The daemon has read its settings anew meanwhile: ask again.")
+            typer.echo(now.last_run.reason)
+            raise typer.Exit(0 if now.last_run.outcome == Outcome.FOCUSED else EXIT_FAILED)
 
 
-def _not_worth_waiting(now: Mapping[str, Any], *, is_late: bool) -> str:
-    """Say why a script is not kept waiting for a refocus that has not begun; empty: it is."""
-    if "due" not in now:
+def _not_worth_waiting(now: Status | Waiting, *, is_late: bool) -> str:
+    """Return why a script is not kept waiting for a refocus that has not begun; empty: it is."""
+    if isinstance(now, Waiting):
         return "The daemon waits for the devices. The imaging may go on."
-    if not now["due"]:
+    if not now.due:
         return "Nothing is due any more."
-    waits_for = [reason for reason in now["blocked_by"] if reason not in GAP_REASONS]
+    waits_for = [reason for reason in now.blocked_by if reason not in GAP_REASONS]
     if waits_for:
         return f"The refocus waits for: {', '.join(waits_for)}. The imaging may go on."
     if is_late:
@@ -189,77 +191,75 @@ def asked(
     return told
 
 
-def status_lines(told: Mapping[str, Any]) -> list[str]:
+def status_lines(status: Status | Waiting) -> list[str]:
     """Return what `status` prints."""
-    if "triggers" not in told:
-        return [f"{told['state']}: {told['why']}"]
-    lines = [f"{told['state']}{', paused' if told['paused'] else ''}; the plan takes: {told['plan']}"]
-    lines.append(f"last focus: {_last_focus(told)}")
-    if told["due"]:
-        lines.append(f"due: {'; '.join(told['due'])}")
-    if told["blocked_by"]:
-        lines.append(f"waits for: {', '.join(told['blocked_by'])}")
-    lines += [f"  {each['trigger']:<12} {each['state']}" for each in told["triggers"]]
-    lines.append(f"now: {_now(told)}")
-    followed = told["compensation"]
+    if isinstance(status, Waiting):
+        return [f"{status.state}: {status.why}"]
+    lines = [f"{status.state}{', paused' if status.paused else ''}; the plan takes: {status.plan}"]
+    lines.append(f"last focus: {_last_focus(status)}")
+    if status.due:
+        lines.append(f"due: {'; '.join(status.due)}")
+    if status.blocked_by:
+        lines.append(f"waits for: {', '.join(status.blocked_by)}")
+    lines += [f"  {each.trigger:<12} {each.state}" for each in status.triggers]
+    lines.append(f"now: {_now(status)}")
+    followed = status.compensation
     lines.append(
-        f"compensation: {followed['moved_steps']:+d} steps moved since then, {followed['carried_steps']:+.2f} carried"
+        f"compensation: {followed.moved_steps:+d} steps moved since then, {followed.carried_steps:+.2f} carried"
     )
-    if followed["switched_off"]:
+    if followed.switched_off:
         lines.append("  switched off until `alpaca-focus compensation on`")
-    if followed["stopped"]:
-        lines.append(f"  {followed['stopped']}")
+    if followed.stopped:
+        lines.append(f"  {followed.stopped}")
     held = [
-        f"failed runs in a row: {told['failures']}" if told["failures"] else "",
-        f"the triggers wait for {told['hold_s']:.0f} s more" if told["hold_s"] else "",
+        f"failed runs in a row: {status.failures}" if status.failures else "",
+        f"the triggers wait for {status.hold_s:.0f} s more" if status.hold_s else "",
     ]
     if any(held):
         lines.append("; ".join(each for each in held if each))
-    if told["advice"]:
-        lines.append(told["advice"])
-    gateway = told["gateway"]
-    if gateway is not None:
-        lines.append(f"gateway: {gateway['address']}, {_gateway_text(gateway)}")
-    if told["ignored"]:
-        counted = ", ".join(f"{reason} {count}" for reason, count in told["ignored"].items())
+    if status.advice:
+        lines.append(status.advice)
+    if status.gateway is not None:
+        lines.append(f"gateway: {status.gateway.address}, {_gateway_text(status.gateway)}")
+    if status.ignored:
+        counted = ", ".join(f"{reason} {count}" for reason, count in status.ignored.items())
         lines.append(f"waited this night, by reason: {counted}")
-    if told["last_run"] is not None:
-        lines.append(f"last run: {told['last_run']['reason']}")
+    if status.last_run is not None:
+        lines.append(f"last run: {status.last_run.reason}")
     return lines
 
 
-def _gateway_text(gateway: Mapping[str, Any]) -> str:
-    if gateway["waits"]:
+def _gateway_text(gateway: GatewayStatus) -> str:
+    if gateway.waits:
         return "an exposure waits for the focus run"
-    if gateway["taken"]:
+    if gateway.taken:
         return "a focus run has the camera"
-    waits = "; a focus run waits for the next gap" if gateway["interrupted"] else ""
-    return f"{gateway['images']} light frames have passed{waits}"
+    waits = "; a focus run waits for the next gap" if gateway.interrupted else ""
+    return f"{gateway.images} light frames have passed{waits}"
 
 
-def _last_focus(told: Mapping[str, Any]) -> str:
-    last = told["last_focus"]
+def _last_focus(status: Status) -> str:
+    last = status.last_focus
     if last is None:
         return "none yet"
-    value = last["value"]
     parts = [
-        f"{last['at'][:16].replace('T', ' ')} UTC ({told['since_s'] / 60:.0f} min ago)",
-        f"position {last['position']}",
-        "" if value is None else f"{label_of(last['metric'])} {value:.2f}",
-        f"filter {last['filter_name']}" if last["filter_name"] else "",
-        "" if last["temperature_c"] is None else f"{last['temperature_c']:.1f} deg C",
-        f"why: {last['trigger']}" if last["trigger"] else "",
+        f"{last.at:%Y-%m-%d %H:%M} UTC ({status.since_s / 60:.0f} min ago)",
+        f"position {last.position}",
+        "" if last.value is None else f"{label_of(last.metric)} {last.value:.2f}",
+        f"filter {last.filter_name}" if last.filter_name else "",
+        "" if last.temperature_c is None else f"{last.temperature_c:.1f} deg C",
+        f"why: {last.trigger}" if last.trigger else "",
     ]
     return ", ".join(part for part in parts if part)
 
 
-def _now(told: Mapping[str, Any]) -> str:
-    temperature_c, altitude_deg, sun_deg = told["temperature_c"], told["altitude_deg"], told["sun_altitude_deg"]
+def _now(status: Status) -> str:
+    temperature_c, altitude_deg, sun_deg = status.temperature_c, status.altitude_deg, status.sun_altitude_deg
     parts = [
         "no temperature" if temperature_c is None else f"{temperature_c:.1f} deg C",
-        f"filter {told['filter']}" if told["filter"] else "",
+        f"filter {status.filter}" if status.filter else "",
         "" if altitude_deg is None else f"altitude {altitude_deg:.0f} deg",
         "" if sun_deg is None else f"sun at {sun_deg:.0f} deg",
-        told["temperature_trouble"],
+        status.temperature_trouble,
     ]
     return ", ".join(part for part in parts if part)

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from alpaca_focus.core.night import NO_LIGHTS, History, Snapshot
-from alpaca_focus.core.triggers import Trigger, Verdict
+from alpaca_focus.core.status import Verdict
+from alpaca_focus.core.triggers import Trigger
 
 EXPOSING = "exposure running"
 NO_GAP = "no gap in the imaging yet"

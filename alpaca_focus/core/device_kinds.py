@@ -12,8 +12,10 @@ from typing import Any, ClassVar, Self
 
 from typing_extensions import override
 
-from alpaca_focus.core.found import one_line
 from alpaca_focus.core.temperature import plausible_temperature_c
+
+LONGEST_LINE = 100
+"""Characters shown of a text that comes from elsewhere."""
 
 LARGEST_PIXEL_UM = 1000.0
 LARGEST_STEP_UM = 10_000.0
@@ -23,6 +25,12 @@ _FOCAL_RATIOS = (1.0, 40.0)
 
 Members = Mapping[str, type]
 """Properties as the standard spells them, each with its type; `tuple` is a list of texts."""
+
+
+def one_line(text: str) -> str:
+    """Return a text of others as it can stand in a line or a comment: printable, and not too long."""
+    line = " ".join("".join(sign if sign.isprintable() else " " for sign in text).split())
+    return line if len(line) <= LONGEST_LINE else f"{line[: LONGEST_LINE - 3]}..."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

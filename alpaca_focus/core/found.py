@@ -7,9 +7,6 @@ from typing import cast
 from alpaca_focus.core.device_kinds import FoundCamera, FoundDevice, FoundFacts, FoundFocuser, FoundMount, FoundWheel
 from alpaca_focus.core.errors import ConfigurationError
 
-LONGEST_LINE = 100
-"""Characters shown of a text that comes from elsewhere."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FoundServer:
@@ -100,9 +97,3 @@ def servers_with_focuser(servers: Sequence[FoundServer]) -> tuple[FoundServer, .
             "HOST:PORT."
         )
     return able
-
-
-def one_line(text: str) -> str:
-    """Return a text of others as it can stand in a line or a comment: printable, and not too long."""
-    line = " ".join("".join(sign if sign.isprintable() else " " for sign in text).split())
-    return line if len(line) <= LONGEST_LINE else f"{line[: LONGEST_LINE - 3]}..."

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from types import MappingProxyType
 
+from alpaca_focus.core.status import LastRun
 from alpaca_focus.core.values import FocusResult, Outcome
 
 LOST_AFTER_S = 60.0
@@ -137,14 +138,14 @@ def noticed(watched: Watched, seen: Seen, *, now_s: float, repeat_s: float) -> t
     return watched, (*told, *back)
 
 
-def ended_run(outcome: str, reason: str, *, number: int | None, result: FocusResult | None) -> EndedRun:
-    """Return how a run ended, from what the keeper says of it and the result where there is one."""
+def ended_run(last_run: LastRun, *, number: int | None, result: FocusResult | None) -> EndedRun:
+    """Return how a run ended, from the status and from its result, where there is one."""
     if result is None:
-        return EndedRun(outcome=outcome, reason=reason)
+        return EndedRun(outcome=last_run.outcome, reason=last_run.reason)
     verified = bool(result.samples) and result.samples[-1].purpose == "verify"
     return EndedRun(
-        outcome=outcome,
-        reason=reason,
+        outcome=last_run.outcome,
+        reason=last_run.reason,
         number=number,
         doubtful=result.doubtful,
         was_worse=result.outcome is Outcome.RESTORED and verified and not result.camera_taken,

@@ -10,25 +10,9 @@ from typing import Protocol
 
 from alpaca_focus.core.night import History
 from alpaca_focus.core.robust import robust_sigma
+from alpaca_focus.core.status import Verdict
 
 HFD_SIGMAS = 3.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Verdict:
-    """The verdict of a trigger.
-
-    Attributes:
-        trigger: Its name.
-        due: Whether a refocus is due.
-        state: How near it is, in a few characters.
-        reason: One clause, when due.
-    """
-
-    trigger: str
-    due: bool
-    state: str
-    reason: str = ""
 
 
 class Trigger(Protocol):

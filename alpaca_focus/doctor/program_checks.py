@@ -11,11 +11,12 @@ from pathlib import Path
 
 from alpaca_focus.addressees import mqtt_settings, services_of
 from alpaca_focus.core.errors import ConfigurationError, DaemonNotRunning, DaemonUnresponsive, RunsAlready
+from alpaca_focus.core.status import Waiting
 from alpaca_focus.doctor.checks import Check, Subject
 from alpaca_focus.doctor.examination import Examination, run_in_thread
 from alpaca_focus.guiding.phd2_wire import as_text, connected
 from alpaca_focus.notify.mqtt_probe import broker_trouble
-from alpaca_focus.runtime.control_client import ask
+from alpaca_focus.runtime.control_client import ask, status_of_reply
 from alpaca_focus.runtime.control_wire import lock_path, socket_path
 from alpaca_focus.runtime.lock import exclusive_lock
 from alpaca_focus.settings.loader import token_of
@@ -112,7 +113,10 @@ async def _state(examination: Examination, directory: Path) -> DaemonFacts:
     name, timeout_s = str(directory), examination.timeout_s
     work = partial(ask, socket_path(directory), "status", {}, timeout_s=timeout_s)
     try:
-        status = await run_in_thread(work, 2 * timeout_s)
+        reply = await run_in_thread(work, 2 * timeout_s)
+        if "error" in reply:
+            return DaemonFacts(holder=Holder.DAEMON, directory=name, trouble=str(reply["error"]))
+        status = status_of_reply(reply)
     except DaemonNotRunning:
         return DaemonFacts(holder=Holder.COMMAND, directory=name)
     except (DaemonUnresponsive, ConfigurationError) as error:
@@ -120,11 +124,11 @@ async def _state(examination: Examination, directory: Path) -> DaemonFacts:
     except TimeoutError:
         trouble = f"The daemon does not answer within {timeout_s:g} s. Read its log."
         return DaemonFacts(holder=Holder.DAEMON, directory=name, trouble=trouble)
-    if "error" in status:
-        return DaemonFacts(holder=Holder.DAEMON, directory=name, trouble=str(status["error"]))
-    parts = [str(status.get("state", "unknown state")), str(status.get("why") or "")]
-    paused = ", paused" if status.get("paused") else ""
-    return DaemonFacts(holder=Holder.DAEMON, directory=name, state=": ".join(part for part in parts if part) + paused)
+    if isinstance(status, Waiting):
+        state = f"{status.state}: {status.why}" if status.why else status.state
+    else:
+        state = f"{status.state}, paused" if status.paused else status.state
+    return DaemonFacts(holder=Holder.DAEMON, directory=name, state=state)
 
 
 async def probe_broker(examination: Examination) -> None:

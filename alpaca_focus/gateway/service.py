@@ -11,6 +11,7 @@ from alpaca_focus.alpaca.discovery import DISCOVERY_PORT
 from alpaca_focus.alpaca.errors import AlpacaError
 from alpaca_focus.alpaca.running import RunningServer
 from alpaca_focus.alpaca.standard import DeviceType
+from alpaca_focus.core.status import GatewayStatus
 from alpaca_focus.gateway.camera_front import CameraFront
 from alpaca_focus.gateway.engine import Engine, LightFrame
 from alpaca_focus.gateway.fronts import Front, MountFront
@@ -176,16 +177,16 @@ class Gateway:
         """Return the watch that knows the imaging program's exposures besides looking at the camera."""
         return GatewayCameraWatch(camera, self._shutter)
 
-    def status(self) -> Mapping[str, object]:
-        """Return what there is to tell; from any thread."""
+    def status(self) -> GatewayStatus:
+        """Return its part of the daemon's status; from any thread."""
         shutter = self._shutter
-        return {
-            "address": self.address,
-            "waits": shutter.held,
-            "taken": shutter.taken,
-            "interrupted": shutter.waits_for_gap,
-            "images": shutter.exposures.images,
-        }
+        return GatewayStatus(
+            address=self.address,
+            waits=shutter.held,
+            taken=shutter.taken,
+            interrupted=shutter.waits_for_gap,
+            images=shutter.exposures.images,
+        )
 
     @property
     def waits_for_gap(self) -> bool:

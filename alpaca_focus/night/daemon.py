@@ -10,13 +10,14 @@ import structlog
 from alpaca_focus import __version__
 from alpaca_focus.core.errors import ConfigurationError, DeviceError
 from alpaca_focus.core.events import Event
+from alpaca_focus.core.status import as_json
 from alpaca_focus.gateway.service import Gateway
-from alpaca_focus.night.board import Board
 from alpaca_focus.night.commands import ExposureCommands, carried_out
 from alpaca_focus.night.gateway_link import BesideProgram
 from alpaca_focus.night.light_frames import count_frames
 from alpaca_focus.night.run_log import log_event
 from alpaca_focus.night.session import Session, Surroundings, opened
+from alpaca_focus.night.status_publisher import StatusPublisher
 from alpaca_focus.night.telling import Telling
 from alpaca_focus.night.web_link import WebLink, draw_run, from_another_loop
 from alpaca_focus.ports import Clock
@@ -62,14 +63,18 @@ class Daemon:
         self._stop, self._reload = asyncio.Event(), asyncio.Event()
         self._fed = -1
         self._replies: Callable[[], int] = lambda: 0
-        self._board = Board(clock)
-        self.feed = self._board.feed
+        self._publisher = StatusPublisher(clock)
+        self.feed = self._publisher.feed
         directory = self._settings.storage.folder
         if directory is None:
             raise ConfigurationError("The night needs a place for its state and history: set storage.directory.")
         self._directory = directory
         self._around = Surroundings(
-            directory=directory, clock=clock, board=self._board, reported=self._exposures.reported, tell=self._tell
+            directory=directory,
+            clock=clock,
+            publisher=self._publisher,
+            reported=self._exposures.reported,
+            tell=self._tell,
         )
 
     def stop(self) -> None:
@@ -97,14 +102,14 @@ class Daemon:
         """
         ended = True
         async with ControlServer(socket_path(self._directory), self._answer), AsyncExitStack() as stack:
-            stack.callback(self._board.close)
+            stack.callback(self._publisher.close)
             stack.enter_context(told_to(lambda line: self.feed.publish("log", line)))
             beside = stack.enter_context(BesideProgram(self._answer, self._clock))
             beside.follow(self._settings)
             telling = await stack.enter_async_context(Telling(self.feed, self._answer, self._clock))
             web = stack.enter_context(WebLink(self._shown()))
             _log.info("alpaca-focus has started", state=str(self._directory))
-            self._board.show()
+            self._publisher.publish()
             systemd.ready()
             while not self._stop.is_set() and ended:
                 self._reload.clear()
@@ -126,7 +131,7 @@ class Daemon:
 
     def _follow_web(self, web: WebLink) -> None:
         """Let the web server follow new settings; the night goes on without it where that fails."""
-        self._board.preview.spectrum = self._settings.focus.spectrum
+        self._publisher.preview.spectrum = self._settings.focus.spectrum
         try:
             web.follow(self._settings)
         except ConfigurationError as error:
@@ -134,16 +139,16 @@ class Daemon:
 
     def _shown(self) -> Night:
         """Return the night as the web server sees it."""
-        board = self._board
+        publisher = self._publisher
         return Night(
-            feed=board.feed,
+            feed=publisher.feed,
             answer=from_another_loop(self._answer),
             directory=self._directory,
-            curves=board.curves,
-            news=board.news,
-            picture=lambda: board.preview.last,
+            curves=publisher.curves,
+            runs=publisher.runs,
+            picture=lambda: publisher.preview.last,
             draw=draw_run,
-            viewers=board.viewers,
+            viewers=publisher.viewers,
             version=__version__,
         )
 
@@ -155,7 +160,7 @@ class Daemon:
                 return True
             scheduler = session.scheduler
             self._replies = session.replies
-            self._board.begin(scheduler, session.model, session.gateway, stood_at=session.start)
+            self._publisher.begin(scheduler, session.model, session.gateway, stood_at=session.start)
             beside.link.scheduler = scheduler
             self._exposures.hand_over(scheduler)
             try:
@@ -164,8 +169,8 @@ class Daemon:
                     await self._until_told(None)
             finally:
                 ended = await scheduler.stop(STOP_WITHIN_S)
-                self._board.keeper = beside.link.scheduler = None
-                self._board.show()
+                self._publisher.scheduler = beside.link.scheduler = None
+                self._publisher.publish()
         if not ended:
             _log.error("The focuser could not be brought home in time; the next start of alpaca-focus does it")
         return ended
@@ -179,8 +184,8 @@ class Daemon:
             # A run that is interrupted does nothing for as long as the imaging program exposes, and is well.
             scheduler.progress += 1
         self._feed_watchdog(scheduler)
-        self._board.note_curves()
-        self._board.show()
+        self._publisher.note_curves()
+        self._publisher.publish()
 
     def _feed_watchdog(self, scheduler: RefocusScheduler) -> None:
         """Feed the watchdog, but only when the work itself has gone on."""
@@ -218,45 +223,45 @@ class Daemon:
                 try:
                     session = await self._unless_told(opened(attempt, settings, gateway, self._around))
                 except (DeviceError, ConfigurationError) as error:
-                    if str(error) != self._board.waits_for:
+                    if str(error) != self._publisher.waits_for:
                         _log.warning("Waiting for the devices", why=str(error))
-                    self._board.waits_for = str(error)
-                    self._board.show()
+                    self._publisher.waits_for = str(error)
+                    self._publisher.publish()
                 else:
                     if session is not None:
                         stack.push_async_exit(attempt.pop_all())
                         _log.info("All devices are connected", attempts=attempts)
                     return session
             systemd.watchdog()
-            systemd.status(f"waiting: {self._board.waits_for}")
+            systemd.status(f"waiting: {self._publisher.waits_for}")
             if await self._until_told(pause_s / self._clock_rate):
                 return None
             pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
 
     def _tell(self, event: Event) -> None:
-        scheduler = self._board.keeper
+        scheduler = self._publisher.scheduler
         if scheduler is not None:
             scheduler.progress += 1
             self._feed_watchdog(scheduler)
-        self._board.take(event)
+        self._publisher.take(event)
         log_event(event)
 
     # Commands
 
     async def _answer(self, request: Request) -> Mapping[str, object]:
         if request.command == "status":
-            return self._board.status()
+            return as_json(self._publisher.status())
         try:
             return await self._carried_out(request)
         finally:
-            self._board.show()
+            self._publisher.publish()
 
     async def _carried_out(self, request: Request) -> Mapping[str, object]:
-        scheduler = self._board.keeper
+        scheduler = self._publisher.scheduler
         if request.command == "exposure":
             return await self._exposures.carry_out(scheduler, request.arguments, self._settings)
         if scheduler is None:
-            return {"error": f"The daemon still waits for the devices. {self._board.waits_for}"}
+            return {"error": f"The daemon still waits for the devices. {self._publisher.waits_for}"}
         ended = scheduler.runs_ended
         said = await carried_out(scheduler, request, self._settings)
         history = scheduler.state.history

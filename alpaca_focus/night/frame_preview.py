@@ -1,10 +1,11 @@
 """The last focus frame as a picture: made beside everything else, the newest only, and only while somebody looks."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from threading import Lock
 
 from alpaca_focus.core.metrics import METRICS, STAR_SIZE, MetricKind
+from alpaca_focus.core.status import MeasuredFrame
 from alpaca_focus.core.values import Frame, Measurement
 from alpaca_focus.files.preview import png_of, spectrum_png, star_picture
 from alpaca_focus.imaging.spectrum import SpectrumSettings, TraceAxis
@@ -18,10 +19,10 @@ class FramePreview:
 
     Args:
         wanted: Tells whether somebody looks; called in the thread that measures.
-        made: Told what there is to say of a new picture.
+        made: Called with each frame that was drawn.
     """
 
-    def __init__(self, wanted: Callable[[], bool], made: Callable[[Mapping[str, object]], None]) -> None:
+    def __init__(self, wanted: Callable[[], bool], made: Callable[[MeasuredFrame], None]) -> None:
         self._wanted = wanted
         self._made = made
         self._worker = QuietWorker("frame-preview")
@@ -52,15 +53,15 @@ class FramePreview:
     def _make(self) -> None:
         with self._lock:
             taken, self._next = self._next, None
-            number = 1 if self._last is None else self._last.number + 1
+            number = 1 if self._last is None else self._last.frame.number + 1
         if taken is None:
             return
         frame, measurement = taken
         png = self._drawn(frame, measurement)
-        picture = Picture(number=number, png=png, facts=_facts(png, frame, measurement))
+        shown = _measured(number, png, frame, measurement)
         with self._lock:
-            self._last = picture
-        self._made({"number": number, **picture.facts})
+            self._last = Picture(png=png, frame=shown)
+        self._made(shown)
 
     def _drawn(self, frame: Frame, measurement: Measurement) -> bytes:
         kind = METRICS[measurement.metric].kind
@@ -70,16 +71,17 @@ class FramePreview:
         return png_of(star_picture(frame, ring_stars=kind is MetricKind.STARS))
 
 
-def _facts(png: bytes, frame: Frame, measurement: Measurement) -> dict[str, object]:
+def _measured(number: int, png: bytes, frame: Frame, measurement: Measurement) -> MeasuredFrame:
     value = measurement.value if measurement.usable and math.isfinite(measurement.value) else None
-    return {
-        "at": frame.started_at.isoformat(),
+    return MeasuredFrame(
+        number=number,
+        at=frame.started_at,
         # Where every PNG file has them.
-        "width": int.from_bytes(png[16:20]),
-        "height": int.from_bytes(png[20:24]),
-        "stars": measurement.star_count,
-        "hfd_px": value if measurement.metric == STAR_SIZE else None,
-        "metric": measurement.metric,
-        "value": value,
-        "unit": measurement.unit,
-    }
+        width=int.from_bytes(png[16:20]),
+        height=int.from_bytes(png[20:24]),
+        stars=measurement.star_count,
+        hfd_px=value if measurement.metric == STAR_SIZE else None,
+        metric=measurement.metric,
+        value=value,
+        unit=measurement.unit,
+    )

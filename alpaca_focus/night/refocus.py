@@ -15,8 +15,8 @@ from alpaca_focus.focusing.connected import Devices
 from alpaca_focus.focusing.filters import filter_in_light, way_through
 from alpaca_focus.focusing.one_run import Order, focus_with
 from alpaca_focus.gateway.service import Gateway
-from alpaca_focus.night.board import Board
 from alpaca_focus.night.shared_run import shared
+from alpaca_focus.night.status_publisher import StatusPublisher
 from alpaca_focus.ports import Clock
 from alpaca_focus.runtime.store import RunStore
 from alpaca_focus.runtime.wheel import turned_to
@@ -35,7 +35,7 @@ class Refocuses:
         gateway: That the imaging program comes through; `None`: there is none, and a run has the camera to itself.
         store: The history.
         clock: Time.
-        board: Shows the runs and their frames.
+        publisher: Publishes the runs and their frames.
         tell: Told everything that happens.
         night: Returns the night so far.
         learn: Called after each run.
@@ -46,7 +46,7 @@ class Refocuses:
     gateway: Gateway | None
     store: RunStore
     clock: Clock
-    board: Board
+    publisher: StatusPublisher
     tell: Callable[[Event], None]
     night: Callable[[], NightState]
     learn: Callable[[], None]
@@ -57,13 +57,13 @@ class Refocuses:
         Raises:
             AlpacaFocusError: The run could not be made, or failed without a result.
         """
-        news, before = self.board.news, _newest_number(self.store)
+        runs, before = self.publisher.runs, _newest_number(self.store)
         try:
-            with news.of_run(triggers, number=None if before is None else before + 1):
+            with runs.follow(triggers, number=None if before is None else before + 1):
                 return await self._focused(triggers)
         finally:
             now = _newest_number(self.store)
-            news.kept(None if now == before else now)
+            runs.saved(None if now == before else now)
 
     async def _focused(self, triggers: str) -> FocusResult:
         devices = self.devices
@@ -79,7 +79,7 @@ class Refocuses:
             trigger=triggers,
             # The temperature that the night goes by, for the history.
             temperatures_c={} if average_c is None else {AVERAGE: average_c},
-            seen=self.board.preview.offer,
+            seen=self.publisher.preview.offer,
         )
         if self.gateway is None:
             async with turned_to(devices.filter_wheel, way.filter_name, wanted):

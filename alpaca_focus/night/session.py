@@ -17,9 +17,9 @@ from alpaca_focus.devices.watched import AlpacaCameraWatch
 from alpaca_focus.files.incoming import IncomingFrames
 from alpaca_focus.focusing.connected import Devices, address_of, connected_devices
 from alpaca_focus.gateway.service import Gateway
-from alpaca_focus.night.board import Board
 from alpaca_focus.night.plan import night_settings
 from alpaca_focus.night.refocus import Refocuses
+from alpaca_focus.night.status_publisher import StatusPublisher
 from alpaca_focus.ports import Clock, Thermometer
 from alpaca_focus.runtime.dependencies import Dependencies
 from alpaca_focus.runtime.home_mark import HomeMark
@@ -43,14 +43,14 @@ class Surroundings:
     Attributes:
         directory: Folder of the history.
         clock: Time.
-        board: Shows the night.
+        publisher: Publishes the night.
         reported: The exposures that scripts report.
         tell: Told everything that happens during a run.
     """
 
     directory: Path
     clock: Clock
-    board: Board
+    publisher: StatusPublisher
     reported: ReportedExposures
     tell: Callable[[Event], None]
 
@@ -118,7 +118,7 @@ async def opened(stack: AsyncExitStack, settings: Settings, gateway: Gateway | N
         gateway=gateway,
         store=store,
         clock=clock,
-        board=around.board,
+        publisher=around.publisher,
         tell=around.tell,
         night=lambda: scheduler.state,
         learn=model.learn,
@@ -132,8 +132,8 @@ async def opened(stack: AsyncExitStack, settings: Settings, gateway: Gateway | N
         clock=clock,
         guider=devices.guider,
         probable_defocus=model.probable_defocus,
-        light=around.board.show_light,
-        changed=around.board.show,
+        light=around.publisher.publish_light,
+        changed=around.publisher.publish,
     )
     start = await devices.focuser.position()
     scheduler = RefocusScheduler(dependencies, night_settings(settings, devices, start=start))

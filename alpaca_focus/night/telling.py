@@ -6,6 +6,7 @@ Nothing here is waited for by the night, and nothing that fails here does anythi
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from types import TracebackType
@@ -16,6 +17,7 @@ import structlog
 from alpaca_focus.addressees import mqtt_settings, services_of
 from alpaca_focus.core.errors import AlpacaFocusError, ConfigurationError
 from alpaca_focus.core.notices import EndedRun, Kind, Notice, Seen, Watched, ended_run, noticed
+from alpaca_focus.core.status import LastRun, Status, Waiting
 from alpaca_focus.devices.sun import AstropySun
 from alpaca_focus.files.pictures import curve_of_run, write_picture
 from alpaca_focus.night.report import Dawn, last_night, reviewed, summary, write_report
@@ -128,48 +130,36 @@ class Telling:
                     _log.exception("What is happening could not be told to people")
 
     async def _take(self, entry: Entry) -> None:
-        data = entry.data
-        if entry.topic == "log" and "device" in data and "why" in data:
-            self._why[str(data["device"])] = str(data["why"])
-        elif entry.topic == "status" and self._settings is not None:
-            seen = await self._seen(data, self._settings)
-            repeat_s = (self._settings.messages or Messages()).repeat_s
-            self._watched, notices = noticed(self._watched, seen, now_s=self._clock.monotonic(), repeat_s=repeat_s)
-            for notice in notices:
-                self.tell(notice)
+        match entry.data:
+            case {"device": device, "why": why}:
+                self._why[str(device)] = str(why)
+            case Status() | Waiting() as status if self._settings is not None:
+                seen = await self._seen(status, self._settings)
+                repeat_s = (self._settings.messages or Messages()).repeat_s
+                self._watched, notices = noticed(self._watched, seen, now_s=self._clock.monotonic(), repeat_s=repeat_s)
+                for notice in notices:
+                    self.tell(notice)
+            case _:
+                pass
 
-    async def _seen(self, status: Mapping[str, object], settings: Settings) -> Seen:
-        if "due" not in status:
-            return Seen(silent={WAITING: str(status.get("why", ""))} if status.get("why") else {})
-        silent, sun_deg = status.get("silent"), status.get("sun_altitude_deg")
-        names = [str(each) for each in silent] if isinstance(silent, list) else []
-        limit_deg = settings.night.sun_altitude_deg
-        runs_ended = status.get("runs_ended")
-        count = runs_ended if isinstance(runs_ended, int) else 0
-        last_run = status.get("last_run")
-        if isinstance(last_run, Mapping) and self._watched.runs_ended != count:
+    async def _seen(self, status: Status | Waiting, settings: Settings) -> Seen:
+        if isinstance(status, Waiting):
+            return Seen(silent={WAITING: status.why} if status.why else {})
+        last_run = status.last_run
+        if last_run is not None and self._watched.runs_ended != status.runs_ended:
             self._last_run = await asyncio.to_thread(_ended, settings.storage.folder, last_run)
+        sun_deg, limit_deg = status.sun_altitude_deg, settings.night.sun_altitude_deg
         return Seen(
-            silent={name: self._why.get(name, "It does not answer.") for name in names},
-            temperature_trouble=str(status.get("temperature_trouble", "")),
-            daylight=isinstance(sun_deg, float) and limit_deg is not None and sun_deg > limit_deg,
-            runs_ended=count,
-            run=self._last_run if isinstance(last_run, Mapping) else None,
+            silent={name: self._why.get(name, "It does not answer.") for name in status.silent},
+            temperature_trouble=status.temperature_trouble,
+            daylight=sun_deg is not None and limit_deg is not None and sun_deg > limit_deg,
+            runs_ended=status.runs_ended,
+            run=None if last_run is None else self._last_run,
         )
 
     def tell(self, notice: Notice) -> None:
         """Tell of something: everybody who follows the feed, and people if they want that kind of message."""
-        self._feed.publish(
-            "notice",
-            {
-                "kind": notice.kind.value,
-                "title": notice.title,
-                "text": notice.text,
-                "about": notice.about,
-                "run": notice.run,
-                "file": Path(notice.file).name,
-            },
-        )
+        self._feed.publish("notice", replace(notice, file=Path(notice.file).name))
         settings = self._settings
         if self._messenger is None or settings is None or settings.messages is None:
             return
@@ -215,18 +205,17 @@ class Telling:
         )
 
 
-def _ended(directory: Path | None, last_run: Mapping[str, object]) -> EndedRun:
+def _ended(directory: Path | None, last_run: LastRun) -> EndedRun:
     """Return how the last run ended, with what the history knows of it."""
-    outcome, reason = str(last_run.get("outcome", "")), str(last_run.get("reason", ""))
     try:
         newest = () if directory is None else _newest(directory)
     except AlpacaFocusError as error:
         _log.warning("The history does not tell how the last run ended", why=str(error))
         newest = ()
     for kept in newest:
-        if kept.result.reason == reason:
-            return ended_run(outcome, reason, number=kept.number, result=kept.result)
-    return ended_run(outcome, reason, number=None, result=None)
+        if kept.result.reason == last_run.reason:
+            return ended_run(last_run, number=kept.number, result=kept.result)
+    return ended_run(last_run, number=None, result=None)
 
 
 def _newest(directory: Path) -> tuple[KeptRun, ...]:

@@ -1,11 +1,16 @@
-"""What Home Assistant is told so that it finds the telescope by itself, and what the state is made of. Pure."""
+"""Home Assistant's discovery of the telescope, and the state that is published by MQTT. Pure."""
 
 import math
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cache
+from typing import Annotated
+
+from pydantic import BeforeValidator, TypeAdapter, ValidationError
 
 from alpaca_focus.core.metrics import STAR_SIZE
+from alpaca_focus.core.status import Status, Waiting
 
 DISCOVERY = "homeassistant"
 """Home Assistant's own usual prefix."""
@@ -15,6 +20,9 @@ ON, OFF, PRESS = "ON", "OFF", "PRESS"
 LONGEST_STATE = 255
 """Home Assistant takes no longer ones."""
 NOTHING = "nothing"
+LONGEST_PAYLOAD_BYTES = 16_384
+LONGEST_NAME, LONGEST_TEXT = 60, 400
+MOST_NAMES = 20
 
 Payload = dict[str, object]
 
@@ -64,6 +72,79 @@ class Topics:
     def command(self, name: str) -> str:
         """One command."""
         return f"{self.base}/command/{name}"
+
+
+def printable(value: object, longest: int = LONGEST_TEXT) -> str:
+    """Return text on one line, without characters that steer a terminal or turn the direction of writing round."""
+    if not isinstance(value, str):
+        return ""
+    words = "".join(sign if sign.isprintable() else " " for sign in value[: 4 * longest]).split()
+    text = " ".join(words)
+    return text if len(text) <= longest else f"{text[: longest - 3]}..."
+
+
+def _names(value: object) -> tuple[str, ...]:
+    found = [printable(each, LONGEST_NAME) for each in value[:MOST_NAMES]] if isinstance(value, list) else []
+    return tuple(text for text in found if text)
+
+
+def _number(value: object) -> float | None:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return float(value) if abs(value) < 1e6 else None
+
+
+def _whole(value: object) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) and abs(value) < 2**31 else None
+
+
+def _time(value: object) -> datetime | None:
+    try:
+        at = datetime.fromisoformat(value) if isinstance(value, str) else None
+    except ValueError:
+        return None
+    return at.replace(tzinfo=UTC) if at is not None and at.tzinfo is None else at
+
+
+_Text = Annotated[str, BeforeValidator(printable)]
+_Name = Annotated[str, BeforeValidator(lambda value: printable(value, LONGEST_NAME))]
+_Names = Annotated[tuple[str, ...], BeforeValidator(_names)]
+_Number = Annotated[float | None, BeforeValidator(_number)]
+_Whole = Annotated[int | None, BeforeValidator(_whole)]
+_Time = Annotated[datetime | None, BeforeValidator(_time)]
+_Flag = Annotated[bool, BeforeValidator(lambda value: value is True)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TelescopeState:
+    """The state as it is published by MQTT; the field names are those of the JSON.
+
+    Attributes:
+        minutes: Minutes since the last good focus when this was sent.
+        focused_at: When that was, UTC.
+        due: Why a refocus is due; "nothing": none is.
+        blocked_by: Why it has to wait then.
+        waits_for: Why the devices are not connected; empty: they are.
+        result: How the last run ended; "nothing": there was none.
+        daemon: A mark of the daemon, by which it knows its own messages.
+    """
+
+    telescope: _Name = ""
+    state: _Name = ""
+    temperature: _Number = None
+    position: _Whole = None
+    hfd: _Number = None
+    minutes: _Whole = None
+    focused_at: _Time = None
+    due: _Text = NOTHING
+    blocked_by: _Names = ()
+    waits_for: _Text = ""
+    silent: _Names = ()
+    result: _Name = NOTHING
+    reason: _Text = ""
+    paused: _Flag = False
+    compensation: _Flag = False
+    daemon: _Name = ""
 
 
 def discovery(topics: Topics, version: str) -> dict[str, Payload]:
@@ -118,52 +199,61 @@ def discovery(topics: Topics, version: str) -> dict[str, Payload]:
     return {topic: {**own, "unique_id": "_".join(topic.split("/")[2:4]), **common} for topic, own in found}
 
 
-def state_of(status: Mapping[str, object], hfd_px: float | None, *, telescope: str) -> Payload:
+def state_of(status: Status | Waiting, hfd_px: float | None, *, telescope: str, daemon: str = "") -> TelescopeState:
     """Return the state that is published whenever it has changed; nothing in it changes with every second.
 
     Args:
-        status: As the daemon tells it.
+        status: The daemon's status.
         hfd_px: Size of the stars on the last light frame; `None`: there was none.
         telescope: Its name.
+        daemon: A mark of this daemon, by which it knows its own messages.
     """
-    last_focus, last_run = _section(status, "last_focus"), _section(status, "last_run")
-    compensation = _section(status, "compensation")
-    position, moved = last_focus.get("position"), compensation.get("moved_steps", 0)
-    if isinstance(position, int) and isinstance(moved, int):
-        position += moved
-    if hfd_px is None and last_focus.get("metric") == STAR_SIZE:
-        hfd_px = _number(last_focus.get("value"))
-    since_s = _number(status.get("since_s")) if last_focus else None
-    due = status.get("due")
-    due_text = "; ".join(str(each) for each in due) if isinstance(due, list) else ""
-    return {
-        "telescope": telescope,
-        "state": status.get("state", ""),
-        "temperature": _rounded(_number(status.get("temperature_c")), 2),
-        "position": status.get("position", position),
-        "hfd": _rounded(hfd_px, 2),
-        "minutes": None if since_s is None else math.floor(since_s / 60),
-        "focused_at": last_focus.get("at"),
-        "due": (due_text or NOTHING)[:LONGEST_STATE],
+    if isinstance(status, Waiting):
+        return TelescopeState(
+            telescope=telescope, state=status.state, hfd=_rounded(hfd_px), waits_for=status.why, daemon=daemon
+        )
+    last_focus, last_run = status.last_focus, status.last_run
+    if hfd_px is None and last_focus is not None and last_focus.metric == STAR_SIZE:
+        hfd_px = last_focus.value
+    due = "; ".join(status.due)
+    return TelescopeState(
+        telescope=telescope,
+        state=status.state,
+        temperature=_rounded(status.temperature_c),
+        position=status.position,
+        hfd=_rounded(hfd_px),
+        minutes=None if last_focus is None else math.floor(status.since_s / 60),
+        focused_at=None if last_focus is None else last_focus.at,
+        due=(due or NOTHING)[:LONGEST_STATE],
         # What would hold up a refocus comes and goes with every exposure; it matters while one is due.
-        "blocked_by": status.get("blocked_by", []) if due_text else [],
-        "waits_for": status.get("why", ""),
-        "silent": status.get("silent", []),
-        "result": last_run.get("outcome", NOTHING),
-        "reason": last_run.get("reason", ""),
-        "paused": status.get("paused") is True,
-        "compensation": compensation.get("enabled") is True,
-    }
+        blocked_by=status.blocked_by if due else (),
+        silent=status.silent,
+        result=NOTHING if last_run is None else last_run.outcome,
+        reason="" if last_run is None else last_run.reason,
+        paused=status.paused,
+        compensation=status.compensation.enabled,
+        daemon=daemon,
+    )
 
 
-def _section(status: Mapping[str, object], name: str) -> Mapping[str, object]:
-    section = status.get(name)
-    return section if isinstance(section, Mapping) else {}
+def _rounded(value: float | None) -> float | None:
+    return round(value, 2) if value is not None and math.isfinite(value) else None
 
 
-def _number(value: object) -> float | None:
-    return float(value) if isinstance(value, int | float) and math.isfinite(value) else None
+def state_in(payload: bytes) -> TelescopeState | None:
+    """Return the state in a message; `None`: it is not a JSON object.
+
+    Anybody may write to a broker: a field that is malformed is as good as left out, and no character reaches a
+    terminal that is not printable.
+    """
+    if len(payload) > LONGEST_PAYLOAD_BYTES:
+        return None
+    try:
+        return _state_type().validate_json(payload)
+    except ValidationError:
+        return None
 
 
-def _rounded(value: float | None, digits: int) -> float | None:
-    return None if value is None else round(value, digits)
+@cache
+def _state_type() -> TypeAdapter[TelescopeState]:
+    return TypeAdapter(TelescopeState)

@@ -14,6 +14,7 @@ from paho.mqtt.client import Client, MQTTMessage
 
 from alpaca_focus import __version__
 from alpaca_focus.core.errors import AlpacaFocusError
+from alpaca_focus.core.status import MeasuredLight, Status, Waiting, as_json
 from alpaca_focus.notify.home_assistant import (
     BIRTH_TOPIC,
     OFF,
@@ -22,6 +23,7 @@ from alpaca_focus.notify.home_assistant import (
     ONLINE,
     PRESS,
     Payload,
+    TelescopeState,
     Topics,
     discovery,
     state_of,
@@ -55,7 +57,7 @@ class MqttLink:
         self._topics = Topics(settings.prefix, settings.telescope)
         self._loop = asyncio.get_running_loop()
         self._reading: asyncio.Task[None] | None = None
-        self._state: Payload | None = None
+        self._state: TelescopeState | None = None
         self._lock = threading.Lock()
         self._trouble = ""
         self._daemon = secrets.token_hex(4)
@@ -96,17 +98,20 @@ class MqttLink:
         hfd_px: float | None = None
         with self._feed.subscribe() as entries:
             async for entry in entries:
-                if entry.topic == "light" and isinstance(hfd := entry.data.get("hfd_px"), int | float):
-                    hfd_px = float(hfd)
-                elif entry.topic == "status":
-                    state = state_of(entry.data, hfd_px, telescope=self._settings.telescope)
-                    self._publish_state({**state, "daemon": self._daemon})
+                match entry.data:
+                    case MeasuredLight() as light:
+                        hfd_px = light.hfd_px
+                    case Status() | Waiting() as status:
+                        telescope = self._settings.telescope
+                        self._publish_state(state_of(status, hfd_px, telescope=telescope, daemon=self._daemon))
+                    case _:
+                        pass
 
-    def _publish_state(self, state: Payload) -> None:
+    def _publish_state(self, state: TelescopeState) -> None:
         with self._lock:
             is_new, self._state = state != self._state, state
         if is_new and self._client.is_connected():
-            self._publish(self._topics.state, state, retain=True)
+            self._publish(self._topics.state, as_json(state), retain=True)
 
     def _publish(self, topic: str, payload: Payload, *, retain: bool) -> None:
         self._client.publish(topic, json.dumps(payload, ensure_ascii=False, default=str), retain=retain)
@@ -129,7 +134,7 @@ class MqttLink:
         with self._lock:
             state = self._state
         if state is not None:
-            self._publish(self._topics.state, state, retain=True)
+            self._publish(self._topics.state, as_json(state), retain=True)
 
     def _not_connected(self, _client: Client, _userdata: Any) -> None:
         self._tell("The MQTT broker does not answer; it is tried again and again. Look at mqtt.broker.")

@@ -3,9 +3,13 @@
 import socket
 import time
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 
+from pydantic import TypeAdapter, ValidationError
+
 from alpaca_focus.core.errors import ConfigurationError, DaemonNotRunning, DaemonUnresponsive
+from alpaca_focus.core.status import Status, Waiting
 from alpaca_focus.runtime.control_wire import Request, check_path, line_of_request, object_of_line
 
 _CHUNK_BYTES = 65536
@@ -45,10 +49,31 @@ def ask(path: Path, command: str, arguments: Mapping[str, object], *, timeout_s:
     try:
         return object_of_line(reply)
     except ValueError as error:
-        raise DaemonUnresponsive(
-            f"The daemon's answer to the command {command} makes no sense. It may be stopping, or of another version: "
-            "see its log."
-        ) from error
+        raise _nonsense(command) from error
+
+
+def status_of_reply(reply: Mapping[str, object]) -> Status | Waiting:
+    """Return the status in a reply to the command `status`; fields that another version adds are left out.
+
+    Raises:
+        DaemonUnresponsive: The reply is not a status.
+    """
+    try:
+        return _status_type().validate_python(reply)
+    except ValidationError as error:
+        raise _nonsense("status") from error
+
+
+@cache
+def _status_type() -> TypeAdapter[Status | Waiting]:
+    return TypeAdapter(Status | Waiting)
+
+
+def _nonsense(command: str) -> DaemonUnresponsive:
+    return DaemonUnresponsive(
+        f"The daemon's answer to the command {command} makes no sense. It may be stopping, or of another version: "
+        "see its log."
+    )
 
 
 def _connect(connection: socket.socket, path: Path) -> None:

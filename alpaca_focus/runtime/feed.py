@@ -1,4 +1,4 @@
-"""What is happening, for whoever wants to see it: pages, messages, meters. Nobody who looks can hold up the night."""
+"""What the daemon publishes, for dashboards, MQTT, messages and metrics. No subscriber can hold up the night."""
 
 import asyncio
 import time
@@ -8,7 +8,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from threading import Lock
 from types import MappingProxyType, TracebackType
-from typing import Self
+from typing import Self, TypeAlias
+
+from alpaca_focus.core.notices import Notice
+from alpaca_focus.core.status import MeasuredFrame, MeasuredLight, RunProgress, Status, Waiting
+
+Data: TypeAlias = Mapping[str, object] | Status | Waiting | RunProgress | MeasuredFrame | MeasuredLight | Notice
+"""A mapping is a line of the log, or the gap in a subscription that was too slow."""
 
 LONGEST_LOG = 500
 LONGEST_MEMORY = 500
@@ -25,13 +31,13 @@ class Entry:
         number: Higher than that of every entry before, those of an earlier start of the program included.
         topic: What it is about.
         at: When it was published, UTC.
-        data: As published; not to be written to.
+        data: As published; read-only.
     """
 
     number: int
     topic: str
     at: datetime
-    data: Mapping[str, object]
+    data: Data
 
 
 class Feed:
@@ -50,14 +56,14 @@ class Feed:
         self._memory: deque[Entry] = deque(maxlen=LONGEST_MEMORY)
         self._subscriptions: set[Subscription] = set()
 
-    def publish(self, topic: str, data: Mapping[str, object]) -> None:
-        """Tell everybody; returns at once, however slow they are.
+    def publish(self, topic: str, data: Data) -> None:
+        """Add an entry; returns at once, however slow the subscribers are.
 
         Args:
             topic: What it is about; not "gap".
-            data: What there is to say; values that are changed later are to be copied before.
+            data: A value, or a mapping, of which a copy is kept.
         """
-        at, kept = self._wall(), MappingProxyType(dict(data))
+        at, kept = self._wall(), MappingProxyType(dict(data)) if isinstance(data, Mapping) else data
         with self._lock:
             self._number += 1
             entry = Entry(number=self._number, topic=topic, at=at, data=kept)

@@ -1,31 +1,17 @@
 """Records each run's outcome: success resets the trigger counters, failure starts a hold-off."""
 
-from dataclasses import dataclass
-
 import structlog
 
 from alpaca_focus.core import transitions
 from alpaca_focus.core.gaps import ADVICE
 from alpaca_focus.core.night import Baseline, History
+from alpaca_focus.core.status import LastRun
 from alpaca_focus.core.values import FocusResult, Outcome, Position
 from alpaca_focus.runtime.dependencies import NightSettings
 from alpaca_focus.runtime.state_store import StateStore
 from alpaca_focus.runtime.store import KeptRun
 
 _log = structlog.get_logger(__name__)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunEnd:
-    """How a focus run ended.
-
-    Attributes:
-        outcome: An `Outcome`, or "failed", "aborted" or "cut off" where there is no result.
-        reason: One sentence.
-    """
-
-    outcome: str
-    reason: str
 
 
 class RunOutcomes:
@@ -44,7 +30,7 @@ class RunOutcomes:
     def __init__(self, store: StateStore, settings: NightSettings) -> None:
         self._store = store
         self._settings = settings
-        self.last_run: RunEnd | None = None
+        self.last_run: LastRun | None = None
         self.runs_ended = 0
 
     def record(self, result: FocusResult, triggers: str) -> None:
@@ -73,7 +59,7 @@ class RunOutcomes:
     def record_cut_off(self, returned_to: Position) -> None:
         """Record that the end of the previous program has cut a run off, and where the focuser was returned to."""
         reason = f"A focus run was cut off. The focuser is back at position {returned_to}, where it belongs."
-        self.last_run = RunEnd(outcome="cut off", reason=reason)
+        self.last_run = LastRun(outcome="cut off", reason=reason)
 
     def record_saved(self, kept: KeptRun, ended_s_ago: float) -> None:
         """Record a good run of the previous program, which it has saved and not recorded."""
@@ -95,7 +81,7 @@ class RunOutcomes:
         return not result.samples and result.outcome is Outcome.RESTORED and is_first
 
     def _ended(self, outcome: str, reason: str) -> None:
-        self.last_run, self.runs_ended = RunEnd(outcome=outcome, reason=reason), self.runs_ended + 1
+        self.last_run, self.runs_ended = LastRun(outcome=outcome, reason=reason), self.runs_ended + 1
 
 
 def baseline_of(result: FocusResult, triggers: str, history: History) -> Baseline:

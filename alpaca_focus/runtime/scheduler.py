@@ -14,13 +14,14 @@ import structlog
 from alpaca_focus.core import transitions
 from alpaca_focus.core.decisions import Decision, decided
 from alpaca_focus.core.night import NightState, Snapshot
+from alpaca_focus.core.status import LastRun
 from alpaca_focus.core.values import Position
 from alpaca_focus.runtime.compensator import Compensator
 from alpaca_focus.runtime.dependencies import Dependencies, NightSettings
 from alpaca_focus.runtime.exclusive_job import FOCUS_RUN, ExclusiveJob, Work
 from alpaca_focus.runtime.operator_requests import OperatorRequests
 from alpaca_focus.runtime.recovery import Recovery
-from alpaca_focus.runtime.run_outcomes import RunEnd, RunOutcomes
+from alpaca_focus.runtime.run_outcomes import RunOutcomes
 from alpaca_focus.runtime.state_store import StateStore
 
 LAST_POLL_S = 1.0
@@ -74,7 +75,7 @@ class RefocusScheduler:
         return self._job.doing
 
     @property
-    def last_run(self) -> RunEnd | None:
+    def last_run(self) -> LastRun | None:
         """How the last run since this program was started ended, or that of the previous program was cut off."""
         return self._outcomes.last_run
 

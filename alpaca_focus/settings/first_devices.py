@@ -10,8 +10,8 @@ from alpaca_focus.core.device_kinds import (
     FoundFocuser,
     FoundMount,
     FoundWheel,
+    one_line,
 )
-from alpaca_focus.core.found import one_line
 from alpaca_focus.settings.first_answers import Answers
 from alpaca_focus.settings.section import HIGHEST_POSITION
 from alpaca_focus.settings.yaml_writer import yaml_quoted, yaml_value

@@ -3,8 +3,8 @@
 import shlex
 from collections.abc import Iterator
 
-from alpaca_focus.core.device_kinds import DEVICE_KINDS
-from alpaca_focus.core.found import FoundObservatory, one_line
+from alpaca_focus.core.device_kinds import DEVICE_KINDS, one_line
+from alpaca_focus.core.found import FoundObservatory
 from alpaca_focus.settings.first_answers import Answers
 from alpaca_focus.settings.first_devices import (
     camera_section,

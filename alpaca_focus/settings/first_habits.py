@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator
 
-from alpaca_focus.core.device_kinds import FoundWheel
-from alpaca_focus.core.found import LONGEST_LINE, FoundObservatory
+from alpaca_focus.core.device_kinds import LONGEST_LINE, FoundWheel
+from alpaca_focus.core.found import FoundObservatory
 from alpaca_focus.settings.first_answers import Way
 from alpaca_focus.settings.yaml_writer import yaml_quoted, yaml_value
 

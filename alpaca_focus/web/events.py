@@ -1,24 +1,45 @@
-"""What happens, as server-sent events."""
+"""What is published as JSON, encoded once for all dashboards, and as server-sent events."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from functools import lru_cache
 
+from pydantic_core import to_json
+
+from alpaca_focus.core.status import as_json
 from alpaca_focus.runtime.feed import Entry, Feed
-from alpaca_focus.web.encoding import KEPT, encoded_entry
 from alpaca_focus.web.source import Viewers
 
+WITH_TIME = frozenset({"log", "notice"})
+"""Topics whose data have no time of their own."""
+KEPT = 128
 RETRY_MS = 2000
 SILENCE_S = 15.0
 STILL_HERE = b": still here\n\n"
 
 
+def encoded(value: object) -> bytes:
+    """Return JSON; NaN and infinities become null, other values that JSON cannot carry become text."""
+    return to_json(value, inf_nan_mode="null", fallback=_plain)
+
+
+@lru_cache(maxsize=KEPT)
+def encoded_entry(entry: Entry) -> bytes:
+    """Return an entry's data as JSON."""
+    data = dict(entry.data) if isinstance(entry.data, Mapping) else as_json(entry.data)
+    return encoded({"at": entry.at, **data} if entry.topic in WITH_TIME else data)
+
+
+def _plain(value: object) -> object:
+    return dict(value) if isinstance(value, Mapping) else str(value)
+
+
 async def events(feed: Feed, viewers: Viewers, after: int | None) -> AsyncIterator[bytes]:
-    """Yield events until nobody listens any more.
+    """Yield events until the listener is gone.
 
     Args:
-        feed: What happens.
-        viewers: Who looks; one more as long as this goes on.
+        feed: Where the daemon publishes.
+        viewers: Open dashboards; one more as long as this goes on.
         after: Number of the last event that the listener knows; `None`: none.
     """
     viewers.count += 1

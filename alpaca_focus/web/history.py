@@ -1,17 +1,19 @@
-"""The history for those who look: read in a thread, once for all of them."""
+"""The history for the dashboards: read in a thread, once for all of them."""
 
 import asyncio
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import TypeVar
 
+from alpaca_focus.core.status import as_json, measured_light
 from alpaca_focus.core.values import Light
 from alpaca_focus.runtime.night_curves import Point, thinned
-from alpaca_focus.runtime.run_news import finite, told_run
+from alpaca_focus.runtime.run_progress import finite, progress_of
 from alpaca_focus.runtime.store import FILE_NAME, KeptRun, RunStore
-from alpaca_focus.web.encoding import encoded
+from alpaca_focus.web.events import encoded
 from alpaca_focus.web.source import Night
 
 T = TypeVar("T")
@@ -23,11 +25,71 @@ FRESH_S = 30.0
 MOST_KEPT = 32
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunSummary:
+    """A run of the history in one line.
+
+    Attributes:
+        value: The metric in the verifying frame.
+        duration_s: From the start until the camera was free.
+    """
+
+    number: int
+    started_at: datetime
+    trigger: str
+    outcome: str
+    reason: str
+    filter_name: str | None
+    temperature_c: float | None
+    start_position: int
+    final_position: int | None
+    best_position: float | None
+    stderr_steps: float | None
+    metric: str
+    unit: str
+    value: float | None
+    exposures: int
+    duration_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NightRefocus:
+    """A refocus of the night.
+
+    Attributes:
+        at: Seconds since 1970, UTC.
+    """
+
+    at: float
+    position: int | None
+    trigger: str
+    outcome: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NightSoFar:
+    """The last 24 hours; at most 1000 points each, with their time in seconds since 1970, UTC.
+
+    Attributes:
+        temperature: Degrees Celsius.
+        position: Steps.
+        refocuses: The oldest first.
+        model: Where the focus model expected focus, in steps.
+        lights: Half-flux diameter of the light frames, px.
+    """
+
+    temperature: list[Point]
+    position: list[Point]
+    refocuses: list[NightRefocus]
+    model: list[Point]
+    lights: list[Point]
+
+
 class History:
     """Reads the history of a night.
 
     Args:
-        night: Whose.
+        night: The night.
     """
 
     def __init__(self, night: Night) -> None:
@@ -45,14 +107,16 @@ class History:
 
     async def lights(self, last: int) -> bytes:
         """Return the latest light frames, the newest first, as JSON."""
-        return await self._fresh(f"lights {last}", lambda: encoded([told_light(each) for each in self._lights(last)]))
+        return await self._fresh(
+            f"lights {last}", lambda: encoded([measured_light(each) for each in self._lights(last)])
+        )
 
     async def run(self, number: int) -> bytes | None:
         """Return one run as JSON; `None`: there is none of that number."""
         kept = await self._read(partial(self._run, number))
         if kept is None:
             return None
-        return encoded(told_run(kept.result, number=kept.number, trigger=kept.trigger))
+        return encoded(as_json(progress_of(kept.result, number=kept.number, trigger=kept.trigger)))
 
     async def picture(self, number: int) -> bytes | None:
         """Return a picture of one run's V-curve; `None`: there is no run of that number, or it took no frame."""
@@ -66,7 +130,7 @@ class History:
     async def _fresh(self, name: str, read: Callable[[], bytes]) -> bytes:
         light = self._night.feed.latest.get("light")
         key = (
-            sum(self._night.news.tally.outcomes.values()),
+            self._night.runs.tally.runs,
             None if light is None else light.number,
             int(time.monotonic() / FRESH_S),
         )
@@ -111,28 +175,28 @@ class History:
     def _store(self) -> RunStore:
         return RunStore(self._night.directory, read_only=True)
 
-    def _so_far(self) -> dict[str, object]:
+    def _so_far(self) -> NightSoFar:
         status = self._night.feed.latest.get("status")
         now = datetime.now(UTC) if status is None else status.at
         since = now - NIGHT
         curves = self._night.curves
         runs = self._runs(MOST_RUNS, since)[::-1]
         lights = [light for light in reversed(self._lights(MOST_LIGHTS)) if light.ended_at >= since]
-        return {
-            "temperature": _with_before(curves.temperature(), _temperatures(runs, lights), since),
-            "position": _with_before(curves.position(), _positions(runs, lights), since),
-            "refocuses": [
-                {
-                    "at": run.result.started_at.timestamp(),
-                    "position": run.result.final_position,
-                    "trigger": run.trigger,
-                    "outcome": run.result.outcome.value,
-                }
+        return NightSoFar(
+            temperature=_with_before(curves.temperature(), _temperatures(runs, lights), since),
+            position=_with_before(curves.position(), _positions(runs, lights), since),
+            refocuses=[
+                NightRefocus(
+                    at=run.result.started_at.timestamp(),
+                    position=run.result.final_position,
+                    trigger=run.trigger,
+                    outcome=run.result.outcome.value,
+                )
                 for run in runs
             ],
-            "model": _with_before(curves.model(), [], since),
-            "lights": thinned([(light.ended_at.timestamp(), light.hfd_px) for light in lights]),
-        }
+            model=_with_before(curves.model(), [], since),
+            lights=thinned([(light.ended_at.timestamp(), light.hfd_px) for light in lights]),
+        )
 
 
 def _with_before(noted: Sequence[Point], kept: Sequence[Point], since: datetime) -> list[Point]:
@@ -154,37 +218,26 @@ def _positions(runs: Sequence[KeptRun], lights: Sequence[Light]) -> list[Point]:
     return [(at.timestamp(), float(value)) for at, value in told if value is not None]
 
 
-def summary(run: KeptRun) -> dict[str, object]:
-    """Return a run in one line, as JSON has it."""
+def summary(run: KeptRun) -> RunSummary:
+    """Return a run in one line."""
     result = run.result
     fit, verified = result.fit, None if result.verification is None else result.verification.measurement
     first = result.samples[0].measurement if result.samples else None
-    return {
-        "number": run.number,
-        "started_at": result.started_at,
-        "trigger": run.trigger,
-        "outcome": result.outcome.value,
-        "reason": result.reason,
-        "filter_name": result.filter_name,
-        "temperature_c": finite(result.temperature_c),
-        "start_position": result.start_position,
-        "final_position": result.final_position,
-        "best_position": None if fit is None else finite(fit.best_position),
-        "stderr_steps": None if fit is None else finite(fit.best_position_stderr),
-        "metric": "" if first is None else first.metric,
-        "unit": "" if first is None else first.unit,
-        "value": None if verified is None else finite(verified.value),
-        "exposures": result.exposures,
-        "duration_s": result.duration_s,
-    }
-
-
-def told_light(light: Light) -> dict[str, object]:
-    """Return a light frame as JSON has it."""
-    return {
-        "at": light.ended_at,
-        "hfd_px": light.hfd_px,
-        "position": light.position,
-        "filter_name": light.filter_name,
-        "temperature_c": light.temperature_c,
-    }
+    return RunSummary(
+        number=run.number,
+        started_at=result.started_at,
+        trigger=run.trigger,
+        outcome=result.outcome.value,
+        reason=result.reason,
+        filter_name=result.filter_name,
+        temperature_c=finite(result.temperature_c),
+        start_position=result.start_position,
+        final_position=result.final_position,
+        best_position=None if fit is None else finite(fit.best_position),
+        stderr_steps=None if fit is None else finite(fit.best_position_stderr),
+        metric="" if first is None else first.metric,
+        unit="" if first is None else first.unit,
+        value=None if verified is None else finite(verified.value),
+        exposures=result.exposures,
+        duration_s=result.duration_s,
+    )

@@ -1,4 +1,4 @@
-"""The application: every address of the REST API, the dashboard's files, the meters."""
+"""The application: every address of the REST API, the dashboard's files, the metrics."""
 
 import asyncio
 import json
@@ -16,16 +16,16 @@ from starlette.exceptions import HTTPException as StarletteHTTPException
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp
+from typing_extensions import override
 
 from alpaca_focus.core.errors import AlpacaFocusError, ConfigurationError
 from alpaca_focus.core.metrics import ROWS
+from alpaca_focus.core.status import MeasuredFrame, MeasuredLight, RunProgress, Status, Waiting, as_json
 from alpaca_focus.runtime.control_wire import Request as Command
-from alpaca_focus.runtime.run_news import NOT_BEGUN
 from alpaca_focus.web import models
-from alpaca_focus.web.encoding import encoded, encoded_entry
-from alpaca_focus.web.events import events, last_event_id
+from alpaca_focus.web.events import encoded, encoded_entry, events, last_event_id
 from alpaca_focus.web.guard import Guard
-from alpaca_focus.web.history import History
+from alpaca_focus.web.history import History, NightSoFar, RunSummary
 from alpaca_focus.web.prometheus import CONTENT_TYPE, PrometheusExporter
 from alpaca_focus.web.security import Rules
 from alpaca_focus.web.source import Night
@@ -36,13 +36,12 @@ STATIC = Path(__file__).parent / "static"
 MOST_VIEWERS = 200
 ALIVE_WITHIN_S = 5.0
 LARGEST_NUMBER = 2**53
-NO_STATUS: Mapping[str, object] = {"state": "waiting for the devices", "why": ""}
 
 Responses = dict[int | str, dict[str, Any]]
 
 
 def _problems(**sentences: str) -> Responses:
-    return {int(name[1:]): {"model": models.Problem, "description": text} for name, text in sentences.items()}
+    return {int(name[1:]): {"model": models.ErrorReply, "description": text} for name, text in sentences.items()}
 
 
 LOOKING = _problems(_403="The address, or the name that was asked for, is not allowed")
@@ -81,7 +80,7 @@ def make_app(night: Night, rules: Rules) -> ASGIApp:
 
 def unguarded(night: Night) -> FastAPI:
     """Return the application without its guard, for whoever describes it."""
-    app = FastAPI(
+    app = _Api(
         title="alpaca-focus",
         version=night.version,
         description="Keeps a telescope in focus. Commands from another computer need the token of web.token.",
@@ -113,6 +112,32 @@ def unguarded(night: Night) -> FastAPI:
     return app
 
 
+class _Api(FastAPI):
+    """Takes the descriptions of fields from the docstrings of the dataclasses."""
+
+    @override
+    def openapi(self) -> dict[str, Any]:
+        if not self.openapi_schema:
+            for schema in super().openapi()["components"]["schemas"].values():
+                _describe_fields(schema)
+        assert self.openapi_schema is not None  # noqa: S101 - FastAPI has just made it
+        return self.openapi_schema
+
+
+def _describe_fields(schema: dict[str, Any]) -> None:
+    text, is_documented, attributes = str(schema.get("description", "")).partition("\n\nAttributes:\n")
+    if not is_documented:
+        return
+    schema["description"] = text
+    # Every field is sent, those with a default as well.
+    schema["required"] = list(schema["properties"])
+    for field in schema["properties"].values():
+        field.pop("default", None)
+    for line in attributes.splitlines():
+        name, _, description = line.strip().partition(": ")
+        schema["properties"][name]["description"] = description.removesuffix(".")
+
+
 class _Files:
     """The files of the dashboard, which a browser keeps as long as they are the same."""
 
@@ -140,30 +165,30 @@ def _json(body: bytes) -> Response:
 def _looking(night: Night) -> APIRouter:
     router = APIRouter(tags=["what happens"], responses=LOOKING)
 
-    @router.get("/status", response_model=models.Status | models.Waiting, operation_id="status")
+    @router.get("/status", response_model=Status | Waiting, operation_id="status")
     async def status() -> Response:
         """What the daemon does, what is due, how near each trigger is."""
         entry = night.feed.latest.get("status")
-        return _json(encoded(NO_STATUS) if entry is None else encoded_entry(entry))
+        return _json(encoded(as_json(Waiting(why=""))) if entry is None else encoded_entry(entry))
 
-    @router.get("/run", response_model=models.Run, operation_id="run")
+    @router.get("/run", response_model=RunProgress, operation_id="run")
     async def run() -> Response:
         """The focus run under way, or the last one since the program was started."""
         entry = night.feed.latest.get("run")
-        return _json(encoded(NOT_BEGUN) if entry is None else encoded_entry(entry))
+        return _json(encoded(as_json(RunProgress())) if entry is None else encoded_entry(entry))
 
     @router.get("/log", response_model=list[models.LogLine], responses=MALFORMED, operation_id="log")
     async def log(last: Annotated[int, Query(ge=1, le=500)] = 200) -> Response:
         """The focusing log, the newest line at the end."""
         return _json(b"[%s]" % b",".join(encoded_entry(entry) for entry in night.feed.log()[-last:]))
 
-    @router.get("/frame", response_model=models.FrameFacts, responses=NOT_THERE, operation_id="frame")
+    @router.get("/frame", response_model=MeasuredFrame, responses=NOT_THERE, operation_id="frame")
     async def frame() -> Response:
         """What there is to say of the last focus frame."""
         picture = night.picture()
         if picture is None:
             raise HTTPException(404, _NO_FRAME)
-        return _json(encoded({"number": picture.number, **picture.facts}))
+        return _json(encoded(as_json(picture.frame)))
 
     @router.get("/frame.png", response_class=Response, responses={**PNG, **NOT_THERE}, operation_id="frame_picture")
     async def frame_picture() -> Response:
@@ -199,18 +224,18 @@ def _history(night: Night) -> APIRouter:
     router = APIRouter(tags=["history"], responses={**LOOKING, **NOT_READ})
     history = History(night)
 
-    @router.get("/night", response_model=models.NightSoFar, operation_id="night")
+    @router.get("/night", response_model=NightSoFar, operation_id="night")
     async def so_far() -> Response:
         """Temperature, position, refocuses and light frames of the last 24 hours."""
         return _json(await history.so_far())
 
-    @router.get("/runs", response_model=list[models.RunSummary], responses=MALFORMED, operation_id="runs")
+    @router.get("/runs", response_model=list[RunSummary], responses=MALFORMED, operation_id="runs")
     async def runs(last: Annotated[int, Query(ge=1, le=500)] = 20) -> Response:
         """The latest focus runs, the newest first."""
         return _json(await history.runs(last))
 
     @router.get(
-        "/runs/{number}", response_model=models.Run, responses={**NOT_THERE, **MALFORMED}, operation_id="run_by_number"
+        "/runs/{number}", response_model=RunProgress, responses={**NOT_THERE, **MALFORMED}, operation_id="run_by_number"
     )
     async def run(number: Number) -> Response:
         """One focus run with all of its frames."""
@@ -232,7 +257,7 @@ def _history(night: Night) -> APIRouter:
             raise HTTPException(404, f"There is no run {number} in the history, or it took no frame.")
         return Response(png, media_type="image/png")
 
-    @router.get("/lights", response_model=list[models.Light], responses=MALFORMED, operation_id="lights")
+    @router.get("/lights", response_model=list[MeasuredLight], responses=MALFORMED, operation_id="lights")
     async def lights(last: Annotated[int, Query(ge=1, le=5000)] = 200) -> Response:
         """The latest light frames of the imaging program, the newest first."""
         return _json(await history.lights(last))
@@ -245,27 +270,27 @@ def _commanding(night: Night) -> APIRouter:
     carried_out = partial(_carried_out, night)
 
     @router.post("/refocus", operation_id="refocus")
-    async def refocus(asked: models.RefocusAsked | None = None) -> models.Said:
+    async def refocus(asked: models.RefocusRequest | None = None) -> models.CommandReply:
         """Refocus as soon as possible."""
         return await carried_out("refocus", if_due=asked is not None and asked.if_due)
 
     @router.post("/pause", operation_id="pause")
-    async def pause() -> models.Said:
+    async def pause() -> models.CommandReply:
         """Do nothing by itself until `resume`."""
         return await carried_out("pause")
 
     @router.post("/resume", operation_id="resume")
-    async def resume() -> models.Said:
+    async def resume() -> models.CommandReply:
         """Go on after `pause`."""
         return await carried_out("resume")
 
     @router.post("/abort", operation_id="abort")
-    async def abort() -> models.Said:
+    async def abort() -> models.CommandReply:
         """End a run that is under way, or take back the wish for one."""
         return await carried_out("abort")
 
     @router.post("/compensation", operation_id="compensation")
-    async def compensation(asked: models.CompensationAsked) -> models.Said:
+    async def compensation(asked: models.CompensationRequest) -> models.CommandReply:
         """Follow the temperature between two refocuses, or do not."""
         return await carried_out("compensation", enabled=asked.enabled)
 
@@ -277,35 +302,35 @@ def _telling(night: Night) -> APIRouter:
     carried_out = partial(_carried_out, night)
 
     @router.post("/exposure", operation_id="exposure")
-    async def exposure(asked: models.ExposureAsked) -> models.Said:
+    async def exposure(asked: models.ExposureRequest) -> models.CommandReply:
         """Tell of the begin or the end of an exposure, with imaging.way: told."""
         return await carried_out("exposure", **asked.model_dump(exclude_none=True))
 
     @router.post("/filter", operation_id="filter")
-    async def filter_(asked: models.FilterAsked) -> models.Said:
+    async def filter_(asked: models.FilterRequest) -> models.CommandReply:
         """Tell which filter is in the light, where no wheel can be asked."""
         return await carried_out("filter", name=asked.name)
 
     @router.post("/flip", operation_id="flip")
-    async def flip() -> models.Said:
+    async def flip() -> models.CommandReply:
         """Tell that the mount has flipped."""
         return await carried_out("tell", what="flip")
 
     @router.post("/tell", operation_id="tell")
-    async def tell(asked: models.TellAsked) -> models.Said:
+    async def tell(asked: models.TellRequest) -> models.CommandReply:
         """Tell what the imaging program does."""
         return await carried_out("tell", **asked.model_dump(exclude_none=True))
 
     return router
 
 
-async def _carried_out(night: Night, command: str, **arguments: object) -> models.Said:
+async def _carried_out(night: Night, command: str, **arguments: object) -> models.CommandReply:
     told = await night.answer(Command(command, arguments))
     if "error" in told:
         raise HTTPException(409, str(told["error"]))
     if "waits_for" in told:
         raise HTTPException(409, f"It waits for the end of {told['waits_for']}: ask again in a moment.")
-    return models.Said(said=str(told["said"]))
+    return models.CommandReply(said=str(told["said"]))
 
 
 def _watching(night: Night) -> APIRouter:
@@ -314,27 +339,27 @@ def _watching(night: Night) -> APIRouter:
 
     @router.get("/metrics", response_class=Response, responses=TEXT, operation_id="metrics")
     async def metrics() -> Response:
-        """The meters, for Prometheus."""
+        """The metrics, for Prometheus."""
         return Response(exporter.text(), media_type=CONTENT_TYPE)
 
     @router.get("/healthz", responses=_problems(_503="The daemon hangs"), operation_id="alive")
-    async def alive() -> models.Said:
+    async def alive() -> models.CommandReply:
         """Whether the daemon is alive."""
         try:
             async with asyncio.timeout(ALIVE_WITHIN_S):
                 await night.answer(Command("status", {}))
         except (TimeoutError, ConfigurationError):
             raise HTTPException(503, "The daemon does not answer its own web server: look at the log.") from None
-        return models.Said(said="It is alive.")
+        return models.CommandReply(said="It is alive.")
 
     @router.get("/readyz", responses=_problems(_503="The devices are not connected"), operation_id="ready")
-    async def ready() -> models.Said:
+    async def ready() -> models.CommandReply:
         """Whether the devices are connected."""
         entry = night.feed.latest.get("status")
-        if entry is None or "looks" not in entry.data:
-            why = "" if entry is None else str(entry.data.get("why", ""))
-            raise HTTPException(503, f"The daemon waits for the devices. {why}".rstrip())
-        return models.Said(said="All devices are connected.")
+        status = Waiting(why="") if entry is None else entry.data
+        if isinstance(status, Waiting):
+            raise HTTPException(503, f"The daemon waits for the devices. {status.why}".rstrip())
+        return models.CommandReply(said="All devices are connected.")
 
     return router
 

@@ -1,7 +1,6 @@
-"""The night as Prometheus reads it: computed from what was published last, whenever somebody asks."""
+"""The metrics for Prometheus, computed at each request from what was published last."""
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable
 
 from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
 from prometheus_client.core import (
@@ -14,11 +13,13 @@ from prometheus_client.core import (
 from prometheus_client.registry import Collector
 from typing_extensions import override
 
+from alpaca_focus.core.status import MeasuredLight, Status
+from alpaca_focus.runtime.exclusive_job import FOCUS_RUN
 from alpaca_focus.web.source import Night
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 OUTCOMES = ("focused", "restored", "stranded", "failed", "aborted")
-"""Told from the beginning, so that the first failure is a rise from 0."""
+"""Counted from 0, so that the first failure is a rise."""
 
 
 class PrometheusExporter:
@@ -34,7 +35,7 @@ class PrometheusExporter:
         ProcessCollector(registry=self._registry)
 
     def text(self) -> bytes:
-        """Return all of them in the text format."""
+        """Return all of them in the text format of Prometheus."""
         return generate_latest(self._registry)
 
 
@@ -46,41 +47,39 @@ class _NightCollector(Collector):
     def collect(self) -> Iterable[Metric]:
         night = self._night
         latest = night.feed.latest
-        entry = latest.get("status")
-        status: Mapping[str, Any] = {} if entry is None else entry.data
+        status, light = (latest[topic].data if topic in latest else None for topic in ("status", "light"))
         yield InfoMetricFamily("alpaca_focus", "This program.", {"version": night.version})
         yield _gauge("dashboards", "Dashboards that are open.", night.viewers.count)
-        yield _gauge("devices_connected", "Whether all devices are connected.", "looks" in status)
-        if "looks" in status:
+        yield _gauge("devices_connected", "Whether all devices are connected.", isinstance(status, Status))
+        if isinstance(status, Status):
             yield from _of_status(status)
-        if "light" in latest:
-            light: Mapping[str, Any] = latest["light"].data
-            yield _gauge("light_hfd_pixels", "Size of the stars on the last light frame.", light["hfd_px"])
+        if isinstance(light, MeasuredLight):
+            yield _gauge("light_hfd_pixels", "Size of the stars on the last light frame.", light.hfd_px)
         yield from _of_runs(night)
 
 
-def _of_status(status: Mapping[str, Any]) -> Iterable[Metric]:
-    compensation = status["compensation"]
-    yield CounterMetricFamily("alpaca_focus_looks", "Signs of work that goes on.", value=status["looks"])
-    if status["temperature_c"] is not None:
-        yield _gauge("temperature_celsius", "Temperature that counts, averaged.", status["temperature_c"])
-    if status["position"] is not None:
-        yield _gauge("position_steps", "Where the focuser stands.", status["position"])
-    if status["last_focus"] is not None:
-        yield _gauge("since_refocus_seconds", "Time since the last good refocus.", status["since_s"])
-    yield _gauge("refocus_due", "Triggers that want a refocus.", len(status["due"]))
-    yield _gauge("refocus_blocked", "Reasons for which a refocus would wait.", len(status["blocked_by"]))
-    yield _gauge("focus_run_active", "Whether a focus run is under way.", status["state"] == "a focus run")
-    yield _gauge("paused", "Whether somebody has paused it.", status["paused"])
-    yield _gauge("devices_silent", "Devices that do not answer.", len(status["silent"]))
-    yield _gauge("images_since_refocus", "Light frames since the last refocus.", status["images"])
-    yield _gauge("failed_runs_in_a_row", "Focus runs that failed one after another.", status["failures"])
-    yield _gauge("compensation_enabled", "Whether the focuser follows the temperature.", compensation["enabled"])
-    yield _gauge("compensation_moved_steps", "Followed since the last refocus.", compensation["moved_steps"])
+def _of_status(status: Status) -> Iterable[Metric]:
+    compensation = status.compensation
+    yield CounterMetricFamily("alpaca_focus_looks", "Signs of work that goes on.", value=status.looks)
+    if status.temperature_c is not None:
+        yield _gauge("temperature_celsius", "Temperature that counts, averaged.", status.temperature_c)
+    if status.position is not None:
+        yield _gauge("position_steps", "Where the focuser stands.", status.position)
+    if status.last_focus is not None:
+        yield _gauge("since_refocus_seconds", "Time since the last good refocus.", status.since_s)
+    yield _gauge("refocus_due", "Triggers that want a refocus.", len(status.due))
+    yield _gauge("refocus_blocked", "Reasons for which a refocus would wait.", len(status.blocked_by))
+    yield _gauge("focus_run_active", "Whether a focus run is under way.", status.state == FOCUS_RUN)
+    yield _gauge("paused", "Whether somebody has paused it.", status.paused)
+    yield _gauge("devices_silent", "Devices that do not answer.", len(status.silent))
+    yield _gauge("images_since_refocus", "Light frames since the last refocus.", status.images)
+    yield _gauge("failed_runs_in_a_row", "Focus runs that failed one after another.", status.failures)
+    yield _gauge("compensation_enabled", "Whether the focuser follows the temperature.", compensation.enabled)
+    yield _gauge("compensation_moved_steps", "Followed since the last refocus.", compensation.moved_steps)
 
 
 def _of_runs(night: Night) -> Iterable[Metric]:
-    tally = night.news.tally
+    tally = night.runs.tally
     runs = CounterMetricFamily("alpaca_focus_runs", "Focus runs that have ended, by outcome.", labels=["outcome"])
     for outcome in dict.fromkeys((*OUTCOMES, *tally.outcomes)):
         runs.add_metric([outcome], tally.outcomes.get(outcome, 0))
@@ -89,7 +88,7 @@ def _of_runs(night: Night) -> Iterable[Metric]:
     yield SummaryMetricFamily(
         "alpaca_focus_run_duration_seconds",
         "Duration of the focus runs.",
-        count_value=sum(tally.outcomes.values()),
+        count_value=tally.runs,
         sum_value=tally.duration_s,
     )
 

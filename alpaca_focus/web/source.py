@@ -4,10 +4,11 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from alpaca_focus.core.status import MeasuredFrame
 from alpaca_focus.runtime.control_wire import Request
 from alpaca_focus.runtime.feed import Feed
 from alpaca_focus.runtime.night_curves import NightCurves
-from alpaca_focus.runtime.run_news import RunNews
+from alpaca_focus.runtime.run_progress import RunTracker
 from alpaca_focus.runtime.store import KeptRun
 
 
@@ -16,14 +17,12 @@ class Picture:
     """A picture of the last focus frame.
 
     Attributes:
-        number: Counted up.
         png: The picture.
-        facts: What there is to say of it, as JSON has it.
+        frame: The frame that it shows.
     """
 
-    number: int
     png: bytes
-    facts: Mapping[str, object]
+    frame: MeasuredFrame
 
 
 class Viewers:
@@ -42,7 +41,7 @@ class Night:
         answer: Has a command carried out by the daemon; called in the server's loop.
         directory: Folder of the history.
         curves: Temperature and position.
-        news: The focus runs.
+        runs: Follows the focus runs.
         picture: Returns the last focus frame; `None`: there is none.
         draw: Draws a run of the history as a PNG picture; called in a thread.
         viewers: Who looks.
@@ -53,7 +52,7 @@ class Night:
     answer: Callable[[Request], Awaitable[Mapping[str, object]]]
     directory: Path
     curves: NightCurves
-    news: RunNews
+    runs: RunTracker
     picture: Callable[[], Picture | None]
     draw: Callable[[KeptRun], bytes]
     viewers: Viewers = field(default_factory=Viewers)

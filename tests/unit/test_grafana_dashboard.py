@@ -10,27 +10,16 @@ from typing import Any, cast
 
 import pytest
 
+from alpaca_focus.core.status import measured_light
+from alpaca_focus.core.values import Light
 from alpaca_focus.runtime.feed import Feed
-from alpaca_focus.runtime.run_news import Tally
+from alpaca_focus.runtime.run_progress import RunTally
 from alpaca_focus.web.prometheus import PrometheusExporter
 from alpaca_focus.web.source import Night
+from tests.statuses import LAST_FOCUS, a_status
 
 FILE = Path(__file__).parent.parent.parent / "docs" / "grafana-dashboard.json"
-STATUS: dict[str, Any] = {
-    "state": "watching",
-    "looks": 5,
-    "temperature_c": 4.0,
-    "position": 25400,
-    "last_focus": {},
-    "since_s": 10.0,
-    "due": [],
-    "blocked_by": [],
-    "paused": False,
-    "silent": [],
-    "images": 3,
-    "failures": 0,
-    "compensation": {"enabled": True, "moved_steps": -4},
-}
+STATUS = a_status(temperature_c=4.0, position=25400, last_focus=LAST_FOCUS)
 
 
 @pytest.fixture
@@ -42,9 +31,9 @@ def meters() -> set[str]:
     """Return the names of all meters of a night in which everything is known."""
     feed = Feed(lambda: datetime.now(UTC))
     feed.publish("status", STATUS)
-    feed.publish("light", {"hfd_px": 2.5})
+    feed.publish("light", measured_light(Light(ended_at=datetime.now(UTC), hfd_px=2.5)))
     night = SimpleNamespace(
-        feed=feed, version="1.2.3", viewers=SimpleNamespace(count=1), news=SimpleNamespace(tally=Tally())
+        feed=feed, version="1.2.3", viewers=SimpleNamespace(count=1), runs=SimpleNamespace(tally=RunTally())
     )
     lines = PrometheusExporter(cast("Night", night)).text().decode().splitlines()
     return {re.split(r"[{ ]", line)[0] for line in lines if not line.startswith("#")}

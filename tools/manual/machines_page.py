@@ -3,37 +3,60 @@
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 from alpaca_focus import __version__
 from alpaca_focus.core.errors import AlpacaFocusError
+from alpaca_focus.core.status import WATCHING, CompensationStatus, LastFocus, Status, measured_light
+from alpaca_focus.core.values import Light
 from alpaca_focus.runtime.control_wire import Request
 from alpaca_focus.runtime.feed import Feed
 from alpaca_focus.runtime.night_curves import NightCurves
-from alpaca_focus.runtime.run_news import RunNews
+from alpaca_focus.runtime.run_progress import RunTracker
 from alpaca_focus.web.pages import unguarded
 from alpaca_focus.web.prometheus import PrometheusExporter
 from alpaca_focus.web.source import Night
 
-BUSY: Mapping[str, object] = MappingProxyType(
-    {
-        "state": "watching",
-        "looks": 1,
-        "paused": False,
-        "due": [],
-        "blocked_by": [],
-        "silent": [],
-        "position": 25000,
-        "temperature_c": 5.0,
-        "last_focus": {},
-        "since_s": 0.0,
-        "images": 0,
-        "failures": 0,
-        "compensation": {"enabled": True, "moved_steps": 0},
-    }
+AT = datetime(2026, 1, 15, 22, tzinfo=UTC)
+BUSY = Status(
+    state=WATCHING,
+    looks=1,
+    paused=False,
+    plan="light",
+    due=(),
+    blocked_by=(),
+    triggers=(),
+    exposing=False,
+    silent=(),
+    position=25000,
+    temperature_c=5.0,
+    temperature_trouble="",
+    filter=None,
+    altitude_deg=None,
+    sun_altitude_deg=None,
+    last_focus=LastFocus(
+        at=AT,
+        position=25000,
+        trigger="time",
+        metric="hfd",
+        value=2.5,
+        temperature_c=5.0,
+        altitude_deg=None,
+        filter_name=None,
+        stderr_steps=3.0,
+    ),
+    since_s=0.0,
+    images=0,
+    compensation=CompensationStatus(moved_steps=0, carried_steps=0.0, stopped="", enabled=True, switched_off=False),
+    gateway=None,
+    advice="",
+    failures=0,
+    hold_s=0.0,
+    ignored={},
+    runs_ended=0,
+    last_run=None,
 )
-"""What a night says in which every meter has a value."""
+"""A status in which every metric has a value."""
 API_INTRODUCTION = """# The REST API
 
 What the daemon serves at `http://127.0.0.1:11180` unless the section [`web`](settings.md#web) says otherwise. It
@@ -80,7 +103,7 @@ def meters() -> Iterator[tuple[str, str, str]]:
     """Return name, kind and description of each meter of ours."""
     night = _night()
     night.feed.publish("status", BUSY)
-    night.feed.publish("light", {"hfd_px": 2.5})
+    night.feed.publish("light", measured_light(Light(ended_at=AT, hfd_px=2.5)))
     names: dict[str, str] = {}
     for line in PrometheusExporter(night).text().decode().splitlines():
         word, name, told = line.removeprefix("# ").split(" ", 2) if line.startswith("# ") else ("", "", "")
@@ -103,7 +126,7 @@ def _night() -> Night:
         answer=nobody,
         directory=Path(),
         curves=NightCurves(),
-        news=RunNews(lambda told: feed.publish("run", told), now),
+        runs=RunTracker(lambda run: feed.publish("run", run), now),
         picture=lambda: None,
         draw=lambda _: b"",
         version=__version__,

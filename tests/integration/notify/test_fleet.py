@@ -25,13 +25,14 @@ from datetime import UTC, datetime
 from alpaca_focus.notify.mqtt import MqttLink
 from alpaca_focus.notify.mqtt_client import MqttSettings
 from alpaca_focus.runtime.feed import Feed
+from tests.statuses import a_status
 
 async def answer(request):
     return {}
 
 async def main():
     feed = Feed(lambda: datetime.now(UTC))
-    feed.publish("status", {"state": "watching", "position": 25412, "last_focus": None, "last_run": None})
+    feed.publish("status", a_status(position=25412))
     settings = MqttSettings(host="127.0.0.1", port=int(sys.argv[1]), telescope=sys.argv[2])
     async with MqttLink(settings, feed, answer):
         await asyncio.sleep(60)
@@ -93,7 +94,7 @@ def test_one_of_two_telescopes_dies_and_the_broker_goes_and_comes(
             found = rows(later.hear_all(), datetime.now(UTC))
         assert [(row.name, row.standing) for row in found] == [("East", Standing.OFFLINE), ("West", Standing.WELL)]
         assert isinstance(found[1], Row)
-        assert found[1].position == 25412
+        assert found[1].last.position == 25412
         broker.stop()
         seen(lambda: listener.trouble[0], "The MQTT broker does not answer.")
         assert not listener.is_listening
@@ -120,7 +121,7 @@ def test_garbage_that_the_broker_has_kept_is_told_as_that(broker: Mosquitto) -> 
     with FleetListener(settings(broker.port)) as listener:
         found = rows(listener.hear_all(), datetime.now(UTC))
     assert [(row.name, row.standing) for row in found] == [("west", Standing.OFFLINE), ("east", Standing.WELL)]
-    assert (found[1].position, found[1].due, found[1].silent) == (None, "", ())
+    assert (found[1].last.position, found[1].last.due, found[1].last.silent) == (None, "", ())
 
 
 def test_a_broker_that_lets_nobody_in_is_told_so_once_and_live(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
@@ -20,6 +21,8 @@ from structlog.testing import capture_logs
 from structlog.typing import EventDict
 
 from alpaca_focus.core.errors import ConfigurationError
+from alpaca_focus.core.status import LastRun, measured_light
+from alpaca_focus.core.values import Light
 from alpaca_focus.notify import mqtt
 from alpaca_focus.notify.mqtt import MqttLink
 from alpaca_focus.notify.mqtt_client import MqttSettings
@@ -27,21 +30,19 @@ from alpaca_focus.runtime.control_wire import Request
 from alpaca_focus.runtime.feed import Feed
 from tests.mosquitto import PATIENCE_S, Mosquitto
 from tests.ports import free_port
+from tests.statuses import COMPENSATION, LAST_FOCUS, a_status
 
 BASE = "alpaca-focus/big-dob"
-STATUS = {
-    "state": "watching",
-    "paused": False,
-    "due": ["the temperature has fallen by 1.2 degrees"],
-    "blocked_by": ["exposure running"],
-    "silent": [],
-    "temperature_c": 4.126,
-    "since_s": 754.0,
-    "position": 25412,
-    "last_focus": {"position": 25400, "metric": "hfd", "value": 2.514, "at": "2026-11-21T19:47:26+00:00"},
-    "compensation": {"moved_steps": 12, "enabled": True},
-    "last_run": {"outcome": "focused", "reason": "Focused."},
-}
+STATUS = a_status(
+    due=("the temperature has fallen by 1.2 degrees",),
+    blocked_by=("exposure running",),
+    temperature_c=4.126,
+    since_s=754.0,
+    position=25412,
+    last_focus=replace(LAST_FOCUS, at=datetime(2026, 11, 21, 19, 47, 26, tzinfo=UTC), value=2.514),
+    compensation=replace(COMPENSATION, enabled=True),
+    last_run=LastRun(outcome="focused", reason="Focused."),
+)
 
 
 @pytest.fixture
@@ -131,8 +132,8 @@ def test_home_assistant_finds_the_telescope_and_its_state(broker: Mosquitto) -> 
                 state = json.loads(await house.hears(f"{BASE}/state"))
                 assert await house.hears(f"{BASE}/availability") == "online"
                 found = {topic: json.loads(text) for topic, text in house.heard.items() if topic.endswith("/config")}
-                telescope.feed.publish("light", {"at": "2026-11-21T20:00:00Z", "hfd_px": 3.75})
-                telescope.feed.publish("status", {**STATUS, "due": [], "paused": True})
+                telescope.feed.publish("light", measured_light(Light(ended_at=datetime.now(UTC), hfd_px=3.75)))
+                telescope.feed.publish("status", replace(STATUS, due=(), paused=True))
                 later = json.loads(await house.hears(f"{BASE}/state", lambda text: '"paused": true' in text))
         kinds = [topic.split("/")[1] for topic in found]
         assert (kinds.count("sensor"), kinds.count("button"), kinds.count("switch")) == (7, 2, 2)
@@ -222,7 +223,7 @@ def test_the_link_comes_back_after_the_broker_was_started_anew(broker: Mosquitto
             with House(broker) as house:
                 await house.hears(f"{BASE}/state")
             broker.stop()
-            telescope.feed.publish("status", {**STATUS, "state": "a focus run"})
+            telescope.feed.publish("status", replace(STATUS, state="a focus run"))
             broker.start()
             # Nothing is left of what the broker knew.
             with House(broker) as house:
@@ -255,13 +256,13 @@ def test_a_second_telescope_of_the_same_name_is_told_once_and_the_same_daemon_ag
                 await house.hears(f"{BASE}/state")
         # The same daemon, started anew: what the broker has kept is its own.
         async with first.linked(broker.port):
-            first.feed.publish("status", {**STATUS, "paused": True})
+            first.feed.publish("status", replace(STATUS, paused=True))
             with House(broker) as house:
                 await house.hears(f"{BASE}/state", lambda text: '"paused": true' in text)
                 assert told() == 0
                 async with second.linked(broker.port):
                     for number in range(2):
-                        second.feed.publish("status", {**STATUS, "temperature_c": float(number)})
+                        second.feed.publish("status", replace(STATUS, temperature_c=float(number)))
                         await house.hears(
                             f"{BASE}/state",
                             lambda text, number=number: f'"temperature": {number}.0' in text,  # type: ignore[misc]

@@ -14,6 +14,8 @@ import structlog
 from structlog.testing import capture_logs
 from structlog.typing import EventDict
 
+from alpaca_focus.core.notices import Kind, Notice
+from alpaca_focus.core.status import LastRun, Waiting
 from alpaca_focus.core.values import Outcome
 from alpaca_focus.devices.clock import ScaledClock
 from alpaca_focus.night import telling
@@ -23,13 +25,13 @@ from alpaca_focus.runtime.feed import Entry, Feed
 from alpaca_focus.runtime.store import RunStore
 from alpaca_focus.settings.models import Settings
 from tests.kept_nights import BEGINS, KeptNight, result, sample
+from tests.statuses import a_status
 from tests.web_hook import WebHook
 
 FACTOR = 2000.0
 DAWN = datetime(2026, 1, 15, 6, 0, tzinfo=UTC)
 PATIENCE_S = 20.0
 CAMERA = "camera 0 (QHY)"
-WATCHING: dict[str, Any] = {"state": "watching", "due": [], "silent": [], "runs_ended": 0, "last_run": None}
 
 
 @pytest.fixture
@@ -73,7 +75,7 @@ class Observatory:
             yield some
 
     def shows(self, **changes: Any) -> None:
-        self.feed.publish("status", {**WATCHING, **changes})
+        self.feed.publish("status", a_status(**changes))
 
     async def until(self, is_so: Callable[[], object], **changes: Any) -> None:
         """Show the same again and again, as each tick does, until something has come of it."""
@@ -106,11 +108,12 @@ def test_a_failed_run_is_told_with_its_curve(observatory: Observatory, hook: Web
             with RunStore(observatory.directory) as store:
                 failed = result(DAWN, Outcome.RESTORED, start=25400, final=25400, reason=reason, samples=samples)
                 number = store.save(failed, trigger="time")
-            ended = {"runs_ended": 1, "last_run": {"outcome": "restored", "reason": reason}}
-            await observatory.until(lambda: hook.told, **ended)
+            last_run = LastRun(outcome="restored", reason=reason)
+            await observatory.until(lambda: hook.told, runs_ended=1, last_run=last_run)
             entry = observatory.notice()
             assert entry is not None
-            assert (entry.data["kind"], entry.data["run"]) == ("focus_failed", number)
+            assert isinstance(entry.data, Notice)
+            assert (entry.data.kind, entry.data.run) == (Kind.FOCUS_FAILED, number)
 
     lived(story)
     (told,) = hook.told
@@ -125,7 +128,7 @@ def test_a_device_is_lost_with_its_reason_and_back(observatory: Observatory, hoo
         async with observatory.told():
             observatory.shows()
             observatory.feed.publish("log", {"event": "A device does not answer", "device": CAMERA, "why": "No route."})
-            await observatory.until(lambda: len(hook.told) == 1, silent=[CAMERA])
+            await observatory.until(lambda: len(hook.told) == 1, silent=(CAMERA,))
             await observatory.until(lambda: len(hook.told) == 2)
 
     lived(story)
@@ -137,7 +140,7 @@ def test_a_device_is_lost_with_its_reason_and_back(observatory: Observatory, hoo
 
 
 def test_devices_that_are_waited_for_are_lost(observatory: Observatory, hook: WebHook) -> None:
-    waiting = {"state": "waiting for the devices", "why": "The focuser does not answer."}
+    waiting = Waiting(why="The focuser does not answer.")
 
     async def story() -> None:
         async with observatory.told():
@@ -155,7 +158,7 @@ def test_a_kind_that_is_off_is_shown_and_not_sent(observatory: Observatory, hook
 
     async def story() -> None:
         async with observatory.told():
-            await observatory.until(observatory.notice, silent=[CAMERA])
+            await observatory.until(observatory.notice, silent=(CAMERA,))
             await asyncio.sleep(0.2)
 
     lived(story)
@@ -170,7 +173,7 @@ def test_new_settings_are_followed(observatory: Observatory, hook: WebHook, log:
         async with observatory.told() as some:
             secret.write_text(f"# where to\n\n{hook.url}\n")
             await some.follow(observatory.settings())
-            await observatory.until(lambda: hook.told, silent=[CAMERA])
+            await observatory.until(lambda: hook.told, silent=(CAMERA,))
 
     lived(story)
     assert [line["event"] for line in log] == ["No messages are sent"]

@@ -15,13 +15,15 @@ from typing import Any
 import pytest
 
 from alpaca_focus.core.events import RunEnded
+from alpaca_focus.core.status import MeasuredFrame, RunProgress, Waiting, as_json
 from alpaca_focus.core.values import FocusResult, Light, Measurement, Outcome, Sample
 from alpaca_focus.runtime.feed import LONGEST_QUEUE
 from alpaca_focus.runtime.store import FILE_NAME, RunStore
 from alpaca_focus.web import models
+from alpaca_focus.web.history import NightSoFar, RunSummary
 from alpaca_focus.web.pages import STATIC, unguarded
 from alpaca_focus.web.source import Picture
-from tests.web_night import ELSEWHERE, JSON, RULES, TOKEN, Listener, Page, ask, now
+from tests.web_night import ELSEWHERE, JSON, RULES, TOKEN, Listener, Page, ask, now, read
 
 LOOKS = (
     "status",
@@ -89,9 +91,8 @@ def kept(page: Page) -> Page:
 
 
 def test_before_anything_has_happened_all_is_empty_and_well_formed(page: Page) -> None:
-    models.Waiting.model_validate(page.ask("/api/v1/status").json)
-    run = models.Run.model_validate(page.ask("/api/v1/run").json)
-    assert (run.active, run.number, run.outcome) == (False, None, "")
+    assert page.ask("/api/v1/status").json == as_json(Waiting(why=""))
+    assert read(RunProgress, page.ask("/api/v1/run")) == RunProgress()
     for path in ("runs", "lights", "log"):
         assert page.ask(f"/api/v1/{path}").json == []
     assert page.ask("/api/v1/night").json == {
@@ -108,7 +109,7 @@ def test_before_anything_has_happened_all_is_empty_and_well_formed(page: Page) -
 
 
 def test_the_newest_of_the_feed_is_shown(page: Page) -> None:
-    page.feed.publish("status", {"state": "waiting for the devices", "why": "Nothing answers."})
+    page.feed.publish("status", Waiting(why="Nothing answers."))
     assert page.ask("/api/v1/status").json == {"state": "waiting for the devices", "why": "Nothing answers."}
     for number in range(5):
         page.feed.publish("log", {"event": f"event {number}", "level": "info", "number": number})
@@ -120,13 +121,13 @@ def test_the_newest_of_the_feed_is_shown(page: Page) -> None:
 def test_the_history_is_shown(kept: Page) -> None:
     runs = kept.ask("/api/v1/runs?last=3").json
     assert [run["number"] for run in runs] == [4, 3, 2]
-    models.RunSummary.model_validate(runs[0])
-    run = models.Run.model_validate(kept.ask("/api/v1/runs/2").json)
+    assert read(list[RunSummary], kept.ask("/api/v1/runs?last=1"))[0].number == 4
+    run = read(RunProgress, kept.ask("/api/v1/runs/2"))
     assert (run.number, run.trigger, len(run.samples)) == (2, "images", 7)
     assert run.started_at is not None
     assert kept.ask("/api/v1/runs/2/picture.png").body.startswith(PNG)
     assert [light["hfd_px"] for light in kept.ask("/api/v1/lights?last=2").json] == [5.0, 4.0]
-    night = models.NightSoFar.model_validate(kept.ask("/api/v1/night").json)
+    night = read(NightSoFar, kept.ask("/api/v1/night"))
     assert [refocus.position for refocus in night.refocuses] == [1301, 1302, 1303]
     assert [hfd_px for _, hfd_px in night.lights] == [3.0, 4.0, 5.0]
     assert {value for _, value in night.temperature} == {4.0, 5.0}
@@ -134,9 +135,9 @@ def test_the_history_is_shown(kept: Page) -> None:
 
 def test_a_run_that_has_just_ended_is_there_at_once(kept: Page) -> None:
     assert len(kept.ask("/api/v1/night").json["refocuses"]) == 3
-    with kept.news.of_run("asap"), RunStore(kept.directory) as store:
+    with kept.runs.follow("asap"), RunStore(kept.directory) as store:
         store.save(result(9), trigger="asap")
-        kept.news.take(RunEnded(result=result(9)))
+        kept.runs.take(RunEnded(result=result(9)))
     assert len(kept.ask("/api/v1/night").json["refocuses"]) == 4
     assert kept.ask("/api/v1/runs?last=1").json[0]["trigger"] == "asap"
 
@@ -151,18 +152,19 @@ def test_what_was_noted_is_drawn_and_history_before_it(kept: Page) -> None:
 
 
 def test_the_last_frame_is_shown(page: Page) -> None:
-    facts = {
-        "at": now().isoformat(),
-        "width": 640,
-        "height": 480,
-        "stars": 12,
-        "hfd_px": 2.5,
-        "metric": "hfd",
-        "value": 2.5,
-        "unit": "px",
-    }
-    page.picture = Picture(number=7, png=PNG, facts=facts)
-    assert models.FrameFacts.model_validate(page.ask("/api/v1/frame").json).number == 7
+    frame = MeasuredFrame(
+        number=7,
+        at=now(),
+        width=640,
+        height=480,
+        stars=12,
+        hfd_px=2.5,
+        metric="hfd",
+        value=2.5,
+        unit="px",
+    )
+    page.picture = Picture(png=PNG, frame=frame)
+    assert read(MeasuredFrame, page.ask("/api/v1/frame")) == frame
     reply = page.ask("/api/v1/frame.png?number=7")
     assert (reply.body, reply.headers["content-type"]) == (PNG, "image/png")
 

@@ -1,51 +1,17 @@
 """What `alpaca-focus status` prints."""
 
-from typing import Any
+from dataclasses import replace
 
 import pytest
 
 from alpaca_focus.cli.night import status_lines
-
-NOTHING_YET: dict[str, Any] = {
-    "state": "watching",
-    "looks": 1,
-    "paused": False,
-    "plan": "unknown",
-    "due": [],
-    "blocked_by": [],
-    "triggers": [],
-    "temperature_c": None,
-    "temperature_trouble": "",
-    "filter": None,
-    "altitude_deg": None,
-    "sun_altitude_deg": None,
-    "last_focus": None,
-    "since_s": 0.0,
-    "compensation": {"moved_steps": 0, "carried_steps": 0.0, "stopped": "", "switched_off": False},
-    "gateway": None,
-    "advice": "",
-    "failures": 0,
-    "hold_s": 0.0,
-    "ignored": {},
-    "runs_ended": 0,
-    "last_run": None,
-}
-LAST_FOCUS: dict[str, Any] = {
-    "at": "2026-01-15T22:41:07.250000+00:00",
-    "position": 24987,
-    "trigger": "images",
-    "metric": "hfd",
-    "value": 2.468,
-    "temperature_c": 4.25,
-    "altitude_deg": 61.0,
-    "filter_name": "Ha",
-    "stderr_steps": 3.1,
-}
+from alpaca_focus.core.status import CompensationStatus, GatewayStatus, LastRun, Verdict, Waiting
+from tests.statuses import LAST_FOCUS, NOTHING_YET, a_status
 
 
 def test_while_it_waits_for_the_devices_there_is_one_line_with_the_reason() -> None:
-    told = {"state": "waiting for the devices", "why": "nothing answers at 127.0.0.1:1."}
-    assert status_lines(told) == ["waiting for the devices: nothing answers at 127.0.0.1:1."]
+    waiting = Waiting(why="nothing answers at 127.0.0.1:1.")
+    assert status_lines(waiting) == ["waiting for the devices: nothing answers at 127.0.0.1:1."]
 
 
 def test_before_the_first_focus() -> None:
@@ -58,37 +24,38 @@ def test_before_the_first_focus() -> None:
 
 
 def test_everything_at_once() -> None:
-    told = NOTHING_YET | {
-        "state": "a focus run",
-        "paused": True,
-        "plan": "light",
-        "due": ["30 images since the last refocus", "it was asked for"],
-        "blocked_by": ["paused", "exposure running"],
-        "triggers": [
-            {"trigger": "asap", "due": True, "state": "[!]", "reason": "it was asked for"},
-            {"trigger": "temperature", "due": False, "state": "[-0.4 #01*]", "reason": ""},
-        ],
-        "temperature_c": 3.87,
-        "temperature_trouble": "the temperature jumped from 3.9 to 85.0 degrees",
-        "filter": "Ha",
-        "altitude_deg": 60.6,
-        "sun_altitude_deg": -33.4,
-        "last_focus": LAST_FOCUS,
-        "since_s": 3630.0,
-        "compensation": {
-            "moved_steps": -12,
-            "carried_steps": 0.456,
-            "stopped": "It has come to most_steps.",
-            "switched_off": True,
-        },
-        "advice": "The imaging program leaves no gap.",
-        "failures": 2,
-        "hold_s": 1199.6,
-        "ignored": {"exposure running": 3, "not safe": 1},
-        "runs_ended": 4,
-        "last_run": {"outcome": "restored", "reason": "The stars are gone."},
-    }
-    assert status_lines(told) == [
+    status = a_status(
+        state="a focus run",
+        paused=True,
+        plan="light",
+        due=("30 images since the last refocus", "it was asked for"),
+        blocked_by=("paused", "exposure running"),
+        triggers=(
+            Verdict(trigger="asap", due=True, state="[!]", reason="it was asked for"),
+            Verdict(trigger="temperature", due=False, state="[-0.4 #01*]"),
+        ),
+        temperature_c=3.87,
+        temperature_trouble="the temperature jumped from 3.9 to 85.0 degrees",
+        filter="Ha",
+        altitude_deg=60.6,
+        sun_altitude_deg=-33.4,
+        last_focus=LAST_FOCUS,
+        since_s=3630.0,
+        compensation=CompensationStatus(
+            moved_steps=-12,
+            carried_steps=0.456,
+            stopped="It has come to most_steps.",
+            enabled=False,
+            switched_off=True,
+        ),
+        advice="The imaging program leaves no gap.",
+        failures=2,
+        hold_s=1199.6,
+        ignored={"exposure running": 3, "not safe": 1},
+        runs_ended=4,
+        last_run=LastRun(outcome="restored", reason="The stars are gone."),
+    )
+    assert status_lines(status) == [
         "a focus run, paused; the plan takes: light",
         "last focus: 2026-01-15 22:41 UTC (60 min ago), position 24987, HFD 2.47, filter Ha, 4.2 deg C, why: images",
         "due: 30 images since the last refocus; it was asked for",
@@ -116,18 +83,18 @@ def test_everything_at_once() -> None:
     ],
 )
 def test_the_gateway_has_a_line(state: dict[str, bool], told: str) -> None:
-    gateway = {"address": "127.0.0.1:11112", "waits": False, "taken": False, "interrupted": False, "images": 12}
-    lines = status_lines(NOTHING_YET | {"gateway": gateway | state})
+    gateway = GatewayStatus(address="127.0.0.1:11112", waits=False, taken=False, interrupted=False, images=12)
+    lines = status_lines(a_status(gateway=replace(gateway, **state)))
     assert lines[-1] == f"gateway: 127.0.0.1:11112, {told}"
 
 
 def test_a_focus_of_which_little_is_known() -> None:
-    little = {**LAST_FOCUS, "value": None, "filter_name": None, "temperature_c": None, "trigger": ""}
-    lines = status_lines(NOTHING_YET | {"last_focus": little, "since_s": 59.0})
+    little = replace(LAST_FOCUS, value=None, filter_name=None, temperature_c=None, trigger="")
+    lines = status_lines(a_status(last_focus=little, since_s=59.0))
     assert lines[1] == "last focus: 2026-01-15 22:41 UTC (1 min ago), position 24987"
 
 
 def test_a_wait_that_is_not_of_a_failed_run_is_told_too() -> None:
     """After an abort nothing has failed, and the triggers wait nevertheless."""
-    lines = status_lines(NOTHING_YET | {"hold_s": 300.0})
+    lines = status_lines(a_status(hold_s=300.0))
     assert "the triggers wait for 300 s more" in lines

@@ -110,7 +110,7 @@ def test_closing_drops_what_is_under_way_and_may_be_done_twice() -> None:
         assert image.is_released
         gateway.close()
         gateway.open()
-        assert gateway.status()["taken"] is False
+        assert gateway.status().taken is False
         gateway.close()
         gateway.close()
 

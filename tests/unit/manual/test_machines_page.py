@@ -18,7 +18,7 @@ def test_every_address_of_the_api_is_there(tmp_path: Path) -> None:
         for method in methods:
             assert f"### `{method.upper()} {path}`" in text
     for name in described["components"]["schemas"]:
-        assert f"{{ #{name} }}" in text or name.endswith("Asked"), name
+        assert f"{{ #{name} }}" in text or name.endswith("Request"), name
 
 
 def test_links_within_the_api_lead_somewhere() -> None:

@@ -2,7 +2,7 @@
 
 import threading
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from io import BytesIO
@@ -12,12 +12,12 @@ import matplotlib.image
 import numpy as np
 import pytest
 
+from alpaca_focus.core.status import MeasuredFrame
 from alpaca_focus.core.values import Frame, Measurement
 from alpaca_focus.files.preview import png_of, star_picture
 from alpaca_focus.imaging.measuring_functions import measure_metric
 from alpaca_focus.night import frame_preview
 from alpaca_focus.night.frame_preview import FramePreview
-from alpaca_focus.web.models import FrameFacts
 from tests.drawn_spectra import as_frame, drawn_spectrum
 from tests.synthetic import drawn_field
 
@@ -31,7 +31,7 @@ def frame_of(pixels: Any) -> Frame:
 
 @contextmanager
 def previewing(
-    made: Callable[[Mapping[str, object]], None], *, wanted: Callable[[], bool] = lambda: True
+    made: Callable[[MeasuredFrame], None], *, wanted: Callable[[], bool] = lambda: True
 ) -> Iterator[FramePreview]:
     preview = FramePreview(wanted, made)
     try:
@@ -42,7 +42,7 @@ def previewing(
 
 def test_a_frame_becomes_a_picture_with_its_stars_ringed(rng: np.random.Generator) -> None:
     field = drawn_field(rng, blur_px=6.0, stars=6)
-    told: list[Mapping[str, object]] = []
+    told: list[MeasuredFrame] = []
     frame = frame_of(field.pixels)
     measurement = measure_metric("hfd", frame)
     with previewing(told.append) as preview:
@@ -50,9 +50,9 @@ def test_a_frame_becomes_a_picture_with_its_stars_ringed(rng: np.random.Generato
     picture = preview.last
     assert picture is not None
     (facts,) = told
-    assert FrameFacts.model_validate(facts).stars == measurement.star_count > 0
+    assert facts.stars == measurement.star_count > 0
     shown = matplotlib.image.imread(BytesIO(picture.png), format="png")
-    assert shown.shape[:2] == (facts["height"], facts["width"]) == field.pixels.shape
+    assert shown.shape[:2] == (facts.height, facts.width) == field.pixels.shape
     is_ring = shown[..., 1] > shown[..., 0] + 0.3
     assert is_ring.any()
     # Rings are round the stars, and not on them.
@@ -73,17 +73,17 @@ def test_the_picture_is_a_png_file(rng: np.random.Generator) -> None:
 
 
 def test_a_spectrum_is_shown_with_its_trace(rng: np.random.Generator) -> None:
-    told: list[Mapping[str, object]] = []
+    told: list[MeasuredFrame] = []
     frame = as_frame(drawn_spectrum(rng).pixels)
     with previewing(told.append) as preview:
         preview.offer(frame, measure_metric("spectrum_fwhm", frame))
-    facts = FrameFacts.model_validate(told[0])
+    facts = told[0]
     assert facts.width <= 1280
     assert (facts.metric, facts.hfd_px) == ("spectrum_fwhm", None)
 
 
 def test_while_nobody_looks_nothing_is_made() -> None:
-    told: list[Mapping[str, object]] = []
+    told: list[MeasuredFrame] = []
     with previewing(told.append, wanted=lambda: False) as preview:
         preview.offer(frame_of(np.zeros((100, 100), np.uint16)), NOTHING)
     assert (told, preview.last) == ([], None)
@@ -99,7 +99,7 @@ def test_only_the_newest_is_made_of_those_that_wait(monkeypatch: pytest.MonkeyPa
         return np.zeros((10, 10, 3), np.uint8)
 
     monkeypatch.setattr(frame_preview, "star_picture", star_picture_late)
-    told: list[Mapping[str, object]] = []
+    told: list[MeasuredFrame] = []
     pixels = np.zeros((10, 10), np.uint16)
     with previewing(told.append) as preview:
         for number in range(5):
@@ -110,16 +110,16 @@ def test_only_the_newest_is_made_of_those_that_wait(monkeypatch: pytest.MonkeyPa
             begun.wait(10)
         gate.set()
     assert drawn == [(0, True), (4, True)]
-    assert [facts["number"] for facts in told] == [1, 2]
+    assert [facts.number for facts in told] == [1, 2]
     assert preview.last is not None
-    assert preview.last.number == 2
+    assert preview.last.frame.number == 2
 
 
 def test_a_picture_that_cannot_be_drawn_harms_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
     def failing(*_: object, **__: object) -> Any:
         raise ValueError("so it is")
 
-    told: list[Mapping[str, object]] = []
+    told: list[MeasuredFrame] = []
     monkeypatch.setattr(frame_preview, "star_picture", failing)
     with previewing(told.append) as preview:
         preview.offer(frame_of(np.zeros((10, 10), np.uint16)), NOTHING)

@@ -16,6 +16,7 @@ import pytest
 from alpaca_focus.alpaca.standard import DeviceType
 from alpaca_focus.core.errors import AlpacaFocusError, ConfigurationError, DeviceUnreachable
 from alpaca_focus.core.night import PierSide
+from alpaca_focus.core.status import GatewayStatus
 from alpaca_focus.core.values import Position
 from alpaca_focus.focusing.connected import Devices
 from alpaca_focus.focusing.filters import Way
@@ -305,13 +306,9 @@ def test_the_gateway_stays_open_as_long_as_its_settings_stay() -> None:
             first = beside.gateway
             assert first is not None
             assert first.address == f"127.0.0.1:{port}"
-            assert first.status() == {
-                "address": first.address,
-                "waits": False,
-                "taken": False,
-                "interrupted": False,
-                "images": 0,
-            }
+            assert first.status() == GatewayStatus(
+                address=first.address, waits=False, taken=False, interrupted=False, images=0
+            )
             beside.follow(settings(port, more="focus: {metric: invpower}\n"))
             assert beside.gateway is first
             assert not beside.link.of_stars

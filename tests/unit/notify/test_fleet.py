@@ -2,6 +2,7 @@
 
 import io
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -11,33 +12,34 @@ from rich.console import Console
 
 from alpaca_focus.cli.fleet_command import _settings, page, summary, trouble_line
 from alpaca_focus.core.errors import ConfigurationError
-from alpaca_focus.notify.fleet import LONGEST_PAYLOAD_BYTES, MOST_TELESCOPES, Fleet, Row, Standing, rows
-from alpaca_focus.notify.home_assistant import state_of
+from alpaca_focus.core.status import LastRun, Waiting, as_json
+from alpaca_focus.notify.fleet import MOST_TELESCOPES, Fleet, Row, Standing, rows
+from alpaca_focus.notify.home_assistant import LONGEST_PAYLOAD_BYTES, state_of
+from tests.statuses import LAST_FOCUS, a_status
 
 NOW = datetime(2026, 11, 21, 22, 0, tzinfo=UTC)
-STATUS: dict[str, Any] = {
-    "state": "watching",
-    "paused": False,
-    "due": [],
-    "blocked_by": ["exposure running"],
-    "silent": [],
-    "position": 25412,
-    "temperature_c": 4.126,
-    "since_s": 754.0,
-    "last_focus": {"position": 25400, "metric": "hfd", "value": 2.514, "at": "2026-11-21T21:23:30+00:00"},
-    "compensation": {"moved_steps": 12, "enabled": True},
-    "last_run": {"outcome": "focused", "reason": "Focused."},
-}
+STATUS = a_status(
+    blocked_by=("exposure running",),
+    position=25412,
+    temperature_c=4.126,
+    since_s=754.0,
+    last_focus=replace(LAST_FOCUS, at=datetime(2026, 11, 21, 21, 23, 30, tzinfo=UTC), value=2.514),
+    last_run=LastRun(outcome="focused", reason="Focused."),
+)
 
 
-def told(fleet: Fleet, name: str, available: str = "online", **changes: object) -> Fleet:
-    state = state_of({**STATUS, **changes}, None, telescope=name.title())
-    fleet = fleet.with_message(f"alpaca-focus/{name}/state", json.dumps(state).encode())
+def ended(outcome: str, reason: str) -> dict[str, LastRun]:
+    return {"last_run": LastRun(outcome=outcome, reason=reason)}
+
+
+def told(fleet: Fleet, name: str, available: str = "online", **changes: Any) -> Fleet:
+    state = state_of(replace(STATUS, **changes), None, telescope=name.title())
+    fleet = fleet.with_message(f"alpaca-focus/{name}/state", json.dumps(as_json(state)).encode())
     return fleet.with_message(f"alpaca-focus/{name}/availability", available.encode())
 
 
-def only(**changes: object) -> Row:
-    (row,) = rows(told(Fleet("alpaca-focus"), "east", **changes), NOW)  # type: ignore[arg-type]
+def only(**changes: Any) -> Row:
+    (row,) = rows(told(Fleet("alpaca-focus"), "east", **changes), NOW)
     return row
 
 
@@ -73,15 +75,15 @@ def test_what_a_daemon_tells_becomes_a_row() -> None:
 @pytest.mark.parametrize(
     ("changes", "standing", "words"),
     [
-        ({"last_run": {"outcome": "stranded", "reason": "It does not move."}}, Standing.STRANDED, "STRANDED"),
+        (ended("stranded", "It does not move."), Standing.STRANDED, "STRANDED"),
         ({"available": "offline"}, Standing.OFFLINE, "OFFLINE"),
-        ({"last_run": {"outcome": "restored", "reason": "Clouds."}}, Standing.FAILED, "the last run failed. Clouds."),
-        ({"last_run": {"outcome": "failed", "reason": "Clouds."}}, Standing.FAILED, "FAILED"),
-        ({"last_run": {"outcome": "aborted", "reason": "Aborted."}}, Standing.WELL, "aborted"),
-        ({"silent": ["focuser", "mount"]}, Standing.SILENT, "no answer from focuser, mount."),
+        (ended("restored", "Clouds."), Standing.FAILED, "the last run failed. Clouds."),
+        (ended("failed", "Clouds."), Standing.FAILED, "FAILED"),
+        (ended("aborted", "Aborted."), Standing.WELL, "aborted"),
+        ({"silent": ("focuser", "mount")}, Standing.SILENT, "no answer from focuser, mount."),
         ({"paused": True}, Standing.PAUSED, "paused"),
-        ({"due": ["it is colder"]}, Standing.HELD, "due: it is colder; it waits for: exposure running."),
-        ({"due": ["it is colder"], "blocked_by": []}, Standing.WELL, "due: it is colder."),
+        ({"due": ("it is colder",)}, Standing.HELD, "due: it is colder; it waits for: exposure running."),
+        ({"due": ("it is colder",), "blocked_by": ()}, Standing.WELL, "due: it is colder."),
     ],
 )
 def test_the_worst_of_a_telescope_is_its_standing_and_is_said_in_words(
@@ -93,18 +95,18 @@ def test_the_worst_of_a_telescope_is_its_standing_and_is_said_in_words(
 
 
 def test_a_daemon_that_waits_says_for_what() -> None:
-    state = state_of({"state": "waiting for the devices", "why": "The server does not answer."}, None, telescope="East")
-    fleet = Fleet("a").with_message("a/east/state", json.dumps(state).encode())
+    state = state_of(Waiting(why="The server does not answer."), None, telescope="East")
+    fleet = Fleet("a").with_message("a/east/state", json.dumps(as_json(state)).encode())
     (row,) = rows(fleet.with_message("a/east/availability", b"online"), NOW)
-    assert (row.standing, row.waits_for) == (Standing.WAITING, "The server does not answer.")
-    assert (row.position, row.hfd_px, row.minutes, row.result) == (None, None, None, "")
+    assert (row.standing, row.last.waits_for) == (Standing.WAITING, "The server does not answer.")
+    assert (row.last.position, row.last.hfd, row.minutes, row.last.result) == (None, None, None, "")
 
 
 def test_those_in_trouble_stand_first_and_the_others_by_name() -> None:
     fleet = Fleet("alpaca-focus")
     fleet = told(fleet, "delta")
     fleet = told(fleet, "alpha", paused=True)
-    fleet = told(fleet, "charlie", last_run={"outcome": "restored", "reason": ""})
+    fleet = told(fleet, "charlie", **ended("restored", ""))
     fleet = told(fleet, "bravo")
     fleet = told(fleet, "zulu", available="offline")
     found = rows(fleet, NOW)
@@ -125,7 +127,7 @@ def test_an_age_goes_on_without_a_new_message_and_is_never_negative() -> None:
 def test_a_daemon_of_an_older_version_is_understood() -> None:
     fleet = Fleet("p/q").with_message("p/q/big-dob/state", b'{"state": "watching", "minutes": 12, "due": "nothing"}')
     (row,) = rows(fleet.with_message("p/q/big-dob/availability", b"online"), NOW)
-    assert (row.name, row.minutes, row.due, row.standing) == ("big-dob", 12, "", Standing.WELL)
+    assert (row.name, row.minutes, row.last.due, row.standing) == ("big-dob", 12, "", Standing.WELL)
 
 
 @pytest.mark.parametrize(

@@ -1,29 +1,33 @@
 """What Prometheus reads."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from alpaca_focus.core.errors import RunFailed
+from alpaca_focus.core.status import MeasuredLight
 from alpaca_focus.web.prometheus import PrometheusExporter
-from tests.web_night import Page
+from tests.statuses import COMPENSATION, LAST_FOCUS, a_status
+from tests.web_night import Page, now
 
-STATUS: dict[str, object] = {
-    "state": "a focus run",
-    "looks": 12,
-    "paused": True,
-    "due": ["it was asked for"],
-    "blocked_by": ["paused", "exposure running"],
-    "silent": ["telescope 0"],
-    "position": 25118,
-    "temperature_c": 4.25,
-    "last_focus": {"position": 25118},
-    "since_s": 1500.0,
-    "images": 3,
-    "failures": 1,
-    "compensation": {"enabled": True, "moved_steps": -9},
-}
+STATUS = a_status(
+    state="a focus run",
+    looks=12,
+    paused=True,
+    due=("it was asked for",),
+    blocked_by=("paused", "exposure running"),
+    silent=("telescope 0",),
+    position=25118,
+    temperature_c=4.25,
+    last_focus=LAST_FOCUS,
+    since_s=1500.0,
+    images=3,
+    failures=1,
+    compensation=replace(COMPENSATION, enabled=True, moved_steps=-9),
+)
+LIGHT = MeasuredLight(at=now(), hfd_px=2.5, position=None, filter_name=None, temperature_c=None)
 
 
 def read(page: Page) -> dict[str, float]:
@@ -39,8 +43,8 @@ def read(page: Page) -> dict[str, float]:
 def test_everything_that_is_known_is_told(tmp_path: Path) -> None:
     page = Page(tmp_path)
     page.feed.publish("status", STATUS)
-    page.feed.publish("light", {"hfd_px": 2.5})
-    with pytest.raises(RunFailed), page.news.of_run("asap"):
+    page.feed.publish("light", LIGHT)
+    with pytest.raises(RunFailed), page.runs.follow("asap"):
         raise RunFailed("The mount is parked.")
     told = read(page)
     assert told["alpaca_focus_info 1.2.3"] == 1
@@ -66,7 +70,7 @@ def test_what_is_not_known_is_left_out(tmp_path: Path) -> None:
     told = read(page)
     assert told["alpaca_focus_devices_connected"] == 0
     assert "alpaca_focus_position_steps" not in told
-    page.feed.publish("status", {**STATUS, "temperature_c": None, "position": None, "last_focus": None})
+    page.feed.publish("status", replace(STATUS, temperature_c=None, position=None, last_focus=None))
     told = read(page)
     for name in ("temperature_celsius", "position_steps", "since_refocus_seconds", "light_hfd_pixels"):
         assert f"alpaca_focus_{name}" not in told
