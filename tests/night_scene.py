@@ -13,12 +13,12 @@ from alpaca_focus.core.night import Patience, PierSide, Reading
 from alpaca_focus.core.triggers import AsSoonAsPossible, Trigger
 from alpaca_focus.core.values import FocusResult, Measurement, Outcome, Sample
 from alpaca_focus.ports import CameraActivity, MountState
-from alpaca_focus.runtime.home_mark import HomeMark
+from alpaca_focus.runtime.dependencies import Dependencies
 from alpaca_focus.runtime.keeper import Keeper
 from alpaca_focus.runtime.lookout import Lookout, Sources
 from alpaca_focus.runtime.night_settings import NightSettings
+from alpaca_focus.runtime.restore_marker import RestoreMarker
 from alpaca_focus.runtime.store import RunStore
-from alpaca_focus.runtime.tools import Tools
 from tests.fakes import FakeClock, FakeFocuser
 
 LOOK_S = 10.0
@@ -147,12 +147,12 @@ class Scene:
             least_image_s=10.0,
         )
         self.keeper = Keeper(
-            Tools(
+            Dependencies(
                 focuser=self.focuser,
                 lookout=lookout,
                 focus=self._focus,
                 store=self.store,
-                home_mark=HomeMark(self.directory, self.focuser.name),
+                restore_marker=RestoreMarker(self.directory, self.focuser.name),
                 clock=self.clock,
             ),
             self.settings,

@@ -42,7 +42,7 @@ class CurveFitted:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Interlude:
+class CameraHandover:
     """The run is interrupted: the focuser goes to its home, and an imaging program gets the camera.
 
     Attributes:
@@ -60,10 +60,10 @@ class Interlude:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Resumed:
-    """The run goes on after an interlude.
+    """The run goes on after an handover.
 
     Attributes:
-        number: Which interlude has ended.
+        number: Which handover has ended.
         position: Where the focuser stands now.
         lasted_s: How long the imaging program had the camera.
     """
@@ -88,4 +88,6 @@ class RunEnded:
     result: FocusResult
 
 
-Event: TypeAlias = RunStarted | Moved | FrameMeasured | CurveFitted | Interlude | Resumed | RestoreStarted | RunEnded
+Event: TypeAlias = (
+    RunStarted | Moved | FrameMeasured | CurveFitted | CameraHandover | Resumed | RestoreStarted | RunEnded
+)

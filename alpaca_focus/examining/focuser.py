@@ -22,8 +22,8 @@ from alpaca_focus.devices.translate import as_bool, as_float, as_int
 from alpaca_focus.examining.bench import Bench, using
 from alpaca_focus.examining.camera import exposes
 from alpaca_focus.focusing.sweep_plan import backlash_of
-from alpaca_focus.runtime.home_mark import HomeMark
 from alpaca_focus.runtime.nudge import Nudge, Nudged
+from alpaca_focus.runtime.restore_marker import RestoreMarker
 from alpaca_focus.settings.models import Settings
 
 _FOCUSER = Subject("focuser")
@@ -70,7 +70,7 @@ async def _facts(bench: Bench, connection: Connection) -> FocuserFacts:
         temperature_counts=settings.thermometer.source != "external" and temperature_counts(settings),
         device_compensates=await get_or("TempComp", as_bool, default=False),
         we_compensate=settings.compensation.enabled,
-        belongs_at=HomeMark(directory, connection.name).left_by_a_cut_run(),
+        belongs_at=RestoreMarker(directory, connection.name).left_by_interrupted_run(),
         moving=await get_or("IsMoving", as_bool, default=False),
     )
 
@@ -138,7 +138,7 @@ async def _move(bench: Bench, connection: Connection, facts: FocuserFacts) -> No
             clock=bench.clock,
             backlash=backlash,
             limits=facts.limits,
-            home_mark=HomeMark(settings.storage.folder, connection.name),
+            restore_marker=RestoreMarker(settings.storage.folder, connection.name),
         )
         await nudge.there_and_back(facts.position, target, told)
 

@@ -12,18 +12,18 @@ from alpaca_focus.core.known_curve import KnownCurve
 from alpaca_focus.core.optics import OpticalTrain
 from alpaca_focus.core.values import FocusResult, Frame, Measurement
 from alpaca_focus.devices.clock import SystemClock
-from alpaca_focus.focusing.circumstances import read_circumstances, refuse_what_cannot_work
 from alpaca_focus.focusing.connected import Devices, devices_alone
 from alpaca_focus.focusing.filters import Way, filter_in_light, way_through
+from alpaca_focus.focusing.run_conditions import ensure_can_focus, read_run_conditions
 from alpaca_focus.focusing.sweep_plan import optical_train, plan_settings
 from alpaca_focus.imaging.following import StarFollower
 from alpaca_focus.imaging.metrics import measuring
 from alpaca_focus.imaging.spectrum import SpectrumSettings, TraceAxis
 from alpaca_focus.ports import CameraShare, Clock
-from alpaca_focus.runtime.home_mark import HomeMark
 from alpaca_focus.runtime.learning import MOST_RUNS, model_by_run_temperature
 from alpaca_focus.runtime.memory import Memory
-from alpaca_focus.runtime.runner import Bench, Circumstances, always_valid, run_focus
+from alpaca_focus.runtime.restore_marker import RestoreMarker
+from alpaca_focus.runtime.runner import RunConditions, RunDevices, always_valid, run_focus
 from alpaca_focus.runtime.wheel import turned_to
 from alpaca_focus.settings.models import Focus, Settings
 
@@ -77,7 +77,7 @@ async def focus_once(settings: Settings, *, emit: Callable[[Event], None], clock
     """
     clock = clock or SystemClock()
     async with devices_alone(settings, clock) as devices:
-        await refuse_what_cannot_work(devices)
+        await ensure_can_focus(devices)
         wanted = await filter_in_light(devices)
         way = way_through(settings, devices, wanted)
         async with turned_to(devices.filter_wheel, way.filter_name, wanted):
@@ -95,14 +95,14 @@ async def focus_with(devices: Devices, order: Order) -> FocusResult:
     settings, way = order.settings, order.way
     focus_settings = settings.focus.through(way.filter_name)
     train = optical_train(settings, devices, binning=focus_settings.binning)
-    circumstances = await read_circumstances(devices, way, order.temperatures_c)
+    conditions = await read_run_conditions(devices, way, order.temperatures_c)
     with Memory(settings.storage.folder, subject(train, focus_settings.metric)) as memory:
         sweep_settings = plan_settings(
             settings,
             devices,
             start=await devices.focuser.position(),
             filter_name=way.filter_name,
-            known=None if order.whole_curve else _known_curve(memory, circumstances, order.clock),
+            known=None if order.whole_curve else _known_curve(memory, conditions, order.clock),
         )
         if order.backlash is not None:
             sweep_settings = replace(sweep_settings, backlash=order.backlash)
@@ -114,26 +114,26 @@ async def focus_with(devices: Devices, order: Order) -> FocusResult:
             order.emit(event)
 
         return await run_focus(
-            Bench(
+            RunDevices(
                 camera=devices.camera,
                 focuser=devices.focuser,
                 clock=order.clock,
                 measure=_seen_by(order.seen, _measure(focus_settings, train)),
-                home_mark=HomeMark(settings.storage.folder, devices.focuser.name),
+                restore_marker=RestoreMarker(settings.storage.folder, devices.focuser.name),
                 guider=devices.guider,
                 share=order.share,
                 still_valid=order.still_valid,
             ),
             sweep_settings,
-            circumstances=circumstances,
+            conditions=conditions,
             max_duration_s=settings.focus.max_duration_s,
             emit=tell,
         )
 
 
-def _known_curve(memory: Memory, circumstances: Circumstances, clock: Clock) -> KnownCurve | None:
+def _known_curve(memory: Memory, conditions: RunConditions, clock: Clock) -> KnownCurve | None:
     """Return the curve that is known, with focus expected where the history says that it has moved to."""
-    filter_name, temperature_c = circumstances.filter_name, circumstances.temperature_c
+    filter_name, temperature_c = conditions.filter_name, conditions.temperature_c
     profile = memory.profile(filter_name)
     if profile is None:
         return None

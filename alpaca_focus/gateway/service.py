@@ -11,16 +11,16 @@ from alpaca_focus.alpaca.discovery import DISCOVERY_PORT
 from alpaca_focus.alpaca.errors import AlpacaError
 from alpaca_focus.alpaca.running import RunningServer
 from alpaca_focus.alpaca.standard import DeviceType
-from alpaca_focus.gateway.camera_front import CameraFront
+from alpaca_focus.gateway.camera_arbiter import CameraArbiter
 from alpaca_focus.gateway.engine import Engine, LightFrame
-from alpaca_focus.gateway.fronts import Front, MountFront
-from alpaca_focus.gateway.moved_fronts import FocuserFront, WheelFront
 from alpaca_focus.gateway.passed_images import PassedImage
 from alpaca_focus.gateway.program_exposures import Exposed
 from alpaca_focus.gateway.server import PassThrough
 from alpaca_focus.gateway.share import GatewayShare
-from alpaca_focus.gateway.shutter import Shutter
 from alpaca_focus.gateway.upstream import Upstream, UpstreamLost
+from alpaca_focus.gateway.virtual_camera import VirtualCamera
+from alpaca_focus.gateway.virtual_devices import VirtualDevice, VirtualMount
+from alpaca_focus.gateway.virtual_focuser import VirtualFilterWheel, VirtualFocuser
 from alpaca_focus.gateway.watch import GatewayCameraWatch
 from alpaca_focus.ports import CameraWatch, Clock
 
@@ -100,7 +100,7 @@ class Gateway:
         self._settings = settings
         self._camera = upstreams[DeviceType.CAMERA]
         self._camera.on_image = self._image_passed
-        self._shutter = Shutter(
+        self._arbiter = CameraArbiter(
             self._camera,
             engine,
             clock,
@@ -110,7 +110,7 @@ class Gateway:
         )
         self._tasks: set[asyncio.Task[None]] = set()
         self._server: RunningServer | None = None
-        self._doors = self._fronts(upstreams, clock)
+        self._doors = self._virtual_devices(upstreams, clock)
         self.app = PassThrough(
             tuple(upstreams.values()),
             allowed=settings.allowed,
@@ -119,18 +119,20 @@ class Gateway:
             doors=self._doors,
         )
 
-    def _fronts(self, upstreams: Mapping[DeviceType, Upstream], clock: Clock) -> Mapping[DeviceType, Front]:
-        engine, shutter = self._engine, self._shutter
-        fronts: dict[DeviceType, Front] = {
-            DeviceType.CAMERA: CameraFront(self._camera, engine, shutter),
-            DeviceType.FOCUSER: FocuserFront(upstreams[DeviceType.FOCUSER], engine, shutter, clock),
+    def _virtual_devices(
+        self, upstreams: Mapping[DeviceType, Upstream], clock: Clock
+    ) -> Mapping[DeviceType, VirtualDevice]:
+        engine, arbiter = self._engine, self._arbiter
+        virtual_devices: dict[DeviceType, VirtualDevice] = {
+            DeviceType.CAMERA: VirtualCamera(self._camera, engine, arbiter),
+            DeviceType.FOCUSER: VirtualFocuser(upstreams[DeviceType.FOCUSER], engine, arbiter, clock),
         }
         wheel, mount = upstreams.get(DeviceType.FILTERWHEEL), upstreams.get(DeviceType.TELESCOPE)
         if wheel is not None:
-            fronts[DeviceType.FILTERWHEEL] = WheelFront(wheel, engine, shutter.look_again, clock)
+            virtual_devices[DeviceType.FILTERWHEEL] = VirtualFilterWheel(wheel, engine, arbiter.look_again, clock)
         if mount is not None:
-            fronts[DeviceType.TELESCOPE] = MountFront(mount, engine, shutter.look_again)
-        return fronts
+            virtual_devices[DeviceType.TELESCOPE] = VirtualMount(mount, engine, arbiter.look_again)
+        return virtual_devices
 
     def open(self) -> None:
         """Listen, and serve from now on.
@@ -154,9 +156,9 @@ class Gateway:
 
     def _drop_work(self) -> None:
         """Cancel what goes on beside the requests, in the gateway's loop."""
-        self._shutter.close()
-        for front in self._doors.values():
-            front.close()
+        self._arbiter.close()
+        for device in self._doors.values():
+            device.close()
         for task in self._tasks:
             task.cancel()
 
@@ -169,30 +171,30 @@ class Gateway:
     def share(self) -> GatewayShare:
         """Return the camera's share for focus runs."""
         assert self._server is not None  # noqa: S101 - it is open
-        return GatewayShare(self._server, self._shutter, self._camera.name)
+        return GatewayShare(self._server, self._arbiter, self._camera.name)
 
     def watch(self, camera: CameraWatch) -> GatewayCameraWatch:
         """Return the watch that knows the imaging program's exposures besides looking at the camera."""
-        return GatewayCameraWatch(camera, self._shutter)
+        return GatewayCameraWatch(camera, self._arbiter)
 
     def status(self) -> Mapping[str, object]:
         """Return what there is to tell; from any thread."""
-        shutter = self._shutter
+        arbiter = self._arbiter
         return {
             "address": self.address,
-            "waits": shutter.held,
-            "taken": shutter.taken,
-            "interrupted": shutter.waits_for_gap,
-            "images": shutter.exposures.images,
+            "waits": arbiter.held,
+            "taken": arbiter.taken,
+            "interrupted": arbiter.waits_for_gap,
+            "images": arbiter.exposures.images,
         }
 
     @property
     def waits_for_gap(self) -> bool:
         """Whether a focus run waits for a gap in the imaging; from any thread."""
-        return self._shutter.waits_for_gap
+        return self._arbiter.waits_for_gap
 
     def _image_passed(self, image: PassedImage) -> None:
-        exposed = self._shutter.exposures.passed()
+        exposed = self._arbiter.exposures.passed()
         if exposed is None:
             image.release()
             return
@@ -216,7 +218,7 @@ class Gateway:
 
     async def _facts(self) -> Mapping[str, float]:
         facts: dict[str, float] = {}
-        program = self._shutter.loan.program
+        program = self._arbiter.loan.program
         for member in FACTS:
             try:
                 # While a focus run has the camera, its settings are not those of the image.

@@ -5,7 +5,7 @@ import structlog
 from alpaca_focus.alpaca.errors import AlpacaError
 from alpaca_focus.alpaca.running import RunningServer
 from alpaca_focus.core.errors import DeviceRefused, DeviceUnreachable
-from alpaca_focus.gateway.shutter import Shutter
+from alpaca_focus.gateway.camera_arbiter import CameraArbiter
 from alpaca_focus.gateway.upstream import UpstreamLost
 
 _log = structlog.get_logger(__name__)
@@ -16,13 +16,13 @@ class GatewayShare:
 
     Args:
         server: Runs the gateway, in its own thread.
-        shutter: Belongs to that thread.
+        arbiter: Belongs to that thread.
         camera: What to call the camera in a message.
     """
 
-    def __init__(self, server: RunningServer, shutter: Shutter, camera: str) -> None:
+    def __init__(self, server: RunningServer, arbiter: CameraArbiter, camera: str) -> None:
         self._server = server
-        self._shutter = shutter
+        self._arbiter = arbiter
         self._name = camera
 
     async def take(self) -> None:
@@ -33,7 +33,7 @@ class GatewayShare:
             DeviceRefused: It does not say what it is set to.
         """
         try:
-            await self._server.run(self._shutter.take())
+            await self._server.run(self._arbiter.take())
         except UpstreamLost as error:
             raise DeviceUnreachable(self._name, str(error)) from error
         except AlpacaError as error:
@@ -41,12 +41,12 @@ class GatewayShare:
 
     def left_s(self) -> float:
         """Return the seconds of the clock until the camera has to be given back; infinite while nobody waits."""
-        return self._shutter.left_s()
+        return self._arbiter.left_s()
 
     async def give_back(self) -> None:
         """Let the imaging program have the camera again; harmless when it has it already. Never raises."""
         try:
-            await self._server.run(self._shutter.give_back())
+            await self._server.run(self._arbiter.give_back())
         except RuntimeError as error:
             # The gateway has ended before the run.
             _log.warning("The camera could not be given back", why=str(error))

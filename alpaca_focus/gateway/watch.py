@@ -1,6 +1,6 @@
 """The camera as the gateway knows it, for whoever looks after the night."""
 
-from alpaca_focus.gateway.shutter import Shutter
+from alpaca_focus.gateway.camera_arbiter import CameraArbiter
 from alpaca_focus.ports import CameraActivity, CameraWatch
 
 
@@ -9,12 +9,12 @@ class GatewayCameraWatch:
 
     Args:
         camera: Looks at the real camera.
-        shutter: Knows the exposures.
+        arbiter: Knows the exposures.
     """
 
-    def __init__(self, camera: CameraWatch, shutter: Shutter) -> None:
+    def __init__(self, camera: CameraWatch, arbiter: CameraArbiter) -> None:
         self._camera = camera
-        self._shutter = shutter
+        self._arbiter = arbiter
 
     @property
     def name(self) -> str:
@@ -35,14 +35,14 @@ class GatewayCameraWatch:
         Raises:
             DeviceUnreachable: No answer.
         """
-        real, shutter = await self._camera.activity(), self._shutter
+        real, arbiter = await self._camera.activity(), self._arbiter
         # What began before the gateway was started only the camera itself knows.
-        is_untold = real.busy and not (shutter.exposures.is_told or shutter.held or shutter.taken)
+        is_untold = real.busy and not (arbiter.exposures.is_told or arbiter.held or arbiter.taken)
         return CameraActivity(
-            busy=shutter.exposing or is_untold,
+            busy=arbiter.exposing or is_untold,
             preparing=False,
             exposure_started=real.exposure_started,
             exposure_s=real.exposure_s,
-            free=shutter.is_free,
-            images=shutter.exposures.images,
+            free=arbiter.is_free,
+            images=arbiter.exposures.images,
         )

@@ -9,10 +9,10 @@ from alpaca_focus.core.errors import StorageTrouble
 from alpaca_focus.core.events import Event
 from alpaca_focus.core.expectation import AVERAGE
 from alpaca_focus.core.values import FocusResult
-from alpaca_focus.focusing.circumstances import refuse_what_cannot_work
 from alpaca_focus.focusing.connected import Devices
 from alpaca_focus.focusing.filters import filter_in_light, way_through
 from alpaca_focus.focusing.one_run import Order, focus_with
+from alpaca_focus.focusing.run_conditions import ensure_can_focus
 from alpaca_focus.gateway.service import Gateway
 from alpaca_focus.night.board import Board
 from alpaca_focus.night.shared_run import shared
@@ -67,7 +67,7 @@ class Refocuses:
 
     async def _focused(self, triggers: str) -> FocusResult:
         devices = self.devices
-        await refuse_what_cannot_work(devices)
+        await ensure_can_focus(devices)
         wanted = await filter_in_light(devices, told=self.night().told_filter)
         way = way_through(self.settings, devices, wanted)
         average_c = self.night().history.followed.latest_c

@@ -22,13 +22,13 @@ from alpaca_focus.night.board import Board
 from alpaca_focus.night.plan import night_settings
 from alpaca_focus.night.refocus import Refocuses
 from alpaca_focus.ports import CameraWatch, Clock, Thermometer
-from alpaca_focus.runtime.home_mark import HomeMark
+from alpaca_focus.runtime.dependencies import Dependencies
 from alpaca_focus.runtime.keeper import Keeper
 from alpaca_focus.runtime.learning import LearnedModel
 from alpaca_focus.runtime.lookout import Lookout, Sources
+from alpaca_focus.runtime.restore_marker import RestoreMarker
 from alpaca_focus.runtime.store import RunStore
 from alpaca_focus.runtime.told_exposures import ToldCameraWatch, ToldExposures
-from alpaca_focus.runtime.tools import Tools
 from alpaca_focus.settings.models import Settings
 
 LAST_FRAME_S = 0.5
@@ -114,12 +114,12 @@ async def opened(stack: AsyncExitStack, settings: Settings, gateway: Gateway | N
         night=lambda: keeper.state,
         learn=model.learn,
     )
-    tools = Tools(
+    dependencies = Dependencies(
         focuser=devices.focuser,
         lookout=lookout,
         focus=refocuses.run,
         store=store,
-        home_mark=HomeMark(around.directory, devices.focuser.name),
+        restore_marker=RestoreMarker(around.directory, devices.focuser.name),
         clock=clock,
         guider=devices.guider,
         probable_defocus=model.probable_defocus,
@@ -127,7 +127,7 @@ async def opened(stack: AsyncExitStack, settings: Settings, gateway: Gateway | N
         changed=around.board.show,
     )
     start = await devices.focuser.position()
-    keeper = Keeper(tools, night_settings(settings, devices, start=start))
+    keeper = Keeper(dependencies, night_settings(settings, devices, start=start))
     incoming = _watched_folder(stack, settings, clock)
     if incoming is not None:
         lookout.leave_counting()

@@ -4,10 +4,10 @@ from dataclasses import replace
 
 from alpaca_focus.core.errors import AlpacaFocusError
 from alpaca_focus.core.night import PierSide
-from alpaca_focus.focusing.circumstances import refuse_what_cannot_work
 from alpaca_focus.focusing.connected import Devices
 from alpaca_focus.focusing.filters import filter_in_light
 from alpaca_focus.focusing.one_run import Order
+from alpaca_focus.focusing.run_conditions import ensure_can_focus
 from alpaca_focus.gateway.service import Gateway
 from alpaca_focus.ports import CameraShare
 from alpaca_focus.runtime.filtered_share import FilteredShare
@@ -34,7 +34,7 @@ async def shared(order: Order, devices: Devices, gateway: Gateway, filter_name: 
 
     async def still_valid() -> str:
         try:
-            await refuse_what_cannot_work(devices)
+            await ensure_can_focus(devices)
             side_now, filter_now = await _pier_side(devices), await filter_in_light(devices)
         except AlpacaFocusError as error:
             return str(error)

@@ -6,22 +6,22 @@ from datetime import datetime
 from alpaca_focus.core.errors import ConfigurationError
 from alpaca_focus.core.night import Plan, belongs_to_focus, told_hfd, told_image
 from alpaca_focus.core.values import Light
+from alpaca_focus.runtime.dependencies import Dependencies
 from alpaca_focus.runtime.night_book import NightBook
 from alpaca_focus.runtime.night_settings import NightSettings
-from alpaca_focus.runtime.tools import Tools
 
 
 class Desk:
     """Takes note of it; nothing is begun here.
 
     Args:
-        tools: The lookout and the clock, and who is told of light frames.
+        dependencies: The lookout and the clock, and who is told of light frames.
         settings: What the night is kept by.
         book: The night so far.
     """
 
-    def __init__(self, tools: Tools, settings: NightSettings, book: NightBook) -> None:
-        self._tools = tools
+    def __init__(self, dependencies: Dependencies, settings: NightSettings, book: NightBook) -> None:
+        self._dependencies = dependencies
         self._settings = settings
         self._book = book
 
@@ -84,7 +84,7 @@ class Desk:
 
     def tell_image(self, hfd_px: float | None) -> None:
         """Take note of a light frame."""
-        self._tools.lookout.leave_counting()
+        self._dependencies.lookout.leave_counting()
         self._book.set_history(told_image(self._book.state.history, hfd_px))
 
     def tell_hfd(self, hfd_px: float, ended_at: datetime | None) -> None:
@@ -97,13 +97,13 @@ class Desk:
         history, moved_steps = self._book.state.history, self._book.state.compensated.moved_steps
         baseline = history.baseline
         light = Light(
-            ended_at=ended_at or self._tools.clock.wall(),
+            ended_at=ended_at or self._dependencies.clock.wall(),
             hfd_px=hfd_px,
             position=None if baseline is None else baseline.position + moved_steps,
             filter_name=history.filter_name,
             temperature_c=history.followed.latest_c,
         )
         self._book.keep_light(light)
-        self._tools.light(light)
+        self._dependencies.light(light)
         if belongs_to_focus(history, ended_at):
             self._book.set_history(told_hfd(history, hfd_px))

@@ -16,6 +16,7 @@ from alpaca_focus.core.decisions import Decision, decided, with_ignored, with_sq
 from alpaca_focus.core.inhibitors import EXPOSING, HELD, NO_GAP
 from alpaca_focus.core.night import Snapshot, advanced, declined, taken_over
 from alpaca_focus.core.values import Position
+from alpaca_focus.runtime.dependencies import Dependencies
 from alpaca_focus.runtime.desk import Desk
 from alpaca_focus.runtime.follower import Follower
 from alpaca_focus.runtime.night_book import NightBook
@@ -25,7 +26,6 @@ from alpaca_focus.runtime.one_job import FOCUS_RUN, OneJob, Work
 from alpaca_focus.runtime.recovery import Recovery
 from alpaca_focus.runtime.run_accounts import RunAccounts, RunEnd
 from alpaca_focus.runtime.small_moves import SmallMoves
-from alpaca_focus.runtime.tools import Tools
 
 LAST_LOOK_S = 1.0
 LONGEST_WAY_HOME_S = 60.0
@@ -45,18 +45,24 @@ class Keeper:
         progress: Counts every sign of work that goes on; the watchdog looks at it.
     """
 
-    def __init__(self, tools: Tools, settings: NightSettings) -> None:
-        self._tools = tools
+    def __init__(self, dependencies: Dependencies, settings: NightSettings) -> None:
+        self._dependencies = dependencies
         self._settings = settings
-        self._book = NightBook(tools.store, tools.clock)
+        self._book = NightBook(dependencies.store, dependencies.clock)
         moves = SmallMoves(
-            tools.focuser, self._book, backlash=settings.backlash, limits=settings.limits, guider=tools.guider
+            dependencies.focuser,
+            self._book,
+            backlash=settings.backlash,
+            limits=settings.limits,
+            guider=dependencies.guider,
         )
-        self.desk = Desk(tools, settings, self._book)
-        self._follower = Follower(moves, self._book, settings, tools.clock)
-        self._accounts = RunAccounts(self._book, settings, tools.clock)
+        self.desk = Desk(dependencies, settings, self._book)
+        self._follower = Follower(moves, self._book, settings, dependencies.clock)
+        self._accounts = RunAccounts(self._book, settings, dependencies.clock)
         self._job = OneJob(failed=self._failed, aborted=self._aborted, ended=self._ended)
-        self._recovery = Recovery(tools.focuser, moves, self._book, tools.home_mark, tools.clock)
+        self._recovery = Recovery(
+            dependencies.focuser, moves, self._book, dependencies.restore_marker, dependencies.clock
+        )
         self.decision: Decision | None = None
         self.snapshot: Snapshot | None = None
         self.progress = 0
@@ -155,7 +161,7 @@ class Keeper:
         if position is None:
             return
         state = self.state
-        history = taken_over(state.history, position, self._tools.clock.wall())
+        history = taken_over(state.history, position, self._dependencies.clock.wall())
         compensated = Compensated(at_c=history.followed.mean_c, at_altitude_deg=history.altitude_deg)
         self._book.state = replace(state, history=history, compensated=compensated, intention=None)
         self._book.save()
@@ -187,7 +193,7 @@ class Keeper:
         return await self._job.at_rest(within_s)
 
     async def _at_rest_while_it_answers(self, within_s: float) -> bool:
-        focuser, before = self._tools.focuser, -1
+        focuser, before = self._dependencies.focuser, -1
         windows = max(1, round(LONGEST_WAY_HOME_S / within_s))
         for _ in range(windows):
             if focuser.replies == before:
@@ -212,7 +218,7 @@ class Keeper:
     async def _tick(self, *, anew: bool) -> None:
         if not self._is_recovered and not await self._recover():
             return
-        answers = self._tools.lookout.answers
+        answers = self._dependencies.lookout.answers
         snapshot = await self._look(anew=anew)
         decision = self._decide(snapshot)
         if decision.refocus and not anew:
@@ -226,13 +232,13 @@ class Keeper:
         _tell_change(before, decision)
         self._begin(snapshot, decision)
         self._book.save_what_counts()
-        if self._tools.lookout.answers > answers:
+        if self._dependencies.lookout.answers > answers:
             # Where nothing at all answers, it may be this program that hangs.
             self.progress += 1
 
     async def _look(self, *, anew: bool = False) -> Snapshot:
-        snapshot = await self._tools.lookout.look(self.state.plan, told_filter=self.state.told_filter, anew=anew)
-        probable = self._tools.probable_defocus(self.state.history, self.state.compensated)
+        snapshot = await self._dependencies.lookout.look(self.state.plan, told_filter=self.state.told_filter, anew=anew)
+        probable = self._dependencies.probable_defocus(self.state.history, self.state.compensated)
         snapshot = replace(snapshot, probable_defocus_steps=probable, somebody_moves=self._somebody_moves)
         before = self.state.history
         history = advanced(before, snapshot, self._settings.reading)
@@ -264,7 +270,7 @@ class Keeper:
 
     def _start(self, name: str, work: Work) -> None:
         self._job.start(name, work)
-        self._tools.changed()
+        self._dependencies.changed()
 
     # Jobs
 
@@ -277,14 +283,14 @@ class Keeper:
 
     def _ended(self, name: str) -> None:
         if name == FOCUS_RUN:
-            self._tools.lookout.forget_camera()
+            self._dependencies.lookout.forget_camera()
         self.progress += 1
-        self._tools.changed()
+        self._dependencies.changed()
 
     async def _focus(self, decision: Decision) -> None:
         triggers = decision.triggers
         _log.info("A refocus begins", triggers=triggers, why=decision.reason, **_states(decision))
-        result = await self._tools.focus(triggers)
+        result = await self._dependencies.focus(triggers)
         self._accounts.note(result, triggers)
 
     def _aborted(self) -> None:

@@ -9,7 +9,7 @@ from alpaca_focus.core.errors import DeviceError, DeviceMisbehaved
 from alpaca_focus.core.values import Position
 from alpaca_focus.ports import Clock, Focuser
 from alpaca_focus.runtime.abort import Abort
-from alpaca_focus.runtime.home_mark import HomeMark
+from alpaca_focus.runtime.restore_marker import RestoreMarker
 from alpaca_focus.runtime.runner import RESTORE_PAUSES_S
 
 AT_HOME_STEPS = 1
@@ -44,14 +44,14 @@ class Nudge:
         clock: Time.
         backlash: How the start is approached again.
         limits: No leg goes beyond them.
-        home_mark: Where it belongs, on disk while it is away.
+        restore_marker: Where it belongs, on disk while it is away.
     """
 
     focuser: Focuser
     clock: Clock
     backlash: Backlash
     limits: Limits
-    home_mark: HomeMark
+    restore_marker: RestoreMarker
 
     async def there_and_back(self, start: Position, target: Position, told: Callable[[Nudged], None]) -> None:
         """Go to a position and come back, whatever happens meanwhile.
@@ -66,7 +66,7 @@ class Nudge:
         """
         abort, trouble, reached = Abort(), "", None
         began_s = self.clock.monotonic()
-        self.home_mark.set(start)
+        self.restore_marker.set(start)
         try:
             reached = await self.focuser.move_to(target)
         except DeviceError as error:
@@ -75,7 +75,7 @@ class Nudge:
             abort.asked = True
         ended_at, home_trouble = await abort.see_through(self._come_home(start, has_moved=reached is not None))
         if ended_at is not None and abs(ended_at - start) <= AT_HOME_STEPS:
-            self.home_mark.clear()
+            self.restore_marker.clear()
         told(
             Nudged(
                 reached=reached,

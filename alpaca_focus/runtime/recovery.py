@@ -7,8 +7,8 @@ import structlog
 from alpaca_focus.core.errors import DeviceError, StorageTrouble
 from alpaca_focus.core.values import Outcome, Position
 from alpaca_focus.ports import Clock, Focuser
-from alpaca_focus.runtime.home_mark import HomeMark
 from alpaca_focus.runtime.night_book import NightBook
+from alpaca_focus.runtime.restore_marker import RestoreMarker
 from alpaca_focus.runtime.small_moves import SmallMoves
 from alpaca_focus.runtime.store import KeptRun
 
@@ -31,11 +31,13 @@ class Recovered:
 class Recovery:
     """Looks after what a program that was killed has left behind, once, as soon as the focuser answers."""
 
-    def __init__(self, focuser: Focuser, moves: SmallMoves, book: NightBook, home_mark: HomeMark, clock: Clock) -> None:
+    def __init__(
+        self, focuser: Focuser, moves: SmallMoves, book: NightBook, restore_marker: RestoreMarker, clock: Clock
+    ) -> None:
         self._focuser = focuser
         self._moves = moves
         self._book = book
-        self._home_mark = home_mark
+        self._restore_marker = restore_marker
         self._clock = clock
         self._trouble = ""
 
@@ -61,12 +63,12 @@ class Recovery:
         return Recovered(returned_to=returned_to, unnoted=self._unnoted())
 
     async def _return_from_a_cut_run(self) -> Position | None:
-        home = self._home_mark.left_by_a_cut_run()
+        home = self._restore_marker.left_by_interrupted_run()
         if home is None:
             return None
         here = await self._focuser.position()
         await self._moves.go(here, home, slack_taken_up=False)
-        self._home_mark.clear()
+        self._restore_marker.clear()
         _log.warning("A focus run was cut off: the focuser is back where it belongs", found_at=here, position=home)
         return home
 

@@ -120,7 +120,7 @@ class RunAccounts:
 
 
 def baseline_of(result: FocusResult, triggers: str, history: History) -> Baseline:
-    """Return the baseline that a good run is, with what the night knows of its circumstances."""
+    """Return the baseline that a good run is, with what the night knows of its conditions."""
     sample = result.verification
     return Baseline(
         at=result.started_at,

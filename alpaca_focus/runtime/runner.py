@@ -21,11 +21,11 @@ from alpaca_focus.core.values import FocusResult, Frame, Measurement, Outcome, P
 from alpaca_focus.core.wording import told
 from alpaca_focus.ports import Camera, CameraShare, Clock, Focuser, Guider
 from alpaca_focus.runtime.abort import Abort
-from alpaca_focus.runtime.home_mark import HomeMark
-from alpaca_focus.runtime.interlude import Interludes
-from alpaca_focus.runtime.resting import RestingGuider
+from alpaca_focus.runtime.camera_handover import CameraHandovers
+from alpaca_focus.runtime.paused_guider import PausedGuider
+from alpaca_focus.runtime.restore_marker import RestoreMarker
+from alpaca_focus.runtime.restore_path import Way
 from alpaca_focus.runtime.shared_camera import SharedCamera
-from alpaca_focus.runtime.way_home import Way
 
 RESTORE_PAUSES_S = (0.0, 2.0, 5.0, 15.0, 30.0)
 """Waits before each try to bring the focuser home: a device that is restarting gets most of a minute."""
@@ -37,7 +37,7 @@ async def always_valid() -> str:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Bench:
+class RunDevices:
     """The devices of one run, how a frame is measured, and where is noted where the focuser belongs.
 
     Attributes:
@@ -45,7 +45,7 @@ class Bench:
         focuser: Is moved.
         clock: Time.
         measure: From a frame to its measurement; may remember the frames of the run.
-        home_mark: Where the focuser belongs, on disk.
+        restore_marker: Where the focuser belongs, on disk.
         guider: Paused during the run; `None`: there is none.
         share: Whose turn it is with the camera; `None`: nobody else uses it.
         still_valid: Asked after an interruption: why the frames before it say nothing any more, as a sentence; empty
@@ -56,14 +56,14 @@ class Bench:
     focuser: Focuser
     clock: Clock
     measure: Callable[[Frame], Measurement]
-    home_mark: HomeMark = field(default_factory=lambda: HomeMark(None, ""))
+    restore_marker: RestoreMarker = field(default_factory=lambda: RestoreMarker(None, ""))
     guider: Guider | None = None
     share: CameraShare | None = None
     still_valid: Callable[[], Awaitable[str]] = always_valid
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Circumstances:
+class RunConditions:
     """How things were when the run began; `None` where nothing tells.
 
     Attributes:
@@ -82,10 +82,10 @@ class Circumstances:
 
 
 async def run_focus(
-    bench: Bench,
+    devices: RunDevices,
     settings: SweepSettings,
     *,
-    circumstances: Circumstances,
+    conditions: RunConditions,
     max_duration_s: float,
     emit: Callable[[Event], None],
 ) -> FocusResult:
@@ -94,9 +94,9 @@ async def run_focus(
     Where an earlier run was cut off by a crash, the place to go back to is the one that it noted.
 
     Args:
-        bench: Connected devices.
+        devices: Connected devices.
         settings: What the sweep must know.
-        circumstances: Goes into the result.
+        conditions: Goes into the result.
         max_duration_s: The run is given up when it takes longer; the time in which an imaging program has the camera
             does not count.
         emit: Told everything that happens.
@@ -110,11 +110,11 @@ async def run_focus(
             was touched or told if that came while it still waited for a shared camera.
     """
     abort = Abort()
-    camera = SharedCamera(bench.camera, bench.share, abort)
+    camera = SharedCamera(devices.camera, devices.share, abort)
     try:
         await camera.take()
-        start = await bench.focuser.position()
-        run = _Run(bench, camera, abort, settings, circumstances, max_duration_s=max_duration_s, emit=emit, start=start)
+        start = await devices.focuser.position()
+        run = _Run(devices, camera, abort, settings, conditions, max_duration_s=max_duration_s, emit=emit, start=start)
         return await run.run()
     finally:
         await camera.give_back()
@@ -126,21 +126,21 @@ class _Run:
 
     def __init__(
         self,
-        bench: Bench,
+        devices: RunDevices,
         camera: SharedCamera,
         abort: Abort,
         settings: SweepSettings,
-        circumstances: Circumstances,
+        conditions: RunConditions,
         *,
         max_duration_s: float,
         emit: Callable[[Event], None],
         start: Position,
     ) -> None:
-        self._bench = bench
+        self._devices = devices
         self._camera = camera
         self._abort = abort
         self._settings = settings
-        self._circumstances = circumstances
+        self._conditions = conditions
         self._max_duration_s = max_duration_s
         self._emit = emit
         self._progress = SweepProgress()
@@ -149,34 +149,34 @@ class _Run:
         self._notes: list[str] = []
         self._measuring: asyncio.Task[Measurement] | None = None
         reserve = Reserve(settings.exposure.exposure_s)
-        self._guider = RestingGuider(bench.guider, bench.clock, abort, self._note)
+        self._guider = PausedGuider(devices.guider, devices.clock, abort, self._note)
         self._way = Way(
-            bench.focuser,
-            bench.clock,
+            devices.focuser,
+            devices.clock,
             settings,
             start=start,
-            home_mark=bench.home_mark,
+            restore_marker=devices.restore_marker,
             reserve=reserve,
             note=self._note,
             emit=emit,
         )
-        self._interludes = Interludes(
+        self._handovers = CameraHandovers(
             camera=camera,
             way=self._way,
             guider=self._guider,
             reserve=reserve,
-            clock=bench.clock,
+            clock=devices.clock,
             settle_s=settings.settle_s,
             abort=abort,
-            still_valid=bench.still_valid,
+            still_valid=devices.still_valid,
             finish_frame=self._finish_frame,
             emit=emit,
         )
-        self._began_s = bench.clock.monotonic()
-        self._began_at: datetime = bench.clock.wall()
+        self._began_s = devices.clock.monotonic()
+        self._began_at: datetime = devices.clock.wall()
 
     async def run(self) -> FocusResult:
-        focuser = self._bench.focuser
+        focuser = self._devices.focuser
         await self._camera.remember_settings()
         device_compensates = focuser.info.has_temperature_compensation and await focuser.temperature_compensation()
         start, home = self._way.start, self._way.home
@@ -207,19 +207,19 @@ class _Run:
     async def _end(self, result: FocusResult, *, device_compensates: bool) -> FocusResult:
         if result.outcome is Outcome.FOCUSED and self._way.here is not None:
             # Whatever cuts the program off from here on, the new place is where the focuser belongs.
-            self._bench.home_mark.set(self._way.here)
+            self._devices.restore_marker.set(self._way.here)
         await self._abort.see_through(self._tidy(device_compensates=device_compensates))
         await self._guider.resume(within_s=self._camera.left_s())
         await self._camera.give_back()
-        told = [result.reason, self._interludes.told, *self._progress.notes, *self._notes]
+        told = [result.reason, self._handovers.told, *self._progress.notes, *self._notes]
         result = replace(
             result,
             reason=" ".join(each for each in told if each),
-            duration_s=self._bench.clock.monotonic() - self._began_s,
+            duration_s=self._devices.clock.monotonic() - self._began_s,
         )
         self._emit(RunEnded(result=result))
         if result.outcome is not Outcome.STRANDED:
-            self._bench.home_mark.clear()
+            self._devices.restore_marker.clear()
         self._abort.check()
         return result
 
@@ -249,7 +249,7 @@ class _Run:
                 self._emit(CurveFitted(fit=self._progress.fit))
 
     def _check_time(self) -> None:
-        elapsed_s = self._bench.clock.monotonic() - self._began_s - self._interludes.without_camera_s
+        elapsed_s = self._devices.clock.monotonic() - self._began_s - self._handovers.without_camera_s
         if elapsed_s > self._max_duration_s:
             raise RunFailed(
                 f"The run took {elapsed_s:.0f} s, longer than the {self._max_duration_s:.0f} s allowed by "
@@ -257,21 +257,21 @@ class _Run:
             )
 
     async def _act(self, action: Action) -> Answer:
-        was_interrupted = await self._interludes.make_room_for(action)
+        was_interrupted = await self._handovers.make_room_for(action)
         match action:
             case MoveTo(position):
                 return await self._way.move(position)
             case Settle(duration_s):
                 # What it was to wait for has had its time.
-                await self._bench.clock.sleep(0.0 if was_interrupted else duration_s)
+                await self._devices.clock.sleep(0.0 if was_interrupted else duration_s)
                 return None
             case Expose(settings):
                 self._exposures += 1
-                self._interludes.exposing(settings.exposure_s)
+                self._handovers.exposing(settings.exposure_s)
                 if self._way.has_moved_since:
                     await self._guider.after_move()
                     self._way.has_moved_since = False
-                await self._bench.camera.expose(settings)
+                await self._devices.camera.expose(settings)
                 # The plan may move on meanwhile: the shutter is closed.
                 self._measuring = asyncio.create_task(self._measure())
                 return self._exposures
@@ -306,16 +306,16 @@ class _Run:
             self._note(f"A frame was lost as well: {outcome}")
 
     async def _measure(self) -> Measurement:
-        frame = await self._bench.camera.download()
-        return await asyncio.to_thread(self._bench.measure, frame)
+        frame = await self._devices.camera.download()
+        return await asyncio.to_thread(self._devices.measure, frame)
 
     async def _add_offset(self, found: SweepResult) -> None:
         """Go on to where another filter is in focus."""
-        if not self._circumstances.offset_steps:
+        if not self._conditions.offset_steps:
             return
         legs = approach(
             found.position,
-            self._settings.limits.clamp(found.position + self._circumstances.offset_steps),
+            self._settings.limits.clamp(found.position + self._conditions.offset_steps),
             backlash=self._settings.backlash,
             limits=self._settings.limits,
             slack_taken_up=True,
@@ -339,7 +339,7 @@ class _Run:
             await self._stop_exposing()
         trouble = ""
         for pause_s in RESTORE_PAUSES_S:
-            await self._bench.clock.sleep(pause_s)
+            await self._devices.clock.sleep(pause_s)
             try:
                 await way.go_home()
             except DeviceError as error:
@@ -371,7 +371,7 @@ class _Run:
             self._note(f"The camera's settings could not be put back: {error}")
         if device_compensates:
             try:
-                await self._bench.focuser.set_temperature_compensation(enabled=True)
+                await self._devices.focuser.set_temperature_compensation(enabled=True)
             except DeviceError as error:
                 self._note(f"The focuser's own temperature compensation is still off: {error}")
 
@@ -386,18 +386,18 @@ class _Run:
             verification=None if found is None else found.verification,
             doubtful=found is not None and found.doubtful,
             started_at=self._began_at,
-            duration_s=self._bench.clock.monotonic() - self._began_s,
+            duration_s=self._devices.clock.monotonic() - self._began_s,
             exposures=self._exposures,
-            temperature_c=self._circumstances.temperature_c,
-            filter_name=self._circumstances.filter_name,
-            altitude_deg=self._circumstances.altitude_deg,
-            temperatures_c=self._circumstances.temperatures_c,
+            temperature_c=self._conditions.temperature_c,
+            filter_name=self._conditions.filter_name,
+            altitude_deg=self._conditions.altitude_deg,
+            temperatures_c=self._conditions.temperatures_c,
             camera_taken=self._camera_taken,
         )
 
     def _focused_sentence(self, found: SweepResult) -> str:
-        offset = self._circumstances.offset_steps
-        through = f", {offset:+d} steps from where {self._circumstances.filter_name} is," if offset else ""
+        offset = self._conditions.offset_steps
+        through = f", {offset:+d} steps from where {self._conditions.filter_name} is," if offset else ""
         zone_steps = self._settings.critical_focus_zone_steps
         return (
             f"Focused at position {self._way.here}{through} with a standard error of "

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 from rich.console import Console
 
-from alpaca_focus.core.events import Event, FrameMeasured, Interlude, RestoreStarted, Resumed, RunEnded, RunStarted
+from alpaca_focus.core.events import CameraHandover, Event, FrameMeasured, RestoreStarted, Resumed, RunEnded, RunStarted
 from alpaca_focus.core.values import FocusResult, Measurement, Outcome, Sample
 from alpaca_focus.core.vcurve import fit_hyperbola
 from alpaca_focus.terminal import RunPrinter, curve_plot, result_json
@@ -80,7 +80,7 @@ def test_the_way_back_is_told_with_its_reason() -> None:
 
 def test_an_interlude_is_told_with_its_times() -> None:
     text = printed(
-        Interlude(number=1, home_position=26500, left_s=21.4, needed_s=24.0),
+        CameraHandover(number=1, home_position=26500, left_s=21.4, needed_s=24.0),
         Resumed(number=1, position=25100, lasted_s=312.2),
     )
     assert " ".join(text.split()) == (

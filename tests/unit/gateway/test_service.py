@@ -51,7 +51,7 @@ class FailingEngine(FakeEngine):
 
 def gateway_of(scene: CameraScene, engine: FakeEngine | None = None) -> Gateway:
     gateway = Gateway(DEVICES, engine or scene.engine, scene.clock, HOW)
-    gateway._camera, gateway._shutter = scene.upstream, scene.shutter
+    gateway._camera, gateway._arbiter = scene.upstream, scene.arbiter
     return gateway
 
 
@@ -130,7 +130,7 @@ class Server:
 
 
 def share_of(scene: CameraScene, server: Server) -> GatewayShare:
-    return GatewayShare(cast("Any", server), scene.shutter, "camera 0")
+    return GatewayShare(cast("Any", server), scene.arbiter, "camera 0")
 
 
 def test_the_share_takes_and_gives_back_also_after_the_end_of_the_gateway() -> None:
@@ -139,10 +139,10 @@ def test_the_share_takes_and_gives_back_also_after_the_end_of_the_gateway() -> N
         share = share_of(scene, server)
         await scene.clock.pass_s(IDLE_S)
         await share.take()
-        assert (scene.shutter.taken, share.left_s()) == (True, float("inf"))
+        assert (scene.arbiter.taken, share.left_s()) == (True, float("inf"))
         await share.give_back()
         await share.give_back()
-        assert not scene.shutter.taken
+        assert not scene.arbiter.taken
         server.has_stopped = True
         await share.give_back()
 
@@ -161,7 +161,7 @@ def test_the_share_tells_failures_as_the_run_knows_them(fails: Exception, error:
         async def fail() -> None:
             raise fails
 
-        scene.shutter.take = fail  # type: ignore[method-assign]
+        scene.arbiter.take = fail  # type: ignore[method-assign]
         with pytest.raises(error, match=r"lost|Not now"):
             await share_of(scene, Server()).take()
 
@@ -182,12 +182,12 @@ class Watch:
 
 def watched(play: Callable[[CameraScene, GatewayCameraWatch], Coroutine[Any, Any, None]]) -> None:
     async def whole(scene: CameraScene) -> None:
-        await play(scene, GatewayCameraWatch(cast("CameraWatch", Watch()), scene.shutter))
+        await play(scene, GatewayCameraWatch(cast("CameraWatch", Watch()), scene.arbiter))
 
     played(whole)
 
 
-def test_before_the_first_exposure_only_the_camera_knows_and_afterwards_the_shutter() -> None:
+def test_before_the_first_exposure_only_the_camera_knows_and_afterwards_the_arbiter() -> None:
     async def play(scene: CameraScene, watch: GatewayCameraWatch) -> None:
         assert (await watch.activity()).busy
         await scene.client.start(60)

@@ -24,7 +24,7 @@ from alpaca_focus.gateway.engine import LightFrame
 from alpaca_focus.gateway.service import Gateway
 from alpaca_focus.night import engine_link
 from alpaca_focus.night.engine_link import EngineLink
-from alpaca_focus.night.gateway_link import BesideProgram, gateway_settings
+from alpaca_focus.night.gateway_link import DaemonGateway, gateway_settings
 from alpaca_focus.night.shared_run import shared
 from alpaca_focus.ports import FilterWheel, Mount, MountState
 from alpaca_focus.runtime.control_wire import Request
@@ -299,7 +299,7 @@ def test_the_gateway_is_told_what_the_user_set() -> None:
 def test_the_gateway_stays_open_as_long_as_its_settings_stay() -> None:
     async def play() -> None:
         port = free_port()
-        with BesideProgram(answered, FakeClock()) as beside:
+        with DaemonGateway(answered, FakeClock()) as beside:
             assert beside.gateway is None
             beside.follow(settings(port))
             first = beside.gateway
@@ -330,7 +330,7 @@ def test_the_gateway_stays_open_as_long_as_its_settings_stay() -> None:
 
 def test_a_port_in_use_is_told_with_the_settings_to_look_at() -> None:
     async def play() -> None:
-        with socket.socket() as listener, BesideProgram(answered, FakeClock()) as beside:
+        with socket.socket() as listener, DaemonGateway(answered, FakeClock()) as beside:
             listener.bind(("127.0.0.1", 0))
             listener.listen()
             port = listener.getsockname()[1]

@@ -20,9 +20,9 @@ from alpaca_focus.core.values import Light, Outcome
 from alpaca_focus.ports import CameraActivity
 from alpaca_focus.runtime import keeper as keeper_module
 from alpaca_focus.runtime import run_accounts
-from alpaca_focus.runtime.home_mark import HomeMark
 from alpaca_focus.runtime.keeper import Keeper
 from alpaca_focus.runtime.night_state import Intention, save_state
+from alpaca_focus.runtime.restore_marker import RestoreMarker
 from tests.night_scene import CLOUDS, Scene, night_settings, played
 
 FOLLOWING = CompensationSettings(steps_per_c=30.0)
@@ -211,8 +211,10 @@ def test_begin_and_end_of_what_it_does_are_told_and_light_frames() -> None:
     async def night() -> None:
         doing: list[str] = []
         lights: list[Light] = []
-        tools = replace(scene.keeper._tools, changed=lambda: doing.append(scene.keeper.doing), light=lights.append)
-        scene.keeper = Keeper(tools, scene.settings)
+        dependencies = replace(
+            scene.keeper._dependencies, changed=lambda: doing.append(scene.keeper.doing), light=lights.append
+        )
+        scene.keeper = Keeper(dependencies, scene.settings)
         scene.keeper.desk.refocus()
         await scene.look()
         assert doing == ["a focus run", ""]
@@ -603,14 +605,14 @@ def test_a_focus_run_that_was_cut_off_leaves_the_focuser_where_it_belongs(tmp_pa
     scene = Scene(night_settings(), tmp_path)
 
     async def night() -> None:
-        HomeMark(tmp_path, scene.focuser.name).set(25010)
+        RestoreMarker(tmp_path, scene.focuser.name).set(25010)
         scene.focuser.motor = 26500
         scene.focuser.fails = [DeviceUnreachable(scene.focuser.name, "It restarts.")]
         await scene.look()
         assert scene.focuser.motor == 26500
         await scene.look()
         assert scene.focuser.motor == 25010
-        assert HomeMark(tmp_path, scene.focuser.name).left_by_a_cut_run() is None
+        assert RestoreMarker(tmp_path, scene.focuser.name).left_by_interrupted_run() is None
 
     played(night)
 
@@ -705,7 +707,7 @@ def test_a_history_that_cannot_be_read_does_not_keep_the_focuser_from_home(
     async def night() -> None:
         monkeypatch.setattr(scene.store, "night", unreadable)
         monkeypatch.setattr(scene.store, "runs", unreadable)
-        HomeMark(tmp_path, scene.focuser.name).set(25010)
+        RestoreMarker(tmp_path, scene.focuser.name).set(25010)
         scene.focuser.motor = 26500
         await scene.look()
         assert scene.focuser.moves[-1] == 25010

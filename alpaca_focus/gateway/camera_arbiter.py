@@ -49,7 +49,7 @@ class Held:
     watching: asyncio.Task[None] | None = None
 
 
-class Shutter:
+class CameraArbiter:
     """Lets the imaging program and the focus runs take turns; everything here happens in the gateway's loop.
 
     Attributes:
@@ -95,7 +95,7 @@ class Shutter:
         self._held = None
         self._background.cancel()
 
-    # What the fronts ask
+    # What the virtual_devices ask
 
     @property
     def held(self) -> bool:

@@ -1,4 +1,4 @@
-"""The way of the focuser in a run: away from its home, back to it, and out again after an interlude."""
+"""The way of the focuser in a run: away from its home, back to it, and out again after an handover."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -11,7 +11,7 @@ from alpaca_focus.core.reserve import Reserve
 from alpaca_focus.core.values import Position
 from alpaca_focus.core.walk import generous_overshoot_steps
 from alpaca_focus.ports import Clock, Focuser
-from alpaca_focus.runtime.home_mark import HomeMark
+from alpaca_focus.runtime.restore_marker import RestoreMarker
 
 
 class Way:
@@ -22,7 +22,7 @@ class Way:
         clock: Time.
         settings: How positions are approached, and the limits.
         start: Where it stands.
-        home_mark: Where it belongs, on disk from before the first move on.
+        restore_marker: Where it belongs, on disk from before the first move on.
         reserve: Told how long moves take.
         note: Told what did not go well and stops nothing.
         emit: Told every move.
@@ -43,7 +43,7 @@ class Way:
         settings: SweepSettings,
         *,
         start: Position,
-        home_mark: HomeMark,
+        restore_marker: RestoreMarker,
         reserve: Reserve,
         note: Callable[[str], None],
         emit: Callable[[Event], None],
@@ -51,11 +51,11 @@ class Way:
         self._focuser = focuser
         self._clock = clock
         self._settings = settings
-        self._home_mark = home_mark
+        self._restore_marker = restore_marker
         self._reserve = reserve
         self._note = note
         self._emit = emit
-        left_behind = home_mark.left_by_a_cut_run()
+        left_behind = restore_marker.left_by_interrupted_run()
         self.start = start
         self.home = start if left_behind is None else left_behind
         self.here: Position | None = start
@@ -76,7 +76,7 @@ class Way:
     async def move(self, position: Position) -> Position:
         """Go to a position in one leg, and return where the focuser came to rest."""
         if not self.has_moved:
-            self._home_mark.set(self.home)
+            self._restore_marker.set(self.home)
         before, began_s = self.here, self._clock.monotonic()
         self.has_moved = self.has_moved_since = True
         self._is_home = False
@@ -114,7 +114,7 @@ class Way:
     async def legs_back(self, position: Position, direction: Direction) -> tuple[Position, ...]:
         """Return the legs that put the focuser at a position with its slack taken up in a direction.
 
-        Whoever sent it there before the interlude relies on the slack as the last move left it: after the direction of
+        Whoever sent it there before the handover relies on the slack as the last move left it: after the direction of
         arrival with the overshoot method, after a reversal against it with the absolute one.
         """
         self.here = await self._focuser.position()

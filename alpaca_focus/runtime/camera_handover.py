@@ -1,4 +1,4 @@
-"""Interludes: a focus run that is interrupted for the imaging program, and goes on at the next gap.
+"""CameraHandovers: a focus run that is interrupted for the imaging program, and goes on at the next gap.
 
 The imaging program waits for the camera only so long. Before a step that would not end in time the focuser goes home,
 where the images are as good as before the run, the camera is given back as it was found, and the run waits. The plan
@@ -11,23 +11,23 @@ from collections.abc import Awaitable, Callable
 from alpaca_focus.core.actions import Action, Expose, Measure, MoveTo, Settle
 from alpaca_focus.core.backlash import Direction
 from alpaca_focus.core.errors import RunFailed
-from alpaca_focus.core.events import Event, Interlude, Resumed
+from alpaca_focus.core.events import CameraHandover, Event, Resumed
 from alpaca_focus.core.reserve import Reserve
 from alpaca_focus.core.values import Position
 from alpaca_focus.ports import Clock
 from alpaca_focus.runtime.abort import Abort
-from alpaca_focus.runtime.resting import RestingGuider
+from alpaca_focus.runtime.paused_guider import PausedGuider
+from alpaca_focus.runtime.restore_path import Way
 from alpaca_focus.runtime.shared_camera import SharedCamera
-from alpaca_focus.runtime.way_home import Way
 
-LONGEST_INTERLUDE_S = 1800.0
-"""After a longer interlude the samples say nothing any more: the temperature and the sky have changed."""
+LONGEST_HANDOVER_S = 1800.0
+"""After a longer handover the samples say nothing any more: the temperature and the sky have changed."""
 
 MOST_LATE_GAPS = 2
 """In a row, that are over before an exposure has begun: the computer may be busy, or a device slow."""
 
 
-class Interludes:
+class CameraHandovers:
     """Sees to it that a run gives the camera back before the imaging program has lost its patience.
 
     Args:
@@ -40,7 +40,7 @@ class Interludes:
         abort: Of the run.
         still_valid: Why the samples are not good any more, as a sentence; empty where they are.
         finish_frame: Waits for a frame that is still being downloaded and measured.
-        emit: Told about each interlude.
+        emit: Told about each handover.
 
     Attributes:
         without_camera_s: How long the imaging program had the camera in the middle of the run.
@@ -51,7 +51,7 @@ class Interludes:
         *,
         camera: SharedCamera,
         way: Way,
-        guider: RestingGuider,
+        guider: PausedGuider,
         reserve: Reserve,
         clock: Clock,
         settle_s: float,
@@ -107,7 +107,7 @@ class Interludes:
             return False
         was_interrupted = False
         while (left_s := self._left_s()) < (needed_s := self._needed_s(action) + rest_s):
-            # A long rest is as good for an interlude as for nothing, and there is no endless row of them.
+            # A long rest is as good for an handover as for nothing, and there is no endless row of them.
             if not self._has_exposed and not isinstance(action, Settle):
                 if left_s >= needed_s - self._reserve.guiding_s:
                     # An image with a guide star that is not quite steady is better than no focus.
@@ -152,7 +152,7 @@ class Interludes:
             else (here, way.last_direction)
         )
         self._count += 1
-        self._emit(Interlude(number=self._count, home_position=way.home, left_s=left_s, needed_s=needed_s))
+        self._emit(CameraHandover(number=self._count, home_position=way.home, left_s=left_s, needed_s=needed_s))
         self._reserve.interrupted()
         lasted_s = await self._give_away()
         self._check_age(lasted_s)
@@ -185,10 +185,10 @@ class Interludes:
         return lasted_s
 
     def _check_age(self, lasted_s: float) -> None:
-        if lasted_s > LONGEST_INTERLUDE_S:
+        if lasted_s > LONGEST_HANDOVER_S:
             raise RunFailed(
                 f"The run was interrupted for {lasted_s / 60:.0f} min by the imaging program, longer than the "
-                f"{LONGEST_INTERLUDE_S / 60:.0f} min for which its frames are good. Focus again in a longer gap."
+                f"{LONGEST_HANDOVER_S / 60:.0f} min for which its frames are good. Focus again in a longer gap."
             )
 
     async def _come_back(self, target: Position, direction: Direction, *, short_of_it: bool) -> None:

@@ -12,10 +12,10 @@ from alpaca_focus.alpaca.errors import AlpacaError, ErrorNumber
 from alpaca_focus.alpaca.replies import ApiRequest, Reply
 from alpaca_focus.alpaca.standard import DeviceType, Scalar
 from alpaca_focus.core.values import Position
+from alpaca_focus.gateway.camera_arbiter import CameraArbiter
 from alpaca_focus.gateway.engine import Engine
-from alpaca_focus.gateway.fronts import PASS_ON, MovedFront, has_succeeded
-from alpaca_focus.gateway.shutter import Shutter
 from alpaca_focus.gateway.upstream import Upstream, UpstreamLost
+from alpaca_focus.gateway.virtual_devices import PASS_ON, VirtualMovingDevice, has_succeeded
 from alpaca_focus.ports import Clock
 
 LOOK_S = 0.5
@@ -30,7 +30,7 @@ WHEEL_MOVES = -1
 _log = structlog.get_logger(__name__)
 
 
-class FocuserFront(MovedFront):
+class VirtualFocuser(VirtualMovingDevice):
     """The focuser: positions are the real ones.
 
     A move of the imaging program ends a focus run, waits until the focuser is home, and is then made; where it ends is
@@ -39,9 +39,9 @@ class FocuserFront(MovedFront):
 
     device_type = DeviceType.FOCUSER
 
-    def __init__(self, upstream: Upstream, engine: Engine, shutter: Shutter, clock: Clock) -> None:
+    def __init__(self, upstream: Upstream, engine: Engine, arbiter: CameraArbiter, clock: Clock) -> None:
         super().__init__(upstream, engine, clock)
-        self._shutter = shutter
+        self._arbiter = arbiter
         self._moves_s: deque[float] = deque(maxlen=SERIES)
         self._following: asyncio.Task[None] | None = None
         self._answers |= {
@@ -98,7 +98,7 @@ class FocuserFront(MovedFront):
 
     async def _halt(self, _request: ApiRequest, _arguments: list[Scalar]) -> object:
         self._forget()
-        if self._shutter.taken:
+        if self._arbiter.taken:
             # The run stops where it is and goes home.
             self._engine.give_way("the imaging program halts the focuser")
             return None
@@ -109,7 +109,7 @@ class FocuserFront(MovedFront):
 
     @property
     def _is_ours(self) -> bool:
-        return self.is_waiting or self._engine.moves or self._shutter.taken
+        return self.is_waiting or self._engine.moves or self._arbiter.taken
 
     @override
     def _state_that_differs(self) -> Mapping[str, Any]:
@@ -152,7 +152,7 @@ class FocuserFront(MovedFront):
         raise TimeoutError(f"it has not come to rest within {LONGEST_MOVE_S:.0f} s")
 
 
-class WheelFront(MovedFront):
+class VirtualFilterWheel(VirtualMovingDevice):
     """The filter wheel: a change of the filter ends a focus run, and is looked at before the next exposure."""
 
     device_type = DeviceType.FILTERWHEEL

@@ -17,7 +17,7 @@ OLDEST_S = 86_400.0
 _log = structlog.get_logger(__name__)
 
 
-class HomeMark:
+class RestoreMarker:
     """The note of one focuser's place, there from before the first move of a run to its end.
 
     Args:
@@ -29,7 +29,7 @@ class HomeMark:
         self._path = None if directory is None else directory / FILE_NAME
         self._device = device
 
-    def left_by_a_cut_run(self) -> Position | None:
+    def left_by_interrupted_run(self) -> Position | None:
         """Return where the focuser belongs if an earlier run was cut off; `None` if none was."""
         if self._path is None:
             return None

@@ -26,7 +26,7 @@ from alpaca_focus.ports import Clock
 
 T = TypeVar("T")
 
-WAY_HOME_S = 15.0
+RESTORE_WITHIN_S = 15.0
 """Seconds for which a program that disconnects waits for a focus run to bring the focuser home."""
 STILL_WITHIN_S = 75.0
 """Seconds for which a move of the imaging program waits for an engine; longer than one that works ever takes."""
@@ -59,7 +59,7 @@ class Passed:
 PASS_ON = Passed()
 
 
-class Front:
+class VirtualDevice:
     """One virtual device; subclasses add what they answer themselves to `_answers`.
 
     Attributes:
@@ -199,7 +199,7 @@ class Front:
         return {}
 
 
-class MountFront(Front):
+class VirtualMount(VirtualDevice):
     """The mount: only looked through.
 
     Args:
@@ -223,7 +223,7 @@ class MountFront(Front):
         return PASS_ON
 
 
-class MovedFront(Front):
+class VirtualMovingDevice(VirtualDevice):
     """A device that the imaging program moves: its moves wait until this program is done with the optics."""
 
     def __init__(self, upstream: Upstream, engine: Engine, clock: Clock) -> None:

@@ -12,7 +12,7 @@ RESUME_WITHIN_S = 2.0
 """Where nobody waits for a steady star, it is waited so long that guiding goes on; in real seconds, as guiders have."""
 
 
-class RestingGuider:
+class PausedGuider:
     """A guider that rests while the focus moves, or only is waited for.
 
     Args:
