@@ -13,10 +13,10 @@ import structlog
 
 from alpaca_focus.alpaca.errors import AlpacaError, ErrorNumber
 from alpaca_focus.gateway.background import Background, News
-from alpaca_focus.gateway.camera_loan import CameraLoan
 from alpaca_focus.gateway.engine import Engine
 from alpaca_focus.gateway.program_exposures import ProgramExposures
 from alpaca_focus.gateway.real_camera import end_exposure, would_begin
+from alpaca_focus.gateway.saved_camera_settings import SavedCameraSettings
 from alpaca_focus.gateway.upstream import Upstream, UpstreamLost
 from alpaca_focus.ports import Clock
 
@@ -58,7 +58,7 @@ class CameraArbiter:
         trouble: Why an exposure that was held back could not be begun after all.
         beginning: Held while an exposure begins that had to wait.
         exposures: Those of the imaging program.
-        loan: What the camera is set to for the imaging program while a run has it.
+        saved: The imaging program's camera settings while a run has the camera.
     """
 
     def __init__(
@@ -78,7 +78,7 @@ class CameraArbiter:
         self._idle_s = idle_s
         self.taken = self.waits_for_gap = False
         self.exposures = ProgramExposures(clock, least_image_s=least_image_s)
-        self.loan = CameraLoan(camera)
+        self.saved = SavedCameraSettings(camera)
         self.trouble: AlpacaError | None = None
         self.beginning = asyncio.Lock()
         self._held: Held | None = None
@@ -238,9 +238,9 @@ class CameraArbiter:
     def _began(self, *, exposure_s: float, light: bool, has_waited: bool) -> None:
         """Take note of an exposure that the camera has begun."""
         self.exposures.began(
-            exposure_s=exposure_s, light=light, may_be_stale=has_waited or self.loan.program is not None
+            exposure_s=exposure_s, light=light, may_be_stale=has_waited or self.saved.program is not None
         )
-        self.loan.program = None
+        self.saved.program = None
         self.trouble = None
 
     async def _served(self, held: Held) -> None:
@@ -285,7 +285,7 @@ class CameraArbiter:
 
     async def _expose(self, held: Held) -> None:
         try:
-            await self.loan.settle_up()
+            await self.saved.restore()
             await self._camera.put("startexposure", Duration=held.exposure_s, Light=held.light)
         except AlpacaError as error:
             _log.error("An exposure that was held back could not be begun", why=str(error))
@@ -319,7 +319,7 @@ class CameraArbiter:
             self.waits_for_gap = False
         self.taken = True
         try:
-            await self.loan.begin(whole_sensor=self._engine.of_stars)
+            await self.saved.save(use_whole_sensor=self._engine.of_stars)
         except BaseException:
             self._release()
             held = self._held
@@ -350,7 +350,7 @@ class CameraArbiter:
         try:
             if abort:
                 await end_exposure(self._camera, self._clock)
-            await self.loan.settle_up()
+            await self.saved.restore()
         except UpstreamLost as error:
             _log.error("The camera could not be given back as it was; that is tried again", why=str(error))
         finally:

@@ -218,7 +218,7 @@ class Gateway:
 
     async def _facts(self) -> Mapping[str, float]:
         facts: dict[str, float] = {}
-        program = self._arbiter.loan.program
+        program = self._arbiter.saved.program
         for member in FACTS:
             try:
                 # While a focus run has the camera, its settings are not those of the image.

@@ -10,9 +10,9 @@ from alpaca_focus.alpaca.errors import AlpacaError, ErrorNumber
 from alpaca_focus.alpaca.replies import ApiRequest, Reply
 from alpaca_focus.alpaca.standard import DeviceType, Scalar
 from alpaca_focus.gateway.camera_arbiter import CameraArbiter
-from alpaca_focus.gateway.camera_program import HIDDEN, SETTINGS
 from alpaca_focus.gateway.engine import Engine
 from alpaca_focus.gateway.real_camera import CAMERA_ERROR, CAMERA_EXPOSING, CAMERA_IDLE, CAMERA_WAITING
+from alpaca_focus.gateway.saved_camera_settings import SAVED_MEMBERS, SETTING_MEMBERS
 from alpaca_focus.gateway.upstream import Upstream
 from alpaca_focus.gateway.virtual_devices import PASS_ON, RESTORE_WITHIN_S, VirtualDevice, has_succeeded
 
@@ -39,8 +39,8 @@ class VirtualCamera(VirtualDevice):
             ("GET", "imagearray"): self._image,
             ("GET", "imagearrayvariant"): self._image,
         }
-        self._answers |= {("GET", member): self._hidden for member in HIDDEN}
-        self._answers |= {("PUT", member): self._set for member in SETTINGS}
+        self._answers |= {("GET", member): self._hidden for member in SAVED_MEMBERS}
+        self._answers |= {("PUT", member): self._set for member in SETTING_MEMBERS}
 
     @override
     async def leave(self) -> None:
@@ -58,7 +58,7 @@ class VirtualCamera(VirtualDevice):
     async def _passed_on(self, request: ApiRequest, exposure_s: float, *, light: bool) -> Reply:
         begun: bool | None = False
         try:
-            await self._arbiter.loan.settle_up()
+            await self._arbiter.saved.restore()
             reply = await self._sent(request)
             begun = has_succeeded(reply)
         finally:
@@ -94,7 +94,7 @@ class VirtualCamera(VirtualDevice):
             return CAMERA_WAITING
         if self._arbiter.trouble is not None:
             return CAMERA_ERROR
-        return CAMERA_IDLE if self._arbiter.taken or self._arbiter.loan.is_hidden else None
+        return CAMERA_IDLE if self._arbiter.taken or self._arbiter.saved.is_hidden else None
 
     async def _image_ready(self, _request: ApiRequest, _arguments: list[Scalar]) -> object:
         self._raise_trouble()
@@ -114,7 +114,7 @@ class VirtualCamera(VirtualDevice):
         return PASS_ON
 
     def _has_no_image(self) -> bool:
-        return self._arbiter.held or self._arbiter.taken or self._arbiter.loan.is_hidden
+        return self._arbiter.held or self._arbiter.taken or self._arbiter.saved.is_hidden
 
     def _raise_trouble(self) -> None:
         if self._arbiter.trouble is not None:
@@ -130,8 +130,8 @@ class VirtualCamera(VirtualDevice):
     # Settings
 
     async def _hidden(self, request: ApiRequest, _arguments: list[Scalar]) -> object:
-        program = self._arbiter.loan.program
-        if program is None or (request.member in SETTINGS and not self._arbiter.loan.keeps_settings):
+        program = self._arbiter.saved.program
+        if program is None or (request.member in SETTING_MEMBERS and not self._arbiter.saved.is_changed):
             return PASS_ON
         return program.get(request.member)
 
@@ -140,10 +140,10 @@ class VirtualCamera(VirtualDevice):
 
     async def _set_alone(self, request: ApiRequest, value: Scalar) -> Reply:
         # Neither while the camera's settings are read for a run, nor while they are put back.
-        async with self._arbiter.loan.setting:
-            program = self._arbiter.loan.program
-            if program is None or not self._arbiter.loan.keeps_settings:
+        async with self._arbiter.saved.lock:
+            program = self._arbiter.saved.program
+            if program is None or not self._arbiter.saved.is_changed:
                 return await self._sent(request)
             assert isinstance(value, bool | int)  # noqa: S101 - the table of members says so of all of them
-            await program.change(self.upstream, request.member, value)
+            await program.change(request.member, value)
             return done_reply(request)

@@ -464,7 +464,7 @@ def test_taking_that_is_cancelled_at_any_moment_has_not_taken() -> None:
             await scene.arbiter.give_back()
             await settled()
             assert not scene.arbiter.taken
-            assert not scene.arbiter.loan.keeps_settings
+            assert not scene.arbiter.saved.is_changed
             assert scene.camera.settings() == before
         pytest.fail("the camera was never taken")
 
