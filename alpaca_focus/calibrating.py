@@ -19,10 +19,10 @@ from alpaca_focus.focusing.one_run import Order, focus_with, subject
 from alpaca_focus.focusing.run_conditions import ensure_can_focus
 from alpaca_focus.focusing.sweep_plan import optical_train
 from alpaca_focus.ports import Clock
+from alpaca_focus.runtime.camera_lease import slot_of
 from alpaca_focus.runtime.learning import BACKLASH, MOST_RUNS, observation, teaching
 from alpaca_focus.runtime.memory import Memory
 from alpaca_focus.runtime.store import RunStore
-from alpaca_focus.runtime.wheel import slot_of, turned_to
 from alpaca_focus.settings.models import Settings
 from alpaca_focus.settings.yaml_edit import edit_yaml
 
@@ -141,10 +141,9 @@ async def filters(asked: Calibration, *, runs: int, reference: str | None) -> Pr
         others = [name for name in wheel.names if name != base]
         order_of_filters = [base, *([*others, base] * runs)]
         for number, name in enumerate(order_of_filters, start=1):
-            async with turned_to(wheel, name, before):
-                order = _order(asked, name, trigger="calibrate filters")
-                told = f"run {number} of {len(order_of_filters)}, through {name}"
-                places.append(_place(await _run(asked, devices, order, told)))
+            order = replace(_order(asked, name, trigger="calibrate filters"), filter_before=before)
+            told = f"run {number} of {len(order_of_filters)}, through {name}"
+            places.append(_place(await _run(asked, devices, order, told)))
     offsets = filter_offsets(places, base)
     lines = [f"Focus offsets against {base}, in steps:"]
     lines += [f"  {name:<10} {each.value:+8.1f} +- {each.stderr:.1f}" for name, each in offsets.items()]

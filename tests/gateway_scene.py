@@ -359,7 +359,7 @@ class CameraScene:
         """Take the camera as a focus run does, use it, give it back; sooner when told to give way."""
         self.engine.focusing = True
         try:
-            await self.arbiter.take()
+            await self.arbiter.acquire()
             await self.misuse()
             sleeping = asyncio.ensure_future(self.clock.sleep(duration_s))
             told = asyncio.ensure_future(self.engine.gives_way.wait())
@@ -371,7 +371,7 @@ class CameraScene:
                 await asyncio.gather(sleeping, told, return_exceptions=True)
             self.camera.ends_s = None
         finally:
-            await self.arbiter.give_back()
+            await self.arbiter.release()
             self.engine.focusing = self.engine.wants_gap = False
 
     async def misuse(self) -> None:

@@ -19,12 +19,12 @@ from alpaca_focus.focusing.sweep_plan import optical_train, plan_settings
 from alpaca_focus.imaging.following import StarFollower
 from alpaca_focus.imaging.metrics import measuring
 from alpaca_focus.imaging.spectrum import SpectrumSettings, TraceAxis
-from alpaca_focus.ports import CameraShare, Clock
+from alpaca_focus.ports import CameraSharing, Clock
+from alpaca_focus.runtime.camera_lease import filter_turn
 from alpaca_focus.runtime.learning import MOST_RUNS, model_by_run_temperature
 from alpaca_focus.runtime.memory import Memory
 from alpaca_focus.runtime.restore_marker import RestoreMarker
 from alpaca_focus.runtime.runner import RunConditions, RunDevices, always_valid, run_focus
-from alpaca_focus.runtime.wheel import turned_to
 from alpaca_focus.settings.models import Focus, Settings
 
 
@@ -42,7 +42,8 @@ class Order:
         whole_curve: Whether to take a whole curve although one is known.
         teaches: Whether the curve and the place of focus are learned from it.
         temperatures_c: Temperatures besides those that are read for it, by name, for the history.
-        share: Whose turn it is with the camera; `None`: nobody else uses it.
+        filter_before: The current filter, which is put back after the run; `None`: the wheel is left alone.
+        sharing: Shares the camera with an imaging program; `None`: nobody else uses it.
         still_valid: Asked after an interruption: why the frames before it say nothing any more.
         seen: Told each frame with its measurement, in the thread that measures.
     """
@@ -56,7 +57,8 @@ class Order:
     whole_curve: bool = False
     teaches: bool = True
     temperatures_c: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
-    share: CameraShare | None = None
+    filter_before: str | None = None
+    sharing: CameraSharing | None = None
     still_valid: Callable[[], Awaitable[str]] = always_valid
     seen: Callable[[Frame, Measurement], None] = lambda _, __: None
 
@@ -80,12 +82,13 @@ async def focus_once(settings: Settings, *, emit: Callable[[Event], None], clock
         await ensure_can_focus(devices)
         wanted = await filter_in_light(devices)
         way = way_through(settings, devices, wanted)
-        async with turned_to(devices.filter_wheel, way.filter_name, wanted):
-            return await focus_with(devices, Order(settings=settings, way=way, emit=emit, clock=clock))
+        return await focus_with(
+            devices, Order(settings=settings, way=way, emit=emit, clock=clock, filter_before=wanted)
+        )
 
 
 async def focus_with(devices: Devices, order: Order) -> FocusResult:
-    """Focus once with connected devices, through the filter that is in the light.
+    """Focus once with connected devices.
 
     Raises:
         ConfigurationError: Something a person must mend first; nothing was moved.
@@ -93,6 +96,7 @@ async def focus_with(devices: Devices, order: Order) -> FocusResult:
         asyncio.CancelledError: Aborted; the focuser was brought home first.
     """
     settings, way = order.settings, order.way
+    turn = filter_turn(devices.filter_wheel, way.filter_name, order.filter_before)
     focus_settings = settings.focus.through(way.filter_name)
     train = optical_train(settings, devices, binning=focus_settings.binning)
     conditions = await read_run_conditions(devices, way, order.temperatures_c)
@@ -121,7 +125,8 @@ async def focus_with(devices: Devices, order: Order) -> FocusResult:
                 measure=_seen_by(order.seen, _measure(focus_settings, train)),
                 restore_marker=RestoreMarker(settings.storage.folder, devices.focuser.name),
                 guider=devices.guider,
-                share=order.share,
+                sharing=order.sharing,
+                turn=turn,
                 still_valid=order.still_valid,
             ),
             sweep_settings,

@@ -53,7 +53,7 @@ class CameraArbiter:
     """Lets the imaging program and the focus runs take turns; everything here happens in the gateway's loop.
 
     Attributes:
-        taken: Whether a focus run has the camera.
+        leased: Whether a focus run has the camera.
         waits_for_gap: Whether one waits for it.
         trouble: Why an exposure that was held back could not be begun after all.
         beginning: Held while an exposure begins that had to wait.
@@ -76,14 +76,14 @@ class CameraArbiter:
         self._clock = clock
         self._patience_s = patience_s
         self._idle_s = idle_s
-        self.taken = self.waits_for_gap = False
+        self.leased = self.waits_for_gap = False
         self.exposures = ProgramExposures(clock, least_image_s=least_image_s)
         self.saved = SavedCameraSettings(camera)
         self.trouble: AlpacaError | None = None
         self.beginning = asyncio.Lock()
         self._held: Held | None = None
         self._must_look = True
-        self._giving_back: asyncio.Task[None] | None = None
+        self._releasing: asyncio.Task[None] | None = None
         self._overdue: asyncio.Task[None] | None = None
         self._news = News(clock)
         self._background = Background()
@@ -141,11 +141,11 @@ class CameraArbiter:
         self._refuse_second()
         self.trouble = None
         may_wait = self._calls_for_wait(exposure_s, light=light) and (
-            self.taken or await would_begin(self._camera, exposure_s)
+            self.leased or await would_begin(self._camera, exposure_s)
         )
         # Somebody else may have been quicker, and a run may have taken the camera.
         self._refuse_second()
-        if not self.taken and (not may_wait or self.exposures.passing):
+        if not self.leased and (not may_wait or self.exposures.passing):
             self.exposures.passes()
             return False
         self.exposures.count()
@@ -185,14 +185,14 @@ class CameraArbiter:
         Returns:
             Whether there was any of both.
         """
-        was_ours = self._held is not None or self.taken
+        was_ours = self._held is not None or self.leased
         if self._held is not None and not self.is_beginning:
             self._end_wait(self._held)
         self.trouble = None
         if was_ours:
             # What is still due has to wait until the program is idle for long again.
             self.exposures.busy_now()
-        if self.taken:
+        if self.leased:
             self._engine.give_way(why)
         return was_ours
 
@@ -203,7 +203,7 @@ class CameraArbiter:
         """
         was_beginning = self.is_beginning
         if self.drop(why) and not was_beginning:
-            await self._until_given_back(within_s)
+            await self._until_released(within_s)
         if not was_beginning:
             return
         async with self.beginning:
@@ -215,9 +215,9 @@ class CameraArbiter:
                 else:
                     self.aborted()
 
-    async def _until_given_back(self, within_s: float) -> None:
+    async def _until_released(self, within_s: float) -> None:
         ends_s = self._clock.monotonic() + within_s
-        while self.taken and self._clock.monotonic() < ends_s:
+        while self.leased and self._clock.monotonic() < ends_s:
             await self._news.wait(LOOK_S)
 
     def _refuse_second(self) -> None:
@@ -225,7 +225,7 @@ class CameraArbiter:
             raise AlpacaError(ErrorNumber.INVALID_OPERATION, "An exposure waits already: abort it first.")
 
     def _calls_for_wait(self, exposure_s: float, *, light: bool) -> bool:
-        if self.taken:
+        if self.leased:
             return True
         if not self.exposures.is_image(exposure_s, light=light) or self.exposures.passing:
             return False
@@ -255,7 +255,7 @@ class CameraArbiter:
             _log.warning("The engine ended while an exposure waited; the imaging program goes on without it")
         except Exception:  # noqa: BLE001 - the log has it whole
             _log.exception("The engine failed; the imaging program goes on without it")
-        if not self.taken:
+        if not self.leased:
             await self._begin(held)
 
     async def _watched(self, held: Held) -> None:
@@ -270,8 +270,8 @@ class CameraArbiter:
             waited_s=round(self._clock.monotonic() - held.since_s),
         )
         self._overdue = held.serving
-        if self.taken:
-            await self._give_back_once(abort=True)
+        if self.leased:
+            await self._release_once(abort=True)
         await self._begin(held)
 
     async def _begin(self, held: Held) -> None:
@@ -303,50 +303,51 @@ class CameraArbiter:
         if held.watching is not None and held.watching is not asyncio.current_task():
             held.watching.cancel()
 
-    # The focus run; `gateway.share` brings its calls here
+    # The focus run; `gateway.camera_access` brings its calls here
 
-    async def take(self) -> None:
-        """Wait for a gap, and take the camera; a call that is cancelled has not taken it.
+    async def acquire(self) -> None:
+        """Wait for a gap, and acquire the camera; a call that is cancelled has not acquired it.
 
         Raises:
             UpstreamLost: The camera does not answer.
         """
         self.waits_for_gap = True
         try:
-            while self.taken or not self.is_free:
+            while self.leased or not self.is_free:
                 await self._news.wait(LOOK_S)
         finally:
             self.waits_for_gap = False
-        self.taken = True
+        self.leased = True
         try:
             await self.saved.save(use_whole_sensor=self._engine.of_stars)
         except BaseException:
-            self._release()
+            self._free()
             held = self._held
             if held is not None and held.serving is not None and held.serving.done():
                 # Nobody else would begin it now.
                 self._background.start(self._begin(held))
             raise
 
+    @property
     def left_s(self) -> float:
         """Return the seconds until the camera has to be given back; infinite while nobody waits for it."""
         held = self._held
         return math.inf if held is None else held.since_s + self._patience_s - self._clock.monotonic()
 
-    async def give_back(self) -> None:
+    async def release(self) -> None:
         """Let the imaging program have the camera again, as it was; harmless when it has it already.
 
         A call that is cancelled gives it back all the same.
         """
-        if self.taken:
-            await self._give_back_once(abort=False)
+        if self.leased:
+            await self._release_once(abort=False)
 
-    async def _give_back_once(self, *, abort: bool) -> None:
-        if self._giving_back is None:
-            self._giving_back = self._background.start(self._give_back(abort=abort))
-        await asyncio.shield(self._giving_back)
+    async def _release_once(self, *, abort: bool) -> None:
+        if self._releasing is None:
+            self._releasing = self._background.start(self._restore_and_free(abort=abort))
+        await asyncio.shield(self._releasing)
 
-    async def _give_back(self, *, abort: bool) -> None:
+    async def _restore_and_free(self, *, abort: bool) -> None:
         try:
             if abort:
                 await end_exposure(self._camera, self._clock)
@@ -354,12 +355,12 @@ class CameraArbiter:
         except UpstreamLost as error:
             _log.error("The camera could not be given back as it was; that is tried again", why=str(error))
         finally:
-            self._giving_back = None
-            self._release()
+            self._releasing = None
+            self._free()
         held = self._held
         if held is not None:
             await self._begin(held)
 
-    def _release(self) -> None:
-        self.taken = False
+    def _free(self) -> None:
+        self.leased = False
         self._news.tell()

@@ -11,17 +11,16 @@ from alpaca_focus.alpaca.discovery import DISCOVERY_PORT
 from alpaca_focus.alpaca.errors import AlpacaError
 from alpaca_focus.alpaca.running import RunningServer
 from alpaca_focus.alpaca.standard import DeviceType
+from alpaca_focus.gateway.camera_access import GatewayCameraSharing, GatewayCameraWatch
 from alpaca_focus.gateway.camera_arbiter import CameraArbiter
 from alpaca_focus.gateway.engine import Engine, LightFrame
 from alpaca_focus.gateway.passed_images import PassedImage
 from alpaca_focus.gateway.program_exposures import Exposed
 from alpaca_focus.gateway.server import PassThrough
-from alpaca_focus.gateway.share import GatewayShare
 from alpaca_focus.gateway.upstream import Upstream, UpstreamLost
 from alpaca_focus.gateway.virtual_camera import VirtualCamera
 from alpaca_focus.gateway.virtual_devices import VirtualDevice, VirtualMount
 from alpaca_focus.gateway.virtual_focuser import VirtualFilterWheel, VirtualFocuser
-from alpaca_focus.gateway.watch import GatewayCameraWatch
 from alpaca_focus.ports import CameraWatch, Clock
 
 FACTS = ("binx", "maxadu", "sensortype", "electronsperadu")
@@ -168,10 +167,10 @@ class Gateway:
         assert self._server is not None  # noqa: S101 - it is open
         return self._server.address
 
-    def share(self) -> GatewayShare:
-        """Return the camera's share for focus runs."""
+    def sharing(self) -> GatewayCameraSharing:
+        """Return how a focus run shares the camera with the imaging program."""
         assert self._server is not None  # noqa: S101 - it is open
-        return GatewayShare(self._server, self._arbiter, self._camera.name)
+        return GatewayCameraSharing(self._server, self._arbiter, self._camera.name)
 
     def watch(self, camera: CameraWatch) -> GatewayCameraWatch:
         """Return the watch that knows the imaging program's exposures besides looking at the camera."""
@@ -183,7 +182,7 @@ class Gateway:
         return {
             "address": self.address,
             "waits": arbiter.held,
-            "taken": arbiter.taken,
+            "taken": arbiter.leased,
             "interrupted": arbiter.waits_for_gap,
             "images": arbiter.exposures.images,
         }

@@ -76,7 +76,7 @@ class VirtualCamera(VirtualDevice):
             return await self._carried_out(request, self._arbiter.aborted)
 
     async def _stop(self, request: ApiRequest, arguments: list[Scalar]) -> object:
-        if self._arbiter.held or self._arbiter.taken:
+        if self._arbiter.held or self._arbiter.leased:
             return await self._abort(request, arguments)
         return await self._to_the_end(self._carried_out(request, self._arbiter.exposures.stopped))
 
@@ -94,7 +94,7 @@ class VirtualCamera(VirtualDevice):
             return CAMERA_WAITING
         if self._arbiter.trouble is not None:
             return CAMERA_ERROR
-        return CAMERA_IDLE if self._arbiter.taken or self._arbiter.saved.is_hidden else None
+        return CAMERA_IDLE if self._arbiter.leased or self._arbiter.saved.is_hidden else None
 
     async def _image_ready(self, _request: ApiRequest, _arguments: list[Scalar]) -> object:
         self._raise_trouble()
@@ -114,7 +114,7 @@ class VirtualCamera(VirtualDevice):
         return PASS_ON
 
     def _has_no_image(self) -> bool:
-        return self._arbiter.held or self._arbiter.taken or self._arbiter.saved.is_hidden
+        return self._arbiter.held or self._arbiter.leased or self._arbiter.saved.is_hidden
 
     def _raise_trouble(self) -> None:
         if self._arbiter.trouble is not None:

@@ -98,7 +98,7 @@ class VirtualFocuser(VirtualMovingDevice):
 
     async def _halt(self, _request: ApiRequest, _arguments: list[Scalar]) -> object:
         self._forget()
-        if self._arbiter.taken:
+        if self._arbiter.leased:
             # The run stops where it is and goes home.
             self._engine.give_way("the imaging program halts the focuser")
             return None
@@ -109,7 +109,7 @@ class VirtualFocuser(VirtualMovingDevice):
 
     @property
     def _is_ours(self) -> bool:
-        return self.is_waiting or self._engine.moves or self._arbiter.taken
+        return self.is_waiting or self._engine.moves or self._arbiter.leased
 
     @override
     def _state_that_differs(self) -> Mapping[str, Any]:

@@ -16,9 +16,9 @@ from alpaca_focus.core.reserve import Reserve
 from alpaca_focus.core.values import Position
 from alpaca_focus.ports import Clock
 from alpaca_focus.runtime.abort import Abort
+from alpaca_focus.runtime.camera_lease import CameraLease
 from alpaca_focus.runtime.paused_guider import PausedGuider
 from alpaca_focus.runtime.restore_path import Way
-from alpaca_focus.runtime.shared_camera import SharedCamera
 
 LONGEST_HANDOVER_S = 1800.0
 """After a longer handover the samples say nothing any more: the temperature and the sky have changed."""
@@ -31,7 +31,7 @@ class CameraHandovers:
     """Sees to it that a run gives the camera back before the imaging program has lost its patience.
 
     Args:
-        camera: Of the run.
+        lease: Of the camera.
         way: Of the focuser.
         guider: Of the run.
         reserve: How long the next step may take.
@@ -49,7 +49,7 @@ class CameraHandovers:
     def __init__(
         self,
         *,
-        camera: SharedCamera,
+        lease: CameraLease,
         way: Way,
         guider: PausedGuider,
         reserve: Reserve,
@@ -60,7 +60,7 @@ class CameraHandovers:
         finish_frame: Callable[[], Awaitable[None]],
         emit: Callable[[Event], None],
     ) -> None:
-        self._camera = camera
+        self._lease = lease
         self._way = way
         self._guider = guider
         self._reserve = reserve
@@ -123,7 +123,7 @@ class CameraHandovers:
         return was_interrupted
 
     def _left_s(self) -> float:
-        left_s = self._camera.left_s()
+        left_s = self._lease.left_s
         if math.isfinite(left_s):
             self._most_left_s = max(self._most_left_s, left_s)
         return left_s
@@ -158,7 +158,6 @@ class CameraHandovers:
         self._check_age(lasted_s)
         if trouble := await self._still_valid():
             raise RunFailed(f"The run could not go on after {lasted_s / 60:.0f} min of imaging: {trouble}")
-        await self._camera.remember_settings()
         await self._guider.pause()
         if way.has_moved:
             await self._come_back(target, direction, short_of_it=isinstance(action, MoveTo))
@@ -171,15 +170,15 @@ class CameraHandovers:
         if self._way.has_moved:
             await self._way.go_home()
         await self._finish_frame()
-        await self._camera.restore_settings()
+        await self._lease.restore_settings()
         began_s = self._clock.monotonic()
-        await self._guider.resume(within_s=self._camera.left_s())
+        await self._guider.resume(within_s=self._lease.left_s)
         self._reserve.guided(self._clock.monotonic() - began_s)
         self._abort.check()
         began_s = self._clock.monotonic()
-        await self._camera.give_back()
+        await self._lease.release()
         self._abort.check()
-        await self._camera.take()
+        await self._lease.acquire()
         lasted_s = self._clock.monotonic() - began_s
         self.without_camera_s += lasted_s
         return lasted_s

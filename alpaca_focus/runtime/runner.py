@@ -19,13 +19,13 @@ from alpaca_focus.core.reserve import Reserve
 from alpaca_focus.core.sweep import sweep
 from alpaca_focus.core.values import FocusResult, Frame, Measurement, Outcome, Position
 from alpaca_focus.core.wording import told
-from alpaca_focus.ports import Camera, CameraShare, Clock, Focuser, Guider
+from alpaca_focus.ports import Camera, CameraSharing, Clock, Focuser, Guider
 from alpaca_focus.runtime.abort import Abort
 from alpaca_focus.runtime.camera_handover import CameraHandovers
+from alpaca_focus.runtime.camera_lease import CameraLease, FilterTurn
 from alpaca_focus.runtime.paused_guider import PausedGuider
 from alpaca_focus.runtime.restore_marker import RestoreMarker
 from alpaca_focus.runtime.restore_path import Way
-from alpaca_focus.runtime.shared_camera import SharedCamera
 
 RESTORE_PAUSES_S = (0.0, 2.0, 5.0, 15.0, 30.0)
 """Waits before each try to bring the focuser home: a device that is restarting gets most of a minute."""
@@ -47,7 +47,8 @@ class RunDevices:
         measure: From a frame to its measurement; may remember the frames of the run.
         restore_marker: Where the focuser belongs, on disk.
         guider: Paused during the run; `None`: there is none.
-        share: Whose turn it is with the camera; `None`: nobody else uses it.
+        sharing: Shares the camera with an imaging program; `None`: nobody else uses it.
+        turn: To the filter of the run; `None`: the current one.
         still_valid: Asked after an interruption: why the frames before it say nothing any more, as a sentence; empty
             where they do.
     """
@@ -58,8 +59,13 @@ class RunDevices:
     measure: Callable[[Frame], Measurement]
     restore_marker: RestoreMarker = field(default_factory=lambda: RestoreMarker(None, ""))
     guider: Guider | None = None
-    share: CameraShare | None = None
+    sharing: CameraSharing | None = None
+    turn: FilterTurn | None = None
     still_valid: Callable[[], Awaitable[str]] = always_valid
+
+    def lease(self, abort: Abort) -> CameraLease:
+        """Return the run's lease of the camera, to be entered."""
+        return CameraLease(self.camera, abort, sharing=self.sharing, turn=self.turn)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,15 +116,10 @@ async def run_focus(
             was touched or told if that came while it still waited for a shared camera.
     """
     abort = Abort()
-    camera = SharedCamera(devices.camera, devices.share, abort)
-    try:
-        await camera.take()
+    async with devices.lease(abort) as lease:
         start = await devices.focuser.position()
-        run = _Run(devices, camera, abort, settings, conditions, max_duration_s=max_duration_s, emit=emit, start=start)
+        run = _Run(devices, lease, abort, settings, conditions, max_duration_s=max_duration_s, emit=emit, start=start)
         return await run.run()
-    finally:
-        await camera.give_back()
-        abort.check()
 
 
 class _Run:
@@ -127,7 +128,7 @@ class _Run:
     def __init__(
         self,
         devices: RunDevices,
-        camera: SharedCamera,
+        lease: CameraLease,
         abort: Abort,
         settings: SweepSettings,
         conditions: RunConditions,
@@ -137,7 +138,7 @@ class _Run:
         start: Position,
     ) -> None:
         self._devices = devices
-        self._camera = camera
+        self._lease = lease
         self._abort = abort
         self._settings = settings
         self._conditions = conditions
@@ -161,7 +162,7 @@ class _Run:
             emit=emit,
         )
         self._handovers = CameraHandovers(
-            camera=camera,
+            lease=lease,
             way=self._way,
             guider=self._guider,
             reserve=reserve,
@@ -177,7 +178,6 @@ class _Run:
 
     async def run(self) -> FocusResult:
         focuser = self._devices.focuser
-        await self._camera.remember_settings()
         device_compensates = focuser.info.has_temperature_compensation and await focuser.temperature_compensation()
         start, home = self._way.start, self._way.home
         self._emit(RunStarted(start_position=start, belongs_at=None if home == start else home))
@@ -209,8 +209,8 @@ class _Run:
             # Whatever cuts the program off from here on, the new place is where the focuser belongs.
             self._devices.restore_marker.set(self._way.here)
         await self._abort.see_through(self._tidy(device_compensates=device_compensates))
-        await self._guider.resume(within_s=self._camera.left_s())
-        await self._camera.give_back()
+        await self._guider.resume(within_s=self._lease.left_s)
+        await self._lease.release()
         told = [result.reason, self._handovers.told, *self._progress.notes, *self._notes]
         result = replace(
             result,
@@ -331,7 +331,7 @@ class _Run:
         if not way.has_moved and way.home == way.start:
             return self._result(Outcome.RESTORED, f"{reason} The focuser was not moved.")
         came_home = f"{reason} The focuser is back at position {way.home}, {way.whence}."
-        if not self._camera.is_ours:
+        if not self._lease.is_held:
             # It came home before the camera was given back, and must hold still while somebody exposes.
             return self._result(Outcome.RESTORED, came_home)
         self._emit(RestoreStarted(position=way.home, reason=reason))
@@ -354,7 +354,7 @@ class _Run:
 
     async def _stop_exposing(self) -> None:
         try:
-            await self._camera.stop_exposing()
+            await self._devices.camera.abort()
         except DeviceError as error:
             # The camera may be what failed; the focuser has to come home all the same.
             self._note(f"The exposure could not be aborted: {error}")
@@ -366,7 +366,7 @@ class _Run:
     async def _tidy(self, *, device_compensates: bool) -> None:
         """Give the camera and the focuser back as they were found."""
         try:
-            await self._camera.restore_settings()
+            await self._lease.restore_settings()
         except DeviceError as error:
             self._note(f"The camera's settings could not be put back: {error}")
         if device_compensates:

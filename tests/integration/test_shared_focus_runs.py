@@ -34,7 +34,7 @@ class Imaging:
         self.images: list[Frame] = []
         self.places: list[int] = []
 
-    async def take(self) -> None:
+    async def acquire(self) -> None:
         if self._asked:
             self.places.append(await self._focuser.position())
             # Only the exposure: a program that trusts the camera to be as it left it.
@@ -43,11 +43,12 @@ class Imaging:
             self.places.append(await self._focuser.position())
         self._asked = 0
 
+    @property
     def left_s(self) -> float:
         self._asked += 1
         return math.inf if self._asked <= self._patience else 0.0
 
-    async def give_back(self) -> None: ...
+    async def release(self) -> None: ...
 
 
 @pytest.mark.parametrize("subframe", [True, False])
@@ -75,7 +76,7 @@ def test_images_between_the_frames_of_a_run_are_as_before_it(
                 focuser=devices.focuser,
                 clock=clock,
                 measure=StarFollower(None),
-                share=imaging,
+                sharing=imaging,
             )
             result = await run_focus(
                 run_devices, plan, conditions=RunConditions(), max_duration_s=900.0, emit=events.append

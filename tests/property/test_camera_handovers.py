@@ -108,7 +108,7 @@ class Run:
                     clock=at.clock,
                     measure=at.camera.measure,
                     guider=at.guider,
-                    share=at.program if self.night.shares else None,
+                    sharing=at.program if self.night.shares else None,
                 ),
                 replace(SETTINGS, exposure=ExposureSettings(exposure_s=self.night.exposure_s)),
                 conditions=RunConditions(),

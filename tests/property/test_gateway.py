@@ -43,7 +43,7 @@ class Night:
 
         def watched(member: str, parameters: dict[str, Any]) -> None:
             if member == "startexposure":
-                assert not scene.arbiter.taken, "an exposure began while a run had the camera"
+                assert not scene.arbiter.leased, "an exposure began while a run had the camera"
                 assert scene.camera.settings() == self.wanted, "an exposure began with the settings of a run"
             carry_out(member, parameters)
 
@@ -112,7 +112,7 @@ class Night:
             await self._run()
 
     async def _hang(self) -> None:
-        await self.scene.arbiter.take()
+        await self.scene.arbiter.acquire()
         await self.scene.misuse()
         await self.scene.hanging()
 
@@ -126,7 +126,7 @@ class Night:
             assert await scene.client.get(member) == value
         duration_s = await scene.client.get("lastexposureduration")
         assert duration_s != 2.0
-        if scene.arbiter.held or scene.arbiter.taken:
+        if scene.arbiter.held or scene.arbiter.leased:
             state = await scene.client.get("camerastate")
             assert state in {0, 1, 2}
 
@@ -159,8 +159,8 @@ def test_the_imaging_program_gets_every_exposure_as_it_wants_it(play: list[tuple
         await night.end()
         await settled()
         has_hung = any(call == ("engine", "hangs with the camera") for call in play)
-        assert has_hung or not scene.arbiter.taken
-        if not scene.arbiter.taken:
+        assert has_hung or not scene.arbiter.leased
+        if not scene.arbiter.leased:
             assert scene.camera.settings() == night.wanted
 
     played(whole)

@@ -51,7 +51,7 @@ def test_darks_and_test_shots_wait_only_while_a_run_has_the_camera(exposure_s: f
         await scene.clock.pass_s(exposure_s + IDLE_S + 1)
         running = asyncio.create_task(scene.run())
         await settled()
-        assert scene.arbiter.taken
+        assert scene.arbiter.leased
         await scene.client.start(exposure_s, light=light)
         assert scene.arbiter.held
         await scene.clock.pass_s(21)
@@ -77,12 +77,12 @@ def test_the_run_comes_between_and_the_camera_is_put_back_exactly() -> None:
         scene.engine.job = scene.run
         await scene.client.start(90)
         await settled()
-        assert scene.arbiter.taken
-        assert scene.arbiter.left_s() == PATIENCE_S
+        assert scene.arbiter.leased
+        assert scene.arbiter.left_s == PATIENCE_S
         assert scene.camera.settings() != before
         await scene.clock.pass_s(21)
         assert scene.camera.began == [(90, True, before)]
-        assert not scene.arbiter.taken
+        assert not scene.arbiter.leased
         assert not scene.arbiter.held
 
     played(play)
@@ -141,7 +141,7 @@ def test_an_engine_that_hangs_loses_the_camera_and_nobody_waits_for_it_again(can
 
         async def hang() -> None:
             scene.engine.focusing = True
-            await scene.arbiter.take()
+            await scene.arbiter.acquire()
             await scene.misuse()
             await scene.hanging()
 
@@ -155,7 +155,7 @@ def test_an_engine_that_hangs_loses_the_camera_and_nobody_waits_for_it_again(can
         await scene.clock.pass_s(61)
         await scene.client.start(60)
         assert len(scene.camera.began) == 2
-        await scene.arbiter.give_back()
+        await scene.arbiter.release()
         assert len(scene.camera.told("gain")) == 2
 
     played(play)
@@ -353,17 +353,17 @@ def test_a_run_does_not_get_the_camera_while_an_exposure_is_passed_on() -> None:
         gate = scene.camera.gates["startexposure"] = asyncio.Event()
         starting = asyncio.create_task(scene.client.start(5))
         await settled()
-        taking = asyncio.create_task(scene.arbiter.take())
+        taking = asyncio.create_task(scene.arbiter.acquire())
         await scene.clock.pass_s(3)
-        assert not scene.arbiter.taken
+        assert not scene.arbiter.leased
         assert scene.arbiter.exposing
         gate.set()
         await starting
         await scene.clock.pass_s(5 + IDLE_S - 1)
-        assert not scene.arbiter.taken
+        assert not scene.arbiter.leased
         await scene.clock.pass_s(2)
         await taking
-        await scene.arbiter.give_back()
+        await scene.arbiter.release()
 
     played(play)
 
@@ -373,12 +373,12 @@ def test_a_run_does_not_get_the_camera_while_an_exposure_begins_that_has_waited(
         gate = scene.camera.gates["startexposure"] = asyncio.Event()
         await scene.client.start(60)
         await settled()
-        taking = asyncio.create_task(scene.arbiter.take())
+        taking = asyncio.create_task(scene.arbiter.acquire())
         await scene.clock.pass_s(3)
-        assert (scene.arbiter.taken, scene.arbiter.exposing, scene.arbiter.is_free) == (False, True, False)
+        assert (scene.arbiter.leased, scene.arbiter.exposing, scene.arbiter.is_free) == (False, True, False)
         gate.set()
         await scene.clock.pass_s(50)
-        assert not scene.arbiter.taken
+        assert not scene.arbiter.leased
         taking.cancel()
 
     played(play)
@@ -452,18 +452,18 @@ def test_taking_that_is_cancelled_at_any_moment_has_not_taken() -> None:
         for steps in range(60):
             scene = CameraScene()
             scene.clock.now_s += IDLE_S
-            taking = asyncio.create_task(scene.arbiter.take())
+            taking = asyncio.create_task(scene.arbiter.acquire())
             for _ in range(steps):
                 await asyncio.sleep(0)
             if taking.done():
-                await scene.arbiter.give_back()
-                assert not scene.arbiter.taken
+                await scene.arbiter.release()
+                assert not scene.arbiter.leased
                 return
             taking.cancel()
             # As a run does, at once.
-            await scene.arbiter.give_back()
+            await scene.arbiter.release()
             await settled()
-            assert not scene.arbiter.taken
+            assert not scene.arbiter.leased
             assert not scene.arbiter.saved.is_changed
             assert scene.camera.settings() == before
         pytest.fail("the camera was never taken")
@@ -473,14 +473,14 @@ def test_taking_that_is_cancelled_at_any_moment_has_not_taken() -> None:
 
 def test_a_take_that_fails_lets_the_exposure_begin_at_once() -> None:
     async def play(scene: CameraScene) -> None:
-        taking = asyncio.create_task(scene.arbiter.take())
+        taking = asyncio.create_task(scene.arbiter.acquire())
         await scene.client.start(60)
         await asyncio.sleep(0)
         await asyncio.sleep(0)
         taking.cancel()
         await settled()
         assert len(scene.camera.began) == 1
-        assert not scene.arbiter.taken
+        assert not scene.arbiter.leased
 
     played(play)
 
@@ -489,10 +489,10 @@ def test_giving_back_twice_and_at_once_is_giving_back_once() -> None:
     async def play(scene: CameraScene) -> None:
         before = scene.camera.settings()
         await scene.clock.pass_s(IDLE_S)
-        await scene.arbiter.take()
+        await scene.arbiter.acquire()
         await scene.misuse()
-        await asyncio.gather(scene.arbiter.give_back(), scene.arbiter.give_back())
-        await scene.arbiter.give_back()
+        await asyncio.gather(scene.arbiter.release(), scene.arbiter.release())
+        await scene.arbiter.release()
         assert scene.camera.settings() == before
         assert len(scene.camera.told("gain")) == 2
 
@@ -503,13 +503,13 @@ def test_giving_back_goes_on_when_it_is_cancelled() -> None:
     async def play(scene: CameraScene) -> None:
         before = scene.camera.settings()
         await scene.clock.pass_s(IDLE_S)
-        await scene.arbiter.take()
+        await scene.arbiter.acquire()
         await scene.misuse()
-        giving = asyncio.create_task(scene.arbiter.give_back())
+        giving = asyncio.create_task(scene.arbiter.release())
         await asyncio.sleep(0)
         giving.cancel()
         await settled()
-        assert (scene.arbiter.taken, scene.camera.settings()) == (False, before)
+        assert (scene.arbiter.leased, scene.camera.settings()) == (False, before)
 
     played(play)
 
@@ -522,7 +522,7 @@ def test_a_gateway_that_closes_begins_nothing_any_more() -> None:
         await scene.close()
         await scene.clock.pass_s(PATIENCE_S + GRACE_S)
         assert scene.camera.began == []
-        await scene.arbiter.give_back()
+        await scene.arbiter.release()
 
     played(play)
 
@@ -537,11 +537,11 @@ def test_a_take_that_fails_after_the_engine_is_done_lets_the_exposure_begin() ->
         scene.engine.job = wait
         scene.camera.gates["readoutmode"] = asyncio.Event()
         await scene.client.start(60)
-        taking = asyncio.create_task(scene.arbiter.take())
+        taking = asyncio.create_task(scene.arbiter.acquire())
         await settled()
         over.set()
         await settled()
-        assert (scene.arbiter.taken, scene.camera.began) == (True, [])
+        assert (scene.arbiter.leased, scene.camera.began) == (True, [])
         taking.cancel()
         await settled()
         assert len(scene.camera.began) == 1
@@ -560,7 +560,7 @@ def test_a_run_that_takes_the_camera_while_it_is_asked_has_the_exposure_wait() -
         scene.camera.values["connected"] = False
         gate.set()
         await starting
-        assert (scene.arbiter.taken, scene.arbiter.held, scene.camera.began) == (True, True, [])
+        assert (scene.arbiter.leased, scene.arbiter.held, scene.camera.began) == (True, True, [])
         await scene.clock.pass_s(21)
         await running
         assert len(scene.camera.began) == 1

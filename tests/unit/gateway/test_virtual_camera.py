@@ -27,7 +27,7 @@ async def begin_run(scene: CameraScene, duration_s: float = 20.0) -> asyncio.Tas
     await scene.clock.pass_s(IDLE_S)
     running = asyncio.create_task(scene.run(duration_s))
     await settled()
-    assert scene.arbiter.taken
+    assert scene.arbiter.leased
     return running
 
 
@@ -42,7 +42,7 @@ def test_while_an_exposure_waits_the_camera_waits_and_has_no_image() -> None:
                 await scene.client.get("imagearray")
             assert await seen(scene) == before
             await settled()
-        assert scene.arbiter.taken
+        assert scene.arbiter.leased
 
     played(play)
 
@@ -100,7 +100,7 @@ def test_an_exposure_that_waits_can_be_given_up(command: str) -> None:
         assert scene.engine.told == ["the imaging program has aborted its exposure"]
         await scene.clock.pass_s(100)
         assert (scene.camera.began, scene.camera.settings()) == ([], before)
-        assert (scene.arbiter.taken, scene.arbiter.held) == (False, False)
+        assert (scene.arbiter.leased, scene.arbiter.held) == (False, False)
         assert await shown(scene) == (0, False, 0)
         scene.engine.job = None
         await scene.client.start(30)
@@ -159,7 +159,7 @@ def test_a_program_that_disconnects_wins(way: tuple[str, dict[str, bool]]) -> No
         await scene.clock.pass_s(5)
         member, parameters = way
         await scene.client.put(member, **parameters)
-        assert not scene.arbiter.taken
+        assert not scene.arbiter.leased
         assert scene.camera.settings() == before
         assert not await scene.client.get("connected")
         scene.camera.values["connected"] = True
@@ -175,7 +175,7 @@ def test_a_program_that_disconnects_wins(way: tuple[str, dict[str, bool]]) -> No
 def test_a_disconnect_does_not_wait_for_ever_for_a_run_that_hangs() -> None:
     async def play(scene: CameraScene) -> None:
         await scene.clock.pass_s(IDLE_S)
-        await scene.arbiter.take()
+        await scene.arbiter.acquire()
         leaving = asyncio.create_task(scene.client.put("connected", Connected=False))
         await scene.clock.pass_s(10)
         assert not leaving.done()
@@ -272,13 +272,13 @@ def test_one_setting_that_is_not_taken_back_does_not_keep_the_others_from_it() -
 def test_a_setting_that_comes_while_the_camera_is_read_or_put_back_is_not_lost() -> None:
     async def play(scene: CameraScene) -> None:
         await scene.clock.pass_s(IDLE_S)
-        taking = asyncio.create_task(scene.arbiter.take())
+        taking = asyncio.create_task(scene.arbiter.acquire())
         await asyncio.sleep(0)
         await asyncio.sleep(0)
         await scene.client.put("gain", Gain=111)
         await taking
         await scene.misuse()
-        giving = asyncio.create_task(scene.arbiter.give_back())
+        giving = asyncio.create_task(scene.arbiter.release())
         await asyncio.sleep(0)
         await asyncio.sleep(0)
         await scene.client.put("numx", NumX=123)

@@ -201,12 +201,12 @@ def test_a_halt_forgets_the_move_that_waits() -> None:
 def test_a_halt_during_a_run_ends_it_and_lets_the_focuser_go_home() -> None:
     async def play(scene: Scene) -> None:
         await scene.clock.pass_s(30)
-        await scene.arbiter.take()
+        await scene.arbiter.acquire()
         await scene.at_focuser.put("halt")
         assert scene.engine.told == ["the imaging program halts the focuser"]
         assert scene.focuser.puts == []
         assert await scene.at_focuser.get("ismoving")
-        await scene.arbiter.give_back()
+        await scene.arbiter.release()
 
     played(play)
 

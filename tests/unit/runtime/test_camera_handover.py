@@ -38,7 +38,7 @@ class Session:
             clock=self.at.clock,
             measure=self.at.camera.measure,
             guider=self.at.guider,
-            share=self.at.program,
+            sharing=self.at.program,
         )
 
     async def run(self, *, max_duration_s: float = 900.0) -> FocusResult:
