@@ -53,7 +53,7 @@ class RunPrinter:
                     self._console.print(Text(_headings(sample), style="bold"))
                 self._frames += 1
                 self._console.print(Text(_row(self._frames, sample)))
-            case CameraHandover(home_position=position, left_s=left_s):
+            case CameraHandover(restore_position=position, left_s=left_s):
                 self._console.print(
                     f"The imaging program waits for the camera, {left_s:.0f} s more: going to position {position} "
                     "until the next gap."

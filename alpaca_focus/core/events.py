@@ -43,24 +43,24 @@ class CurveFitted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CameraHandover:
-    """The run is interrupted: the focuser goes to its home, and an imaging program gets the camera.
+    """The run is interrupted: the focuser is restored, and the imaging program gets the camera.
 
     Attributes:
         number: 1 for the first of the run.
-        home_position: Where the focuser waits.
+        restore_position: Where the focuser waits.
         left_s: How much longer the imaging program waits.
-        needed_s: What one more exposure and the way home may take.
+        needed_s: What one more exposure and the way back may take.
     """
 
     number: int
-    home_position: Position
+    restore_position: Position
     left_s: float
     needed_s: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Resumed:
-    """The run goes on after an handover.
+    """The run goes on after a handover.
 
     Attributes:
         number: Which handover has ended.

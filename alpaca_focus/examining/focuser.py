@@ -119,7 +119,7 @@ async def _move(bench: Bench, connection: Connection, facts: FocuserFacts) -> No
             ended_at=nudge.ended_at,
             lasted_s=nudge.lasted_s,
             trouble=nudge.trouble,
-            home_trouble=nudge.home_trouble,
+            home_trouble=nudge.return_trouble,
         )
         bench.is_stranded = became.is_stranded
         bench.found.append(judge_nudge(became))

@@ -30,12 +30,12 @@ from alpaca_focus.settings.models import Focus, Settings
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
-    """One focus run as it is asked for.
+    """One focus run as it was requested.
 
     Attributes:
         settings: What the user set.
-        way: Filter in the light, and what is added for another one.
-        emit: Told everything that happens.
+        way: Filter of the run, and the offset that is added for another one.
+        emit: Publishes the events of the run.
         clock: Time.
         trigger: Why, for the history.
         backlash: How targets are approached; `None`: as the settings say.
@@ -44,8 +44,8 @@ class Order:
         temperatures_c: Temperatures besides those that are read for it, by name, for the history.
         filter_before: The current filter, which is put back after the run; `None`: the wheel is left alone.
         sharing: Shares the camera with an imaging program; `None`: nobody else uses it.
-        still_valid: Asked after an interruption: why the frames before it say nothing any more.
-        seen: Told each frame with its measurement, in the thread that measures.
+        still_valid: Returns after an interruption why the frames before it are not valid any more.
+        seen: Called with each frame and its measurement, in the thread that measures.
     """
 
     settings: Settings
@@ -64,18 +64,18 @@ class Order:
 
 
 async def focus_once(settings: Settings, *, emit: Callable[[Event], None], clock: Clock | None = None) -> FocusResult:
-    """Connect, focus once, let go.
+    """Connect, focus once, disconnect.
 
     Args:
         settings: What the user set.
-        emit: Told everything that happens during the run.
+        emit: Publishes the events of the run.
         clock: Time; the system's own when left out.
 
     Raises:
-        ConfigurationError: Something a person must mend first; nothing was moved.
+        ConfigurationError: The settings have to be corrected first; nothing was moved.
         DeviceError: A device failed before anything was moved.
         RunFailed: The observatory is not in a state to focus; nothing was moved.
-        asyncio.CancelledError: Aborted; the focuser was brought home first.
+        asyncio.CancelledError: Aborted; the focuser was restored first.
     """
     clock = clock or SystemClock()
     async with devices_alone(settings, clock) as devices:
@@ -91,9 +91,9 @@ async def focus_with(devices: Devices, order: Order) -> FocusResult:
     """Focus once with connected devices.
 
     Raises:
-        ConfigurationError: Something a person must mend first; nothing was moved.
+        ConfigurationError: The settings have to be corrected first; nothing was moved.
         DeviceError: A device failed before anything was moved.
-        asyncio.CancelledError: Aborted; the focuser was brought home first.
+        asyncio.CancelledError: Aborted; the focuser was restored first.
     """
     settings, way = order.settings, order.way
     turn = filter_turn(devices.filter_wheel, way.filter_name, order.filter_before)
@@ -111,9 +111,9 @@ async def focus_with(devices: Devices, order: Order) -> FocusResult:
         if order.backlash is not None:
             sweep_settings = replace(sweep_settings, backlash=order.backlash)
 
-        def tell(event: Event) -> None:
+        def emit(event: Event) -> None:
             if isinstance(event, RunEnded):
-                # Here and not after the run, so that an aborted one is kept too; and whoever is told finds it there.
+                # Here and not after the run, so that an aborted one is kept too, and subscribers find it there.
                 memory.remember(event.result, trigger=order.trigger, learn=order.teaches)
             order.emit(event)
 
@@ -132,7 +132,7 @@ async def focus_with(devices: Devices, order: Order) -> FocusResult:
             sweep_settings,
             conditions=conditions,
             max_duration_s=settings.focus.max_duration_s,
-            emit=tell,
+            emit=emit,
         )
 
 

@@ -1,4 +1,4 @@
-"""The state of the observatory before a run: whether it can focus at all, and what focus depends on."""
+"""The conditions before a run: whether the observatory can focus at all, and what focus depends on."""
 
 from collections.abc import Mapping
 
@@ -10,7 +10,7 @@ from alpaca_focus.runtime.runner import RunConditions
 
 
 async def ensure_can_focus(devices: Devices) -> None:
-    """Check that the observatory is in a state to focus.
+    """Check that the observatory is safe and its mount not parked.
 
     Raises:
         RunFailed: It is not; nothing was moved.
@@ -49,7 +49,7 @@ async def _air_c(thermometer: Thermometer | None) -> float | None:
     try:
         return None if thermometer is None else await thermometer.temperature_c()
     except DeviceError:
-        # No run fails for the want of a number that is only learned from.
+        # The temperature is only learned from: a run can do without it.
         return None
 
 

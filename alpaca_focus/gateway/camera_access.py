@@ -55,10 +55,10 @@ class GatewayCameraSharing:
 
 
 class GatewayCameraWatch:
-    """Looks at the real camera, and knows of the imaging program's exposures; implements `ports.CameraWatch`.
+    """Polls the real camera, and knows the imaging program's exposures; implements `ports.CameraWatch`.
 
     Args:
-        camera: Looks at the real camera.
+        camera: Polls the real camera.
         arbiter: Knows the exposures.
     """
 
@@ -76,20 +76,20 @@ class GatewayCameraWatch:
         await self._camera.connect()
 
     async def close(self) -> None:
-        """Let go of the real camera."""
+        """Disconnect from the real camera."""
         await self._camera.close()
 
     async def activity(self) -> CameraActivity:
-        """Look once; an image that is still being downloaded does not keep the focuser from moving.
+        """Poll the camera once; the download of an image does not keep the focuser from moving.
 
         Raises:
             DeviceUnreachable: No answer.
         """
         real, arbiter = await self._camera.activity(), self._arbiter
-        # What began before the gateway was started only the camera itself knows.
-        is_untold = real.busy and not (arbiter.exposures.is_told or arbiter.held or arbiter.leased)
+        # An exposure that began before the gateway was started is known to the camera only.
+        is_unknown = real.busy and not (arbiter.exposures.is_known or arbiter.held or arbiter.leased)
         return CameraActivity(
-            busy=arbiter.exposing or is_untold,
+            busy=arbiter.exposing or is_unknown,
             preparing=False,
             exposure_started=real.exposure_started,
             exposure_s=real.exposure_s,

@@ -177,7 +177,7 @@ class Gateway:
         return GatewayCameraWatch(camera, self._arbiter)
 
     def status(self) -> Mapping[str, object]:
-        """Return what there is to tell; from any thread."""
+        """Return the gateway's status; from any thread."""
         arbiter = self._arbiter
         return {
             "address": self.address,
@@ -202,7 +202,7 @@ class Gateway:
         task.add_done_callback(self._tasks.discard)
 
     async def _show(self, image: PassedImage, exposed: Exposed) -> None:
-        """Give an image to the engine, with what the camera says of it."""
+        """Give an image to the engine, with the camera's facts about it."""
         try:
             frame = LightFrame(
                 image=image, exposure_s=exposed.exposure_s, started_at=exposed.at, facts=await self._facts()

@@ -1,4 +1,4 @@
-"""The virtual camera: the real one, but that a focus run may come between two exposures."""
+"""The virtual camera: the real one, except that a focus run may come between two exposures."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -9,9 +9,14 @@ from alpaca_focus.alpaca.answers import done_reply
 from alpaca_focus.alpaca.errors import AlpacaError, ErrorNumber
 from alpaca_focus.alpaca.replies import ApiRequest, Reply
 from alpaca_focus.alpaca.standard import DeviceType, Scalar
-from alpaca_focus.gateway.camera_arbiter import CameraArbiter
+from alpaca_focus.gateway.camera_arbiter import (
+    CAMERA_ERROR,
+    CAMERA_EXPOSING,
+    CAMERA_IDLE,
+    CAMERA_WAITING,
+    CameraArbiter,
+)
 from alpaca_focus.gateway.engine import Engine
-from alpaca_focus.gateway.real_camera import CAMERA_ERROR, CAMERA_EXPOSING, CAMERA_IDLE, CAMERA_WAITING
 from alpaca_focus.gateway.saved_camera_settings import SAVED_MEMBERS, SETTING_MEMBERS
 from alpaca_focus.gateway.upstream import Upstream
 from alpaca_focus.gateway.virtual_devices import PASS_ON, RESTORE_WITHIN_S, VirtualDevice, has_succeeded
@@ -44,7 +49,7 @@ class VirtualCamera(VirtualDevice):
 
     @override
     async def leave(self) -> None:
-        """Drop the exposure that waits, and let the focuser go home."""
+        """Drop the exposure that waits, and let a run restore the focuser."""
         await self._arbiter.leave("the imaging program disconnects from the camera", RESTORE_WITHIN_S)
 
     # Exposures

@@ -1,4 +1,4 @@
-"""The virtual focuser and filter wheel: what the imaging program moves itself is respected."""
+"""The virtual focuser and filter wheel: moves of the imaging program end a focus run, and are then made."""
 
 import asyncio
 from collections import deque
@@ -33,8 +33,8 @@ _log = structlog.get_logger(__name__)
 class VirtualFocuser(VirtualMovingDevice):
     """The focuser: positions are the real ones.
 
-    A move of the imaging program ends a focus run, waits until the focuser is home, and is then made; where it ends is
-    taken up as the place where the focuser belongs.
+    A move of the imaging program ends a focus run, waits until the focuser is restored, and is then made; where it ends
+    is taken up as the position where the focuser belongs.
     """
 
     device_type = DeviceType.FOCUSER
@@ -59,7 +59,7 @@ class VirtualFocuser(VirtualMovingDevice):
 
     @override
     async def leave(self) -> None:
-        """Let a run end and the focuser go home."""
+        """Let a run end and restore the focuser."""
         self._forget()
         await self._until_still("the imaging program disconnects from the focuser")
 
@@ -77,7 +77,7 @@ class VirtualFocuser(VirtualMovingDevice):
         return None
 
     async def _move_now(self, request: ApiRequest) -> Reply:
-        # Where nobody knows it may have moved.
+        # Unless the device reports otherwise, it may have moved.
         has_moved = True
         try:
             reply = await self._sent(request)
@@ -99,7 +99,7 @@ class VirtualFocuser(VirtualMovingDevice):
     async def _halt(self, _request: ApiRequest, _arguments: list[Scalar]) -> object:
         self._forget()
         if self._arbiter.leased:
-            # The run stops where it is and goes home.
+            # The run stops where it is and restores the focuser.
             self._engine.give_way("the imaging program halts the focuser")
             return None
         return PASS_ON
@@ -116,9 +116,9 @@ class VirtualFocuser(VirtualMovingDevice):
         return {"IsMoving": True} if self._is_ours else {}
 
     def _follow(self, *, has_moved: bool) -> None:
-        """Tell the engine when, and where, the imaging program's moves have come to an end."""
+        """Report to the engine when, and where, the imaging program's moves have come to an end."""
         if not has_moved:
-            # Of the moves before this one somebody else takes care.
+            # The moves before this one are still being followed.
             if self._following is None or self._following.done():
                 self._engine.somebody_has_moved(None)
             return

@@ -35,7 +35,7 @@ class Refocuses:
         store: The history.
         clock: Time.
         board: Shows the runs and their frames.
-        tell: Told everything that happens.
+        tell: Publishes the events of the runs.
         night: Returns the night so far.
         learn: Called after each run.
     """
@@ -51,7 +51,7 @@ class Refocuses:
     learn: Callable[[], None]
 
     async def run(self, triggers: str) -> FocusResult:
-        """Focus once, for a reason; a run that is cancelled brings the focuser home first.
+        """Focus once, for a reason; a run that is cancelled restores the focuser first.
 
         Raises:
             AlpacaFocusError: The run could not be made, or failed without a result.

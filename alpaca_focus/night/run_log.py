@@ -30,7 +30,7 @@ def log_event(event: Event) -> None:
                 best_position=round(fit.best_position, 1),
                 stderr_steps=round(fit.best_position_stderr, 1),
             )
-        case CameraHandover(number=number, home_position=position, left_s=left_s, needed_s=needed_s):
+        case CameraHandover(number=number, restore_position=position, left_s=left_s, needed_s=needed_s):
             _log.info(
                 "The focus run is interrupted for the imaging program",
                 number=number,

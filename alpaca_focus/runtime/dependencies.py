@@ -1,4 +1,4 @@
-"""What the keeper of the night works with."""
+"""The dependencies of the keeper of the night."""
 
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
@@ -15,19 +15,19 @@ from alpaca_focus.runtime.store import RunStore
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dependencies:
-    """What the keeper works with.
+    """What the keeper is given.
 
     Attributes:
         focuser: Is moved.
-        lookout: Looks.
-        focus: Carries out a focus run for a reason; aborts it when cancelled, and brings the focuser home first.
-        store: Where the night is kept; `None`: nowhere.
-        restore_marker: Where the focuser belongs during a focus run.
+        lookout: Polls the observatory.
+        focus: Carries out a focus run for a reason; aborts it when cancelled, and restores the focuser first.
+        store: Keeps the night; `None`: it is not kept.
+        restore_marker: Keeps where the focuser belongs during a focus run.
         clock: Time.
         guider: Is waited for after small moves; `None`: there is none.
-        probable_defocus: What the focus model says of a history and of what has been followed since.
-        light: Told what a light frame has said.
-        changed: Told that something begins or ends.
+        probable_defocus: Returns the focus model's defocus for a history and the compensation since.
+        light: Called with the metrics of each light frame.
+        changed: Called when something begins or ends.
     """
 
     focuser: Focuser

@@ -15,7 +15,7 @@ class Desk:
     """Takes note of it; nothing is begun here.
 
     Args:
-        dependencies: The lookout and the clock, and who is told of light frames.
+        dependencies: Of the keeper; the lookout, the clock and `light` are used.
         settings: What the night is kept by.
         book: The night so far.
     """

@@ -12,7 +12,7 @@ from alpaca_focus.runtime.abort import Abort
 from alpaca_focus.runtime.restore_marker import RestoreMarker
 from alpaca_focus.runtime.runner import RESTORE_PAUSES_S
 
-AT_HOME_STEPS = 1
+AT_START_STEPS = 1
 """A move is over within a step of its target."""
 
 
@@ -22,17 +22,17 @@ class Nudged:
 
     Attributes:
         reached: Where it came to rest; `None`: it did not get there.
-        ended_at: Where it stands; `None`: nobody knows.
+        ended_at: Where it stands; `None`: not known.
         lasted_s: How long all of it took.
         trouble: What went wrong on the way there; empty: nothing, or it was aborted.
-        home_trouble: What went wrong on the way back; empty: nothing.
+        return_trouble: What went wrong on the way back; empty: nothing.
     """
 
     reached: Position | None
     ended_at: Position | None
     lasted_s: float
     trouble: str
-    home_trouble: str
+    return_trouble: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,8 +73,8 @@ class Nudge:
             trouble = str(error)
         except asyncio.CancelledError:
             abort.asked = True
-        ended_at, home_trouble = await abort.see_through(self._come_home(start, has_moved=reached is not None))
-        if ended_at is not None and abs(ended_at - start) <= AT_HOME_STEPS:
+        ended_at, return_trouble = await abort.see_through(self._come_back(start, has_moved=reached is not None))
+        if ended_at is not None and abs(ended_at - start) <= AT_START_STEPS:
             self.restore_marker.clear()
         told(
             Nudged(
@@ -82,12 +82,12 @@ class Nudge:
                 ended_at=ended_at,
                 lasted_s=self.clock.monotonic() - began_s,
                 trouble=trouble,
-                home_trouble=home_trouble,
+                return_trouble=return_trouble,
             )
         )
         abort.check()
 
-    async def _come_home(self, start: Position, *, has_moved: bool) -> tuple[Position | None, str]:
+    async def _come_back(self, start: Position, *, has_moved: bool) -> tuple[Position | None, str]:
         """Return where it stands in the end, and why that is not the start, if it is not.
 
         It is tried patiently: the device may be restarting.
@@ -102,7 +102,7 @@ class Nudge:
                     has_moved = True
                     await self._go(here, start)
                     here = await self.focuser.position()
-                if abs(here - start) <= AT_HOME_STEPS:
+                if abs(here - start) <= AT_START_STEPS:
                     return here, ""
             except DeviceError as error:
                 trouble = str(error)

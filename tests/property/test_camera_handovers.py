@@ -153,7 +153,7 @@ def test_whatever_happens_everything_is_given_back_as_it_was_found(night: Night)
 
 @given(night=quiet_nights)
 @settings(max_examples=60)
-def test_there_is_no_endless_row_of_interludes(night: Night) -> None:
+def test_there_is_no_endless_row_of_handovers(night: Night) -> None:
     run = Run(night).go()
     (result,) = run.results
     handovers = sum(isinstance(event, CameraHandover) for event in run.events)

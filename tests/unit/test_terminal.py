@@ -78,9 +78,9 @@ def test_the_way_back_is_told_with_its_reason() -> None:
     assert text.strip() == "Clouds came. Going back to position 26500."
 
 
-def test_an_interlude_is_told_with_its_times() -> None:
+def test_a_handover_is_shown_with_its_times() -> None:
     text = printed(
-        CameraHandover(number=1, home_position=26500, left_s=21.4, needed_s=24.0),
+        CameraHandover(number=1, restore_position=26500, left_s=21.4, needed_s=24.0),
         Resumed(number=1, position=25100, lasted_s=312.2),
     )
     assert " ".join(text.split()) == (

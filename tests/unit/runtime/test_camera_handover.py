@@ -118,7 +118,7 @@ def test_an_interrupted_run_finds_the_same_focus(
     check_given_back(session)
 
 
-def test_guiding_goes_on_in_each_interlude(session_with: Callable[..., Session]) -> None:
+def test_guiding_goes_on_in_each_handover(session_with: Callable[..., Session]) -> None:
     session = session_with(patience_s=33.0)
     guided: list[bool] = []
     session.at.program.on_turn = lambda: guided.append(session.at.guider.guides)
@@ -165,7 +165,7 @@ def test_time_with_the_camera_counts(session_with: Callable[..., Session]) -> No
     check_given_back(session)
 
 
-def test_after_a_very_long_interlude_the_run_is_given_up_at_home(session_with: Callable[..., Session]) -> None:
+def test_after_a_very_long_handover_the_run_is_given_up_at_the_start(session_with: Callable[..., Session]) -> None:
     session = session_with(patience_s=33.0, exposes_s=repeat(1801.0))
     result = asyncio.run(session.run())
     assert result.outcome is Outcome.RESTORED
@@ -241,16 +241,16 @@ def test_a_camera_that_is_never_free_at_all_is_an_error(session_with: Callable[.
     check_given_back(session)
 
 
-def test_an_abort_during_the_interlude_touches_nothing(session_with: Callable[..., Session]) -> None:
+def test_an_abort_during_the_handover_touches_nothing(session_with: Callable[..., Session]) -> None:
     session = session_with(patience_s=33.0, exposes_s=repeat(1e9))
 
-    async def abort_in_the_interlude() -> None:
+    async def abort_in_the_handover() -> None:
         running = asyncio.create_task(session.run())
         session.at.program.on_turn = lambda: asyncio.get_running_loop().call_soon(running.cancel)
         with pytest.raises(asyncio.CancelledError):
             await running
 
-    asyncio.run(abort_in_the_interlude())
+    asyncio.run(abort_in_the_handover())
     (ended,) = session.told(RunEnded)
     assert ended.result.outcome is Outcome.RESTORED
     assert session.at.program.places == [START]
@@ -258,9 +258,7 @@ def test_an_abort_during_the_interlude_touches_nothing(session_with: Callable[..
     check_given_back(session)
 
 
-def test_the_note_of_the_home_is_there_during_an_interlude(
-    session_with: Callable[..., Session], tmp_path: Path
-) -> None:
+def test_the_restore_marker_is_there_during_a_handover(session_with: Callable[..., Session], tmp_path: Path) -> None:
     session = session_with(patience_s=33.0)
     noted: list[int | None] = []
     name = session.at.focuser.name
@@ -283,7 +281,7 @@ def test_a_run_after_a_cut_one_waits_at_the_home_of_that_one(
     assert set(session.at.program.places[:-1]) == {25111}
 
 
-def test_a_retry_waits_in_an_interlude(session_with: Callable[..., Session]) -> None:
+def test_a_retry_waits_in_a_handover(session_with: Callable[..., Session]) -> None:
     session = session_with(patience_s=40.0)
     session.settings = replace(SETTINGS, retries=1)
     session.at.sky.clouds_from_frame = 3
