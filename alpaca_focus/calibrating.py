@@ -13,16 +13,16 @@ from alpaca_focus.core.focus_model import FocusModel
 from alpaca_focus.core.profile import LearnedProfile
 from alpaca_focus.core.values import FocusResult, Outcome
 from alpaca_focus.devices.clock import SystemClock
-from alpaca_focus.focusing.circumstances import refuse_what_cannot_work
 from alpaca_focus.focusing.connected import Devices, devices_alone
 from alpaca_focus.focusing.filters import Way, filter_in_light
 from alpaca_focus.focusing.one_run import Order, focus_with, subject
+from alpaca_focus.focusing.run_conditions import ensure_can_focus
 from alpaca_focus.focusing.sweep_plan import optical_train
 from alpaca_focus.ports import Clock
+from alpaca_focus.runtime.camera_lease import slot_of
 from alpaca_focus.runtime.learning import BACKLASH, MOST_RUNS, observation, teaching
 from alpaca_focus.runtime.memory import Memory
 from alpaca_focus.runtime.store import RunStore
-from alpaca_focus.runtime.wheel import slot_of, turned_to
 from alpaca_focus.settings.models import Settings
 from alpaca_focus.settings.yaml_writer import edit_yaml
 
@@ -81,7 +81,7 @@ async def vcurve(asked: Calibration, *, runs: int) -> Proposal:
     if directory is None:
         raise ConfigurationError("A learned V-curve needs a place to be kept: set storage.directory.")
     async with devices_alone(asked.settings, asked.clock) as devices:
-        await refuse_what_cannot_work(devices)
+        await ensure_can_focus(devices)
         name = await filter_in_light(devices)
         for number in range(1, runs + 1):
             order = _order(asked, name, trigger="calibrate vcurve")
@@ -104,7 +104,7 @@ async def backlash(asked: Calibration, *, pairs: int) -> Proposal:
     places: dict[Direction, list[Place]] = {Direction.IN: [], Direction.OUT: []}
     set_steps = asked.settings.focuser.backlash.steps
     async with devices_alone(asked.settings, asked.clock) as devices:
-        await refuse_what_cannot_work(devices)
+        await ensure_can_focus(devices)
         name = await filter_in_light(devices)
         train = optical_train(asked.settings, devices, binning=1)
         generous = max(GENEROUS_FACTOR * set_steps, round(GENEROUS_CFZ * train.critical_focus_zone_steps))
@@ -131,7 +131,7 @@ async def filters(asked: Calibration, *, runs: int, reference: str | None) -> Pr
     """
     places = []
     async with devices_alone(asked.settings, asked.clock) as devices:
-        await refuse_what_cannot_work(devices)
+        await ensure_can_focus(devices)
         wheel = devices.filter_wheel
         if wheel is None:
             raise ConfigurationError("There are no filters without a wheel: set filter_wheel.")
@@ -141,10 +141,9 @@ async def filters(asked: Calibration, *, runs: int, reference: str | None) -> Pr
         others = [name for name in wheel.names if name != base]
         order_of_filters = [base, *([*others, base] * runs)]
         for number, name in enumerate(order_of_filters, start=1):
-            async with turned_to(wheel, name, before):
-                order = _order(asked, name, trigger="calibrate filters")
-                told = f"run {number} of {len(order_of_filters)}, through {name}"
-                places.append(_place(await _run(asked, devices, order, told)))
+            order = replace(_order(asked, name, trigger="calibrate filters"), filter_before=before)
+            told = f"run {number} of {len(order_of_filters)}, through {name}"
+            places.append(_place(await _run(asked, devices, order, told)))
     offsets = filter_offsets(places, base)
     lines = [f"Focus offsets against {base}, in steps:"]
     lines += [f"  {name:<10} {each.value:+8.1f} +- {each.stderr:.1f}" for name, each in offsets.items()]

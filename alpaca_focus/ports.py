@@ -272,22 +272,31 @@ class SafetyMonitor(Device, Protocol):
         ...
 
 
-class CameraShare(Protocol):
-    """Whose turn it is with a camera that an imaging program uses as well."""
+class CameraSharing(Protocol):
+    """Decides who has the camera: the imaging program, or the focus run that acquires it.
 
-    async def take(self) -> None:
-        """Wait for the next gap in the imaging, and take the camera; a call that is cancelled has not taken it.
+    - A run acquires the camera in a gap between two exposures: while the program's next exposure waits, or after the
+      program has been idle for long.
+    - The program's exposure waits until the run releases the camera, but not beyond `left_s`: a run that keeps the
+      camera for longer loses it.
+    - The program finds the camera as it left it, with what it has set meanwhile.
+    - A run releases what it has asked for on every path, also after an `acquire` that failed or was cancelled.
+    """
+
+    @property
+    def left_s(self) -> float:
+        """Seconds of the clock until the camera has to be released; infinite while no exposure waits."""
+        ...
+
+    async def acquire(self) -> None:
+        """Wait for the next gap and acquire the camera; after a cancelled call and `release` it is not acquired.
 
         Raises:
-            DeviceError: It cannot be had.
+            DeviceError: The camera cannot be had.
         """
         ...
 
-    def left_s(self) -> float:
-        """Return the seconds of the clock until it has to be given back; infinite while nobody waits for it."""
-        ...
-
-    async def give_back(self) -> None:
+    async def release(self) -> None:
         """Let the imaging program have the camera again; harmless when it has it already.
 
         Never raises a `DeviceError`: it belongs to the end of every run, and a run has nothing else to try then.

@@ -14,11 +14,11 @@ from alpaca_focus.alpaca.replies import ApiRequest, Reply
 from alpaca_focus.alpaca.standard import DeviceType
 from alpaca_focus.core.errors import ConfigurationError
 from alpaca_focus.core.values import Position
-from alpaca_focus.gateway.camera_front import CameraFront
+from alpaca_focus.gateway.camera_arbiter import CameraArbiter
 from alpaca_focus.gateway.engine import LightFrame
-from alpaca_focus.gateway.fronts import Front
-from alpaca_focus.gateway.shutter import Shutter
 from alpaca_focus.gateway.upstream import Upstream, UpstreamLost
+from alpaca_focus.gateway.virtual_camera import VirtualCamera
+from alpaca_focus.gateway.virtual_devices import VirtualDevice
 
 PATIENCE_S = 60.0
 IDLE_S = 30.0
@@ -289,18 +289,18 @@ class FakeEngine:
 
 
 class Client:
-    """Asks a front as an imaging program does."""
+    """Asks a virtual device as an imaging program does."""
 
-    def __init__(self, front: Front) -> None:
-        self.front = front
+    def __init__(self, device: VirtualDevice) -> None:
+        self.device = device
         self._numbers = itertools.count(1)
 
     async def reply(self, method: str, member: str, **parameters: object) -> Reply:
         sent = {name: str(value) for name, value in parameters.items()}
-        return await self.front(
+        return await self.device(
             ApiRequest(
                 method=method,
-                device_type=str(self.front.upstream.device_type),
+                device_type=str(self.device.device_type),
                 device_number=0,
                 member=member,
                 parameters=sent,
@@ -339,7 +339,7 @@ class CameraScene:
         self.clock = HandClock()
         self.camera = FakeCamera(self.clock)
         self.engine = FakeEngine()
-        self.shutter = Shutter(
+        self.arbiter = CameraArbiter(
             self.upstream,
             self.engine,
             self.clock,
@@ -347,8 +347,8 @@ class CameraScene:
             idle_s=IDLE_S,
             least_image_s=LEAST_IMAGE_S,
         )
-        self.front = CameraFront(self.upstream, self.engine, self.shutter)
-        self.client = Client(self.front)
+        self.device = VirtualCamera(self.upstream, self.engine, self.arbiter)
+        self.client = Client(self.device)
         self.run_exposes_s = 2.0
 
     @property
@@ -359,7 +359,7 @@ class CameraScene:
         """Take the camera as a focus run does, use it, give it back; sooner when told to give way."""
         self.engine.focusing = True
         try:
-            await self.shutter.take()
+            await self.arbiter.acquire()
             await self.misuse()
             sleeping = asyncio.ensure_future(self.clock.sleep(duration_s))
             told = asyncio.ensure_future(self.engine.gives_way.wait())
@@ -371,7 +371,7 @@ class CameraScene:
                 await asyncio.gather(sleeping, told, return_exceptions=True)
             self.camera.ends_s = None
         finally:
-            await self.shutter.give_back()
+            await self.arbiter.release()
             self.engine.focusing = self.engine.wants_gap = False
 
     async def misuse(self) -> None:
@@ -391,8 +391,8 @@ class CameraScene:
         await asyncio.get_running_loop().create_future()
 
     async def close(self) -> None:
-        self.shutter.close()
-        self.front.close()
+        self.arbiter.close()
+        self.device.close()
         await settled()
 
 

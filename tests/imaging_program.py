@@ -189,7 +189,7 @@ class ImagingProgram:
         camera.is_ours = lambda: not self.has_it
         focuser.may_move = lambda: not self.has_it
 
-    async def take(self) -> None:
+    async def acquire(self) -> None:
         assert self.has_it
         if self.takes:
             await self._clock.sleep(next(self._exposes_s))
@@ -200,11 +200,12 @@ class ImagingProgram:
         self.has_it = False
         self._ends_s = self._clock.monotonic() + next(self._asks_after_s) + self._patience_s
 
+    @property
     def left_s(self) -> float:
         left_s = self._ends_s - self._clock.monotonic()
         return left_s if left_s <= self._patience_s else math.inf
 
-    async def give_back(self) -> None:
+    async def release(self) -> None:
         if self.has_it:
             return
         await self._clock.point()

@@ -14,8 +14,8 @@ from alpaca_focus.core.triggers import AsSoonAsPossible, Trigger
 from alpaca_focus.core.values import FocusResult, Measurement, Outcome, Sample
 from alpaca_focus.ports import CameraActivity, MountState
 from alpaca_focus.runtime.dependencies import Dependencies, NightSettings
-from alpaca_focus.runtime.home_mark import HomeMark
 from alpaca_focus.runtime.poller import Poller, Sources
+from alpaca_focus.runtime.restore_marker import RestoreMarker
 from alpaca_focus.runtime.scheduler import RefocusScheduler
 from alpaca_focus.runtime.store import RunStore
 from tests.fakes import FakeClock, FakeFocuser
@@ -151,7 +151,7 @@ class Scene:
                 poller=poller,
                 focus=self._focus,
                 store=self.store,
-                home_mark=HomeMark(self.directory, self.focuser.name),
+                restore_marker=RestoreMarker(self.directory, self.focuser.name),
                 clock=self.clock,
             ),
             self.settings,

@@ -7,7 +7,7 @@ from pydantic_core import to_json
 from rich.console import Console
 from rich.text import Text
 
-from alpaca_focus.core.events import Event, FrameMeasured, Interlude, RestoreStarted, Resumed, RunEnded, RunStarted
+from alpaca_focus.core.events import CameraHandover, Event, FrameMeasured, RestoreStarted, Resumed, RunEnded, RunStarted
 from alpaca_focus.core.metrics import heading, label_of
 from alpaca_focus.core.values import Fit, FocusResult, Outcome, Sample
 from alpaca_focus.core.vcurve import KNOWN
@@ -50,7 +50,7 @@ class RunPrinter:
                     self._console.print(Text(_headings(sample), style="bold"))
                 self._frames += 1
                 self._console.print(Text(_row(self._frames, sample)))
-            case Interlude(home_position=position, left_s=left_s):
+            case CameraHandover(restore_position=position, left_s=left_s):
                 self._console.print(
                     f"The imaging program waits for the camera, {left_s:.0f} s more: going to position {position} "
                     "until the next gap."

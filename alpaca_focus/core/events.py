@@ -42,28 +42,28 @@ class CurveFitted:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Interlude:
-    """The run is interrupted: the focuser goes to its home, and an imaging program gets the camera.
+class CameraHandover:
+    """The run is interrupted: the focuser is restored, and the imaging program gets the camera.
 
     Attributes:
         number: 1 for the first of the run.
-        home_position: Where the focuser waits.
+        restore_position: Where the focuser waits.
         left_s: How much longer the imaging program waits.
-        needed_s: What one more exposure and the way home may take.
+        needed_s: What one more exposure and the way back may take.
     """
 
     number: int
-    home_position: Position
+    restore_position: Position
     left_s: float
     needed_s: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Resumed:
-    """The run goes on after an interlude.
+    """The run goes on after a handover.
 
     Attributes:
-        number: Which interlude has ended.
+        number: Which handover has ended.
         position: Where the focuser stands now.
         lasted_s: How long the imaging program had the camera.
     """
@@ -88,4 +88,6 @@ class RunEnded:
     result: FocusResult
 
 
-Event: TypeAlias = RunStarted | Moved | FrameMeasured | CurveFitted | Interlude | Resumed | RestoreStarted | RunEnded
+Event: TypeAlias = (
+    RunStarted | Moved | FrameMeasured | CurveFitted | CameraHandover | Resumed | RestoreStarted | RunEnded
+)

@@ -2,16 +2,16 @@
 
 FIRST_OVERHEAD_S = 10.0
 """Moves, settling, download and measuring about one exposure, before any was seen."""
-FIRST_WAY_HOME_S = 10.0
-"""The way home, before any move was seen."""
-WAY_HOME_FACTOR = 2.0
-"""The way home takes so many times the longest move: it has two legs."""
+FIRST_RESTORE_S = 10.0
+"""The way back, before any move was seen."""
+RESTORE_FACTOR = 2.0
+"""The way back takes so many times the longest move: it has two legs."""
 MARGIN_S = 2.0
 """Putting the camera's settings back, and what else there is."""
 
 
 class Reserve:
-    """Told what a run does; tells how long one more exposure and the way home may take.
+    """Estimates from the course of a run how long one more exposure and the way back may take.
 
     Args:
         exposure_s: Exposure time of the first frame.
@@ -41,7 +41,7 @@ class Reserve:
         self._rested_s += duration_s
 
     def interrupted(self) -> None:
-        """Note that the cycle under way says nothing: something else lay in it."""
+        """Leave the cycle under way out of the estimate: it was interrupted."""
         self._began_s = None
 
     def moved(self, steps: int, duration_s: float) -> None:
@@ -53,20 +53,20 @@ class Reserve:
         """Note how long the guider took until its star was steady."""
         self.guiding_s = max(self.guiding_s, duration_s)
 
-    def needed_s(self, way_home_steps: int, exposure_s: float | None = None) -> float:
+    def needed_s(self, restore_steps: int, exposure_s: float | None = None) -> float:
         """Return how long it may take to make one more exposure and to give the camera back after it.
 
         Args:
-            way_home_steps: Where the exposure is made, that far from home.
+            restore_steps: Way back from the position of the exposure.
             exposure_s: Its exposure time; `None`: that of the last one.
         """
         overhead_s = FIRST_OVERHEAD_S if self._overhead_s is None else self._overhead_s
         exposure_s = self._exposure_s if exposure_s is None else exposure_s
-        return exposure_s + overhead_s + self._way_home_s(way_home_steps) + self.guiding_s + MARGIN_S
+        return exposure_s + overhead_s + self._restore_s(restore_steps) + self.guiding_s + MARGIN_S
 
-    def _way_home_s(self, steps: int) -> float:
+    def _restore_s(self, steps: int) -> float:
         if self._move_s is None:
-            return FIRST_WAY_HOME_S
-        # A run that goes away in small moves has a longer way home than any of them.
+            return FIRST_RESTORE_S
+        # A run that goes away in small moves has a longer way back than any of them.
         moves = max(1.0, steps / self._move_steps) if self._move_steps else 1.0
-        return WAY_HOME_FACTOR * self._move_s * moves
+        return RESTORE_FACTOR * self._move_s * moves

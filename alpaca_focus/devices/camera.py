@@ -9,6 +9,17 @@ from typing import Any
 
 from alpaca.camera import CameraStates
 
+from alpaca_focus.alpaca.camera_settings import (
+    BINNING,
+    LEVELS,
+    SETTINGS,
+    SUBFRAME,
+    TRIES,
+    Values,
+    apply_settings,
+    read_settings,
+    whole_sensor,
+)
 from alpaca_focus.alpaca.errors import ErrorNumber
 from alpaca_focus.alpaca.standard import DeviceType
 from alpaca_focus.core.errors import (
@@ -23,15 +34,6 @@ from alpaca_focus.core.errors import (
 )
 from alpaca_focus.core.values import ExposureSettings, Frame, Pixels, Subframe
 from alpaca_focus.devices.address import DeviceAddress
-from alpaca_focus.devices.camera_settings import (
-    CameraSettings,
-    put_binning,
-    put_gain,
-    put_offset,
-    put_subframe,
-    read_settings,
-    read_subframe,
-)
 from alpaca_focus.devices.connection import CALL_TIMEOUT_S, Connection
 from alpaca_focus.devices.exposure import Exposure, ExposureRules, ExposureWatch
 from alpaca_focus.devices.frames import FrameMark, is_new_frame, mark_frame, one_plane, saturation_adu
@@ -72,6 +74,22 @@ class _Download:
     saturation_adu: float
 
 
+class _Members:
+    """The camera's settings as alpyca reads and writes them."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    async def read(self, member: str) -> int:
+        return await self._connection.get(member, as_int)
+
+    async def write(self, member: str, value: int) -> None:
+        await self._connection.set(member, value)
+
+    async def pause(self, duration_s: float) -> None:
+        await self._connection.clock.sleep(duration_s)
+
+
 def _as_state(value: Any) -> CameraStates | None:
     return value
 
@@ -100,7 +118,8 @@ class AlpacaCamera:
         self._busy_until_s = -math.inf
         self._exposed: _Exposed | None = None
         self._last_mark: FrameMark | None = None
-        self._remembered: CameraSettings | None = None
+        self._members = _Members(self._connection)
+        self._remembered: Values | None = None
 
     @property
     def name(self) -> str:
@@ -156,34 +175,49 @@ class AlpacaCamera:
     async def remember_settings(self) -> None:
         """Note the camera's own binning, subframe, gain and offset, for `restore_settings`."""
         async with self._in_use:
-            self._remembered = await read_settings(self._connection)
+            settings = await read_settings(self._members, (*BINNING, *SUBFRAME))
+            levels = {member: await self._connection.get_or(member, as_int, default=None) for member in LEVELS}
+            self._remembered = settings | {member: value for member, value in levels.items() if value is not None}
 
     async def restore_settings(self) -> None:
         """Put back what `remember_settings` noted; nothing if nothing was."""
         async with self._in_use:
             if self._remembered is not None:
-                settings = self._remembered
-                await self._put_settings(settings.binning, settings.subframe, settings.gain, settings.offset)
+                await self._apply(self._remembered, await read_settings(self._members, self._remembered))
 
-    async def _put_settings(
-        self, binning: int, subframe: Subframe | None, gain: int | None, offset: int | None
-    ) -> Subframe:
-        """Put settings in place where they differ, and return the subframe that the next frame will have."""
-        has_new_binning = await put_binning(self._connection, binning)
-        wanted = subframe
-        if wanted is None and has_new_binning:
-            wanted = self._whole_sensor(binning)
-        if wanted is not None:
-            await put_subframe(self._connection, wanted)
-        if gain is not None:
-            await put_gain(self._connection, gain)
-        if offset is not None:
-            await put_offset(self._connection, offset)
-        return await read_subframe(self._connection) if wanted is None else wanted
+    async def _set_up(self, settings: ExposureSettings) -> Subframe:
+        """Put the settings of an exposure in place, and return the subframe that its frame will have."""
+        binning, subframe = settings.binning, settings.subframe
+        levels = {"Gain": settings.gain, "Offset": settings.offset}
+        wanted = dict.fromkeys(BINNING, binning) | {name: value for name, value in levels.items() if value is not None}
+        current = await read_settings(self._members, (*SUBFRAME, *wanted))
+        if subframe is not None:
+            wanted |= _members_of(subframe)
+        elif any(current[member] != binning for member in BINNING):
+            info = self.info
+            wanted |= whole_sensor(info.sensor_width_px, info.sensor_height_px, bin_x=binning, bin_y=binning)
+        await self._apply(wanted, current)
+        return _subframe_of({**current, **wanted})
 
-    def _whole_sensor(self, binning: int) -> Subframe:
-        info = self.info
-        return Subframe(x=0, y=0, width=info.sensor_width_px // binning, height=info.sensor_height_px // binning)
+    async def _apply(self, wanted: Values, current: Values) -> None:
+        """Put settings in place where they differ.
+
+        Raises:
+            DeviceMisbehaved: They read back otherwise.
+        """
+        wrong = await apply_settings(self._members, wanted, current)
+        if not wrong:
+            return
+        member = min(wrong, key=SETTINGS.index)
+        if member in SUBFRAME:
+            what, found = f"the subframe {_words(wanted)}", _words({**wanted, **wrong})
+            remedy = "Use the whole frame with this camera, or another driver."
+        else:
+            what, found = f"{member} {wanted[member]}", str(wrong[member])
+            remedy = f"Choose a {member} that the camera accepts."
+        raise DeviceMisbehaved(
+            self.name, f"{self.name} was set to {what} and still reads back {found} after {TRIES} tries. {remedy}"
+        )
 
     # Exposing.
 
@@ -201,7 +235,7 @@ class AlpacaCamera:
         async with self._in_use:
             self._exposed = None
             await self._make_ready()
-            subframe = await self._put_settings(settings.binning, settings.subframe, settings.gain, settings.offset)
+            subframe = await self._set_up(settings)
             was_ready_before = await self._connection.get_or("ImageReady", as_bool, default=False)
             started_at = self._clock.wall()
             try:
@@ -420,3 +454,15 @@ class AlpacaCamera:
         """Return the exposure time that the camera reports, if it can be true, else the one asked for."""
         reported_s = await self._connection.get_or("LastExposureDuration", as_float, default=asked_s)
         return reported_s if 0.5 * asked_s <= reported_s <= 2.0 * asked_s else asked_s
+
+
+def _members_of(subframe: Subframe) -> dict[str, int]:
+    return {"StartX": subframe.x, "StartY": subframe.y, "NumX": subframe.width, "NumY": subframe.height}
+
+
+def _subframe_of(values: Values) -> Subframe:
+    return Subframe(x=values["StartX"], y=values["StartY"], width=values["NumX"], height=values["NumY"])
+
+
+def _words(values: Values) -> str:
+    return f"{values['NumX']} x {values['NumY']} at ({values['StartX']}, {values['StartY']})"

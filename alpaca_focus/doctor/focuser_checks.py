@@ -14,8 +14,8 @@ from alpaca_focus.doctor.checks import Check, CheckOutcome, Subject, size_check
 from alpaca_focus.doctor.examination import Examination, using
 from alpaca_focus.focusing.connected import focuser_adapter
 from alpaca_focus.focusing.sweep_plan import backlash_of
-from alpaca_focus.runtime.home_mark import HomeMark
 from alpaca_focus.runtime.nudge import Nudge, Nudged
+from alpaca_focus.runtime.restore_marker import RestoreMarker
 from alpaca_focus.settings.models import Settings
 
 LEAST_NUDGE_STEPS, MOST_NUDGE_STEPS, USUAL_NUDGE_STEPS = 4, 100, 10
@@ -106,7 +106,7 @@ async def _facts(examination: Examination, connection: Connection) -> FocuserFac
         temperature_counts=settings.thermometer.source != "external" and temperature_counts(settings),
         device_compensates=await get_or("TempComp", as_bool, default=False),
         we_compensate=settings.compensation.enabled,
-        belongs_at=HomeMark(directory, connection.name).left_by_a_cut_run(),
+        belongs_at=RestoreMarker(directory, connection.name).left_by_interrupted_run(),
         moving=await get_or("IsMoving", as_bool, default=False),
     )
 
@@ -157,7 +157,7 @@ async def _move(examination: Examination, connection: Connection, facts: Focuser
             clock=examination.clock,
             backlash=backlash,
             limits=facts.limits,
-            home_mark=HomeMark(settings.storage.folder, connection.name),
+            restore_marker=RestoreMarker(settings.storage.folder, connection.name),
         )
         await nudge.there_and_back(facts.position, target, report)
 
@@ -279,7 +279,7 @@ def judge_nudge(facts: Nudged) -> Check:
     """Judge how a focuser moves."""
     if facts.is_stranded:
         where = "its position is unknown" if facts.ended_at is None else f"it stands at {facts.ended_at}"
-        why = facts.home_trouble or facts.trouble
+        why = facts.return_trouble or facts.trouble
         return _FOCUSER.fails(
             "move",
             f"it was moved from {facts.start}, and could not be brought back: {where}{f'. {why}' if why else ''}",

@@ -13,38 +13,39 @@ from alpaca_focus.core.metrics import STAR_SIZE
 from alpaca_focus.core.optics import OpticalTrain
 from alpaca_focus.core.values import FocusResult, Frame, Measurement
 from alpaca_focus.devices.clock import SystemClock
-from alpaca_focus.focusing.circumstances import read_circumstances, refuse_what_cannot_work
 from alpaca_focus.focusing.connected import Devices, devices_alone
 from alpaca_focus.focusing.filters import Way, filter_in_light, way_through
+from alpaca_focus.focusing.run_conditions import ensure_can_focus, read_run_conditions
 from alpaca_focus.focusing.sweep_plan import optical_train, plan_settings
 from alpaca_focus.imaging.measuring_functions import measuring
 from alpaca_focus.imaging.spectrum import SpectrumSettings, TraceAxis
-from alpaca_focus.ports import CameraShare, Clock
-from alpaca_focus.runtime.home_mark import HomeMark
+from alpaca_focus.ports import CameraSharing, Clock
+from alpaca_focus.runtime.camera_lease import filter_turn
 from alpaca_focus.runtime.learning import MOST_RUNS, model_by_run_temperature
 from alpaca_focus.runtime.memory import Memory
-from alpaca_focus.runtime.runner import Bench, Circumstances, always_valid, run_focus
-from alpaca_focus.runtime.wheel import turned_to
+from alpaca_focus.runtime.restore_marker import RestoreMarker
+from alpaca_focus.runtime.runner import RunConditions, RunDevices, always_valid, run_focus
 from alpaca_focus.settings.models import Focus, Settings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
-    """One focus run as it is asked for.
+    """One focus run as it was requested.
 
     Attributes:
         settings: What the user set.
-        way: Filter in the light, and what is added for another one.
-        emit: Told everything that happens.
+        way: Filter of the run, and the offset that is added for another one.
+        emit: Publishes the events of the run.
         clock: Time.
         trigger: Why, for the history.
         backlash: How targets are approached; `None`: as the settings say.
         whole_curve: Whether to take a whole curve although one is known.
         teaches: Whether the curve and the place of focus are learned from it.
         temperatures_c: Temperatures besides those that are read for it, by name, for the history.
-        share: Whose turn it is with the camera; `None`: nobody else uses it.
-        still_valid: Asked after an interruption: why the frames before it say nothing any more.
-        seen: Told each frame with its measurement, in the thread that measures.
+        filter_before: The current filter, which is put back after the run; `None`: the wheel is left alone.
+        sharing: Shares the camera with an imaging program; `None`: nobody else uses it.
+        still_valid: Returns after an interruption why the frames before it are not valid any more.
+        seen: Called with each frame and its measurement, in the thread that measures.
     """
 
     settings: Settings
@@ -56,84 +57,88 @@ class Order:
     whole_curve: bool = False
     teaches: bool = True
     temperatures_c: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
-    share: CameraShare | None = None
+    filter_before: str | None = None
+    sharing: CameraSharing | None = None
     still_valid: Callable[[], Awaitable[str]] = always_valid
     seen: Callable[[Frame, Measurement], None] = lambda _, __: None
 
 
 async def focus_once(settings: Settings, *, emit: Callable[[Event], None], clock: Clock | None = None) -> FocusResult:
-    """Connect, focus once, let go.
+    """Connect, focus once, disconnect.
 
     Args:
         settings: What the user set.
-        emit: Told everything that happens during the run.
+        emit: Publishes the events of the run.
         clock: Time; the system's own when left out.
 
     Raises:
-        ConfigurationError: Something a person must mend first; nothing was moved.
+        ConfigurationError: The settings have to be corrected first; nothing was moved.
         DeviceError: A device failed before anything was moved.
         RunFailed: The observatory is not in a state to focus; nothing was moved.
-        asyncio.CancelledError: Aborted; the focuser was brought home first.
+        asyncio.CancelledError: Aborted; the focuser was restored first.
     """
     clock = clock or SystemClock()
     async with devices_alone(settings, clock) as devices:
-        await refuse_what_cannot_work(devices)
+        await ensure_can_focus(devices)
         wanted = await filter_in_light(devices)
         way = way_through(settings, devices, wanted)
-        async with turned_to(devices.filter_wheel, way.filter_name, wanted):
-            return await focus_with(devices, Order(settings=settings, way=way, emit=emit, clock=clock))
+        return await focus_with(
+            devices, Order(settings=settings, way=way, emit=emit, clock=clock, filter_before=wanted)
+        )
 
 
 async def focus_with(devices: Devices, order: Order) -> FocusResult:
-    """Focus once with connected devices, through the filter that is in the light.
+    """Focus once with connected devices.
 
     Raises:
-        ConfigurationError: Something a person must mend first; nothing was moved.
+        ConfigurationError: The settings have to be corrected first; nothing was moved.
         DeviceError: A device failed before anything was moved.
-        asyncio.CancelledError: Aborted; the focuser was brought home first.
+        asyncio.CancelledError: Aborted; the focuser was restored first.
     """
     settings, way = order.settings, order.way
+    turn = filter_turn(devices.filter_wheel, way.filter_name, order.filter_before)
     focus_settings = settings.focus.through(way.filter_name)
     train = optical_train(settings, devices, binning=focus_settings.binning)
-    circumstances = await read_circumstances(devices, way, order.temperatures_c)
+    conditions = await read_run_conditions(devices, way, order.temperatures_c)
     with Memory(settings.storage.folder, subject(train, focus_settings.metric)) as memory:
         sweep_settings = plan_settings(
             settings,
             devices,
             start=await devices.focuser.position(),
             filter_name=way.filter_name,
-            known=None if order.whole_curve else _known_curve(memory, circumstances, order.clock),
+            known=None if order.whole_curve else _known_curve(memory, conditions, order.clock),
         )
         if order.backlash is not None:
             sweep_settings = replace(sweep_settings, backlash=order.backlash)
 
-        def tell(event: Event) -> None:
+        def emit(event: Event) -> None:
             if isinstance(event, RunEnded):
-                # Here and not after the run, so that an aborted one is kept too; and whoever is told finds it there.
+                # Here and not after the run, so that an aborted one is kept too, and subscribers find it there.
                 memory.remember(event.result, trigger=order.trigger, learn=order.teaches)
             order.emit(event)
 
         return await run_focus(
-            Bench(
+            RunDevices(
                 camera=devices.camera,
                 focuser=devices.focuser,
                 clock=order.clock,
                 measure=_seen_by(order.seen, _measure(focus_settings, train)),
-                home_mark=HomeMark(settings.storage.folder, devices.focuser.name),
+                restore_marker=RestoreMarker(settings.storage.folder, devices.focuser.name),
                 guider=devices.guider,
-                share=order.share,
+                sharing=order.sharing,
+                turn=turn,
                 still_valid=order.still_valid,
             ),
             sweep_settings,
-            circumstances=circumstances,
+            conditions=conditions,
             max_duration_s=settings.focus.max_duration_s,
-            emit=tell,
+            emit=emit,
         )
 
 
-def _known_curve(memory: Memory, circumstances: Circumstances, clock: Clock) -> KnownCurve | None:
+def _known_curve(memory: Memory, conditions: RunConditions, clock: Clock) -> KnownCurve | None:
     """Return the curve that is known, with focus expected where the history says that it has moved to."""
-    filter_name, temperature_c = circumstances.filter_name, circumstances.temperature_c
+    filter_name, temperature_c = conditions.filter_name, conditions.temperature_c
     profile = memory.profile(filter_name)
     if profile is None:
         return None

@@ -1,4 +1,4 @@
-"""The imaging program's own exposures, as far as the gateway knows of them: the last one, and how many there were."""
+"""The imaging program's exposures, as far as the gateway knows them: the last one, and their number."""
 
 import math
 from dataclasses import dataclass, replace
@@ -9,7 +9,7 @@ from alpaca_focus.ports import Clock
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Exposed:
-    """The imaging program's last exposure, from the moment at which the camera was told to expose."""
+    """The imaging program's last exposure, from the moment of its StartExposure."""
 
     exposure_s: float
     light: bool
@@ -18,17 +18,17 @@ class Exposed:
 
 
 class ProgramExposures:
-    """Keeps account of them, by the clock.
+    """Counts the exposures by the clock.
 
     Args:
         clock: Time.
-        least_image_s: What is exposed for less is no image.
+        least_image_s: Shorter exposures are no images.
 
     Attributes:
         images: Light frames that have ended.
         last: The last exposure; `None`: there was none yet, or it was aborted.
-        is_told: Whether the imaging program has exposed since the gateway was started; before, only the camera itself
-            knows what it does.
+        is_known: Whether the imaging program has exposed since the gateway was started; before, only the camera itself
+            knows its state.
         passing: How many are just being passed on to the camera.
     """
 
@@ -37,7 +37,7 @@ class ProgramExposures:
         self._least_image_s = least_image_s
         self.images = 0
         self.last: Exposed | None = None
-        self.is_told = False
+        self.is_known = False
         self.passing = 0
         self._is_passing_aborted = False
         self._is_counted = True
@@ -59,21 +59,21 @@ class ProgramExposures:
     def may_be_stale(self) -> bool:
         """Whether what the camera shows may still be from before the exposure that has waited, or that follows a run.
 
-        Some cameras answer for a moment as if they had not been told to expose, and the imaging program, which believes
+        Some cameras answer for a moment as if they had got no StartExposure, and the imaging program, which believes
         that it has waited for the exposure already, would take a frame that is not its own.
         """
         return self._clock.monotonic() < self._not_ready_before_s
 
     def is_image(self, exposure_s: float, *, light: bool) -> bool:
-        """Tell whether an exposure counts as an image."""
+        """Return whether an exposure counts as an image."""
         return light and exposure_s >= self._least_image_s
 
     def passes(self) -> None:
-        """Take note that an exposure is passed on to the camera; `passed_on` says what has become of it."""
+        """Note that an exposure is passed on to the camera; `passed_on` follows with its outcome."""
         self.passing += 1
 
     def passed_on(self) -> bool:
-        """Take note that one was passed on; whether the imaging program has aborted it meanwhile."""
+        """Note that one was passed on; return whether the imaging program has aborted it meanwhile."""
         self.passing -= 1
         was_aborted = self._is_passing_aborted
         if not self.passing:
@@ -81,7 +81,7 @@ class ProgramExposures:
         return was_aborted
 
     def began(self, *, exposure_s: float, light: bool, may_be_stale: bool) -> None:
-        """Take note of an exposure that the camera has begun."""
+        """Note of an exposure that the camera has begun."""
         self.count()
         now_s = self._clock.monotonic()
         ends_s = now_s + exposure_s
@@ -89,19 +89,19 @@ class ProgramExposures:
         self.last = Exposed(exposure_s=exposure_s, light=light, at=self._clock.wall(), at_s=now_s)
         self._is_counted = self._is_shown = not self.is_image(exposure_s, light=light)
         self._busy_until_s = ends_s
-        self.is_told = True
+        self.is_known = True
 
     def may_have_begun(self, exposure_s: float) -> None:
-        """Take note that the camera may be exposing."""
-        self.is_told = True
+        """Note that the camera may be exposing."""
+        self.is_known = True
         self._busy_until_s = max(self._busy_until_s, self._clock.monotonic() + exposure_s)
 
     def busy_now(self) -> None:
-        """Take note that the imaging program uses the camera: it is not idle."""
+        """Note that the imaging program uses the camera: it is not idle."""
         self._busy_until_s = max(self._busy_until_s, self._clock.monotonic())
 
     def passed(self) -> Exposed | None:
-        """Take note that the imaging program has its image; return its exposure if that was a light frame to measure.
+        """Note that the imaging program has its image; return its exposure if that was a light frame to measure.
 
         An image that is fetched once more is not to be measured once more.
         """
@@ -113,7 +113,7 @@ class ProgramExposures:
         return self.last
 
     def stopped(self) -> None:
-        """Take note that the imaging program has ended its exposure early, with an image."""
+        """Note that the imaging program has ended its exposure early, with an image."""
         now_s, last = self._clock.monotonic(), self.last
         if last is not None and now_s < last.at_s + last.exposure_s:
             self.last = replace(last, exposure_s=now_s - last.at_s)
@@ -122,8 +122,8 @@ class ProgramExposures:
         self._ended_early()
 
     def aborted(self) -> None:
-        """Take note that the imaging program has aborted its exposure."""
-        self.is_told = True
+        """Note that the imaging program has aborted its exposure."""
+        self.is_known = True
         self.last = None
         self._is_counted = self._is_shown = True
         self._is_passing_aborted = self.passing > 0

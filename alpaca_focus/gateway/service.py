@@ -12,17 +12,16 @@ from alpaca_focus.alpaca.errors import AlpacaError
 from alpaca_focus.alpaca.running import RunningServer
 from alpaca_focus.alpaca.standard import DeviceType
 from alpaca_focus.core.status import GatewayStatus
-from alpaca_focus.gateway.camera_front import CameraFront
+from alpaca_focus.gateway.camera_access import GatewayCameraSharing, GatewayCameraWatch
+from alpaca_focus.gateway.camera_arbiter import CameraArbiter
 from alpaca_focus.gateway.engine import Engine, LightFrame
-from alpaca_focus.gateway.fronts import Front, MountFront
-from alpaca_focus.gateway.moved_fronts import FocuserFront, WheelFront
 from alpaca_focus.gateway.passed_images import PassedImage
 from alpaca_focus.gateway.program_exposures import Exposed
 from alpaca_focus.gateway.server import PassThrough
-from alpaca_focus.gateway.share import GatewayShare
-from alpaca_focus.gateway.shutter import Shutter
 from alpaca_focus.gateway.upstream import Upstream, UpstreamLost
-from alpaca_focus.gateway.watch import GatewayCameraWatch
+from alpaca_focus.gateway.virtual_camera import VirtualCamera
+from alpaca_focus.gateway.virtual_devices import VirtualDevice, VirtualMount
+from alpaca_focus.gateway.virtual_focuser import VirtualFilterWheel, VirtualFocuser
 from alpaca_focus.ports import CameraWatch, Clock
 
 FACTS = ("binx", "maxadu", "sensortype", "electronsperadu")
@@ -101,7 +100,7 @@ class Gateway:
         self._settings = settings
         self._camera = upstreams[DeviceType.CAMERA]
         self._camera.on_image = self._image_passed
-        self._shutter = Shutter(
+        self._arbiter = CameraArbiter(
             self._camera,
             engine,
             clock,
@@ -111,7 +110,7 @@ class Gateway:
         )
         self._tasks: set[asyncio.Task[None]] = set()
         self._server: RunningServer | None = None
-        self._doors = self._fronts(upstreams, clock)
+        self._doors = self._virtual_devices(upstreams, clock)
         self.app = PassThrough(
             tuple(upstreams.values()),
             allowed=settings.allowed,
@@ -120,17 +119,19 @@ class Gateway:
             doors=self._doors,
         )
 
-    def _fronts(self, upstreams: Mapping[DeviceType, Upstream], clock: Clock) -> Mapping[DeviceType, Front]:
-        engine, shutter = self._engine, self._shutter
-        special: Mapping[DeviceType, Callable[[Upstream], Front]] = {
-            DeviceType.CAMERA: lambda camera: CameraFront(camera, engine, shutter),
-            DeviceType.FOCUSER: lambda focuser: FocuserFront(focuser, engine, shutter, clock),
-            DeviceType.FILTERWHEEL: lambda wheel: WheelFront(wheel, engine, shutter.look_again, clock),
-            DeviceType.TELESCOPE: lambda mount: MountFront(mount, engine, shutter.look_again),
+    def _virtual_devices(
+        self, upstreams: Mapping[DeviceType, Upstream], clock: Clock
+    ) -> Mapping[DeviceType, VirtualDevice]:
+        engine, arbiter = self._engine, self._arbiter
+        special: Mapping[DeviceType, Callable[[Upstream], VirtualDevice]] = {
+            DeviceType.CAMERA: lambda camera: VirtualCamera(camera, engine, arbiter),
+            DeviceType.FOCUSER: lambda focuser: VirtualFocuser(focuser, engine, arbiter, clock),
+            DeviceType.FILTERWHEEL: lambda wheel: VirtualFilterWheel(wheel, engine, arbiter.look_again, clock),
+            DeviceType.TELESCOPE: lambda mount: VirtualMount(mount, engine, arbiter.look_again),
         }
         # The others are passed through, but for what every device in front has.
         return {
-            kind: special[kind](upstream) if kind in special else Front(upstream, engine)
+            kind: special[kind](upstream) if kind in special else VirtualDevice(upstream, engine)
             for kind, upstream in upstreams.items()
         }
 
@@ -156,9 +157,9 @@ class Gateway:
 
     def _drop_work(self) -> None:
         """Cancel what goes on beside the requests, in the gateway's loop."""
-        self._shutter.close()
-        for front in self._doors.values():
-            front.close()
+        self._arbiter.close()
+        for device in self._doors.values():
+            device.close()
         for task in self._tasks:
             task.cancel()
 
@@ -168,33 +169,33 @@ class Gateway:
         assert self._server is not None  # noqa: S101 - it is open
         return self._server.address
 
-    def share(self) -> GatewayShare:
-        """Return the camera's share for focus runs."""
+    def sharing(self) -> GatewayCameraSharing:
+        """Return how a focus run shares the camera with the imaging program."""
         assert self._server is not None  # noqa: S101 - it is open
-        return GatewayShare(self._server, self._shutter, self._camera.name)
+        return GatewayCameraSharing(self._server, self._arbiter, self._camera.name)
 
     def watch(self, camera: CameraWatch) -> GatewayCameraWatch:
         """Return the watch that knows the imaging program's exposures besides looking at the camera."""
-        return GatewayCameraWatch(camera, self._shutter)
+        return GatewayCameraWatch(camera, self._arbiter)
 
     def status(self) -> GatewayStatus:
         """Return its part of the daemon's status; from any thread."""
-        shutter = self._shutter
+        arbiter = self._arbiter
         return GatewayStatus(
             address=self.address,
-            waits=shutter.held,
-            taken=shutter.taken,
-            interrupted=shutter.waits_for_gap,
-            images=shutter.exposures.images,
+            waits=arbiter.held,
+            taken=arbiter.leased,
+            interrupted=arbiter.waits_for_gap,
+            images=arbiter.exposures.images,
         )
 
     @property
     def waits_for_gap(self) -> bool:
         """Whether a focus run waits for a gap in the imaging; from any thread."""
-        return self._shutter.waits_for_gap
+        return self._arbiter.waits_for_gap
 
     def _image_passed(self, image: PassedImage) -> None:
-        exposed = self._shutter.exposures.passed()
+        exposed = self._arbiter.exposures.passed()
         if exposed is None:
             image.release()
             return
@@ -203,7 +204,7 @@ class Gateway:
         task.add_done_callback(self._tasks.discard)
 
     async def _show(self, image: PassedImage, exposed: Exposed) -> None:
-        """Give an image to the engine, with what the camera says of it."""
+        """Give an image to the engine, with the camera's facts about it."""
         try:
             frame = LightFrame(
                 image=image, exposure_s=exposed.exposure_s, started_at=exposed.at, facts=await self._facts()
@@ -218,7 +219,7 @@ class Gateway:
 
     async def _facts(self) -> Mapping[str, float]:
         facts: dict[str, float] = {}
-        program = self._shutter.loan.program
+        program = self._arbiter.saved.program
         for member in FACTS:
             try:
                 # While a focus run has the camera, its settings are not those of the image.

@@ -13,7 +13,7 @@ from alpaca_focus.core.events import Event
 from alpaca_focus.core.status import as_json
 from alpaca_focus.gateway.service import Gateway
 from alpaca_focus.night.commands import ExposureCommands, carried_out
-from alpaca_focus.night.gateway_link import BesideProgram
+from alpaca_focus.night.gateway_link import DaemonGateway
 from alpaca_focus.night.light_frames import count_frames
 from alpaca_focus.night.run_log import log_event
 from alpaca_focus.night.session import Session, Surroundings, opened
@@ -104,7 +104,7 @@ class Daemon:
         async with ControlServer(socket_path(self._directory), self._answer), AsyncExitStack() as stack:
             stack.callback(self._publisher.close)
             stack.enter_context(told_to(lambda line: self.feed.publish("log", line)))
-            beside = stack.enter_context(BesideProgram(self._answer, self._clock))
+            beside = stack.enter_context(DaemonGateway(self._answer, self._clock))
             beside.follow(self._settings)
             telling = await stack.enter_async_context(Telling(self.feed, self._answer, self._clock))
             web = stack.enter_context(WebLink(self._shown()))
@@ -122,7 +122,7 @@ class Daemon:
             _log.info("alpaca-focus has stopped; the focuser is where it belongs")
         return ended
 
-    def _follow(self, beside: BesideProgram) -> None:
+    def _follow(self, beside: DaemonGateway) -> None:
         """Let the gateway follow new settings; the night goes on without it where that fails."""
         try:
             beside.follow(self._settings)
@@ -152,7 +152,7 @@ class Daemon:
             version=__version__,
         )
 
-    async def _session(self, settings: Settings, beside: BesideProgram) -> bool:
+    async def _session(self, settings: Settings, beside: DaemonGateway) -> bool:
         """Keep the night with one set of settings, until told to stop or to reload."""
         async with AsyncExitStack() as stack:
             session = await self._connect(stack, settings, beside.gateway)

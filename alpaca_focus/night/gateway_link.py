@@ -20,7 +20,7 @@ from alpaca_focus.runtime.control_wire import Request
 from alpaca_focus.settings.models import Settings
 
 
-class BesideProgram:
+class DaemonGateway:
     """Keeps the gateway open from one reading of the settings to the next, as long as its own stay the same.
 
     A context manager; to be made in the daemon's loop.

@@ -1,25 +1,23 @@
-"""The focus runs of the night: each through the filter in the light, alone with the camera or in turns."""
+"""The focus runs of the night: alone with the camera, or sharing it with the imaging program."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import structlog
 
-from alpaca_focus.core.errors import StorageTrouble
+from alpaca_focus.core.errors import AlpacaFocusError, StorageTrouble
 from alpaca_focus.core.events import Event
 from alpaca_focus.core.expectation import AVERAGE
-from alpaca_focus.core.night import NightState
+from alpaca_focus.core.night import NightState, PierSide
 from alpaca_focus.core.values import FocusResult
-from alpaca_focus.focusing.circumstances import refuse_what_cannot_work
 from alpaca_focus.focusing.connected import Devices
 from alpaca_focus.focusing.filters import filter_in_light, way_through
 from alpaca_focus.focusing.one_run import Order, focus_with
+from alpaca_focus.focusing.run_conditions import ensure_can_focus
 from alpaca_focus.gateway.service import Gateway
-from alpaca_focus.night.shared_run import shared
 from alpaca_focus.night.status_publisher import StatusPublisher
 from alpaca_focus.ports import Clock
 from alpaca_focus.runtime.store import RunStore
-from alpaca_focus.runtime.wheel import turned_to
 from alpaca_focus.settings.models import Settings
 
 _log = structlog.get_logger(__name__)
@@ -52,7 +50,7 @@ class Refocuses:
     learn: Callable[[], None]
 
     async def run(self, triggers: str) -> FocusResult:
-        """Focus once, for a reason; a run that is cancelled brings the focuser home first.
+        """Focus once, for a reason; a run that is cancelled restores the focuser first.
 
         Raises:
             AlpacaFocusError: The run could not be made, or failed without a result.
@@ -67,7 +65,7 @@ class Refocuses:
 
     async def _focused(self, triggers: str) -> FocusResult:
         devices = self.devices
-        await refuse_what_cannot_work(devices)
+        await ensure_can_focus(devices)
         wanted = await filter_in_light(devices, told=self.night().reported_filter)
         way = way_through(self.settings, devices, wanted)
         average_c = self.night().history.followed.latest_c
@@ -80,14 +78,46 @@ class Refocuses:
             # The temperature that the night goes by, for the history.
             temperatures_c={} if average_c is None else {AVERAGE: average_c},
             seen=self.publisher.preview.offer,
+            filter_before=wanted,
         )
-        if self.gateway is None:
-            async with turned_to(devices.filter_wheel, way.filter_name, wanted):
-                result = await focus_with(devices, order)
-        else:
-            result = await focus_with(devices, await shared(order, devices, self.gateway, wanted))
+        if self.gateway is not None:
+            order = await sharing_camera(order, devices, self.gateway)
+        result = await focus_with(devices, order)
         self.learn()
         return result
+
+
+async def sharing_camera(order: Order, devices: Devices, gateway: Gateway) -> Order:
+    """Return a focus run that shares the camera with the imaging program.
+
+    Args:
+        order: The run.
+        devices: Of the observatory.
+        gateway: That the imaging program connects to.
+
+    Raises:
+        DeviceError: The mount does not answer.
+    """
+    side = await _pier_side(devices)
+
+    async def still_valid() -> str:
+        try:
+            await ensure_can_focus(devices)
+            side_now, filter_now = await _pier_side(devices), await filter_in_light(devices)
+        except AlpacaFocusError as error:
+            return str(error)
+        if side_now is not side:
+            return "The mount has flipped to the other side of the pier."
+        # While the run has the camera its own filter is in the light path.
+        if filter_now not in {order.way.filter_name, order.filter_before}:
+            return f"The filter is {filter_now} now."
+        return ""
+
+    return replace(order, sharing=gateway.sharing(), still_valid=still_valid)
+
+
+async def _pier_side(devices: Devices) -> PierSide:
+    return PierSide.UNKNOWN if devices.mount is None else (await devices.mount.state()).pier_side
 
 
 def _newest_number(store: RunStore) -> int | None:

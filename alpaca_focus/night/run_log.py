@@ -2,7 +2,7 @@
 
 import structlog
 
-from alpaca_focus.core.events import CurveFitted, Event, FrameMeasured, Interlude, Moved, RestoreStarted, Resumed
+from alpaca_focus.core.events import CameraHandover, CurveFitted, Event, FrameMeasured, Moved, RestoreStarted, Resumed
 
 _log = structlog.get_logger(__name__)
 
@@ -30,7 +30,7 @@ def log_event(event: Event) -> None:
                 best_position=round(fit.best_position, 1),
                 stderr_steps=round(fit.best_position_stderr, 1),
             )
-        case Interlude(number=number, home_position=position, left_s=left_s, needed_s=needed_s):
+        case CameraHandover(number=number, restore_position=position, left_s=left_s, needed_s=needed_s):
             _log.info(
                 "The focus run is interrupted for the imaging program",
                 number=number,

@@ -22,10 +22,10 @@ from alpaca_focus.night.refocus import Refocuses
 from alpaca_focus.night.status_publisher import StatusPublisher
 from alpaca_focus.ports import Clock, Thermometer
 from alpaca_focus.runtime.dependencies import Dependencies
-from alpaca_focus.runtime.home_mark import HomeMark
 from alpaca_focus.runtime.learning import LearnedModel
 from alpaca_focus.runtime.poller import Poller, Sources
 from alpaca_focus.runtime.reported_exposures import ReportedExposures
+from alpaca_focus.runtime.restore_marker import RestoreMarker
 from alpaca_focus.runtime.scheduler import RefocusScheduler
 from alpaca_focus.runtime.store import RunStore
 from alpaca_focus.settings.models import Settings
@@ -128,7 +128,7 @@ async def opened(stack: AsyncExitStack, settings: Settings, gateway: Gateway | N
         poller=poller,
         focus=refocuses.run,
         store=store,
-        home_mark=HomeMark(around.directory, devices.focuser.name),
+        restore_marker=RestoreMarker(around.directory, devices.focuser.name),
         clock=clock,
         guider=devices.guider,
         probable_defocus=model.probable_defocus,

@@ -12,8 +12,8 @@ from alpaca_focus.core.night import History, Patience, Reading
 from alpaca_focus.core.triggers import Trigger
 from alpaca_focus.core.values import FocusResult, Light
 from alpaca_focus.ports import Clock, Focuser, Guider
-from alpaca_focus.runtime.home_mark import HomeMark
 from alpaca_focus.runtime.poller import Poller
+from alpaca_focus.runtime.restore_marker import RestoreMarker
 from alpaca_focus.runtime.store import RunStore
 
 
@@ -55,7 +55,7 @@ class Dependencies:
         poller: Polls all devices.
         focus: Carries out a focus run for a reason; when cancelled, it aborts the run and returns the focuser first.
         store: Where the night is saved; `None`: nowhere.
-        home_mark: Where the focuser belongs during a focus run.
+        restore_marker: Where the focuser belongs during a focus run.
         clock: Time.
         guider: Waited for after correction moves; `None`: there is none.
         probable_defocus: Returns the focus model's estimate from a history and what was compensated since.
@@ -67,7 +67,7 @@ class Dependencies:
     poller: Poller
     focus: Callable[[str], Coroutine[Any, Any, FocusResult]]
     store: RunStore | None
-    home_mark: HomeMark
+    restore_marker: RestoreMarker
     clock: Clock
     guider: Guider | None = None
     probable_defocus: Callable[[History, Compensated], float | None] = lambda _, __: None

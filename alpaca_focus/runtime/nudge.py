@@ -9,10 +9,10 @@ from alpaca_focus.core.errors import DeviceError, DeviceMisbehaved
 from alpaca_focus.core.values import Position
 from alpaca_focus.ports import Clock, Focuser
 from alpaca_focus.runtime.abort import Abort
-from alpaca_focus.runtime.home_mark import HomeMark
+from alpaca_focus.runtime.restore_marker import RestoreMarker
 from alpaca_focus.runtime.runner import RESTORE_PAUSES_S
 
-AT_HOME_STEPS = 1
+AT_START_STEPS = 1
 """A move is over within a step of its target."""
 
 
@@ -26,7 +26,7 @@ class Nudged:
         ended_at: The position afterwards; `None`: unknown.
         lasted_s: Duration of all of it.
         trouble: What went wrong on the way there; empty: nothing, or it was aborted.
-        home_trouble: What went wrong on the way back; empty: nothing.
+        return_trouble: What went wrong on the way back; empty: nothing.
     """
 
     start: Position
@@ -34,12 +34,12 @@ class Nudged:
     ended_at: Position | None
     lasted_s: float
     trouble: str = ""
-    home_trouble: str = ""
+    return_trouble: str = ""
 
     @property
     def is_stranded(self) -> bool:
         """Whether the focuser is not back."""
-        return self.ended_at is None or abs(self.ended_at - self.start) > AT_HOME_STEPS
+        return self.ended_at is None or abs(self.ended_at - self.start) > AT_START_STEPS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,14 +51,14 @@ class Nudge:
         clock: Time.
         backlash: How the start is approached again.
         limits: No leg goes beyond them.
-        home_mark: Where it belongs, on disk while it is away.
+        restore_marker: Where it belongs, on disk while it is away.
     """
 
     focuser: Focuser
     clock: Clock
     backlash: Backlash
     limits: Limits
-    home_mark: HomeMark
+    restore_marker: RestoreMarker
 
     async def there_and_back(self, start: Position, target: Position, report: Callable[[Nudged], None]) -> None:
         """Go to a position and come back, whatever happens meanwhile.
@@ -73,28 +73,28 @@ class Nudge:
         """
         abort, trouble, reached = Abort(), "", None
         began_s = self.clock.monotonic()
-        self.home_mark.set(start)
+        self.restore_marker.set(start)
         try:
             reached = await self.focuser.move_to(target)
         except DeviceError as error:
             trouble = str(error)
         except asyncio.CancelledError:
             abort.asked = True
-        ended_at, home_trouble = await abort.see_through(self._come_home(start, has_moved=reached is not None))
+        ended_at, return_trouble = await abort.see_through(self._come_back(start, has_moved=reached is not None))
         outcome = Nudged(
             start=start,
             reached=reached,
             ended_at=ended_at,
             lasted_s=self.clock.monotonic() - began_s,
             trouble=trouble,
-            home_trouble=home_trouble,
+            return_trouble=return_trouble,
         )
         if not outcome.is_stranded:
-            self.home_mark.clear()
+            self.restore_marker.clear()
         report(outcome)
         abort.check()
 
-    async def _come_home(self, start: Position, *, has_moved: bool) -> tuple[Position | None, str]:
+    async def _come_back(self, start: Position, *, has_moved: bool) -> tuple[Position | None, str]:
         """Return where it stands in the end, and why that is not the start, if it is not.
 
         It is tried patiently: the device may be restarting.
@@ -109,7 +109,7 @@ class Nudge:
                     has_moved = True
                     await self._go(here, start)
                     here = await self.focuser.position()
-                if abs(here - start) <= AT_HOME_STEPS:
+                if abs(here - start) <= AT_START_STEPS:
                     return here, ""
             except DeviceError as error:
                 trouble = str(error)

@@ -54,8 +54,8 @@ class Recovery:
         return True
 
     async def _return_from_a_cut_run(self) -> None:
-        mark = self._dependencies.home_mark
-        home = mark.left_by_a_cut_run()
+        mark = self._dependencies.restore_marker
+        home = mark.left_by_interrupted_run()
         if home is None:
             return
         here = await self._dependencies.focuser.position()

@@ -1,7 +1,7 @@
-"""Carries out a focus plan on real devices, and brings the focuser home when it fails.
+"""Carries out a focus plan on real devices, and restores the focuser when it fails.
 
-Whatever happens, a run ends in one of two places: at a verified focus, or back at the position it started from. A
-camera that is shared with an imaging program is taken before anything else and given back after everything else.
+Whatever happens, a run ends in one of two places: at a verified focus, or back at the position it started from. The
+lease of the camera is acquired before anything else and released after everything else.
 """
 
 import asyncio
@@ -19,57 +19,63 @@ from alpaca_focus.core.plan import Plan, SweepProgress, SweepResult, SweepSettin
 from alpaca_focus.core.reserve import Reserve
 from alpaca_focus.core.sweep import sweep
 from alpaca_focus.core.values import FocusResult, Frame, Measurement, Outcome, Position
-from alpaca_focus.ports import Camera, CameraShare, Clock, Focuser, Guider
+from alpaca_focus.ports import Camera, CameraSharing, Clock, Focuser, Guider
 from alpaca_focus.runtime.abort import Abort
-from alpaca_focus.runtime.home_mark import HomeMark
-from alpaca_focus.runtime.interlude import Interludes
-from alpaca_focus.runtime.resting import RestingGuider
-from alpaca_focus.runtime.shared_camera import SharedCamera
-from alpaca_focus.runtime.way_home import Way
+from alpaca_focus.runtime.camera_handover import CameraHandovers
+from alpaca_focus.runtime.camera_lease import CameraLease, FilterTurn
+from alpaca_focus.runtime.paused_guider import PausedGuider
+from alpaca_focus.runtime.restore_marker import RestoreMarker
+from alpaca_focus.runtime.restore_path import RestorePath
 
 RESTORE_PAUSES_S = (0.0, 2.0, 5.0, 15.0, 30.0)
-"""Waits before each try to bring the focuser home: a device that is restarting gets most of a minute."""
+"""Waits before each try to restore the focuser: a device that is restarting gets most of a minute."""
 
 
 async def always_valid() -> str:
-    """Find nothing against the frames before an interruption."""
+    """Default: frames taken before an interruption stay valid."""
     return ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Bench:
-    """The devices of one run, how a frame is measured, and where is noted where the focuser belongs.
+class RunDevices:
+    """What one run works with: its devices, the measurement of a frame, and the restore marker.
 
     Attributes:
         camera: Takes the frames.
         focuser: Is moved.
         clock: Time.
-        measure: From a frame to its measurement; may remember the frames of the run.
-        home_mark: Where the focuser belongs, on disk.
+        measure: Measures a frame; may remember the frames of the run.
+        restore_marker: Where the focuser belongs, on disk.
         guider: Paused during the run; `None`: there is none.
-        share: Whose turn it is with the camera; `None`: nobody else uses it.
-        still_valid: Asked after an interruption: why the frames before it say nothing any more, as a sentence; empty
-            where they do.
+        sharing: Shares the camera with an imaging program; `None`: nobody else uses it.
+        turn: To the filter of the run; `None`: the current one.
+        still_valid: Returns after an interruption why the frames before it are not valid any more, as a sentence; empty
+            where they are.
     """
 
     camera: Camera
     focuser: Focuser
     clock: Clock
     measure: Callable[[Frame], Measurement]
-    home_mark: HomeMark = field(default_factory=lambda: HomeMark(None, ""))
+    restore_marker: RestoreMarker = field(default_factory=lambda: RestoreMarker(None, ""))
     guider: Guider | None = None
-    share: CameraShare | None = None
+    sharing: CameraSharing | None = None
+    turn: FilterTurn | None = None
     still_valid: Callable[[], Awaitable[str]] = always_valid
+
+    def lease(self, abort: Abort) -> CameraLease:
+        """Return the run's lease of the camera, to be entered."""
+        return CameraLease(self.camera, abort, sharing=self.sharing, turn=self.turn)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Circumstances:
-    """How things were when the run began; `None` where nothing tells.
+class RunConditions:
+    """The conditions at the beginning of a run; `None` where they are not known.
 
     Attributes:
         temperature_c: Goes into the result.
         filter_name: Filter that the frames are taken through; goes into the result.
-        offset_steps: Added to the best position in the end, for a filter that is in the light afterwards.
+        offset_steps: Added to the best position in the end, for the filter that is current after the run.
         altitude_deg: Where the telescope points; goes into the result.
         temperatures_c: By the name of the sensor; goes into the result.
     """
@@ -82,43 +88,38 @@ class Circumstances:
 
 
 async def run_focus(
-    bench: Bench,
+    devices: RunDevices,
     settings: SweepSettings,
     *,
-    circumstances: Circumstances,
+    conditions: RunConditions,
     max_duration_s: float,
     emit: Callable[[Event], None],
 ) -> FocusResult:
-    """Find focus and stay there, or go back to the start and say why.
+    """Find focus and stay there, or go back to the start and return the reason.
 
-    Where an earlier run was cut off by a crash, the place to go back to is the one that it noted.
+    After an earlier run that was interrupted by a crash, the position to go back to is the one that it noted.
 
     Args:
-        bench: Connected devices.
-        settings: What the sweep must know.
-        circumstances: Goes into the result.
+        devices: Connected devices.
+        settings: Of the sweep.
+        conditions: Goes into the result.
         max_duration_s: The run is given up when it takes longer; the time in which an imaging program has the camera
             does not count.
-        emit: Told everything that happens.
+        emit: Publishes the events of the run.
 
     Returns:
         The result; failures of devices and of the sky are results, not exceptions.
 
     Raises:
-        DeviceError: The focuser or the camera failed before anything was moved, or a shared camera cannot be had.
-        asyncio.CancelledError: The run was aborted; the focuser was brought home first, and `emit` was told. Nothing
-            was touched or told if that came while it still waited for a shared camera.
+        DeviceError: The focuser or the camera failed before anything was moved, or the camera cannot be acquired.
+        asyncio.CancelledError: The run was aborted; the focuser was restored first, and the end published. Nothing was
+            touched or published if that came while the run still waited for the camera.
     """
     abort = Abort()
-    camera = SharedCamera(bench.camera, bench.share, abort)
-    try:
-        await camera.take()
-        start = await bench.focuser.position()
-        run = _Run(bench, camera, abort, settings, circumstances, max_duration_s=max_duration_s, emit=emit, start=start)
+    async with devices.lease(abort) as lease:
+        start = await devices.focuser.position()
+        run = _Run(devices, lease, abort, settings, conditions, max_duration_s=max_duration_s, emit=emit, start=start)
         return await run.run()
-    finally:
-        await camera.give_back()
-        abort.check()
 
 
 class _Run:
@@ -126,21 +127,21 @@ class _Run:
 
     def __init__(
         self,
-        bench: Bench,
-        camera: SharedCamera,
+        devices: RunDevices,
+        lease: CameraLease,
         abort: Abort,
         settings: SweepSettings,
-        circumstances: Circumstances,
+        conditions: RunConditions,
         *,
         max_duration_s: float,
         emit: Callable[[Event], None],
         start: Position,
     ) -> None:
-        self._bench = bench
-        self._camera = camera
+        self._devices = devices
+        self._lease = lease
         self._abort = abort
         self._settings = settings
-        self._circumstances = circumstances
+        self._conditions = conditions
         self._max_duration_s = max_duration_s
         self._emit = emit
         self._progress = SweepProgress()
@@ -149,38 +150,37 @@ class _Run:
         self._notes: list[str] = []
         self._measuring: asyncio.Task[Measurement] | None = None
         reserve = Reserve(settings.exposure.exposure_s)
-        self._guider = RestingGuider(bench.guider, bench.clock, abort, self._note)
-        self._way = Way(
-            bench.focuser,
-            bench.clock,
+        self._guider = PausedGuider(devices.guider, devices.clock, abort, self._note)
+        self._path = RestorePath(
+            devices.focuser,
+            devices.clock,
             settings,
             start=start,
-            home_mark=bench.home_mark,
+            restore_marker=devices.restore_marker,
             reserve=reserve,
             note=self._note,
             emit=emit,
         )
-        self._interludes = Interludes(
-            camera=camera,
-            way=self._way,
+        self._handovers = CameraHandovers(
+            lease=lease,
+            path=self._path,
             guider=self._guider,
             reserve=reserve,
-            clock=bench.clock,
+            clock=devices.clock,
             settle_s=settings.settle_s,
             abort=abort,
-            still_valid=bench.still_valid,
+            still_valid=devices.still_valid,
             finish_frame=self._finish_frame,
             emit=emit,
         )
-        self._began_s = bench.clock.monotonic()
-        self._began_at: datetime = bench.clock.wall()
+        self._began_s = devices.clock.monotonic()
+        self._began_at: datetime = devices.clock.wall()
 
     async def run(self) -> FocusResult:
-        focuser = self._bench.focuser
-        await self._camera.remember_settings()
+        focuser = self._devices.focuser
         device_compensates = focuser.info.has_temperature_compensation and await focuser.temperature_compensation()
-        start, home = self._way.start, self._way.home
-        self._emit(RunStarted(start_position=start, belongs_at=None if home == start else home))
+        start, belongs_at = self._path.start, self._path.restore_position
+        self._emit(RunStarted(start_position=start, belongs_at=None if belongs_at == start else belongs_at))
         try:
             if device_compensates:
                 # The device would move the focuser under the sweep.
@@ -205,26 +205,26 @@ class _Run:
         return await self._end(result, device_compensates=device_compensates)
 
     async def _end(self, result: FocusResult, *, device_compensates: bool) -> FocusResult:
-        if result.outcome is Outcome.FOCUSED and self._way.here is not None:
+        if result.outcome is Outcome.FOCUSED and self._path.here is not None:
             # Whatever cuts the program off from here on, the new place is where the focuser belongs.
-            self._bench.home_mark.set(self._way.here)
+            self._devices.restore_marker.set(self._path.here)
         await self._abort.see_through(self._tidy(device_compensates=device_compensates))
-        await self._guider.resume(within_s=self._camera.left_s())
-        await self._camera.give_back()
-        told = [result.reason, self._interludes.told, *self._progress.notes, *self._notes]
+        await self._guider.resume(within_s=self._lease.left_s)
+        await self._lease.release()
+        sentences = [result.reason, self._handovers.summary, *self._progress.notes, *self._notes]
         result = replace(
             result,
-            reason=" ".join(each for each in told if each),
-            duration_s=self._bench.clock.monotonic() - self._began_s,
+            reason=" ".join(each for each in sentences if each),
+            duration_s=self._devices.clock.monotonic() - self._began_s,
         )
         self._emit(RunEnded(result=result))
         if result.outcome is not Outcome.STRANDED:
-            self._bench.home_mark.clear()
+            self._devices.restore_marker.clear()
         self._abort.check()
         return result
 
     async def _carry_out(self) -> SweepResult:
-        plan = sweep(self._settings, self._way.start, self._progress)
+        plan = sweep(self._settings, self._path.start, self._progress)
         answer: Answer = None
         try:
             while True:
@@ -238,18 +238,18 @@ class _Run:
             await self._abort.see_through(self._drop_frame())
 
     def _next_action(self, plan: Plan[SweepResult], answer: Answer) -> Action:
-        """Send the plan its answer, and tell what it made of it."""
-        told, fit = len(self._progress.samples), self._progress.fit
+        """Send the plan its answer, and publish the samples and the fit that it made of it."""
+        published, fit = len(self._progress.samples), self._progress.fit
         try:
             return plan.send(answer)
         finally:
-            for sample in self._progress.samples[told:]:
+            for sample in self._progress.samples[published:]:
                 self._emit(FrameMeasured(sample=sample))
             if self._progress.fit is not None and self._progress.fit is not fit:
                 self._emit(CurveFitted(fit=self._progress.fit))
 
     def _check_time(self) -> None:
-        elapsed_s = self._bench.clock.monotonic() - self._began_s - self._interludes.without_camera_s
+        elapsed_s = self._devices.clock.monotonic() - self._began_s - self._handovers.without_camera_s
         if elapsed_s > self._max_duration_s:
             raise RunFailed(
                 f"The run took {elapsed_s:.0f} s, longer than the {self._max_duration_s:.0f} s allowed by "
@@ -257,21 +257,21 @@ class _Run:
             )
 
     async def _act(self, action: Action) -> Answer:
-        was_interrupted = await self._interludes.make_room_for(action)
+        was_interrupted = await self._handovers.make_room_for(action)
         match action:
             case MoveTo(position):
-                return await self._way.move(position)
+                return await self._path.move(position)
             case Settle(duration_s):
                 # What it was to wait for has had its time.
-                await self._bench.clock.sleep(0.0 if was_interrupted else duration_s)
+                await self._devices.clock.sleep(0.0 if was_interrupted else duration_s)
                 return None
             case Expose(settings):
                 self._exposures += 1
-                self._interludes.exposing(settings.exposure_s)
-                if self._way.has_moved_since:
+                self._handovers.exposing(settings.exposure_s)
+                if self._path.has_moved_since:
                     await self._guider.after_move()
-                    self._way.has_moved_since = False
-                await self._bench.camera.expose(settings)
+                    self._path.has_moved_since = False
+                await self._devices.camera.expose(settings)
                 # The plan may move on meanwhile: the shutter is closed.
                 self._measuring = asyncio.create_task(self._measure())
                 return self._exposures
@@ -296,7 +296,7 @@ class _Run:
             await self._measured()
 
     async def _drop_frame(self) -> None:
-        """Let go of a frame that nobody waits for any more."""
+        """Drop a frame that is not needed any more."""
         if self._measuring is None:
             return
         task, self._measuring = self._measuring, None
@@ -306,57 +306,57 @@ class _Run:
             self._note(f"A frame was lost as well: {outcome}")
 
     async def _measure(self) -> Measurement:
-        frame = await self._bench.camera.download()
-        return await asyncio.to_thread(self._bench.measure, frame)
+        frame = await self._devices.camera.download()
+        return await asyncio.to_thread(self._devices.measure, frame)
 
     async def _add_offset(self, found: SweepResult) -> None:
         """Go on to where another filter is in focus."""
-        if not self._circumstances.offset_steps:
+        if not self._conditions.offset_steps:
             return
         legs = approach(
             found.position,
-            self._settings.limits.clamp(found.position + self._circumstances.offset_steps),
+            self._settings.limits.clamp(found.position + self._conditions.offset_steps),
             backlash=self._settings.backlash,
             limits=self._settings.limits,
             slack_taken_up=True,
         )
         for leg in legs:
-            await self._way.move(leg)
+            await self._path.move(leg)
 
-    # The way home
+    # The restore path
 
     async def _restore(self, reason: str) -> FocusResult:
-        """Bring the focuser back to the start, patiently: its device may be restarting."""
-        way = self._way
-        if not way.has_moved and way.home == way.start:
+        """Restore the focuser, patiently: its device may be restarting."""
+        path = self._path
+        if not path.has_moved and path.restore_position == path.start:
             return self._result(Outcome.RESTORED, f"{reason} The focuser was not moved.")
-        came_home = f"{reason} The focuser is back at position {way.home}, {way.whence}."
-        if not self._camera.is_ours:
-            # It came home before the camera was given back, and must hold still while somebody exposes.
-            return self._result(Outcome.RESTORED, came_home)
-        self._emit(RestoreStarted(position=way.home, reason=reason))
+        restored = f"{reason} The focuser is back at position {path.restore_position}, {path.restore_place}."
+        if not self._lease.is_held:
+            # It was restored before the handover, and must hold still while the imaging program exposes.
+            return self._result(Outcome.RESTORED, restored)
+        self._emit(RestoreStarted(position=path.restore_position, reason=reason))
         if not self._camera_taken:
             await self._stop_exposing()
         trouble = ""
         for pause_s in RESTORE_PAUSES_S:
-            await self._bench.clock.sleep(pause_s)
+            await self._devices.clock.sleep(pause_s)
             try:
-                await way.go_home()
+                await path.restore()
             except DeviceError as error:
                 trouble = str(error)
             else:
-                return self._result(Outcome.RESTORED, came_home)
+                return self._result(Outcome.RESTORED, restored)
         return self._result(
             Outcome.STRANDED,
-            f"{reason} The focuser could not be brought back to position {way.home}: {trouble} "
+            f"{reason} The focuser could not be brought back to position {path.restore_position}: {trouble} "
             f"Move it there by hand, or focus again.",
         )
 
     async def _stop_exposing(self) -> None:
         try:
-            await self._camera.stop_exposing()
+            await self._devices.camera.abort()
         except DeviceError as error:
-            # The camera may be what failed; the focuser has to come home all the same.
+            # The camera may be what failed; the focuser has to be restored all the same.
             self._note(f"The exposure could not be aborted: {error}")
 
     def _note(self, sentence: str) -> None:
@@ -364,14 +364,14 @@ class _Run:
             self._notes.append(sentence)
 
     async def _tidy(self, *, device_compensates: bool) -> None:
-        """Give the camera and the focuser back as they were found."""
+        """Put the settings of the camera and of the focuser back."""
         try:
-            await self._camera.restore_settings()
+            await self._lease.restore_settings()
         except DeviceError as error:
             self._note(f"The camera's settings could not be put back: {error}")
         if device_compensates:
             try:
-                await self._bench.focuser.set_temperature_compensation(enabled=True)
+                await self._devices.focuser.set_temperature_compensation(enabled=True)
             except DeviceError as error:
                 self._note(f"The focuser's own temperature compensation is still off: {error}")
 
@@ -379,28 +379,28 @@ class _Run:
         return FocusResult(
             outcome=outcome,
             reason=reason,
-            start_position=self._way.start,
-            final_position=self._way.here,
+            start_position=self._path.start,
+            final_position=self._path.here,
             fit=self._progress.fit,
             samples=tuple(self._progress.samples),
             verification=None if found is None else found.verification,
             doubtful=found is not None and found.doubtful,
             started_at=self._began_at,
-            duration_s=self._bench.clock.monotonic() - self._began_s,
+            duration_s=self._devices.clock.monotonic() - self._began_s,
             exposures=self._exposures,
-            temperature_c=self._circumstances.temperature_c,
-            filter_name=self._circumstances.filter_name,
-            altitude_deg=self._circumstances.altitude_deg,
-            temperatures_c=self._circumstances.temperatures_c,
+            temperature_c=self._conditions.temperature_c,
+            filter_name=self._conditions.filter_name,
+            altitude_deg=self._conditions.altitude_deg,
+            temperatures_c=self._conditions.temperatures_c,
             camera_taken=self._camera_taken,
         )
 
     def _focused_sentence(self, found: SweepResult) -> str:
-        offset = self._circumstances.offset_steps
-        through = f", {offset:+d} steps from where {self._circumstances.filter_name} is," if offset else ""
+        offset = self._conditions.offset_steps
+        through = f", {offset:+d} steps from where {self._conditions.filter_name} is," if offset else ""
         zone_steps = self._settings.critical_focus_zone_steps
         return (
-            f"Focused at position {self._way.here}{through} with a standard error of "
+            f"Focused at position {self._path.here}{through} with a standard error of "
             f"{found.fit.best_position_stderr:.1f} steps, where the critical focus zone has {zone_steps:.0f}; "
             f"{result_text(found.verification.measurement)}."
         )

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from alpaca_focus.core.errors import DeviceMisbehaved, DeviceTimeout, DeviceUnreachable
 from alpaca_focus.core.values import ExposureSettings, FocusResult, Frame, Measurement, Outcome, Position
 from alpaca_focus.imaging.following import StarFollower
-from alpaca_focus.runtime.runner import Bench, Circumstances, run_focus
+from alpaca_focus.runtime.runner import RunConditions, RunDevices, run_focus
 from alpaca_focus.simulator.faults import FaultRequest
 from tests.bench.bench_engine import taught
 from tests.bench.observatory import BenchCamera, BenchFocuser, Observatory
@@ -155,14 +155,14 @@ async def struck_run(night: Night) -> Struck:
     sky = asyncio.create_task(_spoil_the_sky(trouble))
     run = asyncio.create_task(
         run_focus(
-            Bench(
+            RunDevices(
                 camera=TroubledCamera(observatory, trouble),
                 focuser=TroubledFocuser(observatory, trouble),
                 clock=observatory.clock,
                 measure=_measuring(trouble),
             ),
             settings,
-            circumstances=Circumstances(),
+            conditions=RunConditions(),
             max_duration_s=longest_s,
             emit=lambda _: None,
         )

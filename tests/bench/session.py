@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from alpaca_focus.core.plan import SweepSettings
 from alpaca_focus.core.values import FocusResult, Frame, Measurement, Outcome
 from alpaca_focus.imaging.following import StarFollower
-from alpaca_focus.runtime.runner import Bench, Circumstances, run_focus
+from alpaca_focus.runtime.runner import RunConditions, RunDevices, run_focus
 from tests.bench.observatory import Observatory
 from tests.bench.skies import Night
 
@@ -45,14 +45,14 @@ class Session:
     async def focus(
         self, settings: SweepSettings, measure: Callable[[Frame], Measurement] | None = None
     ) -> tuple[Run, FocusResult]:
-        bench = Bench(
+        devices = RunDevices(
             camera=self.observatory.camera,
             focuser=self.observatory.focuser,
             clock=self.observatory.clock,
             measure=measure or StarFollower(),
         )
         result = await run_focus(
-            bench, settings, circumstances=Circumstances(), max_duration_s=LONGEST_S, emit=lambda _: None
+            devices, settings, conditions=RunConditions(), max_duration_s=LONGEST_S, emit=lambda _: None
         )
         zone = self.night.zone_steps
         run = Run(

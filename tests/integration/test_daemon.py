@@ -26,7 +26,7 @@ from alpaca_focus.night.daemon import Daemon
 from alpaca_focus.runtime import compensator, poller, run_outcomes, scheduler
 from alpaca_focus.runtime.control_client import ask
 from alpaca_focus.runtime.control_wire import socket_path
-from alpaca_focus.runtime.home_mark import HomeMark
+from alpaca_focus.runtime.restore_marker import RestoreMarker
 from alpaca_focus.runtime.store import RunStore
 from alpaca_focus.settings.models import Settings
 from alpaca_focus.simulator.faults import FaultRequest
@@ -302,7 +302,7 @@ def test_a_stop_during_a_focus_run_brings_the_focuser_home(night: Night, log: li
         assert store.runs()[0].result.final_position == START
     assert state is not None
     assert '"images":1' in state
-    assert HomeMark(night.directory, "any").left_by_a_cut_run() is None
+    assert RestoreMarker(night.directory, "any").left_by_interrupted_run() is None
     assert not any(each.name.startswith("focuser-belongs-at") for each in night.directory.iterdir())
 
 

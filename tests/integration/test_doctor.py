@@ -20,8 +20,8 @@ from alpaca_focus.doctor.checkup import CheckupOrder, examine
 from alpaca_focus.notify.mqtt_client import MqttSettings
 from alpaca_focus.notify.mqtt_probe import broker_trouble
 from alpaca_focus.runtime.control_wire import lock_path
-from alpaca_focus.runtime.home_mark import FILE_NAME, HomeMark
 from alpaca_focus.runtime.lock import exclusive_lock
+from alpaca_focus.runtime.restore_marker import FILE_NAME, RestoreMarker
 from alpaca_focus.simulator.observatory import Observatory
 from alpaca_focus.simulator.settings import FocuserSettings
 from tests.fake_phd2 import FakePhd2
@@ -251,13 +251,13 @@ def test_a_camera_that_exposes_is_left_alone_and_the_focuser_too(observatory: Ob
 
 def test_a_run_that_was_cut_off_is_told_and_not_meddled_with(observatory: Observatory, tmp_path: Path) -> None:
     doctor, start = Doctor(tmp_path, observatory.address), position(observatory)
-    mark = HomeMark(doctor.storage, f"focuser 0 at {observatory.address} (Simulated Focuser)")
+    mark = RestoreMarker(doctor.storage, f"focuser 0 at {observatory.address} (Simulated Focuser)")
     mark.set(25123)
     doctor.examine(move=True, frame=False)
     doctor.found("focuser", "position", NOTE, "had started at 25123")
     doctor.found("focuser", "move", NOT_TRIED, "cut off")
     assert position(observatory) == start
-    assert mark.left_by_a_cut_run() == 25123
+    assert mark.left_by_interrupted_run() == 25123
 
 
 def test_a_running_daemon_is_respected(observatory: Observatory, tmp_path: Path) -> None:

@@ -37,7 +37,6 @@ from alpaca_focus.doctor.checkup import CheckupOrder, examine
 from alpaca_focus.doctor.examination import Examination
 from alpaca_focus.focusing import connected
 from alpaca_focus.focusing.connected import connected_devices, plain_adapter
-from alpaca_focus.night.gateway_link import BesideProgram
 from alpaca_focus.ports import Device
 from alpaca_focus.settings import models
 from alpaca_focus.settings.describe import describe
@@ -220,7 +219,7 @@ def test_the_gateway_stands_in_front_of_it(server: RunningServer) -> None:
         return {}
 
     async def ask() -> tuple[Any, Any]:
-        with BesideProgram(nothing, SystemClock()) as program:
+        with DaemonGateway(nothing, SystemClock()) as program:
             program.follow(settings)
             assert program.gateway is not None
             base = f"http://{program.gateway.address}"

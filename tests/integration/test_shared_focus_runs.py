@@ -6,14 +6,14 @@ from collections.abc import Callable
 
 import pytest
 
-from alpaca_focus.core.events import Event, Interlude
+from alpaca_focus.core.events import CameraHandover, Event
 from alpaca_focus.core.values import ExposureSettings, FocusResult, Frame, Outcome
 from alpaca_focus.devices.clock import ScaledClock
 from alpaca_focus.focusing.connected import connected_devices
 from alpaca_focus.focusing.sweep_plan import plan_settings
 from alpaca_focus.imaging.following import StarFollower
 from alpaca_focus.ports import Camera, Focuser
-from alpaca_focus.runtime.runner import Bench, Circumstances, run_focus
+from alpaca_focus.runtime.runner import RunConditions, RunDevices, run_focus
 from alpaca_focus.settings.models import Settings
 from alpaca_focus.simulator.observatory import Observatory
 from alpaca_focus.simulator.settings import FocuserSettings
@@ -34,7 +34,7 @@ class Imaging:
         self.images: list[Frame] = []
         self.places: list[int] = []
 
-    async def take(self) -> None:
+    async def acquire(self) -> None:
         if self._asked:
             self.places.append(await self._focuser.position())
             # Only the exposure: a program that trusts the camera to be as it left it.
@@ -43,11 +43,12 @@ class Imaging:
             self.places.append(await self._focuser.position())
         self._asked = 0
 
+    @property
     def left_s(self) -> float:
         self._asked += 1
         return math.inf if self._asked <= self._patience else 0.0
 
-    async def give_back(self) -> None: ...
+    async def release(self) -> None: ...
 
 
 @pytest.mark.parametrize("subframe", [True, False])
@@ -70,22 +71,22 @@ def test_images_between_the_frames_of_a_run_are_as_before_it(
         async with connected_devices(settings, clock) as devices, connected_devices(settings, clock) as others:
             imaging = Imaging(others.camera, others.focuser, patience=9)
             plan = plan_settings(settings, devices, start=START, filter_name=None, known=None)
-            bench = Bench(
+            run_devices = RunDevices(
                 camera=devices.camera,
                 focuser=devices.focuser,
                 clock=clock,
                 measure=StarFollower(None),
-                share=imaging,
+                sharing=imaging,
             )
             result = await run_focus(
-                bench, plan, circumstances=Circumstances(), max_duration_s=900.0, emit=events.append
+                run_devices, plan, conditions=RunConditions(), max_duration_s=900.0, emit=events.append
             )
             return result, imaging
 
     result, imaging = asyncio.run(run())
     assert result.outcome is Outcome.FOCUSED, result.reason
-    interludes = sum(isinstance(event, Interlude) for event in events)
-    assert interludes == len(imaging.images) > 0
+    handovers = sum(isinstance(event, CameraHandover) for event in events)
+    assert handovers == len(imaging.images) > 0
     assert {frame.pixels.shape for frame in imaging.images} == {(512, 640)}
     assert set(imaging.places) == {START}
     world, now_s = observatory.world, observatory.world.clock.now_s()

@@ -113,10 +113,10 @@ def test_without_a_subframe_the_one_of_the_camera_stays() -> None:
 @pytest.mark.parametrize(
     ("ignored", "sentence"),
     [
-        ("startx", "use the subframe 20 x 10 at .4, 2. and reads back 20 x 10 at .0, 2."),
-        ("numx", "use the subframe 20 x 10 at .4, 2. and reads back 64 x 10"),
-        ("binx", "was told to use BinX 2 and reads back 1"),
-        ("gain", "was told to use Gain 120 and reads back 100"),
+        ("startx", "set to the subframe 20 x 10 at .4, 2. and still reads back 20 x 10 at .0, 2."),
+        ("numx", "set to the subframe 20 x 10 at .4, 2. and still reads back 64 x 10"),
+        ("binx", "was set to BinX 2 and still reads back 1"),
+        ("gain", "was set to Gain 120 and still reads back 100"),
     ],
 )
 def test_settings_that_do_not_stay_are_a_misbehaviour(ignored: str, sentence: str) -> None:

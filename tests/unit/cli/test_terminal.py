@@ -7,7 +7,7 @@ import pytest
 from rich.console import Console
 
 from alpaca_focus.cli.terminal import RunPrinter, result_json
-from alpaca_focus.core.events import Event, FrameMeasured, Interlude, RestoreStarted, Resumed, RunEnded, RunStarted
+from alpaca_focus.core.events import CameraHandover, Event, FrameMeasured, RestoreStarted, Resumed, RunEnded, RunStarted
 from alpaca_focus.core.values import FocusResult, Measurement, Outcome, Sample
 from alpaca_focus.core.vcurve import fit_hyperbola
 from alpaca_focus.files.chart import v_curve
@@ -80,9 +80,9 @@ def test_the_way_back_is_told_with_its_reason() -> None:
     assert text.strip() == "Clouds came. Going back to position 26500."
 
 
-def test_an_interlude_is_told_with_its_times() -> None:
+def test_a_handover_is_shown_with_its_times() -> None:
     text = printed(
-        Interlude(number=1, home_position=26500, left_s=21.4, needed_s=24.0),
+        CameraHandover(number=1, restore_position=26500, left_s=21.4, needed_s=24.0),
         Resumed(number=1, position=25100, lasted_s=312.2),
     )
     assert " ".join(text.split()) == (

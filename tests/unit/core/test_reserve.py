@@ -2,18 +2,18 @@
 
 import pytest
 
-from alpaca_focus.core.reserve import FIRST_OVERHEAD_S, FIRST_WAY_HOME_S, MARGIN_S, Reserve
+from alpaca_focus.core.reserve import FIRST_OVERHEAD_S, FIRST_RESTORE_S, MARGIN_S, Reserve
 
 
 def test_before_anything_was_seen_it_is_guessed() -> None:
-    assert Reserve(4.0).needed_s(500) == 4.0 + FIRST_OVERHEAD_S + FIRST_WAY_HOME_S + MARGIN_S
+    assert Reserve(4.0).needed_s(500) == 4.0 + FIRST_OVERHEAD_S + FIRST_RESTORE_S + MARGIN_S
 
 
 def test_the_longest_cycle_counts() -> None:
     reserve = Reserve(4.0)
     for at_s in (0.0, 9.0, 15.0):
         reserve.exposing(4.0, at_s)
-    assert reserve.needed_s(0) == 4.0 + 5.0 + FIRST_WAY_HOME_S + MARGIN_S
+    assert reserve.needed_s(0) == 4.0 + 5.0 + FIRST_RESTORE_S + MARGIN_S
 
 
 def test_another_exposure_time_changes_only_itself() -> None:
@@ -22,17 +22,17 @@ def test_another_exposure_time_changes_only_itself() -> None:
         reserve.exposing(4.0, at_s)
     assert reserve.needed_s(0, 12.0) - reserve.needed_s(0) == 8.0
     reserve.exposing(12.0, 18.0)
-    assert reserve.needed_s(0) == 12.0 + 5.0 + FIRST_WAY_HOME_S + MARGIN_S
+    assert reserve.needed_s(0) == 12.0 + 5.0 + FIRST_RESTORE_S + MARGIN_S
 
 
-def test_rests_and_interludes_belong_to_no_cycle() -> None:
+def test_rests_and_handovers_belong_to_no_cycle() -> None:
     reserve = Reserve(4.0)
     reserve.exposing(4.0, 0.0)
     reserve.rested(20.0)
     reserve.exposing(4.0, 30.0)
     reserve.interrupted()
     reserve.exposing(4.0, 1000.0)
-    assert reserve.needed_s(0) == 4.0 + 6.0 + FIRST_WAY_HOME_S + MARGIN_S
+    assert reserve.needed_s(0) == 4.0 + 6.0 + FIRST_RESTORE_S + MARGIN_S
 
 
 def test_the_way_home_is_twice_the_longest_move() -> None:

@@ -10,12 +10,11 @@ import pytest
 from alpaca_focus.alpaca.errors import AlpacaError, ErrorNumber
 from alpaca_focus.alpaca.standard import DeviceType
 from alpaca_focus.core.errors import DeviceRefused, DeviceUnreachable
+from alpaca_focus.gateway.camera_access import GatewayCameraSharing, GatewayCameraWatch
 from alpaca_focus.gateway.engine import LightFrame
 from alpaca_focus.gateway.passed_images import PassedImage
 from alpaca_focus.gateway.service import Gateway, GatewaySettings, RealDevice
-from alpaca_focus.gateway.share import GatewayShare
 from alpaca_focus.gateway.upstream import UpstreamLost
-from alpaca_focus.gateway.watch import GatewayCameraWatch
 from alpaca_focus.ports import CameraActivity, CameraWatch
 from tests.gateway_scene import IDLE_S, LEAST_IMAGE_S, PATIENCE_S, CameraScene, FakeEngine, played, settled
 
@@ -51,7 +50,7 @@ class FailingEngine(FakeEngine):
 
 def gateway_of(scene: CameraScene, engine: FakeEngine | None = None) -> Gateway:
     gateway = Gateway(DEVICES, engine or scene.engine, scene.clock, HOW)
-    gateway._camera, gateway._shutter = scene.upstream, scene.shutter
+    gateway._camera, gateway._arbiter = scene.upstream, scene.arbiter
     return gateway
 
 
@@ -129,22 +128,22 @@ class Server:
         return await work
 
 
-def share_of(scene: CameraScene, server: Server) -> GatewayShare:
-    return GatewayShare(cast("Any", server), scene.shutter, "camera 0")
+def sharing_of(scene: CameraScene, server: Server) -> GatewayCameraSharing:
+    return GatewayCameraSharing(cast("Any", server), scene.arbiter, "camera 0")
 
 
-def test_the_share_takes_and_gives_back_also_after_the_end_of_the_gateway() -> None:
+def test_the_camera_is_acquired_and_released_also_after_the_end_of_the_gateway() -> None:
     async def play(scene: CameraScene) -> None:
         server = Server()
-        share = share_of(scene, server)
+        sharing = sharing_of(scene, server)
         await scene.clock.pass_s(IDLE_S)
-        await share.take()
-        assert (scene.shutter.taken, share.left_s()) == (True, float("inf"))
-        await share.give_back()
-        await share.give_back()
-        assert not scene.shutter.taken
+        await sharing.acquire()
+        assert (scene.arbiter.leased, sharing.left_s) == (True, float("inf"))
+        await sharing.release()
+        await sharing.release()
+        assert not scene.arbiter.leased
         server.has_stopped = True
-        await share.give_back()
+        await sharing.release()
 
     played(play)
 
@@ -156,14 +155,14 @@ def test_the_share_takes_and_gives_back_also_after_the_end_of_the_gateway() -> N
         (AlpacaError(ErrorNumber.INVALID_OPERATION, "Not now."), DeviceRefused),
     ],
 )
-def test_the_share_tells_failures_as_the_run_knows_them(fails: Exception, error: type[Exception]) -> None:
+def test_failures_to_acquire_are_raised_as_the_run_knows_them(fails: Exception, error: type[Exception]) -> None:
     async def play(scene: CameraScene) -> None:
         async def fail() -> None:
             raise fails
 
-        scene.shutter.take = fail  # type: ignore[method-assign]
+        scene.arbiter.acquire = fail  # type: ignore[method-assign]
         with pytest.raises(error, match=r"lost|Not now"):
-            await share_of(scene, Server()).take()
+            await sharing_of(scene, Server()).acquire()
 
     played(play)
 
@@ -182,12 +181,12 @@ class Watch:
 
 def watched(play: Callable[[CameraScene, GatewayCameraWatch], Coroutine[Any, Any, None]]) -> None:
     async def whole(scene: CameraScene) -> None:
-        await play(scene, GatewayCameraWatch(cast("CameraWatch", Watch()), scene.shutter))
+        await play(scene, GatewayCameraWatch(cast("CameraWatch", Watch()), scene.arbiter))
 
     played(whole)
 
 
-def test_before_the_first_exposure_only_the_camera_knows_and_afterwards_the_shutter() -> None:
+def test_before_the_first_exposure_only_the_camera_knows_and_afterwards_the_arbiter() -> None:
     async def play(scene: CameraScene, watch: GatewayCameraWatch) -> None:
         assert (await watch.activity()).busy
         await scene.client.start(60)

@@ -20,17 +20,16 @@ from alpaca_focus.core.status import GatewayStatus
 from alpaca_focus.core.values import Position
 from alpaca_focus.focusing.connected import Devices
 from alpaca_focus.focusing.filters import Way
-from alpaca_focus.focusing.one_run import Order
+from alpaca_focus.focusing.one_run import Order, focus_with
 from alpaca_focus.gateway.engine import LightFrame
 from alpaca_focus.gateway.service import Gateway
 from alpaca_focus.night import engine_link
 from alpaca_focus.night.engine_link import EngineLink
-from alpaca_focus.night.gateway_link import BesideProgram, gateway_settings
-from alpaca_focus.night.shared_run import shared
+from alpaca_focus.night.gateway_link import DaemonGateway, gateway_settings
+from alpaca_focus.night.refocus import sharing_camera
 from alpaca_focus.ports import MountState
 from alpaca_focus.runtime.control_wire import Request
 from alpaca_focus.runtime.exclusive_job import FOCUS_RUN
-from alpaca_focus.runtime.filtered_share import FilteredShare
 from alpaca_focus.runtime.scheduler import RefocusScheduler
 from alpaca_focus.settings.loader import parse_yaml
 from alpaca_focus.settings.models import Settings
@@ -300,7 +299,7 @@ def test_the_gateway_is_told_what_the_user_set() -> None:
 def test_the_gateway_stays_open_as_long_as_its_settings_stay() -> None:
     async def play() -> None:
         port = free_port()
-        with BesideProgram(answered, FakeClock()) as beside:
+        with DaemonGateway(answered, FakeClock()) as beside:
             assert beside.gateway is None
             beside.follow(settings(port))
             first = beside.gateway
@@ -327,7 +326,7 @@ def test_the_gateway_stays_open_as_long_as_its_settings_stay() -> None:
 
 def test_a_port_in_use_is_told_with_the_settings_to_look_at() -> None:
     async def play() -> None:
-        with socket.socket() as listener, BesideProgram(answered, FakeClock()) as beside:
+        with socket.socket() as listener, DaemonGateway(answered, FakeClock()) as beside:
             listener.bind(("127.0.0.1", 0))
             listener.listen()
             port = listener.getsockname()[1]
@@ -371,13 +370,13 @@ class FakeMount:
 
 
 class FakeGateway:
-    def share(self) -> str:
-        return "the share"
+    def sharing(self) -> str:
+        return "the gateway's sharing"
 
 
 def run_order(filter_name: str | None) -> Order:
     way = Way(filter_name=filter_name, offset_steps=0)
-    return Order(settings=settings(1), way=way, emit=lambda _: None, clock=FakeClock())
+    return Order(settings=settings(1), way=way, emit=lambda _: None, clock=FakeClock(), filter_before="L")
 
 
 def observatory(wheel: FakeWheel | None, mount: FakeMount | None) -> Devices:
@@ -394,8 +393,8 @@ def observatory(wheel: FakeWheel | None, mount: FakeMount | None) -> Devices:
 def test_a_run_takes_turns_and_asks_whether_its_frames_are_still_good() -> None:
     async def play() -> None:
         wheel, mount = FakeWheel(), FakeMount()
-        order = await shared(run_order("L"), observatory(wheel, mount), cast("Gateway", FakeGateway()), "L")
-        assert cast("Any", order.share) == "the share"
+        order = await sharing_camera(run_order("L"), observatory(wheel, mount), cast("Gateway", FakeGateway()))
+        assert cast("Any", order.sharing) == "the gateway's sharing"
         assert await order.still_valid() == ""
         wheel.now = 1
         assert await order.still_valid() == "The filter is R now."
@@ -409,15 +408,15 @@ def test_a_run_takes_turns_and_asks_whether_its_frames_are_still_good() -> None:
     asyncio.run(play())
 
 
-def test_a_run_through_another_filter_has_it_only_while_it_has_the_camera() -> None:
+def test_a_run_through_another_filter_stays_valid_with_either_filter() -> None:
     async def play() -> None:
         wheel = FakeWheel()
-        order = await shared(run_order("Ha"), observatory(wheel, None), cast("Gateway", FakeGateway()), "L")
-        assert isinstance(order.share, FilteredShare)
+        devices = observatory(wheel, None)
+        order = await sharing_camera(run_order("Ha"), devices, cast("Gateway", FakeGateway()))
         for slot in (0, 2):
             wheel.now = slot
             assert await order.still_valid() == ""
         with pytest.raises(ConfigurationError, match="no filter OIII"):
-            await shared(run_order("OIII"), observatory(wheel, None), cast("Gateway", FakeGateway()), "L")
+            await focus_with(devices, run_order("OIII"))
 
     asyncio.run(play())

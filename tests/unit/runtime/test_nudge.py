@@ -9,8 +9,8 @@ import pytest
 from alpaca_focus.core.backlash import Backlash, Direction, Limits
 from alpaca_focus.core.errors import DeviceMisbehaved, DeviceUnreachable
 from alpaca_focus.core.values import Position
-from alpaca_focus.runtime.home_mark import FILE_NAME, HomeMark
 from alpaca_focus.runtime.nudge import Nudge, Nudged
+from alpaca_focus.runtime.restore_marker import FILE_NAME, RestoreMarker
 from tests.fakes import FakeClock, FakeFocuser
 
 START = 25000
@@ -34,7 +34,7 @@ def nudge(focuser: FakeFocuser, directory: Path, *, limits: Limits | None = None
         clock=FakeClock(),
         backlash=Backlash(steps=120, arrive=Direction.IN),
         limits=limits or Limits(lowest=0, highest=60000),
-        home_mark=HomeMark(directory, focuser.name),
+        restore_marker=RestoreMarker(directory, focuser.name),
     )
 
 
@@ -50,7 +50,7 @@ def test_it_goes_there_and_comes_back_with_the_slack_taken_up(tmp_path: Path) ->
     became = carried_out(nudge(focuser, tmp_path))
     assert focuser.moves == [START + 30, START + 120, START]
     assert focuser.tube == START + focuser.backlash  # as after each arrival inward
-    assert (became.reached, became.ended_at, became.trouble, became.home_trouble) == (START + 30, START, "", "")
+    assert (became.reached, became.ended_at, became.trouble, became.return_trouble) == (START + 30, START, "", "")
     assert not (tmp_path / FILE_NAME).exists()
 
 
@@ -87,7 +87,7 @@ def test_it_is_brought_back_once_the_device_answers_again(tmp_path: Path) -> Non
     focuser = FakeFocuser(start=START, fails=[None, GONE, GONE, GONE])
     became = carried_out(nudge(focuser, tmp_path))
     assert focuser.motor == START
-    assert (became.ended_at, became.home_trouble) == (START, "")
+    assert (became.ended_at, became.return_trouble) == (START, "")
     assert became.lasted_s > 0
     assert not (tmp_path / FILE_NAME).exists()
 
@@ -95,15 +95,15 @@ def test_it_is_brought_back_once_the_device_answers_again(tmp_path: Path) -> Non
 def test_where_it_belongs_stays_on_disk_if_it_does_not_come_back(tmp_path: Path) -> None:
     focuser = FakeFocuser(start=START, fails=[None, *[GONE] * 99])
     became = carried_out(nudge(focuser, tmp_path))
-    assert (became.ended_at, became.home_trouble) == (START + 30, str(GONE))
-    assert HomeMark(tmp_path, focuser.name).left_by_a_cut_run() == START
+    assert (became.ended_at, became.return_trouble) == (START + 30, str(GONE))
+    assert RestoreMarker(tmp_path, focuser.name).left_by_interrupted_run() == START
 
 
 def test_the_way_home_is_on_disk_before_the_first_move(tmp_path: Path) -> None:
     focuser, seen = NotingFocuser(start=START), []
 
     async def note(_: Position) -> None:
-        seen.append(HomeMark(tmp_path, focuser.name).left_by_a_cut_run())
+        seen.append(RestoreMarker(tmp_path, focuser.name).left_by_interrupted_run())
 
     focuser.before_move = note
     carried_out(nudge(focuser, tmp_path))

@@ -10,9 +10,9 @@ import pytest
 from alpaca_focus.core.errors import CameraTaken, DeviceMisbehaved, DeviceUnreachable
 from alpaca_focus.core.events import CurveFitted, Event, FrameMeasured, Moved, RestoreStarted, RunEnded, RunStarted
 from alpaca_focus.core.values import FocusResult, Frame, Measurement, Outcome, Position
-from alpaca_focus.runtime import resting
-from alpaca_focus.runtime.home_mark import HomeMark
-from alpaca_focus.runtime.runner import Bench, Circumstances, run_focus
+from alpaca_focus.runtime import paused_guider
+from alpaca_focus.runtime.restore_marker import RestoreMarker
+from alpaca_focus.runtime.runner import RunConditions, RunDevices, run_focus
 from tests.fakes import SETTINGS, FakeCamera, FakeClock, FakeFocuser, FakeSky
 
 SILENT = DeviceUnreachable("focuser 0", "Focuser 0 does not answer.")
@@ -28,14 +28,14 @@ class Observatory:
     events: list[Event]
 
     @property
-    def bench(self) -> Bench:
-        return Bench(camera=self.camera, focuser=self.focuser, clock=self.clock, measure=self.camera.measure)
+    def devices(self) -> RunDevices:
+        return RunDevices(camera=self.camera, focuser=self.focuser, clock=self.clock, measure=self.camera.measure)
 
     async def run(self, *, max_duration_s: float = 900.0) -> FocusResult:
         return await run_focus(
-            self.bench,
+            self.devices,
             SETTINGS,
-            circumstances=Circumstances(
+            conditions=RunConditions(
                 temperature_c=4.5, filter_name="L", altitude_deg=61.0, temperatures_c={"focuser": 4.5, "air": 2.0}
             ),
             max_duration_s=max_duration_s,
@@ -76,12 +76,12 @@ def test_the_camera_is_given_back_as_it_was(observatory: Observatory) -> None:
 def test_the_devices_own_compensation_is_off_during_a_run_and_on_again_after(observatory: Observatory) -> None:
     observatory.focuser.compensating = True
     during: list[bool] = []
-    bench = replace(observatory.bench, measure=lambda frame: _spy(frame, observatory, during))
+    devices = replace(observatory.devices, measure=lambda frame: _spy(frame, observatory, during))
     asyncio.run(
         run_focus(
-            bench,
+            devices,
             SETTINGS,
-            circumstances=Circumstances(),
+            conditions=RunConditions(),
             max_duration_s=900,
             emit=observatory.events.append,
         )
@@ -170,13 +170,13 @@ def test_an_error_in_the_program_itself_goes_home_and_is_not_hidden(observatory:
             raise ZeroDivisionError("division by zero")
         return observatory.camera.measure(frame)
 
-    bench = replace(observatory.bench, measure=broken)
+    devices = replace(observatory.devices, measure=broken)
     with pytest.raises(ZeroDivisionError):
         asyncio.run(
             run_focus(
-                bench,
+                devices,
                 SETTINGS,
-                circumstances=Circumstances(),
+                conditions=RunConditions(),
                 max_duration_s=900,
                 emit=observatory.events.append,
             )
@@ -226,9 +226,9 @@ def test_guiding_rests_during_the_run_and_goes_on_after_it(observatory: Observat
     guider = FakeGuider()
     result = asyncio.run(
         run_focus(
-            replace(observatory.bench, guider=guider),
+            replace(observatory.devices, guider=guider),
             SETTINGS,
-            circumstances=Circumstances(),
+            conditions=RunConditions(),
             max_duration_s=900,
             emit=observatory.events.append,
         )
@@ -242,9 +242,9 @@ def test_a_guider_that_does_not_answer_is_told_and_stops_nothing(observatory: Ob
     guider = FakeGuider(refuses=refuses)
     result = asyncio.run(
         run_focus(
-            replace(observatory.bench, guider=guider),
+            replace(observatory.devices, guider=guider),
             SETTINGS,
-            circumstances=Circumstances(),
+            conditions=RunConditions(),
             max_duration_s=900,
             emit=observatory.events.append,
         )
@@ -273,15 +273,15 @@ class SlowGuider(FakeGuider):
 def test_after_an_abort_a_steady_star_is_not_waited_for_for_long(
     settles_after_s: float, observatory: Observatory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(resting, "RESUME_WITHIN_S", 0.5)
+    monkeypatch.setattr(paused_guider, "RESUME_WITHIN_S", 0.5)
     guider = SlowGuider(settles_after_s)
 
     async def abort_while_resuming() -> None:
         running = asyncio.create_task(
             run_focus(
-                replace(observatory.bench, guider=guider),
+                replace(observatory.devices, guider=guider),
                 SETTINGS,
-                circumstances=Circumstances(),
+                conditions=RunConditions(),
                 max_duration_s=900,
                 emit=observatory.events.append,
             )
@@ -304,20 +304,20 @@ def test_the_new_focus_is_where_the_focuser_belongs_before_the_star_is_waited_fo
     observatory: Observatory, tmp_path: Path
 ) -> None:
     guider = SlowGuider(0.05)
-    mark = HomeMark(tmp_path, "focuser 0")
+    mark = RestoreMarker(tmp_path, "focuser 0")
 
     async def position_on_disk_while_resuming() -> Position | None:
         running = asyncio.create_task(
             run_focus(
-                replace(observatory.bench, guider=guider, home_mark=mark),
+                replace(observatory.devices, guider=guider, restore_marker=mark),
                 SETTINGS,
-                circumstances=Circumstances(),
+                conditions=RunConditions(),
                 max_duration_s=900,
                 emit=observatory.events.append,
             )
         )
         await guider.resuming.wait()
-        noted = mark.left_by_a_cut_run()
+        noted = mark.left_by_interrupted_run()
         await running
         return noted
 
@@ -328,9 +328,9 @@ def test_the_new_focus_is_where_the_focuser_belongs_before_the_star_is_waited_fo
 def test_the_offset_of_another_filter_is_added_in_the_end(observatory: Observatory, offset: int) -> None:
     result = asyncio.run(
         run_focus(
-            observatory.bench,
+            observatory.devices,
             SETTINGS,
-            circumstances=Circumstances(filter_name="L", offset_steps=offset),
+            conditions=RunConditions(filter_name="L", offset_steps=offset),
             max_duration_s=900,
             emit=observatory.events.append,
         )
@@ -347,9 +347,9 @@ def test_an_offset_that_cannot_be_added_ends_at_the_start(observatory: Observato
     observatory.focuser.fails = [None] * moves + [STALLED]
     result = asyncio.run(
         run_focus(
-            observatory.bench,
+            observatory.devices,
             SETTINGS,
-            circumstances=Circumstances(offset_steps=35),
+            conditions=RunConditions(offset_steps=35),
             max_duration_s=900,
             emit=observatory.events.append,
         )

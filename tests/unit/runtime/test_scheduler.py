@@ -20,7 +20,7 @@ from alpaca_focus.core.values import Light, Outcome
 from alpaca_focus.ports import CameraActivity
 from alpaca_focus.runtime import run_outcomes
 from alpaca_focus.runtime import scheduler as scheduler_module
-from alpaca_focus.runtime.home_mark import HomeMark
+from alpaca_focus.runtime.restore_marker import RestoreMarker
 from alpaca_focus.runtime.scheduler import RefocusScheduler
 from alpaca_focus.runtime.state_store import save_state
 from tests.night_scene import CLOUDS, Scene, night_settings, played
@@ -605,14 +605,14 @@ def test_a_focus_run_that_was_cut_off_leaves_the_focuser_where_it_belongs(tmp_pa
     scene = Scene(night_settings(), tmp_path)
 
     async def night() -> None:
-        HomeMark(tmp_path, scene.focuser.name).set(25010)
+        RestoreMarker(tmp_path, scene.focuser.name).set(25010)
         scene.focuser.motor = 26500
         scene.focuser.fails = [DeviceUnreachable(scene.focuser.name, "It restarts.")]
         await scene.poll()
         assert scene.focuser.motor == 26500
         await scene.poll()
         assert scene.focuser.motor == 25010
-        assert HomeMark(tmp_path, scene.focuser.name).left_by_a_cut_run() is None
+        assert RestoreMarker(tmp_path, scene.focuser.name).left_by_interrupted_run() is None
 
     played(night)
 
@@ -707,7 +707,7 @@ def test_a_history_that_cannot_be_read_does_not_keep_the_focuser_from_home(
     async def night() -> None:
         monkeypatch.setattr(scene.store, "night", unreadable)
         monkeypatch.setattr(scene.store, "runs", unreadable)
-        HomeMark(tmp_path, scene.focuser.name).set(25010)
+        RestoreMarker(tmp_path, scene.focuser.name).set(25010)
         scene.focuser.motor = 26500
         await scene.poll()
         assert scene.focuser.moves[-1] == 25010

@@ -12,8 +12,8 @@ import pytest
 from alpaca_focus.core.errors import DeviceUnreachable
 from alpaca_focus.core.events import Event, Moved, RunStarted
 from alpaca_focus.core.values import FocusResult, Frame, Measurement, Outcome
-from alpaca_focus.runtime.home_mark import FILE_NAME, HomeMark
-from alpaca_focus.runtime.runner import Bench, Circumstances, run_focus
+from alpaca_focus.runtime.restore_marker import FILE_NAME, RestoreMarker
+from alpaca_focus.runtime.runner import RunConditions, RunDevices, run_focus
 from tests.fakes import SETTINGS, FakeCamera, FakeClock, FakeFocuser, FakeSky
 
 FOCUSER = "focuser 0 (fake)"
@@ -21,77 +21,79 @@ FOCUSER = "focuser 0 (fake)"
 
 @pytest.fixture(autouse=True)
 def _plain_log(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("alpaca_focus.runtime.home_mark._log", logging.getLogger("mark"))
+    monkeypatch.setattr("alpaca_focus.runtime.restore_marker._log", logging.getLogger("mark"))
 
 
 @pytest.fixture
-def bench(rng: np.random.Generator, tmp_path: Path) -> Bench:
+def devices(rng: np.random.Generator, tmp_path: Path) -> RunDevices:
     clock, focuser = FakeClock(), FakeFocuser(start=25600)
     camera = FakeCamera(FakeSky(focuser, rng), clock)
-    return Bench(
+    return RunDevices(
         camera=camera,
         focuser=focuser,
         clock=clock,
         measure=camera.measure,
-        home_mark=HomeMark(tmp_path, FOCUSER),
+        restore_marker=RestoreMarker(tmp_path, FOCUSER),
     )
 
 
-def run(bench: Bench, events: list[Event] | None = None) -> FocusResult:
+def run(devices: RunDevices, events: list[Event] | None = None) -> FocusResult:
     return asyncio.run(
         run_focus(
-            bench,
+            devices,
             SETTINGS,
-            circumstances=Circumstances(),
+            conditions=RunConditions(),
             max_duration_s=900.0,
             emit=(events if events is not None else []).append,
         )
     )
 
 
-def test_it_is_there_while_the_focuser_is_away_and_gone_at_the_end(bench: Bench, tmp_path: Path) -> None:
+def test_it_is_there_while_the_focuser_is_away_and_gone_at_the_end(devices: RunDevices, tmp_path: Path) -> None:
     seen: list[int | None] = []
 
     def measure(frame: Frame) -> Measurement:
-        seen.append(HomeMark(tmp_path, FOCUSER).left_by_a_cut_run())
-        return bench.measure(frame)
+        seen.append(RestoreMarker(tmp_path, FOCUSER).left_by_interrupted_run())
+        return devices.measure(frame)
 
     events: list[Event] = []
-    assert run(replace(bench, measure=measure), events).outcome is Outcome.FOCUSED
+    assert run(replace(devices, measure=measure), events).outcome is Outcome.FOCUSED
     assert any(isinstance(event, Moved) for event in events)
     assert set(seen[1:]) == {25600}
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_failed_run_after_a_crash_goes_back_to_where_the_cut_run_had_started(bench: Bench, tmp_path: Path) -> None:
-    HomeMark(tmp_path, FOCUSER).set(25111)
+def test_a_failed_run_after_a_crash_goes_back_to_where_the_cut_run_had_started(
+    devices: RunDevices, tmp_path: Path
+) -> None:
+    RestoreMarker(tmp_path, FOCUSER).set(25111)
     lost = Measurement(metric="hfd", value=float("nan"), stderr=float("nan"), usable=False, reason="no stars found")
     events: list[Event] = []
-    result = run(replace(bench, measure=lambda _: lost), events)
+    result = run(replace(devices, measure=lambda _: lost), events)
     assert result.outcome is Outcome.RESTORED
     assert events[0] == RunStarted(start_position=25600, belongs_at=25111)
     assert "back at position 25111, where a run that was cut off had started" in result.reason
-    assert asyncio.run(bench.focuser.position()) == 25111
+    assert asyncio.run(devices.focuser.position()) == 25111
     assert list(tmp_path.iterdir()) == []
 
 
-def test_it_stays_when_the_focuser_is_stranded(bench: Bench, tmp_path: Path) -> None:
+def test_it_stays_when_the_focuser_is_stranded(devices: RunDevices, tmp_path: Path) -> None:
     silent = DeviceUnreachable("focuser 0", "Focuser 0 does not answer.")
-    assert isinstance(bench.focuser, FakeFocuser)
-    bench.focuser.fails = [None, *[silent] * 30]
-    assert run(bench).outcome is Outcome.STRANDED
-    assert HomeMark(tmp_path, FOCUSER).left_by_a_cut_run() == 25600
+    assert isinstance(devices.focuser, FakeFocuser)
+    devices.focuser.fails = [None, *[silent] * 30]
+    assert run(devices).outcome is Outcome.STRANDED
+    assert RestoreMarker(tmp_path, FOCUSER).left_by_interrupted_run() == 25600
 
 
 def test_the_note_of_another_focuser_is_left_alone(tmp_path: Path) -> None:
-    HomeMark(tmp_path, "focuser 1 (other)").set(1234)
-    assert HomeMark(tmp_path, FOCUSER).left_by_a_cut_run() is None
+    RestoreMarker(tmp_path, "focuser 1 (other)").set(1234)
+    assert RestoreMarker(tmp_path, FOCUSER).left_by_interrupted_run() is None
 
 
 def test_an_old_note_says_nothing_any_more(tmp_path: Path) -> None:
-    HomeMark(tmp_path, FOCUSER).set(1234)
+    RestoreMarker(tmp_path, FOCUSER).set(1234)
     os.utime(tmp_path / FILE_NAME, (0, 0))
-    assert HomeMark(tmp_path, FOCUSER).left_by_a_cut_run() is None
+    assert RestoreMarker(tmp_path, FOCUSER).left_by_interrupted_run() is None
 
 
 @pytest.mark.parametrize(
@@ -99,18 +101,18 @@ def test_an_old_note_says_nothing_any_more(tmp_path: Path) -> None:
 )
 def test_a_torn_note_is_not_followed(tmp_path: Path, text: str) -> None:
     (tmp_path / FILE_NAME).write_text(text)
-    assert HomeMark(tmp_path, FOCUSER).left_by_a_cut_run() is None
+    assert RestoreMarker(tmp_path, FOCUSER).left_by_interrupted_run() is None
 
 
 def test_a_folder_that_takes_no_file_is_told_and_the_run_goes_on(
-    bench: Bench, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    devices: RunDevices, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     (tmp_path / "file").write_text("in the way")
-    marked = replace(bench, home_mark=HomeMark(tmp_path / "file" / "below", FOCUSER))
+    marked = replace(devices, restore_marker=RestoreMarker(tmp_path / "file" / "below", FOCUSER))
     assert run(marked).outcome is Outcome.FOCUSED
     assert "could not be noted" in caplog.text
 
 
-def test_without_a_folder_nothing_is_noted(bench: Bench, tmp_path: Path) -> None:
-    assert run(replace(bench, home_mark=HomeMark(None, FOCUSER))).outcome is Outcome.FOCUSED
+def test_without_a_folder_nothing_is_noted(devices: RunDevices, tmp_path: Path) -> None:
+    assert run(replace(devices, restore_marker=RestoreMarker(None, FOCUSER))).outcome is Outcome.FOCUSED
     assert list(tmp_path.iterdir()) == []

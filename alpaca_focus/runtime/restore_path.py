@@ -1,4 +1,4 @@
-"""The way of the focuser in a run: away from its home, back to it, and out again after an interlude."""
+"""The focuser's way in a run: away from where it belongs, back to it, and out again after a handover."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -11,29 +11,29 @@ from alpaca_focus.core.reserve import Reserve
 from alpaca_focus.core.values import Position
 from alpaca_focus.core.walk import generous_overshoot_steps
 from alpaca_focus.ports import Clock, Focuser
-from alpaca_focus.runtime.home_mark import HomeMark
+from alpaca_focus.runtime.restore_marker import RestoreMarker
 
 
-class Way:
-    """Where the focuser of a run is, and where it belongs.
+class RestorePath:
+    """Moves the focuser of a run, and knows the way back to where it belongs.
 
     Args:
         focuser: Is moved.
         clock: Time.
         settings: How positions are approached, and the limits.
         start: Where it stands.
-        home_mark: Where it belongs, on disk from before the first move on.
-        reserve: Told how long moves take.
-        note: Told what did not go well and stops nothing.
-        emit: Told every move.
+        restore_marker: Keeps on disk where it belongs, from before the first move.
+        reserve: Learns how long moves take.
+        note: Adds a trouble that stops nothing to the result.
+        emit: Publishes every move.
 
     Attributes:
         start: As given.
-        home: Where it belongs: the start, or where a run that was cut off had started.
+        restore_position: Where it belongs: the start, or where a run that was cut off had started.
         here: Where it stands; `None` where that is not known.
         last_direction: Of the last move, as the slack remembers it.
         has_moved: Whether it was moved in this run at all.
-        has_moved_since: Whether it was moved since somebody set this to False.
+        has_moved_since: Whether it was moved since this was last set to False.
     """
 
     def __init__(
@@ -43,7 +43,7 @@ class Way:
         settings: SweepSettings,
         *,
         start: Position,
-        home_mark: HomeMark,
+        restore_marker: RestoreMarker,
         reserve: Reserve,
         note: Callable[[str], None],
         emit: Callable[[Event], None],
@@ -51,35 +51,37 @@ class Way:
         self._focuser = focuser
         self._clock = clock
         self._settings = settings
-        self._home_mark = home_mark
+        self._restore_marker = restore_marker
         self._reserve = reserve
         self._note = note
         self._emit = emit
-        left_behind = home_mark.left_by_a_cut_run()
+        left_behind = restore_marker.left_by_interrupted_run()
         self.start = start
-        self.home = start if left_behind is None else left_behind
+        self.restore_position = start if left_behind is None else left_behind
         self.here: Position | None = start
         self.last_direction = settings.backlash.arrive
         self.has_moved = False
         self.has_moved_since = False
-        self._is_home = self.home == start
+        self._is_restored = self.restore_position == start
 
     @property
-    def whence(self) -> str:
-        """What the home is."""
-        return "where it started" if self.home == self.start else "where a run that was cut off had started"
+    def restore_place(self) -> str:
+        """The restore position in words."""
+        return "where it started" if self.restore_position == self.start else "where a run that was cut off had started"
 
-    def steps_from_home(self, *positions: Position | None) -> int:
-        """Return how far the farthest of some positions is from home."""
-        return max(abs(each - self.home) for each in (*positions, self.home) if each is not None)
+    def steps_away(self, *positions: Position | None) -> int:
+        """Return how far the farthest of some positions is from the restore position."""
+        return max(
+            abs(each - self.restore_position) for each in (*positions, self.restore_position) if each is not None
+        )
 
     async def move(self, position: Position) -> Position:
         """Go to a position in one leg, and return where the focuser came to rest."""
         if not self.has_moved:
-            self._home_mark.set(self.home)
+            self._restore_marker.set(self.restore_position)
         before, began_s = self.here, self._clock.monotonic()
         self.has_moved = self.has_moved_since = True
-        self._is_home = False
+        self._is_restored = False
         self.last_direction = self.direction_to(position)
         self.here = None
         self.here = await self._focuser.move_to(position)
@@ -94,28 +96,28 @@ class Way:
             return self.last_direction
         return Direction.OUT if position > self.here else Direction.IN
 
-    async def go_home(self) -> None:
-        """Go where the focuser belongs, unless it has come home already and stayed there."""
+    async def restore(self) -> None:
+        """Go where the focuser belongs, unless it has been restored already and stayed there."""
         self.here = await self._focuser.position()
-        if self._is_home and self.here == self.home:
+        if self._is_restored and self.here == self.restore_position:
             return
         # The position the device itself shows is what counts here, hence the overshoot.
-        legs = self._legs(self.home, replace(self._settings.backlash, method=Method.OVERSHOOT))
+        legs = self._legs(self.restore_position, replace(self._settings.backlash, method=Method.OVERSHOOT))
         for leg in legs[:-1]:
             try:
                 await self.move(leg)
             except DeviceMisbehaved as error:
-                # Home is home, also with the slack on the other side.
-                self._note(f"On the way home the slack could not be taken up: {error}")
+                # The position counts, also with the slack on the other side.
+                self._note(f"On the way back the slack could not be taken up: {error}")
         if legs:
             await self.move(legs[-1])
-        self._is_home = True
+        self._is_restored = True
 
     async def legs_back(self, position: Position, direction: Direction) -> tuple[Position, ...]:
         """Return the legs that put the focuser at a position with its slack taken up in a direction.
 
-        Whoever sent it there before the interlude relies on the slack as the last move left it: after the direction of
-        arrival with the overshoot method, after a reversal against it with the absolute one.
+        The plan relies on the slack as the last move before the handover left it: in the direction of arrival with the
+        overshoot method, against it after a reversal with the absolute one.
         """
         self.here = await self._focuser.position()
         generous = Backlash(steps=generous_overshoot_steps(self._settings), arrive=direction)

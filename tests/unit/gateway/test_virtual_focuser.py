@@ -8,9 +8,9 @@ import pytest
 
 from alpaca_focus.alpaca.errors import AlpacaError, ErrorNumber
 from alpaca_focus.alpaca.standard import DeviceType
-from alpaca_focus.gateway.fronts import STILL_WITHIN_S, MountFront
-from alpaca_focus.gateway.moved_fronts import SERIES_PAUSE_S, FocuserFront, WheelFront
 from alpaca_focus.gateway.upstream import Upstream
+from alpaca_focus.gateway.virtual_devices import STILL_WITHIN_S, VirtualMount
+from alpaca_focus.gateway.virtual_focuser import SERIES_PAUSE_S, VirtualFilterWheel, VirtualFocuser
 from tests.gateway_scene import CameraScene, Client, FakeUpstream, settled
 
 RUN_ENDS = "the imaging program moves the focuser"
@@ -46,12 +46,12 @@ class Scene(CameraScene):
         self.wheel = FakeUpstream(DeviceType.FILTERWHEEL, {"names": ["L", "R", "Ha"], "position": 0})
         self.mount = FakeUpstream(DeviceType.TELESCOPE)
         self.looks = 0
-        self.focuser_front = FocuserFront(cast("Upstream", self.focuser), self.engine, self.shutter, self.clock)
-        self.wheel_front = WheelFront(cast("Upstream", self.wheel), self.engine, self.look_again, self.clock)
-        self.mount_front = MountFront(cast("Upstream", self.mount), self.engine, self.look_again)
-        self.at_focuser = Client(self.focuser_front)
-        self.at_wheel = Client(self.wheel_front)
-        self.at_mount = Client(self.mount_front)
+        self.virtual_focuser = VirtualFocuser(cast("Upstream", self.focuser), self.engine, self.arbiter, self.clock)
+        self.virtual_wheel = VirtualFilterWheel(cast("Upstream", self.wheel), self.engine, self.look_again, self.clock)
+        self.virtual_mount = VirtualMount(cast("Upstream", self.mount), self.engine, self.look_again)
+        self.at_focuser = Client(self.virtual_focuser)
+        self.at_wheel = Client(self.virtual_wheel)
+        self.at_mount = Client(self.virtual_mount)
 
     def look_again(self) -> None:
         self.looks += 1
@@ -68,8 +68,8 @@ class Scene(CameraScene):
         await self.at_focuser.put("move", Position=position)
 
     async def close(self) -> None:
-        for front in (self.focuser_front, self.wheel_front, self.mount_front):
-            front.close()
+        for device in (self.virtual_focuser, self.virtual_wheel, self.virtual_mount):
+            device.close()
         await super().close()
 
 
@@ -150,11 +150,11 @@ def test_the_last_of_several_moves_that_wait_is_made() -> None:
         await scene.move(6000)
         await scene.move(7000)
         await settled()
-        assert scene.focuser_front.is_waiting
+        assert scene.virtual_focuser.is_waiting
         scene.end_work()
         await scene.clock.pass_s(5)
         assert scene.focuser.told("move") == [{"Position": 7000}]
-        assert not scene.focuser_front.is_waiting
+        assert not scene.virtual_focuser.is_waiting
         assert scene.engine.moved_to == [7000]
 
     played(play)
@@ -179,7 +179,7 @@ def test_a_move_that_waits_and_is_refused_then_ends_the_wait() -> None:
         scene.focuser.refuses["move"] = AlpacaError(ErrorNumber.INVALID_OPERATION, "Stuck.")
         scene.end_work()
         await scene.clock.pass_s(5)
-        assert not scene.focuser_front.is_waiting
+        assert not scene.virtual_focuser.is_waiting
         assert scene.engine.moved_to == [5000]
 
     played(play)
@@ -201,12 +201,12 @@ def test_a_halt_forgets_the_move_that_waits() -> None:
 def test_a_halt_during_a_run_ends_it_and_lets_the_focuser_go_home() -> None:
     async def play(scene: Scene) -> None:
         await scene.clock.pass_s(30)
-        await scene.shutter.take()
+        await scene.arbiter.acquire()
         await scene.at_focuser.put("halt")
         assert scene.engine.told == ["the imaging program halts the focuser"]
         assert scene.focuser.puts == []
         assert await scene.at_focuser.get("ismoving")
-        await scene.shutter.give_back()
+        await scene.arbiter.release()
 
     played(play)
 

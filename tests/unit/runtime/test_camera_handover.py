@@ -13,12 +13,12 @@ import pytest
 
 from alpaca_focus.core.backlash import Method
 from alpaca_focus.core.errors import DeviceUnreachable
-from alpaca_focus.core.events import Event, Interlude, Moved, RestoreStarted, Resumed, RunEnded
+from alpaca_focus.core.events import CameraHandover, Event, Moved, RestoreStarted, Resumed, RunEnded
 from alpaca_focus.core.plan import SweepSettings
 from alpaca_focus.core.values import ExposureSettings, FocusResult, Outcome
-from alpaca_focus.runtime.home_mark import HomeMark
-from alpaca_focus.runtime.interlude import MOST_LATE_GAPS
-from alpaca_focus.runtime.runner import Bench, Circumstances, run_focus
+from alpaca_focus.runtime.camera_handover import MOST_LATE_GAPS
+from alpaca_focus.runtime.restore_marker import RestoreMarker
+from alpaca_focus.runtime.runner import RunConditions, RunDevices, run_focus
 from tests.fakes import SETTINGS
 from tests.imaging_program import ITS_SETTINGS, START, Pausable, SharedObservatory, measure_at_once
 
@@ -32,20 +32,20 @@ class Session:
         self.at = SharedObservatory(rng, **program)
         self.events: list[Event] = []
         self.settings: SweepSettings = SETTINGS
-        self.bench = Bench(
+        self.devices = RunDevices(
             camera=self.at.camera,
             focuser=self.at.focuser,
             clock=self.at.clock,
             measure=self.at.camera.measure,
             guider=self.at.guider,
-            share=self.at.program,
+            sharing=self.at.program,
         )
 
     async def run(self, *, max_duration_s: float = 900.0) -> FocusResult:
         return await run_focus(
-            self.bench,
+            self.devices,
             self.settings,
-            circumstances=Circumstances(),
+            conditions=RunConditions(),
             max_duration_s=max_duration_s,
             emit=self.events.append,
         )
@@ -81,7 +81,7 @@ def test_without_anybody_waiting_a_run_is_not_interrupted(session_with: Callable
     session = session_with(asks_after_s=repeat(math.inf))
     result = asyncio.run(session.run())
     assert result.outcome is Outcome.FOCUSED
-    assert session.told(Interlude) == []
+    assert session.told(CameraHandover) == []
     assert session.at.program.takes == 1
     assert "interrupted" not in result.reason
     check_given_back(session)
@@ -103,22 +103,22 @@ def test_an_interrupted_run_finds_the_same_focus(
 
     session, result = focused(patience_s)
     _, undisturbed = focused(PATIENT)
-    interludes = len(session.told(Interlude))
-    assert interludes == len(session.told(Resumed)) == session.at.program.takes - 1 > 0
-    times = {1: "once", 2: "twice"}.get(interludes, f"{interludes} times")
+    handovers = len(session.told(CameraHandover))
+    assert handovers == len(session.told(Resumed)) == session.at.program.takes - 1 > 0
+    times = {1: "once", 2: "twice"}.get(handovers, f"{handovers} times")
     assert f"The run was interrupted {times} for the imaging program." in result.reason
-    assert session.at.program.places == [START] * interludes + [result.final_position]
+    assert session.at.program.places == [START] * handovers + [result.final_position]
     assert result.final_position == undisturbed.final_position
     assert [sample.position for sample in result.samples] == [sample.position for sample in undisturbed.samples]
     assert [sample.measurement.value for sample in result.samples] == pytest.approx(
         [sample.measurement.value for sample in undisturbed.samples], rel=1e-4
     )
-    assert session.at.program.too_late_s == [0.0] * (interludes + 1)
-    assert session.at.camera.remembered == session.at.camera.restored == interludes + 1
+    assert session.at.program.too_late_s == [0.0] * (handovers + 1)
+    assert session.at.camera.remembered == session.at.camera.restored == handovers + 1
     check_given_back(session)
 
 
-def test_guiding_goes_on_in_each_interlude(session_with: Callable[..., Session]) -> None:
+def test_guiding_goes_on_in_each_handover(session_with: Callable[..., Session]) -> None:
     session = session_with(patience_s=33.0)
     guided: list[bool] = []
     session.at.program.on_turn = lambda: guided.append(session.at.guider.guides)
@@ -131,9 +131,9 @@ def test_guiding_goes_on_in_each_interlude(session_with: Callable[..., Session])
 def test_a_guide_star_that_takes_too_long_does_not_keep_the_imaging_program_waiting(
     session_with: Callable[..., Session], monkeypatch: pytest.MonkeyPatch, patience_s: float
 ) -> None:
-    monkeypatch.setattr("alpaca_focus.runtime.resting.RESUME_WITHIN_S", 0.01)
+    monkeypatch.setattr("alpaca_focus.runtime.paused_guider.RESUME_WITHIN_S", 0.01)
     session = session_with(patience_s=patience_s)
-    session.bench = replace(session.bench, guider=Pausable(session.at.clock, settles_s=math.inf))
+    session.devices = replace(session.devices, guider=Pausable(session.at.clock, settles_s=math.inf))
     result = asyncio.run(session.run())
     assert result.outcome is Outcome.FOCUSED, result.reason
     assert "For the sake of the imaging program nobody waited until guider guided steadily again." in result.reason
@@ -143,7 +143,7 @@ def test_a_guide_star_that_takes_too_long_does_not_keep_the_imaging_program_wait
 def test_where_guiding_goes_on_the_star_is_waited_for_after_each_move(session_with: Callable[..., Session]) -> None:
     session = session_with(patience_s=50.0)
     guider = Pausable(session.at.clock, pauses=False, settles_s=1.0)
-    session.bench = replace(session.bench, guider=guider)
+    session.devices = replace(session.devices, guider=guider)
     result = asyncio.run(session.run())
     assert result.outcome is Outcome.FOCUSED
     assert 0 < guider.log.count("after move") <= result.exposures
@@ -165,7 +165,7 @@ def test_time_with_the_camera_counts(session_with: Callable[..., Session]) -> No
     check_given_back(session)
 
 
-def test_after_a_very_long_interlude_the_run_is_given_up_at_home(session_with: Callable[..., Session]) -> None:
+def test_after_a_very_long_handover_the_run_is_given_up_at_the_start(session_with: Callable[..., Session]) -> None:
     session = session_with(patience_s=33.0, exposes_s=repeat(1801.0))
     result = asyncio.run(session.run())
     assert result.outcome is Outcome.RESTORED
@@ -184,11 +184,11 @@ def test_when_things_have_changed_the_run_is_given_up_at_home(session_with: Call
     async def still_valid() -> str:
         return next(answers)
 
-    session.bench = replace(session.bench, still_valid=still_valid)
+    session.devices = replace(session.devices, still_valid=still_valid)
     result = asyncio.run(session.run())
     assert result.outcome is Outcome.RESTORED
     assert "could not go on after 2 min of imaging: Another filter is in the light: Ha." in result.reason
-    assert (len(session.told(Resumed)), len(session.told(Interlude))) == (1, 2)
+    assert (len(session.told(Resumed)), len(session.told(CameraHandover))) == (1, 2)
     assert session.at.focuser.motor == START
     moves_after_home = session.events[session.events.index(session.told(RestoreStarted)[0]) :]
     assert not any(isinstance(event, Moved) for event in moves_after_home)
@@ -206,7 +206,7 @@ def test_a_patience_too_short_for_one_exposure_is_told_with_what_to_do(
     assert "Choose a shorter focus.exposure_s, or a greater gateway.patience_s." in result.reason
     assert "The focuser was not moved." in result.reason
     # The first gaps may have been late ones only by chance.
-    assert len(session.told(Interlude)) == MOST_LATE_GAPS
+    assert len(session.told(CameraHandover)) == MOST_LATE_GAPS
     check_given_back(session)
 
 
@@ -217,7 +217,7 @@ def test_a_focuser_that_is_too_slow_for_the_gaps_gives_up_in_time(session_with: 
     result = asyncio.run(session.run())
     assert result.outcome is Outcome.RESTORED
     assert "The imaging program waits only" in result.reason
-    assert result.exposures + MOST_LATE_GAPS >= len(session.told(Interlude)) > 3
+    assert result.exposures + MOST_LATE_GAPS >= len(session.told(CameraHandover)) > 3
     assert max(session.at.program.too_late_s) == 0.0
     check_given_back(session)
 
@@ -241,16 +241,16 @@ def test_a_camera_that_is_never_free_at_all_is_an_error(session_with: Callable[.
     check_given_back(session)
 
 
-def test_an_abort_during_the_interlude_touches_nothing(session_with: Callable[..., Session]) -> None:
+def test_an_abort_during_the_handover_touches_nothing(session_with: Callable[..., Session]) -> None:
     session = session_with(patience_s=33.0, exposes_s=repeat(1e9))
 
-    async def abort_in_the_interlude() -> None:
+    async def abort_in_the_handover() -> None:
         running = asyncio.create_task(session.run())
         session.at.program.on_turn = lambda: asyncio.get_running_loop().call_soon(running.cancel)
         with pytest.raises(asyncio.CancelledError):
             await running
 
-    asyncio.run(abort_in_the_interlude())
+    asyncio.run(abort_in_the_handover())
     (ended,) = session.told(RunEnded)
     assert ended.result.outcome is Outcome.RESTORED
     assert session.at.program.places == [START]
@@ -258,16 +258,14 @@ def test_an_abort_during_the_interlude_touches_nothing(session_with: Callable[..
     check_given_back(session)
 
 
-def test_the_note_of_the_home_is_there_during_an_interlude(
-    session_with: Callable[..., Session], tmp_path: Path
-) -> None:
+def test_the_restore_marker_is_there_during_a_handover(session_with: Callable[..., Session], tmp_path: Path) -> None:
     session = session_with(patience_s=33.0)
     noted: list[int | None] = []
     name = session.at.focuser.name
-    session.bench = replace(session.bench, home_mark=HomeMark(tmp_path, name))
-    session.at.program.on_turn = lambda: noted.append(HomeMark(tmp_path, name).left_by_a_cut_run())
+    session.devices = replace(session.devices, restore_marker=RestoreMarker(tmp_path, name))
+    session.at.program.on_turn = lambda: noted.append(RestoreMarker(tmp_path, name).left_by_interrupted_run())
     result = asyncio.run(session.run())
-    assert noted == [START] * len(session.told(Interlude)) + [result.final_position]
+    assert noted == [START] * len(session.told(CameraHandover)) + [result.final_position]
     assert list(tmp_path.iterdir()) == []
 
 
@@ -276,14 +274,14 @@ def test_a_run_after_a_cut_one_waits_at_the_home_of_that_one(
 ) -> None:
     session = session_with(patience_s=33.0)
     name = session.at.focuser.name
-    HomeMark(tmp_path, name).set(25111)
-    session.bench = replace(session.bench, home_mark=HomeMark(tmp_path, name))
+    RestoreMarker(tmp_path, name).set(25111)
+    session.devices = replace(session.devices, restore_marker=RestoreMarker(tmp_path, name))
     result = asyncio.run(session.run())
     assert result.outcome is Outcome.FOCUSED
     assert set(session.at.program.places[:-1]) == {25111}
 
 
-def test_a_retry_waits_in_an_interlude(session_with: Callable[..., Session]) -> None:
+def test_a_retry_waits_in_a_handover(session_with: Callable[..., Session]) -> None:
     session = session_with(patience_s=40.0)
     session.settings = replace(SETTINGS, retries=1)
     session.at.sky.clouds_from_frame = 3
@@ -300,7 +298,7 @@ def test_an_error_in_the_program_itself_gives_the_camera_back(session_with: Call
         raise ZeroDivisionError("division by zero")
 
     valid: Callable[[], Awaitable[str]] = broken
-    session.bench = replace(session.bench, still_valid=valid)
+    session.devices = replace(session.devices, still_valid=valid)
     with pytest.raises(ZeroDivisionError):
         asyncio.run(session.run())
     assert session.at.focuser.motor == START

@@ -1,4 +1,4 @@
-"""The state of the observatory before a run: whether it can focus at all, and what focus depends on."""
+"""The conditions before a run: whether the observatory can focus at all, and what focus depends on."""
 
 from collections.abc import Mapping
 
@@ -6,11 +6,11 @@ from alpaca_focus.core.errors import DeviceError, RunFailed
 from alpaca_focus.focusing.connected import Devices
 from alpaca_focus.focusing.filters import Way
 from alpaca_focus.ports import Mount, Thermometer
-from alpaca_focus.runtime.runner import Circumstances
+from alpaca_focus.runtime.runner import RunConditions
 
 
-async def refuse_what_cannot_work(devices: Devices) -> None:
-    """Check that the observatory is in a state to focus.
+async def ensure_can_focus(devices: Devices) -> None:
+    """Check that the observatory is safe and its mount not parked.
 
     Raises:
         RunFailed: It is not; nothing was moved.
@@ -23,7 +23,7 @@ async def refuse_what_cannot_work(devices: Devices) -> None:
             raise RunFailed(f"{devices.mount.name} is parked. Unpark it and point it at the sky. Nothing was moved.")
 
 
-async def read_circumstances(devices: Devices, way: Way, also_c: Mapping[str, float]) -> Circumstances:
+async def read_run_conditions(devices: Devices, way: Way, also_c: Mapping[str, float]) -> RunConditions:
     """Read what focus depends on; what is not there, or makes no sense, is left out.
 
     Args:
@@ -36,7 +36,7 @@ async def read_circumstances(devices: Devices, way: Way, also_c: Mapping[str, fl
     """
     readings = {"focuser": await devices.focuser.temperature_c(), "air": await _air_c(devices.thermometer)}
     temperatures_c = {name: reading for name, reading in readings.items() if reading is not None}
-    return Circumstances(
+    return RunConditions(
         temperature_c=temperatures_c.get("focuser", temperatures_c.get("air")),
         filter_name=way.filter_name,
         offset_steps=way.offset_steps,
@@ -49,7 +49,7 @@ async def _air_c(thermometer: Thermometer | None) -> float | None:
     try:
         return None if thermometer is None else await thermometer.temperature_c()
     except DeviceError:
-        # No run fails for the want of a number that is only learned from.
+        # The temperature is only learned from: a run can do without it.
         return None
 
 

@@ -1,4 +1,4 @@
-"""The guider during a focus run: its troubles are told with the result, and stop nothing."""
+"""The guider during a focus run: its troubles are reported with the result, and stop nothing."""
 
 import asyncio
 import math
@@ -9,17 +9,17 @@ from alpaca_focus.ports import Clock, Guider
 from alpaca_focus.runtime.abort import Abort
 
 RESUME_WITHIN_S = 2.0
-"""Where nobody waits for a steady star, it is waited so long that guiding goes on; in real seconds, as guiders have."""
+"""Wait for guiding to go on where a steady star is not waited for; in real seconds, as guiders have."""
 
 
-class RestingGuider:
-    """A guider that rests while the focus moves, or only is waited for.
+class PausedGuider:
+    """Pauses a guider while the focus moves, or only waits for it.
 
     Args:
         guider: The guider; `None`: there is none.
         clock: Time.
-        abort: After an abort nobody waits for a steady star.
-        note: Told every trouble, as a sentence.
+        abort: After an abort a steady star is not waited for.
+        note: Adds a trouble to the result, as a sentence.
     """
 
     def __init__(self, guider: Guider | None, clock: Clock, abort: Abort, note: Callable[[str], None]) -> None:
@@ -27,14 +27,14 @@ class RestingGuider:
         self._clock = clock
         self._abort = abort
         self._note = note
-        self._rests = False
+        self._is_paused = False
         self._waited_in_vain = False
 
     async def pause(self) -> None:
-        """Let it rest."""
+        """Pause guiding."""
         if self._guider is None:
             return
-        self._rests = True
+        self._is_paused = True
         try:
             await self._guider.pause()
         except DeviceError as error:
@@ -52,12 +52,12 @@ class RestingGuider:
             self._note(f"From then on the run did not wait for the guide star any more: {error}")
 
     async def resume(self, *, within_s: float = math.inf) -> None:
-        """Let it go on if it rests, and wait for a steady star; an abort meanwhile is only noted.
+        """Resume guiding if it is paused, and wait for a steady star; an abort meanwhile is only noted.
 
         Args:
-            within_s: Somebody waits for the camera: so many seconds of the clock are left for it.
+            within_s: Seconds of the clock until the imaging program gets the camera.
         """
-        if self._guider is None or not self._rests:
+        if self._guider is None or not self._is_paused:
             return
         resuming = asyncio.create_task(self._guider.resume())
         try:
@@ -66,7 +66,7 @@ class RestingGuider:
         except asyncio.CancelledError:
             self._abort.asked = True
         await self._abort.see_through(_let_go(resuming, RESUME_WITHIN_S))
-        self._rests = False
+        self._is_paused = False
         if resuming.cancelled():
             why = "After the abort nobody" if self._abort.asked else "For the sake of the imaging program nobody"
             self._note(f"{why} waited until {self._guider.name} guided steadily again.")

@@ -1,4 +1,4 @@
-"""Whose turn it is with the camera: the imaging program's, or a focus run's.
+"""Who has the camera: the imaging program, or a focus run.
 
 An exposure that the imaging program asks for while a focus run is due or under way is accepted and held back; for the
 program the camera is waiting. When the run is over, or has lasted as long as the program is patient, the camera is
@@ -13,20 +13,27 @@ import structlog
 
 from alpaca_focus.alpaca.errors import AlpacaError, ErrorNumber
 from alpaca_focus.gateway.background import Background, News
-from alpaca_focus.gateway.camera_loan import CameraLoan
 from alpaca_focus.gateway.engine import Engine
 from alpaca_focus.gateway.program_exposures import ProgramExposures
-from alpaca_focus.gateway.real_camera import end_exposure, would_begin
+from alpaca_focus.gateway.saved_camera_settings import SavedCameraSettings
 from alpaca_focus.gateway.upstream import Upstream, UpstreamLost
 from alpaca_focus.ports import Clock
 
-LOOK_S = 0.5
-"""Seconds between two looks at whether the camera has been idle for long enough."""
+CHECK_S = 0.5
+"""Seconds between two checks whether the camera has been idle for long enough."""
 GRACE_S = 10.0
-"""Seconds beyond its patience that the imaging program is kept waiting by a run that is on its way home.
+"""Seconds beyond its patience that the imaging program is kept waiting by a run that is just restoring the focuser.
 
-For half of them nothing is said, because a run that has to give way loses its frames.
+Only after half of them the run is asked to give way: it loses its frames by that.
 """
+CAMERA_IDLE, CAMERA_WAITING, CAMERA_EXPOSING, CAMERA_DOWNLOADING, CAMERA_ERROR = 0, 1, 2, 4, 5
+
+_AT_REST = frozenset({CAMERA_IDLE, CAMERA_DOWNLOADING})
+"""Some cameras stay downloading for ever."""
+ABORT_S = 2.0
+"""Longest wait for a camera to be idle after the exposure of a run that hangs was aborted."""
+_POLL_S = 0.5
+
 _log = structlog.get_logger(__name__)
 
 
@@ -39,7 +46,7 @@ class Held:
         light: Whether the shutter is to open.
         since_s: When it was accepted, by the monotonic clock.
         serving: Lets the engine do what waits for this gap.
-        watching: Sees that it begins in time.
+        watching: Begins it when the patience is over.
     """
 
     exposure_s: float
@@ -49,16 +56,16 @@ class Held:
     watching: asyncio.Task[None] | None = None
 
 
-class Shutter:
-    """Lets the imaging program and the focus runs take turns; everything here happens in the gateway's loop.
+class CameraArbiter:
+    """Gives the camera to the imaging program or to a focus run; everything here happens in the gateway's loop.
 
     Attributes:
-        taken: Whether a focus run has the camera.
+        leased: Whether a focus run has the camera.
         waits_for_gap: Whether one waits for it.
         trouble: Why an exposure that was held back could not be begun after all.
         beginning: Held while an exposure begins that had to wait.
         exposures: Those of the imaging program.
-        loan: What the camera is set to for the imaging program while a run has it.
+        saved: The imaging program's camera settings while a run has the camera.
     """
 
     def __init__(
@@ -76,14 +83,14 @@ class Shutter:
         self._clock = clock
         self._patience_s = patience_s
         self._idle_s = idle_s
-        self.taken = self.waits_for_gap = False
+        self.leased = self.waits_for_gap = False
         self.exposures = ProgramExposures(clock, least_image_s=least_image_s)
-        self.loan = CameraLoan(camera)
+        self.saved = SavedCameraSettings(camera)
         self.trouble: AlpacaError | None = None
         self.beginning = asyncio.Lock()
         self._held: Held | None = None
         self._must_look = True
-        self._giving_back: asyncio.Task[None] | None = None
+        self._releasing: asyncio.Task[None] | None = None
         self._overdue: asyncio.Task[None] | None = None
         self._news = News(clock)
         self._background = Background()
@@ -95,7 +102,7 @@ class Shutter:
         self._held = None
         self._background.cancel()
 
-    # What the fronts ask
+    # Asked by the virtual devices
 
     @property
     def held(self) -> bool:
@@ -133,7 +140,7 @@ class Shutter:
         """Accept an exposure and hold it back, if that is called for.
 
         Returns:
-            False: it is to be passed on at once, and `passed_on` told what has become of it.
+            False: it is to be passed on at once, and its outcome reported to `passed_on`.
 
         Raises:
             AlpacaError: One waits already.
@@ -141,11 +148,11 @@ class Shutter:
         self._refuse_second()
         self.trouble = None
         may_wait = self._calls_for_wait(exposure_s, light=light) and (
-            self.taken or await would_begin(self._camera, exposure_s)
+            self.leased or await _would_begin(self._camera, exposure_s)
         )
-        # Somebody else may have been quicker, and a run may have taken the camera.
+        # Meanwhile another client may have been quicker, or a run may have acquired the camera.
         self._refuse_second()
-        if not self.taken and (not may_wait or self.exposures.passing):
+        if not self.leased and (not may_wait or self.exposures.passing):
             self.exposures.passes()
             return False
         self.exposures.count()
@@ -157,12 +164,12 @@ class Shutter:
         return True
 
     def passed_on(self, *, exposure_s: float, light: bool, begun: bool | None) -> None:
-        """Take note of what has become of an exposure that was passed on at once.
+        """Note the outcome of an exposure that was passed on at once.
 
         Args:
             exposure_s: Exposure time.
             light: Whether the shutter was to open.
-            begun: Whether the camera has begun it; `None`: nobody knows.
+            begun: Whether the camera has begun it; `None`: not known.
         """
         was_aborted = self.exposures.passed_on()
         if begun is None:
@@ -173,7 +180,7 @@ class Shutter:
             self.aborted()
 
     def aborted(self) -> None:
-        """Take note that the imaging program has aborted its exposure."""
+        """Note that the imaging program has aborted its exposure."""
         self.exposures.aborted()
         self.trouble = None
 
@@ -185,14 +192,14 @@ class Shutter:
         Returns:
             Whether there was any of both.
         """
-        was_ours = self._held is not None or self.taken
+        was_ours = self._held is not None or self.leased
         if self._held is not None and not self.is_beginning:
             self._end_wait(self._held)
         self.trouble = None
         if was_ours:
             # What is still due has to wait until the program is idle for long again.
             self.exposures.busy_now()
-        if self.taken:
+        if self.leased:
             self._engine.give_way(why)
         return was_ours
 
@@ -203,7 +210,7 @@ class Shutter:
         """
         was_beginning = self.is_beginning
         if self.drop(why) and not was_beginning:
-            await self._until_given_back(within_s)
+            await self._until_released(within_s)
         if not was_beginning:
             return
         async with self.beginning:
@@ -215,32 +222,32 @@ class Shutter:
                 else:
                     self.aborted()
 
-    async def _until_given_back(self, within_s: float) -> None:
+    async def _until_released(self, within_s: float) -> None:
         ends_s = self._clock.monotonic() + within_s
-        while self.taken and self._clock.monotonic() < ends_s:
-            await self._news.wait(LOOK_S)
+        while self.leased and self._clock.monotonic() < ends_s:
+            await self._news.wait(CHECK_S)
 
     def _refuse_second(self) -> None:
         if self._held is not None:
             raise AlpacaError(ErrorNumber.INVALID_OPERATION, "An exposure waits already: abort it first.")
 
     def _calls_for_wait(self, exposure_s: float, *, light: bool) -> bool:
-        if self.taken:
+        if self.leased:
             return True
         if not self.exposures.is_image(exposure_s, light=light) or self.exposures.passing:
             return False
         if self._overdue is not None and not self._overdue.done():
-            # The engine hangs: nobody waits for it twice.
+            # The engine hangs: the imaging program does not wait for it twice.
             return False
         engine = self._engine
         return self._must_look or engine.wants_gap or engine.moves or engine.focusing
 
     def _began(self, *, exposure_s: float, light: bool, has_waited: bool) -> None:
-        """Take note of an exposure that the camera has begun."""
+        """Note an exposure that the camera has begun."""
         self.exposures.began(
-            exposure_s=exposure_s, light=light, may_be_stale=has_waited or self.loan.program is not None
+            exposure_s=exposure_s, light=light, may_be_stale=has_waited or self.saved.program is not None
         )
-        self.loan.program = None
+        self.saved.program = None
         self.trouble = None
 
     async def _served(self, held: Held) -> None:
@@ -255,23 +262,23 @@ class Shutter:
             _log.warning("The engine ended while an exposure waited; the imaging program goes on without it")
         except Exception:  # noqa: BLE001 - the log has it whole
             _log.exception("The engine failed; the imaging program goes on without it")
-        if not self.taken:
+        if not self.leased:
             await self._begin(held)
 
     async def _watched(self, held: Held) -> None:
-        """See that the exposure begins in time, whatever becomes of the engine."""
+        """Begin the exposure when the patience is over, whatever the engine does."""
         await self._clock.sleep(self._patience_s + GRACE_S / 2)
         self._engine.give_way("the imaging program has waited for longer than gateway.patience_s allows")
         await self._clock.sleep(GRACE_S / 2)
         if self.is_beginning:
             return
         _log.error(
-            "A focus run does not give the camera back; it is taken from it, and the imaging program exposes",
+            "A focus run does not release the camera; it is taken from the run, and the imaging program exposes",
             waited_s=round(self._clock.monotonic() - held.since_s),
         )
         self._overdue = held.serving
-        if self.taken:
-            await self._give_back_once(abort=True)
+        if self.leased:
+            await self._release_once(abort=True)
         await self._begin(held)
 
     async def _begin(self, held: Held) -> None:
@@ -285,7 +292,7 @@ class Shutter:
 
     async def _expose(self, held: Held) -> None:
         try:
-            await self.loan.settle_up()
+            await self.saved.restore()
             await self._camera.put("startexposure", Duration=held.exposure_s, Light=held.light)
         except AlpacaError as error:
             _log.error("An exposure that was held back could not be begun", why=str(error))
@@ -303,63 +310,99 @@ class Shutter:
         if held.watching is not None and held.watching is not asyncio.current_task():
             held.watching.cancel()
 
-    # The focus run; `gateway.share` brings its calls here
+    # The focus run; `gateway.camera_access` brings its calls here
 
-    async def take(self) -> None:
-        """Wait for a gap, and take the camera; a call that is cancelled has not taken it.
+    async def acquire(self) -> None:
+        """Wait for a gap, and acquire the camera; a call that is cancelled has not acquired it.
 
         Raises:
             UpstreamLost: The camera does not answer.
         """
         self.waits_for_gap = True
         try:
-            while self.taken or not self.is_free:
-                await self._news.wait(LOOK_S)
+            while self.leased or not self.is_free:
+                await self._news.wait(CHECK_S)
         finally:
             self.waits_for_gap = False
-        self.taken = True
+        self.leased = True
         try:
-            await self.loan.begin(whole_sensor=self._engine.of_stars)
+            await self.saved.save(use_whole_sensor=self._engine.of_stars)
         except BaseException:
-            self._release()
+            self._free()
             held = self._held
             if held is not None and held.serving is not None and held.serving.done():
-                # Nobody else would begin it now.
+                # The engine has finished, so that nothing else would begin it.
                 self._background.start(self._begin(held))
             raise
 
+    @property
     def left_s(self) -> float:
-        """Return the seconds until the camera has to be given back; infinite while nobody waits for it."""
+        """Seconds until the camera has to be released; infinite while no exposure waits."""
         held = self._held
         return math.inf if held is None else held.since_s + self._patience_s - self._clock.monotonic()
 
-    async def give_back(self) -> None:
+    async def release(self) -> None:
         """Let the imaging program have the camera again, as it was; harmless when it has it already.
 
-        A call that is cancelled gives it back all the same.
+        A call that is cancelled releases it all the same.
         """
-        if self.taken:
-            await self._give_back_once(abort=False)
+        if self.leased:
+            await self._release_once(abort=False)
 
-    async def _give_back_once(self, *, abort: bool) -> None:
-        if self._giving_back is None:
-            self._giving_back = self._background.start(self._give_back(abort=abort))
-        await asyncio.shield(self._giving_back)
+    async def _release_once(self, *, abort: bool) -> None:
+        if self._releasing is None:
+            self._releasing = self._background.start(self._restore_and_free(abort=abort))
+        await asyncio.shield(self._releasing)
 
-    async def _give_back(self, *, abort: bool) -> None:
+    async def _restore_and_free(self, *, abort: bool) -> None:
         try:
             if abort:
-                await end_exposure(self._camera, self._clock)
-            await self.loan.settle_up()
+                await _end_exposure(self._camera, self._clock)
+            await self.saved.restore()
         except UpstreamLost as error:
-            _log.error("The camera could not be given back as it was; that is tried again", why=str(error))
+            _log.error(
+                "The camera's settings could not be put back; that is tried again before the next exposure",
+                why=str(error),
+            )
         finally:
-            self._giving_back = None
-            self._release()
+            self._releasing = None
+            self._free()
         held = self._held
         if held is not None:
             await self._begin(held)
 
-    def _release(self) -> None:
-        self.taken = False
+    def _free(self) -> None:
+        self.leased = False
         self._news.tell()
+
+
+async def _would_begin(camera: Upstream, exposure_s: float) -> bool:
+    """Return whether the camera could expose now; if not, it is left to refuse the exposure itself."""
+    try:
+        least_s, most_s = await _limit(camera, "exposuremin", 0.0), await _limit(camera, "exposuremax", math.inf)
+        is_connected, state = await camera.get("connected"), await camera.get("camerastate")
+    except (AlpacaError, UpstreamLost):
+        return False
+    return bool(is_connected) and state in _AT_REST and least_s <= exposure_s <= most_s
+
+
+async def _limit(camera: Upstream, member: str, default: float) -> float:
+    try:
+        return float(await camera.get(member))
+    except (AlpacaError, TypeError, ValueError):
+        return default
+
+
+async def _end_exposure(camera: Upstream, clock: Clock) -> None:
+    """Abort the exposure of a run that hangs, and wait until the camera is idle, but not for long.
+
+    Raises:
+        UpstreamLost: The camera does not answer.
+    """
+    try:
+        await camera.put("abortexposure")
+        ends_s = clock.monotonic() + ABORT_S
+        while await camera.get("camerastate") != CAMERA_IDLE and clock.monotonic() < ends_s:
+            await clock.sleep(_POLL_S)
+    except AlpacaError as error:
+        _log.warning("The exposure of a focus run could not be aborted", why=str(error))

@@ -27,7 +27,7 @@ async def begin_run(scene: CameraScene, duration_s: float = 20.0) -> asyncio.Tas
     await scene.clock.pass_s(IDLE_S)
     running = asyncio.create_task(scene.run(duration_s))
     await settled()
-    assert scene.shutter.taken
+    assert scene.arbiter.leased
     return running
 
 
@@ -42,7 +42,7 @@ def test_while_an_exposure_waits_the_camera_waits_and_has_no_image() -> None:
                 await scene.client.get("imagearray")
             assert await seen(scene) == before
             await settled()
-        assert scene.shutter.taken
+        assert scene.arbiter.leased
 
     played(play)
 
@@ -100,7 +100,7 @@ def test_an_exposure_that_waits_can_be_given_up(command: str) -> None:
         assert scene.engine.told == ["the imaging program has aborted its exposure"]
         await scene.clock.pass_s(100)
         assert (scene.camera.began, scene.camera.settings()) == ([], before)
-        assert (scene.shutter.taken, scene.shutter.held) == (False, False)
+        assert (scene.arbiter.leased, scene.arbiter.held) == (False, False)
         assert await shown(scene) == (0, False, 0)
         scene.engine.job = None
         await scene.client.start(30)
@@ -132,8 +132,8 @@ def test_an_abort_while_the_exposure_is_just_beginning_reaches_the_camera_after_
         gate.set()
         await aborting
         assert [name for name, _ in scene.camera.puts] == ["startexposure", "abortexposure"]
-        assert not scene.shutter.exposing
-        assert not scene.shutter.held
+        assert not scene.arbiter.exposing
+        assert not scene.arbiter.held
 
     played(play)
 
@@ -145,7 +145,7 @@ def test_an_abort_while_a_run_has_the_camera_ends_it_and_it_does_not_begin_again
         await settled()
         await running
         assert scene.camera.told("abortexposure") == []
-        assert not scene.shutter.is_free
+        assert not scene.arbiter.is_free
 
     played(play)
 
@@ -159,7 +159,7 @@ def test_a_program_that_disconnects_wins(way: tuple[str, dict[str, bool]]) -> No
         await scene.clock.pass_s(5)
         member, parameters = way
         await scene.client.put(member, **parameters)
-        assert not scene.shutter.taken
+        assert not scene.arbiter.leased
         assert scene.camera.settings() == before
         assert not await scene.client.get("connected")
         scene.camera.values["connected"] = True
@@ -175,7 +175,7 @@ def test_a_program_that_disconnects_wins(way: tuple[str, dict[str, bool]]) -> No
 def test_a_disconnect_does_not_wait_for_ever_for_a_run_that_hangs() -> None:
     async def play(scene: CameraScene) -> None:
         await scene.clock.pass_s(IDLE_S)
-        await scene.shutter.take()
+        await scene.arbiter.acquire()
         leaving = asyncio.create_task(scene.client.put("connected", Connected=False))
         await scene.clock.pass_s(10)
         assert not leaving.done()
@@ -204,7 +204,7 @@ def test_a_disconnect_in_the_middle_of_an_exposure_leaves_it_known() -> None:
         await scene.client.start(60)
         await settled()
         await scene.client.put("disconnect")
-        assert scene.shutter.exposing
+        assert scene.arbiter.exposing
 
     played(play)
 
@@ -272,13 +272,13 @@ def test_one_setting_that_is_not_taken_back_does_not_keep_the_others_from_it() -
 def test_a_setting_that_comes_while_the_camera_is_read_or_put_back_is_not_lost() -> None:
     async def play(scene: CameraScene) -> None:
         await scene.clock.pass_s(IDLE_S)
-        taking = asyncio.create_task(scene.shutter.take())
+        taking = asyncio.create_task(scene.arbiter.acquire())
         await asyncio.sleep(0)
         await asyncio.sleep(0)
         await scene.client.put("gain", Gain=111)
         await taking
         await scene.misuse()
-        giving = asyncio.create_task(scene.shutter.give_back())
+        giving = asyncio.create_task(scene.arbiter.release())
         await asyncio.sleep(0)
         await asyncio.sleep(0)
         await scene.client.put("numx", NumX=123)
@@ -292,7 +292,7 @@ def test_members_in_any_casing_come_through_the_same_door() -> None:
     async def play(scene: CameraScene) -> None:
         scene.engine.job = scene.run
         await scene.client.put("StartExposure", Duration=60, Light=True)
-        assert scene.shutter.held
+        assert scene.arbiter.held
 
     played(play)
 
@@ -300,7 +300,7 @@ def test_members_in_any_casing_come_through_the_same_door() -> None:
 def test_parameters_that_make_no_sense_are_left_to_the_camera() -> None:
     async def play(scene: CameraScene) -> None:
         await scene.client.reply("PUT", "startexposure", Duration="long", Light="True")
-        assert not scene.shutter.held
+        assert not scene.arbiter.held
         assert len(scene.camera.told("startexposure")) == 1
 
     # The fake camera has no words for it, so it fails by itself.
@@ -379,7 +379,7 @@ def test_a_new_binning_finds_the_camera_as_the_program_left_it_and_chooses_its_s
 
 def test_two_clients_see_the_same_camera_and_either_may_abort() -> None:
     async def play(scene: CameraScene) -> None:
-        other = Client(scene.front)
+        other = Client(scene.device)
         scene.engine.job = scene.run
         await scene.client.start(60)
         assert await other.get("camerastate") == 1

@@ -1,4 +1,4 @@
-"""What is noted of the circumstances of a run: no run fails for the want of a number that is only learned from."""
+"""What is noted of the conditions of a run: no run fails for the want of a number that is only learned from."""
 
 import asyncio
 
@@ -7,11 +7,11 @@ import pytest
 
 from alpaca_focus.core.errors import DeviceUnreachable
 from alpaca_focus.core.night import PierSide
-from alpaca_focus.focusing.circumstances import read_circumstances
 from alpaca_focus.focusing.connected import Devices
 from alpaca_focus.focusing.filters import Way
+from alpaca_focus.focusing.run_conditions import read_run_conditions
 from alpaca_focus.ports import MountState
-from alpaca_focus.runtime.runner import Circumstances
+from alpaca_focus.runtime.runner import RunConditions
 from tests.fakes import FakeCamera, FakeClock, FakeFocuser, FakeSky
 
 WAY = Way(filter_name="L", offset_steps=12)
@@ -37,7 +37,7 @@ class Sensor(FakeFocuser):
         )
 
 
-def noted(rng: np.random.Generator, *, focuser_c: float | None, air_c: float | None, silent: bool) -> Circumstances:
+def noted(rng: np.random.Generator, *, focuser_c: float | None, air_c: float | None, silent: bool) -> RunConditions:
     focuser, weather, mount = Sensor(), Sensor(), Sensor()
     focuser.reading_c, weather.reading_c, mount.altitude_deg = focuser_c, air_c, 55.0
     weather.silent = mount.silent = silent
@@ -49,7 +49,7 @@ def noted(rng: np.random.Generator, *, focuser_c: float | None, air_c: float | N
             "observing_conditions": weather,
         }
     )
-    return asyncio.run(read_circumstances(devices, WAY, {}))
+    return asyncio.run(read_run_conditions(devices, WAY, {}))
 
 
 @pytest.mark.parametrize(
@@ -82,5 +82,5 @@ def test_what_is_known_already_is_kept_with_it(rng: np.random.Generator) -> None
     focuser = Sensor()
     focuser.reading_c = 4.0
     devices = Devices(connected={"camera": FakeCamera(FakeSky(focuser, rng), FakeClock()), "focuser": focuser})
-    found = asyncio.run(read_circumstances(devices, WAY, {"average": 4.2}))
+    found = asyncio.run(read_run_conditions(devices, WAY, {"average": 4.2}))
     assert (found.temperature_c, dict(found.temperatures_c)) == (4.0, {"focuser": 4.0, "average": 4.2})

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from alpaca_focus.alpaca.errors import AlpacaError, ErrorNumber
-from alpaca_focus.gateway.shutter import GRACE_S
+from alpaca_focus.gateway.camera_arbiter import GRACE_S
 from tests.gateway_scene import IDLE_S, PATIENCE_S, CameraScene, played, settled
 
 REFUSED = AlpacaError(ErrorNumber.INVALID_OPERATION, "The shutter is stuck.")
@@ -14,14 +14,14 @@ REFUSED = AlpacaError(ErrorNumber.INVALID_OPERATION, "The shutter is stuck.")
 def test_the_first_light_frame_waits_for_a_look_and_the_next_does_not() -> None:
     async def play(scene: CameraScene) -> None:
         await scene.client.start(60)
-        assert (scene.shutter.held, scene.camera.began) == (True, [])
+        assert (scene.arbiter.held, scene.camera.began) == (True, [])
         await settled()
-        assert (scene.engine.gaps, len(scene.camera.began), scene.shutter.held) == (1, 1, False)
+        assert (scene.engine.gaps, len(scene.camera.began), scene.arbiter.held) == (1, 1, False)
         await scene.clock.pass_s(61)
         await scene.client.start(60)
         assert (scene.engine.gaps, len(scene.camera.began)) == (1, 2)
         await scene.clock.pass_s(61)
-        scene.shutter.look_again()
+        scene.arbiter.look_again()
         await scene.client.start(60)
         await settled()
         assert (scene.engine.gaps, len(scene.camera.began)) == (2, 3)
@@ -35,7 +35,7 @@ def test_an_exposure_waits_while_anything_is_due_or_under_way(wish: str) -> None
         await scene.looked()
         setattr(scene.engine, wish, True)
         await scene.client.start(60)
-        assert scene.shutter.held
+        assert scene.arbiter.held
         await settled()
         assert len(scene.camera.began) == 2
 
@@ -51,9 +51,9 @@ def test_darks_and_test_shots_wait_only_while_a_run_has_the_camera(exposure_s: f
         await scene.clock.pass_s(exposure_s + IDLE_S + 1)
         running = asyncio.create_task(scene.run())
         await settled()
-        assert scene.shutter.taken
+        assert scene.arbiter.leased
         await scene.client.start(exposure_s, light=light)
-        assert scene.shutter.held
+        assert scene.arbiter.held
         await scene.clock.pass_s(21)
         await running
         assert [each[:2] for each in scene.camera.began] == [(exposure_s, light)] * 2
@@ -66,7 +66,7 @@ def test_what_the_camera_would_refuse_is_left_to_the_camera(values: dict[str, ob
     async def play(scene: CameraScene) -> None:
         scene.camera.values |= values
         await scene.client.start(60)
-        assert (scene.shutter.held, len(scene.camera.began)) == (False, 1)
+        assert (scene.arbiter.held, len(scene.camera.began)) == (False, 1)
 
     played(play)
 
@@ -77,13 +77,13 @@ def test_the_run_comes_between_and_the_camera_is_put_back_exactly() -> None:
         scene.engine.job = scene.run
         await scene.client.start(90)
         await settled()
-        assert scene.shutter.taken
-        assert scene.shutter.left_s() == PATIENCE_S
+        assert scene.arbiter.leased
+        assert scene.arbiter.left_s == PATIENCE_S
         assert scene.camera.settings() != before
         await scene.clock.pass_s(21)
         assert scene.camera.began == [(90, True, before)]
-        assert not scene.shutter.taken
-        assert not scene.shutter.held
+        assert not scene.arbiter.leased
+        assert not scene.arbiter.held
 
     played(play)
 
@@ -141,7 +141,7 @@ def test_an_engine_that_hangs_loses_the_camera_and_nobody_waits_for_it_again(can
 
         async def hang() -> None:
             scene.engine.focusing = True
-            await scene.shutter.take()
+            await scene.arbiter.acquire()
             await scene.misuse()
             await scene.hanging()
 
@@ -155,7 +155,7 @@ def test_an_engine_that_hangs_loses_the_camera_and_nobody_waits_for_it_again(can
         await scene.clock.pass_s(61)
         await scene.client.start(60)
         assert len(scene.camera.began) == 2
-        await scene.shutter.give_back()
+        await scene.arbiter.release()
         assert len(scene.camera.told("gain")) == 2
 
     played(play)
@@ -228,9 +228,9 @@ def test_a_camera_that_is_lost_when_the_exposure_is_to_begin_is_told_and_kept_aw
         await settled()
         scene.camera.lost = True
         await scene.clock.pass_s(21)
-        assert scene.shutter.trouble is not None
-        assert scene.shutter.exposing
-        assert not scene.shutter.is_free
+        assert scene.arbiter.trouble is not None
+        assert scene.arbiter.exposing
+        assert not scene.arbiter.is_free
 
     played(play)
 
@@ -277,35 +277,35 @@ def test_light_frames_are_counted_when_they_have_ended(in_pieces: bool) -> None:
     async def play(scene: CameraScene) -> None:
         scene.camera.in_pieces = in_pieces
         await scene.looked()
-        assert scene.shutter.exposures.images == 0
-        assert scene.shutter.exposures.passed() is not None
-        assert scene.shutter.exposures.images == 1
-        assert scene.shutter.exposures.passed() is None
+        assert scene.arbiter.exposures.images == 0
+        assert scene.arbiter.exposures.passed() is not None
+        assert scene.arbiter.exposures.images == 1
+        assert scene.arbiter.exposures.passed() is None
         for exposure_s, light in ((60, False), (5, True), (60, True)):
             await scene.client.start(exposure_s, light=light)
             await scene.clock.pass_s(exposure_s + 1)
-            scene.shutter.exposures.passed()
-        assert scene.shutter.exposures.images == 2
+            scene.arbiter.exposures.passed()
+        assert scene.arbiter.exposures.images == 2
         # Not downloaded: noticed at the next.
         await scene.client.start(60)
         await scene.clock.pass_s(61)
         await scene.client.start(60)
-        assert scene.shutter.exposures.images == 3
+        assert scene.arbiter.exposures.images == 3
         await scene.clock.pass_s(20)
         await scene.client.put("abortexposure")
         await scene.client.start(60)
-        assert scene.shutter.exposures.images == 3
+        assert scene.arbiter.exposures.images == 3
         await scene.clock.pass_s(20)
         await scene.client.put("stopexposure")
-        exposed = scene.shutter.exposures.passed()
+        exposed = scene.arbiter.exposures.passed()
         assert exposed is not None
         assert exposed.exposure_s == pytest.approx(20)
-        assert scene.shutter.exposures.images == 4
+        assert scene.arbiter.exposures.images == 4
         await scene.client.start(60)
         await scene.clock.pass_s(3)
         await scene.client.put("stopexposure")
-        assert scene.shutter.exposures.passed() is None
-        assert scene.shutter.exposures.images == 4
+        assert scene.arbiter.exposures.passed() is None
+        assert scene.arbiter.exposures.images == 4
 
     played(play)
 
@@ -314,8 +314,8 @@ def test_an_earlier_image_that_is_fetched_during_an_exposure_is_not_taken_for_it
     async def play(scene: CameraScene) -> None:
         await scene.client.start(60)
         await settled()
-        assert scene.shutter.exposures.passed() is None
-        assert scene.shutter.exposures.images == 0
+        assert scene.arbiter.exposures.passed() is None
+        assert scene.arbiter.exposures.images == 0
 
     played(play)
 
@@ -327,22 +327,22 @@ def test_a_refused_abort_does_not_end_the_exposure() -> None:
         scene.camera.refuses["abortexposure"] = REFUSED
         with pytest.raises(AlpacaError, match="stuck"):
             await scene.client.put("abortexposure")
-        assert scene.shutter.exposing
-        assert scene.shutter.exposures.last is not None
+        assert scene.arbiter.exposing
+        assert scene.arbiter.exposures.last is not None
 
     played(play)
 
 
 def test_it_is_free_after_a_while_without_an_exposure() -> None:
     async def play(scene: CameraScene) -> None:
-        assert not scene.shutter.is_free
+        assert not scene.arbiter.is_free
         await scene.client.start(5)
         await scene.clock.pass_s(5 + IDLE_S - 1)
-        assert not scene.shutter.is_free
+        assert not scene.arbiter.is_free
         await scene.clock.pass_s(1)
-        assert scene.shutter.is_free
+        assert scene.arbiter.is_free
         await scene.client.get("imagearray")
-        assert not scene.shutter.is_free
+        assert not scene.arbiter.is_free
 
     played(play)
 
@@ -353,17 +353,17 @@ def test_a_run_does_not_get_the_camera_while_an_exposure_is_passed_on() -> None:
         gate = scene.camera.gates["startexposure"] = asyncio.Event()
         starting = asyncio.create_task(scene.client.start(5))
         await settled()
-        taking = asyncio.create_task(scene.shutter.take())
+        taking = asyncio.create_task(scene.arbiter.acquire())
         await scene.clock.pass_s(3)
-        assert not scene.shutter.taken
-        assert scene.shutter.exposing
+        assert not scene.arbiter.leased
+        assert scene.arbiter.exposing
         gate.set()
         await starting
         await scene.clock.pass_s(5 + IDLE_S - 1)
-        assert not scene.shutter.taken
+        assert not scene.arbiter.leased
         await scene.clock.pass_s(2)
         await taking
-        await scene.shutter.give_back()
+        await scene.arbiter.release()
 
     played(play)
 
@@ -373,12 +373,12 @@ def test_a_run_does_not_get_the_camera_while_an_exposure_begins_that_has_waited(
         gate = scene.camera.gates["startexposure"] = asyncio.Event()
         await scene.client.start(60)
         await settled()
-        taking = asyncio.create_task(scene.shutter.take())
+        taking = asyncio.create_task(scene.arbiter.acquire())
         await scene.clock.pass_s(3)
-        assert (scene.shutter.taken, scene.shutter.exposing, scene.shutter.is_free) == (False, True, False)
+        assert (scene.arbiter.leased, scene.arbiter.exposing, scene.arbiter.is_free) == (False, True, False)
         gate.set()
         await scene.clock.pass_s(50)
-        assert not scene.shutter.taken
+        assert not scene.arbiter.leased
         taking.cancel()
 
     played(play)
@@ -392,14 +392,14 @@ def test_a_client_that_hangs_up_in_the_middle_leaves_the_book_right() -> None:
         await settled()
         starting.cancel()
         await settled()
-        assert scene.shutter.exposing
+        assert scene.arbiter.exposing
         gate.set()
         await settled()
         assert len(scene.camera.began) == 2
-        assert scene.shutter.exposing
+        assert scene.arbiter.exposing
         await scene.clock.pass_s(61)
-        scene.shutter.exposures.passed()
-        assert scene.shutter.exposures.images == 2
+        scene.arbiter.exposures.passed()
+        assert scene.arbiter.exposures.images == 2
 
     played(play)
 
@@ -410,7 +410,7 @@ def test_a_client_that_hangs_up_while_the_camera_is_asked_holds_nothing() -> Non
         await asyncio.sleep(0)
         starting.cancel()
         await settled()
-        assert not scene.shutter.held
+        assert not scene.arbiter.held
         assert scene.camera.began == []
         await scene.client.start(60)
         await settled()
@@ -425,8 +425,8 @@ def test_a_reply_that_is_lost_leaves_the_camera_alone_for_the_exposure() -> None
         scene.camera.breaks_off.add("startexposure")
         with pytest.raises(ConnectionResetError):
             await scene.client.start(60)
-        assert scene.shutter.exposing
-        assert not scene.shutter.is_free
+        assert scene.arbiter.exposing
+        assert not scene.arbiter.is_free
 
     played(play)
 
@@ -440,8 +440,8 @@ def test_an_abort_that_is_answered_before_its_exposure_wins() -> None:
         await scene.client.put("abortexposure")
         gate.set()
         await starting
-        assert not scene.shutter.exposing
-        assert scene.shutter.exposures.last is None
+        assert not scene.arbiter.exposing
+        assert scene.arbiter.exposures.last is None
 
     played(play)
 
@@ -452,19 +452,19 @@ def test_taking_that_is_cancelled_at_any_moment_has_not_taken() -> None:
         for steps in range(60):
             scene = CameraScene()
             scene.clock.now_s += IDLE_S
-            taking = asyncio.create_task(scene.shutter.take())
+            taking = asyncio.create_task(scene.arbiter.acquire())
             for _ in range(steps):
                 await asyncio.sleep(0)
             if taking.done():
-                await scene.shutter.give_back()
-                assert not scene.shutter.taken
+                await scene.arbiter.release()
+                assert not scene.arbiter.leased
                 return
             taking.cancel()
             # As a run does, at once.
-            await scene.shutter.give_back()
+            await scene.arbiter.release()
             await settled()
-            assert not scene.shutter.taken
-            assert not scene.shutter.loan.keeps_settings
+            assert not scene.arbiter.leased
+            assert not scene.arbiter.saved.is_changed
             assert scene.camera.settings() == before
         pytest.fail("the camera was never taken")
 
@@ -473,14 +473,14 @@ def test_taking_that_is_cancelled_at_any_moment_has_not_taken() -> None:
 
 def test_a_take_that_fails_lets_the_exposure_begin_at_once() -> None:
     async def play(scene: CameraScene) -> None:
-        taking = asyncio.create_task(scene.shutter.take())
+        taking = asyncio.create_task(scene.arbiter.acquire())
         await scene.client.start(60)
         await asyncio.sleep(0)
         await asyncio.sleep(0)
         taking.cancel()
         await settled()
         assert len(scene.camera.began) == 1
-        assert not scene.shutter.taken
+        assert not scene.arbiter.leased
 
     played(play)
 
@@ -489,10 +489,10 @@ def test_giving_back_twice_and_at_once_is_giving_back_once() -> None:
     async def play(scene: CameraScene) -> None:
         before = scene.camera.settings()
         await scene.clock.pass_s(IDLE_S)
-        await scene.shutter.take()
+        await scene.arbiter.acquire()
         await scene.misuse()
-        await asyncio.gather(scene.shutter.give_back(), scene.shutter.give_back())
-        await scene.shutter.give_back()
+        await asyncio.gather(scene.arbiter.release(), scene.arbiter.release())
+        await scene.arbiter.release()
         assert scene.camera.settings() == before
         assert len(scene.camera.told("gain")) == 2
 
@@ -503,13 +503,13 @@ def test_giving_back_goes_on_when_it_is_cancelled() -> None:
     async def play(scene: CameraScene) -> None:
         before = scene.camera.settings()
         await scene.clock.pass_s(IDLE_S)
-        await scene.shutter.take()
+        await scene.arbiter.acquire()
         await scene.misuse()
-        giving = asyncio.create_task(scene.shutter.give_back())
+        giving = asyncio.create_task(scene.arbiter.release())
         await asyncio.sleep(0)
         giving.cancel()
         await settled()
-        assert (scene.shutter.taken, scene.camera.settings()) == (False, before)
+        assert (scene.arbiter.leased, scene.camera.settings()) == (False, before)
 
     played(play)
 
@@ -522,7 +522,7 @@ def test_a_gateway_that_closes_begins_nothing_any_more() -> None:
         await scene.close()
         await scene.clock.pass_s(PATIENCE_S + GRACE_S)
         assert scene.camera.began == []
-        await scene.shutter.give_back()
+        await scene.arbiter.release()
 
     played(play)
 
@@ -537,11 +537,11 @@ def test_a_take_that_fails_after_the_engine_is_done_lets_the_exposure_begin() ->
         scene.engine.job = wait
         scene.camera.gates["readoutmode"] = asyncio.Event()
         await scene.client.start(60)
-        taking = asyncio.create_task(scene.shutter.take())
+        taking = asyncio.create_task(scene.arbiter.acquire())
         await settled()
         over.set()
         await settled()
-        assert (scene.shutter.taken, scene.camera.began) == (True, [])
+        assert (scene.arbiter.leased, scene.camera.began) == (True, [])
         taking.cancel()
         await settled()
         assert len(scene.camera.began) == 1
@@ -560,7 +560,7 @@ def test_a_run_that_takes_the_camera_while_it_is_asked_has_the_exposure_wait() -
         scene.camera.values["connected"] = False
         gate.set()
         await starting
-        assert (scene.shutter.taken, scene.shutter.held, scene.camera.began) == (True, True, [])
+        assert (scene.arbiter.leased, scene.arbiter.held, scene.camera.began) == (True, True, [])
         await scene.clock.pass_s(21)
         await running
         assert len(scene.camera.began) == 1

@@ -1,4 +1,4 @@
-"""The virtual focuser and filter wheel: what the imaging program moves itself is respected."""
+"""The virtual focuser and filter wheel: moves of the imaging program end a focus run, and are then made."""
 
 import asyncio
 from collections import deque
@@ -12,10 +12,10 @@ from alpaca_focus.alpaca.errors import AlpacaError, ErrorNumber
 from alpaca_focus.alpaca.replies import ApiRequest, Reply
 from alpaca_focus.alpaca.standard import Scalar
 from alpaca_focus.core.values import Position
+from alpaca_focus.gateway.camera_arbiter import CameraArbiter
 from alpaca_focus.gateway.engine import Engine
-from alpaca_focus.gateway.fronts import PASS_ON, MovedFront, has_succeeded
-from alpaca_focus.gateway.shutter import Shutter
 from alpaca_focus.gateway.upstream import Upstream, UpstreamLost
+from alpaca_focus.gateway.virtual_devices import PASS_ON, VirtualMovingDevice, has_succeeded
 from alpaca_focus.ports import Clock
 
 LOOK_S = 0.5
@@ -30,16 +30,16 @@ WHEEL_MOVES = -1
 _log = structlog.get_logger(__name__)
 
 
-class FocuserFront(MovedFront):
+class VirtualFocuser(VirtualMovingDevice):
     """The focuser: positions are the real ones.
 
-    A move of the imaging program ends a focus run, waits until the focuser is home, and is then made; where it ends is
-    taken up as the place where the focuser belongs.
+    A move of the imaging program ends a focus run, waits until the focuser is restored, and is then made; where it ends
+    is taken up as the position where the focuser belongs.
     """
 
-    def __init__(self, upstream: Upstream, engine: Engine, shutter: Shutter, clock: Clock) -> None:
+    def __init__(self, upstream: Upstream, engine: Engine, arbiter: CameraArbiter, clock: Clock) -> None:
         super().__init__(upstream, engine, clock)
-        self._shutter = shutter
+        self._arbiter = arbiter
         self._moves_s: deque[float] = deque(maxlen=SERIES)
         self._following: asyncio.Task[None] | None = None
         self._answers |= {
@@ -57,7 +57,7 @@ class FocuserFront(MovedFront):
 
     @override
     async def leave(self) -> None:
-        """Let a run end and the focuser go home."""
+        """Let a run end and restore the focuser."""
         self._forget()
         await self._until_still("the imaging program disconnects from the focuser")
 
@@ -75,7 +75,7 @@ class FocuserFront(MovedFront):
         return None
 
     async def _move_now(self, request: ApiRequest) -> Reply:
-        # Where nobody knows it may have moved.
+        # Unless the device reports otherwise, it may have moved.
         has_moved = True
         try:
             reply = await self._sent(request)
@@ -96,8 +96,8 @@ class FocuserFront(MovedFront):
 
     async def _halt(self, _request: ApiRequest, _arguments: list[Scalar]) -> object:
         self._forget()
-        if self._shutter.taken:
-            # The run stops where it is and goes home.
+        if self._arbiter.leased:
+            # The run stops where it is and restores the focuser.
             self._engine.give_way("the imaging program halts the focuser")
             return None
         return PASS_ON
@@ -107,16 +107,16 @@ class FocuserFront(MovedFront):
 
     @property
     def _is_ours(self) -> bool:
-        return self.is_waiting or self._engine.moves or self._shutter.taken
+        return self.is_waiting or self._engine.moves or self._arbiter.leased
 
     @override
     def _state_that_differs(self) -> Mapping[str, Any]:
         return {"IsMoving": True} if self._is_ours else {}
 
     def _follow(self, *, has_moved: bool) -> None:
-        """Tell the engine when, and where, the imaging program's moves have come to an end."""
+        """Report to the engine when, and where, the imaging program's moves have come to an end."""
         if not has_moved:
-            # Of the moves before this one somebody else takes care.
+            # The moves before this one are still being followed.
             if self._following is None or self._following.done():
                 self._engine.somebody_has_moved(None)
             return
@@ -150,7 +150,7 @@ class FocuserFront(MovedFront):
         raise TimeoutError(f"it has not come to rest within {LONGEST_MOVE_S:.0f} s")
 
 
-class WheelFront(MovedFront):
+class VirtualFilterWheel(VirtualMovingDevice):
     """The filter wheel: a change of the filter ends a focus run, and is looked at before the next exposure."""
 
     def __init__(self, upstream: Upstream, engine: Engine, look_again: Callable[[], None], clock: Clock) -> None:

@@ -1,4 +1,4 @@
-"""The virtual camera: the real one, but that a focus run may come between two exposures."""
+"""The virtual camera: the real one, except that a focus run may come between two exposures."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -8,24 +8,29 @@ from typing_extensions import override
 from alpaca_focus.alpaca.errors import AlpacaError, ErrorNumber
 from alpaca_focus.alpaca.replies import ApiRequest, Reply, done_reply
 from alpaca_focus.alpaca.standard import Scalar
-from alpaca_focus.gateway.camera_program import HIDDEN, SETTINGS
+from alpaca_focus.gateway.camera_arbiter import (
+    CAMERA_ERROR,
+    CAMERA_EXPOSING,
+    CAMERA_IDLE,
+    CAMERA_WAITING,
+    CameraArbiter,
+)
 from alpaca_focus.gateway.engine import Engine
-from alpaca_focus.gateway.fronts import PASS_ON, WAY_HOME_S, Front, has_succeeded
-from alpaca_focus.gateway.real_camera import CAMERA_ERROR, CAMERA_EXPOSING, CAMERA_IDLE, CAMERA_WAITING
-from alpaca_focus.gateway.shutter import Shutter
+from alpaca_focus.gateway.saved_camera_settings import SAVED_MEMBERS, SETTING_MEMBERS
 from alpaca_focus.gateway.upstream import Upstream
+from alpaca_focus.gateway.virtual_devices import PASS_ON, RESTORE_WITHIN_S, VirtualDevice, has_succeeded
 
 
-class CameraFront(Front):
+class VirtualCamera(VirtualDevice):
     """The camera as the imaging program sees it.
 
     While an exposure waits the camera is waiting; while a focus run has it and no exposure waits it is idle. What a
     focus run does with it is not to be seen: settings and last exposure are those of the imaging program.
     """
 
-    def __init__(self, upstream: Upstream, engine: Engine, shutter: Shutter) -> None:
+    def __init__(self, upstream: Upstream, engine: Engine, arbiter: CameraArbiter) -> None:
         super().__init__(upstream, engine)
-        self._shutter = shutter
+        self._arbiter = arbiter
         self._answers |= {
             ("PUT", "startexposure"): self._start,
             ("PUT", "abortexposure"): self._abort,
@@ -36,66 +41,66 @@ class CameraFront(Front):
             ("GET", "imagearray"): self._image,
             ("GET", "imagearrayvariant"): self._image,
         }
-        self._answers |= {("GET", member): self._hidden for member in HIDDEN}
-        self._answers |= {("PUT", member): self._set for member in SETTINGS}
+        self._answers |= {("GET", member): self._hidden for member in SAVED_MEMBERS}
+        self._answers |= {("PUT", member): self._set for member in SETTING_MEMBERS}
 
     @override
     async def leave(self) -> None:
-        """Drop the exposure that waits, and let the focuser go home."""
-        await self._shutter.leave("the imaging program disconnects from the camera", WAY_HOME_S)
+        """Drop the exposure that waits, and let a run restore the focuser."""
+        await self._arbiter.leave("the imaging program disconnects from the camera", RESTORE_WITHIN_S)
 
     # Exposures
 
     async def _start(self, request: ApiRequest, arguments: list[Scalar]) -> object:
         exposure_s, light = float(arguments[0]), bool(arguments[1])
-        if await self._shutter.hold(exposure_s=exposure_s, light=light):
+        if await self._arbiter.hold(exposure_s=exposure_s, light=light):
             return None
         return await self._to_the_end(self._passed_on(request, exposure_s, light=light))
 
     async def _passed_on(self, request: ApiRequest, exposure_s: float, *, light: bool) -> Reply:
         begun: bool | None = False
         try:
-            await self._shutter.loan.settle_up()
+            await self._arbiter.saved.restore()
             reply = await self._sent(request)
             begun = has_succeeded(reply)
         finally:
-            self._shutter.passed_on(exposure_s=exposure_s, light=light, begun=begun)
+            self._arbiter.passed_on(exposure_s=exposure_s, light=light, begun=begun)
         return reply
 
     async def _abort(self, request: ApiRequest, _arguments: list[Scalar]) -> object:
-        is_beginning = self._shutter.is_beginning
-        if self._shutter.drop("the imaging program has aborted its exposure") and not is_beginning:
+        is_beginning = self._arbiter.is_beginning
+        if self._arbiter.drop("the imaging program has aborted its exposure") and not is_beginning:
             return None
         return await self._to_the_end(self._aborted(request))
 
     async def _aborted(self, request: ApiRequest) -> Reply:
-        async with self._shutter.beginning:
-            return await self._carried_out(request, self._shutter.aborted)
+        async with self._arbiter.beginning:
+            return await self._carried_out(request, self._arbiter.aborted)
 
     async def _stop(self, request: ApiRequest, arguments: list[Scalar]) -> object:
-        if self._shutter.held or self._shutter.taken:
+        if self._arbiter.held or self._arbiter.leased:
             return await self._abort(request, arguments)
-        return await self._to_the_end(self._carried_out(request, self._shutter.exposures.stopped))
+        return await self._to_the_end(self._carried_out(request, self._arbiter.exposures.stopped))
 
     # What there is to see
 
     async def _state(self, _request: ApiRequest, _arguments: list[Scalar]) -> object:
         state = self._own_state()
-        if state is None and self._shutter.exposures.may_be_stale:
+        if state is None and self._arbiter.exposures.may_be_stale:
             state = await self.upstream.get("camerastate")
             return CAMERA_EXPOSING if state == CAMERA_IDLE else state
         return PASS_ON if state is None else state
 
     def _own_state(self) -> int | None:
-        if self._shutter.held:
+        if self._arbiter.held:
             return CAMERA_WAITING
-        if self._shutter.trouble is not None:
+        if self._arbiter.trouble is not None:
             return CAMERA_ERROR
-        return CAMERA_IDLE if self._shutter.taken or self._shutter.loan.is_hidden else None
+        return CAMERA_IDLE if self._arbiter.leased or self._arbiter.saved.is_hidden else None
 
     async def _image_ready(self, _request: ApiRequest, _arguments: list[Scalar]) -> object:
         self._raise_trouble()
-        return False if self._has_no_image() or self._shutter.exposures.may_be_stale else PASS_ON
+        return False if self._has_no_image() or self._arbiter.exposures.may_be_stale else PASS_ON
 
     async def _percent_completed(self, _request: ApiRequest, _arguments: list[Scalar]) -> object:
         return 0 if self._has_no_image() else PASS_ON
@@ -103,32 +108,32 @@ class CameraFront(Front):
     async def _image(self, _request: ApiRequest, _arguments: list[Scalar]) -> object:
         self._raise_trouble()
         if self._has_no_image():
-            why = "the exposure has not begun yet" if self._shutter.held else "the camera has been used for focusing"
+            why = "the exposure has not begun yet" if self._arbiter.held else "the camera has been used for focusing"
             raise AlpacaError(ErrorNumber.INVALID_OPERATION, f"There is no image: {why}.")
-        if self._shutter.exposures.may_be_stale:
+        if self._arbiter.exposures.may_be_stale:
             raise AlpacaError(ErrorNumber.INVALID_OPERATION, "There is no image: the exposure is not over yet.")
-        self._shutter.exposures.busy_now()
+        self._arbiter.exposures.busy_now()
         return PASS_ON
 
     def _has_no_image(self) -> bool:
-        return self._shutter.held or self._shutter.taken or self._shutter.loan.is_hidden
+        return self._arbiter.held or self._arbiter.leased or self._arbiter.saved.is_hidden
 
     def _raise_trouble(self) -> None:
-        if self._shutter.trouble is not None:
-            raise self._shutter.trouble
+        if self._arbiter.trouble is not None:
+            raise self._arbiter.trouble
 
     @override
     def _state_that_differs(self) -> Mapping[str, Any]:
         state = self._own_state()
         if state is not None:
             return {"CameraState": state, "ImageReady": False, "PercentCompleted": 0}
-        return {"ImageReady": False} if self._shutter.exposures.may_be_stale else {}
+        return {"ImageReady": False} if self._arbiter.exposures.may_be_stale else {}
 
     # Settings
 
     async def _hidden(self, request: ApiRequest, _arguments: list[Scalar]) -> object:
-        program = self._shutter.loan.program
-        if program is None or (request.member in SETTINGS and not self._shutter.loan.keeps_settings):
+        program = self._arbiter.saved.program
+        if program is None or (request.member in SETTING_MEMBERS and not self._arbiter.saved.is_changed):
             return PASS_ON
         return program.get(request.member)
 
@@ -137,10 +142,10 @@ class CameraFront(Front):
 
     async def _set_alone(self, request: ApiRequest, value: Scalar) -> Reply:
         # Neither while the camera's settings are read for a run, nor while they are put back.
-        async with self._shutter.loan.setting:
-            program = self._shutter.loan.program
-            if program is None or not self._shutter.loan.keeps_settings:
+        async with self._arbiter.saved.lock:
+            program = self._arbiter.saved.program
+            if program is None or not self._arbiter.saved.is_changed:
                 return await self._sent(request)
             assert isinstance(value, bool | int)  # noqa: S101 - the table of members says so of all of them
-            await program.change(self.upstream, request.member, value)
+            await program.change(request.member, value)
             return done_reply(request)

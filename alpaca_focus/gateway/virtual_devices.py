@@ -1,6 +1,6 @@
 """The virtual devices: what the imaging program sees in place of the real ones.
 
-A front answers what it must answer itself and passes everything else on.
+A virtual device answers what it must answer itself and passes everything else on.
 """
 
 import asyncio
@@ -25,8 +25,8 @@ from alpaca_focus.ports import Clock
 
 T = TypeVar("T")
 
-WAY_HOME_S = 15.0
-"""Seconds for which a program that disconnects waits for a focus run to bring the focuser home."""
+RESTORE_WITHIN_S = 15.0
+"""Seconds for which a program that disconnects waits for a focus run to restore the focuser."""
 STILL_WITHIN_S = 75.0
 """Seconds for which a move of the imaging program waits for an engine; longer than one that works ever takes."""
 
@@ -48,17 +48,17 @@ _GOES = (
     "slewtotarget",
     "slewtotargetasync",
 )
-"""Members by which a mount is sent elsewhere."""
+"""Members that move a mount."""
 
 
 class Passed:
-    """Says that a request is to be passed on to the real device after all."""
+    """The answer of a virtual device that leaves a request to the real one."""
 
 
 PASS_ON = Passed()
 
 
-class Front:
+class VirtualDevice:
     """One virtual device; subclasses add what they answer themselves to `_answers`.
 
     Attributes:
@@ -92,7 +92,7 @@ class Front:
         try:
             arguments = typed_arguments(member, request.parameters)
         except BadRequest:
-            # The real device says so in its own words.
+            # The real device refuses it in its own words.
             return await self.upstream.forward(request)
         try:
             value = await answer(request, arguments)
@@ -147,7 +147,7 @@ class Front:
         self._was_disconnected = not is_there
 
     async def leave(self) -> None:
-        """End what this program does with the device, because the imaging program lets go of it."""
+        """End what this program does with the device, because the imaging program disconnects from it."""
 
     async def _device_state(self, _request: ApiRequest, _arguments: list[Scalar]) -> object:
         differs = self._state_that_differs()
@@ -156,12 +156,12 @@ class Front:
         try:
             state = list(await self.upstream.get("devicestate"))
         except (AlpacaError, TypeError):
-            # The real device says so in its own words.
+            # The real device refuses it in its own words.
             return PASS_ON
         return [_with_other_value(each, differs) for each in state]
 
     async def _carried_out(self, request: ApiRequest, note: Callable[[], None]) -> Reply:
-        """Pass a command on, and take note if the device has carried it out."""
+        """Pass a command on, and call `note` if the device has carried it out."""
         reply = await self._sent(request)
         if has_succeeded(reply):
             note()
@@ -185,7 +185,7 @@ class Front:
         return replace(reply, body=body, declared_length=None)
 
     async def _to_the_end(self, work: Coroutine[Any, Any, T]) -> T:
-        """See a command through, with what has to be noted of it, also when the client hangs up meanwhile."""
+        """Carry a command out to its end, with its bookkeeping, also when the client hangs up meanwhile."""
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -196,13 +196,13 @@ class Front:
         return {}
 
 
-class MountFront(Front):
-    """The mount: only looked through.
+class VirtualMount(VirtualDevice):
+    """The mount: a slew ends a focus run.
 
     Args:
         upstream: The real mount.
-        engine: Ends a run when the mount is sent elsewhere.
-        look_again: Called when the mount is sent elsewhere.
+        engine: Ends a run when the mount is moved.
+        look_again: Called when the mount is moved.
     """
 
     def __init__(self, upstream: Upstream, engine: Engine, look_again: Callable[[], None]) -> None:
@@ -218,7 +218,7 @@ class MountFront(Front):
         return PASS_ON
 
 
-class MovedFront(Front):
+class VirtualMovingDevice(VirtualDevice):
     """A device that the imaging program moves: its moves wait until this program is done with the optics."""
 
     def __init__(self, upstream: Upstream, engine: Engine, clock: Clock) -> None:
@@ -292,7 +292,7 @@ def _with_other_value(item: Any, differs: Mapping[str, Any]) -> Any:
 
 
 def has_succeeded(reply: Reply) -> bool | None:
-    """Tell whether a device has carried out a command; `None`: its server broke off, and nobody knows."""
+    """Return whether a device has carried out a command; `None`: its server broke off, and it is not known."""
     if reply.hang_up:
         return None
     if reply.status != HTTPStatus.OK or not isinstance(reply.body, bytes):

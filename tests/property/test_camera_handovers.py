@@ -13,10 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from alpaca_focus.core.errors import DeviceError
-from alpaca_focus.core.events import Event, Interlude, Resumed, RunEnded
+from alpaca_focus.core.events import CameraHandover, Event, Resumed, RunEnded
 from alpaca_focus.core.values import ExposureSettings, FocusResult, Outcome
-from alpaca_focus.runtime.interlude import MOST_LATE_GAPS
-from alpaca_focus.runtime.runner import Bench, Circumstances, run_focus
+from alpaca_focus.runtime.camera_handover import MOST_LATE_GAPS
+from alpaca_focus.runtime.runner import RunConditions, RunDevices, run_focus
 from tests.fakes import SETTINGS
 from tests.imaging_program import ITS_SETTINGS, START, SharedObservatory, measure_at_once
 
@@ -102,16 +102,16 @@ class Run:
         at = self.at
         running = asyncio.create_task(
             run_focus(
-                Bench(
+                RunDevices(
                     camera=at.camera,
                     focuser=at.focuser,
                     clock=at.clock,
                     measure=at.camera.measure,
                     guider=at.guider,
-                    share=at.program if self.night.shares else None,
+                    sharing=at.program if self.night.shares else None,
                 ),
                 replace(SETTINGS, exposure=ExposureSettings(exposure_s=self.night.exposure_s)),
-                circumstances=Circumstances(),
+                conditions=RunConditions(),
                 max_duration_s=900.0,
                 emit=self.events.append,
             )
@@ -153,13 +153,13 @@ def test_whatever_happens_everything_is_given_back_as_it_was_found(night: Night)
 
 @given(night=quiet_nights)
 @settings(max_examples=60)
-def test_there_is_no_endless_row_of_interludes(night: Night) -> None:
+def test_there_is_no_endless_row_of_handovers(night: Night) -> None:
     run = Run(night).go()
     (result,) = run.results
-    interludes = sum(isinstance(event, Interlude) for event in run.events)
+    handovers = sum(isinstance(event, CameraHandover) for event in run.events)
     resumed = sum(isinstance(event, Resumed) for event in run.events)
-    assert resumed <= interludes <= (MOST_LATE_GAPS + 1) * (result.exposures + 1)
-    assert run.at.program.takes == interludes + 1
+    assert resumed <= handovers <= (MOST_LATE_GAPS + 1) * (result.exposures + 1)
+    assert run.at.program.takes == handovers + 1
 
 
 @given(night=quiet_nights)

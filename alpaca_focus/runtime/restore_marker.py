@@ -1,4 +1,4 @@
-"""Where the focuser belongs while a run is under way: on disk, for whoever comes after a crash or a power cut."""
+"""The restore marker: a file that keeps where the focuser belongs during a run, for the start after a crash."""
 
 import json
 import os
@@ -12,24 +12,24 @@ from alpaca_focus.core.values import Position
 FILE_NAME = "focuser-belongs-at.json"
 
 OLDEST_S = 86_400.0
-"""After a day somebody has moved the focuser since, and the note says nothing any more."""
+"""Older markers are ignored: the focuser has been moved since."""
 
 _log = structlog.get_logger(__name__)
 
 
-class HomeMark:
-    """The note of one focuser's place, there from before the first move of a run to its end.
+class RestoreMarker:
+    """The marker of one focuser, on disk from before the first move of a run to its end.
 
     Args:
-        directory: Folder of the note; `None`: none is made.
-        device: Name of the focuser; a note of another one is left alone.
+        directory: Folder of the marker; `None`: none is kept.
+        device: Name of the focuser; a marker of another one is left alone.
     """
 
     def __init__(self, directory: Path | None, device: str) -> None:
         self._path = None if directory is None else directory / FILE_NAME
         self._device = device
 
-    def left_by_a_cut_run(self) -> Position | None:
+    def left_by_interrupted_run(self) -> Position | None:
         """Return where the focuser belongs if an earlier run was cut off; `None` if none was."""
         if self._path is None:
             return None
@@ -48,7 +48,7 @@ class HomeMark:
         return position
 
     def set(self, position: Position) -> None:
-        """Note on disk, before it returns, where the focuser belongs."""
+        """Write to disk, before returning, where the focuser belongs."""
         if self._path is None:
             return
         new = self._path.with_suffix(".new")
@@ -67,7 +67,7 @@ class HomeMark:
             )
 
     def clear(self) -> None:
-        """Take the note away: the focuser is where it belongs."""
+        """Delete the marker: the focuser is where it belongs."""
         if self._path is None:
             return
         try:

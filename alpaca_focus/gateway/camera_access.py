@@ -1,0 +1,98 @@
+"""The camera behind the gateway, from the daemon's thread: acquired for focus runs, and watched."""
+
+import structlog
+
+from alpaca_focus.alpaca.errors import AlpacaError
+from alpaca_focus.alpaca.running import RunningServer
+from alpaca_focus.core.errors import DeviceRefused, DeviceUnreachable
+from alpaca_focus.gateway.camera_arbiter import CameraArbiter
+from alpaca_focus.gateway.upstream import UpstreamLost
+from alpaca_focus.ports import CameraActivity, CameraWatch
+
+_log = structlog.get_logger(__name__)
+
+
+class GatewayCameraSharing:
+    """Shares the camera with the imaging program that connects to the gateway; implements `ports.CameraSharing`.
+
+    Args:
+        server: Runs the gateway, in its own thread.
+        arbiter: Belongs to that thread.
+        camera: What to call the camera in a message.
+    """
+
+    def __init__(self, server: RunningServer, arbiter: CameraArbiter, camera: str) -> None:
+        self._server = server
+        self._arbiter = arbiter
+        self._name = camera
+
+    async def acquire(self) -> None:
+        """Wait for the next gap in the imaging, and acquire the camera.
+
+        Raises:
+            DeviceUnreachable: The camera does not answer.
+            DeviceRefused: It refuses.
+        """
+        try:
+            await self._server.run(self._arbiter.acquire())
+        except UpstreamLost as error:
+            raise DeviceUnreachable(self._name, str(error)) from error
+        except AlpacaError as error:
+            raise DeviceRefused(self._name, str(error), number=error.number, device_message=error.message) from error
+
+    @property
+    def left_s(self) -> float:
+        """Seconds of the clock until the camera has to be released; infinite while no exposure waits."""
+        return self._arbiter.left_s
+
+    async def release(self) -> None:
+        """Let the imaging program have the camera again; harmless when it has it already. Never raises."""
+        try:
+            await self._server.run(self._arbiter.release())
+        except RuntimeError as error:
+            # The gateway has ended before the run.
+            _log.warning("The camera could not be released", why=str(error))
+
+
+class GatewayCameraWatch:
+    """Polls the real camera, and knows the imaging program's exposures; implements `ports.CameraWatch`.
+
+    Args:
+        camera: Polls the real camera.
+        arbiter: Knows the exposures.
+    """
+
+    def __init__(self, camera: CameraWatch, arbiter: CameraArbiter) -> None:
+        self._camera = camera
+        self._arbiter = arbiter
+
+    @property
+    def name(self) -> str:
+        """What to call it in a message."""
+        return self._camera.name
+
+    async def connect(self) -> None:
+        """Reach the real camera."""
+        await self._camera.connect()
+
+    async def close(self) -> None:
+        """Disconnect from the real camera."""
+        await self._camera.close()
+
+    async def activity(self) -> CameraActivity:
+        """Poll the camera once; the download of an image does not keep the focuser from moving.
+
+        Raises:
+            DeviceUnreachable: No answer.
+        """
+        real, arbiter = await self._camera.activity(), self._arbiter
+        # An exposure that began before the gateway was started is known to the camera only.
+        is_unknown = real.busy and not (arbiter.exposures.is_known or arbiter.held or arbiter.leased)
+        return CameraActivity(
+            busy=arbiter.exposing or is_unknown,
+            preparing=False,
+            exposure_started=real.exposure_started,
+            exposure_s=real.exposure_s,
+            free=arbiter.is_free,
+            images=arbiter.exposures.images,
+        )
