@@ -368,7 +368,7 @@ def test_a_head_without_end_is_hung_up_on(part: bytes, page: Page) -> None:
         "/static/..%5cpages.py",
         "/static//etc/passwd",
         "/static/%2fetc/passwd",
-        "/static/./../../settings/web.py",
+        "/static/./../../settings/models.py",
         "/static/robots.txt/../../pages.py",
         "/static/robots.txt%00.png",
         "/static/....//pages.py",
