@@ -32,9 +32,9 @@ def test_a_lost_gap_is_told_at_once_and_forgotten_by_a_good_focus() -> None:
 
 def test_it_is_told_once_a_night() -> None:
     squeeze = Squeeze().gap_lost().told().refocused().gap_lost()
-    assert (squeeze.is_to_be_told, squeeze.is_known) == (False, True)
+    assert (squeeze.is_to_be_told, squeeze.is_told) == (False, True)
     later = squeeze.later(NIGHT_S)
-    assert (later.is_to_be_told, later.is_known) == (True, False)
+    assert (later.is_to_be_told, later.is_told) == (True, False)
 
 
 @given(LOOKS)

@@ -453,7 +453,7 @@ def test_an_imaging_program_that_leaves_no_gap_is_told_once_a_night(tmp_path: Pa
         assert scene.keeper.decision is not None
         assert scene.keeper.decision.due
         assert advices() == 1
-        assert scene.keeper.state.history.squeeze.is_known
+        assert scene.keeper.state.history.squeeze.is_told
 
     played(night)
 
