@@ -37,6 +37,7 @@ from alpaca_focus.doctor.checkup import CheckupOrder, examine
 from alpaca_focus.doctor.examination import Examination
 from alpaca_focus.focusing import connected
 from alpaca_focus.focusing.connected import connected_devices, plain_adapter
+from alpaca_focus.night.gateway_link import DaemonGateway
 from alpaca_focus.ports import Device
 from alpaca_focus.settings import models
 from alpaca_focus.settings.describe import describe
