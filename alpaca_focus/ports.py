@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from alpaca_focus.core.night import PierSide
+from alpaca_focus.core.night.state import PierSide
 from alpaca_focus.core.values import ExposureSettings, Frame, Position
 
 

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import numpy as np
 
-from alpaca_focus.core.focus_model import Conditions, Observation
+from alpaca_focus.core.night.focus_model import Conditions, Observation
 
 EVENING = datetime(2026, 1, 15, 20, tzinfo=UTC)
 ERROR_STEPS = 4.0

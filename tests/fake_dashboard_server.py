@@ -20,7 +20,7 @@ from starlette.staticfiles import StaticFiles
 
 import alpaca_focus
 from alpaca_focus.alpaca.running import RunningServer
-from alpaca_focus.runtime.feed import Feed
+from alpaca_focus.feed.feed import Feed
 from alpaca_focus.web.pages import METRICS_SCRIPT
 from tests.ports import free_port
 

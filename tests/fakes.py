@@ -7,12 +7,11 @@ from datetime import UTC, datetime, timedelta
 
 import numpy as np
 
-from alpaca_focus.core.actions import Expose, Measure, MoveTo, Settle
-from alpaca_focus.core.backlash import Backlash, Direction, Limits
+from alpaca_focus.core.curves.known_curve import KnownCurve
 from alpaca_focus.core.errors import DeviceError
-from alpaca_focus.core.known_curve import KnownCurve
-from alpaca_focus.core.plan import SweepProgress, SweepResult, SweepSettings
-from alpaca_focus.core.sweep import sweep
+from alpaca_focus.core.sweep.backlash import Backlash, Direction, Limits
+from alpaca_focus.core.sweep.generator import sweep
+from alpaca_focus.core.sweep.plan import Expose, Measure, MoveTo, Settle, SweepProgress, SweepResult, SweepSettings
 from alpaca_focus.core.values import ExposureSettings, Frame, Measurement, Position
 from alpaca_focus.ports import CameraInfo, FocuserInfo
 

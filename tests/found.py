@@ -9,8 +9,8 @@ from alpaca_focus.core.device_kinds import (
     FoundMount,
     FoundWheel,
 )
-from alpaca_focus.core.found import FoundObservatory, FoundServer
-from alpaca_focus.settings.first_answers import Answers
+from alpaca_focus.core.discovered import FoundObservatory, FoundServer
+from alpaca_focus.setup.first_file import Answers
 
 SERVER = "192.168.1.20:11111"
 

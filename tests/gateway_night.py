@@ -13,10 +13,10 @@ from urllib.parse import parse_qsl
 from alpaca.camera import Camera
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from alpaca_focus.daemon.daemon import Daemon
 from alpaca_focus.devices.clock import ScaledClock
-from alpaca_focus.night.daemon import Daemon
-from alpaca_focus.runtime.control_client import ask
-from alpaca_focus.runtime.control_wire import socket_path
+from alpaca_focus.service.control_client import ask
+from alpaca_focus.service.control_wire import socket_path
 from alpaca_focus.settings.models import Settings
 from alpaca_focus.simulator.observatory import Observatory
 from alpaca_focus.simulator.settings import FocuserSettings, ObservatorySettings, SensorSettings, SkySettings

@@ -300,7 +300,7 @@ class Client:
         return await self.device(
             ApiRequest(
                 method=method,
-                device_type=str(self.device.device_type),
+                device_type=str(self.device.upstream.device_type),
                 device_number=0,
                 member=member,
                 parameters=sent,

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from alpaca_focus.core.errors import DeviceError
-from alpaca_focus.guiding.phd2 import Phd2Guider
+from alpaca_focus.devices.phd2 import Phd2Guider
 from tests.fake_phd2 import FakePhd2
 
 

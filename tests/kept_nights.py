@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta
 
 import numpy as np
 
-from alpaca_focus.core.curve_models import CurveModel, fit_curve
-from alpaca_focus.core.expectation import AVERAGE
+from alpaca_focus.core.curves.curve_models import CurveModel, fit_curve
+from alpaca_focus.core.night.focus_model import AVERAGE
 from alpaca_focus.core.values import FocusResult, Light, Measurement, Outcome, Sample
 
 BEGINS = datetime(2026, 1, 14, 19, 0, tzinfo=UTC)

@@ -6,18 +6,18 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from alpaca_focus.core.backlash import Backlash, Direction, Limits
-from alpaca_focus.core.decisions import Rules
 from alpaca_focus.core.errors import DeviceUnreachable, RunFailed
-from alpaca_focus.core.night import Patience, PierSide, Reading
-from alpaca_focus.core.triggers import AsSoonAsPossible, Trigger
+from alpaca_focus.core.night.decisions import Rules
+from alpaca_focus.core.night.state import Patience, PierSide, Reading
+from alpaca_focus.core.night.triggers import AsSoonAsPossible, Trigger
+from alpaca_focus.core.sweep.backlash import Backlash, Direction, Limits
 from alpaca_focus.core.values import FocusResult, Measurement, Outcome, Sample
+from alpaca_focus.night.dependencies import Dependencies, NightSettings
+from alpaca_focus.night.poller import Poller, Sources
+from alpaca_focus.night.scheduler import RefocusScheduler
 from alpaca_focus.ports import CameraActivity, MountState
-from alpaca_focus.runtime.dependencies import Dependencies, NightSettings
-from alpaca_focus.runtime.poller import Poller, Sources
-from alpaca_focus.runtime.restore_marker import RestoreMarker
-from alpaca_focus.runtime.scheduler import RefocusScheduler
-from alpaca_focus.runtime.store import RunStore
+from alpaca_focus.run.restore_marker import RestoreMarker
+from alpaca_focus.store.run_store import RunStore
 from tests.fakes import FakeClock, FakeFocuser
 
 POLL_S = 10.0

@@ -9,8 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self
 
+from alpaca_focus.daemon.daemon import Daemon
 from alpaca_focus.devices.clock import ScaledClock
-from alpaca_focus.night.daemon import Daemon
 from alpaca_focus.settings.models import Settings
 from alpaca_focus.simulator.observatory import Observatory
 from tests.ports import free_port

@@ -16,11 +16,11 @@ from pydantic import TypeAdapter
 
 from alpaca_focus.alpaca.running import RunningServer
 from alpaca_focus.core.errors import ConfigurationError
-from alpaca_focus.night.web_link import draw_run
-from alpaca_focus.runtime.control_wire import Request
-from alpaca_focus.runtime.feed import Feed
-from alpaca_focus.runtime.night_curves import NightCurves
-from alpaca_focus.runtime.run_progress import RunTracker
+from alpaca_focus.daemon.web_link import draw_run
+from alpaca_focus.feed.feed import Feed
+from alpaca_focus.feed.night_curves import NightCurves
+from alpaca_focus.feed.run_progress import RunTracker
+from alpaca_focus.service.control_wire import Request
 from alpaca_focus.web.pages import make_app
 from alpaca_focus.web.security import Rules
 from alpaca_focus.web.source import Night, Picture

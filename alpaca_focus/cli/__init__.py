@@ -27,7 +27,7 @@ from alpaca_focus import __version__
 from alpaca_focus.cli.common import EXIT_CODES, EXIT_MEND, EXIT_RUNS_ALREADY
 from alpaca_focus.core.errors import AlpacaFocusError, RunFailed, RunsAlready
 from alpaca_focus.core.values import Outcome
-from alpaca_focus.runtime.telemetry import configure_logging
+from alpaca_focus.service.log_output import configure_logging
 
 COMMANDS: Mapping[str, str] = MappingProxyType(
     {

@@ -7,9 +7,9 @@ from typing import Annotated, Any
 
 import typer
 
-from alpaca_focus import calibrating
-from alpaca_focus.calibrating import Calibration, Proposal
 from alpaca_focus.cli.common import EXIT_ABORTED, ConfigOption, command_group, until_signalled
+from alpaca_focus.run import calibrations
+from alpaca_focus.run.calibrations import Calibration, Proposal
 from alpaca_focus.settings.loader import load_yaml
 from alpaca_focus.settings.models import Settings
 
@@ -26,13 +26,13 @@ RunsOption = Annotated[int, typer.Option(min=1, max=20, help="How many.")]
 @calibrate.command()
 def vcurve(config: ConfigOption, *, runs: RunsOption = 3) -> None:
     """Take whole V-curves and learn their slopes, so that later runs need three exposures."""
-    _carry_out(config, lambda asked: calibrating.vcurve(asked, runs=runs), write=False)
+    _carry_out(config, lambda asked: calibrations.vcurve(asked, runs=runs), write=False)
 
 
 @calibrate.command()
 def backlash(config: ConfigOption, *, pairs: RunsOption = 2, apply: ApplyOption = False) -> None:
     """Measure the focuser's slack by runs that arrive inward and outward."""
-    _carry_out(config, lambda asked: calibrating.backlash(asked, pairs=pairs), write=apply)
+    _carry_out(config, lambda asked: calibrations.backlash(asked, pairs=pairs), write=apply)
 
 
 @calibrate.command()
@@ -46,18 +46,18 @@ def filters(
     apply: ApplyOption = False,
 ) -> None:
     """Measure the focus offsets of all filters of the wheel."""
-    _carry_out(config, lambda asked: calibrating.filters(asked, runs=runs, reference=reference), write=apply)
+    _carry_out(config, lambda asked: calibrations.filters(asked, runs=runs, reference=reference), write=apply)
 
 
 @calibrate.command()
 def temperature(config: ConfigOption, *, apply: ApplyOption = False) -> None:
     """Find from the history by how much focus moves with temperature; no device is touched."""
-    _show(config, calibrating.temperature(load_yaml(config, Settings)), write=apply)
+    _show(config, calibrations.temperature(load_yaml(config, Settings)), write=apply)
 
 
 def _carry_out(config: Path, measure: Callable[[Calibration], Coroutine[Any, Any, Proposal]], *, write: bool) -> None:
     """Carry out a calibration with its printing, its signals and its exit code."""
-    asked = calibrating.calibration(load_yaml(config, Settings), tell=typer.echo)
+    asked = calibrations.calibration(load_yaml(config, Settings), tell=typer.echo)
     proposal = until_signalled(measure(asked))
     if proposal is None:
         raise typer.Exit(EXIT_ABORTED)
@@ -71,6 +71,6 @@ def _show(config: Path, proposal: Proposal, *, write: bool) -> None:
         return
     typer.echo("Written:" if write else "To be set (or run it with --apply):")
     if write:
-        calibrating.apply(config, proposal)
+        calibrations.apply(config, proposal)
     for name, value in proposal.changes.items():
         typer.echo(f"  {name}: {json.dumps(value, ensure_ascii=False)}")

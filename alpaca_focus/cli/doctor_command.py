@@ -18,7 +18,7 @@ from alpaca_focus.cli.terminal import for_people
 from alpaca_focus.core.values import Outcome
 from alpaca_focus.doctor.checks import Check, CheckOutcome, worst
 from alpaca_focus.doctor.checkup import CheckupOrder, examine
-from alpaca_focus.runtime.telemetry import configure_logging
+from alpaca_focus.service.log_output import configure_logging
 
 STYLES = {
     CheckOutcome.OK: "green",

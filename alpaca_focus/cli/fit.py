@@ -10,7 +10,7 @@ from pydantic_core import to_json
 from alpaca_focus.cli.common import JsonOption
 from alpaca_focus.cli.curve_text import best_line, curve_lines, draw, offset_line
 from alpaca_focus.cli.measure import WILD, AxisOption, Decider, EndOption, FirstOption, MetricOption, find_files
-from alpaca_focus.core.curve_models import CurveModel
+from alpaca_focus.core.curves.curve_models import CurveModel
 from alpaca_focus.core.errors import ConfigurationError
 from alpaca_focus.files.best_focus import (
     COMPROMISE,

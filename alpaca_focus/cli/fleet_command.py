@@ -15,7 +15,6 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from alpaca_focus.addressees import broker_settings
 from alpaca_focus.cli.common import JsonOption
 from alpaca_focus.cli.keys import EndRequest
 from alpaca_focus.cli.terminal import for_people
@@ -23,6 +22,7 @@ from alpaca_focus.core.errors import ConfigurationError
 from alpaca_focus.notify.fleet import FAILED_OUTCOMES, Row, Standing, rows
 from alpaca_focus.notify.fleet_listener import FleetListener
 from alpaca_focus.notify.mqtt_client import MqttSettings
+from alpaca_focus.notify.notification_settings import broker_settings
 from alpaca_focus.settings.interface_models import Mqtt, MqttAlone
 from alpaca_focus.settings.loader import load_yaml
 

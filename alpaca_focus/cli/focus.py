@@ -10,7 +10,7 @@ from alpaca_focus.cli.common import EXIT_ABORTED, EXIT_CODES, ConfigOption, Json
 from alpaca_focus.cli.terminal import RunPrinter, for_people, result_json
 from alpaca_focus.core.events import Event, RunEnded
 from alpaca_focus.core.values import FocusResult
-from alpaca_focus.focusing.one_run import focus_once
+from alpaca_focus.run.focus_run import focus_once
 from alpaca_focus.settings.describe import describe, describe_zone
 from alpaca_focus.settings.loader import load_yaml
 from alpaca_focus.settings.models import Settings, schema_text

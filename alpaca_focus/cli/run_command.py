@@ -9,13 +9,13 @@ from pathlib import Path
 
 import typer
 
-from alpaca_focus.addressees import services_of
 from alpaca_focus.cli.common import ConfigOption
 from alpaca_focus.core.errors import ConfigurationError
+from alpaca_focus.daemon.daemon import Daemon
 from alpaca_focus.devices.clock import SystemClock
-from alpaca_focus.night.daemon import Daemon
 from alpaca_focus.notify.messages import Message
-from alpaca_focus.runtime.telemetry import configure_logging
+from alpaca_focus.notify.notification_settings import services_of
+from alpaca_focus.service.log_output import configure_logging
 from alpaca_focus.settings.loader import load_yaml
 from alpaca_focus.settings.models import Settings
 

@@ -17,7 +17,7 @@ from alpaca_focus.core.errors import ConfigurationError
 from alpaca_focus.core.events import Event
 from alpaca_focus.core.values import FocusResult
 from alpaca_focus.devices.clock import ScaledClock
-from alpaca_focus.focusing.one_run import focus_once
+from alpaca_focus.run.focus_run import focus_once
 from alpaca_focus.settings.loader import load_yaml
 from alpaca_focus.settings.models import Settings
 from alpaca_focus.simulator.observatory import observatory_process, serve_observatory

@@ -7,11 +7,11 @@ from pydantic_core import to_json
 from rich.console import Console
 from rich.text import Text
 
+from alpaca_focus.core.curves.hyperbola import KNOWN
 from alpaca_focus.core.events import CameraHandover, Event, FrameMeasured, RestoreStarted, Resumed, RunEnded, RunStarted
 from alpaca_focus.core.metrics import heading, label_of
+from alpaca_focus.core.sweep.full_curve import shape_of
 from alpaca_focus.core.values import Fit, FocusResult, Outcome, Sample
-from alpaca_focus.core.vcurve import KNOWN
-from alpaca_focus.core.whole_curve import shape_of
 from alpaca_focus.files.chart import v_curve
 from alpaca_focus.files.chart_drawing import chart_text
 

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 from alpaca_focus.alpaca.management import ConfiguredDevice, parse_devices
 from alpaca_focus.alpaca.standard import DeviceType
 from alpaca_focus.core.device_kinds import DEVICE_KINDS, DeviceKind, FoundDevice, FoundFacts, Members
+from alpaca_focus.core.discovered import FoundServer
 from alpaca_focus.core.errors import (
     ConfigurationError,
     DeviceError,
@@ -21,7 +22,6 @@ from alpaca_focus.core.errors import (
     DeviceTimeout,
     NotConnected,
 )
-from alpaca_focus.core.found import FoundServer
 from alpaca_focus.devices.address import DeviceAddress, parse_address
 from alpaca_focus.devices.clock import SystemClock
 from alpaca_focus.devices.connection import CALL_TIMEOUT_S, Connection

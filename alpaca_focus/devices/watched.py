@@ -9,7 +9,7 @@ from alpaca.camera import CameraStates
 from alpaca.telescope import PierSide as AlpacaPierSide
 
 from alpaca_focus.alpaca.standard import DeviceType
-from alpaca_focus.core.night import PierSide
+from alpaca_focus.core.night.state import PierSide
 from alpaca_focus.core.temperature import plausible_temperature_c
 from alpaca_focus.devices.address import DeviceAddress
 from alpaca_focus.devices.connection import CALL_TIMEOUT_S, Connection

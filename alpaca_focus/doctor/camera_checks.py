@@ -19,7 +19,7 @@ from alpaca_focus.devices.watched import AlpacaCameraWatch
 from alpaca_focus.devices.worker import see_through
 from alpaca_focus.doctor.checks import Check, Subject, size_check
 from alpaca_focus.doctor.examination import Examination, using
-from alpaca_focus.focusing.connected import camera_adapter
+from alpaca_focus.run.device_adapters import camera_adapter
 from alpaca_focus.settings.models import Settings
 
 OFF_TARGET_C = 2.0

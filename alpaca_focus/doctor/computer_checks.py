@@ -18,7 +18,7 @@ from alpaca_focus import __version__
 from alpaca_focus.devices.sun import AstropySun
 from alpaca_focus.doctor.checks import Check, Subject, place_words
 from alpaca_focus.doctor.examination import Examination, run_in_thread
-from alpaca_focus.runtime.store import BUSY_S, FILE_NAME
+from alpaca_focus.store.run_store import BUSY_S, FILE_NAME
 
 SUN_WITHIN_S = 30.0
 """A Raspberry Pi takes seconds to load astropy."""

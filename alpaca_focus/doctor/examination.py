@@ -17,8 +17,8 @@ from alpaca_focus.devices.reaching import CONNECT_TIMEOUT_S
 from alpaca_focus.devices.translate import as_int, as_text
 from alpaca_focus.devices.worker import see_through
 from alpaca_focus.doctor.checks import Check, Subject
-from alpaca_focus.focusing.connected import address_of
 from alpaca_focus.ports import Clock, Device
+from alpaca_focus.run.device_adapters import address_of
 from alpaca_focus.settings.models import DeviceSection, Settings
 
 T = TypeVar("T")

@@ -3,8 +3,8 @@
 import math
 from dataclasses import dataclass
 
-from alpaca_focus.core.backlash import Direction, Limits
 from alpaca_focus.core.errors import AlpacaFocusError
+from alpaca_focus.core.sweep.backlash import Direction, Limits
 from alpaca_focus.core.temperature import plausible_temperature_c
 from alpaca_focus.core.values import Position
 from alpaca_focus.devices.connection import Connection
@@ -12,10 +12,10 @@ from alpaca_focus.devices.translate import as_bool, as_float, as_int
 from alpaca_focus.doctor.camera_checks import exposes
 from alpaca_focus.doctor.checks import Check, CheckOutcome, Subject, size_check
 from alpaca_focus.doctor.examination import Examination, using
-from alpaca_focus.focusing.connected import focuser_adapter
-from alpaca_focus.focusing.sweep_plan import backlash_of
-from alpaca_focus.runtime.nudge import Nudge, Nudged
-from alpaca_focus.runtime.restore_marker import RestoreMarker
+from alpaca_focus.run.device_adapters import focuser_adapter
+from alpaca_focus.run.nudge import Nudge, Nudged
+from alpaca_focus.run.restore_marker import RestoreMarker
+from alpaca_focus.run.sweep_settings import backlash_of
 from alpaca_focus.settings.models import Settings
 
 LEAST_NUDGE_STEPS, MOST_NUDGE_STEPS, USUAL_NUDGE_STEPS = 4, 100, 10

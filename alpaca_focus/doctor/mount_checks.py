@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from alpaca_focus.core.night import PierSide
+from alpaca_focus.core.night.state import PierSide
 from alpaca_focus.devices.connection import Connection
 from alpaca_focus.devices.translate import WrongValue, as_float
 from alpaca_focus.devices.watched import AlpacaMount

@@ -9,16 +9,16 @@ from enum import Enum
 from functools import partial
 from pathlib import Path
 
-from alpaca_focus.addressees import mqtt_settings, services_of
 from alpaca_focus.core.errors import ConfigurationError, DaemonNotRunning, DaemonUnresponsive, RunsAlready
 from alpaca_focus.core.status import Waiting
+from alpaca_focus.devices.phd2_wire import as_text, connected
 from alpaca_focus.doctor.checks import Check, Subject
 from alpaca_focus.doctor.examination import Examination, run_in_thread
-from alpaca_focus.guiding.phd2_wire import as_text, connected
 from alpaca_focus.notify.mqtt_probe import broker_trouble
-from alpaca_focus.runtime.control_client import ask, status_of_reply
-from alpaca_focus.runtime.control_wire import lock_path, socket_path
-from alpaca_focus.runtime.lock import exclusive_lock
+from alpaca_focus.notify.notification_settings import mqtt_settings, services_of
+from alpaca_focus.service.control_client import ask, status_of_reply
+from alpaca_focus.service.control_wire import lock_path, socket_path
+from alpaca_focus.service.lock import exclusive_lock
 from alpaca_focus.settings.loader import token_of
 from alpaca_focus.settings.models import Settings
 

@@ -4,11 +4,11 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from alpaca_focus.core.curve_models import CurveModel, fit_curve
+from alpaca_focus.core.curves.curve_models import CurveModel, fit_curve
+from alpaca_focus.core.curves.hyperbola import MIN_POINTS, compromise
 from alpaca_focus.core.errors import ConfigurationError, RunFailed
 from alpaca_focus.core.metrics import MetricKind, fitted_curves, heading, label_of
 from alpaca_focus.core.values import Fit, Sample
-from alpaca_focus.core.vcurve import MIN_POINTS, compromise
 
 OF_SPECTRA = fitted_curves(MetricKind.SPECTRUM)
 """The two curves of a spectrograph: the width, which is the steadier one, and what judges it, the signal that comes

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import TypeAlias
 
-from alpaca_focus.core.curve_models import curve_value
+from alpaca_focus.core.curves.curve_models import curve_value
 from alpaca_focus.core.metrics import label_of
 from alpaca_focus.core.values import Fit, Sample
 

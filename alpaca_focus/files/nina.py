@@ -5,12 +5,12 @@ import math
 from pathlib import Path
 from typing import Any
 
-from alpaca_focus.core.backlash import Backlash, Direction
-from alpaca_focus.core.curve_models import CurveModel, fit_beside
+from alpaca_focus.core.curves.curve_models import CurveModel, fit_beside
+from alpaca_focus.core.curves.hyperbola import fit_hyperbola
 from alpaca_focus.core.errors import ConfigurationError, RunFailed
 from alpaca_focus.core.metrics import METRICS
+from alpaca_focus.core.sweep.backlash import Backlash, Direction
 from alpaca_focus.core.values import Fit, FocusResult, Sample
-from alpaca_focus.core.vcurve import fit_hyperbola
 from alpaca_focus.files.best_focus import Curve
 from alpaca_focus.files.curve_tables import Point, make_curve
 from alpaca_focus.files.file_access import atomic_write, read_text

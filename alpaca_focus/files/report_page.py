@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from alpaca_focus.core.expectation import AVERAGE
 from alpaca_focus.core.metrics import label_of
-from alpaca_focus.core.night_review import (
+from alpaca_focus.core.night.focus_model import AVERAGE
+from alpaca_focus.core.night.night_review import (
     Night,
     ReviewedRun,
     Share,

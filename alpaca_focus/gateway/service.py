@@ -15,9 +15,9 @@ from alpaca_focus.core.status import GatewayStatus
 from alpaca_focus.gateway.camera_access import GatewayCameraSharing, GatewayCameraWatch
 from alpaca_focus.gateway.camera_arbiter import CameraArbiter
 from alpaca_focus.gateway.engine import Engine, LightFrame
+from alpaca_focus.gateway.gateway_server import PassThrough
 from alpaca_focus.gateway.passed_images import PassedImage
 from alpaca_focus.gateway.program_exposures import Exposed
-from alpaca_focus.gateway.server import PassThrough
 from alpaca_focus.gateway.upstream import Upstream, UpstreamLost
 from alpaca_focus.gateway.virtual_camera import VirtualCamera
 from alpaca_focus.gateway.virtual_devices import VirtualDevice, VirtualMount

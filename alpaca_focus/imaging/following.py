@@ -9,8 +9,8 @@ from types import MappingProxyType
 import numpy as np
 from numpy.typing import NDArray
 
+from alpaca_focus.core.curves.ring_mode import DEFOCUS, STDERR
 from alpaca_focus.core.optics import OpticalTrain
-from alpaca_focus.core.ring_mode import DEFOCUS, STDERR
 from alpaca_focus.core.values import Frame, Measurement
 from alpaca_focus.imaging.ring_fit import fit_rings
 from alpaca_focus.imaging.star_field import MeasuredStars

@@ -1,1 +1,1 @@
-"""The whole night, put together: the daemon, and all that shows it, tells of it and asks things of it."""
+"""The night in the shell: the scheduler, polling, correction moves, recovery, requests, and the state on disk."""

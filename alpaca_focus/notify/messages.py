@@ -17,7 +17,7 @@ from typing import Any
 
 import structlog
 
-from alpaca_focus.core.notices import Kind
+from alpaca_focus.core.night.notices import Kind
 
 ANSWER_S = 60.0
 """For a picture over a slow line; what hangs for longer is left to itself."""

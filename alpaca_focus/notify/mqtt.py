@@ -15,6 +15,7 @@ from paho.mqtt.client import Client, MQTTMessage
 from alpaca_focus import __version__
 from alpaca_focus.core.errors import AlpacaFocusError
 from alpaca_focus.core.status import MeasuredLight, Status, Waiting, as_json
+from alpaca_focus.feed.feed import Feed
 from alpaca_focus.notify.home_assistant import (
     BIRTH_TOPIC,
     OFF,
@@ -29,8 +30,7 @@ from alpaca_focus.notify.home_assistant import (
     state_of,
 )
 from alpaca_focus.notify.mqtt_client import CLOSED_WITHIN_S, KEEP_ALIVE_S, MqttSettings, end_client, new_client, refusal
-from alpaca_focus.runtime.control_wire import Request
-from alpaca_focus.runtime.feed import Feed
+from alpaca_focus.service.control_wire import Request
 
 LONGEST_COMMAND_BYTES = 64
 

@@ -7,7 +7,7 @@ from functools import lru_cache
 from pydantic_core import to_json
 
 from alpaca_focus.core.status import as_json
-from alpaca_focus.runtime.feed import Entry, Feed
+from alpaca_focus.feed.feed import Entry, Feed
 from alpaca_focus.web.source import Viewers
 
 WITH_TIME = frozenset({"log", "notice"})

@@ -21,7 +21,7 @@ from typing_extensions import override
 from alpaca_focus.core.errors import AlpacaFocusError, ConfigurationError
 from alpaca_focus.core.metrics import ROWS
 from alpaca_focus.core.status import MeasuredFrame, MeasuredLight, RunProgress, Status, Waiting, as_json
-from alpaca_focus.runtime.control_wire import Request as Command
+from alpaca_focus.service.control_wire import Request as Command
 from alpaca_focus.web import models
 from alpaca_focus.web.events import encoded, encoded_entry, events, last_event_id
 from alpaca_focus.web.guard import Guard

@@ -14,7 +14,7 @@ from prometheus_client.registry import Collector
 from typing_extensions import override
 
 from alpaca_focus.core.status import MeasuredLight, Status
-from alpaca_focus.runtime.exclusive_job import FOCUS_RUN
+from alpaca_focus.night.exclusive_job import FOCUS_RUN
 from alpaca_focus.web.source import Night
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"

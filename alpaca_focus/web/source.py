@@ -5,11 +5,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from alpaca_focus.core.status import MeasuredFrame
-from alpaca_focus.runtime.control_wire import Request
-from alpaca_focus.runtime.feed import Feed
-from alpaca_focus.runtime.night_curves import NightCurves
-from alpaca_focus.runtime.run_progress import RunTracker
-from alpaca_focus.runtime.store import KeptRun
+from alpaca_focus.feed.feed import Feed
+from alpaca_focus.feed.night_curves import NightCurves
+from alpaca_focus.feed.run_progress import RunTracker
+from alpaca_focus.service.control_wire import Request
+from alpaca_focus.store.run_store import KeptRun
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

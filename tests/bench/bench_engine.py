@@ -11,11 +11,11 @@ from dataclasses import replace
 from functools import partial
 from typing import Any, TypeAlias
 
-from alpaca_focus.core.known_curve import KnownCurve
+from alpaca_focus.core.curves.known_curve import KnownCurve
+from alpaca_focus.core.curves.learned_curve import learned
+from alpaca_focus.core.curves.ring_mode import FEWEST_SWEEPS
 from alpaca_focus.core.optics import OpticalTrain
-from alpaca_focus.core.plan import SweepSettings
-from alpaca_focus.core.profile import learned
-from alpaca_focus.core.ring_mode import FEWEST_SWEEPS
+from alpaca_focus.core.sweep.plan import SweepSettings
 from alpaca_focus.core.values import Frame, Measurement, Outcome
 from alpaca_focus.imaging.following import StarFollower
 from alpaca_focus.simulator.faults import FaultRequest

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from alpaca_focus.core.errors import DeviceMisbehaved, DeviceTimeout, DeviceUnreachable
 from alpaca_focus.core.values import ExposureSettings, FocusResult, Frame, Measurement, Outcome, Position
 from alpaca_focus.imaging.following import StarFollower
-from alpaca_focus.runtime.runner import RunConditions, RunDevices, run_focus
+from alpaca_focus.run.runner import RunConditions, RunDevices, run_focus
 from alpaca_focus.simulator.faults import FaultRequest
 from tests.bench.bench_engine import taught
 from tests.bench.observatory import BenchCamera, BenchFocuser, Observatory

@@ -12,11 +12,11 @@ import requests
 from alpaca_focus.core.optics import OpticalTrain
 from alpaca_focus.core.values import FocusResult, Outcome
 from alpaca_focus.devices.clock import ScaledClock
-from alpaca_focus.focusing.one_run import focus_once
-from alpaca_focus.runtime.store import RunStore
+from alpaca_focus.run.focus_run import focus_once
 from alpaca_focus.settings.models import Settings
 from alpaca_focus.simulator.observatory import observatory_process
 from alpaca_focus.simulator.settings import FocuserSettings, ObservatorySettings, SensorSettings, TelescopeSettings
+from alpaca_focus.store.run_store import RunStore
 from tests.bench.table import Table
 
 RUNS = 20

@@ -15,8 +15,8 @@ from alpaca.camera import Camera
 
 from alpaca_focus.alpaca.running import RunningServer
 from alpaca_focus.alpaca.standard import DeviceType
+from alpaca_focus.gateway.gateway_server import PassThrough
 from alpaca_focus.gateway.passed_images import PassedImage
-from alpaca_focus.gateway.server import PassThrough
 from alpaca_focus.gateway.upstream import Upstream
 from alpaca_focus.simulator.observatory import observatory_process
 from alpaca_focus.simulator.settings import ObservatorySettings, SensorSettings, SkySettings

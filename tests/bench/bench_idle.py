@@ -9,8 +9,8 @@ from pathlib import Path
 from ruamel.yaml import YAML
 
 from alpaca_focus.core.errors import AlpacaFocusError
-from alpaca_focus.runtime.control_client import ask
-from alpaca_focus.runtime.control_wire import socket_path
+from alpaca_focus.service.control_client import ask
+from alpaca_focus.service.control_wire import socket_path
 from alpaca_focus.simulator.observatory import observatory_process
 from alpaca_focus.simulator.settings import ObservatorySettings
 from tests.bench.table import Table

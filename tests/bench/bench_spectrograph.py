@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from alpaca_focus.core.profile import learned
+from alpaca_focus.core.curves.learned_curve import learned
 from alpaca_focus.core.values import Outcome
 from alpaca_focus.imaging.measuring_functions import measuring
 from alpaca_focus.imaging.spectrum import SpectrumSettings, TraceAxis

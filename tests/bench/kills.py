@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from alpaca_focus.core.errors import AlpacaFocusError
-from alpaca_focus.runtime.control_client import ask
-from alpaca_focus.runtime.control_wire import socket_path
-from alpaca_focus.runtime.store import FILE_NAME
+from alpaca_focus.service.control_client import ask
+from alpaca_focus.service.control_wire import socket_path
+from alpaca_focus.store.run_store import FILE_NAME
 from tests.bench import night_daemon
 from tests.bench.night import Simulator
 

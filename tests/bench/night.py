@@ -20,9 +20,8 @@ import requests
 from ruamel.yaml import YAML
 
 from alpaca_focus.core.errors import AlpacaFocusError
-from alpaca_focus.runtime.control_client import ask
-from alpaca_focus.runtime.control_wire import socket_path
-from alpaca_focus.runtime.store import KeptRun, RunStore
+from alpaca_focus.service.control_client import ask
+from alpaca_focus.service.control_wire import socket_path
 from alpaca_focus.simulator.observatory import observatory_process
 from alpaca_focus.simulator.settings import (
     ClimateSettings,
@@ -32,6 +31,7 @@ from alpaca_focus.simulator.settings import (
     SensorSettings,
     SkySettings,
 )
+from alpaca_focus.store.run_store import KeptRun, RunStore
 
 ROOT = Path(__file__).parent.parent.parent
 FACTOR = 400.0

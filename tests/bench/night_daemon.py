@@ -9,9 +9,9 @@ from pathlib import Path
 
 import requests
 
+from alpaca_focus.daemon.daemon import Daemon
 from alpaca_focus.devices.clock import ScaledClock
-from alpaca_focus.night.daemon import Daemon
-from alpaca_focus.runtime.telemetry import configure_logging
+from alpaca_focus.service.log_output import configure_logging
 from alpaca_focus.settings.loader import load_yaml
 from alpaca_focus.settings.models import Settings
 

@@ -4,10 +4,10 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from alpaca_focus.core.plan import SweepSettings
+from alpaca_focus.core.sweep.plan import SweepSettings
 from alpaca_focus.core.values import FocusResult, Frame, Measurement, Outcome
 from alpaca_focus.imaging.following import StarFollower
-from alpaca_focus.runtime.runner import RunConditions, RunDevices, run_focus
+from alpaca_focus.run.runner import RunConditions, RunDevices, run_focus
 from tests.bench.observatory import Observatory
 from tests.bench.skies import Night
 

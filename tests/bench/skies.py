@@ -4,9 +4,9 @@ import math
 import random
 from dataclasses import dataclass
 
-from alpaca_focus.core.backlash import Backlash, Direction, Limits
 from alpaca_focus.core.optics import OpticalTrain
-from alpaca_focus.core.plan import SweepSettings
+from alpaca_focus.core.sweep.backlash import Backlash, Direction, Limits
+from alpaca_focus.core.sweep.plan import SweepSettings
 from alpaca_focus.core.values import ExposureSettings
 from alpaca_focus.simulator.settings import (
     FocuserSettings,

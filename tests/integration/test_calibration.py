@@ -7,14 +7,14 @@ from typing import Any
 
 import pytest
 
-from alpaca_focus import calibrating
-from alpaca_focus.calibrating import Calibration, Proposal
 from alpaca_focus.core.errors import ConfigurationError, RunFailed
 from alpaca_focus.devices.clock import ScaledClock
-from alpaca_focus.runtime.store import RunStore
+from alpaca_focus.run import calibrations
+from alpaca_focus.run.calibrations import Calibration, Proposal
 from alpaca_focus.simulator.faults import FaultRequest
 from alpaca_focus.simulator.observatory import Observatory
 from alpaca_focus.simulator.settings import FilterSettings, FocuserSettings
+from alpaca_focus.store.run_store import RunStore
 from tests.integration.test_focus_runs import settings_for
 
 START = 25050
@@ -26,7 +26,7 @@ def carried_out(
     told: list[str] = []
     clock = ScaledClock(observatory.world.clock.factor)
     settings = settings_for(observatory, filter_wheel={}, **sections)
-    return asyncio.run(measure(calibrating.calibration(settings, tell=told.append, clock=clock))), told
+    return asyncio.run(measure(calibrations.calibration(settings, tell=told.append, clock=clock))), told
 
 
 def number(line: str, word: str) -> float:
@@ -39,7 +39,7 @@ def test_the_backlash_is_measured_and_nothing_is_learned_from_it(
     observatory = observatory_with(focuser=FocuserSettings(start_position=START, backlash_steps=140))
     proposal, told = carried_out(
         observatory,
-        lambda asked: calibrating.backlash(asked, pairs=1),
+        lambda asked: calibrations.backlash(asked, pairs=1),
         storage={"directory": str(tmp_path)},
     )
     value, error = number(proposal.lines[0], "Backlash: "), number(proposal.lines[0], "+- ")
@@ -56,7 +56,7 @@ def test_the_offsets_of_the_filters_are_measured_and_the_wheel_is_turned_back(
 ) -> None:
     names = (FilterSettings(name="L"), FilterSettings(name="R", offset_steps=120, transmission=0.6))
     observatory = observatory_with(focuser=FocuserSettings(start_position=START), filters=names)
-    proposal, told = carried_out(observatory, lambda asked: calibrating.filters(asked, runs=1, reference=None))
+    proposal, told = carried_out(observatory, lambda asked: calibrations.filters(asked, runs=1, reference=None))
     offsets = proposal.changes["filter_wheel.focus_offsets_steps"]
     assert isinstance(offsets, dict)
     assert offsets["L"] == 0
@@ -71,13 +71,13 @@ def test_the_offsets_of_the_filters_are_measured_and_the_wheel_is_turned_back(
 
 def test_a_learned_v_curve_needs_a_place_to_be_kept(observatory_with: Callable[..., Observatory]) -> None:
     with pytest.raises(ConfigurationError, match=r"set storage\.directory"):
-        carried_out(observatory_with(), lambda asked: calibrating.vcurve(asked, runs=1))
+        carried_out(observatory_with(), lambda asked: calibrations.vcurve(asked, runs=1))
 
 
 def test_a_v_curve_is_learned(tmp_path: Path, observatory_with: Callable[..., Observatory]) -> None:
     observatory = observatory_with(focuser=FocuserSettings(start_position=START))
     proposal, _ = carried_out(
-        observatory, lambda asked: calibrating.vcurve(asked, runs=1), storage={"directory": str(tmp_path)}
+        observatory, lambda asked: calibrations.vcurve(asked, runs=1), storage={"directory": str(tmp_path)}
     )
     assert proposal.lines[0].startswith("The V-curve through L, from 1 run: inside 0.0")
     assert proposal.changes == {}
@@ -89,7 +89,7 @@ def test_a_calibration_under_clouds_ends_at_the_start(observatory_with: Callable
     with pytest.raises(RunFailed, match=r"ended at pair 1 of 1, arriving inward: .* back at position 25050"):
         carried_out(
             observatory,
-            lambda asked: calibrating.backlash(asked, pairs=1),
+            lambda asked: calibrations.backlash(asked, pairs=1),
             focus={"exposure_s": 2.0, "retries": 0},
         )
     assert observatory.world.mechanism.position(observatory.world.clock.now_s()) == START

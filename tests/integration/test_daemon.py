@@ -19,19 +19,19 @@ from structlog.testing import capture_logs
 from structlog.typing import EventDict
 
 from alpaca_focus.core.errors import ConfigurationError
+from alpaca_focus.daemon import daemon as daemon_module
+from alpaca_focus.daemon import focus_runs, session
+from alpaca_focus.daemon.daemon import Daemon
 from alpaca_focus.devices.clock import ScaledClock
-from alpaca_focus.night import daemon as daemon_module
-from alpaca_focus.night import run_log, session
-from alpaca_focus.night.daemon import Daemon
-from alpaca_focus.runtime import compensator, poller, run_outcomes, scheduler
-from alpaca_focus.runtime.control_client import ask
-from alpaca_focus.runtime.control_wire import socket_path
-from alpaca_focus.runtime.restore_marker import RestoreMarker
-from alpaca_focus.runtime.store import RunStore
+from alpaca_focus.night import compensator, poller, run_outcomes, scheduler
+from alpaca_focus.run.restore_marker import RestoreMarker
+from alpaca_focus.service.control_client import ask
+from alpaca_focus.service.control_wire import socket_path
 from alpaca_focus.settings.models import Settings
 from alpaca_focus.simulator.faults import FaultRequest
 from alpaca_focus.simulator.observatory import Observatory
 from alpaca_focus.simulator.settings import FocuserSettings
+from alpaca_focus.store.run_store import RunStore
 from tests.folder_polls import FolderPolls
 
 START = 25400
@@ -42,7 +42,7 @@ Told = dict[str, Any]
 @pytest.fixture
 def log(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[EventDict]]:
     """What the daemon tells."""
-    for module in (daemon_module, session, run_log, scheduler, run_outcomes, compensator, poller):
+    for module in (daemon_module, session, focus_runs, scheduler, run_outcomes, compensator, poller):
         monkeypatch.setattr(module, "_log", structlog.get_logger())
     with capture_logs() as told:
         yield told

@@ -19,9 +19,9 @@ from alpaca_focus.doctor.checks import Check, CheckOutcome
 from alpaca_focus.doctor.checkup import CheckupOrder, examine
 from alpaca_focus.notify.mqtt_client import MqttSettings
 from alpaca_focus.notify.mqtt_probe import broker_trouble
-from alpaca_focus.runtime.control_wire import lock_path
-from alpaca_focus.runtime.lock import exclusive_lock
-from alpaca_focus.runtime.restore_marker import FILE_NAME, RestoreMarker
+from alpaca_focus.run.restore_marker import FILE_NAME, RestoreMarker
+from alpaca_focus.service.control_wire import lock_path
+from alpaca_focus.service.lock import exclusive_lock
 from alpaca_focus.simulator.observatory import Observatory
 from alpaca_focus.simulator.settings import FocuserSettings
 from tests.fake_phd2 import FakePhd2

@@ -1,7 +1,7 @@
 """One more kind of device, an example of these tests: what has to be written for it, and that nothing else is.
 
 It would touch eight files: `alpaca/standard.py` (type and members), `core/device_kinds.py` (its row), `ports.py` (what
-the program wants of it), a module of `devices` (its adapter), `focusing/connected.py` (the adapter's row),
+the program wants of it), a module of `devices` (its adapter), `run/device_adapters.py` (the adapter's row),
 `settings/models.py` (its section), a module of `doctor` (probe and rules) and `doctor/checkup.py` (the probe's row).
 """
 
@@ -27,6 +27,7 @@ from alpaca_focus.alpaca.standard import DeviceType, Member, Method
 from alpaca_focus.cli.init_command import init
 from alpaca_focus.core import device_kinds
 from alpaca_focus.core.device_kinds import DeviceKind, FoundFacts
+from alpaca_focus.daemon.gateway_link import DaemonGateway
 from alpaca_focus.devices.clock import SystemClock
 from alpaca_focus.devices.connection import Connection
 from alpaca_focus.devices.translate import as_float
@@ -35,10 +36,9 @@ from alpaca_focus.doctor import checkup
 from alpaca_focus.doctor.checks import Check, CheckOutcome, Subject
 from alpaca_focus.doctor.checkup import CheckupOrder, examine
 from alpaca_focus.doctor.examination import Examination
-from alpaca_focus.focusing import connected
-from alpaca_focus.focusing.connected import connected_devices, plain_adapter
-from alpaca_focus.night.gateway_link import DaemonGateway
 from alpaca_focus.ports import Device
+from alpaca_focus.run import device_adapters
+from alpaca_focus.run.device_adapters import connected_devices, plain_adapter
 from alpaca_focus.settings import models
 from alpaca_focus.settings.describe import describe
 from alpaca_focus.settings.loader import load_yaml
@@ -143,7 +143,7 @@ def _one_more_kind(monkeypatch: pytest.MonkeyPatch) -> None:
     interface = standard._interface("Rotator", 3, [Member("position", Method.GET)])
     monkeypatch.setitem(standard._INTERFACES, ROTATOR, interface)
     monkeypatch.setitem(device_kinds._KINDS, "rotator", ROW)
-    monkeypatch.setitem(connected._ADAPTERS, "rotator", plain_adapter("rotator", AlpacaRotator))
+    monkeypatch.setitem(device_adapters._ADAPTERS, "rotator", plain_adapter("rotator", AlpacaRotator))
     monkeypatch.setitem(checkup._PROBES, "rotator", probe_rotator)
     for module in [each for name, each in sys.modules.items() if name.startswith("alpaca_focus.")]:
         if getattr(module, "Settings", None) is Settings and module is not models:

@@ -12,13 +12,13 @@ from alpaca_focus.core.errors import ConfigurationError, DeviceError, RunFailed
 from alpaca_focus.core.events import Event, FrameMeasured
 from alpaca_focus.core.values import FocusResult, Outcome
 from alpaca_focus.devices.clock import ScaledClock
-from alpaca_focus.focusing.one_run import focus_once
-from alpaca_focus.runtime.store import RunStore
+from alpaca_focus.run.focus_run import focus_once
 from alpaca_focus.settings.models import Settings
 from alpaca_focus.simulator.faults import FaultRequest
 from alpaca_focus.simulator.observatory import Observatory
 from alpaca_focus.simulator.quirks import PERSONALITIES, QUIRKS
 from alpaca_focus.simulator.settings import FocuserSettings
+from alpaca_focus.store.run_store import RunStore
 
 ZONE_STEPS = 67.1
 START = 25400

@@ -9,7 +9,7 @@ import pytest
 from alpaca_focus.core.events import Event, FrameMeasured, Moved, RunEnded
 from alpaca_focus.core.values import FocusResult, Outcome
 from alpaca_focus.devices.clock import ScaledClock
-from alpaca_focus.focusing.one_run import focus_once
+from alpaca_focus.run.focus_run import focus_once
 from alpaca_focus.settings.models import Settings
 from alpaca_focus.simulator.faults import FaultRequest
 from alpaca_focus.simulator.observatory import Observatory

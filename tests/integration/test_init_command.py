@@ -10,9 +10,9 @@ from typer.testing import CliRunner
 from alpaca_focus.cli.init_command import init
 from alpaca_focus.core.errors import ConfigurationError
 from alpaca_focus.devices.survey import survey_device
-from alpaca_focus.setting_up import surveying
 from alpaca_focus.settings.loader import load_yaml, parse_yaml
 from alpaca_focus.settings.models import Settings
+from alpaca_focus.setup import surveying
 from alpaca_focus.simulator.observatory import Observatory
 from tests.served_devices import HANG, Faults, ServedCamera, ServedFocuser, serve
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from alpaca_focus.core.errors import ConfigurationError
-from alpaca_focus.night.plan import triggers
+from alpaca_focus.daemon.night_settings import triggers
 from alpaca_focus.notify.home_assistant import Topics
 from alpaca_focus.settings.describe import describe, describe_zone
 from alpaca_focus.settings.loader import load_yaml

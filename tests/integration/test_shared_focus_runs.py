@@ -9,11 +9,11 @@ import pytest
 from alpaca_focus.core.events import CameraHandover, Event
 from alpaca_focus.core.values import ExposureSettings, FocusResult, Frame, Outcome
 from alpaca_focus.devices.clock import ScaledClock
-from alpaca_focus.focusing.connected import connected_devices
-from alpaca_focus.focusing.sweep_plan import plan_settings
 from alpaca_focus.imaging.following import StarFollower
 from alpaca_focus.ports import Camera, Focuser
-from alpaca_focus.runtime.runner import RunConditions, RunDevices, run_focus
+from alpaca_focus.run.device_adapters import connected_devices
+from alpaca_focus.run.runner import RunConditions, RunDevices, run_focus
+from alpaca_focus.run.sweep_settings import plan_settings
 from alpaca_focus.settings.models import Settings
 from alpaca_focus.simulator.observatory import Observatory
 from alpaca_focus.simulator.settings import FocuserSettings

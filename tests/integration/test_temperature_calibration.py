@@ -8,11 +8,11 @@ from types import MappingProxyType
 import numpy as np
 import pytest
 
-from alpaca_focus import calibrating
 from alpaca_focus.core.errors import RunFailed
 from alpaca_focus.core.values import FocusResult, Outcome
-from alpaca_focus.runtime.store import RunStore
+from alpaca_focus.run import calibrations
 from alpaca_focus.settings.models import Settings
+from alpaca_focus.store.run_store import RunStore
 from tests.drawn_focus import FocusTruth, draw_nights, observations_of
 from tests.system.test_calibrate_command import KEPT
 
@@ -58,9 +58,9 @@ def test_runs_that_are_no_good_are_not_learned_from(
     bad = [replace(each, **changes) for each in cooling(rng, slope=50.0)]  # type: ignore[arg-type]
     keep(tmp_path, bad, trigger)
     with pytest.raises(RunFailed, match="has 0 good runs in all"):
-        calibrating.temperature(settings_for(tmp_path))
+        calibrations.temperature(settings_for(tmp_path))
     keep(tmp_path, cooling(rng, slope=-30.0))
-    proposal = calibrating.temperature(settings_for(tmp_path))
+    proposal = calibrations.temperature(settings_for(tmp_path))
     assert proposal.changes == {COEFFICIENT: pytest.approx(-30.0, abs=3.0)}
     assert "from 10 runs" in proposal.lines[0]
 
@@ -74,7 +74,7 @@ def test_a_focus_that_does_not_follow_the_temperature_proposes_nothing(
         for number, each in enumerate(cooling(rng, slope=0.0))
     ]
     keep(tmp_path, up_and_down)
-    proposal = calibrating.temperature(settings_for(tmp_path))
+    proposal = calibrations.temperature(settings_for(tmp_path))
     assert proposal.changes == {}
     assert proposal.lines[-1] == "The coefficient may as well be nothing: there is nothing to set."
 
@@ -97,7 +97,7 @@ def test_what_each_sensor_and_the_altitude_do_is_told(tmp_path: Path, rng: np.ra
             for each in observations_of(draw_nights(rng, truth, nights=5))
         ],
     )
-    together, wandering = calibrating.temperature(settings_for(tmp_path)).lines[1:3]
+    together, wandering = calibrations.temperature(settings_for(tmp_path)).lines[1:3]
     assert "steps a degree of the sensor 'focuser'" in together
     assert "steps a degree of the sensor 'air'" in together
     assert "steps from the horizon to the zenith." in together

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alpaca_focus.core.backlash import Backlash, Direction, Limits, Method, approach, reachable
+from alpaca_focus.core.sweep.backlash import Backlash, Direction, Limits, Method, approach, reachable
 
 LIMITS = Limits(lowest=0, highest=5000)
 

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from alpaca_focus.core.errors import DeviceError
 from alpaca_focus.core.events import CameraHandover, Event, Resumed, RunEnded
 from alpaca_focus.core.values import ExposureSettings, FocusResult, Outcome
-from alpaca_focus.runtime.camera_handover import MOST_LATE_GAPS
-from alpaca_focus.runtime.runner import RunConditions, RunDevices, run_focus
+from alpaca_focus.run.camera_handover import MOST_LATE_GAPS
+from alpaca_focus.run.runner import RunConditions, RunDevices, run_focus
 from tests.fakes import SETTINGS
 from tests.imaging_program import ITS_SETTINGS, START, SharedObservatory, measure_at_once
 

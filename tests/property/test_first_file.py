@@ -14,14 +14,13 @@ from alpaca_focus.core.device_kinds import (
     FoundMount,
     FoundWheel,
 )
-from alpaca_focus.core.found import FoundObservatory
-from alpaca_focus.settings.first_answers import WAYS, Answers, Way
-from alpaca_focus.settings.first_file import first_file
+from alpaca_focus.core.discovered import FoundObservatory
 from alpaca_focus.settings.loader import parse_yaml
 from alpaca_focus.settings.models import Settings
 from alpaca_focus.settings.section import HIGHEST_POSITION
 from alpaca_focus.settings.yaml_tree import read_tree
 from alpaca_focus.settings.yaml_values import read_document
+from alpaca_focus.setup.first_file import WAYS, Answers, Way, first_file
 from tests.found import observatory
 
 TRAPS = [

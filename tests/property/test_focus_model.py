@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from alpaca_focus.core.calibration import Estimate
-from alpaca_focus.core.focus_learning import learned_model
-from alpaca_focus.core.focus_model import FocusModel
+from alpaca_focus.core.curves.calibration import Estimate
+from alpaca_focus.core.night.focus_learning import learned_model
+from alpaca_focus.core.night.focus_model import FocusModel
 from tests.drawn_focus import ERROR_STEPS, FocusTruth, conditions, draw_nights, observations_of
 
 DRAWS = 60

@@ -6,21 +6,19 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alpaca_focus.core.averaging import OutlierFilter
-from alpaca_focus.core.compensation import Compensated, CompensationSettings, correction_steps, followed, moved, trouble
-from alpaca_focus.core.decisions import Rules, decided
-from alpaca_focus.core.night import (
-    Baseline,
-    NightState,
-    Patience,
-    PierSide,
-    Plan,
-    Reading,
-    Snapshot,
+from alpaca_focus.core.night.compensation import (
+    Compensated,
+    CompensationSettings,
+    correction_steps,
+    followed,
+    moved,
+    trouble,
 )
-from alpaca_focus.core.temperature import COLDEST_C, WARMEST_C
-from alpaca_focus.core.transitions import image_reported, polled, refocused, run_failed
-from alpaca_focus.core.triggers import (
+from alpaca_focus.core.night.decisions import Rules, decided
+from alpaca_focus.core.night.outlier_filter import OutlierFilter
+from alpaca_focus.core.night.state import Baseline, NightState, Patience, PierSide, Plan, Reading, Snapshot
+from alpaca_focus.core.night.transitions import image_reported, polled, refocused, run_failed
+from alpaca_focus.core.night.triggers import (
     AfterImages,
     AfterTime,
     AltitudeChange,
@@ -31,6 +29,7 @@ from alpaca_focus.core.triggers import (
     MeridianFlip,
     TemperatureChange,
 )
+from alpaca_focus.core.temperature import COLDEST_C, WARMEST_C
 
 EVENING = datetime(2026, 1, 15, 20, tzinfo=UTC)
 READING = Reading(every_s=10.0, count=5, followed_count=3)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alpaca_focus.core.notices import LOST_AFTER_S, THERMOMETER, EndedRun, Kind, Seen, Watched, noticed
+from alpaca_focus.core.night.notices import LOST_AFTER_S, THERMOMETER, EndedRun, Kind, Seen, Watched, noticed
 
 REPEAT_S = 600.0
 NAMES = ("camera", "focuser", "mount")

@@ -8,7 +8,7 @@ from typing import Any
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from alpaca_focus.guiding.phd2_wire import Phd2Connection
+from alpaca_focus.devices.phd2_wire import Phd2Connection
 
 VALUES = st.recursive(
     st.none() | st.booleans() | st.floats() | st.integers() | st.text(max_size=20),

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alpaca_focus.runtime.reported_exposures import LONGEST_UNKNOWN_S, SPARE_S, ReportedExposure, ReportedExposures
+from alpaca_focus.night.reported_exposures import LONGEST_UNKNOWN_S, SPARE_S, ReportedExposure, ReportedExposures
 from tests.fakes import FakeClock
 
 DOWNLOAD_S = 30.0

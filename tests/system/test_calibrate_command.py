@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from alpaca_focus.core.values import Fit, FocusResult, Outcome
-from alpaca_focus.runtime.store import RunStore
+from alpaca_focus.store.run_store import RunStore
 
 Run = Callable[..., CompletedProcess[str]]
 

@@ -4,10 +4,11 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
-from alpaca_focus.core.values import Light
-from alpaca_focus.runtime.store import RunStore
-from tests.system.conftest import Run
 from tests.unit.runtime.test_store import NIGHT, result
+
+from alpaca_focus.core.values import Light
+from alpaca_focus.store.run_store import RunStore
+from tests.system.conftest import Run
 
 
 def kept(folder: Path, count: int = 3) -> Path:

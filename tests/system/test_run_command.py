@@ -14,8 +14,8 @@ import pytest
 import requests
 
 from alpaca_focus.core.errors import AlpacaFocusError
-from alpaca_focus.runtime.control_client import ask
-from alpaca_focus.runtime.control_wire import socket_path
+from alpaca_focus.service.control_client import ask
+from alpaca_focus.service.control_wire import socket_path
 from tests.system.conftest import Run
 
 START = 25400

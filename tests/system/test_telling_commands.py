@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from alpaca_focus.runtime.store import RunStore
+from alpaca_focus.store.run_store import RunStore
 from tests.kept_nights import KeptNight
 from tests.system.conftest import Run
 from tests.web_hook import WebHook

@@ -12,7 +12,7 @@ from alpaca_focus.devices.address import DeviceAddress
 from alpaca_focus.devices.alpyca_devices import make_alpyca_device
 from alpaca_focus.devices.clock import SystemClock
 from alpaca_focus.doctor.checkup import PROBES
-from alpaca_focus.focusing.connected import ADAPTERS
+from alpaca_focus.run.device_adapters import ADAPTERS
 from alpaca_focus.settings.models import DeviceSection, Settings
 
 each_kind = pytest.mark.parametrize("kind", DEVICE_KINDS.values(), ids=lambda kind: kind.section)

@@ -12,8 +12,8 @@ import pytest
 
 from alpaca_focus.core.status import measured_light
 from alpaca_focus.core.values import Light
-from alpaca_focus.runtime.feed import Feed
-from alpaca_focus.runtime.run_progress import RunTally
+from alpaca_focus.feed.feed import Feed
+from alpaca_focus.feed.run_progress import RunTally
 from alpaca_focus.web.prometheus import PrometheusExporter
 from alpaca_focus.web.source import Night
 from tests.statuses import LAST_FOCUS, a_status

@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from alpaca_focus.core.curve_models import curve_value
-from alpaca_focus.core.known_curve import KnownCurve, fit_known_curve
+from alpaca_focus.core.curves.curve_models import curve_value
+from alpaca_focus.core.curves.hyperbola import fit_hyperbola, point_errors
+from alpaca_focus.core.curves.known_curve import KnownCurve, fit_known_curve
 from alpaca_focus.core.optics import OpticalTrain
 from alpaca_focus.core.values import Measurement, Sample
-from alpaca_focus.core.vcurve import fit_hyperbola, point_errors
 from alpaca_focus.imaging.ring_template import RingTemplates
 from alpaca_focus.imaging.stars import measure_stars
 from tools.manual.drawing import BLUE, GREEN, INK, ORANGE, RED, SEED, TRAIN, Drawing

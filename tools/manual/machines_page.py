@@ -9,10 +9,10 @@ from alpaca_focus import __version__
 from alpaca_focus.core.errors import AlpacaFocusError
 from alpaca_focus.core.status import WATCHING, CompensationStatus, LastFocus, Status, measured_light
 from alpaca_focus.core.values import Light
-from alpaca_focus.runtime.control_wire import Request
-from alpaca_focus.runtime.feed import Feed
-from alpaca_focus.runtime.night_curves import NightCurves
-from alpaca_focus.runtime.run_progress import RunTracker
+from alpaca_focus.feed.feed import Feed
+from alpaca_focus.feed.night_curves import NightCurves
+from alpaca_focus.feed.run_progress import RunTracker
+from alpaca_focus.service.control_wire import Request
 from alpaca_focus.web.pages import unguarded
 from alpaca_focus.web.prometheus import PrometheusExporter
 from alpaca_focus.web.source import Night

@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from alpaca_focus.core.averaging import OutlierFilter, Window
-from alpaca_focus.core.backlash import Backlash, Direction, Limits, approach
-from alpaca_focus.core.compensation import Compensated, CompensationSettings, correction_steps, followed, moved
-from alpaca_focus.core.focus_learning import learned_model
-from alpaca_focus.core.focus_model import Conditions, Observation
+from alpaca_focus.core.night.compensation import Compensated, CompensationSettings, correction_steps, followed, moved
+from alpaca_focus.core.night.focus_learning import learned_model
+from alpaca_focus.core.night.focus_model import Conditions, Observation
+from alpaca_focus.core.night.outlier_filter import OutlierFilter, Window
+from alpaca_focus.core.sweep.backlash import Backlash, Direction, Limits, approach
 from tools.manual.drawing import BLUE, GREEN, INK, ORANGE, RED, SEED, TRAIN, Drawing
 
 SLACK = 80

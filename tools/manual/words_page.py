@@ -4,11 +4,11 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from types import MappingProxyType
 
-from alpaca_focus.core.curve_models import CurveModel
-from alpaca_focus.core.decisions import Rules, inhibitors
+from alpaca_focus.core.curves.curve_models import CurveModel
 from alpaca_focus.core.metrics import METRICS
-from alpaca_focus.core.night import History, Plan, Snapshot
-from alpaca_focus.core.notices import Kind
+from alpaca_focus.core.night.decisions import Rules, inhibitors
+from alpaca_focus.core.night.notices import Kind
+from alpaca_focus.core.night.state import History, Plan, Snapshot
 from alpaca_focus.core.values import Outcome
 from alpaca_focus.settings.interface_models import Messages
 

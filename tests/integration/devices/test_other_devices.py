@@ -8,7 +8,7 @@ import pytest
 
 from alpaca_focus.alpaca.served import ServedDevice
 from alpaca_focus.core.errors import DeviceMisbehaved, DeviceUnreachable, InvalidValue
-from alpaca_focus.core.night import PierSide
+from alpaca_focus.core.night.state import PierSide
 from alpaca_focus.devices.address import DeviceAddress
 from alpaca_focus.devices.clock import ScaledClock
 from alpaca_focus.devices.filter_wheel import AlpacaFilterWheel

@@ -17,7 +17,7 @@ from alpaca_focus.core.errors import ConfigurationError, DeviceMisbehaved, Devic
 from alpaca_focus.devices import survey
 from alpaca_focus.devices.connection import CALL_TIMEOUT_S
 from alpaca_focus.devices.survey import survey_device, survey_server
-from alpaca_focus.setting_up.servers import find_servers
+from alpaca_focus.setup.server_discovery import find_servers
 from alpaca_focus.simulator.observatory import Observatory
 from alpaca_focus.simulator.settings import ObservatorySettings
 from tests.ports import free_port
@@ -237,7 +237,7 @@ def udp_port() -> int:
 
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("alpaca_focus.setting_up.servers.DISCOVERY_S", QUICK_S)
+    monkeypatch.setattr("alpaca_focus.setup.server_discovery.DISCOVERY_S", QUICK_S)
     # The tests talk to loopback only.
     monkeypatch.setattr("alpaca_focus.alpaca.discovery._everywhere", lambda _: ["127.255.255.255"])
 
@@ -245,7 +245,7 @@ def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_servers_are_found_by_discovery_and_the_programs_own_gateway_is_left_out(
     udp_port: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("alpaca_focus.setting_up.servers.DISCOVERY_S", 1.5)
+    monkeypatch.setattr("alpaca_focus.setup.server_discovery.DISCOVERY_S", 1.5)
     gateway = ServedFocuser()
     gateway.name = "Moonlite through alpaca-focus"
     told: list[str] = []

@@ -13,7 +13,7 @@ from starlette.types import ASGIApp
 from alpaca_focus.alpaca.running import RunningServer
 from alpaca_focus.alpaca.standard import DeviceType
 from alpaca_focus.devices.clock import SystemClock
-from alpaca_focus.gateway.server import PassThrough
+from alpaca_focus.gateway.gateway_server import PassThrough
 from alpaca_focus.gateway.service import Gateway, GatewaySettings, RealDevice
 from alpaca_focus.gateway.upstream import Upstream
 from tests.gateway_scene import FakeEngine

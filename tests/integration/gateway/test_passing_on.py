@@ -17,7 +17,7 @@ from alpaca_focus.alpaca.errors import AlpacaError, ErrorNumber
 from alpaca_focus.alpaca.replies import ApiRequest, Reply, error_reply, value_reply
 from alpaca_focus.alpaca.running import RunningServer
 from alpaca_focus.alpaca.standard import DeviceType
-from alpaca_focus.gateway.server import PassThrough
+from alpaca_focus.gateway.gateway_server import PassThrough
 from alpaca_focus.gateway.upstream import Upstream
 from alpaca_focus.simulator.faults import FaultRequest
 from alpaca_focus.simulator.observatory import Observatory

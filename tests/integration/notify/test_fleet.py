@@ -24,7 +24,7 @@ import asyncio, sys
 from datetime import UTC, datetime
 from alpaca_focus.notify.mqtt import MqttLink
 from alpaca_focus.notify.mqtt_client import MqttSettings
-from alpaca_focus.runtime.feed import Feed
+from alpaca_focus.feed.feed import Feed
 from tests.statuses import a_status
 
 async def answer(request):

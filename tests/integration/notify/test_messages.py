@@ -9,7 +9,7 @@ import structlog
 from structlog.testing import capture_logs
 from structlog.typing import EventDict
 
-from alpaca_focus.core.notices import Kind
+from alpaca_focus.core.night.notices import Kind
 from alpaca_focus.notify import messages
 from alpaca_focus.notify.messages import Message, Messenger, Service
 from tests.web_hook import WebHook

@@ -23,11 +23,11 @@ from structlog.typing import EventDict
 from alpaca_focus.core.errors import ConfigurationError
 from alpaca_focus.core.status import LastRun, measured_light
 from alpaca_focus.core.values import Light
+from alpaca_focus.feed.feed import Feed
 from alpaca_focus.notify import mqtt
 from alpaca_focus.notify.mqtt import MqttLink
 from alpaca_focus.notify.mqtt_client import MqttSettings
-from alpaca_focus.runtime.control_wire import Request
-from alpaca_focus.runtime.feed import Feed
+from alpaca_focus.service.control_wire import Request
 from tests.mosquitto import PATIENCE_S, Mosquitto
 from tests.ports import free_port
 from tests.statuses import COMPENSATION, LAST_FOCUS, a_status
@@ -295,7 +295,7 @@ import asyncio, sys
 from datetime import UTC, datetime
 from alpaca_focus.notify.mqtt import MqttLink
 from alpaca_focus.notify.mqtt_client import MqttSettings
-from alpaca_focus.runtime.feed import Feed
+from alpaca_focus.feed.feed import Feed
 
 async def answer(request):
     return {}

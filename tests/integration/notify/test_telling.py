@@ -14,16 +14,16 @@ import structlog
 from structlog.testing import capture_logs
 from structlog.typing import EventDict
 
-from alpaca_focus.core.notices import Kind, Notice
+from alpaca_focus.core.night.notices import Kind, Notice
 from alpaca_focus.core.status import LastRun, Waiting
 from alpaca_focus.core.values import Outcome
+from alpaca_focus.daemon import notifications
+from alpaca_focus.daemon.night_report import FOLDER
+from alpaca_focus.daemon.notifications import Telling
 from alpaca_focus.devices.clock import ScaledClock
-from alpaca_focus.night import telling
-from alpaca_focus.night.report import FOLDER
-from alpaca_focus.night.telling import Telling
-from alpaca_focus.runtime.feed import Entry, Feed
-from alpaca_focus.runtime.store import RunStore
+from alpaca_focus.feed.feed import Entry, Feed
 from alpaca_focus.settings.models import Settings
+from alpaca_focus.store.run_store import RunStore
 from tests.kept_nights import BEGINS, KeptNight, result, sample
 from tests.statuses import a_status
 from tests.web_hook import WebHook
@@ -42,7 +42,7 @@ def hook() -> Iterator[WebHook]:
 
 @pytest.fixture
 def log(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[EventDict]]:
-    monkeypatch.setattr(telling, "_log", structlog.get_logger())
+    monkeypatch.setattr(notifications, "_log", structlog.get_logger())
     with capture_logs() as told:
         yield told
 

@@ -17,8 +17,8 @@ import pytest
 from alpaca_focus.core.events import RunEnded
 from alpaca_focus.core.status import MeasuredFrame, RunProgress, Waiting, as_json
 from alpaca_focus.core.values import FocusResult, Light, Measurement, Outcome, Sample
-from alpaca_focus.runtime.feed import LONGEST_QUEUE
-from alpaca_focus.runtime.store import FILE_NAME, RunStore
+from alpaca_focus.feed.feed import LONGEST_QUEUE
+from alpaca_focus.store.run_store import FILE_NAME, RunStore
 from alpaca_focus.web import models
 from alpaca_focus.web.history import NightSoFar, RunSummary
 from alpaca_focus.web.pages import STATIC, unguarded

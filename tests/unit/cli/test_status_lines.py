@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from alpaca_focus.cli.night import status_lines
+from alpaca_focus.cli.daemon_commands import status_lines
 from alpaca_focus.core.status import CompensationStatus, GatewayStatus, LastRun, Verdict, Waiting
 from tests.statuses import LAST_FOCUS, NOTHING_YET, a_status
 

@@ -7,9 +7,9 @@ import pytest
 from rich.console import Console
 
 from alpaca_focus.cli.terminal import RunPrinter, result_json
+from alpaca_focus.core.curves.hyperbola import fit_hyperbola
 from alpaca_focus.core.events import CameraHandover, Event, FrameMeasured, RestoreStarted, Resumed, RunEnded, RunStarted
 from alpaca_focus.core.values import FocusResult, Measurement, Outcome, Sample
-from alpaca_focus.core.vcurve import fit_hyperbola
 from alpaca_focus.files.chart import v_curve
 from alpaca_focus.files.chart_drawing import chart_text
 from tests.fakes import FakeClock

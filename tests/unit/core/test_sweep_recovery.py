@@ -7,10 +7,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from alpaca_focus.core.backlash import Backlash, Direction
 from alpaca_focus.core.errors import RunFailed
-from alpaca_focus.core.plan import SweepProgress, SweepSettings
-from alpaca_focus.core.sweep import sweep
+from alpaca_focus.core.sweep.backlash import Backlash, Direction
+from alpaca_focus.core.sweep.generator import sweep
+from alpaca_focus.core.sweep.plan import SweepProgress, SweepSettings
 from alpaca_focus.core.values import Measurement, Subframe
 from tests.fakes import SETTINGS, FakeFocuser, FakeSky, Walked, known_curve, walk_through
 

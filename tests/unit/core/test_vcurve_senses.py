@@ -6,10 +6,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from alpaca_focus.core.curve_models import curve_value
+from alpaca_focus.core.curves.curve_models import curve_value
+from alpaca_focus.core.curves.hyperbola import fit_hyperbola
 from alpaca_focus.core.errors import RunFailed
 from alpaca_focus.core.values import Measurement, Sample
-from alpaca_focus.core.vcurve import fit_hyperbola
 
 POSITIONS = tuple(range(9300, 9620, 30))
 

@@ -27,9 +27,9 @@ from alpaca_focus.doctor.computer_checks import (
 from alpaca_focus.doctor.examination import Examination, run_in_thread
 from alpaca_focus.doctor.program_checks import PortState, port_state
 from alpaca_focus.doctor.settings_checks import contradictions, settings_facts
-from alpaca_focus.runtime.control_wire import lock_path
-from alpaca_focus.runtime.store import FILE_NAME, RunStore
+from alpaca_focus.service.control_wire import lock_path
 from alpaca_focus.settings.models import Settings
+from alpaca_focus.store.run_store import FILE_NAME, RunStore
 from tests.fakes import FakeClock
 
 

@@ -11,8 +11,8 @@ from typing import get_type_hints
 import pytest
 
 from alpaca_focus import doctor
-from alpaca_focus.core.backlash import Direction, Limits
-from alpaca_focus.core.night import PierSide
+from alpaca_focus.core.night.state import PierSide
+from alpaca_focus.core.sweep.backlash import Direction, Limits
 from alpaca_focus.devices.connection import Connection
 from alpaca_focus.doctor.camera_checks import (
     CameraFacts,
@@ -54,7 +54,7 @@ from alpaca_focus.doctor.program_checks import (
 from alpaca_focus.doctor.server_checks import Reach, ServerFacts, judge_server
 from alpaca_focus.doctor.settings_checks import SettingsFacts, judge_settings
 from alpaca_focus.doctor.wheel_checks import WheelFacts, judge_wheel
-from alpaca_focus.runtime.nudge import Nudged
+from alpaca_focus.run.nudge import Nudged
 from alpaca_focus.settings.models import Settings
 
 OK, NOTE, FAILS, NOT_TRIED = CheckOutcome.OK, CheckOutcome.NOTE, CheckOutcome.FAILS, CheckOutcome.NOT_TRIED

@@ -4,8 +4,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from alpaca_focus.core.curves.hyperbola import compromise
 from alpaca_focus.core.errors import ConfigurationError, RunFailed
-from alpaca_focus.core.vcurve import compromise
 from alpaca_focus.files.best_focus import Curve, find_best_focus
 from alpaca_focus.files.curve_tables import LATEST_FRAMES, Collected, curves_of_rows, read_csv
 from alpaca_focus.files.file_report import FileReport

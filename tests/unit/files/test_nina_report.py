@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from alpaca_focus.core.curve_models import CurveModel, fit_curve
+from alpaca_focus.core.curves.curve_models import CurveModel, fit_curve
+from alpaca_focus.core.curves.hyperbola import fit_hyperbola
 from alpaca_focus.core.errors import ConfigurationError
-from alpaca_focus.core.vcurve import fit_hyperbola
 from alpaca_focus.files.nina import read_nina_report
 
 REPORTS = ("2025-12-17--23-06-56.json", "2025-12-18--01-36-05.json")

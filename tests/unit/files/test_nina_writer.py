@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from alpaca_focus.core.backlash import Backlash, Direction, Method
+from alpaca_focus.core.curves.hyperbola import fit_hyperbola
 from alpaca_focus.core.errors import ConfigurationError
+from alpaca_focus.core.sweep.backlash import Backlash, Direction, Method
 from alpaca_focus.core.values import FocusResult, Measurement, Outcome, Sample
-from alpaca_focus.core.vcurve import fit_hyperbola
 from alpaca_focus.files.nina import nina_report, read_nina_report, write_nina_report
 
 VERTEX = 24900

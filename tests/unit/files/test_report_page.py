@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from typing_extensions import override
 
-from alpaca_focus.core.calibration import Estimate
-from alpaca_focus.core.night_review import Night, ReviewedRun, night_of
+from alpaca_focus.core.curves.calibration import Estimate
+from alpaca_focus.core.night.night_review import Night, ReviewedRun, night_of
 from alpaca_focus.core.values import Outcome
 from alpaca_focus.files.chart import UPPER_END, Chart, Points, Range, range_of, v_curve
 from alpaca_focus.files.chart_drawing import chart_svg, chart_text

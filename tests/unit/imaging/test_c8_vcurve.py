@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from alpaca_focus.core.curves.hyperbola import fit_hyperbola
 from alpaca_focus.core.values import Sample
-from alpaca_focus.core.vcurve import fit_hyperbola
 from alpaca_focus.files.fits_file import read_frame
 from alpaca_focus.imaging.measuring_functions import measure_metric
 

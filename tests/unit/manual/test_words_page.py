@@ -5,10 +5,10 @@ import re
 
 import pytest
 
-from alpaca_focus.core.curve_models import CurveModel
-from alpaca_focus.core.decisions import inhibitors
+from alpaca_focus.core.curves.curve_models import CurveModel
 from alpaca_focus.core.metrics import METRICS
-from alpaca_focus.core.notices import Kind
+from alpaca_focus.core.night.decisions import inhibitors
+from alpaca_focus.core.night.notices import Kind
 from alpaca_focus.core.values import Outcome
 from tools.manual import words_page
 from tools.manual.words_page import WAITS, page, reasons_to_wait

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from alpaca_focus.core.night import NO_LIGHTS, Plan
+from alpaca_focus.core.night.state import NO_LIGHTS, Plan
+from alpaca_focus.daemon.light_frames import count_frames
 from alpaca_focus.files.incoming import IncomingFrame
-from alpaca_focus.night.light_frames import count_frames
 from tests.night_scene import Scene, night_settings, played
 
 COUNTED = IncomingFrame(path=Path("light.fits"), ended_at=None, is_named_light=True)

@@ -8,23 +8,23 @@ from typing import Any, cast
 
 import numpy as np
 
-from alpaca_focus.core.averaging import OutlierFilter, Window
-from alpaca_focus.core.compensation import Compensated
-from alpaca_focus.core.decisions import Decision
 from alpaca_focus.core.events import CurveFitted, FrameMeasured, Moved, RunEnded, RunStarted
-from alpaca_focus.core.gaps import ADVICE, GapMonitor
-from alpaca_focus.core.night import Baseline, History, NightState, Plan, Snapshot
-from alpaca_focus.core.notices import Kind, Notice
+from alpaca_focus.core.night.compensation import Compensated
+from alpaca_focus.core.night.decisions import Decision
+from alpaca_focus.core.night.gap_monitor import ADVICE, GapMonitor
+from alpaca_focus.core.night.notices import Kind, Notice
+from alpaca_focus.core.night.outlier_filter import OutlierFilter, Window
+from alpaca_focus.core.night.state import Baseline, History, NightState, Plan, Snapshot
 from alpaca_focus.core.status import GatewayStatus, LastRun, Verdict, as_json
 from alpaca_focus.core.values import Fit, FocusResult, Frame, Light, Measurement, Outcome, Sample
+from alpaca_focus.daemon.notifications import Telling
+from alpaca_focus.daemon.status_publisher import StatusPublisher
+from alpaca_focus.feed.feed import Feed
 from alpaca_focus.gateway.service import Gateway
-from alpaca_focus.night.status_publisher import StatusPublisher
-from alpaca_focus.night.telling import Telling
+from alpaca_focus.night.scheduler import RefocusScheduler
 from alpaca_focus.notify.home_assistant import state_of
-from alpaca_focus.runtime.control_wire import line_of_reply
-from alpaca_focus.runtime.feed import Feed
-from alpaca_focus.runtime.learning import LearnedModel
-from alpaca_focus.runtime.scheduler import RefocusScheduler
+from alpaca_focus.service.control_wire import line_of_reply
+from alpaca_focus.store.learned_model import LearnedModel
 from alpaca_focus.web.events import encoded_entry
 from tests.fakes import FakeClock
 

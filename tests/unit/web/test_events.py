@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from alpaca_focus.runtime.feed import Feed
+from alpaca_focus.feed.feed import Feed
 from alpaca_focus.web import events as events_module
 from alpaca_focus.web.events import STILL_HERE, events, last_event_id
 from alpaca_focus.web.source import Viewers

@@ -1,0 +1,136 @@
+"""Continuous compensation: how far the focuser follows temperature and altitude between two refocuses.
+
+The wanted correction is summed exactly and moved in whole steps: fractions are carried over, never lost.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
+
+from alpaca_focus.core.night.save_marks import AtOnce
+
+HOUR_S = 3600.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CompensationSettings:
+    """How far to follow.
+
+    Attributes:
+        steps_per_c: Steps for each degree of warming: a positive value moves in when the temperature drops.
+        steps_per_c_through: The same for some filters, by name.
+        altitude_steps: Steps from pointing overhead to the horizon, in proportion to 1 - sin(altitude): the share of
+            the weight that no longer pulls along the tube.
+        dead_zone_steps: The smallest correction worth a move.
+        most_steps_per_hour: Largest sum of moves, either way counted, in an hour; `None`: any.
+        most_steps: Largest distance from where the last refocus ended; `None`: any.
+    """
+
+    steps_per_c: float = 0.0
+    steps_per_c_through: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
+    altitude_steps: float = 0.0
+    dead_zone_steps: float = 1.0
+    most_steps_per_hour: int | None = None
+    most_steps: int | None = None
+
+    def coefficient(self, filter_name: str | None) -> float:
+        """Return the steps for each degree through a filter."""
+        return self.steps_per_c_through.get(filter_name or "", self.steps_per_c)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Compensated:
+    """What has been compensated since the last refocus.
+
+    Attributes:
+        at_c: Temperature followed so far; `None`: no temperature is known.
+        at_altitude_deg: Altitude followed so far.
+        wanted_steps: Sum of the wanted corrections, with its fraction.
+        moved_steps: Sum of the corrections moved.
+        clock_s: Seconds that have passed.
+        moves: Moves of the last hour: when on that clock, and steps.
+        stopped: Why compensation has stopped, as a sentence; empty: it goes on.
+    """
+
+    at_c: float | None = None
+    at_altitude_deg: float | None = None
+    wanted_steps: float = 0.0
+    moved_steps: AtOnce[int] = 0
+    clock_s: float = 0.0
+    moves: tuple[tuple[float, int], ...] = ()
+    stopped: AtOnce[str] = ""
+
+    @property
+    def carried_steps(self) -> float:
+        """Wanted and not moved yet."""
+        return self.wanted_steps - self.moved_steps
+
+
+def followed(
+    state: Compensated,
+    settings: CompensationSettings,
+    *,
+    temperature_c: float | None,
+    altitude_deg: float | None,
+    filter_name: str | None,
+    passed_s: float,
+) -> Compensated:
+    """Return the state with the correction wanted at the present temperature and altitude.
+
+    Args:
+        state: So far.
+        settings: How far to follow.
+        temperature_c: Average temperature; `None` keeps the previous one.
+        altitude_deg: Where the telescope points; `None` keeps the previous altitude.
+        filter_name: The current filter.
+        passed_s: Seconds since the previous call.
+    """
+    clock_s = state.clock_s + max(0.0, passed_s)
+    wanted = state.wanted_steps
+    if temperature_c is not None and state.at_c is not None:
+        wanted += settings.coefficient(filter_name) * (temperature_c - state.at_c)
+    if altitude_deg is not None and state.at_altitude_deg is not None:
+        wanted += settings.altitude_steps * (_leaning(altitude_deg) - _leaning(state.at_altitude_deg))
+    return replace(
+        state,
+        at_c=state.at_c if temperature_c is None else temperature_c,
+        at_altitude_deg=state.at_altitude_deg if altitude_deg is None else altitude_deg,
+        wanted_steps=wanted,
+        clock_s=clock_s,
+        moves=tuple(each for each in state.moves if each[0] > clock_s - HOUR_S),
+    )
+
+
+def _leaning(altitude_deg: float) -> float:
+    return 1 - math.sin(math.radians(max(0.0, altitude_deg)))
+
+
+def correction_steps(state: Compensated, settings: CompensationSettings) -> int:
+    """Return the whole steps to move now; 0 within the dead zone, or when compensation has stopped."""
+    if state.stopped or abs(state.carried_steps) < settings.dead_zone_steps:
+        return 0
+    return round(state.carried_steps)
+
+
+def trouble(state: Compensated, settings: CompensationSettings, steps: int) -> str:
+    """Return why a correction must not be made, as a sentence; empty if it may."""
+    within_hour = sum(abs(moved) for _, moved in state.moves) + abs(steps)
+    if settings.most_steps_per_hour is not None and within_hour > settings.most_steps_per_hour:
+        return (
+            f"Temperature compensation has stopped: {within_hour} steps in one hour are more than the "
+            f"{settings.most_steps_per_hour} allowed by compensation.most_steps_per_hour. The next refocus starts it "
+            "again; check the thermometer and the coefficient."
+        )
+    away = abs(state.moved_steps + steps)
+    if settings.most_steps is not None and away > settings.most_steps:
+        return (
+            f"Temperature compensation has stopped: {away} steps from the last refocus are more than the "
+            f"{settings.most_steps} allowed by compensation.most_steps. The next refocus starts it again."
+        )
+    return ""
+
+
+def moved(state: Compensated, steps: int) -> Compensated:
+    """Return the state after a correction was made."""
+    return replace(state, moved_steps=state.moved_steps + steps, moves=(*state.moves, (state.clock_s, steps)))

@@ -1,0 +1,104 @@
+"""Decides from a state and a snapshot whether a refocus is due, and which circumstances make it wait (inhibitors)."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from alpaca_focus.core.night.state import NO_LIGHTS, History, Snapshot
+from alpaca_focus.core.night.triggers import Trigger
+from alpaca_focus.core.status import Verdict
+
+EXPOSING = "exposure running"
+NO_GAP = "no gap in the imaging yet"
+PROGRAM_MOVES = "the imaging program moves the focuser"
+HELD = "waiting after a failed run"
+GAP_REASONS = frozenset({EXPOSING, NO_GAP})
+"""Reasons that end by themselves in the next gap between two exposures."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rules:
+    """Which circumstances keep a refocus waiting.
+
+    Attributes:
+        sun_altitude_deg: With the sun above it, it is not night; `None`: the sun is ignored.
+    """
+
+    sun_altitude_deg: float | None = -18.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """What is due, and what makes it wait.
+
+    Attributes:
+        verdicts: The verdict of each trigger.
+        blocked_by: Why nothing may be done just now, due or not.
+    """
+
+    verdicts: tuple[Verdict, ...]
+    blocked_by: tuple[str, ...]
+
+    @property
+    def due(self) -> tuple[Verdict, ...]:
+        """The verdicts of the triggers that are due."""
+        return tuple(each for each in self.verdicts if each.due)
+
+    @property
+    def refocus(self) -> bool:
+        """Whether to refocus now."""
+        return bool(self.due) and not self.blocked_by
+
+    @property
+    def waits_for_gap(self) -> bool:
+        """Whether a refocus is due and could start in a gap: any other reason would outlast the gap."""
+        return bool(self.due) and GAP_REASONS.issuperset(self.blocked_by)
+
+    @property
+    def allows_corrections(self) -> bool:
+        """Whether correction moves may be made, now or in a gap.
+
+        What blocks a refocus blocks them as well, except for the hold-off after a failed run: it spares the sky a run
+        that would fail again, and a correction takes no exposures.
+        """
+        return (GAP_REASONS | {HELD}).issuperset(self.blocked_by)
+
+    @property
+    def reason(self) -> str:
+        """What is due, as one clause."""
+        return "; ".join(each.reason for each in self.due)
+
+    @property
+    def triggers(self) -> str:
+        """Names of the triggers that are due."""
+        return ", ".join(each.trigger for each in self.due)
+
+
+def decided(
+    history: History, snapshot: Snapshot, triggers: Sequence[Trigger], rules: Rules, *, paused: bool
+) -> Decision:
+    """Return the verdicts of all triggers, with the reasons to wait."""
+    return Decision(
+        verdicts=tuple(trigger(history) for trigger in triggers),
+        blocked_by=inhibitors(history, snapshot, rules, paused=paused),
+    )
+
+
+def inhibitors(history: History, snapshot: Snapshot, rules: Rules, *, paused: bool) -> tuple[str, ...]:
+    """Return all reasons why nothing may be done just now, as clauses; empty: go ahead."""
+    sun_deg = snapshot.sun_altitude_deg
+    is_day = rules.sun_altitude_deg is not None and sun_deg is not None and sun_deg > rules.sun_altitude_deg
+    reasons = {
+        **{f"no answer from {name}": True for name in snapshot.silent},
+        "paused": paused,
+        "not safe": snapshot.safe is False,
+        "mount parked": snapshot.parked is True,
+        "mount not tracking": snapshot.parked is not True and snapshot.tracking is False,
+        "mount slewing": snapshot.slewing is True,
+        "not night": is_day,
+        f"the plan takes {snapshot.plan} frames": snapshot.plan in NO_LIGHTS,
+        HELD: history.hold_s > 0 and not history.asap,
+        PROGRAM_MOVES: snapshot.program_moves,
+        EXPOSING: snapshot.exposing,
+        NO_GAP: not snapshot.exposing and not snapshot.camera_free,
+    }
+    return tuple(reason for reason, holds in reasons.items() if holds)

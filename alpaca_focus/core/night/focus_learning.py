@@ -1,0 +1,227 @@
+"""Learns from the history what moves best focus: which temperatures, the altitude, the filters, and by how much."""
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from types import MappingProxyType
+
+import numpy as np
+from numpy.typing import NDArray
+
+from alpaca_focus.core.curves.calibration import Estimate
+from alpaca_focus.core.night.drift_fit import DriftFit, Nights, fit_drift
+from alpaca_focus.core.night.focus_model import FocusModel, Observation, sin_altitude
+
+Array = NDArray[np.float64]
+
+NIGHT_APART = timedelta(hours=8)
+"""Runs further apart in time belong to different nights, between which the camera may have been taken off."""
+FEWEST_RUNS = 4
+FEWEST_OF_A_FILTER = 2
+"""Nobody can tell whether a single one is an outlier."""
+LEAST_FREEDOM = 5
+"""For more than one term beside the filters."""
+LEAST_RANGE_C = 2.0
+LEAST_RANGE_DEG = 15.0
+SIGNIFICANT_SIGMAS = 2.5
+SHARE_WITH_READING = 2 / 3
+"""A further sensor, or the altitude, counts if so many of the runs have its reading."""
+LEAST_STDERR_STEPS = 0.1
+"""No focus is known better than that, whatever a fit says."""
+LEAST_GAP_S = 60.0
+"""Runs are at least so far apart, also where a clock was set back."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Terms:
+    """What best focus is taken to depend on, besides night and filter."""
+
+    temperatures: tuple[str, ...] = ()
+    altitude: bool = False
+
+    def of(self, observation: Observation) -> list[float]:
+        values = [observation.temperatures_c.get(name, math.nan) for name in self.temperatures]
+        return [*values, sin_altitude(observation.altitude_deg)] if self.altitude else values
+
+    def in_all(self, observations: Sequence[Observation]) -> list[Observation]:
+        """Return the observations in which all of them are known."""
+        return [each for each in observations if all(math.isfinite(value) for value in self.of(each))]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Learned:
+    """A fit, and what it depends on.
+
+    Attributes:
+        terms: Names of the first coefficients.
+        filters: The first is the reference; the others have the coefficients after the terms.
+        runs: For each coefficient the runs that it comes from.
+        gap_s: Typical time between two runs.
+        fit: The fit.
+    """
+
+    terms: _Terms
+    filters: tuple[str, ...]
+    runs: tuple[int, ...]
+    gap_s: float
+    fit: DriftFit
+
+    def estimate(self, index: int) -> Estimate:
+        return Estimate(
+            value=float(self.fit.values[index]),
+            stderr=math.sqrt(max(float(self.fit.covariance[index, index]), 0.0)),
+            count=int(self.fit.kept.sum()),
+        )
+
+    def sigmas(self, index: int) -> float:
+        """Return how clearly a term differs from nothing."""
+        found = self.estimate(index)
+        return abs(found.value) / found.stderr if self.fit.known[index] and found.stderr > 0 else 0.0
+
+
+def learned_model(observations: Sequence[Observation]) -> FocusModel | None:
+    """Learn what moves best focus.
+
+    Each night has a free level, as the camera may have been taken off in between; the offsets of the filters are the
+    same in all nights. The temperature that explains most counts if it varies by `LEAST_RANGE_C` within the nights.
+    Any further one must vary by as much on its own, apart from the others, and its coefficient must be significant; so
+    must the term of the altitude, if that varies by more than `LEAST_RANGE_DEG`. Runs far from the others are left out.
+
+    Args:
+        observations: In any order; what is not a number is left out.
+
+    Returns:
+        The model; `None` if the observations are too few, or no temperature varies enough.
+    """
+    usable = [each for each in observations if math.isfinite(each.position) and 0 <= each.stderr < math.inf]
+    usable.sort(key=lambda each: (each.at, each.filter_name, each.position))
+    found = _best_terms(usable, altitude=True) if _altitudes_vary(usable) else None
+    # An altitude that matters must be known to tell the temperatures apart; one that does not only costs accuracy.
+    if found is None or found.sigmas(len(found.terms.temperatures)) < SIGNIFICANT_SIGMAS:
+        found = _best_terms(usable, altitude=False)
+    return None if found is None else _model(found)
+
+
+def _sensors_read(observations: Sequence[Observation]) -> tuple[str, ...]:
+    """Return the sensor read most often, and those that can be compared with it, as enough runs read all of them."""
+    counts = Counter(
+        name for each in observations for name, value in each.temperatures_c.items() if math.isfinite(value)
+    )
+    sensors: tuple[str, ...] = ()
+    left = list(observations)
+    for name in sorted(counts, key=lambda name: (-counts[name], name)):
+        with_all = _Terms(temperatures=(*sensors, name)).in_all(left)
+        if not sensors or len(with_all) >= SHARE_WITH_READING * len(left):
+            sensors, left = (*sensors, name), with_all
+    return sensors
+
+
+def _best_terms(observations: Sequence[Observation], *, altitude: bool) -> _Learned | None:
+    """Take one temperature after the other, that which explains most first, as long as it is worth it."""
+    sensors = _sensors_read(observations)
+    common = _Terms(temperatures=sensors, altitude=altitude).in_all(observations)
+    chosen = _Terms(altitude=altitude)
+    while True:
+        index = len(chosen.temperatures)
+        wider = [
+            replace(chosen, temperatures=(*chosen.temperatures, name))
+            for name in sensors
+            if name not in chosen.temperatures and _own_range_c(common, name, chosen) >= LEAST_RANGE_C
+        ]
+        fits = [learned for terms in wider if (learned := _learned(common, terms)) is not None]
+        tried = [learned for learned in fits if learned.fit.known[index]]
+        best = max(tried, key=lambda each: each.sigmas(index), default=None)
+        if best is None or (index > 0 and best.sigmas(index) < SIGNIFICANT_SIGMAS):
+            return _learned(observations, chosen) if chosen.temperatures else None
+        chosen = best.terms
+
+
+def _own_range_c(observations: Sequence[Observation], name: str, chosen: _Terms) -> float:
+    """Return by how much a temperature varies within the nights, apart from what the terms chosen explain of it."""
+    known = chosen.in_all(observations)
+    if not known:
+        return 0.0
+    nights = _night_numbers(known)
+    others = np.array([chosen.of(each) for each in known]).reshape(len(known), -1)
+    values = np.column_stack([[each.temperatures_c[name] for each in known], others])
+    for night in range(nights[-1] + 1):
+        values[nights == night] -= values[nights == night].mean(axis=0)
+    explained = values[:, 1:] @ np.linalg.lstsq(values[:, 1:], values[:, 0], rcond=None)[0]
+    return float(np.ptp(values[:, 0] - explained))
+
+
+def _altitudes_vary(observations: Sequence[Observation]) -> bool:
+    known = _Terms(altitude=True).in_all(observations)
+    if not known or len(known) < SHARE_WITH_READING * len(observations):
+        return False
+    altitudes_deg = [each.altitude_deg for each in known if each.altitude_deg is not None]
+    return max(altitudes_deg) - min(altitudes_deg) > LEAST_RANGE_DEG
+
+
+def _night_numbers(observations: Sequence[Observation]) -> NDArray[np.int_]:
+    """Number the nights of observations in the order of time."""
+    times_s = np.array([each.at.timestamp() for each in observations])
+    return np.concatenate([[0], np.cumsum(np.diff(times_s) > NIGHT_APART.total_seconds())])
+
+
+def _learned(observations: Sequence[Observation], terms: _Terms) -> _Learned | None:
+    """Fit the terms and the filters' offsets to the observations in which the terms are known."""
+    known = terms.in_all(observations)
+    if len(known) < FEWEST_RUNS:
+        return None
+    numbers = _night_numbers(known)
+    gaps_s = np.maximum(np.diff([each.at.timestamp() for each in known]), LEAST_GAP_S)
+    within = gaps_s[np.diff(numbers) == 0]
+    if not len(within):
+        return None
+    gap_s = float(np.median(within))
+    counts = Counter(each.filter_name for each in known)
+    filters = tuple(sorted(counts, key=lambda name: (-counts[name], name)))
+    rows = [[*terms.of(each), *(float(each.filter_name == name) for name in filters[1:])] for each in known]
+    times = np.concatenate([[0.0], np.cumsum(gaps_s)]) / gap_s
+    nights = _by_night(known, numbers, np.array(rows), times)
+    fit = fit_drift(nights)
+    least = FEWEST_RUNS - 2 if len(terms.of(known[0])) == 1 else LEAST_FREEDOM
+    if fit is None or fit.freedom < least:
+        return None
+    runs = np.count_nonzero(nights.terms[fit.kept], axis=0)
+    return _Learned(terms=terms, filters=filters, gap_s=gap_s, fit=fit, runs=tuple(runs.tolist()))
+
+
+def _by_night(known: Sequence[Observation], numbers: NDArray[np.int_], rows: Array, times: Array) -> Nights:
+    """Lay the observations out by night."""
+    starts = np.searchsorted(numbers, np.arange(numbers[-1] + 1))
+    place = (numbers, np.arange(len(known)) - starts[numbers])
+    shape = (len(starts), int(place[1].max()) + 1)
+    terms = np.zeros((*shape, rows.shape[1]))
+    positions, variances, since, counts = np.zeros(shape), np.ones(shape), np.zeros(shape), np.zeros(shape, dtype=bool)
+    terms[place] = rows
+    positions[place] = [each.position for each in known]
+    variances[place] = [max(each.stderr, LEAST_STDERR_STEPS) ** 2 for each in known]
+    since[place] = times - times[starts][numbers]
+    counts[place] = True
+    return Nights(terms, positions, variances, since, counts)
+
+
+def _model(learned: _Learned) -> FocusModel:
+    names, terms = learned.terms.temperatures, len(learned.terms.temperatures) + int(learned.terms.altitude)
+    offsets = [
+        index
+        for index in range(terms, len(learned.runs))
+        if learned.fit.known[index] and learned.runs[index] >= FEWEST_OF_A_FILTER
+    ]
+    order = [*range(terms), *offsets]
+    return FocusModel(
+        steps_per_c=MappingProxyType({name: learned.estimate(index) for index, name in enumerate(names)}),
+        steps_per_sin_altitude=learned.estimate(terms - 1) if learned.terms.altitude else None,
+        filter_offsets_steps=MappingProxyType(
+            {learned.filters[index - terms + 1]: learned.estimate(index) for index in offsets}
+        ),
+        reference_filter=learned.filters[0],
+        scatter_steps=learned.fit.walk_steps,
+        gap_s=learned.gap_s,
+        covariance=tuple(tuple(map(float, row)) for row in learned.fit.covariance[np.ix_(order, order)]),
+        count=int(learned.fit.kept.sum()),
+    )

@@ -1,0 +1,281 @@
+"""What a night was like, from its runs and its light frames: what is known, what is not, and what could be better."""
+
+import math
+import statistics
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, time, timedelta
+from itertools import pairwise
+from types import MappingProxyType
+
+from alpaca_focus.core.curves.calibration import Estimate
+from alpaca_focus.core.values import FocusResult, Light, Outcome
+
+REFERENCE_FRAMES = 3
+"""After a refocus, to the size that stars have in focus."""
+LEAST_FRAMES = 5
+FEW_MOVES = 4
+"""Refocuses from which on it can be said that they are too many."""
+LITTLE_MOVE = 1 / 6
+"""Of the critical focus zone: what a refocus moves the focuser by when it was hardly needed."""
+GOOD_SHARE = 0.8
+MANY_WAITS = 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReviewedRun:
+    """A run of the night: its number in the history, why it was made, and all of it."""
+
+    number: int
+    trigger: str
+    result: FocusResult
+
+    @property
+    def ended_at(self) -> datetime:
+        """When the camera was free again."""
+        return self.result.started_at + timedelta(seconds=self.result.duration_s)
+
+    @property
+    def is_good(self) -> bool:
+        """Whether it ended in focus, with a curve."""
+        return self.result.outcome is Outcome.FOCUSED and self.result.fit is not None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Night:
+    """What was kept of one night.
+
+    Attributes:
+        telescope: Its name.
+        date: Of its evening.
+        runs: The oldest first.
+        lights: Light frames, the oldest first.
+        ignored: How often a due refocus had to wait, by reason.
+        zone_steps: The critical focus zone; `None`: nobody has said how far one step goes.
+        tolerance: Growth of the stars that is borne, as a share.
+        learned: By how many steps a degree focus moves, learned from the whole history; `None`: not known.
+        set_steps_per_c: What the settings say of that.
+        compensates: Whether the focuser follows the temperature.
+    """
+
+    telescope: str
+    date: date
+    runs: tuple[ReviewedRun, ...] = ()
+    lights: tuple[Light, ...] = ()
+    ignored: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
+    zone_steps: float | None = None
+    tolerance: float = 0.1
+    learned: Estimate | None = None
+    set_steps_per_c: float | None = None
+    compensates: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Share:
+    """Some part of a whole.
+
+    Attributes:
+        good: How much of it.
+        whole: All that can be judged.
+        left_out: What cannot.
+    """
+
+    good: float
+    whole: float
+    left_out: float = 0.0
+
+    @property
+    def share(self) -> float | None:
+        """The share; `None`: nothing can be judged."""
+        return self.good / self.whole if self.whole > 0 else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Interval:
+    """From a good refocus to the next one, through the same filter.
+
+    Attributes:
+        number: Of the run that it ends with.
+        lasted_s: How long it was.
+        away_steps: How far from best focus the second one found the telescope.
+        moved_steps: By how much the focuser stands elsewhere after it.
+    """
+
+    number: int
+    lasted_s: float
+    away_steps: float
+    moved_steps: float
+
+
+def night_of(at: datetime, east: timedelta) -> date:
+    """Return the date of the evening of the night that a time belongs to: a night goes from noon to noon.
+
+    Args:
+        at: The time.
+        east: How much later the sun, or the clock on the wall, is there than UTC.
+    """
+    return (at.astimezone(UTC) + east - timedelta(hours=12)).date()
+
+
+def bounds_of(night: date, east: timedelta) -> tuple[datetime, datetime]:
+    """Return the noons that a night lies between, UTC."""
+    noon = datetime.combine(night, time(12), UTC) - east
+    return noon, noon + timedelta(days=1)
+
+
+def by_stars(night: Night) -> Share:
+    """Return how many light frames had stars about as small as those right after the refocus before.
+
+    What the seeing does cannot be told from defocus: the frames in focus are at least these.
+    """
+    groups: dict[tuple[int, str | None], list[float]] = {}
+    left_out = 0
+    for light in night.lights:
+        before = [run for run in night.runs if run.is_good and run.ended_at <= light.ended_at]
+        if before:
+            groups.setdefault((before[-1].number, light.filter_name), []).append(light.hfd_px)
+        else:
+            left_out += 1
+    good = whole = 0
+    for sizes in groups.values():
+        if len(sizes) < LEAST_FRAMES:
+            left_out += len(sizes)
+            continue
+        limit = (1 + night.tolerance) * statistics.median(sizes[:REFERENCE_FRAMES])
+        good += sum(size <= limit for size in sizes)
+        whole += len(sizes)
+    return Share(good=good, whole=whole, left_out=left_out)
+
+
+def intervals(night: Night) -> Iterator[Interval]:
+    """Return the times between two good refocuses through one filter, in which focus drifted by a known amount."""
+    good = [run for run in night.runs if run.is_good]
+    for before, after in pairwise(good):
+        first, second = before.result, after.result
+        if first.filter_name != second.filter_name or second.fit is None or first.final_position is None:
+            continue
+        yield Interval(
+            number=after.number,
+            lasted_s=max((second.started_at - before.ended_at).total_seconds(), 0.0),
+            away_steps=second.start_position - second.fit.best_position,
+            moved_steps=second.fit.best_position - first.final_position,
+        )
+
+
+def by_curves(night: Night) -> Share | None:
+    """Return for how many seconds the telescope was within the zone, if focus drifted evenly between two refocuses.
+
+    `None`: the zone is not known.
+    """
+    if night.zone_steps is None:
+        return None
+    good = whole = 0.0
+    for each in intervals(night):
+        whole += each.lasted_s
+        good += each.lasted_s * min(1.0, night.zone_steps / 2 / max(abs(each.away_steps), 1e-9))
+    return Share(good=good, whole=whole)
+
+
+def not_known(night: Night) -> tuple[str, ...]:
+    """Say what the report cannot say, and why."""
+    stars, found = by_stars(night), []
+    if not night.lights:
+        found.append(
+            "How large the stars were on the light frames: none was measured. The gateway, imaging.folder or "
+            "`alpaca-focus exposure end --hfd` tell."
+        )
+    elif stars.share is None:
+        found.append(
+            f"How many light frames were in focus: there are too few after one refocus, fewer than {LEAST_FRAMES}."
+        )
+    elif stars.left_out:
+        found.append(
+            f"Whether {stars.left_out:.0f} of the light frames were in focus: they come before the first refocus, or "
+            f"are fewer than {LEAST_FRAMES} through one filter after one."
+        )
+    if stars.share is not None:
+        found.append("What the seeing did: stars that it made larger count as out of focus here.")
+    if night.zone_steps is None:
+        found.append(
+            "For how long the telescope was within the critical focus zone: set focuser.step_size_um, the travel of "
+            "one step; the report has only the settings to go by."
+        )
+    elif not any(True for _ in intervals(night)):
+        found.append("For how long the telescope was within the critical focus zone: that takes two good refocuses.")
+    if night.learned is None:
+        found.append(
+            "By how much focus moves with temperature: the history has too few good runs over too few degrees."
+        )
+    return tuple(found)
+
+
+def advice(night: Night) -> tuple[str, ...]:
+    """Say what could be better, each with the numbers that it comes from."""
+    found = [*_of_temperature(night), *_of_number(night), *_of_doubts(night), *_of_failures(night)]
+    waits = Counter(dict(night.ignored)).most_common(1)
+    if waits and waits[0][1] >= MANY_WAITS:
+        reason, count = waits[0]
+        found.append(f'A due refocus waited at {count} looks for "{reason}": can that be helped?')
+    return tuple(found)
+
+
+def _of_temperature(night: Night) -> Iterator[str]:
+    learned, is_set = night.learned, night.set_steps_per_c
+    if learned is None:
+        return
+    proposed = f"{learned.value:+.2f} \u00b1 {learned.stderr:.2f} steps a degree, from {learned.count} runs"
+    if is_set is not None and abs(learned.value - is_set) > 2 * learned.stderr:
+        yield (
+            f"focuser.temperature_coefficient_steps_per_c is {is_set:+.2f}, and the history says {proposed}: set that."
+        )
+    elif is_set is None and not learned.is_zero:
+        yield f"Focus moves with temperature: set focuser.temperature_coefficient_steps_per_c to {proposed}."
+    if not learned.is_zero and not night.compensates:
+        yield "The focuser does not follow the temperature between refocuses: compensation.enabled: true lets it."
+
+
+def _of_number(night: Night) -> Iterator[str]:
+    some, share = list(intervals(night)), by_curves(night)
+    if not some or night.zone_steps is None:
+        return
+    moved = statistics.median(abs(each.moved_steps) for each in some)
+    if len(some) >= FEW_MOVES and moved < LITTLE_MOVE * night.zone_steps:
+        (reason, count), *_ = Counter(run.trigger for run in night.runs).most_common(1)
+        yield (
+            f"The refocuses moved the focuser by {moved:.0f} steps in the median, where the critical focus zone has "
+            f'{night.zone_steps:.0f}: they may be rarer. Most were for "{reason}" ({count}).'
+        )
+    elif share is not None and share.share is not None and share.share < GOOD_SHARE:
+        away = max(some, key=lambda each: abs(each.away_steps))
+        yield (
+            f"Refocuses came late: run {away.number} found the telescope {abs(away.away_steps):.0f} steps from focus, "
+            f"where half of the critical focus zone has {night.zone_steps / 2:.0f}. Let the triggers act sooner."
+        )
+
+
+def _of_doubts(night: Night) -> Iterator[str]:
+    doubtful = [run.number for run in night.runs if run.result.doubtful]
+    if doubtful:
+        yield (
+            f"{_runs(doubtful)} missed focus at first and found it with far more overshoot: the backlash setting may "
+            "be too small. Measure it with `alpaca-focus calibrate backlash`."
+        )
+
+
+def _of_failures(night: Night) -> Iterator[str]:
+    failed = [run.number for run in night.runs if run.result.outcome is not Outcome.FOCUSED]
+    if len(failed) > 1 and len(failed) >= len(night.runs) / 4:
+        yield f"{_runs(failed)} of {len(night.runs)} failed: their reasons stand above."
+
+
+def _runs(numbers: Sequence[int]) -> str:
+    if len(numbers) == 1:
+        return f"Run {numbers[0]}"
+    return f"Runs {', '.join(map(str, numbers[:-1]))} and {numbers[-1]}"
+
+
+def temperature_of(result: FocusResult, sensor: str) -> float:
+    """Return the temperature that a run is compared by: that of the sensor, else the one it was kept with; or NaN."""
+    told = result.temperatures_c.get(sensor, result.temperature_c)
+    return math.nan if told is None else told

@@ -1,0 +1,246 @@
+"""The night's state and what it is made from, frozen: a poll's snapshot, the last good focus, the counts since then.
+
+`core/night/transitions.py` has the functions that lead from one state to the next.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Literal
+
+from alpaca_focus.core.night.compensation import Compensated
+from alpaca_focus.core.night.gap_monitor import GapMonitor
+from alpaca_focus.core.night.outlier_filter import OutlierFilter, Window
+from alpaca_focus.core.night.save_marks import AcrossNights, AtOnce, AtOnceIfRaised
+from alpaca_focus.core.values import Position
+
+CorrectionKind = Literal["compensation", "offset"]
+
+
+class PierSide(StrEnum):
+    """Side of the pier as Alpaca defines it."""
+
+    EAST = "east"
+    WEST = "west"
+    UNKNOWN = "unknown"
+
+
+class Plan(StrEnum):
+    """Kind of frames that the imaging program takes."""
+
+    LIGHT = "light"
+    DARK = "dark"
+    FLAT = "flat"
+    BIAS = "bias"
+    IDLE = "idle"
+    UNKNOWN = "unknown"
+    """Not reported."""
+
+
+NO_LIGHTS = frozenset({Plan.DARK, Plan.FLAT, Plan.BIAS})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Snapshot:
+    """The result of one poll of the observatory; `None` where no device knows.
+
+    Attributes:
+        at: Time of day, UTC.
+        passed_s: Seconds since the previous poll.
+        temperature_c: Reading of the chosen thermometers.
+        filter_name: The current filter.
+        filter_is_reported: Whether a script has reported it, and no wheel.
+        pier_side: Side of the pier that the mount reports.
+        tracking: Whether the mount tracks.
+        parked: Whether it is parked.
+        slewing: Whether it slews.
+        altitude_deg: Where it points above the horizon.
+        exposing: Whether the imaging program exposes, reads out or is about to expose.
+        camera_free: Whether the imaging program leaves the camera to a focus run while it does not expose.
+        program_moves: Whether the imaging program moves the focuser.
+        images: Light frames that ended since the previous poll.
+        exposures: Exposures that followed another one since then, as far as the camera distinguishes them.
+        plan: What the imaging program takes.
+        safe: Whether the safety monitor reports safe conditions.
+        sun_altitude_deg: The sun above the horizon.
+        probable_defocus_steps: Probable distance from focus, by the focus model.
+        silent: Names of required devices that did not answer.
+    """
+
+    at: datetime
+    passed_s: float = 0.0
+    temperature_c: float | None = None
+    filter_name: str | None = None
+    filter_is_reported: bool = False
+    pier_side: PierSide = PierSide.UNKNOWN
+    tracking: bool | None = None
+    parked: bool | None = None
+    slewing: bool | None = None
+    altitude_deg: float | None = None
+    exposing: bool = False
+    camera_free: bool = True
+    program_moves: bool = False
+    images: int = 0
+    exposures: int = 0
+    plan: Plan = Plan.UNKNOWN
+    safe: bool | None = None
+    sun_altitude_deg: float | None = None
+    probable_defocus_steps: float | None = None
+    silent: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Baseline:
+    """The last good focus.
+
+    Attributes:
+        at: When, UTC.
+        position: Where the focuser stood then.
+        trigger: Why.
+        metric: Name of the metric.
+        value: The metric in focus.
+        temperature_c: Average temperature; `None`: not known.
+        altitude_deg: Where the telescope pointed; `None`: not known.
+        filter_name: The filter then; `None`: not known.
+        stderr_steps: Standard error of the position.
+    """
+
+    at: datetime
+    position: Position
+    trigger: str = ""
+    metric: str = ""
+    value: float = math.nan
+    temperature_c: float | None = None
+    altitude_deg: float | None = None
+    filter_name: str | None = None
+    stderr_steps: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """How the thermometer is read.
+
+    Attributes:
+        every_s: Seconds from reading to reading.
+        count: Readings in a window of the trigger.
+        followed_count: Readings in a window of the compensation.
+    """
+
+    every_s: float = 10.0
+    count: int = 60
+    followed_count: int = 12
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Patience:
+    """How long the triggers wait after failed runs.
+
+    Attributes:
+        first_s: After the first failure; doubled with each further one.
+        longest_s: At most.
+    """
+
+    first_s: float = 600.0
+    longest_s: float = 4800.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class History:
+    """What the triggers know of the time since the last refocus.
+
+    Attributes:
+        baseline: The last good focus; `None`: none yet.
+        reference_c: Temperature that drifts are counted from; `None`: not known yet.
+        altitude_deg: Where the telescope points now.
+        reference_altitude_deg: Altitude that changes are counted from.
+        probable_defocus_steps: The focus model's present estimate.
+        since_s: Seconds since the last refocus, or since the first poll.
+        images: Light frames since then.
+        window: Averages of the temperature for the trigger.
+        followed: Averages of the temperature for the compensation.
+        outliers: Accepts or rejects the readings.
+        reading_s: Seconds since the last reading.
+        filter_name: The last known filter.
+        filter_changed: Whether it has changed since the last refocus.
+        by_hand: Whether that was outside of the imaging plan.
+        asked_s: Seconds since a person was asked about it.
+        pier_side: The last known side of the pier while tracking.
+        flipped: Whether it has changed, or a flip was reported.
+        asap: Whether a refocus was requested.
+        hfds_px: Sizes of the stars on the latest frames since the last refocus.
+        idle_s: Seconds since the imaging program last exposed.
+        failures: Failed runs in a row.
+        hold_s: Seconds until the triggers may act again after a failed run.
+        blocked_by: Reasons for which a due refocus waits right now.
+        ignored: How often a due refocus had to wait, by reason, this night.
+        gaps: How little room the imaging program leaves.
+    """
+
+    baseline: AtOnce[Baseline | None] = None
+    reference_c: float | None = None
+    altitude_deg: float | None = None
+    reference_altitude_deg: float | None = None
+    probable_defocus_steps: float | None = None
+    since_s: float = 0.0
+    images: AtOnce[int] = 0
+    window: Window = field(default_factory=Window)
+    followed: Window = field(default_factory=Window)
+    outliers: OutlierFilter = field(default_factory=OutlierFilter)
+    reading_s: float = math.inf
+    filter_name: AtOnce[str | None] = None
+    filter_changed: AtOnce[bool] = False
+    by_hand: AtOnce[bool] = False
+    asked_s: float = 0.0
+    pier_side: AtOnce[PierSide] = PierSide.UNKNOWN
+    flipped: AtOnce[bool] = False
+    asap: AtOnce[bool] = False
+    hfds_px: AtOnce[tuple[float, ...]] = ()
+    idle_s: float = math.inf
+    failures: AtOnce[int] = 0
+    hold_s: AtOnceIfRaised[float] = 0.0
+    blocked_by: tuple[str, ...] = ()
+    ignored: AtOnce[Mapping[str, int]] = field(default_factory=lambda: MappingProxyType({}))
+    gaps: GapMonitor = field(default_factory=GapMonitor)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CorrectionMove:
+    """A correction move that was begun: on disk before its first leg, so that it is made exactly once.
+
+    Attributes:
+        target: Where it ends.
+        steps: Its length.
+        what: Whether it compensates for the temperature or applies a filter's offset.
+    """
+
+    target: Position
+    steps: int
+    what: CorrectionKind
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NightState:
+    """The state of the night. What is marked reaches the disk before anything further is done.
+
+    Attributes:
+        history: What the triggers know.
+        compensated: What has been compensated.
+        plan: What the imaging program takes, as reported.
+        paused: Whether automatic refocusing is paused.
+        follows: Whether compensation is switched on, where the settings enable it.
+        reported_filter: The current filter as a script reported it; `None`: none was reported.
+        unfinished_move: A correction move that was begun and not yet recorded as done.
+        saved_at: When the state was written, UTC.
+    """
+
+    history: History = field(default_factory=History)
+    compensated: Compensated = field(default_factory=Compensated)
+    plan: AtOnce[Plan] = Plan.UNKNOWN
+    paused: AcrossNights[bool] = False
+    follows: AcrossNights[bool] = True
+    reported_filter: AcrossNights[str | None] = None
+    unfinished_move: AcrossNights[CorrectionMove | None] = None
+    saved_at: datetime | None = None

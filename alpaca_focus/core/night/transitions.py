@@ -1,0 +1,310 @@
+"""Transitions of the night's state: each takes the state and returns the next one; nothing else changes it.
+
+Time enters with each poll as seconds passed, so setting the computer's clock changes no counter.
+"""
+
+from dataclasses import replace
+from datetime import datetime
+from types import MappingProxyType
+
+from alpaca_focus.core.night.compensation import Compensated, CompensationSettings, followed, moved
+from alpaca_focus.core.night.decisions import EXPOSING, Decision
+from alpaca_focus.core.night.outlier_filter import Window
+from alpaca_focus.core.night.save_marks import kept_across_nights
+from alpaca_focus.core.night.state import (
+    Baseline,
+    CorrectionKind,
+    CorrectionMove,
+    History,
+    NightState,
+    Patience,
+    PierSide,
+    Plan,
+    Reading,
+    Snapshot,
+)
+from alpaca_focus.core.values import Position
+
+MOST_HFDS = 60
+BY_HAND_AFTER_S = 900.0
+"""If no plan was reported, a filter change counts as one by hand when nothing was exposed for this long."""
+LONGEST_ABSENCE_S = 12 * 3600.0
+"""After a longer absence it is another night: no count of the old one is valid."""
+
+
+def after_absence(state: NightState, absent_s: float) -> NightState:
+    """Return the saved state as of now, the time since it was saved included."""
+    if absent_s > LONGEST_ABSENCE_S:
+        return NightState(**kept_across_nights(state))
+    return replace(state, history=_later(state.history, absent_s))
+
+
+# Polls
+
+
+def polled(
+    state: NightState, snapshot: Snapshot, reading: Reading, compensation: CompensationSettings | None = None
+) -> NightState:
+    """Return the state after a poll; without `compensation`, nothing is followed."""
+    passed_s = max(0.0, snapshot.passed_s)
+    history = _later(state.history, passed_s)
+    history = replace(
+        history,
+        images=history.images + snapshot.images,
+        idle_s=0.0 if snapshot.exposing else history.idle_s,
+        asked_s=history.asked_s + passed_s if history.filter_changed else 0.0,
+        altitude_deg=history.altitude_deg if snapshot.altitude_deg is None else snapshot.altitude_deg,
+        probable_defocus_steps=snapshot.probable_defocus_steps,
+    )
+    history = _with_temperature(history, snapshot.temperature_c, passed_s, reading)
+    if history.reference_altitude_deg is None:
+        history = replace(history, reference_altitude_deg=snapshot.altitude_deg)
+    history = _with_pier_side(_with_filter(history, snapshot), snapshot)
+    compensated = state.compensated
+    if compensation is not None:
+        compensated = followed(
+            compensated,
+            compensation,
+            temperature_c=history.followed.mean_c if state.follows else None,
+            altitude_deg=snapshot.altitude_deg if state.follows else None,
+            filter_name=history.filter_name,
+            passed_s=passed_s,
+        )
+    return replace(state, history=history, compensated=compensated)
+
+
+def decision_made(state: NightState, snapshot: Snapshot, decision: Decision) -> NightState:
+    """Return the state with the reasons counted for which a due refocus waits: once a spell, not once a poll."""
+    history = state.history
+    blocked_by = decision.blocked_by if decision.due else ()
+    ignored = dict(history.ignored)
+    for reason in blocked_by:
+        if reason not in history.blocked_by:
+            ignored[reason] = ignored.get(reason, 0) + 1
+    waits_for_exposure = bool(decision.due) and decision.blocked_by == (EXPOSING,)
+    gaps = history.gaps.polled(waits=waits_for_exposure, exposures=snapshot.exposures)
+    return replace(state, history=replace(history, blocked_by=blocked_by, ignored=MappingProxyType(ignored), gaps=gaps))
+
+
+def _later(history: History, passed_s: float) -> History:
+    """Return the history some time later; only what runs by itself changes."""
+    return replace(
+        history,
+        since_s=history.since_s + passed_s,
+        idle_s=history.idle_s + passed_s,
+        hold_s=max(0.0, history.hold_s - passed_s),
+        gaps=history.gaps.later(passed_s),
+    )
+
+
+def _with_temperature(history: History, reading_c: float | None, passed_s: float, reading: Reading) -> History:
+    reading_s = history.reading_s + passed_s
+    if reading_s < reading.every_s:
+        return replace(history, reading_s=reading_s)
+    outliers = history.outliers.take(reading_c)
+    if outliers.trouble or outliers.last_c is None:
+        return replace(history, reading_s=0.0, outliers=outliers)
+    window = history.window.take(outliers.last_c, size=reading.count)
+    # Without a temperature of the last focus, drifts are counted from the first average.
+    reference_c = window.mean_c if history.reference_c is None else history.reference_c
+    followed_window = history.followed.take(outliers.last_c, size=reading.followed_count)
+    return replace(
+        history, reading_s=0.0, outliers=outliers, window=window, followed=followed_window, reference_c=reference_c
+    )
+
+
+def _with_filter(history: History, snapshot: Snapshot) -> History:
+    name = snapshot.filter_name
+    if name is None or name == history.filter_name:
+        return history
+    seen_before = history.filter_name is not None
+    focused_through = None if history.baseline is None else history.baseline.filter_name
+    if name == focused_through:
+        return replace(history, filter_name=name, filter_changed=False, by_hand=False, asked_s=0.0)
+    unplanned = snapshot.plan is Plan.UNKNOWN and history.idle_s > BY_HAND_AFTER_S and not snapshot.filter_is_reported
+    return replace(
+        history,
+        filter_name=name,
+        filter_changed=history.filter_changed or seen_before,
+        by_hand=seen_before and (snapshot.plan is Plan.IDLE or unplanned),
+        asked_s=0.0,
+    )
+
+
+def _with_pier_side(history: History, snapshot: Snapshot) -> History:
+    side = snapshot.pier_side
+    # A parked or slewing mount passes through either side on its way.
+    if side is PierSide.UNKNOWN or snapshot.tracking is False or snapshot.parked or snapshot.slewing:
+        return history
+    flipped = history.pier_side not in {PierSide.UNKNOWN, side}
+    return replace(history, pier_side=side, flipped=history.flipped or flipped)
+
+
+# Requests of operators and scripts
+
+
+def refocus_requested(state: NightState) -> NightState:
+    """Return the state with a refocus due as soon as possible."""
+    return replace(state, history=replace(state.history, asap=True, by_hand=False))
+
+
+def request_withdrawn(state: NightState) -> NightState:
+    """Return the state without the request for a refocus."""
+    return replace(state, history=replace(state.history, asap=False))
+
+
+def filter_change_declined(state: NightState) -> NightState:
+    """Return the state after a person has decided that a filter change by hand needs no refocus."""
+    return replace(state, history=replace(state.history, filter_changed=False, by_hand=False, asked_s=0.0))
+
+
+def pause_switched(state: NightState, *, on: bool) -> NightState:
+    """Return the state with automatic refocusing paused or resumed."""
+    return replace(state, paused=on)
+
+
+def compensation_switched(state: NightState, *, on: bool) -> NightState:
+    """Return the state with compensation switched on or off.
+
+    A change of temperature while it was off is not caught up with: the focuser was meant to stay where it is.
+    """
+    compensated = state.compensated
+    if on and not state.follows:
+        history = state.history
+        compensated = replace(compensated, at_c=history.followed.mean_c, at_altitude_deg=history.altitude_deg)
+    return replace(state, follows=on, compensated=compensated)
+
+
+def plan_reported(state: NightState, plan: Plan) -> NightState:
+    """Return the state with the kind of frames that the imaging program takes."""
+    return replace(state, plan=plan)
+
+
+def filter_reported(state: NightState, name: str) -> NightState:
+    """Return the state with the current filter of an observatory without a filter wheel."""
+    return replace(state, reported_filter=name)
+
+
+def flip_reported(state: NightState) -> NightState:
+    """Return the state after a meridian flip."""
+    return replace(state, history=replace(state.history, flipped=True))
+
+
+def image_reported(state: NightState, hfd_px: float | None = None) -> NightState:
+    """Return the state with one more light frame, and the size of its stars if it was reported."""
+    state = replace(state, history=replace(state.history, images=state.history.images + 1))
+    return state if hfd_px is None else hfd_reported(state, hfd_px)
+
+
+def hfd_reported(state: NightState, hfd_px: float, ended_at: datetime | None = None) -> NightState:
+    """Return the state with the size of the stars on one more frame, which is counted elsewhere."""
+    history = state.history
+    # A frame of before the last refocus does not count; one of unknown age is assumed to be recent.
+    if history.baseline is not None and ended_at is not None and ended_at < history.baseline.at:
+        return state
+    return replace(state, history=replace(history, hfds_px=(*history.hfds_px, hfd_px)[-MOST_HFDS:]))
+
+
+# Outcomes of runs
+
+
+def refocused(state: NightState, baseline: Baseline, since_s: float = 0.0) -> NightState:
+    """Return the state some seconds after a good focus: whatever the reason was, all counting starts again."""
+    history = state.history
+    return replace(
+        state,
+        history=History(
+            baseline=baseline,
+            reference_c=baseline.temperature_c,
+            altitude_deg=history.altitude_deg,
+            reference_altitude_deg=baseline.altitude_deg,
+            since_s=since_s,
+            window=Window(filled=history.window.filled),
+            followed=history.followed,
+            outliers=history.outliers,
+            reading_s=history.reading_s,
+            filter_name=baseline.filter_name or history.filter_name,
+            pier_side=history.pier_side,
+            idle_s=history.idle_s,
+            ignored=history.ignored,
+            gaps=history.gaps.refocused(),
+        ),
+        compensated=Compensated(at_c=baseline.temperature_c, at_altitude_deg=baseline.altitude_deg),
+        unfinished_move=None,
+    )
+
+
+def run_failed(state: NightState, patience: Patience) -> NightState:
+    """Return the state after a failed run: what was due stays due, and waits."""
+    history = state.history
+    hold_s = min(patience.first_s * 2.0**history.failures, patience.longest_s)
+    return replace(state, history=replace(history, asap=False, failures=history.failures + 1, hold_s=hold_s))
+
+
+def run_aborted(state: NightState, patience: Patience) -> NightState:
+    """Return the state after a run that a person aborted: the triggers wait once."""
+    history = state.history
+    return replace(state, history=replace(history, asap=False, hold_s=max(history.hold_s, patience.first_s)))
+
+
+def gap_lost(state: NightState) -> NightState:
+    """Return the state after a run that the imaging program's next exposure has ended."""
+    gaps = state.history.gaps
+    return replace(state, history=replace(state.history, gaps=replace(gaps, lost_gaps=gaps.lost_gaps + 1)))
+
+
+def gap_advice_logged(state: NightState) -> NightState:
+    """Return the state with the advice about missing gaps marked as logged."""
+    return replace(state, history=replace(state.history, gaps=replace(state.history.gaps, advised_s=0.0)))
+
+
+# Moves of the focuser between runs
+
+
+def moved_by_program(state: NightState, position: Position, at: datetime) -> NightState:
+    """Return the state after the imaging program has moved the focuser itself.
+
+    The focuser belongs where it stands now: drifts are counted from here, and earlier star sizes no longer count.
+    Whether this is a good focus is not known, so images and time go on being counted.
+    """
+    history = state.history
+    baseline = replace(
+        history.baseline or Baseline(at=at, position=position, trigger="imaging program"),
+        position=position,
+        temperature_c=history.followed.latest_c,
+        altitude_deg=history.altitude_deg,
+        filter_name=history.filter_name,
+    )
+    history = replace(
+        history,
+        baseline=baseline,
+        reference_c=baseline.temperature_c,
+        reference_altitude_deg=baseline.altitude_deg,
+        hfds_px=(),
+    )
+    compensated = Compensated(at_c=history.followed.mean_c, at_altitude_deg=history.altitude_deg)
+    return replace(state, history=history, compensated=compensated, unfinished_move=None)
+
+
+def correction_begun(state: NightState, move: CorrectionMove) -> NightState:
+    """Return the state with a correction move that is made whatever happens now."""
+    return replace(state, unfinished_move=move)
+
+
+def correction_done(state: NightState, move: CorrectionMove) -> NightState:
+    """Return the state after a correction move, counted in the same write that ends it: so it counts exactly once."""
+    state = replace(state, unfinished_move=None)
+    if move.what == "compensation":
+        return replace(state, compensated=moved(state.compensated, move.steps))
+    history = state.history
+    baseline = history.baseline
+    if baseline is not None:
+        baseline = replace(baseline, position=baseline.position + move.steps, filter_name=history.filter_name)
+    # Stars have another size through another filter; all other counting goes on.
+    return filter_change_declined(replace(state, history=replace(history, baseline=baseline, hfds_px=())))
+
+
+def correction_refused(state: NightState, what: CorrectionKind, reason: str) -> NightState:
+    """Return the state with compensation stopped until the next refocus, because a correction would exceed a limit."""
+    state = replace(state, compensated=replace(state.compensated, stopped=reason))
+    return filter_change_declined(state) if what == "offset" else state

@@ -1,0 +1,224 @@
+"""Triggers: each judges from the history whether a refocus is due, how near it is, and why.
+
+There is no priority among them: a refocus restarts the counting of all.
+"""
+
+import math
+import statistics
+from dataclasses import dataclass
+from typing import Protocol
+
+from alpaca_focus.core.night.state import History
+from alpaca_focus.core.robust import robust_sigma
+from alpaca_focus.core.status import Verdict
+
+HFD_SIGMAS = 3.0
+
+
+class Trigger(Protocol):
+    """Something that makes a refocus due."""
+
+    def __call__(self, history: History) -> Verdict:
+        """Return the verdict on the night so far, the latest poll included."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class TemperatureChange:
+    """The temperature, averaged over full windows, has drifted since the last refocus.
+
+    Attributes:
+        limit_c: Drift from which on a refocus is due, either way.
+        readings: Readings to a window.
+    """
+
+    limit_c: float
+    readings: int
+
+    def __call__(self, history: History) -> Verdict:
+        """Due once the mean of the last full window has drifted by the limit; short spells of wind do nothing."""
+        window = history.window
+        number = f"#{len(window.readings_c):0{len(str(self.readings))}d}{'*' if window.filled else ''}"
+        if history.reference_c is None or window.latest_c is None:
+            return Verdict(trigger="temperature", due=False, state=f"[? {number}]")
+        state = f"[{window.latest_c - history.reference_c:+.1f} {number}]"
+        if window.mean_c is None:
+            return Verdict(trigger="temperature", due=False, state=state)
+        drift_c = window.mean_c - history.reference_c
+        return Verdict(
+            trigger="temperature",
+            # Readings have two decimals at most; what equals the limit counts.
+            due=abs(drift_c) >= self.limit_c - 1e-9,
+            state=state,
+            reason=f"the temperature has changed by {drift_c:+.2f} degrees since the last refocus",
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class AfterImages:
+    """Enough light frames since the last refocus."""
+
+    count: int
+
+    def __call__(self, history: History) -> Verdict:
+        """Due once `count` images have been taken since the last refocus."""
+        return Verdict(
+            trigger="images",
+            due=history.images >= self.count,
+            state=f"[{history.images}/{self.count}]",
+            reason=f"{history.images} images since the last refocus",
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class AfterTime:
+    """Enough time since the last refocus."""
+
+    limit_s: float
+
+    def __call__(self, history: History) -> Verdict:
+        """Due once `limit_s` have passed since the last refocus, and at once where there was none."""
+        minutes, limit = history.since_s / 60, self.limit_s / 60
+        if history.baseline is None:
+            reason = "no focus of this night is known yet"
+            return Verdict(trigger="time", due=True, state=f"[-/{limit:.0f} min]", reason=reason)
+        return Verdict(
+            trigger="time",
+            due=history.since_s >= self.limit_s,
+            state=f"[{minutes:.0f}/{limit:.0f} min]",
+            reason=f"{minutes:.0f} min since the last refocus",
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class FilterChange:
+    """The filter has changed since the last refocus.
+
+    Attributes:
+        ask_s: How long a change by hand waits for an answer; 0: nobody is asked.
+        by_hand: Whether to refocus if there is no answer.
+    """
+
+    ask_s: float = 0.0
+    by_hand: bool = True
+
+    def __call__(self, history: History) -> Verdict:
+        """Due at once after a change by the imaging plan; after one by hand, once nobody has answered in time."""
+        if not history.filter_changed:
+            return Verdict(trigger="filter", due=False, state=f"[{history.filter_name or '-'}]")
+        reason = f"the filter {history.filter_name} is in the light"
+        if not history.by_hand:
+            return Verdict(trigger="filter", due=True, state=f"[{history.filter_name}!]", reason=reason)
+        left_s = self.ask_s - history.asked_s
+        if left_s > 0:
+            then = "refocus" if self.by_hand else "nothing"
+            state = f"[{history.filter_name} by hand? {left_s:.0f} s, then {then}]"
+            return Verdict(trigger="filter", due=False, state=state)
+        state = f"[{history.filter_name} by hand]"
+        return Verdict(
+            trigger="filter", due=self.by_hand, state=state, reason=f"{reason}, by hand, and nobody objected"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class MeridianFlip:
+    """The mount has changed the side of the pier."""
+
+    def __call__(self, history: History) -> Verdict:
+        """Due after a change of side while tracking, or a reported flip."""
+        side = history.pier_side
+        return Verdict(
+            trigger="flip",
+            due=history.flipped,
+            state=f"[{side}{'!' if history.flipped else ''}]",
+            reason=f"the mount has flipped to the {side} side of the pier",
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class AsSoonAsPossible:
+    """A person has requested a refocus; the refocus clears the request."""
+
+    def __call__(self, history: History) -> Verdict:
+        """Due after a request."""
+        return Verdict(
+            trigger="asap", due=history.asap, state="[!]" if history.asap else "[-]", reason="it was asked for"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class HfdRise:
+    """The stars on the frames have grown since the first frames after the last refocus.
+
+    Both are medians of as many frames, so that one bad frame does nothing, and the growth must stand out of the scatter
+    from frame to frame, which is the seeing's. The reference is reset at each refocus: where it was the
+    seeing that had become worse, that is the new normal.
+
+    Attributes:
+        share: Growth as a share of the size then.
+        frames: Frames to a median.
+    """
+
+    share: float
+    frames: int
+
+    def __call__(self, history: History) -> Verdict:
+        """Due once the latest frames exceed the first ones by the share, and by the scatter."""
+        hfds_px = history.hfds_px
+        if len(hfds_px) < 2 * self.frames:
+            return Verdict(trigger="hfd", due=False, state=f"[{len(hfds_px)}/{2 * self.frames} frames]")
+        first, last = hfds_px[: self.frames], hfds_px[-self.frames :]
+        before, now = statistics.median(first), statistics.median(last)
+        growth = now / before - 1
+        scatter = max(robust_sigma(first, before), robust_sigma(last, now))
+        # The error of a median of so many, twice.
+        error = scatter / before * 1.25 * math.sqrt(2 / self.frames)
+        return Verdict(
+            trigger="hfd",
+            due=growth >= self.share and growth > HFD_SIGMAS * error,
+            state=f"[{100 * growth:+.0f}/{100 * self.share:.0f} %]",
+            reason=f"the stars have grown by {100 * growth:.0f} % to {now:.2f} px",
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class AltitudeChange:
+    """The telescope points higher or lower than at the last refocus."""
+
+    limit_deg: float
+
+    def __call__(self, history: History) -> Verdict:
+        """Due once the altitude has changed by `limit_deg` since the last refocus."""
+        before, now = history.reference_altitude_deg, history.altitude_deg
+        if before is None or now is None:
+            return Verdict(trigger="altitude", due=False, state="[?]")
+        change = now - before
+        return Verdict(
+            trigger="altitude",
+            due=abs(change) >= self.limit_deg,
+            state=f"[{change:+.0f}/{self.limit_deg:.0f} deg]",
+            reason=f"the telescope points {abs(change):.0f} degrees {'higher' if change > 0 else 'lower'}",
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class FocusUncertainty:
+    """By the focus model, the telescope is probably out of focus by now.
+
+    Attributes:
+        limit_steps: Probable defocus, the model's own error included, from which on a refocus is due.
+    """
+
+    limit_steps: float
+
+    def __call__(self, history: History) -> Verdict:
+        """Due once the probable defocus reaches `limit_steps`."""
+        probable = history.probable_defocus_steps
+        if probable is None or history.baseline is None:
+            return Verdict(trigger="uncertainty", due=False, state="[?]")
+        return Verdict(
+            trigger="uncertainty",
+            due=probable >= self.limit_steps,
+            state=f"[{probable:.0f}/{self.limit_steps:.0f} steps]",
+            reason=f"the telescope is probably {probable:.0f} steps out of focus by now",
+        )

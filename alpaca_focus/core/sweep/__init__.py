@@ -1,0 +1,1 @@
+"""The sweep as a generator: measurements in, actions out. Pure."""

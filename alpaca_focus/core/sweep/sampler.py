@@ -1,0 +1,212 @@
+"""The part of a plan that goes from place to place and looks: slack, settling, exposures, and what was seen."""
+
+import math
+from dataclasses import replace
+
+from alpaca_focus.core.sweep.backlash import Backlash, Method, approach, reachable
+from alpaca_focus.core.sweep.plan import (
+    Expose,
+    Measure,
+    MoveTo,
+    NothingLeft,
+    Plan,
+    Settle,
+    SweepProgress,
+    SweepSettings,
+)
+from alpaca_focus.core.values import Fit, Measurement, Position, Sample
+
+USUAL_FACTOR = 2
+"""An overshoot goes so many times as far as the setting: too far costs a second, too short costs the focus."""
+GENEROUS_FACTOR, GENEROUS_CFZ = 4, 4
+"""An overshoot that takes up any slack: so many times the setting, so many critical focus zones at least."""
+SHORTER, LONGER = 0.25, 3.0
+"""Factors by which an exposure is changed, once, when its stars are saturated or too faint."""
+FEWEST_STARS = 3
+LARGEST_ERROR = 0.03
+"""Relative error of a frame with few stars above which a longer exposure is worth the frame."""
+
+
+class Sampler:
+    """Where the focuser stands, and every frame of the run.
+
+    Args:
+        settings: What the sweep must know.
+        start: Where the focuser stands; the direction of its last movement is not known.
+        progress: Filled with every sample as it comes.
+
+    Attributes:
+        settings: As given.
+        start: As given.
+        here: The target it was last sent to.
+        progress: As given.
+        targets: Where it may be sent, the room for the overshoot left free.
+    """
+
+    def __init__(self, settings: SweepSettings, start: Position, progress: SweepProgress) -> None:
+        self.settings = settings
+        self.start = start
+        self.here = start
+        self.progress = progress
+        self.targets = reachable(settings.limits, settings.backlash)
+        self._backlash = _overshooting(settings.backlash, USUAL_FACTOR * settings.backlash.steps)
+        self._exposure = settings.exposure
+        self._exposure_changed = False
+        self._first = 0
+        self._slack_taken_up = False
+        self._settled = True
+        self._trusts_slack = True
+
+    @property
+    def arrival(self) -> int:
+        """Sign of the direction in which targets are arrived at: +1 out, -1 in."""
+        return self.settings.backlash.arrive.sign
+
+    @property
+    def trusts_slack(self) -> bool:
+        """Whether the setting of the backlash is still believed."""
+        return self._trusts_slack
+
+    @property
+    def overshoot_steps(self) -> int:
+        """How much slack is taken up at a reversal just now."""
+        return self._backlash.steps
+
+    @property
+    def samples(self) -> list[Sample]:
+        """The frames of the present attempt."""
+        return self.progress.samples[self._first :]
+
+    def forget(self) -> None:
+        """Begin anew: what was seen so far is kept in the progress, and no curve is fitted to it any more."""
+        self._first = len(self.progress.samples)
+
+    def accept(self, fit: Fit) -> Fit:
+        """Keep a fit of the samples of the present attempt as one of all samples, and return it so."""
+        shifted = replace(
+            fit,
+            residuals=(math.nan,) * self._first + fit.residuals,
+            rejected=(
+                *(index for index in range(self._first) if self.progress.samples[index].measurement.usable),
+                *(self._first + index for index in fit.rejected),
+            ),
+        )
+        self.progress.fit = shifted
+        return shifted
+
+    def distrust_slack(self) -> None:
+        """From now on take up far more slack than the setting says, whatever the method."""
+        generous = generous_overshoot_steps(self.settings)
+        self._backlash = replace(self._backlash, steps=generous, method=Method.OVERSHOOT)
+        self._slack_taken_up = False
+        self._trusts_slack = False
+
+    def sample(self, target: Position, purpose: str, *, ahead: Position | None = None) -> Plan[Sample]:
+        """Go somewhere and measure a frame there.
+
+        A frame whose stars are saturated or far too faint is taken again, once in a run, with another exposure.
+
+        Args:
+            target: Where to take it.
+            purpose: What for.
+            ahead: Where to go while the frame is still being read and measured; it must lie on any way that may follow.
+
+        Raises:
+            NothingLeft: The run has used up its exposures.
+        """
+        while True:
+            self.check_budget("focus is not found yet")
+            yield from self.approach(target)
+            ticket = yield Expose(self._exposure, purpose)
+            assert isinstance(ticket, int)  # noqa: S101 - the contract of actions.py, for the type checker
+            if ahead is not None:
+                yield from self._head_for(ahead)
+            measurement = yield Measure(ticket)
+            assert isinstance(measurement, Measurement)  # noqa: S101 - as above
+            sample = Sample(position=target, measurement=measurement, purpose=purpose)
+            self.progress.samples.append(sample)
+            if self._change_exposure(measurement):
+                continue
+            if self.settings.subframe and measurement.region is not None and self._exposure.subframe is None:
+                self._exposure = replace(self._exposure, subframe=measurement.region)
+            return sample
+
+    def approach(self, target: Position) -> Plan[None]:
+        """Go somewhere so that the slack is taken up, and settle."""
+        legs = approach(
+            self.here,
+            target,
+            backlash=self._backlash,
+            limits=self.settings.limits,
+            slack_taken_up=self._slack_taken_up,
+        )
+        for leg in legs:
+            yield MoveTo(leg)
+            self._settled = False
+        self.here = target
+        if legs:
+            self._slack_taken_up = True
+        if not self._settled:
+            yield Settle(self.settings.settle_s)
+            self._settled = True
+
+    def go_back(self) -> Plan[None]:
+        """Go to the start from wherever the focuser is."""
+        yield MoveTo(self.targets.clamp(self.start - self.arrival * self._backlash.steps))
+        yield MoveTo(self.start)
+        self.here = self.start
+
+    def check_budget(self, why: str) -> None:
+        """Check that there is an exposure left.
+
+        Raises:
+            NothingLeft: There is none.
+        """
+        taken = len(self.progress.samples)
+        if taken >= self.settings.max_exposures:
+            raise NothingLeft(
+                f"The run gave up after {taken} exposures: {why}. Clouds, wind or a wrong setting of the optics can "
+                "cause this."
+            )
+
+    def _head_for(self, position: Position) -> Plan[None]:
+        """Go straight there, whatever that does to the slack."""
+        position = self.settings.limits.clamp(position)
+        if position == self.here:
+            return
+        self._slack_taken_up &= (position - self.here) * self.arrival > 0
+        self.here = position
+        self._settled = False
+        yield MoveTo(position)
+
+    def _change_exposure(self, measurement: Measurement) -> bool:
+        """Change the exposure if the frame asks for it, once; return whether to take the frame again."""
+        if self._exposure_changed:
+            return False
+        few = not measurement.usable or measurement.star_count < FEWEST_STARS
+        uncertain = not measurement.usable or measurement.stderr > LARGEST_ERROR * measurement.value
+        if few and measurement.flags.get("saturated", 0):
+            factor = SHORTER
+        elif few and uncertain and measurement.flags.get("faint", 0):
+            factor = LONGER
+        else:
+            return False
+        shortest_s, longest_s = self.settings.exposure_limits_s
+        exposure_s = min(max(self._exposure.exposure_s * factor, shortest_s), longest_s)
+        if exposure_s == self._exposure.exposure_s:
+            return False
+        why = "the stars were saturated" if factor < 1 else "there were too few stars"
+        self.progress.notes.append(f"The exposure was changed to {exposure_s:g} s because {why}.")
+        self._exposure = replace(self._exposure, exposure_s=exposure_s)
+        self._exposure_changed = True
+        return True
+
+
+def generous_overshoot_steps(settings: SweepSettings) -> int:
+    """Return an overshoot that takes up any slack, also where the setting of it is wrong."""
+    return max(GENEROUS_FACTOR * settings.backlash.steps, round(GENEROUS_CFZ * settings.critical_focus_zone_steps))
+
+
+def _overshooting(backlash: Backlash, steps: int) -> Backlash:
+    """Go further with the overshoot method; the absolute one takes its steps as they are."""
+    return replace(backlash, steps=steps) if backlash.method is Method.OVERSHOOT else backlash

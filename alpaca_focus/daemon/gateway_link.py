@@ -1,0 +1,111 @@
+"""The gateway, kept open from one reading of the settings to the next."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from ipaddress import ip_network
+from types import TracebackType
+from typing import Self
+
+from alpaca_focus import __version__
+from alpaca_focus.alpaca.running import ServerStartError
+from alpaca_focus.alpaca.standard import DeviceType
+from alpaca_focus.core.device_kinds import DEVICE_KINDS
+from alpaca_focus.core.errors import ConfigurationError
+from alpaca_focus.core.metrics import METRICS, MetricKind
+from alpaca_focus.daemon.engine_link import EngineLink
+from alpaca_focus.devices.address import DeviceAddress
+from alpaca_focus.gateway.service import Gateway, GatewaySettings, RealDevice
+from alpaca_focus.ports import Clock
+from alpaca_focus.run.device_adapters import address_of
+from alpaca_focus.service.control_wire import Request
+from alpaca_focus.settings.models import Settings
+
+
+class DaemonGateway:
+    """Keeps the gateway open from one reading of the settings to the next, as long as its own stay the same.
+
+    A context manager; to be made in the daemon's loop.
+
+    Args:
+        answer: Answers a command.
+        clock: Time.
+
+    Attributes:
+        link: The night as the gateway sees it.
+        gateway: The gateway; `None`: none is wanted.
+    """
+
+    def __init__(self, answer: Callable[[Request], Awaitable[Mapping[str, object]]], clock: Clock) -> None:
+        self.link = EngineLink(answer)
+        self._clock = clock
+        self._wanted: tuple[GatewaySettings, tuple[RealDevice, ...]] | None = None
+        self.gateway: Gateway | None = None
+
+    def __enter__(self) -> Self:
+        """Return itself; nothing is open yet."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close the gateway."""
+        self._close()
+        self.link.close()
+
+    def follow(self, settings: Settings) -> None:
+        """Open the gateway, close it, or leave it as it is.
+
+        Raises:
+            ConfigurationError: It cannot listen there.
+        """
+        self.link.of_stars = METRICS[settings.focus.metric].kind is MetricKind.STARS
+        wanted = gateway_settings(settings) if settings.imaging.way == "gateway" else None
+        if wanted == self._wanted:
+            return
+        self._close()
+        if wanted is None:
+            return
+        how, devices = wanted
+        gateway = Gateway(devices, self.link, self._clock, how)
+        try:
+            gateway.open()
+        except ServerStartError as error:
+            raise ConfigurationError(f"{error.strerror} Look at gateway.listen and gateway.port.") from error
+        self.gateway, self._wanted = gateway, wanted
+
+    def _close(self) -> None:
+        if self.gateway is not None:
+            self.gateway.close()
+        self.gateway, self._wanted = None, None
+
+
+def gateway_settings(settings: Settings) -> tuple[GatewaySettings, tuple[RealDevice, ...]]:
+    """Return how the gateway works, and the devices it stands in front of."""
+    wanted = settings.gateway
+    loopback = ("127.0.0.0/8", "::1/128")
+    return (
+        GatewaySettings(
+            listen=wanted.listen,
+            port=wanted.port,
+            allowed=tuple(ip_network(each, strict=False) for each in (*loopback, *wanted.allow)),
+            discovery=wanted.discovery,
+            patience_s=wanted.patience_s,
+            idle_s=wanted.idle_s,
+            least_image_s=settings.night.least_image_s,
+            location=settings.telescope.name,
+            version=__version__,
+        ),
+        tuple(
+            _real_device(DeviceType(kind.alpaca_type), address_of(section, settings))
+            for kind in DEVICE_KINDS.values()
+            if kind.fronted and (section := getattr(settings, kind.section)) is not None
+        ),
+    )
+
+
+def _real_device(kind: DeviceType, address: DeviceAddress) -> RealDevice:
+    return RealDevice(
+        device_type=kind,
+        authority=address.authority,
+        device_number=address.device_number,
+        unique_id=address.unique_id or "",
+    )

@@ -1,0 +1,189 @@
+"""The report of a night: what of the history belongs to it, when it is made, and where it is kept."""
+
+from datetime import date, datetime, timedelta
+from pathlib import Path
+
+import structlog
+
+from alpaca_focus import __version__
+from alpaca_focus.core.curves.calibration import Estimate
+from alpaca_focus.core.errors import ConfigurationError
+from alpaca_focus.core.night.focus_model import AVERAGE
+from alpaca_focus.core.night.night_review import Night, ReviewedRun, bounds_of, by_curves, by_stars, night_of
+from alpaca_focus.core.values import Light
+from alpaca_focus.daemon.night_settings import zone_steps
+from alpaca_focus.files.file_access import atomic_write
+from alpaca_focus.files.report_page import report_page
+from alpaca_focus.night.state_store import load_state
+from alpaca_focus.ports import Sun
+from alpaca_focus.settings.models import Settings
+from alpaca_focus.store.learned_model import MOST_RUNS, model_by_run_temperature, model_by_sensor
+from alpaca_focus.store.run_store import FILE_NAME, KeptRun, RunStore
+
+FOLDER = "reports"
+MOST_LIGHTS = 5000
+QUIET = timedelta(hours=1)
+"""Without a site a night is over when nothing was exposed for so long."""
+LEAST_SESSION = timedelta(hours=1)
+"""What is shorter was a try, and no night."""
+MIDNIGHT_TO_NOON = timedelta(hours=12)
+
+_log = structlog.get_logger(__name__)
+
+
+def east_of(settings: Settings, at: datetime) -> timedelta:
+    """Return by how much the sun, or without a site this computer's clock, is ahead of UTC."""
+    if settings.site is not None:
+        return timedelta(hours=settings.site.longitude_deg / 15)
+    return at.astimezone().utcoffset() or timedelta(0)
+
+
+def last_night(settings: Settings, now: datetime) -> date:
+    """Return the date of the night that goes on, or that was the last one."""
+    return night_of(now, east_of(settings, now))
+
+
+def reviewed(settings: Settings, night: date, now: datetime) -> Night:
+    """Collect what was kept of a night.
+
+    Raises:
+        ConfigurationError: No storage.directory is set.
+        StorageTrouble: The history cannot be read.
+    """
+    directory = settings.storage.folder
+    if directory is None:
+        raise ConfigurationError("There is no report without a history: set storage.directory.")
+    begins, ends = bounds_of(night, east_of(settings, now))
+    with RunStore(directory, read_only=True) as store:
+        runs = store.runs(last=MOST_RUNS)
+        lights = store.lights(last=MOST_LIGHTS)
+        state = load_state(store, now)
+    of_night = [run for run in reversed(runs) if begins <= run.result.started_at < ends]
+    is_of_night = state.saved_at is not None and begins <= state.saved_at < ends
+    return Night(
+        telescope=settings.telescope.name,
+        date=night,
+        runs=tuple(ReviewedRun(number=run.number, trigger=run.trigger, result=run.result) for run in of_night),
+        lights=_of_night(lights, begins, ends),
+        ignored=state.history.ignored if is_of_night else {},
+        zone_steps=_zone_steps(settings),
+        tolerance=settings.night.tolerance_percent / 100,
+        learned=_learned(runs),
+        set_steps_per_c=settings.focuser.temperature_coefficient_steps_per_c,
+        compensates=settings.compensation.enabled,
+    )
+
+
+def _of_night(lights: tuple[Light, ...], begins: datetime, ends: datetime) -> tuple[Light, ...]:
+    return tuple(sorted((each for each in lights if begins <= each.ended_at < ends), key=lambda each: each.ended_at))
+
+
+def _zone_steps(settings: Settings) -> float | None:
+    step_size_um = settings.focuser.step_size_um
+    if step_size_um is None:
+        return None
+    # No zone depends on the pixels.
+    return zone_steps(settings, settings.telescope.train(pixel_size_um=1.0, step_size_um=step_size_um))
+
+
+def _learned(runs: tuple[KeptRun, ...]) -> Estimate | None:
+    """Return the coefficient of the temperature that the night goes by, else of the one that runs are kept with."""
+    for model in (model_by_sensor(runs, AVERAGE), model_by_run_temperature(runs)):
+        if model is not None:
+            return next(iter(model.steps_per_c.values()))
+    return None
+
+
+def write_report(path: Path, night: Night, made_at: datetime) -> None:
+    """Write the report and put it in place at once.
+
+    Raises:
+        ConfigurationError: It cannot be written.
+    """
+    page = report_page(night, made_at=made_at, version=__version__)
+    with atomic_write(path, "report") as file:
+        file.write(page.encode())
+
+
+def summary(night: Night) -> str:
+    """Say in two or three sentences what the night was like, for the message that goes with the report."""
+    good = sum(run.is_good for run in night.runs)
+    told = [f"{good} of {len(night.runs)} refocuses were good." if night.runs else "There was no refocus."]
+    stars, curves = by_stars(night).share, by_curves(night)
+    if stars is not None:
+        told.append(f"{100 * stars:.0f} % of the light frames had stars about as small as right after a refocus.")
+    if curves is not None and curves.share is not None:
+        told.append(f"By the V-curves the telescope was in the critical focus zone for {100 * curves.share:.0f} %.")
+    return " ".join(told)
+
+
+class Dawn:
+    """Knows when a night is over and has no report yet.
+
+    With a site and a limit for the sun, a night is over when the sun is above that limit between midnight and noon.
+    Without them, it is over when at least an hour of work was followed by an hour without any; should work go on after
+    that, the report is made anew once more.
+
+    Args:
+        settings: Of the night.
+        sun: Where the sun is; `None`: nobody knows.
+    """
+
+    def __init__(self, settings: Settings, sun: Sun | None) -> None:
+        self._settings = settings
+        self._sun = sun
+        self._made: tuple[date, datetime] | None = None
+
+    def report_due(self, now: datetime) -> Path | None:
+        """Return where a report is to be written now, its folder made; `None`: none is due.
+
+        Raises:
+            StorageTrouble: The history cannot be read.
+            ConfigurationError: There is no place for it.
+        """
+        directory = self._settings.storage.folder
+        if directory is None or not (directory / FILE_NAME).is_file():
+            return None
+        night = last_night(self._settings, now)
+        path = directory / FOLDER / f"{night.isoformat()}.html"
+        if not self._is_over(now, night, has_report=path.is_file()):
+            return None
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ConfigurationError(f"The folder {path.parent} cannot be made ({error.strerror}).") from error
+        return path
+
+    def made(self, now: datetime) -> None:
+        """Take note that the report has been made."""
+        self._made = (last_night(self._settings, now), now)
+
+    def _is_over(self, now: datetime, night: date, *, has_report: bool) -> bool:
+        limit_deg = self._settings.night.sun_altitude_deg
+        made_at = self._made[1] if self._made is not None and self._made[0] == night else None
+        if self._sun is not None and limit_deg is not None:
+            begins, _ = bounds_of(night, east_of(self._settings, now))
+            is_morning = now >= begins + MIDNIGHT_TO_NOON
+            if has_report or made_at is not None or not is_morning or self._sun.altitude_deg(now) <= limit_deg:
+                return False
+            return self._worked(night, now) is not None
+        if has_report and made_at is None:
+            # Of an earlier start of the program.
+            return False
+        worked = self._worked(night, now)
+        if worked is None:
+            return False
+        first, last = worked
+        is_new = made_at is None or last > made_at
+        return is_new and last - first >= LEAST_SESSION and now - last >= QUIET
+
+    def _worked(self, night: date, now: datetime) -> tuple[datetime, datetime] | None:
+        """Return from when to when there was work in a night; `None`: there was none."""
+        directory = self._settings.storage.folder
+        assert directory is not None  # noqa: S101 - looked at before
+        begins, ends = bounds_of(night, east_of(self._settings, now))
+        with RunStore(directory, read_only=True) as store:
+            runs, lights = store.runs(since=begins), store.lights(last=MOST_LIGHTS)
+        times = [run.result.started_at for run in runs] + [light.ended_at for light in lights]
+        of_night = [at for at in times if begins <= at < ends]
+        return (min(of_night), max(of_night)) if of_night else None

@@ -1,0 +1,128 @@
+"""From the user's settings to what the night is kept by."""
+
+from types import MappingProxyType
+
+from alpaca_focus.core.errors import ConfigurationError
+from alpaca_focus.core.night.compensation import CompensationSettings
+from alpaca_focus.core.night.decisions import Rules
+from alpaca_focus.core.night.state import Patience, Reading
+from alpaca_focus.core.night.triggers import (
+    AfterImages,
+    AfterTime,
+    AltitudeChange,
+    AsSoonAsPossible,
+    FilterChange,
+    FocusUncertainty,
+    HfdRise,
+    MeridianFlip,
+    TemperatureChange,
+    Trigger,
+)
+from alpaca_focus.core.optics import OpticalTrain
+from alpaca_focus.core.values import Position
+from alpaca_focus.night.dependencies import NightSettings
+from alpaca_focus.run.device_adapters import Devices
+from alpaca_focus.run.filter_choice import focus_offsets
+from alpaca_focus.run.sweep_settings import backlash_of, focuser_range, optical_train
+from alpaca_focus.settings.models import Settings
+
+
+def night_settings(settings: Settings, devices: Devices, *, start: Position) -> NightSettings:
+    """Put together what the night is kept by.
+
+    Raises:
+        ConfigurationError: The settings contradict each other, or what the devices say.
+    """
+    train = optical_train(settings, devices, binning=1)
+    zone = zone_steps(settings, train)
+    wanted = settings.triggers
+    offsets = focus_offsets(settings, devices) if wanted.filter_change == "offset" else {}
+    return NightSettings(
+        triggers=triggers(settings, zone),
+        rules=Rules(sun_altitude_deg=settings.night.sun_altitude_deg),
+        reading=Reading(
+            every_s=settings.thermometer.every_s,
+            count=settings.thermometer.readings,
+            followed_count=settings.compensation.readings,
+        ),
+        patience=Patience(first_s=wanted.back_off_s, longest_s=wanted.longest_back_off_s),
+        compensation=_compensation(settings, zone),
+        between_exposures=settings.compensation.when == "between exposures",
+        offsets_steps=MappingProxyType(offsets),
+        backlash=backlash_of(settings),
+        # Not focus.max_travel_steps: that is for the search of one run, from where the run begins.
+        limits=focuser_range(settings, devices.focuser, start),
+        watches_for_gaps=settings.imaging.way == "watch",
+    )
+
+
+def zone_steps(settings: Settings, train: OpticalTrain) -> float:
+    """Return the critical focus zone that shares are of, in steps, by the formula that is set."""
+    night = settings.night
+    if night.zone == "classic":
+        return train.critical_focus_zone_steps
+    zone_um = train.seeing_focus_zone_um(
+        seeing_fwhm_arcsec=night.seeing_fwhm_arcsec, tolerance_percent=night.tolerance_percent
+    )
+    return zone_um / train.step_size_um
+
+
+def triggers(settings: Settings, zone: float) -> tuple[Trigger, ...]:
+    """Return the triggers that are set; one on demand is always there.
+
+    Raises:
+        ConfigurationError: A limit is a share of the critical focus zone and cannot be turned into degrees.
+    """
+    wanted = settings.triggers
+    by_hand = wanted.filter_by_hand
+    found: list[Trigger] = [AsSoonAsPossible()]
+    limit_c = _temperature_limit_c(settings, zone)
+    if limit_c is not None:
+        found.append(TemperatureChange(limit_c=limit_c, readings=settings.thermometer.readings))
+    if wanted.images is not None:
+        found.append(AfterImages(wanted.images))
+    if wanted.minutes is not None:
+        found.append(AfterTime(wanted.minutes * 60))
+    if wanted.filter_change != "nothing":
+        found.append(FilterChange(ask_s=by_hand.ask_s, by_hand=by_hand.then == "refocus"))
+    if wanted.meridian_flip:
+        found.append(MeridianFlip())
+    if wanted.hfd_rise_percent is not None:
+        found.append(HfdRise(share=wanted.hfd_rise_percent / 100, frames=wanted.hfd_frames))
+    if wanted.altitude_deg is not None:
+        found.append(AltitudeChange(wanted.altitude_deg))
+    if wanted.uncertainty_zones is not None:
+        found.append(FocusUncertainty(wanted.uncertainty_zones * zone))
+    return tuple(found)
+
+
+def _temperature_limit_c(settings: Settings, zone: float) -> float | None:
+    wanted, coefficient = settings.triggers, settings.focuser.temperature_coefficient_steps_per_c
+    if wanted.temperature_zones is None:
+        return wanted.temperature_c
+    if not coefficient:
+        raise ConfigurationError(
+            "triggers.temperature_zones needs focuser.temperature_coefficient_steps_per_c, which is not known: "
+            "`alpaca-focus calibrate temperature` measures it; or give triggers.temperature_c."
+        )
+    return wanted.temperature_zones * zone / abs(coefficient)
+
+
+def _compensation(settings: Settings, zone: float) -> CompensationSettings | None:
+    wanted, coefficient = settings.compensation, settings.focuser.temperature_coefficient_steps_per_c
+    if not wanted.enabled:
+        return None
+    if coefficient is None and not wanted.steps_per_c_through and not wanted.altitude_steps:
+        raise ConfigurationError(
+            "compensation.enabled needs focuser.temperature_coefficient_steps_per_c, which is not known: "
+            "`alpaca-focus calibrate temperature` measures it."
+        )
+    dead_zone = wanted.dead_zone_steps if wanted.dead_zone_zones is None else wanted.dead_zone_zones * zone
+    return CompensationSettings(
+        steps_per_c=coefficient or 0.0,
+        steps_per_c_through=MappingProxyType(wanted.steps_per_c_through),
+        altitude_steps=wanted.altitude_steps,
+        dead_zone_steps=dead_zone,
+        most_steps_per_hour=wanted.most_steps_per_hour,
+        most_steps=wanted.most_steps,
+    )

@@ -1,0 +1,248 @@
+"""The night and those who are told of it, put together: people by messages, a broker by MQTT, readers by reports.
+
+Nothing here is waited for by the night, and nothing that fails here does anything to it.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import structlog
+
+from alpaca_focus.core.errors import AlpacaFocusError, ConfigurationError
+from alpaca_focus.core.night.notices import EndedRun, Kind, Notice, Seen, Watched, ended_run, noticed
+from alpaca_focus.core.status import LastRun, Status, Waiting
+from alpaca_focus.daemon.night_report import Dawn, last_night, reviewed, summary, write_report
+from alpaca_focus.devices.sun import AstropySun
+from alpaca_focus.feed.feed import Entry, Feed
+from alpaca_focus.files.pictures import curve_of_run, write_picture
+from alpaca_focus.notify.messages import Message, Messenger
+from alpaca_focus.notify.mqtt import MqttLink
+from alpaca_focus.notify.notification_settings import mqtt_settings, services_of
+from alpaca_focus.ports import Clock
+from alpaca_focus.service.control_wire import Request
+from alpaca_focus.settings.interface_models import Messages
+from alpaca_focus.settings.models import Settings
+from alpaca_focus.store.run_store import KeptRun, RunStore
+
+REPORT_EVERY_S = 300.0
+"""From one look whether the night is over to the next."""
+WAITING = "the observatory"
+
+Answer = Callable[[Request], Awaitable[Mapping[str, object]]]
+
+_log = structlog.get_logger(__name__)
+
+
+class Telling:
+    """Follows the feed and tells of it; an asynchronous context manager, made in the daemon's loop.
+
+    Args:
+        feed: What is happening.
+        answer: Carries out a command.
+        clock: Time.
+    """
+
+    def __init__(self, feed: Feed, answer: Answer, clock: Clock) -> None:
+        self._feed = feed
+        self._answer = answer
+        self._clock = clock
+        self._settings: Settings | None = None
+        self._messenger: Messenger | None = None
+        self._dawn: Dawn | None = None
+        self._mqtt = AsyncExitStack()
+        self._watched = Watched()
+        self._why: dict[str, str] = {}
+        self._last_run: EndedRun | None = None
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def __aenter__(self) -> Self:
+        """Begin to follow the feed; what `follow` has not told of is not done."""
+        self._tasks = [asyncio.create_task(self._watch()), asyncio.create_task(self._look_for_dawn())]
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """End all of it."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._mqtt.aclose()
+        await self._follow_messages(None)
+
+    async def follow(self, settings: Settings) -> None:
+        """Let all of it follow new settings; what cannot is left out, and told in the log."""
+        before, self._settings = self._settings, settings
+        self._dawn = Dawn(settings, _sun(settings))
+        # What a file says may have changed, too.
+        messages, mqtt = settings.messages, settings.mqtt
+        if (
+            before is None
+            or before.messages != messages
+            or (messages is not None and messages.services_file is not None)
+        ):
+            await self._follow_messages(messages)
+        is_other = before is None or (before.mqtt, before.telescope.name) != (mqtt, settings.telescope.name)
+        if is_other or (mqtt is not None and mqtt.password_file is not None):
+            await self._follow_mqtt(settings)
+
+    async def _follow_messages(self, wanted: Messages | None) -> None:
+        before, self._messenger = self._messenger, None
+        if before is not None:
+            await asyncio.to_thread(before.close)
+        if wanted is None:
+            return
+        try:
+            services = await asyncio.to_thread(services_of, wanted)
+        except ConfigurationError as error:
+            _log.error("No messages are sent", why=str(error))
+            return
+        for each in services:
+            if not each.is_known:
+                _log.error("Apprise does not know the URL of a service of messages", service=each.name)
+        self._messenger = Messenger(services)
+
+    async def _follow_mqtt(self, settings: Settings) -> None:
+        await self._mqtt.aclose()
+        if settings.mqtt is None:
+            return
+        try:
+            wanted = await asyncio.to_thread(mqtt_settings, settings)
+        except ConfigurationError as error:
+            _log.error("There is no MQTT", why=str(error))
+            return
+        await self._mqtt.enter_async_context(MqttLink(wanted, self._feed, self._answer))
+
+    # Notices
+
+    async def _watch(self) -> None:
+        with self._feed.subscribe() as entries:
+            async for entry in entries:
+                try:
+                    await self._take(entry)
+                except Exception:  # noqa: BLE001 - the next entry is looked at all the same
+                    _log.exception("What is happening could not be told to people")
+
+    async def _take(self, entry: Entry) -> None:
+        match entry.data:
+            case {"device": device, "why": why}:
+                self._why[str(device)] = str(why)
+            case Status() | Waiting() as status if self._settings is not None:
+                seen = await self._seen(status, self._settings)
+                repeat_s = (self._settings.messages or Messages()).repeat_s
+                self._watched, notices = noticed(self._watched, seen, now_s=self._clock.monotonic(), repeat_s=repeat_s)
+                for notice in notices:
+                    self.tell(notice)
+            case _:
+                pass
+
+    async def _seen(self, status: Status | Waiting, settings: Settings) -> Seen:
+        if isinstance(status, Waiting):
+            return Seen(silent={WAITING: status.why} if status.why else {})
+        last_run = status.last_run
+        if last_run is not None and self._watched.runs_ended != status.runs_ended:
+            self._last_run = await asyncio.to_thread(_ended, settings.storage.folder, last_run)
+        sun_deg, limit_deg = status.sun_altitude_deg, settings.night.sun_altitude_deg
+        return Seen(
+            silent={name: self._why.get(name, "It does not answer.") for name in status.silent},
+            temperature_trouble=status.temperature_trouble,
+            daylight=sun_deg is not None and limit_deg is not None and sun_deg > limit_deg,
+            runs_ended=status.runs_ended,
+            run=None if last_run is None else self._last_run,
+        )
+
+    def tell(self, notice: Notice) -> None:
+        """Tell of something: everybody who follows the feed, and people if they want that kind of message."""
+        self._feed.publish("notice", replace(notice, file=Path(notice.file).name))
+        settings = self._settings
+        if self._messenger is None or settings is None or settings.messages is None:
+            return
+        if settings.messages.is_on(notice.kind):
+            title = f"{settings.telescope.name}: {notice.title}"
+            attachment = _attachment(notice, settings.storage.folder)
+            self._messenger.tell(Message(title=title, text=notice.text, kind=notice.kind, attachment=attachment))
+
+    # The report
+
+    async def _look_for_dawn(self) -> None:
+        trouble = ""
+        while True:
+            await self._clock.sleep(REPORT_EVERY_S)
+            try:
+                notice = await asyncio.to_thread(self._reported)
+            except AlpacaFocusError as error:
+                if str(error) != trouble:
+                    _log.error("There is no report of the night", why=str(error))
+                trouble = str(error)
+            except Exception:  # noqa: BLE001 - the next night has a report, perhaps; the log has it whole
+                _log.exception("There is no report of the night")
+                return
+            else:
+                if notice is not None:
+                    self.tell(notice)
+
+    def _reported(self) -> Notice | None:
+        """Write a report if it is time; what there is to tell of it."""
+        settings, dawn, now = self._settings, self._dawn, self._clock.wall()
+        path = None if dawn is None else dawn.report_due(now)
+        if settings is None or dawn is None or path is None:
+            return None
+        night = reviewed(settings, last_night(settings, now), now)
+        write_report(path, night, now)
+        dawn.made(now)
+        _log.info("The report of the night is made", file=str(path))
+        return Notice(
+            kind=Kind.NIGHT_REPORT,
+            title=f"The night of {night.date:%d %B}",
+            text=f"{summary(night)} The report is kept as {path.name}.",
+            file=str(path),
+        )
+
+
+def _ended(directory: Path | None, last_run: LastRun) -> EndedRun:
+    """Return how the last run ended, with what the history knows of it."""
+    try:
+        newest = () if directory is None else _newest(directory)
+    except AlpacaFocusError as error:
+        _log.warning("The history does not tell how the last run ended", why=str(error))
+        newest = ()
+    for kept in newest:
+        if kept.result.reason == last_run.reason:
+            return ended_run(last_run, number=kept.number, result=kept.result)
+    return ended_run(last_run, number=None, result=None)
+
+
+def _newest(directory: Path) -> tuple[KeptRun, ...]:
+    with RunStore(directory, read_only=True) as store:
+        return store.runs(last=1)
+
+
+def _attachment(notice: Notice, directory: Path | None) -> Callable[[Path], Path | None]:
+    if notice.file:
+        return lambda _: Path(notice.file)
+    if notice.run is None or directory is None:
+        return lambda _: None
+    return partial(_picture, directory, notice.run)
+
+
+def _picture(directory: Path, number: int, folder: Path) -> Path | None:
+    """Draw the V-curve of a run; `None`: there is nothing to draw."""
+    with RunStore(directory, read_only=True) as store:
+        kept = store.run(number)
+    if kept is None or not kept.result.samples:
+        return None
+    path = folder / f"run-{number}.png"
+    fitted, title = curve_of_run(number, kept.result)
+    write_picture(path, fitted, title=title)
+    return path
+
+
+def _sun(settings: Settings) -> AstropySun | None:
+    site = settings.site
+    return None if site is None else AstropySun(site.latitude_deg, site.longitude_deg)

@@ -1,0 +1,194 @@
+"""The night with one set of settings: its devices connected, and all that looks at them put together."""
+
+import asyncio
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+import structlog
+
+from alpaca_focus.core.errors import ConfigurationError
+from alpaca_focus.core.events import Event
+from alpaca_focus.core.values import Position
+from alpaca_focus.daemon.focus_runs import Refocuses
+from alpaca_focus.daemon.night_settings import night_settings
+from alpaca_focus.daemon.status_publisher import StatusPublisher
+from alpaca_focus.devices.sun import AstropySun
+from alpaca_focus.devices.text_thermometers import FileThermometer, UrlThermometer
+from alpaca_focus.devices.watched import AlpacaCameraWatch
+from alpaca_focus.files.incoming import IncomingFrames
+from alpaca_focus.gateway.service import Gateway
+from alpaca_focus.night.dependencies import Dependencies
+from alpaca_focus.night.poller import Poller, Sources
+from alpaca_focus.night.reported_exposures import ReportedExposures
+from alpaca_focus.night.scheduler import RefocusScheduler
+from alpaca_focus.ports import Clock, Thermometer
+from alpaca_focus.run.device_adapters import Devices, address_of, connected_devices
+from alpaca_focus.run.restore_marker import RestoreMarker
+from alpaca_focus.settings.models import Settings
+from alpaca_focus.store.learned_model import LearnedModel
+from alpaca_focus.store.run_store import RunStore
+
+LAST_FRAME_S = 0.5
+"""For the frame that is being measured when the watch of the folder ends."""
+
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Surroundings:
+    """What stays when the settings change.
+
+    Attributes:
+        directory: Folder of the history.
+        clock: Time.
+        publisher: Publishes the night.
+        reported: The exposures that scripts report.
+        tell: Told everything that happens during a run.
+    """
+
+    directory: Path
+    clock: Clock
+    publisher: StatusPublisher
+    reported: ReportedExposures
+    tell: Callable[[Event], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Session:
+    """The night with one set of settings.
+
+    Attributes:
+        scheduler: Keeps the telescope in focus.
+        model: What the history has taught.
+        gateway: That the imaging program comes through; `None`: there is none.
+        incoming: The folder that it saves its frames in; `None`: none is watched.
+        start: Where the focuser stood at its beginning.
+        replies: Counts what the devices answer that a run waits for.
+    """
+
+    scheduler: RefocusScheduler
+    model: LearnedModel
+    gateway: Gateway | None
+    incoming: IncomingFrames | None
+    start: Position
+    replies: Callable[[], int]
+
+
+async def opened(stack: AsyncExitStack, settings: Settings, gateway: Gateway | None, around: Surroundings) -> Session:
+    """Connect the devices and put the night together; `stack` closes it.
+
+    Raises:
+        ConfigurationError: A device cannot be used as the settings say, or they contradict each other.
+        DeviceError: A device does not answer.
+    """
+    clock = around.clock
+    devices = await stack.enter_async_context(connected_devices(settings, clock))
+    watch = AlpacaCameraWatch(address_of(settings.camera, settings), clock, timeout_s=settings.alpaca.timeout_s)
+    stack.push_async_callback(watch.close)
+    await watch.connect()
+    thermometers = _thermometers(settings, devices)
+    for thermometer in thermometers:
+        # Harmless for the one that is connected already; the others have their setting checked.
+        await thermometer.connect()
+    store = stack.enter_context(RunStore(around.directory))
+    if store.notice:
+        _log.warning(store.notice)
+    poller = Poller(
+        Sources(
+            camera=watch if gateway is None else gateway.watch(watch),
+            focuser=devices.focuser,
+            focuser_counts=settings.thermometer.source != "external",
+            thermometers=thermometers,
+            filter_wheel=devices.filter_wheel,
+            mount=devices.mount,
+            safety_monitor=devices.safety_monitor,
+            sun=_sun(settings),
+            reported=around.reported if settings.imaging.way == "told" else None,
+        ),
+        clock,
+        watch_s=settings.night.watch_s,
+        least_image_s=settings.night.least_image_s,
+    )
+    model = LearnedModel(store)
+    refocuses = Refocuses(
+        settings=settings,
+        devices=devices,
+        gateway=gateway,
+        store=store,
+        clock=clock,
+        publisher=around.publisher,
+        tell=around.tell,
+        night=lambda: scheduler.state,
+        learn=model.learn,
+    )
+    dependencies = Dependencies(
+        focuser=devices.focuser,
+        poller=poller,
+        focus=refocuses.run,
+        store=store,
+        restore_marker=RestoreMarker(around.directory, devices.focuser.name),
+        clock=clock,
+        guider=devices.guider,
+        probable_defocus=model.probable_defocus,
+        light=around.publisher.publish_light,
+        changed=around.publisher.publish,
+    )
+    start = await devices.focuser.position()
+    scheduler = RefocusScheduler(dependencies, night_settings(settings, devices, start=start))
+    incoming = _watched_folder(stack, settings, clock)
+    if incoming is not None:
+        poller.stop_counting()
+    return Session(
+        scheduler=scheduler,
+        model=model,
+        gateway=gateway,
+        incoming=incoming,
+        start=start,
+        replies=lambda: devices.camera.replies + devices.focuser.replies,
+    )
+
+
+def _watched_folder(stack: AsyncExitStack, settings: Settings, clock: Clock) -> IncomingFrames | None:
+    """Begin to watch the folder that the imaging program saves its frames in, if there is one."""
+    wanted = settings.imaging
+    if wanted.folder is None:
+        return None
+    frames = IncomingFrames(
+        Path(wanted.folder).expanduser(),
+        wanted.folder_pattern,
+        least_s=settings.night.least_image_s,
+        since=clock.wall(),
+    )
+    frames.start()
+    stack.push_async_callback(asyncio.to_thread, frames.stop, LAST_FRAME_S)
+    return frames
+
+
+def _thermometers(settings: Settings, devices: Devices) -> tuple[Thermometer, ...]:
+    """Return the external thermometer, if it counts.
+
+    Raises:
+        ConfigurationError: It counts, and there is none.
+    """
+    wanted = settings.thermometer
+    if wanted.source == "focuser":
+        return ()
+    if wanted.file is not None:
+        return (FileThermometer(Path(wanted.file).expanduser()),)
+    if wanted.url is not None:
+        return (UrlThermometer(wanted.url, timeout_s=settings.alpaca.timeout_s),)
+    if devices.thermometer is not None:
+        return (devices.thermometer,)
+    raise ConfigurationError(
+        f"thermometer.source is {wanted.source}, and there is no external thermometer: set observing_conditions, "
+        "thermometer.file or thermometer.url."
+    )
+
+
+def _sun(settings: Settings) -> AstropySun | None:
+    site = settings.site
+    if site is None or settings.night.sun_altitude_deg is None:
+        return None
+    return AstropySun(site.latitude_deg, site.longitude_deg)

@@ -1,0 +1,152 @@
+"""Builds the daemon's status and publishes it, with the focus runs, their pictures and the light frames."""
+
+from alpaca_focus.core.events import Event, Moved
+from alpaca_focus.core.night.gap_monitor import ADVICE
+from alpaca_focus.core.night.state import Baseline
+from alpaca_focus.core.status import WATCHING, CompensationStatus, LastFocus, Status, Waiting, measured_light
+from alpaca_focus.core.values import Light, Position
+from alpaca_focus.daemon.frame_preview import FramePreview
+from alpaca_focus.feed.feed import Feed
+from alpaca_focus.feed.night_curves import NightCurves
+from alpaca_focus.feed.run_progress import RunTracker, finite
+from alpaca_focus.gateway.service import Gateway
+from alpaca_focus.night.exclusive_job import FOCUS_RUN
+from alpaca_focus.night.scheduler import RefocusScheduler
+from alpaca_focus.ports import Clock
+from alpaca_focus.store.learned_model import LearnedModel
+from alpaca_focus.web.source import Viewers
+
+
+class StatusPublisher:
+    """Publishes the night in a feed; it sends no request to any device.
+
+    Args:
+        clock: Time.
+
+    Attributes:
+        feed: Where all of it is published.
+        runs: Follows the focus runs.
+        curves: Temperature and position of the last day.
+        viewers: The open dashboards.
+        preview: The last focus frame.
+        scheduler: Keeps the night; `None`: the devices are not connected.
+        model: The focus model learned from the history.
+        gateway: Between the imaging program and the devices; `None`: there is none.
+        waits_for: Why the devices are not connected.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self.feed = Feed(clock.wall)
+        self.runs = RunTracker(lambda run: self.feed.publish("run", run), clock.wall)
+        self.curves = NightCurves()
+        self.viewers = Viewers()
+        self.preview = FramePreview(lambda: self.viewers.count > 0, lambda frame: self.feed.publish("frame", frame))
+        self.scheduler: RefocusScheduler | None = None
+        self.model: LearnedModel | None = None
+        self.gateway: Gateway | None = None
+        self.waits_for = ""
+        self._stood_at: Position | None = None
+
+    def begin(
+        self, scheduler: RefocusScheduler, model: LearnedModel, gateway: Gateway | None, *, stood_at: Position | None
+    ) -> None:
+        """Publish another night from now on; at its end `scheduler` is set to `None`."""
+        self.scheduler, self.model, self.gateway, self.waits_for = scheduler, model, gateway, ""
+        self._stood_at = stood_at
+
+    def close(self) -> None:
+        """Wait for a picture that is being made."""
+        self.preview.close()
+
+    def take(self, event: Event) -> None:
+        """Add an event of a focus run."""
+        self.runs.take(event)
+        if isinstance(event, Moved):
+            self._stood_at = event.position
+
+    def publish(self) -> None:
+        """Publish the status as it is now."""
+        self.feed.publish("status", self.status())
+
+    def publish_light(self, light: Light) -> None:
+        """Publish a light frame that was measured."""
+        self.feed.publish("light", measured_light(light))
+
+    def note_curves(self) -> None:
+        """Add the temperature, and where the focuser stands and should stand, to the curves of the night."""
+        scheduler = self.scheduler
+        if scheduler is None or scheduler.doing == FOCUS_RUN:
+            # A search is no part of where the focuser belonged in the night.
+            return
+        history = scheduler.state.history
+        self.curves.note(
+            self._clock.wall(),
+            temperature_c=finite(history.followed.latest_c),
+            position=self._position(scheduler),
+            expected_position=None if self.model is None else finite(self.model.focus_by_now(history)),
+        )
+
+    def _position(self, scheduler: RefocusScheduler) -> Position | None:
+        """Return where the focuser stands as far as is known without a request to it."""
+        baseline = scheduler.state.history.baseline
+        if baseline is None or scheduler.doing == FOCUS_RUN:
+            return self._stood_at
+        return baseline.position + scheduler.state.compensated.moved_steps
+
+    def status(self) -> Status | Waiting:
+        """Return the status as it is now."""
+        scheduler = self.scheduler
+        if scheduler is None:
+            return Waiting(why=self.waits_for)
+        night, decision, snapshot = scheduler.state, scheduler.decision, scheduler.snapshot
+        history, compensated = night.history, night.compensated
+        compensates = scheduler.requests.can_compensate
+        return Status(
+            state=scheduler.doing or WATCHING,
+            looks=scheduler.progress,
+            paused=night.paused,
+            plan=night.plan,
+            due=() if decision is None else tuple(each.reason for each in decision.due),
+            blocked_by=() if decision is None else decision.blocked_by,
+            triggers=() if decision is None else decision.verdicts,
+            exposing=snapshot is not None and snapshot.exposing,
+            silent=() if snapshot is None else snapshot.silent,
+            position=self._position(scheduler),
+            temperature_c=history.followed.latest_c,
+            temperature_trouble=history.outliers.trouble,
+            filter=history.filter_name,
+            altitude_deg=history.altitude_deg,
+            sun_altitude_deg=None if snapshot is None else snapshot.sun_altitude_deg,
+            last_focus=None if history.baseline is None else _last_focus(history.baseline),
+            since_s=history.since_s,
+            images=history.images,
+            compensation=CompensationStatus(
+                moved_steps=compensated.moved_steps,
+                carried_steps=compensated.carried_steps,
+                stopped=compensated.stopped,
+                enabled=compensates and night.follows,
+                switched_off=compensates and not night.follows,
+            ),
+            gateway=None if self.gateway is None else self.gateway.status(),
+            advice=ADVICE if history.gaps.is_advised else "",
+            failures=history.failures,
+            hold_s=history.hold_s,
+            ignored=dict(history.ignored),
+            runs_ended=scheduler.runs_ended,
+            last_run=scheduler.last_run,
+        )
+
+
+def _last_focus(baseline: Baseline) -> LastFocus:
+    return LastFocus(
+        at=baseline.at,
+        position=baseline.position,
+        trigger=baseline.trigger,
+        metric=baseline.metric,
+        value=finite(baseline.value),
+        temperature_c=baseline.temperature_c,
+        altitude_deg=baseline.altitude_deg,
+        filter_name=baseline.filter_name,
+        stderr_steps=baseline.stderr_steps,
+    )

@@ -1,0 +1,122 @@
+"""The web server and the night, put together: each has its own thread and loop, and the night never waits."""
+
+import asyncio
+import socket
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from ipaddress import ip_network
+from types import TracebackType
+from typing import Self
+
+import structlog
+
+from alpaca_focus.alpaca.running import RunningServer, ServerStartError
+from alpaca_focus.core.errors import ConfigurationError
+from alpaca_focus.files.pictures import curve_of_run, picture_png
+from alpaca_focus.service.control_wire import Request
+from alpaca_focus.service.threads import begun_in
+from alpaca_focus.settings.interface_models import Web
+from alpaca_focus.settings.loader import token_of
+from alpaca_focus.settings.models import Settings
+from alpaca_focus.store.run_store import KeptRun
+from alpaca_focus.web.security import Network, Rules
+from alpaca_focus.web.source import Night
+
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    listen: str
+    port: int
+    rules: Rules
+
+
+class WebLink:
+    """Keeps the web server open from one reading of the settings to the next, as long as its own stay the same.
+
+    A context manager; to be made in the daemon's loop.
+
+    Args:
+        night: What it shows; `answer` is called in the server's loop.
+
+    Attributes:
+        server: The server; `None`: there is none.
+    """
+
+    def __init__(self, night: Night) -> None:
+        self._night = night
+        self._wanted: _Wanted | None = None
+        self.server: RunningServer | None = None
+
+    def __enter__(self) -> Self:
+        """Return itself; nothing is open yet."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close the server."""
+        self._close()
+
+    def follow(self, settings: Settings) -> None:
+        """Open the server, close it, or leave it as it is.
+
+        Raises:
+            ConfigurationError: It cannot listen there, or there is no token where one should be; it is closed then.
+        """
+        wanted = None if settings.web is None else _wanted(settings.web)
+        if wanted == self._wanted:
+            return
+        self._close()
+        if wanted is None:
+            return
+        # Slow to import, and of no use to a night without a dashboard.
+        from alpaca_focus.web.pages import make_app  # noqa: PLC0415
+
+        try:
+            self.server = RunningServer(make_app(self._night, wanted.rules), host=wanted.listen, port=wanted.port)
+        except ServerStartError as error:
+            raise ConfigurationError(f"{error.strerror} Look at web.listen and web.port.") from error
+        self._wanted = wanted
+        _log.info("The dashboard is open", address=f"{self.server.base_url}/")
+
+    def _close(self) -> None:
+        if self.server is not None:
+            self.server.stop()
+        self.server, self._wanted = None, None
+
+
+def from_another_loop(
+    answer: Callable[[Request], Awaitable[Mapping[str, object]]],
+) -> Callable[[Request], Awaitable[Mapping[str, object]]]:
+    """Return how a command is carried out in the present loop, for whoever is in another one."""
+    loop = asyncio.get_running_loop()
+
+    async def here(request: Request) -> Mapping[str, object]:
+        return await answer(request)
+
+    async def asked(request: Request) -> Mapping[str, object]:
+        # It is carried out to its end, also when nobody waits for the answer any more.
+        return await asyncio.shield(begun_in(loop, here(request)))
+
+    return asked
+
+
+def draw_run(run: KeptRun) -> bytes:
+    """Return a PNG picture of the V-curve of a run that took frames."""
+    fitted, title = curve_of_run(run.number, run.result)
+    return picture_png(fitted, title=title)
+
+
+def _wanted(web: Web) -> _Wanted:
+    allowed: tuple[Network, ...] = tuple(ip_network(each, strict=False) for each in web.allow)
+    rules = Rules(allowed=allowed, names=_names(web.listen) | frozenset(web.names), token=token_of(web))
+    return _Wanted(listen=web.listen, port=web.port, rules=rules)
+
+
+def _names(listen: str) -> frozenset[str]:
+    """Return the names of this computer, in small letters."""
+    name = socket.gethostname().lower()
+    short = name.partition(".")[0]
+    return frozenset({name, short, f"{short}.local", listen.lower()})

@@ -1,0 +1,174 @@
+"""What the daemon publishes, for dashboards, MQTT, messages and metrics. No subscriber can hold up the night."""
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from threading import Lock
+from types import MappingProxyType, TracebackType
+from typing import Self, TypeAlias
+
+from alpaca_focus.core.night.notices import Notice
+from alpaca_focus.core.status import MeasuredFrame, MeasuredLight, RunProgress, Status, Waiting
+
+Data: TypeAlias = Mapping[str, object] | Status | Waiting | RunProgress | MeasuredFrame | MeasuredLight | Notice
+"""A mapping is a line of the log, or the gap in a subscription that was too slow."""
+
+LONGEST_LOG = 500
+LONGEST_MEMORY = 500
+"""Entries that a subscriber who was away for a while can have after all."""
+LONGEST_QUEUE = 100
+LOG, GAP = "log", "gap"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Entry:
+    """Something that was published.
+
+    Attributes:
+        number: Higher than that of every entry before, those of an earlier start of the program included.
+        topic: What it is about.
+        at: When it was published, UTC.
+        data: As published; read-only.
+    """
+
+    number: int
+    topic: str
+    at: datetime
+    data: Data
+
+
+class Feed:
+    """Keeps what was published last, and hands it on; any thread may publish and look.
+
+    Args:
+        wall: Returns the time of an entry, UTC.
+    """
+
+    def __init__(self, wall: Callable[[], datetime]) -> None:
+        self._wall = wall
+        self._lock = Lock()
+        self._number = int(time.time() * 1000)
+        self._latest: dict[str, Entry] = {}
+        self._log: deque[Entry] = deque(maxlen=LONGEST_LOG)
+        self._memory: deque[Entry] = deque(maxlen=LONGEST_MEMORY)
+        self._subscriptions: set[Subscription] = set()
+
+    def publish(self, topic: str, data: Data) -> None:
+        """Add an entry; returns at once, however slow the subscribers are.
+
+        Args:
+            topic: What it is about; not "gap".
+            data: A value, or a mapping, of which a copy is kept.
+        """
+        at, kept = self._wall(), MappingProxyType(dict(data)) if isinstance(data, Mapping) else data
+        with self._lock:
+            self._number += 1
+            entry = Entry(number=self._number, topic=topic, at=at, data=kept)
+            self._latest[topic] = entry
+            self._memory.append(entry)
+            if topic == LOG:
+                self._log.append(entry)
+            gone = [each for each in self._subscriptions if not each.take(entry)]
+            self._subscriptions.difference_update(gone)
+
+    @property
+    def latest(self) -> Mapping[str, Entry]:
+        """The newest entry of each topic."""
+        with self._lock:
+            return MappingProxyType(dict(self._latest))
+
+    def log(self) -> tuple[Entry, ...]:
+        """Return the newest entries of the log, the oldest first."""
+        with self._lock:
+            return tuple(self._log)
+
+    def subscribe(self, *, after: int | None = None) -> "Subscription":
+        """Return all that is published from the moment on at which it is entered.
+
+        Args:
+            after: Number of the last entry that the subscriber knows; what came since comes first where it is still
+                remembered. Otherwise, and with `None`, the newest of each topic comes first.
+        """
+        return Subscription(self, after)
+
+    def _add(self, subscription: "Subscription", after: int | None) -> None:
+        with self._lock:
+            self._subscriptions.add(subscription)
+            for entry in self._missed(after):
+                subscription.take(entry)
+
+    def _missed(self, after: int | None) -> list[Entry]:
+        is_remembered = after is not None and self._memory and self._memory[0].number - 1 <= after <= self._number
+        if is_remembered:
+            return [entry for entry in self._memory if after is not None and entry.number > after]
+        return sorted(self._latest.values(), key=lambda entry: entry.number)
+
+    def _remove(self, subscription: "Subscription") -> None:
+        with self._lock:
+            self._subscriptions.discard(subscription)
+
+
+class Subscription:
+    """A context manager and an asynchronous iterator over entries, in one event loop.
+
+    Who is slow loses the oldest, and is told so by an entry of topic "gap" with the number of those `lost`.
+    """
+
+    def __init__(self, feed: Feed, after: int | None) -> None:
+        self._feed = feed
+        self._after = after
+        self._queue: deque[Entry] = deque()
+        self._lost = 0
+        self._last_lost: Entry | None = None
+        self._something = asyncio.Event()
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def __enter__(self) -> Self:
+        self._loop = asyncio.get_running_loop()
+        self._feed._add(self, self._after)  # noqa: SLF001 - the two are one thing
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._feed._remove(self)  # noqa: SLF001
+
+    def take(self, entry: Entry) -> bool:
+        """Queue an entry, in the publisher's thread and while the feed is locked; False: nobody can get it any more."""
+        is_first = not self._queue
+        self._queue.append(entry)
+        if len(self._queue) > LONGEST_QUEUE:
+            self._last_lost = self._queue.popleft()
+            self._lost += 1
+        if not is_first or self._loop is None:
+            return True
+        try:
+            self._loop.call_soon_threadsafe(self._something.set)
+        except RuntimeError:
+            # Its loop is closed.
+            return False
+        return True
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Entry:
+        while True:
+            entry = self._next()
+            if entry is not None:
+                return entry
+            await self._something.wait()
+
+    def _next(self) -> Entry | None:
+        with self._feed._lock:  # noqa: SLF001
+            last_lost, lost = self._last_lost, self._lost
+            if last_lost is not None:
+                self._last_lost, self._lost = None, 0
+                return Entry(number=last_lost.number, topic=GAP, at=last_lost.at, data={"lost": lost})
+            if self._queue:
+                return self._queue.popleft()
+            self._something.clear()
+            return None

@@ -1,0 +1,165 @@
+"""Chooses and makes the correction moves: temperature compensation, filter offset, or an unfinished move."""
+
+from dataclasses import replace
+from functools import partial
+
+import structlog
+
+from alpaca_focus.core.errors import DeviceError
+from alpaca_focus.core.night import transitions
+from alpaca_focus.core.night.compensation import correction_steps, trouble
+from alpaca_focus.core.night.state import CorrectionKind, CorrectionMove
+from alpaca_focus.core.sweep.backlash import Method, approach
+from alpaca_focus.core.values import Position
+from alpaca_focus.night.dependencies import Dependencies, NightSettings
+from alpaca_focus.night.exclusive_job import Work
+from alpaca_focus.night.state_store import StateStore
+
+RETRY_AFTER_S = 120.0
+"""Seconds until a correction move that failed is tried again."""
+
+_log = structlog.get_logger(__name__)
+
+
+class Compensator:
+    """Moves the focuser between two refocuses, each time exactly once: a move is on disk before its first leg.
+
+    Args:
+        dependencies: The focuser, the guider and the clock.
+        settings: How the temperature is followed, the filters' offsets, and how targets are approached.
+        store: Holds the night's state.
+    """
+
+    def __init__(self, dependencies: Dependencies, settings: NightSettings, store: StateStore) -> None:
+        self._focuser = dependencies.focuser
+        self._guider = dependencies.guider
+        self._clock = dependencies.clock
+        self._settings = settings
+        self._store = store
+        self._held_until_s = 0.0
+
+    @property
+    def is_held(self) -> bool:
+        """Whether a correction move has failed within the last minutes."""
+        return self._clock.monotonic() < self._held_until_s
+
+    @property
+    def wants_to_move(self) -> bool:
+        """Whether a correction move waits for the end of an exposure; may be read in any thread."""
+        if self.is_held:
+            return False
+        compensates = self._settings.between_exposures and self._correction_steps() != 0
+        return compensates or self._store.state.unfinished_move is not None or self._offset_steps() is not None
+
+    def hold(self, what: str, why: str) -> None:
+        """Let the correction moves wait after a failed one."""
+        self._held_until_s = self._clock.monotonic() + RETRY_AFTER_S
+        _log.error("Failed", what=what, why=why, next_try_in_s=RETRY_AFTER_S)
+
+    # The choice
+
+    def due_before_refocus(self) -> tuple[str, Work] | None:
+        """Return the name of a move that comes before any refocus, and the move; `None`: none is due."""
+        move, offset_steps = self._store.state.unfinished_move, self._offset_steps()
+        if move is not None:
+            # It failed on the way: the focuser may stand anywhere.
+            return "a small move", partial(self.finish, move)
+        if offset_steps is not None:
+            # The filter has changed already: a refocus would start from the wrong place.
+            return "a move by a filter's offset", partial(self._shift, offset_steps, "offset")
+        return None
+
+    def due_by_temperature(self) -> tuple[str, Work] | None:
+        """Return the name of a compensation move, and the move; `None`: none is due.
+
+        A move that would exceed a limit stops compensation, and the log has the reason.
+        """
+        settings, steps = self._settings.compensation, self._correction_steps()
+        if settings is None or steps == 0:
+            return None
+        compensated = self._store.state.compensated
+        reason = trouble(compensated, settings, steps)
+        if reason:
+            _log.error(reason, wanted_steps=round(compensated.wanted_steps, 1))
+            self._store.apply(transitions.correction_refused, "compensation", reason)
+            return None
+        return "a move after the temperature", partial(self._shift, steps, "compensation")
+
+    def _correction_steps(self) -> int:
+        settings, state = self._settings.compensation, self._store.state
+        return 0 if settings is None or not state.follows else correction_steps(state.compensated, settings)
+
+    def _offset_steps(self) -> int | None:
+        """Return the offset to move by; `None` where no filter has changed, or its offset is not known."""
+        history, offsets = self._store.state.history, self._settings.offsets_steps
+        before = None if history.baseline is None else history.baseline.filter_name
+        if not history.filter_changed or history.by_hand or before is None or history.filter_name is None:
+            return None
+        if before not in offsets or history.filter_name not in offsets:
+            return None
+        return offsets[history.filter_name] - offsets[before]
+
+    # The moves
+
+    async def finish(self, move: CorrectionMove) -> None:
+        """Make a move that was begun.
+
+        Raises:
+            DeviceError: It failed again.
+        """
+        # The direction of its last leg is not known.
+        await self._make(move, await self._focuser.position(), slack_taken_up=False)
+
+    async def go(self, here: Position, target: Position, *, slack_taken_up: bool) -> None:
+        """Move to the target, arriving from the same side as a focus run does.
+
+        Raises:
+            DeviceError: It failed on the way.
+        """
+        settings = self._settings
+        backlash = replace(settings.backlash, method=Method.OVERSHOOT)
+        for leg in approach(here, target, backlash=backlash, limits=settings.limits, slack_taken_up=slack_taken_up):
+            await self._focuser.move_to(leg)
+
+    async def disable_device_compensation(self) -> None:
+        """Switch the focuser's own temperature compensation off.
+
+        Raises:
+            DeviceError: It does not answer.
+        """
+        focuser = self._focuser
+        if focuser.info.has_temperature_compensation and await focuser.temperature_compensation():
+            _log.warning("The focuser's own temperature compensation is switched off: two would follow at once")
+            await focuser.set_temperature_compensation(enabled=False)
+
+    async def _shift(self, steps: int, what: CorrectionKind) -> None:
+        here, limits = await self._focuser.position(), self._settings.limits
+        move = CorrectionMove(target=here + steps, steps=steps, what=what)
+        if limits.clamp(move.target) != move.target:
+            reason = (
+                f"The focuser cannot follow by {steps:+d} steps from {here}: its limits are "
+                f"{limits.lowest} and {limits.highest}. Check the limits, or refocus."
+            )
+            _log.error(reason)
+            self._store.apply(transitions.correction_refused, what, reason)
+            return
+        self._store.apply(transitions.correction_begun, move)
+        await self._make(move, here)
+
+    async def _make(self, move: CorrectionMove, here: Position, *, slack_taken_up: bool = True) -> None:
+        await self.disable_device_compensation()
+        await self.go(here, move.target, slack_taken_up=slack_taken_up)
+        state = self._store.apply(transitions.correction_done, move)
+        _log.info(
+            "The focuser follows",
+            what=move.what,
+            steps=move.steps,
+            position=move.target,
+            carried_steps=round(state.compensated.carried_steps, 2),
+        )
+        if self._guider is None:
+            return
+        try:
+            await self._guider.after_move()
+        except DeviceError as error:
+            _log.warning("The guider is not steady after a move of the focuser", why=str(error))

@@ -1,0 +1,75 @@
+"""What the night is run with: its settings, devices and services."""
+
+from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any
+
+from alpaca_focus.core.night.compensation import Compensated, CompensationSettings
+from alpaca_focus.core.night.decisions import Rules
+from alpaca_focus.core.night.state import History, Patience, Reading
+from alpaca_focus.core.night.triggers import Trigger
+from alpaca_focus.core.sweep.backlash import Backlash, Limits
+from alpaca_focus.core.values import FocusResult, Light
+from alpaca_focus.night.poller import Poller
+from alpaca_focus.ports import Clock, Focuser, Guider
+from alpaca_focus.run.restore_marker import RestoreMarker
+from alpaca_focus.store.run_store import RunStore
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NightSettings:
+    """The user's settings for the night.
+
+    Attributes:
+        triggers: What makes a refocus due.
+        rules: What keeps it waiting.
+        reading: How the thermometer is read.
+        patience: How long the triggers wait after failed runs.
+        compensation: How far to follow the temperature; `None`: not at all.
+        between_exposures: Whether compensation moves only while the camera does not expose.
+        offsets_steps: Focus offsets by filter to move by after a change; empty: none are known, or none are used.
+        backlash: How targets are approached.
+        limits: Where the focuser may go.
+        watches_for_gaps: Whether to give advice when the imaging program leaves no gap.
+    """
+
+    triggers: tuple[Trigger, ...]
+    rules: Rules
+    reading: Reading
+    patience: Patience
+    compensation: CompensationSettings | None
+    between_exposures: bool
+    offsets_steps: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
+    backlash: Backlash
+    limits: Limits
+    watches_for_gaps: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dependencies:
+    """The devices and services that the scheduler uses.
+
+    Attributes:
+        focuser: Moved between runs.
+        poller: Polls all devices.
+        focus: Carries out a focus run for a reason; when cancelled, it aborts the run and returns the focuser first.
+        store: Where the night is saved; `None`: nowhere.
+        restore_marker: Where the focuser belongs during a focus run.
+        clock: Time.
+        guider: Waited for after correction moves; `None`: there is none.
+        probable_defocus: Returns the focus model's estimate from a history and what was compensated since.
+        light: Called with each measured light frame.
+        changed: Called when a run or a move begins or ends.
+    """
+
+    focuser: Focuser
+    poller: Poller
+    focus: Callable[[str], Coroutine[Any, Any, FocusResult]]
+    store: RunStore | None
+    restore_marker: RestoreMarker
+    clock: Clock
+    guider: Guider | None = None
+    probable_defocus: Callable[[History, Compensated], float | None] = lambda _, __: None
+    light: Callable[[Light], None] = lambda _: None
+    changed: Callable[[], None] = lambda: None

@@ -1,0 +1,233 @@
+"""Polls all devices and combines their answers into one Snapshot.
+
+The camera is asked at each poll, the other devices less often. A device that does not answer leaves its part of the
+snapshot empty; that is logged once, and once more when it answers again.
+"""
+
+import math
+import statistics
+from collections.abc import Awaitable, Callable
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from functools import partial
+from typing import TypeVar
+
+import structlog
+
+from alpaca_focus.core.errors import DeviceError, DeviceMisbehaved
+from alpaca_focus.core.night.state import NO_LIGHTS, Plan, Snapshot
+from alpaca_focus.night.reported_exposures import ReportedExposures
+from alpaca_focus.ports import (
+    CameraActivity,
+    CameraWatch,
+    Clock,
+    Device,
+    FilterWheel,
+    Focuser,
+    Mount,
+    MountState,
+    SafetyMonitor,
+    Sun,
+    Thermometer,
+)
+
+T = TypeVar("T")
+
+CLOCK_BELIEVED_FROM = datetime(2026, 1, 1, tzinfo=UTC)
+"""A computer without a clock battery starts in the past; until its clock is set, the sun is ignored."""
+
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sources:
+    """The devices to poll; `None` where there is none.
+
+    Attributes:
+        camera: The camera that the imaging program uses.
+        focuser: For its temperature, if that counts.
+        focuser_counts: Whether its temperature does.
+        thermometers: Others that count.
+        filter_wheel: For the current filter.
+        mount: For its state.
+        safety_monitor: No answer counts as "not safe".
+        sun: Where the sun is.
+        reported: The exposures that scripts report; then images are counted from reports alone.
+    """
+
+    camera: CameraWatch
+    focuser: Focuser
+    focuser_counts: bool = True
+    thermometers: tuple[Thermometer, ...] = ()
+    filter_wheel: FilterWheel | None = None
+    mount: Mount | None = None
+    safety_monitor: SafetyMonitor | None = None
+    sun: Sun | None = None
+    reported: ReportedExposures | None = None
+
+
+class Poller:
+    """Polls the observatory.
+
+    Attributes:
+        answers: How many requests the devices have answered.
+
+    Args:
+        sources: The devices.
+        clock: Time.
+        watch_s: Seconds between two polls of the devices other than the camera.
+        least_image_s: Shorter exposures are test shots and do not count.
+    """
+
+    def __init__(self, sources: Sources, clock: Clock, *, watch_s: float, least_image_s: float) -> None:
+        self._sources = sources
+        self._clock = clock
+        self._watch_s = watch_s
+        self._least_image_s = least_image_s
+        self.answers = 0
+        self._polled_s = clock.monotonic()
+        self._watched_s = -math.inf
+        self._kept = Snapshot(at=clock.wall())
+        self._counts_images = sources.reported is None
+        self._silent: dict[str, str] = {}
+        self._activity: CameraActivity | None = None
+        self._counted: str | None = None
+        self._images: int | None = 0
+        self._from_mean_c: dict[str, float] = {}
+
+    def stop_counting(self) -> None:
+        """Count no images any more: the imaging program reports its own."""
+        self._counts_images = False
+
+    def ignore_own_exposures(self) -> None:
+        """Do not count the camera's exposures until now: a focus run took them."""
+        self._activity = self._images = None
+
+    async def poll(self, plan: Plan, *, reported_filter: str | None = None, fresh: bool = False) -> Snapshot:
+        """Return the result of one poll.
+
+        Args:
+            plan: What the imaging program takes, as reported.
+            reported_filter: The current filter as a script reported it; counts only without a filter wheel.
+            fresh: Whether to ask all devices, however short ago they were asked.
+        """
+        now_s = self._clock.monotonic()
+        passed_s, self._polled_s = now_s - self._polled_s, now_s
+        if fresh or now_s - self._watched_s >= self._watch_s:
+            self._watched_s = now_s
+            self._kept = await self._poll_others()
+        activity = await self._ask(self._sources.camera, self._sources.camera.activity)
+        exposures = self._exposures_seen(activity)
+        images = self._images_seen(activity, plan)
+        reported = self._sources.reported
+        exposes = reported is not None and reported.busy
+        exposing = activity is not None and (activity.busy or activity.preparing or exposes)
+        kept = self._kept
+        if self._sources.filter_wheel is None:
+            kept = replace(kept, filter_name=reported_filter, filter_is_reported=reported_filter is not None)
+        return replace(
+            kept,
+            at=self._clock.wall(),
+            passed_s=passed_s,
+            exposing=exposing,
+            camera_free=activity is None or activity.free,
+            images=images if self._counts_images else 0,
+            exposures=exposures,
+            plan=plan,
+            silent=self._silent_ones(),
+        )
+
+    async def _poll_others(self) -> Snapshot:
+        sources = self._sources
+        at = self._clock.wall()
+        snapshot = Snapshot(at=at, temperature_c=await self._temperature_c())
+        wheel = sources.filter_wheel
+        if wheel is not None:
+            slot = await self._ask(wheel, wheel.slot)
+            name = wheel.names[slot] if slot is not None and slot < len(wheel.names) else None
+            snapshot = replace(snapshot, filter_name=name)
+        if sources.mount is not None:
+            state = await self._ask(sources.mount, partial(_state_of, sources.mount))
+            if state is not None:
+                snapshot = replace(snapshot, **asdict(state))
+        if sources.safety_monitor is not None:
+            safe = await self._ask(sources.safety_monitor, sources.safety_monitor.is_safe)
+            snapshot = replace(snapshot, safe=bool(safe))
+        if sources.sun is not None and at >= CLOCK_BELIEVED_FROM:
+            snapshot = replace(snapshot, sun_altitude_deg=sources.sun.altitude_deg(at))
+        return snapshot
+
+    async def _temperature_c(self) -> float | None:
+        """Return the mean of the thermometers.
+
+        While one does not answer, its last difference from the mean is assumed to hold: otherwise the mean would jump
+        to the others, and a focuser that follows it would move for nothing.
+        """
+        focuser = self._sources.focuser
+        asked: list[Focuser | Thermometer] = [focuser] if self._sources.focuser_counts else []
+        asked += self._sources.thermometers
+        answers = {each.name: await self._ask(each, each.temperature_c) for each in asked}
+        read = {name: reading for name, reading in answers.items() if reading is not None and math.isfinite(reading)}
+        if len(read) == len(answers) and read:
+            mean_c = statistics.fmean(read.values())
+            self._from_mean_c = {name: reading - mean_c for name, reading in read.items()}
+            return mean_c
+        known = [reading - self._from_mean_c[name] for name, reading in read.items() if name in self._from_mean_c]
+        return statistics.fmean(known) if known else None
+
+    async def _ask(self, device: Device, question: Callable[[], Awaitable[T]]) -> T | None:
+        try:
+            answer = await question()
+        except DeviceError as error:
+            if device.name not in self._silent:
+                _log.warning("A device does not answer", device=device.name, why=str(error))
+            self._silent[device.name] = str(error)
+            return None
+        self.answers += 1
+        if self._silent.pop(device.name, None) is not None:
+            _log.info("A device answers again", device=device.name)
+        return answer
+
+    def _silent_ones(self) -> tuple[str, ...]:
+        needed: tuple[Device | None, ...] = (self._sources.camera, self._sources.focuser, self._sources.mount)
+        return tuple(device.name for device in needed if device is not None and device.name in self._silent)
+
+    def _exposures_seen(self, activity: CameraActivity | None) -> int:
+        """Return 1 if an exposure has followed another one, gap or no gap; 0 if the camera reports no start times."""
+        before = self._activity
+        if before is None or activity is None or before.exposure_started is None:
+            return 0
+        is_long = activity.exposure_s is None or activity.exposure_s >= self._least_image_s
+        return int(is_long and activity.exposure_started not in {None, before.exposure_started})
+
+    def _images_seen(self, activity: CameraActivity | None, plan: Plan) -> int:
+        """Return how many light frames have ended since the previous poll."""
+        before, self._activity = self._activity, activity or self._activity
+        if activity is not None and activity.images is not None:
+            counted, self._images = self._images, activity.images
+            return activity.images - counted if counted is not None and plan not in NO_LIGHTS else 0
+        if activity is None or activity.busy:
+            return 0
+        if before is None:
+            self._counted = activity.exposure_started
+            return 0
+        is_new = before.busy if activity.exposure_started is None else activity.exposure_started != self._counted
+        self._counted = activity.exposure_started
+        is_long = activity.exposure_s is None or activity.exposure_s >= self._least_image_s
+        return int(is_new and is_long and plan not in NO_LIGHTS)
+
+
+async def _state_of(mount: Mount) -> MountState:
+    """Return the state of the mount.
+
+    Raises:
+        DeviceError: It does not answer, or refuses every request: then it has no power, and may be parked or not.
+    """
+    state = await mount.state()
+    if (state.tracking, state.parked, state.slewing, state.altitude_deg) == (None, None, None, None):
+        raise DeviceMisbehaved(
+            mount.name,
+            f"{mount.name} reports neither whether it tracks, is parked or slews, nor where it points. Check its "
+            "power; if it can report none of that, take mount out of the settings.",
+        )
+    return state

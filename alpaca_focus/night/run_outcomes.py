@@ -1,0 +1,101 @@
+"""Records each run's outcome: success resets the trigger counters, failure starts a hold-off."""
+
+import structlog
+
+from alpaca_focus.core.night import transitions
+from alpaca_focus.core.night.gap_monitor import ADVICE
+from alpaca_focus.core.night.state import Baseline, History
+from alpaca_focus.core.status import LastRun
+from alpaca_focus.core.values import FocusResult, Outcome, Position
+from alpaca_focus.night.dependencies import NightSettings
+from alpaca_focus.night.state_store import StateStore
+from alpaca_focus.store.run_store import KeptRun
+
+_log = structlog.get_logger(__name__)
+
+
+class RunOutcomes:
+    """Records outcomes in the night's state.
+
+    Args:
+        store: Holds the state.
+        settings: How long the triggers wait.
+
+    Attributes:
+        last_run: How the last run since this program was started ended, or a run that the end of the previous program
+            has cut off.
+        runs_ended: How many runs have ended since this program was started.
+    """
+
+    def __init__(self, store: StateStore, settings: NightSettings) -> None:
+        self._store = store
+        self._settings = settings
+        self.last_run: LastRun | None = None
+        self.runs_ended = 0
+
+    def record(self, result: FocusResult, triggers: str) -> None:
+        """Record a result."""
+        if result.camera_taken and self._may_try_again(result):
+            _log.warning("A refocus found the camera taken, and follows in the next gap", why=result.reason)
+        elif result.outcome is not Outcome.FOCUSED:
+            self.record_failure(result.reason, outcome=result.outcome)
+        else:
+            self._store.apply(transitions.refocused, baseline_of(result, triggers, self._store.state.history))
+            self._ended(result.outcome, result.reason)
+            _log.info("Refocused", why=result.reason, exposures=result.exposures, duration_s=round(result.duration_s))
+
+    def record_failure(self, why: str, outcome: str = "failed") -> None:
+        """Record a failed run: the triggers wait."""
+        state = self._store.apply(transitions.run_failed, self._settings.patience)
+        _log.error("A refocus failed", why=why, next_try_in_s=round(state.history.hold_s))
+        self._ended(outcome, why)
+
+    def record_abort(self) -> None:
+        """Record a run that was aborted: the triggers wait."""
+        state = self._store.apply(transitions.run_aborted, self._settings.patience)
+        _log.warning("A refocus was aborted", next_try_in_s=round(state.history.hold_s))
+        self._ended("aborted", "The run was aborted; the focuser is back where it started.")
+
+    def record_cut_off(self, returned_to: Position) -> None:
+        """Record that the end of the previous program has cut a run off, and where the focuser was returned to."""
+        reason = f"A focus run was cut off. The focuser is back at position {returned_to}, where it belongs."
+        self.last_run = LastRun(outcome="cut off", reason=reason)
+
+    def record_saved(self, kept: KeptRun, ended_s_ago: float) -> None:
+        """Record a good run of the previous program, which it has saved and not recorded."""
+        baseline = baseline_of(kept.result, kept.trigger, self._store.state.history)
+        self._store.apply(transitions.refocused, baseline, ended_s_ago)
+
+    def advise(self) -> None:
+        """Log once a night that the imaging program leaves no gap, where that is watched."""
+        if self._settings.watches_for_gaps and self._store.state.history.gaps.needs_advice:
+            _log.warning(ADVICE)
+            self._store.apply(transitions.gap_advice_logged)
+
+    def _may_try_again(self, result: FocusResult) -> bool:
+        """Return whether a run that lost the camera to the imaging program may follow in the next gap, not failed."""
+        is_first = self._store.state.history.gaps.lost_gaps == 0
+        self._store.apply(transitions.gap_lost)
+        self.advise()
+        # A run that has moved the focuser under an exposure has spoiled it: that must not happen to every image.
+        return not result.samples and result.outcome is Outcome.RESTORED and is_first
+
+    def _ended(self, outcome: str, reason: str) -> None:
+        self.last_run, self.runs_ended = LastRun(outcome=outcome, reason=reason), self.runs_ended + 1
+
+
+def baseline_of(result: FocusResult, triggers: str, history: History) -> Baseline:
+    """Return a good run as the baseline, with the temperature and altitude that the night knows."""
+    sample = result.verification
+    return Baseline(
+        at=result.started_at,
+        position=result.start_position if result.final_position is None else result.final_position,
+        trigger=triggers,
+        metric="" if sample is None else sample.measurement.metric,
+        value=float("nan") if sample is None else sample.measurement.value,
+        # Of the night's own thermometer only: the difference to another one would look like a change.
+        temperature_c=history.followed.latest_c,
+        altitude_deg=history.altitude_deg,
+        filter_name=history.filter_name or result.filter_name,
+        stderr_steps=0.0 if result.fit is None else result.fit.best_position_stderr,
+    )

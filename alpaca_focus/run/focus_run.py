@@ -1,0 +1,173 @@
+"""One focus run: asked for, carried out with connected devices, and kept in the history."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
+
+from alpaca_focus.core.curves.known_curve import KnownCurve
+from alpaca_focus.core.events import Event, RunEnded
+from alpaca_focus.core.metrics import STAR_SIZE
+from alpaca_focus.core.night.focus_model import RUN, Conditions, expected_position
+from alpaca_focus.core.optics import OpticalTrain
+from alpaca_focus.core.sweep.backlash import Backlash
+from alpaca_focus.core.values import FocusResult, Frame, Measurement
+from alpaca_focus.devices.clock import SystemClock
+from alpaca_focus.imaging.measuring_functions import measuring
+from alpaca_focus.imaging.spectrum import SpectrumSettings, TraceAxis
+from alpaca_focus.ports import CameraSharing, Clock
+from alpaca_focus.run.camera_lease import filter_turn
+from alpaca_focus.run.device_adapters import Devices, devices_alone
+from alpaca_focus.run.filter_choice import Way, filter_in_light, way_through
+from alpaca_focus.run.restore_marker import RestoreMarker
+from alpaca_focus.run.run_conditions import ensure_can_focus, read_run_conditions
+from alpaca_focus.run.runner import RunConditions, RunDevices, always_valid, run_focus
+from alpaca_focus.run.sweep_settings import optical_train, plan_settings
+from alpaca_focus.settings.models import Focus, Settings
+from alpaca_focus.store.learned_model import MOST_RUNS, model_by_run_temperature
+from alpaca_focus.store.run_memory import Memory
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """One focus run as it was requested.
+
+    Attributes:
+        settings: What the user set.
+        way: Filter of the run, and the offset that is added for another one.
+        emit: Publishes the events of the run.
+        clock: Time.
+        trigger: Why, for the history.
+        backlash: How targets are approached; `None`: as the settings say.
+        whole_curve: Whether to take a whole curve although one is known.
+        teaches: Whether the curve and the place of focus are learned from it.
+        temperatures_c: Temperatures besides those that are read for it, by name, for the history.
+        filter_before: The current filter, which is put back after the run; `None`: the wheel is left alone.
+        sharing: Shares the camera with an imaging program; `None`: nobody else uses it.
+        still_valid: Returns after an interruption why the frames before it are not valid any more.
+        seen: Called with each frame and its measurement, in the thread that measures.
+    """
+
+    settings: Settings
+    way: Way
+    emit: Callable[[Event], None]
+    clock: Clock
+    trigger: str = "asked for"
+    backlash: Backlash | None = None
+    whole_curve: bool = False
+    teaches: bool = True
+    temperatures_c: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
+    filter_before: str | None = None
+    sharing: CameraSharing | None = None
+    still_valid: Callable[[], Awaitable[str]] = always_valid
+    seen: Callable[[Frame, Measurement], None] = lambda _, __: None
+
+
+async def focus_once(settings: Settings, *, emit: Callable[[Event], None], clock: Clock | None = None) -> FocusResult:
+    """Connect, focus once, disconnect.
+
+    Args:
+        settings: What the user set.
+        emit: Publishes the events of the run.
+        clock: Time; the system's own when left out.
+
+    Raises:
+        ConfigurationError: The settings have to be corrected first; nothing was moved.
+        DeviceError: A device failed before anything was moved.
+        RunFailed: The observatory is not in a state to focus; nothing was moved.
+        asyncio.CancelledError: Aborted; the focuser was restored first.
+    """
+    clock = clock or SystemClock()
+    async with devices_alone(settings, clock) as devices:
+        await ensure_can_focus(devices)
+        wanted = await filter_in_light(devices)
+        way = way_through(settings, devices, wanted)
+        return await focus_with(
+            devices, Order(settings=settings, way=way, emit=emit, clock=clock, filter_before=wanted)
+        )
+
+
+async def focus_with(devices: Devices, order: Order) -> FocusResult:
+    """Focus once with connected devices.
+
+    Raises:
+        ConfigurationError: The settings have to be corrected first; nothing was moved.
+        DeviceError: A device failed before anything was moved.
+        asyncio.CancelledError: Aborted; the focuser was restored first.
+    """
+    settings, way = order.settings, order.way
+    turn = filter_turn(devices.filter_wheel, way.filter_name, order.filter_before)
+    focus_settings = settings.focus.through(way.filter_name)
+    train = optical_train(settings, devices, binning=focus_settings.binning)
+    conditions = await read_run_conditions(devices, way, order.temperatures_c)
+    with Memory(settings.storage.folder, subject(train, focus_settings.metric)) as memory:
+        sweep_settings = plan_settings(
+            settings,
+            devices,
+            start=await devices.focuser.position(),
+            filter_name=way.filter_name,
+            known=None if order.whole_curve else _known_curve(memory, conditions, order.clock),
+        )
+        if order.backlash is not None:
+            sweep_settings = replace(sweep_settings, backlash=order.backlash)
+
+        def emit(event: Event) -> None:
+            if isinstance(event, RunEnded):
+                # Here and not after the run, so that an aborted one is kept too, and subscribers find it there.
+                memory.remember(event.result, trigger=order.trigger, learn=order.teaches)
+            order.emit(event)
+
+        return await run_focus(
+            RunDevices(
+                camera=devices.camera,
+                focuser=devices.focuser,
+                clock=order.clock,
+                measure=_seen_by(order.seen, _measure(focus_settings, train)),
+                restore_marker=RestoreMarker(settings.storage.folder, devices.focuser.name),
+                guider=devices.guider,
+                sharing=order.sharing,
+                turn=turn,
+                still_valid=order.still_valid,
+            ),
+            sweep_settings,
+            conditions=conditions,
+            max_duration_s=settings.focus.max_duration_s,
+            emit=emit,
+        )
+
+
+def _known_curve(memory: Memory, conditions: RunConditions, clock: Clock) -> KnownCurve | None:
+    """Return the curve that is known, with focus expected where the history says that it has moved to."""
+    filter_name, temperature_c = conditions.filter_name, conditions.temperature_c
+    profile = memory.profile(filter_name)
+    if profile is None:
+        return None
+    temperatures_c = {} if temperature_c is None else {RUN: temperature_c}
+    now = Conditions(at=clock.wall(), temperatures_c=temperatures_c, filter_name=filter_name or "")
+    model = model_by_run_temperature(memory.runs(last=MOST_RUNS))
+    return profile.known_curve(expected_position=expected_position(model, profile, now))
+
+
+def _measure(focus_settings: Focus, train: OpticalTrain) -> Callable[[Frame], Measurement]:
+    """Return how the frames of one run are measured."""
+    spectrum = focus_settings.spectrum
+    return measuring(
+        focus_settings.metric,
+        SpectrumSettings(axis=TraceAxis(spectrum.axis), x0=spectrum.x0, x1=spectrum.x1),
+        train if focus_settings.by_rings else None,
+    )
+
+
+def _seen_by(
+    seen: Callable[[Frame, Measurement], None], measure: Callable[[Frame], Measurement]
+) -> Callable[[Frame], Measurement]:
+    def measured(frame: Frame) -> Measurement:
+        measurement = measure(frame)
+        seen(frame, measurement)
+        return measurement
+
+    return measured
+
+
+def subject(train: OpticalTrain, metric: str) -> str:
+    """Name what a learned V-curve belongs to."""
+    return train.name if metric == STAR_SIZE else f"{train.name}, {metric}"

@@ -1,0 +1,415 @@
+"""Carries out a focus plan on real devices, and restores the focuser when it fails.
+
+Whatever happens, a run ends in one of two places: at a verified focus, or back at the position it started from. The
+lease of the camera is acquired before anything else and released after everything else.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from types import MappingProxyType
+
+from alpaca_focus.core.errors import CameraTaken, DeviceError, RunFailed
+from alpaca_focus.core.events import CurveFitted, Event, FrameMeasured, RestoreStarted, RunEnded, RunStarted
+from alpaca_focus.core.metrics import result_text
+from alpaca_focus.core.sweep.backlash import approach
+from alpaca_focus.core.sweep.generator import sweep
+from alpaca_focus.core.sweep.plan import (
+    Action,
+    Answer,
+    Expose,
+    Measure,
+    MoveTo,
+    Plan,
+    Settle,
+    SweepProgress,
+    SweepResult,
+    SweepSettings,
+)
+from alpaca_focus.core.sweep.reserve import Reserve
+from alpaca_focus.core.values import FocusResult, Frame, Measurement, Outcome, Position
+from alpaca_focus.ports import Camera, CameraSharing, Clock, Focuser, Guider
+from alpaca_focus.run.camera_handover import CameraHandovers
+from alpaca_focus.run.camera_lease import CameraLease, FilterTurn
+from alpaca_focus.run.paused_guider import PausedGuider
+from alpaca_focus.run.restore_marker import RestoreMarker
+from alpaca_focus.run.restore_path import Abort, RestorePath
+
+RESTORE_PAUSES_S = (0.0, 2.0, 5.0, 15.0, 30.0)
+"""Waits before each try to restore the focuser: a device that is restarting gets most of a minute."""
+
+
+async def always_valid() -> str:
+    """Default: frames taken before an interruption stay valid."""
+    return ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunDevices:
+    """What one run works with: its devices, the measurement of a frame, and the restore marker.
+
+    Attributes:
+        camera: Takes the frames.
+        focuser: Is moved.
+        clock: Time.
+        measure: Measures a frame; may remember the frames of the run.
+        restore_marker: Where the focuser belongs, on disk.
+        guider: Paused during the run; `None`: there is none.
+        sharing: Shares the camera with an imaging program; `None`: nobody else uses it.
+        turn: To the filter of the run; `None`: the current one.
+        still_valid: Returns after an interruption why the frames before it are not valid any more, as a sentence; empty
+            where they are.
+    """
+
+    camera: Camera
+    focuser: Focuser
+    clock: Clock
+    measure: Callable[[Frame], Measurement]
+    restore_marker: RestoreMarker = field(default_factory=lambda: RestoreMarker(None, ""))
+    guider: Guider | None = None
+    sharing: CameraSharing | None = None
+    turn: FilterTurn | None = None
+    still_valid: Callable[[], Awaitable[str]] = always_valid
+
+    def lease(self, abort: Abort) -> CameraLease:
+        """Return the run's lease of the camera, to be entered."""
+        return CameraLease(self.camera, abort, sharing=self.sharing, turn=self.turn)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunConditions:
+    """The conditions at the beginning of a run; `None` where they are not known.
+
+    Attributes:
+        temperature_c: Goes into the result.
+        filter_name: Filter that the frames are taken through; goes into the result.
+        offset_steps: Added to the best position in the end, for the filter that is current after the run.
+        altitude_deg: Where the telescope points; goes into the result.
+        temperatures_c: By the name of the sensor; goes into the result.
+    """
+
+    temperature_c: float | None = None
+    filter_name: str | None = None
+    offset_steps: int = 0
+    altitude_deg: float | None = None
+    temperatures_c: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
+
+
+async def run_focus(
+    devices: RunDevices,
+    settings: SweepSettings,
+    *,
+    conditions: RunConditions,
+    max_duration_s: float,
+    emit: Callable[[Event], None],
+) -> FocusResult:
+    """Find focus and stay there, or go back to the start and return the reason.
+
+    After an earlier run that was interrupted by a crash, the position to go back to is the one that it noted.
+
+    Args:
+        devices: Connected devices.
+        settings: Of the sweep.
+        conditions: Goes into the result.
+        max_duration_s: The run is given up when it takes longer; the time in which an imaging program has the camera
+            does not count.
+        emit: Publishes the events of the run.
+
+    Returns:
+        The result; failures of devices and of the sky are results, not exceptions.
+
+    Raises:
+        DeviceError: The focuser or the camera failed before anything was moved, or the camera cannot be acquired.
+        asyncio.CancelledError: The run was aborted; the focuser was restored first, and the end published. Nothing was
+            touched or published if that came while the run still waited for the camera.
+    """
+    abort = Abort()
+    async with devices.lease(abort) as lease:
+        start = await devices.focuser.position()
+        run = _Run(devices, lease, abort, settings, conditions, max_duration_s=max_duration_s, emit=emit, start=start)
+        return await run.run()
+
+
+class _Run:
+    """One run: what it has done so far, and how to undo it."""
+
+    def __init__(
+        self,
+        devices: RunDevices,
+        lease: CameraLease,
+        abort: Abort,
+        settings: SweepSettings,
+        conditions: RunConditions,
+        *,
+        max_duration_s: float,
+        emit: Callable[[Event], None],
+        start: Position,
+    ) -> None:
+        self._devices = devices
+        self._lease = lease
+        self._abort = abort
+        self._settings = settings
+        self._conditions = conditions
+        self._max_duration_s = max_duration_s
+        self._emit = emit
+        self._progress = SweepProgress()
+        self._exposures = 0
+        self._camera_taken = False
+        self._notes: list[str] = []
+        self._measuring: asyncio.Task[Measurement] | None = None
+        reserve = Reserve(settings.exposure.exposure_s)
+        self._guider = PausedGuider(devices.guider, devices.clock, abort, self._note)
+        self._path = RestorePath(
+            devices.focuser,
+            devices.clock,
+            settings,
+            start=start,
+            restore_marker=devices.restore_marker,
+            reserve=reserve,
+            note=self._note,
+            emit=emit,
+        )
+        self._handovers = CameraHandovers(
+            lease=lease,
+            path=self._path,
+            guider=self._guider,
+            reserve=reserve,
+            clock=devices.clock,
+            settle_s=settings.settle_s,
+            abort=abort,
+            still_valid=devices.still_valid,
+            finish_frame=self._finish_frame,
+            emit=emit,
+        )
+        self._began_s = devices.clock.monotonic()
+        self._began_at: datetime = devices.clock.wall()
+
+    async def run(self) -> FocusResult:
+        focuser = self._devices.focuser
+        device_compensates = focuser.info.has_temperature_compensation and await focuser.temperature_compensation()
+        start, belongs_at = self._path.start, self._path.restore_position
+        self._emit(RunStarted(start_position=start, belongs_at=None if belongs_at == start else belongs_at))
+        try:
+            if device_compensates:
+                # The device would move the focuser under the sweep.
+                await focuser.set_temperature_compensation(enabled=False)
+            await self._guider.pause()
+            found = await self._carry_out()
+            await self._add_offset(found)
+        except (RunFailed, DeviceError) as error:
+            self._camera_taken = isinstance(error, CameraTaken)
+            result = await self._abort.see_through(self._restore(str(error)))
+        except asyncio.CancelledError:
+            self._abort.asked = True
+            result = await self._abort.see_through(self._restore("The run was aborted."))
+        except Exception as error:
+            reason = f"The run met an error in the program itself ({type(error).__name__}: {error})."
+            restored = await self._abort.see_through(self._restore(reason))
+            await self._end(restored, device_compensates=device_compensates)
+            raise
+        else:
+            sentence = self._focused_sentence(found)
+            result = self._result(Outcome.FOCUSED, sentence, found=found)
+        return await self._end(result, device_compensates=device_compensates)
+
+    async def _end(self, result: FocusResult, *, device_compensates: bool) -> FocusResult:
+        if result.outcome is Outcome.FOCUSED and self._path.here is not None:
+            # Whatever cuts the program off from here on, the new place is where the focuser belongs.
+            self._devices.restore_marker.set(self._path.here)
+        await self._abort.see_through(self._tidy(device_compensates=device_compensates))
+        await self._guider.resume(within_s=self._lease.left_s)
+        await self._lease.release()
+        sentences = [result.reason, self._handovers.summary, *self._progress.notes, *self._notes]
+        result = replace(
+            result,
+            reason=" ".join(each for each in sentences if each),
+            duration_s=self._devices.clock.monotonic() - self._began_s,
+        )
+        self._emit(RunEnded(result=result))
+        if result.outcome is not Outcome.STRANDED:
+            self._devices.restore_marker.clear()
+        self._abort.check()
+        return result
+
+    async def _carry_out(self) -> SweepResult:
+        plan = sweep(self._settings, self._path.start, self._progress)
+        answer: Answer = None
+        try:
+            while True:
+                self._check_time()
+                answer = await self._act(self._next_action(plan, answer))
+        except StopIteration as end:
+            found: SweepResult = end.value
+            return found
+        finally:
+            plan.close()
+            await self._abort.see_through(self._drop_frame())
+
+    def _next_action(self, plan: Plan[SweepResult], answer: Answer) -> Action:
+        """Send the plan its answer, and publish the samples and the fit that it made of it."""
+        published, fit = len(self._progress.samples), self._progress.fit
+        try:
+            return plan.send(answer)
+        finally:
+            for sample in self._progress.samples[published:]:
+                self._emit(FrameMeasured(sample=sample))
+            if self._progress.fit is not None and self._progress.fit is not fit:
+                self._emit(CurveFitted(fit=self._progress.fit))
+
+    def _check_time(self) -> None:
+        elapsed_s = self._devices.clock.monotonic() - self._began_s - self._handovers.without_camera_s
+        if elapsed_s > self._max_duration_s:
+            raise RunFailed(
+                f"The run took {elapsed_s:.0f} s, longer than the {self._max_duration_s:.0f} s allowed by "
+                "focus.max_duration_s."
+            )
+
+    async def _act(self, action: Action) -> Answer:
+        was_interrupted = await self._handovers.make_room_for(action)
+        match action:
+            case MoveTo(position):
+                return await self._path.move(position)
+            case Settle(duration_s):
+                # What it was to wait for has had its time.
+                await self._devices.clock.sleep(0.0 if was_interrupted else duration_s)
+                return None
+            case Expose(settings):
+                self._exposures += 1
+                self._handovers.exposing(settings.exposure_s)
+                if self._path.has_moved_since:
+                    await self._guider.after_move()
+                    self._path.has_moved_since = False
+                await self._devices.camera.expose(settings)
+                # The plan may move on meanwhile: the shutter is closed.
+                self._measuring = asyncio.create_task(self._measure())
+                return self._exposures
+            case Measure():
+                return await self._measured()
+
+    async def _measured(self) -> Measurement:
+        assert self._measuring is not None  # noqa: S101 - a plan measures what it has exposed
+        task, self._measuring = self._measuring, None
+        try:
+            return await task
+        except asyncio.CancelledError:
+            task.cancel()
+            raise
+
+    async def _finish_frame(self) -> None:
+        """Wait until a frame is downloaded and measured, and keep it for the plan; a lost one ends the run now."""
+        if self._measuring is None:
+            return
+        await asyncio.wait({self._measuring})
+        if self._measuring.exception() is not None:
+            await self._measured()
+
+    async def _drop_frame(self) -> None:
+        """Drop a frame that is not needed any more."""
+        if self._measuring is None:
+            return
+        task, self._measuring = self._measuring, None
+        task.cancel()
+        (outcome,) = await asyncio.gather(task, return_exceptions=True)
+        if isinstance(outcome, DeviceError):
+            self._note(f"A frame was lost as well: {outcome}")
+
+    async def _measure(self) -> Measurement:
+        frame = await self._devices.camera.download()
+        return await asyncio.to_thread(self._devices.measure, frame)
+
+    async def _add_offset(self, found: SweepResult) -> None:
+        """Go on to where another filter is in focus."""
+        if not self._conditions.offset_steps:
+            return
+        legs = approach(
+            found.position,
+            self._settings.limits.clamp(found.position + self._conditions.offset_steps),
+            backlash=self._settings.backlash,
+            limits=self._settings.limits,
+            slack_taken_up=True,
+        )
+        for leg in legs:
+            await self._path.move(leg)
+
+    # The restore path
+
+    async def _restore(self, reason: str) -> FocusResult:
+        """Restore the focuser, patiently: its device may be restarting."""
+        path = self._path
+        if not path.has_moved and path.restore_position == path.start:
+            return self._result(Outcome.RESTORED, f"{reason} The focuser was not moved.")
+        restored = f"{reason} The focuser is back at position {path.restore_position}, {path.restore_place}."
+        if not self._lease.is_held:
+            # It was restored before the handover, and must hold still while the imaging program exposes.
+            return self._result(Outcome.RESTORED, restored)
+        self._emit(RestoreStarted(position=path.restore_position, reason=reason))
+        if not self._camera_taken:
+            await self._stop_exposing()
+        trouble = ""
+        for pause_s in RESTORE_PAUSES_S:
+            await self._devices.clock.sleep(pause_s)
+            try:
+                await path.restore()
+            except DeviceError as error:
+                trouble = str(error)
+            else:
+                return self._result(Outcome.RESTORED, restored)
+        return self._result(
+            Outcome.STRANDED,
+            f"{reason} The focuser could not be brought back to position {path.restore_position}: {trouble} "
+            f"Move it there by hand, or focus again.",
+        )
+
+    async def _stop_exposing(self) -> None:
+        try:
+            await self._devices.camera.abort()
+        except DeviceError as error:
+            # The camera may be what failed; the focuser has to be restored all the same.
+            self._note(f"The exposure could not be aborted: {error}")
+
+    def _note(self, sentence: str) -> None:
+        if sentence not in self._notes:
+            self._notes.append(sentence)
+
+    async def _tidy(self, *, device_compensates: bool) -> None:
+        """Put the settings of the camera and of the focuser back."""
+        try:
+            await self._lease.restore_settings()
+        except DeviceError as error:
+            self._note(f"The camera's settings could not be put back: {error}")
+        if device_compensates:
+            try:
+                await self._devices.focuser.set_temperature_compensation(enabled=True)
+            except DeviceError as error:
+                self._note(f"The focuser's own temperature compensation is still off: {error}")
+
+    def _result(self, outcome: Outcome, reason: str, *, found: SweepResult | None = None) -> FocusResult:
+        return FocusResult(
+            outcome=outcome,
+            reason=reason,
+            start_position=self._path.start,
+            final_position=self._path.here,
+            fit=self._progress.fit,
+            samples=tuple(self._progress.samples),
+            verification=None if found is None else found.verification,
+            doubtful=found is not None and found.doubtful,
+            started_at=self._began_at,
+            duration_s=self._devices.clock.monotonic() - self._began_s,
+            exposures=self._exposures,
+            temperature_c=self._conditions.temperature_c,
+            filter_name=self._conditions.filter_name,
+            altitude_deg=self._conditions.altitude_deg,
+            temperatures_c=self._conditions.temperatures_c,
+            camera_taken=self._camera_taken,
+        )
+
+    def _focused_sentence(self, found: SweepResult) -> str:
+        offset = self._conditions.offset_steps
+        through = f", {offset:+d} steps from where {self._conditions.filter_name} is," if offset else ""
+        zone_steps = self._settings.critical_focus_zone_steps
+        return (
+            f"Focused at position {self._path.here}{through} with a standard error of "
+            f"{found.fit.best_position_stderr:.1f} steps, where the critical focus zone has {zone_steps:.0f}; "
+            f"{result_text(found.verification.measurement)}."
+        )

@@ -1,0 +1,123 @@
+"""What a sweep must know: from the settings, and from what the devices say of themselves."""
+
+from alpaca_focus.core.curves.known_curve import KnownCurve
+from alpaca_focus.core.errors import ConfigurationError
+from alpaca_focus.core.metrics import METRICS
+from alpaca_focus.core.optics import OpticalTrain
+from alpaca_focus.core.sweep.backlash import Backlash, Direction, Limits, Method
+from alpaca_focus.core.sweep.plan import SweepSettings
+from alpaca_focus.core.values import ExposureSettings, Position
+from alpaca_focus.ports import Camera, Focuser
+from alpaca_focus.run.device_adapters import Devices
+from alpaca_focus.settings.models import Focus, Settings
+
+LONGEST_EXPOSURE_S = 60.0
+"""A focus frame is never made longer than this by itself."""
+TYPICAL_SEEING_ARCSEC = 2.5
+"""Seeing assumed before the first frame; it only decides how wide the first curve is taken."""
+
+
+def plan_settings(
+    settings: Settings,
+    devices: Devices,
+    *,
+    start: Position,
+    filter_name: str | None = None,
+    known: KnownCurve | None = None,
+) -> SweepSettings:
+    """Put together what a sweep must know from the settings and from what the devices say of themselves.
+
+    Raises:
+        ConfigurationError: Neither says it, or the camera cannot do what the settings ask for.
+    """
+    focus_settings, info = settings.focus.through(filter_name), devices.camera.info
+    _check_exposure(focus_settings, devices.camera)
+    train = optical_train(settings, devices, binning=focus_settings.binning)
+    is_predicted = METRICS[focus_settings.metric].is_predicted
+    return SweepSettings(
+        exposure=ExposureSettings(
+            exposure_s=focus_settings.exposure_s,
+            binning=focus_settings.binning,
+            gain=focus_settings.gain,
+            offset=focus_settings.offset,
+        ),
+        exposure_limits_s=(info.exposure_min_s, min(info.exposure_max_s, LONGEST_EXPOSURE_S)),
+        points=focus_settings.points,
+        step_steps=focus_settings.step_steps,
+        critical_focus_zone_steps=train.critical_focus_zone_steps,
+        slope_per_step=train.hfd_slope_px_per_step if is_predicted else None,
+        least=train.hfd_px(seeing_fwhm_arcsec=TYPICAL_SEEING_ARCSEC) if is_predicted else None,
+        backlash=backlash_of(settings),
+        limits=_limits(settings, devices.focuser, start),
+        settle_s=settings.focuser.settle_s,
+        max_exposures=focus_settings.max_exposures,
+        subframe=focus_settings.subframe,
+        by_rings=focus_settings.by_rings,
+        retries=focus_settings.retries,
+        known=known,
+    )
+
+
+def _check_exposure(wanted: Focus, camera: Camera) -> None:
+    info = camera.info
+    if not info.exposure_min_s <= wanted.exposure_s <= info.exposure_max_s:
+        raise ConfigurationError(
+            f"{camera.name} takes exposures from {info.exposure_min_s:g} to {info.exposure_max_s:g} s, and "
+            f"focus.exposure_s asks for {wanted.exposure_s:g} s."
+        )
+    if wanted.binning > info.max_binning:
+        raise ConfigurationError(
+            f"{camera.name} bins up to {info.max_binning}, and focus.binning asks for {wanted.binning}."
+        )
+
+
+def optical_train(settings: Settings, devices: Devices, *, binning: int) -> OpticalTrain:
+    """Put together the optics from the settings and from what the devices say of themselves.
+
+    Raises:
+        ConfigurationError: Neither says how large the pixels or the steps are.
+    """
+    camera, focuser = devices.camera, devices.focuser
+    pixel_size_um = settings.camera.pixel_size_um or camera.info.pixel_size_um
+    if pixel_size_um is None:
+        raise ConfigurationError(f"{camera.name} does not say how large its pixels are. Set camera.pixel_size_um.")
+    step_size_um = settings.focuser.step_size_um or focuser.info.step_size_um
+    if step_size_um is None:
+        raise ConfigurationError(f"{focuser.name} does not say how far one step goes. Set focuser.step_size_um.")
+    return settings.telescope.train(pixel_size_um=pixel_size_um * binning, step_size_um=step_size_um)
+
+
+def backlash_of(settings: Settings) -> Backlash:
+    """Return how targets are approached."""
+    wanted, arrive = settings.focuser.backlash, Direction(settings.focuser.backlash.arrive)
+    if wanted.method == "none":
+        return Backlash(steps=0, arrive=arrive)
+    return Backlash(steps=wanted.steps, arrive=arrive, method=Method(wanted.method))
+
+
+def _limits(settings: Settings, focuser: Focuser, start: Position) -> Limits:
+    """Return where the focuser may go in a run that begins at `start`.
+
+    Raises:
+        ConfigurationError: The start lies outside.
+    """
+    whole, travel = focuser_range(settings, focuser, start), settings.focus.max_travel_steps
+    if travel is None:
+        return whole
+    return Limits(lowest=max(whole.lowest, start - travel), highest=min(whole.highest, start + travel))
+
+
+def focuser_range(settings: Settings, focuser: Focuser, here: Position) -> Limits:
+    """Return where the focuser may go at all.
+
+    Raises:
+        ConfigurationError: It stands outside.
+    """
+    lowest = settings.focuser.min_position or 0
+    highest = min(settings.focuser.max_position or focuser.info.max_step, focuser.info.max_step)
+    if not lowest <= here <= highest:
+        raise ConfigurationError(
+            f"{focuser.name} stands at {here}, outside of the limits {lowest} to {highest}. Move it inside, or widen "
+            "focuser.min_position and focuser.max_position."
+        )
+    return Limits(lowest=lowest, highest=highest)

@@ -1,1 +1,0 @@
-"""The shell: carries out plans on devices, keeps time, writes what happened."""

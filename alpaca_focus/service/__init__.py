@@ -1,0 +1,1 @@
+"""A long-running process: control socket, systemd, log output, ticker, lock, threads."""

@@ -1,0 +1,101 @@
+"""Choosing the devices of the observatory from those that were found; a person is asked where there are several."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from alpaca_focus.core.device_kinds import DEVICE_KINDS, DeviceKind, FoundDevice
+from alpaca_focus.core.discovered import FoundServer, servers_with_focuser
+from alpaca_focus.core.errors import ConfigurationError
+from alpaca_focus.setup.questions import Given, Person
+
+NO_DEVICE = "none of them"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chosen:
+    """The devices of one telescope, before they are surveyed.
+
+    Attributes:
+        server: "host:port" of the server that most of them are on.
+        devices: The devices by their section of the settings, in the order of `DEVICE_KINDS`.
+    """
+
+    server: str
+    devices: Mapping[str, FoundDevice]
+
+
+def choose_devices(servers: Sequence[FoundServer], given: Given, person: Person) -> Chosen:
+    """Choose a server and one device of each type.
+
+    Raises:
+        ConfigurationError: There is none, or there are several and no person to ask.
+    """
+    able = servers_with_focuser(servers)
+    server = able[0]
+    if len(able) > 1:
+        places = ", ".join(each.address for each in able)
+        _needs_person(person, f"{len(able)} servers have a focuser ({places}): say which with --address HOST:PORT.")
+        server = able[_choice(person, "Which server?", [f"{s.address}: {s.words}" for s in able])]
+    devices: dict[str, FoundDevice] = {}
+    for section, kind in DEVICE_KINDS.items():
+        found = _cameras(server, servers) if section == "camera" else server.of_kind(kind.alpaca_type)
+        if kind.required:
+            devices[section] = _required(found, kind, given.numbers.get(section), person)
+        elif (chosen := _optional(found, kind, person)) is not None:
+            devices[section] = chosen
+    return Chosen(server=server.address, devices=devices)
+
+
+def _cameras(server: FoundServer, servers: Sequence[FoundServer]) -> tuple[FoundDevice, ...]:
+    """Return the cameras of the server, or else of the others: cameras often hang on a computer of their own."""
+    own = server.of_kind("camera")
+    others = (camera for other in servers for camera in other.of_kind("camera"))
+    cameras = own or tuple(others)
+    if not cameras:
+        raise ConfigurationError(
+            f"There is no camera: {server.address} has {server.words}. Add the camera to its Alpaca server. If it is on"
+            " another one, leave out --address: then all of them are looked at."
+        )
+    return cameras
+
+
+def _required(devices: Sequence[FoundDevice], kind: DeviceKind, number: int | None, person: Person) -> FoundDevice:
+    words = ", ".join(f"{device.words} at {device.server}" for device in devices)
+    if number is not None:
+        devices = [device for device in devices if device.number == number]
+        if not devices:
+            raise ConfigurationError(f"There is no {kind.name} {number}. There are: {words}. Correct --{kind.section}.")
+    if len(devices) > 1:
+        how = (
+            f"say which with --{kind.section} NUMBER" if number is None else "leave out --yes, and choose at a terminal"
+        )
+        _needs_person(person, f"There are several ({words}): {how}.")
+        return devices[_choice(person, f"Which {kind.name}?", [f"{d.words} at {d.server}" for d in devices])]
+    return devices[0]
+
+
+def _optional(devices: Sequence[FoundDevice], kind: DeviceKind, person: Person) -> FoundDevice | None:
+    if len(devices) < 2:
+        return devices[0] if devices else None
+    if not person.is_there:
+        person.tell(f"Of {', '.join(device.words for device in devices)} the first is taken.")
+        return devices[0]
+    index = _choice(person, f"Which {kind.name}?", [*(device.words for device in devices), NO_DEVICE])
+    return devices[index] if index < len(devices) else None
+
+
+def _needs_person(person: Person, sentence: str) -> None:
+    if not person.is_there:
+        raise ConfigurationError(sentence)
+
+
+def _choice(person: Person, question: str, choices: Sequence[str]) -> int:
+    """Have one of several chosen by its number in the list, from 1."""
+    person.tell(question)
+    for number, text in enumerate(choices, start=1):
+        person.tell(f"  {number}  {text}")
+    while True:
+        text = person.answer(f"Number, 1 to {len(choices)}", "1")
+        if text.isascii() and text.isdigit() and 1 <= int(text) <= len(choices):
+            return int(text) - 1
+        person.tell(f"  {text!r} is none of them.")

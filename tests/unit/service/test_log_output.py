@@ -1,0 +1,41 @@
+from collections.abc import Mapping
+
+import pytest
+import structlog
+from structlog.testing import capture_logs
+
+from alpaca_focus.service.log_output import told_to
+
+
+def test_what_the_log_gets_is_told_to_a_listener_too() -> None:
+    told: list[Mapping[str, object]] = []
+    log = structlog.get_logger("somewhere")
+    with capture_logs() as lines:
+        log.info("before")
+        with told_to(told.append):
+            log.info("The focuser has moved", position=1000)
+            log.debug("A detail")
+            try:
+                int("so it is")
+            except ValueError:
+                log.exception("The program itself failed")
+        log.info("after")
+    assert told == [
+        {"event": "The focuser has moved", "position": 1000, "level": "info"},
+        {"event": "The program itself failed", "level": "error"},
+    ]
+    assert [line["event"] for line in lines] == [
+        "before",
+        "The focuser has moved",
+        "A detail",
+        "The program itself failed",
+        "after",
+    ]
+
+
+def test_nobody_is_told_when_the_block_fails() -> None:
+    told: list[Mapping[str, object]] = []
+    before = list(structlog.get_config()["processors"])
+    with pytest.raises(RuntimeError), told_to(told.append):
+        raise RuntimeError
+    assert structlog.get_config()["processors"] == before
