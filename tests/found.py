@@ -10,7 +10,7 @@ from alpaca_focus.core.device_kinds import (
     FoundWheel,
 )
 from alpaca_focus.core.discovered import FoundObservatory, FoundServer
-from alpaca_focus.setup.first_file import Answers
+from alpaca_focus.setup.first_devices import Answers
 
 SERVER = "192.168.1.20:11111"
 

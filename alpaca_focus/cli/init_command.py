@@ -17,7 +17,8 @@ from alpaca_focus.cli.common import EXIT_ABORTED
 from alpaca_focus.core.errors import ConfigurationError
 from alpaca_focus.files.file_access import atomic_write, check_folder
 from alpaca_focus.setup.device_choice import choose_devices
-from alpaca_focus.setup.first_file import SCHEMA_NAME, WAYS, Answers, next_commands
+from alpaca_focus.setup.first_devices import WAYS, Answers
+from alpaca_focus.setup.first_file import SCHEMA_NAME, next_commands
 from alpaca_focus.setup.questions import Given, answered, check_given
 from alpaca_focus.setup.server_discovery import find_servers
 from alpaca_focus.setup.surveying import found_lines, settings_text, survey

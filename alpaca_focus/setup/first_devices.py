@@ -1,6 +1,8 @@
 """The sections of a first settings file that say what is there: the telescope and its devices. Pure."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal, get_args
 
 from alpaca_focus.core.device_kinds import (
     DeviceKind,
@@ -14,7 +16,39 @@ from alpaca_focus.core.device_kinds import (
 )
 from alpaca_focus.settings.section import HIGHEST_POSITION
 from alpaca_focus.settings.yaml_writer import yaml_quoted, yaml_value
-from alpaca_focus.setup.first_file import Answers
+
+ImagingWay = Literal["gateway", "watch", "told", "none"]
+WAYS: tuple[str, ...] = get_args(ImagingWay)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answers:
+    """What no device says.
+
+    Attributes:
+        name: What to call the telescope.
+        focal_length_mm: Focal length.
+        aperture_mm: Free aperture.
+        central_obstruction: As a fraction of the aperture's diameter.
+        pixel_size_um: Where the camera does not say it, else `None`.
+        step_size_um: Where the focuser does not say it, else `None`.
+        backlash_steps: Slack of the focuser; 0: not known.
+        exposure_s: Exposure of a focus frame.
+        way: How an imaging program and this one live together; none: there is no such program.
+        directory: Where the runs are kept.
+    """
+
+    name: str
+    focal_length_mm: float
+    aperture_mm: float
+    central_obstruction: float
+    pixel_size_um: float | None = None
+    step_size_um: float | None = None
+    backlash_steps: int
+    exposure_s: float
+    way: ImagingWay
+    directory: str
+
 
 _MARGIN = 50
 """The part of the travel that is kept clear at each end, as in one of so many."""

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from alpaca_focus.core.device_kinds import LONGEST_LINE, FoundWheel
 from alpaca_focus.core.discovered import FoundObservatory
 from alpaca_focus.settings.yaml_writer import yaml_quoted, yaml_value
-from alpaca_focus.setup.first_file import Way
+from alpaca_focus.setup.first_devices import ImagingWay
 
 _LONGEST_EXPOSURE_S = 600.0
 
@@ -27,7 +27,7 @@ def storage_section(directory: str, file: str) -> Iterator[str]:
     yield f"  directory: {yaml_quoted(directory)}"
 
 
-def imaging_section(way: Way) -> Iterator[str]:
+def imaging_section(way: ImagingWay) -> Iterator[str]:
     """Write how the imaging program and this one live together."""
     if way == "none":
         yield "# There is no imaging program. One that comes later can be watched (watch), work through this program"
@@ -65,7 +65,7 @@ def focus_section(exposure_s: float, wheel: FoundWheel | None) -> Iterator[str]:
         yield f"  #     exposure_s: {yaml_value(min(3 * exposure_s, _LONGEST_EXPOSURE_S))}"
 
 
-def triggers_section(found: FoundObservatory, way: Way) -> Iterator[str]:
+def triggers_section(found: FoundObservatory, way: ImagingWay) -> Iterator[str]:
     """Write what makes a refocus due."""
     yield "# What makes `alpaca-focus run` refocus; without any of them it does so only when asked."
     yield "triggers:"

@@ -10,7 +10,7 @@ from alpaca_focus.settings.loader import parse_yaml
 from alpaca_focus.settings.models import Settings
 from alpaca_focus.settings.problems import SettingsError, dotted
 from alpaca_focus.settings.yaml_writer import yaml_of
-from alpaca_focus.setup.first_file import WAYS, Answers
+from alpaca_focus.setup.first_devices import WAYS, Answers
 
 USUAL_DIRECTORY = "~/.local/state/alpaca-focus"
 

@@ -9,7 +9,8 @@ from alpaca_focus.devices.survey import survey_device
 from alpaca_focus.settings.loader import parse_yaml
 from alpaca_focus.settings.models import Settings
 from alpaca_focus.setup.device_choice import Chosen
-from alpaca_focus.setup.first_file import Answers, first_file
+from alpaca_focus.setup.first_devices import Answers
+from alpaca_focus.setup.first_file import first_file
 from alpaca_focus.setup.server_discovery import tell_notes
 
 

@@ -20,7 +20,8 @@ from alpaca_focus.settings.models import Settings
 from alpaca_focus.settings.section import HIGHEST_POSITION
 from alpaca_focus.settings.yaml_tree import read_tree
 from alpaca_focus.settings.yaml_values import read_document
-from alpaca_focus.setup.first_file import WAYS, Answers, Way, first_file
+from alpaca_focus.setup.first_devices import WAYS, Answers
+from alpaca_focus.setup.first_file import Way, first_file
 from tests.found import observatory
 
 TRAPS = [

@@ -4,11 +4,10 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.unit.runtime.test_store import NIGHT, result
-
 from alpaca_focus.core.values import Light
 from alpaca_focus.store.run_store import RunStore
 from tests.system.conftest import Run
+from tests.unit.store.test_run_store import NIGHT, result
 
 
 def kept(folder: Path, count: int = 3) -> Path:

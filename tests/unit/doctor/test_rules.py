@@ -300,7 +300,7 @@ NUDGE = Nudged(start=500, reached=510, ended_at=500, lasted_s=2.0)
         ({}, OK, "from 500 to 510 and back to 500", False),
         ({"ended_at": 501}, OK, "501", False),
         ({"reached": None}, NOT_TRIED, "aborted; it is back at 500", False),
-        ({"ended_at": 507, "home_trouble": "It is stuck."}, FAILS, "Move it to 500 by hand", True),
+        ({"ended_at": 507, "return_trouble": "It is stuck."}, FAILS, "Move it to 500 by hand", True),
         ({"ended_at": None}, FAILS, "its position is unknown", True),
         ({"reached": None, "trouble": "It stalls. Oil it."}, FAILS, "It is back at 500. Oil it.", False),
     ],

@@ -8,7 +8,8 @@ import pytest
 from alpaca_focus.core.discovered import FoundObservatory
 from alpaca_focus.settings.loader import parse_yaml
 from alpaca_focus.settings.models import Settings
-from alpaca_focus.setup.first_file import WAYS, Answers, first_file, next_commands
+from alpaca_focus.setup.first_devices import WAYS, Answers
+from alpaca_focus.setup.first_file import first_file, next_commands
 from tests.found import ANSWERS, CAMERA, FOCUSER, LEAST, WEATHER, WHOLE, device, observatory
 
 LONGEST_LINE = 120

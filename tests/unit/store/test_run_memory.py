@@ -5,12 +5,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from tests.unit.runtime.test_store import result, sample
 
 from alpaca_focus.core.curves.hyperbola import KNOWN
 from alpaca_focus.core.values import Outcome
 from alpaca_focus.store.run_memory import Memory
 from alpaca_focus.store.run_store import FILE_NAME, RunStore
+from tests.unit.store.test_run_store import result, sample
 
 TRAIN = "530 mm f/5.00"
 CURVE = tuple(sample(position, value) for position, value in ((4850, 8.0), (4925, 4.7), (5075, 4.7), (5150, 8.0)))

@@ -189,7 +189,7 @@ WRITER = """
 import sys
 from pathlib import Path
 from alpaca_focus.store.run_store import RunStore
-from tests.unit.runtime.test_store import result
+from tests.unit.store.test_run_store import result
 with RunStore(Path(sys.argv[1])) as store:
     while True:
         print(store.save(result(), trigger="asked for"), flush=True)
