@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from alpaca_focus.core.errors import DeviceUnreachable, RunFailed
-from alpaca_focus.core.night.decisions import Rules
+from alpaca_focus.core.night.decisions import InhibitorRules
 from alpaca_focus.core.night.state import Patience, PierSide, Reading
 from alpaca_focus.core.night.triggers import AsSoonAsPossible, Trigger
 from alpaca_focus.core.sweep.backlash import Backlash, Direction, Limits
@@ -97,7 +97,7 @@ class FakeSafety(_Named):
 
 def night_settings(*triggers: Trigger, **other: Any) -> NightSettings:
     usual: dict[str, Any] = {
-        "rules": Rules(),
+        "rules": InhibitorRules(),
         "reading": Reading(every_s=10.0, count=6, followed_count=3),
         "patience": Patience(first_s=600.0, longest_s=2400.0),
         "compensation": None,

@@ -22,13 +22,13 @@ from alpaca_focus.feed.night_curves import NightCurves
 from alpaca_focus.feed.run_progress import RunTracker
 from alpaca_focus.service.control_wire import Request
 from alpaca_focus.web.pages import make_app
-from alpaca_focus.web.security import Rules
-from alpaca_focus.web.source import Night, Picture
+from alpaca_focus.web.security import AccessRules
+from alpaca_focus.web.source import NightSource, Picture
 
 TOKEN = "a token that nobody guesses"  # noqa: S105 - made up
 ELSEWHERE = "192.168.1.7"
 """An address that may look; requests come from there when a proxy says so."""
-RULES = Rules(allowed=(ip_network("192.168.1.0/24"),), names=frozenset({"observatory"}), token=TOKEN)
+RULES = AccessRules(allowed=(ip_network("192.168.1.0/24"),), names=frozenset({"observatory"}), token=TOKEN)
 JSON = {"Content-Type": "application/json"}
 
 
@@ -60,7 +60,7 @@ class Page:
     """A web server and what stands behind it."""
 
     directory: Path
-    rules: Rules = RULES
+    rules: AccessRules = RULES
     feed: Feed = field(default_factory=lambda: Feed(now))
     commands: list[tuple[str, dict[str, object]]] = field(default_factory=list)
     refuses: str = ""
@@ -73,7 +73,7 @@ class Page:
     def __post_init__(self) -> None:
         self.curves = NightCurves()
         self.runs = RunTracker(lambda run: self.feed.publish("run", run), now)
-        self.night = Night(
+        self.night = NightSource(
             feed=self.feed,
             answer=self._answer,
             directory=self.directory,

@@ -13,7 +13,7 @@ from types import MappingProxyType
 from typing import Any, ClassVar
 
 from alpaca_focus.alpaca.errors import AlpacaError, ErrorNumber
-from alpaca_focus.alpaca.standard import COMMON_MEMBERS, INTERFACES, DeviceType, Member, Method, Scalar
+from alpaca_focus.alpaca.standard import COMMON_MEMBERS, INTERFACES, DeviceType, HttpMethod, Member, Scalar
 
 WITHOUT_CONNECTION = COMMON_MEMBERS - {"action", "commandblind", "commandbool", "commandstring", "devicestate"}
 """Members that a device answers before it is connected."""
@@ -76,7 +76,7 @@ class ServedDevice:
         """
         self.check_ready(member)
         method = getattr(self, f"{member.method.lower()}_{member.name}", None)
-        if method is None and member.method is Method.GET:
+        if method is None and member.method is HttpMethod.GET:
             method = self.values.get(member.name)
         if method is None:
             verb = "read" if member.returns_value and not member.parameters else "called or set"

@@ -25,7 +25,7 @@ class DeviceType(StrEnum):
     SAFETYMONITOR = "safetymonitor"
 
 
-class Method(StrEnum):
+class HttpMethod(StrEnum):
     """HTTP methods of the device API."""
 
     GET = "GET"
@@ -59,31 +59,31 @@ class Member:
     """
 
     name: str
-    method: Method
+    method: HttpMethod
     parameters: tuple[Parameter, ...] = ()
     returns_value: bool = True
 
 
 def _get(names: str) -> tuple[Member, ...]:
     """Properties that are read, named in one string with blanks between them."""
-    return tuple(Member(name, Method.GET) for name in names.split())
+    return tuple(Member(name, HttpMethod.GET) for name in names.split())
 
 
 def _ask(name: str, *parameters: Parameter) -> Member:
     """A method that is called by GET because it changes nothing."""
-    return Member(name, Method.GET, parameters)
+    return Member(name, HttpMethod.GET, parameters)
 
 
 def _set(kind: ScalarType, names: str) -> tuple[Member, ...]:
     """Properties that are written; the parameter is named as the property, in the standard's casing."""
     return tuple(
-        Member(name.lower(), Method.PUT, (Parameter(name, kind),), returns_value=False) for name in names.split()
+        Member(name.lower(), HttpMethod.PUT, (Parameter(name, kind),), returns_value=False) for name in names.split()
     )
 
 
 def _do(name: str, *parameters: Parameter, returns_value: bool = False) -> Member:
     """A method that is called by PUT."""
-    return Member(name, Method.PUT, parameters, returns_value=returns_value)
+    return Member(name, HttpMethod.PUT, parameters, returns_value=returns_value)
 
 
 _COMMAND = (Parameter("Command", str), Parameter("Raw", bool))

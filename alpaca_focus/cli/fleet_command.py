@@ -23,7 +23,7 @@ from alpaca_focus.notify.fleet import FAILED_OUTCOMES, Row, Standing, rows
 from alpaca_focus.notify.fleet_listener import FleetListener
 from alpaca_focus.notify.mqtt_client import MqttSettings
 from alpaca_focus.notify.notification_settings import broker_settings
-from alpaca_focus.settings.interface_models import Mqtt, MqttAlone
+from alpaca_focus.settings.interface_models import MqttAlone, MqttSection
 from alpaca_focus.settings.loader import load_yaml
 
 EXIT_TROUBLE = 1
@@ -88,7 +88,7 @@ def _settings(config: Path | None, options: dict[str, str]) -> MqttSettings:
     if "password_file" in options and "user" not in options:
         raise ConfigurationError("--password-file needs a --user.")
     try:
-        wanted = Mqtt.model_validate({**options, "tls": "tls" in options})
+        wanted = MqttSection.model_validate({**options, "tls": "tls" in options})
     except ValidationError as error:
         first = error.errors()[0]
         name = str(first["loc"][0])

@@ -14,7 +14,7 @@ from alpaca_focus.cli.terminal import RunPrinter, for_people, result_json
 from alpaca_focus.core.errors import ConfigurationError
 from alpaca_focus.core.events import FrameMeasured, RunEnded, RunStarted
 from alpaca_focus.core.metrics import STAR_SIZE, heading
-from alpaca_focus.core.sweep.backlash import Backlash, Direction, Method
+from alpaca_focus.core.sweep.backlash import ApproachMethod, Backlash, Direction
 from alpaca_focus.core.values import Light
 from alpaca_focus.daemon.night_report import last_night, reviewed, summary, write_report
 from alpaca_focus.files.file_access import check_folder
@@ -135,7 +135,7 @@ def _backlash(config: Path | None) -> Backlash | None:
     backlash = load_yaml(config, Settings).focuser.backlash
     if backlash.method == "none":
         return None
-    return Backlash(steps=backlash.steps, arrive=Direction(backlash.arrive), method=Method(backlash.method))
+    return Backlash(steps=backlash.steps, arrive=Direction(backlash.arrive), method=ApproachMethod(backlash.method))
 
 
 def _value_heading(runs: Sequence[KeptRun]) -> str:

@@ -9,7 +9,7 @@ from alpaca_focus.night.reported_exposures import ReportedExposure, ReportedExpo
 from alpaca_focus.night.scheduler import RefocusScheduler
 from alpaca_focus.ports import Clock
 from alpaca_focus.service.control_wire import Request
-from alpaca_focus.settings.models import FilterFocus, Settings
+from alpaca_focus.settings.models import FilterFocusSection, Settings
 
 Said = dict[str, object]
 
@@ -92,7 +92,7 @@ def _reported_filter(scheduler: RefocusScheduler, name: str, settings: Settings)
     if not name:
         raise ConfigurationError("The filter has no name: give one, such as `alpaca-focus filter Ha`.")
     scheduler.requests.report_filter(name)
-    instead = settings.focus.filters.get(name, FilterFocus()).focus_through
+    instead = settings.focus.filters.get(name, FilterFocusSection()).focus_through
     if instead not in {None, name}:
         return (
             f"The filter: {name}. Refocusing will fail: focus.filters.{name} asks to focus through {instead}, and "

@@ -28,7 +28,7 @@ from alpaca_focus.service.control_wire import Request, socket_path
 from alpaca_focus.service.log_output import told_to
 from alpaca_focus.service.ticker import Ticker
 from alpaca_focus.settings.models import Settings
-from alpaca_focus.web.source import Night
+from alpaca_focus.web.source import NightSource
 
 T = TypeVar("T")
 
@@ -137,10 +137,10 @@ class Daemon:
         except ConfigurationError as error:
             _log.error("There is no dashboard", why=str(error))
 
-    def _shown(self) -> Night:
+    def _shown(self) -> NightSource:
         """Return the night as the web server sees it."""
         publisher = self._publisher
-        return Night(
+        return NightSource(
             feed=publisher.feed,
             answer=from_another_loop(self._answer),
             directory=self._directory,

@@ -10,7 +10,7 @@ from alpaca_focus.core.values import Frame, Measurement
 from alpaca_focus.files.preview import png_of, spectrum_png, star_picture
 from alpaca_focus.imaging.spectrum import SpectrumSettings, TraceAxis
 from alpaca_focus.service.threads import QuietWorker
-from alpaca_focus.settings.models import Spectrum
+from alpaca_focus.settings.models import SpectrumSection
 from alpaca_focus.web.source import Picture
 
 
@@ -29,7 +29,7 @@ class FramePreview:
         self._lock = Lock()
         self._next: tuple[Frame, Measurement] | None = None
         self._last: Picture | None = None
-        self.spectrum = Spectrum()
+        self.spectrum = SpectrumSection()
 
     def close(self) -> None:
         """Wait for a picture that is being made."""

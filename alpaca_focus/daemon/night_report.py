@@ -9,7 +9,7 @@ from alpaca_focus import __version__
 from alpaca_focus.core.curves.calibration import Estimate
 from alpaca_focus.core.errors import ConfigurationError
 from alpaca_focus.core.night.focus_model import AVERAGE
-from alpaca_focus.core.night.night_review import Night, ReviewedRun, bounds_of, by_curves, by_stars, night_of
+from alpaca_focus.core.night.night_review import ReviewedNight, ReviewedRun, bounds_of, by_curves, by_stars, night_of
 from alpaca_focus.core.values import Light
 from alpaca_focus.daemon.night_settings import zone_steps
 from alpaca_focus.files.file_access import atomic_write
@@ -43,7 +43,7 @@ def last_night(settings: Settings, now: datetime) -> date:
     return night_of(now, east_of(settings, now))
 
 
-def reviewed(settings: Settings, night: date, now: datetime) -> Night:
+def reviewed(settings: Settings, night: date, now: datetime) -> ReviewedNight:
     """Collect what was kept of a night.
 
     Raises:
@@ -60,7 +60,7 @@ def reviewed(settings: Settings, night: date, now: datetime) -> Night:
         state = load_state(store, now)
     of_night = [run for run in reversed(runs) if begins <= run.result.started_at < ends]
     is_of_night = state.saved_at is not None and begins <= state.saved_at < ends
-    return Night(
+    return ReviewedNight(
         telescope=settings.telescope.name,
         date=night,
         runs=tuple(ReviewedRun(number=run.number, trigger=run.trigger, result=run.result) for run in of_night),
@@ -94,7 +94,7 @@ def _learned(runs: tuple[KeptRun, ...]) -> Estimate | None:
     return None
 
 
-def write_report(path: Path, night: Night, made_at: datetime) -> None:
+def write_report(path: Path, night: ReviewedNight, made_at: datetime) -> None:
     """Write the report and put it in place at once.
 
     Raises:
@@ -105,7 +105,7 @@ def write_report(path: Path, night: Night, made_at: datetime) -> None:
         file.write(page.encode())
 
 
-def summary(night: Night) -> str:
+def summary(night: ReviewedNight) -> str:
     """Say in two or three sentences what the night was like, for the message that goes with the report."""
     good = sum(run.is_good for run in night.runs)
     told = [f"{good} of {len(night.runs)} refocuses were good." if night.runs else "There was no refocus."]

@@ -4,7 +4,7 @@ from types import MappingProxyType
 
 from alpaca_focus.core.errors import ConfigurationError
 from alpaca_focus.core.night.compensation import CompensationSettings
-from alpaca_focus.core.night.decisions import Rules
+from alpaca_focus.core.night.decisions import InhibitorRules
 from alpaca_focus.core.night.state import Patience, Reading
 from alpaca_focus.core.night.triggers import (
     AfterImages,
@@ -39,7 +39,7 @@ def night_settings(settings: Settings, devices: Devices, *, start: Position) -> 
     offsets = focus_offsets(settings, devices) if wanted.filter_change == "offset" else {}
     return NightSettings(
         triggers=triggers(settings, zone),
-        rules=Rules(sun_altitude_deg=settings.night.sun_altitude_deg),
+        rules=InhibitorRules(sun_altitude_deg=settings.night.sun_altitude_deg),
         reading=Reading(
             every_s=settings.thermometer.every_s,
             count=settings.thermometer.readings,

@@ -26,7 +26,7 @@ from alpaca_focus.notify.mqtt import MqttLink
 from alpaca_focus.notify.notification_settings import mqtt_settings, services_of
 from alpaca_focus.ports import Clock
 from alpaca_focus.service.control_wire import Request
-from alpaca_focus.settings.interface_models import Messages
+from alpaca_focus.settings.interface_models import MessagesSection
 from alpaca_focus.settings.models import Settings
 from alpaca_focus.store.run_store import KeptRun, RunStore
 
@@ -92,7 +92,7 @@ class Telling:
         if is_other or (mqtt is not None and mqtt.password_file is not None):
             await self._follow_mqtt(settings)
 
-    async def _follow_messages(self, wanted: Messages | None) -> None:
+    async def _follow_messages(self, wanted: MessagesSection | None) -> None:
         before, self._messenger = self._messenger, None
         if before is not None:
             await asyncio.to_thread(before.close)
@@ -135,7 +135,7 @@ class Telling:
                 self._why[str(device)] = str(why)
             case Status() | Waiting() as status if self._settings is not None:
                 seen = await self._seen(status, self._settings)
-                repeat_s = (self._settings.messages or Messages()).repeat_s
+                repeat_s = (self._settings.messages or MessagesSection()).repeat_s
                 self._watched, notices = noticed(self._watched, seen, now_s=self._clock.monotonic(), repeat_s=repeat_s)
                 for notice in notices:
                     self.tell(notice)

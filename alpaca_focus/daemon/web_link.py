@@ -15,12 +15,12 @@ from alpaca_focus.core.errors import ConfigurationError
 from alpaca_focus.files.pictures import curve_of_run, picture_png
 from alpaca_focus.service.control_wire import Request
 from alpaca_focus.service.threads import begun_in
-from alpaca_focus.settings.interface_models import Web
+from alpaca_focus.settings.interface_models import WebSection
 from alpaca_focus.settings.loader import token_of
 from alpaca_focus.settings.models import Settings
 from alpaca_focus.store.run_store import KeptRun
-from alpaca_focus.web.security import Network, Rules
-from alpaca_focus.web.source import Night
+from alpaca_focus.web.security import AccessRules, Network
+from alpaca_focus.web.source import NightSource
 
 _log = structlog.get_logger(__name__)
 
@@ -29,7 +29,7 @@ _log = structlog.get_logger(__name__)
 class _Wanted:
     listen: str
     port: int
-    rules: Rules
+    rules: AccessRules
 
 
 class WebLink:
@@ -44,7 +44,7 @@ class WebLink:
         server: The server; `None`: there is none.
     """
 
-    def __init__(self, night: Night) -> None:
+    def __init__(self, night: NightSource) -> None:
         self._night = night
         self._wanted: _Wanted | None = None
         self.server: RunningServer | None = None
@@ -109,9 +109,9 @@ def draw_run(run: KeptRun) -> bytes:
     return picture_png(fitted, title=title)
 
 
-def _wanted(web: Web) -> _Wanted:
+def _wanted(web: WebSection) -> _Wanted:
     allowed: tuple[Network, ...] = tuple(ip_network(each, strict=False) for each in web.allow)
-    rules = Rules(allowed=allowed, names=_names(web.listen) | frozenset(web.names), token=token_of(web))
+    rules = AccessRules(allowed=allowed, names=_names(web.listen) | frozenset(web.names), token=token_of(web))
     return _Wanted(listen=web.listen, port=web.port, rules=rules)
 
 

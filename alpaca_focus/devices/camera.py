@@ -74,7 +74,7 @@ class _Download:
     saturation_adu: float
 
 
-class _Members:
+class _AlpycaMembers:
     """The camera's settings as alpyca reads and writes them."""
 
     def __init__(self, connection: Connection) -> None:
@@ -118,7 +118,7 @@ class AlpacaCamera:
         self._busy_until_s = -math.inf
         self._exposed: _Exposed | None = None
         self._last_mark: FrameMark | None = None
-        self._members = _Members(self._connection)
+        self._members = _AlpycaMembers(self._connection)
         self._remembered: Values | None = None
 
     @property

@@ -11,7 +11,7 @@ from alpaca_focus.alpaca.standard import DeviceType
 from alpaca_focus.devices.address import DeviceAddress
 from alpaca_focus.devices.alpyca_devices import make_alpyca_device
 from alpaca_focus.devices.requester import Call, current_call
-from alpaca_focus.devices.translate import Question, nonsense
+from alpaca_focus.devices.translate import DeviceCall, nonsense
 from alpaca_focus.devices.transport import Deadline
 from alpaca_focus.devices.worker import Worker
 
@@ -121,6 +121,6 @@ class Line:
             self.number = number
             self._alpyca = make_alpyca_device(self.kind, self.address, number)
 
-    def question(self, text: str) -> Question:
+    def question(self, text: str) -> DeviceCall:
         """Return what is asked, for messages."""
-        return Question(self.name, self.address.authority, text)
+        return DeviceCall(self.name, self.address.authority, text)

@@ -13,7 +13,7 @@ from alpaca_focus.alpaca.images import fetch_image
 from alpaca_focus.core.errors import DeviceRefused, DeviceTimeout, DeviceUnreachable
 from alpaca_focus.core.values import Pixels
 from alpaca_focus.devices.address import DeviceAddress
-from alpaca_focus.devices.translate import Question, nonsense, refusal, timed_out, unreachable, value_of_reply
+from alpaca_focus.devices.translate import DeviceCall, nonsense, refusal, timed_out, unreachable, value_of_reply
 from alpaca_focus.devices.transport import BrokenReply, Deadline, HttpReply, send_request
 
 STALL_TIMEOUT_S = 15.0
@@ -27,7 +27,7 @@ _LOST_PARAMETERS = frozenset({400, 422, ErrorNumber.INVALID_VALUE, ErrorNumber.V
 class Call:
     """The call that a worker thread is busy with."""
 
-    question: Question
+    question: DeviceCall
     deadline: Deadline
 
 

@@ -26,7 +26,7 @@ from alpaca_focus.devices.address import DeviceAddress, parse_address
 from alpaca_focus.devices.clock import SystemClock
 from alpaca_focus.devices.connection import CALL_TIMEOUT_S, Connection
 from alpaca_focus.devices.requester import Call, Requester
-from alpaca_focus.devices.translate import Question, as_bool, as_float, as_int, as_text, as_texts
+from alpaca_focus.devices.translate import DeviceCall, as_bool, as_float, as_int, as_text, as_texts
 from alpaca_focus.devices.transport import Deadline
 from alpaca_focus.devices.worker import Worker, see_through
 
@@ -135,7 +135,7 @@ class _Asking:
         return (ConfiguredDevice(name=name, device_type=str(kind), number=number, unique_id=""),)
 
     async def _ask(self, device: str, text: str, work: Callable[[], T]) -> T:
-        question = Question(device, self.address.authority, text)
+        question = DeviceCall(device, self.address.authority, text)
 
         def checked_work() -> T:
             try:

@@ -36,7 +36,7 @@ class WrongValue(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class DeviceCall:
     """What was asked of which device, for messages.
 
     Attributes:
@@ -50,7 +50,7 @@ class Question:
     text: str
 
 
-def unreachable(question: Question, error: OSError) -> DeviceUnreachable:
+def unreachable(question: DeviceCall, error: OSError) -> DeviceUnreachable:
     """Say that nothing answers, and what to look at."""
     reason = error.strerror or str(error) or type(error).__name__
     return DeviceUnreachable(
@@ -61,7 +61,7 @@ def unreachable(question: Question, error: OSError) -> DeviceUnreachable:
     )
 
 
-def timed_out(question: Question, duration_s: float) -> DeviceTimeout:
+def timed_out(question: DeviceCall, duration_s: float) -> DeviceTimeout:
     """Say that the deadline has passed."""
     return DeviceTimeout(
         question.device,
@@ -70,7 +70,7 @@ def timed_out(question: Question, duration_s: float) -> DeviceTimeout:
     )
 
 
-def nonsense(question: Question, reason: str) -> DeviceMisbehaved:
+def nonsense(question: DeviceCall, reason: str) -> DeviceMisbehaved:
     """Say that an answer makes no sense; `reason` is a clause."""
     return DeviceMisbehaved(
         question.device,
@@ -79,7 +79,7 @@ def nonsense(question: Question, reason: str) -> DeviceMisbehaved:
     )
 
 
-def refusal(question: Question, number: int, text: str) -> DeviceRefused:
+def refusal(question: DeviceCall, number: int, text: str) -> DeviceRefused:
     """Make the error for a refused request; `number` is the Alpaca error number or the HTTP status."""
     kind = _REFUSALS.get(number, DeviceRefused)
     code = f"HTTP status {number}" if 100 <= number < 600 else f"Alpaca error 0x{number:X}"
@@ -88,7 +88,7 @@ def refusal(question: Question, number: int, text: str) -> DeviceRefused:
     return kind(question.device, message, number=number, device_message=text)
 
 
-def value_of_reply(question: Question, status: int, body: bytes, *, needs_value: bool) -> object:
+def value_of_reply(question: DeviceCall, status: int, body: bytes, *, needs_value: bool) -> object:
     """Return the Value of a reply, `None` for one without.
 
     Tolerates replies without `ErrorNumber`, which several servers send when all is well.
@@ -121,7 +121,7 @@ def _json_object(body: bytes) -> Mapping[str, object] | None:
     return reply if isinstance(reply, dict) else None
 
 
-def _error_number(question: Question, reply: Mapping[str, object]) -> int:
+def _error_number(question: DeviceCall, reply: Mapping[str, object]) -> int:
     try:
         return as_int(reply.get("ErrorNumber") or 0)
     except ValueError as error:

@@ -11,7 +11,7 @@ from datetime import datetime
 from alpaca_focus.core.metrics import label_of
 from alpaca_focus.core.night.focus_model import AVERAGE
 from alpaca_focus.core.night.night_review import (
-    Night,
+    ReviewedNight,
     ReviewedRun,
     Share,
     advice,
@@ -54,7 +54,7 @@ class _RunCurve:
         return chart_svg(v_curve(result.samples, result.fit), **CURVE_SIZE)
 
 
-def report_page(night: Night, *, made_at: datetime, version: str) -> str:
+def report_page(night: ReviewedNight, *, made_at: datetime, version: str) -> str:
     """Return the page.
 
     Args:
@@ -114,7 +114,7 @@ def _left_out(result: FocusResult) -> int:
     return sum(result.samples[index].measurement.usable for index in rejected)
 
 
-def _tiles(night: Night) -> list[tuple[str, str]]:
+def _tiles(night: ReviewedNight) -> list[tuple[str, str]]:
     """Return the numbers at the top of the page, each with its meaning."""
     good = sum(run.is_good for run in night.runs)
     tiles = [(f"{good} of {len(night.runs)}", "refocuses good")]
@@ -134,7 +134,7 @@ def _percent(share: Share | None) -> str:
     return "not known" if value is None else f"{100 * value:.0f}\u00a0%"
 
 
-def _night_figures(night: Night) -> list[_Figure]:
+def _night_figures(night: ReviewedNight) -> list[_Figure]:
     """Return the charts over the hours of the night; none where nothing was recorded."""
     times = [at.timestamp() for run in night.runs for at in (run.result.started_at, run.ended_at)]
     times += [light.ended_at.timestamp() for light in night.lights]
@@ -146,7 +146,7 @@ def _night_figures(night: Night) -> list[_Figure]:
     return [figure for figure in figures if figure is not None]
 
 
-def _positions(night: Night, times: Range) -> _Figure | None:
+def _positions(night: ReviewedNight, times: Range) -> _Figure | None:
     good = [(run, run.result.fit) for run in night.runs if run.is_good and run.result.fit is not None]
     found = [(run.result.started_at.timestamp(), fit.best_position) for run, fit in good]
     stands = [
@@ -170,7 +170,7 @@ def _positions(night: Night, times: Range) -> _Figure | None:
     )
 
 
-def _expected(night: Night, good: Sequence[tuple[ReviewedRun, Fit]]) -> list[list[tuple[float, float]]]:
+def _expected(night: ReviewedNight, good: Sequence[tuple[ReviewedRun, Fit]]) -> list[list[tuple[float, float]]]:
     """Return the model's lines, one from each good run to the next."""
     if night.learned is None:
         return []
@@ -191,7 +191,7 @@ def _expected(night: Night, good: Sequence[tuple[ReviewedRun, Fit]]) -> list[lis
     return lines
 
 
-def _temperatures(night: Night, times: Range) -> _Figure | None:
+def _temperatures(night: ReviewedNight, times: Range) -> _Figure | None:
     known = [(run.result.started_at.timestamp(), _temperature_c(run.result)) for run in night.runs]
     known += [
         (each.ended_at.timestamp(), each.temperature_c) for each in night.lights if each.temperature_c is not None
@@ -204,7 +204,7 @@ def _temperatures(night: Night, times: Range) -> _Figure | None:
     return _Figure(Chart(label="temperature, \u00b0C", x=times, y=shown, marks=marks, at_times=True), height=150)
 
 
-def _sizes(night: Night, times: Range) -> _Figure | None:
+def _sizes(night: ReviewedNight, times: Range) -> _Figure | None:
     if not night.lights:
         return None
     sizes = [light.hfd_px for light in night.lights]
@@ -224,7 +224,7 @@ def _sizes(night: Night, times: Range) -> _Figure | None:
     return _Figure(chart, "Dashed: refocuses.", height=170)
 
 
-def _drift(night: Night) -> _Figure | None:
+def _drift(night: ReviewedNight) -> _Figure | None:
     """Return best focus against temperature; `None` where there are fewer than two refocuses to show."""
     good = [run.result for run in night.runs if run.is_good and math.isfinite(_temperature_c(run.result))]
     filters = [result.filter_name for result in good]

@@ -83,7 +83,7 @@ class PassThrough:
             )
             await WireResponse(text_reply(403, sentence))(scope, receive, send)
             return
-        line = _Line(scope, receive)
+        line = _ClientConnection(scope, receive)
         async with line.watched():
             if scope["path"].startswith(_NAMED_IN):
                 await self._learn_names()
@@ -113,7 +113,7 @@ class PassThrough:
                 self.devices[kind].name = _name_in_front(str(await self._upstreams[kind].get("name")))
 
 
-class _Line:
+class _ClientConnection:
     """The line to a client: what it sends, and whether it is still there."""
 
     def __init__(self, scope: Scope, receive: Receive) -> None:
@@ -148,7 +148,7 @@ class _Line:
 class _Watch:
     """Cancels what is done for a client that has hung up."""
 
-    def __init__(self, line: _Line) -> None:
+    def __init__(self, line: _ClientConnection) -> None:
         self._line = line
         self._watcher: asyncio.Task[None] | None = None
         self._has_cancelled = False

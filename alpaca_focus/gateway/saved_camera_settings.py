@@ -31,7 +31,7 @@ SAVED_MEMBERS = frozenset((*SETTING_MEMBERS, *_LAST_EXPOSURE))
 _log = structlog.get_logger(__name__)
 
 
-class _Members:
+class _UpstreamMembers:
     """The real camera's settings; a member that it refuses has the refusal as its value, and stops no other one."""
 
     def __init__(self, camera: Upstream) -> None:
@@ -79,8 +79,8 @@ class ProgramSettings:
         Raises:
             UpstreamLost: The camera does not answer.
         """
-        answers = await read_settings(_Members(camera), SETTINGS)
-        last = await read_settings(_Members(camera), _LAST_EXPOSURE) if before is None else before.answers
+        answers = await read_settings(_UpstreamMembers(camera), SETTINGS)
+        last = await read_settings(_UpstreamMembers(camera), _LAST_EXPOSURE) if before is None else before.answers
         return cls(
             camera,
             {member.lower(): answer for member, answer in answers.items()}
@@ -118,7 +118,7 @@ class ProgramSettings:
             self._written[each] = value
 
     async def _bins_asymmetrically(self) -> bool:
-        return await _Members(self._camera).read("canasymmetricbin") is True
+        return await _UpstreamMembers(self._camera).read("canasymmetricbin") is True
 
     async def put_back(self) -> None:
         """Set the camera as it was, and to what has been set since.
@@ -126,7 +126,7 @@ class ProgramSettings:
         Raises:
             UpstreamLost: It does not answer.
         """
-        members = _Members(self._camera)
+        members = _UpstreamMembers(self._camera)
         has_new_binning = any(self.answers[each.lower()] != self._found[each.lower()] for each in BINNING)
         # The camera chooses the subframe that goes with a new binning, and it chooses from the one that it has.
         wanted = _settings_of(self._found if has_new_binning else self.answers)
@@ -146,7 +146,7 @@ def _settings_of(answers: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-async def _replay(members: _Members, written: Values) -> dict[str, Any]:
+async def _replay(members: _UpstreamMembers, written: Values) -> dict[str, Any]:
     """Set what the imaging program has set, in its order; return what still differs."""
     wrong: dict[str, Any] = {}
     for _ in range(TRIES):
@@ -226,7 +226,7 @@ class SavedCameraSettings:
                 bin_y=int(await get("biny")),
             )
             # Not verified: a frame that is a little smaller is good enough.
-            for member, value in writes(wanted, await differing_settings(_Members(self._camera), wanted)):
+            for member, value in writes(wanted, await differing_settings(_UpstreamMembers(self._camera), wanted)):
                 await self._camera.put(member.lower(), **{member: value})
         except AlpacaError as error:
             _log.warning("The focus run has only the imaging program's subframe", why=str(error))

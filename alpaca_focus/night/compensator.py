@@ -9,7 +9,7 @@ from alpaca_focus.core.errors import DeviceError
 from alpaca_focus.core.night import transitions
 from alpaca_focus.core.night.compensation import correction_steps, trouble
 from alpaca_focus.core.night.state import CorrectionKind, CorrectionMove
-from alpaca_focus.core.sweep.backlash import Method, approach
+from alpaca_focus.core.sweep.backlash import ApproachMethod, approach
 from alpaca_focus.core.values import Position
 from alpaca_focus.night.dependencies import Dependencies, NightSettings
 from alpaca_focus.night.exclusive_job import Work
@@ -117,7 +117,7 @@ class Compensator:
             DeviceError: It failed on the way.
         """
         settings = self._settings
-        backlash = replace(settings.backlash, method=Method.OVERSHOOT)
+        backlash = replace(settings.backlash, method=ApproachMethod.OVERSHOOT)
         for leg in approach(here, target, backlash=backlash, limits=settings.limits, slack_taken_up=slack_taken_up):
             await self._focuser.move_to(leg)
 

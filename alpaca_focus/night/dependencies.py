@@ -6,7 +6,7 @@ from types import MappingProxyType
 from typing import Any
 
 from alpaca_focus.core.night.compensation import Compensated, CompensationSettings
-from alpaca_focus.core.night.decisions import Rules
+from alpaca_focus.core.night.decisions import InhibitorRules
 from alpaca_focus.core.night.state import History, Patience, Reading
 from alpaca_focus.core.night.triggers import Trigger
 from alpaca_focus.core.sweep.backlash import Backlash, Limits
@@ -35,7 +35,7 @@ class NightSettings:
     """
 
     triggers: tuple[Trigger, ...]
-    rules: Rules
+    rules: InhibitorRules
     reading: Reading
     patience: Patience
     compensation: CompensationSettings | None

@@ -6,12 +6,12 @@ from pathlib import Path
 from alpaca_focus.core.errors import ConfigurationError
 from alpaca_focus.notify.messages import Service
 from alpaca_focus.notify.mqtt_client import MqttSettings
-from alpaca_focus.settings.interface_models import Messages, Mqtt
+from alpaca_focus.settings.interface_models import MessagesSection, MqttSection
 from alpaca_focus.settings.loader import secret_lines
 from alpaca_focus.settings.models import Settings
 
 
-def services_of(wanted: Messages) -> tuple[Service, ...]:
+def services_of(wanted: MessagesSection) -> tuple[Service, ...]:
     """Return the services that messages are sent to.
 
     Raises:
@@ -37,7 +37,7 @@ def mqtt_settings(settings: Settings) -> MqttSettings:
     return broker_settings(wanted, telescope=settings.telescope.name)
 
 
-def broker_settings(wanted: Mqtt, *, telescope: str = "", named: str = "mqtt.password_file") -> MqttSettings:
+def broker_settings(wanted: MqttSection, *, telescope: str = "", named: str = "mqtt.password_file") -> MqttSettings:
     """Return where the broker is.
 
     Args:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from alpaca_focus.core.errors import ConfigurationError
 from alpaca_focus.run.device_adapters import Devices
-from alpaca_focus.settings.models import FilterFocus, Settings
+from alpaca_focus.settings.models import FilterFocusSection, Settings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,7 +26,7 @@ def way_through(settings: Settings, devices: Devices, wanted: str | None) -> Way
     Raises:
         ConfigurationError: The settings name a filter that no wheel can turn to, or no offset is known of it.
     """
-    instead = None if wanted is None else settings.focus.filters.get(wanted, FilterFocus()).focus_through
+    instead = None if wanted is None else settings.focus.filters.get(wanted, FilterFocusSection()).focus_through
     if wanted is None or instead is None or instead == wanted:
         return Way(filter_name=wanted, offset_steps=0)
     if devices.filter_wheel is None:

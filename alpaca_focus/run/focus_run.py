@@ -22,7 +22,7 @@ from alpaca_focus.run.restore_marker import RestoreMarker
 from alpaca_focus.run.run_conditions import ensure_can_focus, read_run_conditions
 from alpaca_focus.run.runner import RunConditions, RunDevices, always_valid, run_focus
 from alpaca_focus.run.sweep_settings import optical_train, plan_settings
-from alpaca_focus.settings.models import Focus, Settings
+from alpaca_focus.settings.models import FocusSection, Settings
 from alpaca_focus.store.learned_model import MOST_RUNS, model_by_run_temperature
 from alpaca_focus.store.run_memory import Memory
 
@@ -147,7 +147,7 @@ def _known_curve(memory: Memory, conditions: RunConditions, clock: Clock) -> Kno
     return profile.known_curve(expected_position=expected_position(model, profile, now))
 
 
-def _measure(focus_settings: Focus, train: OpticalTrain) -> Callable[[Frame], Measurement]:
+def _measure(focus_settings: FocusSection, train: OpticalTrain) -> Callable[[Frame], Measurement]:
     """Return how the frames of one run are measured."""
     spectrum = focus_settings.spectrum
     return measuring(

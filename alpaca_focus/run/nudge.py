@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from alpaca_focus.core.errors import DeviceError, DeviceMisbehaved
-from alpaca_focus.core.sweep.backlash import Backlash, Limits, Method, approach
+from alpaca_focus.core.sweep.backlash import ApproachMethod, Backlash, Limits, approach
 from alpaca_focus.core.values import Position
 from alpaca_focus.ports import Clock, Focuser
 from alpaca_focus.run.restore_marker import RestoreMarker
@@ -120,7 +120,7 @@ class Nudge:
         legs = approach(
             here,
             start,
-            backlash=replace(self.backlash, method=Method.OVERSHOOT),
+            backlash=replace(self.backlash, method=ApproachMethod.OVERSHOOT),
             limits=self.limits,
             slack_taken_up=False,
         )

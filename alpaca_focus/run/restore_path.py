@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 from alpaca_focus.core.errors import DeviceMisbehaved
 from alpaca_focus.core.events import Event, Moved
-from alpaca_focus.core.sweep.backlash import Backlash, Direction, Method, approach
+from alpaca_focus.core.sweep.backlash import ApproachMethod, Backlash, Direction, approach
 from alpaca_focus.core.sweep.plan import SweepSettings
 from alpaca_focus.core.sweep.reserve import Reserve
 from alpaca_focus.core.sweep.sampler import generous_overshoot_steps
@@ -104,7 +104,7 @@ class RestorePath:
         if self._is_restored and self.here == self.restore_position:
             return
         # The position the device itself shows is what counts here, hence the overshoot.
-        legs = self._legs(self.restore_position, replace(self._settings.backlash, method=Method.OVERSHOOT))
+        legs = self._legs(self.restore_position, replace(self._settings.backlash, method=ApproachMethod.OVERSHOOT))
         for leg in legs[:-1]:
             try:
                 await self.move(leg)

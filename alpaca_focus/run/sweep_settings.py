@@ -4,12 +4,12 @@ from alpaca_focus.core.curves.known_curve import KnownCurve
 from alpaca_focus.core.errors import ConfigurationError
 from alpaca_focus.core.metrics import METRICS
 from alpaca_focus.core.optics import OpticalTrain
-from alpaca_focus.core.sweep.backlash import Backlash, Direction, Limits, Method
+from alpaca_focus.core.sweep.backlash import ApproachMethod, Backlash, Direction, Limits
 from alpaca_focus.core.sweep.plan import SweepSettings
 from alpaca_focus.core.values import ExposureSettings, Position
 from alpaca_focus.ports import Camera, Focuser
 from alpaca_focus.run.device_adapters import Devices
-from alpaca_focus.settings.models import Focus, Settings
+from alpaca_focus.settings.models import FocusSection, Settings
 
 LONGEST_EXPOSURE_S = 60.0
 """A focus frame is never made longer than this by itself."""
@@ -58,7 +58,7 @@ def plan_settings(
     )
 
 
-def _check_exposure(wanted: Focus, camera: Camera) -> None:
+def _check_exposure(wanted: FocusSection, camera: Camera) -> None:
     info = camera.info
     if not info.exposure_min_s <= wanted.exposure_s <= info.exposure_max_s:
         raise ConfigurationError(
@@ -92,7 +92,7 @@ def backlash_of(settings: Settings) -> Backlash:
     wanted, arrive = settings.focuser.backlash, Direction(settings.focuser.backlash.arrive)
     if wanted.method == "none":
         return Backlash(steps=0, arrive=arrive)
-    return Backlash(steps=wanted.steps, arrive=arrive, method=Method(wanted.method))
+    return Backlash(steps=wanted.steps, arrive=arrive, method=ApproachMethod(wanted.method))
 
 
 def _limits(settings: Settings, focuser: Focuser, start: Position) -> Limits:

@@ -1,11 +1,18 @@
 """Settings in a few lines, for a person who wants to see what was understood."""
 
 from alpaca_focus.core.device_kinds import DEVICE_KINDS
-from alpaca_focus.settings.interface_models import Guider, Messages, Mqtt, Web
-from alpaca_focus.settings.models import Backlash, DeviceSection, Focus, Settings, Storage, Telescope
-from alpaca_focus.settings.night_models import Triggers
+from alpaca_focus.settings.interface_models import GuiderSection, MessagesSection, MqttSection, WebSection
+from alpaca_focus.settings.models import (
+    BacklashSection,
+    DeviceSection,
+    FocusSection,
+    Settings,
+    StorageSection,
+    TelescopeSection,
+)
+from alpaca_focus.settings.night_models import TriggersSection
 
-MESSAGES = tuple(name for name, field in Messages.model_fields.items() if field.annotation is bool)
+MESSAGES = tuple(name for name, field in MessagesSection.model_fields.items() if field.annotation is bool)
 
 
 def describe(settings: Settings) -> tuple[str, ...]:
@@ -36,7 +43,7 @@ def describe_zone(settings: Settings) -> str:
     return f"critical focus zone: {train.critical_focus_zone_um:.0f} um{steps} (4.88 x wavelength x N^2 at 0.55 um)"
 
 
-def _telescope(telescope: Telescope) -> str:
+def _telescope(telescope: TelescopeSection) -> str:
     ratio = telescope.focal_length_mm / telescope.aperture_mm
     obstruction = f", {telescope.central_obstruction:.0%} obstructed" if telescope.central_obstruction else ""
     return f"{telescope.name}: {telescope.focal_length_mm:g} mm f/{ratio:.1f}{obstruction}"
@@ -47,7 +54,7 @@ def _device(name: str, device: DeviceSection, default_address: str) -> str:
     return f"{name.replace('_', ' ')}: number {device.device_number} at {device.address or default_address}{known_by}"
 
 
-def _guider(guider: Guider) -> str:
+def _guider(guider: GuiderSection) -> str:
     meanwhile = "is paused" if guider.mode == "pause" else "goes on"
     return (
         f"guider: PHD2 at {guider.address}, which {meanwhile} during a run; after it the star has to stay within "
@@ -67,13 +74,13 @@ def _imaging(settings: Settings) -> str:
     return way if imaging.folder is None else f"{way}; its frames are read in {imaging.folder}"
 
 
-def _backlash(backlash: Backlash) -> str:
+def _backlash(backlash: BacklashSection) -> str:
     if backlash.method == "none":
         return "backlash: not compensated"
     return f"backlash: {backlash.method} by {backlash.steps} steps, arriving {backlash.arrive}ward"
 
 
-def _focus(focus: Focus) -> str:
+def _focus(focus: FocusSection) -> str:
     apart = f"{focus.step_steps} steps apart" if focus.step_steps else "spaced after the optics"
     return (
         f"focus run: {focus.points} points of {focus.exposure_s:g} s, {apart}; at most {focus.max_exposures} exposures "
@@ -81,11 +88,11 @@ def _focus(focus: Focus) -> str:
     )
 
 
-def _storage(storage: Storage) -> str:
+def _storage(storage: StorageSection) -> str:
     return "history: none is kept" if storage.directory is None else f"history: kept in {storage.directory}"
 
 
-def _triggers(triggers: Triggers) -> str:
+def _triggers(triggers: TriggersSection) -> str:
     parts = (
         triggers.temperature_c is not None and f"a change of {triggers.temperature_c:g} deg C",
         triggers.temperature_zones is not None
@@ -111,7 +118,7 @@ def _compensation(settings: Settings) -> str:
     return "on" if coefficient is None else f"{coefficient:+g} steps a degree, {settings.compensation.when}"
 
 
-def _web(web: Web | None) -> str:
+def _web(web: WebSection | None) -> str:
     if web is None:
         return "none"
     others = f"; {', '.join(web.allow)} may look as well" if web.allow else ""
@@ -119,7 +126,7 @@ def _web(web: Web | None) -> str:
     return f"at {web.listen}, port {web.port}{others}{secret}"
 
 
-def _messages(messages: Messages) -> str:
+def _messages(messages: MessagesSection) -> str:
     # Their URLs are secrets.
     count = len(messages.services)
     where = f"by {count} service{'' if count == 1 else 's'}"
@@ -129,6 +136,6 @@ def _messages(messages: Messages) -> str:
     return where + (f"; none of {', '.join(off)}" if off else "")
 
 
-def _mqtt(mqtt: Mqtt) -> str:
+def _mqtt(mqtt: MqttSection) -> str:
     as_user = "" if mqtt.user is None else f" as {mqtt.user}"
     return f"{mqtt.broker}{as_user}{', encrypted' if mqtt.tls else ''}; topics begin with {mqtt.prefix}"

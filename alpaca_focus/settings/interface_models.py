@@ -15,7 +15,7 @@ LEAST_TOKEN = 12
 _HOST_NAME = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?(\.[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?)*")
 
 
-class Imaging(Section):
+class ImagingSection(Section):
     """The imaging program that owns the camera."""
 
     way: Literal["watch", "gateway", "told"] = Field(
@@ -48,7 +48,7 @@ class Imaging(Section):
         return folder
 
 
-class Gateway(Section):
+class GatewaySection(Section):
     """The Alpaca server that an imaging program connects to instead of the real devices."""
 
     listen: str = Field(
@@ -82,7 +82,7 @@ class Gateway(Section):
         return checked_networks(allow, info.data.get("listen", ""), to_do="connect")
 
 
-class Guider(Section):
+class GuiderSection(Section):
     """PHD2, and what it does during a focus run."""
 
     address: str = Field(
@@ -124,7 +124,7 @@ class Guider(Section):
         return timeout_s
 
 
-class Messages(Section):
+class MessagesSection(Section):
     """Messages to people, by services that Apprise speaks."""
 
     services: list[SecretStr] = Field(
@@ -181,7 +181,7 @@ class Messages(Section):
         return bool(getattr(self, kind, False))
 
 
-class Mqtt(Section):
+class MqttSection(Section):
     """The MQTT broker that hears of the night, and may give commands."""
 
     broker: str = Field(
@@ -227,10 +227,10 @@ class MqttAlone(BaseModel):
 
     model_config = ConfigDict(extra="ignore", frozen=True, strict=True)
 
-    mqtt: Mqtt | None = None
+    mqtt: MqttSection | None = None
 
 
-class Web(Section):
+class WebSection(Section):
     """The server of the dashboard, the REST API and /metrics."""
 
     listen: str = Field(

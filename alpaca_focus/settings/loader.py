@@ -8,7 +8,7 @@ from pydantic import BaseModel, ValidationError
 
 from alpaca_focus.core.errors import ConfigurationError
 from alpaca_focus.settings.explain import explain, required_names
-from alpaca_focus.settings.interface_models import Web, token_trouble
+from alpaca_focus.settings.interface_models import WebSection, token_trouble
 from alpaca_focus.settings.problems import Mark, Problem, SettingsError, dotted
 from alpaca_focus.settings.yaml_tree import UnreadableText, mark_at, read_tree
 from alpaca_focus.settings.yaml_values import Document, read_document
@@ -134,7 +134,7 @@ def secret_lines(path: Path, setting: str, hint: str = "") -> list[str]:
         raise ConfigurationError(f"{setting}: {path} cannot be read ({why}).{hint}") from None
 
 
-def token_of(web: Web) -> str | None:
+def token_of(web: WebSection) -> str | None:
     """Return what others must know to give commands; `None`: they cannot.
 
     Raises:

@@ -12,8 +12,21 @@ from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 from alpaca_focus.core.device_kinds import DEVICE_KINDS
 from alpaca_focus.core.metrics import METRICS, STAR_SIZE
 from alpaca_focus.core.optics import OpticalTrain
-from alpaca_focus.settings.interface_models import Gateway, Guider, Imaging, Messages, Mqtt, Web
-from alpaca_focus.settings.night_models import Compensation, Night, Site, Thermometer, Triggers
+from alpaca_focus.settings.interface_models import (
+    GatewaySection,
+    GuiderSection,
+    ImagingSection,
+    MessagesSection,
+    MqttSection,
+    WebSection,
+)
+from alpaca_focus.settings.night_models import (
+    CompensationSection,
+    NightSection,
+    SiteSection,
+    ThermometerSection,
+    TriggersSection,
+)
 from alpaca_focus.settings.section import DEFAULT_ADDRESS, HIGHEST_POSITION, Duration, Section, Steps, checked_address
 
 JSON_SCHEMA_DIALECT = "https://json-schema.org/draft/2020-12/schema"
@@ -52,7 +65,7 @@ class DeviceSection(Section):
     )
 
 
-class Telescope(Section):
+class TelescopeSection(Section):
     """The optics in front of the camera."""
 
     name: str = Field(default="telescope", min_length=1, max_length=100, description="What to call it in reports")
@@ -92,7 +105,7 @@ class Telescope(Section):
         )
 
 
-class Alpaca(Section):
+class AlpacaSection(Section):
     """The Alpaca server, and how long to wait for it."""
 
     address: Address = Field(
@@ -101,7 +114,7 @@ class Alpaca(Section):
     timeout_s: Duration = Field(default=5.0, description="Longest wait for the answer to one call, in seconds")
 
 
-class Camera(DeviceSection):
+class CameraSection(DeviceSection):
     """The camera that takes the focus frames."""
 
     pixel_size_um: float | None = Field(
@@ -116,7 +129,7 @@ class Camera(DeviceSection):
     )
 
 
-class Backlash(Section):
+class BacklashSection(Section):
     """What the focuser loses when it changes direction, and how to make up for it."""
 
     method: Literal["overshoot", "absolute", "none"] = Field(
@@ -145,7 +158,7 @@ class Backlash(Section):
         return steps
 
 
-class Focuser(DeviceSection):
+class FocuserSection(DeviceSection):
     """The focuser; it must be an absolute one."""
 
     step_size_um: float | None = Field(
@@ -171,7 +184,9 @@ class Focuser(DeviceSection):
     stall_timeout_s: Duration = Field(
         default=30.0, description="Time without coming nearer to the target after which a move has failed, in seconds"
     )
-    backlash: Backlash = Field(default=Backlash(method="none"), description="Backlash compensation; left out: none")
+    backlash: BacklashSection = Field(
+        default=BacklashSection(method="none"), description="Backlash compensation; left out: none"
+    )
 
     @field_validator("max_position")
     @classmethod
@@ -182,7 +197,7 @@ class Focuser(DeviceSection):
         return max_position
 
 
-class FilterWheel(DeviceSection):
+class FilterWheelSection(DeviceSection):
     """A filter wheel."""
 
     focus_offsets_steps: dict[str, int] = Field(
@@ -192,19 +207,19 @@ class FilterWheel(DeviceSection):
     )
 
 
-class Mount(DeviceSection):
+class MountSection(DeviceSection):
     """The mount; it is only looked at, never moved."""
 
 
-class ObservingConditions(DeviceSection):
+class ObservingConditionsSection(DeviceSection):
     """A weather station."""
 
 
-class SafetyMonitor(DeviceSection):
+class SafetyMonitorSection(DeviceSection):
     """A monitor that says whether the observatory is safe."""
 
 
-class FilterFocus(Section):
+class FilterFocusSection(Section):
     """What is different when focusing through one filter."""
 
     exposure_s: float | None = Field(
@@ -224,7 +239,7 @@ class FilterFocus(Section):
     )
 
 
-class Spectrum(Section):
+class SpectrumSection(Section):
     """How a spectrum lies on the camera, for the metrics spectrum_fwhm and nsig."""
 
     axis: Literal["auto", "horizontal", "vertical"] = Field(
@@ -238,7 +253,7 @@ class Spectrum(Section):
     )
 
 
-class Focus(Section):
+class FocusSection(Section):
     """How one focus run is done."""
 
     exposure_s: float = Field(default=3.0, gt=0, le=600, description="Exposure time of a focus frame in seconds")
@@ -250,10 +265,10 @@ class Focus(Section):
         description="What is measured: "
         + "; ".join(f"{name}, {metric.explanation}" for name, metric in METRICS.items()),
     )
-    filters: dict[str, FilterFocus] = Field(
+    filters: dict[str, FilterFocusSection] = Field(
         default={}, description="What is different through some filters, by the filter's name"
     )
-    spectrum: Spectrum = Field(default=Spectrum(), description="How a spectrum lies on the camera")
+    spectrum: SpectrumSection = Field(default=SpectrumSection(), description="How a spectrum lies on the camera")
     subframe: bool = Field(
         default=False,
         description="Whether to read only the part of the sensor with good stars after the first frame, if the camera "
@@ -284,9 +299,9 @@ class Focus(Section):
         "the focuser",
     )
 
-    def through(self, filter_name: str | None) -> "Focus":
+    def through(self, filter_name: str | None) -> "FocusSection":
         """Return the settings that hold through a filter."""
-        special = self.filters.get(filter_name or "", FilterFocus())
+        special = self.filters.get(filter_name or "", FilterFocusSection())
         names = ("exposure_s", "binning", "gain", "offset")
         return self.model_copy(update={name: value for name in names if (value := getattr(special, name)) is not None})
 
@@ -315,7 +330,7 @@ class Focus(Section):
         return max_travel_steps
 
 
-class Storage(Section):
+class StorageSection(Section):
     """What is kept from night to night."""
 
     directory: str | None = Field(
@@ -347,34 +362,41 @@ _FIRST_SETTINGS = {
 class Settings(Section):
     """Settings of alpaca-focus."""
 
-    telescope: Telescope = Field(description="The optics in front of the camera")
-    alpaca: Alpaca = Field(default=Alpaca(), description="The Alpaca server, and how long to wait for it")
-    camera: Camera = Field(default=Camera(), description="The camera that takes the focus frames")
-    focuser: Focuser = Field(default=Focuser(), description="The focuser")
-    filter_wheel: FilterWheel | None = Field(default=None, description="A filter wheel, if there is one")
-    mount: Mount | None = Field(default=None, description="The mount, if it is to be watched")
-    observing_conditions: ObservingConditions | None = Field(
+    telescope: TelescopeSection = Field(description="The optics in front of the camera")
+    alpaca: AlpacaSection = Field(default=AlpacaSection(), description="The Alpaca server, and how long to wait for it")
+    camera: CameraSection = Field(default=CameraSection(), description="The camera that takes the focus frames")
+    focuser: FocuserSection = Field(default=FocuserSection(), description="The focuser")
+    filter_wheel: FilterWheelSection | None = Field(default=None, description="A filter wheel, if there is one")
+    mount: MountSection | None = Field(default=None, description="The mount, if it is to be watched")
+    observing_conditions: ObservingConditionsSection | None = Field(
         default=None, description="A weather station, if there is one"
     )
-    safety_monitor: SafetyMonitor | None = Field(default=None, description="A safety monitor, if there is one")
-    guider: Guider | None = Field(default=None, description="PHD2, if it guides the telescope")
-    imaging: Imaging = Field(default=Imaging(), description="The imaging program that owns the camera")
-    gateway: Gateway = Field(
-        default=Gateway(), description="What the imaging program connects to; for imaging.way: gateway"
+    safety_monitor: SafetyMonitorSection | None = Field(default=None, description="A safety monitor, if there is one")
+    guider: GuiderSection | None = Field(default=None, description="PHD2, if it guides the telescope")
+    imaging: ImagingSection = Field(default=ImagingSection(), description="The imaging program that owns the camera")
+    gateway: GatewaySection = Field(
+        default=GatewaySection(), description="What the imaging program connects to; for imaging.way: gateway"
     )
-    focus: Focus = Field(default=Focus(), description="How one focus run is done")
-    storage: Storage = Field(default=Storage(), description="What is kept from night to night")
-    site: Site | None = Field(default=None, description="Where the telescope stands; without it nobody knows the sun")
-    thermometer: Thermometer = Field(default=Thermometer(), description="Which temperature counts in the night")
-    triggers: Triggers = Field(default=Triggers(), description="What makes a refocus due in the night")
-    compensation: Compensation = Field(
-        default=Compensation(), description="How the focuser follows temperature and altitude between two refocuses"
+    focus: FocusSection = Field(default=FocusSection(), description="How one focus run is done")
+    storage: StorageSection = Field(default=StorageSection(), description="What is kept from night to night")
+    site: SiteSection | None = Field(
+        default=None, description="Where the telescope stands; without it nobody knows the sun"
     )
-    night: Night = Field(default=Night(), description="How `alpaca-focus run` watches the night")
-    messages: Messages | None = Field(default=None, description="Messages to people; left out: none are sent")
-    mqtt: Mqtt | None = Field(default=None, description="The MQTT broker that hears of the night; left out: none")
-    web: Web | None = Field(
-        default=Web(), description="The dashboard and the REST API of `alpaca-focus run`; null: there are none"
+    thermometer: ThermometerSection = Field(
+        default=ThermometerSection(), description="Which temperature counts in the night"
+    )
+    triggers: TriggersSection = Field(default=TriggersSection(), description="What makes a refocus due in the night")
+    compensation: CompensationSection = Field(
+        default=CompensationSection(),
+        description="How the focuser follows temperature and altitude between two refocuses",
+    )
+    night: NightSection = Field(default=NightSection(), description="How `alpaca-focus run` watches the night")
+    messages: MessagesSection | None = Field(default=None, description="Messages to people; left out: none are sent")
+    mqtt: MqttSection | None = Field(
+        default=None, description="The MQTT broker that hears of the night; left out: none"
+    )
+    web: WebSection | None = Field(
+        default=WebSection(), description="The dashboard and the REST API of `alpaca-focus run`; null: there are none"
     )
 
     @field_validator(*_FIRST_SETTINGS, mode="before")

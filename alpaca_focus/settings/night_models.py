@@ -7,14 +7,14 @@ from pydantic import Field, ValidationInfo, field_validator
 from alpaca_focus.settings.section import HIGHEST_POSITION, Duration, Section
 
 
-class Site(Section):
+class SiteSection(Section):
     """Where the telescope stands."""
 
     latitude_deg: float = Field(ge=-90, le=90, description="Geographic latitude in degrees, north positive")
     longitude_deg: float = Field(ge=-180, le=180, description="Geographic longitude in degrees, east positive")
 
 
-class Thermometer(Section):
+class ThermometerSection(Section):
     """Which temperature counts."""
 
     source: Literal["focuser", "external", "mean"] = Field(
@@ -49,7 +49,7 @@ class Thermometer(Section):
         return url
 
 
-class FilterByHand(Section):
+class FilterByHandSection(Section):
     """What happens when a filter is changed outside of the imaging plan."""
 
     ask_s: float = Field(
@@ -62,7 +62,7 @@ class FilterByHand(Section):
     then: Literal["refocus", "nothing"] = Field(default="refocus", description="What happens without an answer")
 
 
-class Triggers(Section):
+class TriggersSection(Section):
     """What makes a refocus due; each may be left out."""
 
     temperature_c: float | None = Field(
@@ -85,8 +85,9 @@ class Triggers(Section):
         description="What follows a filter change: refocus; offset, a move by filter_wheel.focus_offsets_steps, and a "
         "refocus only where that is not known; nothing",
     )
-    filter_by_hand: FilterByHand = Field(
-        default=FilterByHand(), description="What is different when a filter is changed outside of the imaging plan"
+    filter_by_hand: FilterByHandSection = Field(
+        default=FilterByHandSection(),
+        description="What is different when a filter is changed outside of the imaging plan",
     )
     meridian_flip: bool = Field(default=False, description="Whether a refocus follows a meridian flip")
     hfd_rise_percent: float | None = Field(
@@ -119,7 +120,7 @@ class Triggers(Section):
         return zones
 
 
-class Compensation(Section):
+class CompensationSection(Section):
     """How the focuser follows between two refocuses."""
 
     enabled: bool = Field(
@@ -161,7 +162,7 @@ class Compensation(Section):
     )
 
 
-class Night(Section):
+class NightSection(Section):
     """How the night is watched."""
 
     poll_s: float = Field(

@@ -43,7 +43,7 @@ class OpticalState:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ExposureRequest:
+class RenderRequest:
     """One exposure; start and size count binned pixels, as Alpaca does.
 
     Attributes:
@@ -103,7 +103,7 @@ class Renderer:
         self._hot = hot_pixels(sensor, seed)
 
     def render(
-        self, state: OpticalState, exposure: ExposureRequest, frame_number: int
+        self, state: OpticalState, exposure: RenderRequest, frame_number: int
     ) -> NDArray[np.uint16] | NDArray[np.uint8]:
         """One frame as the camera delivers it.
 
@@ -138,7 +138,7 @@ class Renderer:
             frame[first : first + part.shape[0]] = part
         return frame
 
-    def _window(self, exposure: ExposureRequest) -> SensorWindow:
+    def _window(self, exposure: RenderRequest) -> SensorWindow:
         window = SensorWindow(
             x=exposure.start_x * exposure.binning_x,
             y=exposure.start_y * exposure.binning_y,
@@ -164,7 +164,7 @@ class Renderer:
         return image
 
     def _scene(
-        self, state: OpticalState, exposure: ExposureRequest, frame_number: int
+        self, state: OpticalState, exposure: RenderRequest, frame_number: int
     ) -> StarLight | SpectrumLight | None:
         if not exposure.light or exposure.exposure_s <= 0.0:
             return None

@@ -10,7 +10,7 @@ from typing_extensions import override
 from alpaca_focus.alpaca.errors import AlpacaError, ErrorNumber
 from alpaca_focus.alpaca.replies import ImageReply
 from alpaca_focus.alpaca.standard import DeviceType
-from alpaca_focus.simulator.render import ExposureRequest, Renderer
+from alpaca_focus.simulator.render import Renderer, RenderRequest
 from alpaca_focus.simulator.sensor import gain_e_per_adu
 from alpaca_focus.simulator.simulated_device import SimulatedDevice
 from alpaca_focus.simulator.simulated_exposure import Adu, SimulatedExposure, prepared_frame
@@ -209,7 +209,7 @@ class SimulatedCamera(SimulatedDevice):
         self._exposure = SimulatedExposure(
             self.world,
             self._renderer,
-            ExposureRequest(
+            RenderRequest(
                 exposure_s=duration_s,
                 num_x=self._size[0],
                 num_y=self._size[1],

@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from alpaca_focus.simulator.render import ExposureRequest, OpticalState, Renderer
+from alpaca_focus.simulator.render import OpticalState, Renderer, RenderRequest
 from alpaca_focus.simulator.world import World
 
 Adu: TypeAlias = NDArray[np.unsignedinteger[Any]]
@@ -48,9 +48,7 @@ class SimulatedExposure:
         prepare: Called in that thread with the frame; returns what is handed out.
     """
 
-    def __init__(
-        self, world: World, renderer: Renderer, request: ExposureRequest, prepare: Callable[[Adu], Adu]
-    ) -> None:
+    def __init__(self, world: World, renderer: Renderer, request: RenderRequest, prepare: Callable[[Adu], Adu]) -> None:
         camera, now_s = world.settings.camera, world.clock.now_s()
         self.request = request
         self.started_at: datetime = world.clock.utc()
@@ -92,7 +90,7 @@ class SimulatedExposure:
         request = replace(self.request, exposure_s=self.exposed_s)
         self.frame = await asyncio.to_thread(self._render, state, request, number)
 
-    def _render(self, state: OpticalState, request: ExposureRequest, number: int) -> Adu:
+    def _render(self, state: OpticalState, request: RenderRequest, number: int) -> Adu:
         return self._prepare(self._renderer.render(state, request, number))
 
     async def _sleep_until(self, time_s: float) -> None:

@@ -6,7 +6,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from alpaca_focus.web.security import LOOKING, Asked, Rules, refusal
+from alpaca_focus.web.security import LOOKING, AccessRules, Asked, refusal
 
 LONGEST_BODY_BYTES = 65536
 BODY_S = 20.0
@@ -30,7 +30,7 @@ class Guard:
         rules: Who may do what.
     """
 
-    def __init__(self, app: ASGIApp, rules: Rules) -> None:
+    def __init__(self, app: ASGIApp, rules: AccessRules) -> None:
         self._app = app
         self._rules = rules
 

@@ -14,7 +14,7 @@ from alpaca_focus.feed.night_curves import Point, thinned
 from alpaca_focus.feed.run_progress import finite, progress_of
 from alpaca_focus.store.run_store import FILE_NAME, KeptRun, RunStore
 from alpaca_focus.web.events import encoded
-from alpaca_focus.web.source import Night
+from alpaca_focus.web.source import NightSource
 
 T = TypeVar("T")
 
@@ -85,14 +85,14 @@ class NightSoFar:
     lights: list[Point]
 
 
-class History:
+class HistoryReader:
     """Reads the history of a night.
 
     Args:
         night: The night.
     """
 
-    def __init__(self, night: Night) -> None:
+    def __init__(self, night: NightSource) -> None:
         self._night = night
         self._reading = asyncio.Lock()
         self._kept: dict[str, tuple[object, bytes]] = {}

@@ -25,10 +25,10 @@ from alpaca_focus.service.control_wire import Request as Command
 from alpaca_focus.web import models
 from alpaca_focus.web.events import encoded, encoded_entry, events, last_event_id
 from alpaca_focus.web.guard import Guard
-from alpaca_focus.web.history import History, NightSoFar, RunSummary
+from alpaca_focus.web.history import HistoryReader, NightSoFar, RunSummary
 from alpaca_focus.web.prometheus import CONTENT_TYPE, PrometheusExporter
-from alpaca_focus.web.security import Rules
-from alpaca_focus.web.source import Night
+from alpaca_focus.web.security import AccessRules
+from alpaca_focus.web.source import NightSource
 
 METRICS_SCRIPT = f"export const METRIC_LABELS = {json.dumps({row.name: row.label for row in ROWS})};\n"
 """The dashboard's own module of the table of metrics."""
@@ -68,7 +68,7 @@ Number = Annotated[int, InPath(ge=1, le=LARGEST_NUMBER)]
 _log = structlog.get_logger(__name__)
 
 
-def make_app(night: Night, rules: Rules) -> ASGIApp:
+def make_app(night: NightSource, rules: AccessRules) -> ASGIApp:
     """Return what the web server serves.
 
     Args:
@@ -78,7 +78,7 @@ def make_app(night: Night, rules: Rules) -> ASGIApp:
     return Guard(unguarded(night), rules)
 
 
-def unguarded(night: Night) -> FastAPI:
+def unguarded(night: NightSource) -> FastAPI:
     """Return the application without its guard, for whoever describes it."""
     app = _Api(
         title="alpaca-focus",
@@ -162,7 +162,7 @@ def _json(body: bytes) -> Response:
     return Response(body, media_type="application/json")
 
 
-def _looking(night: Night) -> APIRouter:
+def _looking(night: NightSource) -> APIRouter:
     router = APIRouter(tags=["what happens"], responses=LOOKING)
 
     @router.get("/status", response_model=Status | Waiting, operation_id="status")
@@ -220,9 +220,9 @@ def _looking(night: Night) -> APIRouter:
 _NO_FRAME = "There is no picture yet: one is made of each focus frame while a dashboard is open."
 
 
-def _history(night: Night) -> APIRouter:
+def _history(night: NightSource) -> APIRouter:
     router = APIRouter(tags=["history"], responses={**LOOKING, **NOT_READ})
-    history = History(night)
+    history = HistoryReader(night)
 
     @router.get("/night", response_model=NightSoFar, operation_id="night")
     async def so_far() -> Response:
@@ -265,7 +265,7 @@ def _history(night: Night) -> APIRouter:
     return router
 
 
-def _commanding(night: Night) -> APIRouter:
+def _commanding(night: NightSource) -> APIRouter:
     router = APIRouter(tags=["commands"], responses=COMMANDING)
     carried_out = partial(_carried_out, night)
 
@@ -297,7 +297,7 @@ def _commanding(night: Night) -> APIRouter:
     return router
 
 
-def _telling(night: Night) -> APIRouter:
+def _telling(night: NightSource) -> APIRouter:
     router = APIRouter(tags=["for scripts of the imaging program"], responses=COMMANDING)
     carried_out = partial(_carried_out, night)
 
@@ -324,7 +324,7 @@ def _telling(night: Night) -> APIRouter:
     return router
 
 
-async def _carried_out(night: Night, command: str, **arguments: object) -> models.CommandReply:
+async def _carried_out(night: NightSource, command: str, **arguments: object) -> models.CommandReply:
     told = await night.answer(Command(command, arguments))
     if "error" in told:
         raise HTTPException(409, str(told["error"]))
@@ -333,7 +333,7 @@ async def _carried_out(night: Night, command: str, **arguments: object) -> model
     return models.CommandReply(said=str(told["said"]))
 
 
-def _watching(night: Night) -> APIRouter:
+def _watching(night: NightSource) -> APIRouter:
     router = APIRouter(tags=["watching the program"], responses=LOOKING)
     exporter = PrometheusExporter(night)
 

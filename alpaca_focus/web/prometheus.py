@@ -15,7 +15,7 @@ from typing_extensions import override
 
 from alpaca_focus.core.status import MeasuredLight, Status
 from alpaca_focus.night.exclusive_job import FOCUS_RUN
-from alpaca_focus.web.source import Night
+from alpaca_focus.web.source import NightSource
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 OUTCOMES = ("focused", "restored", "stranded", "failed", "aborted")
@@ -29,7 +29,7 @@ class PrometheusExporter:
         night: The night.
     """
 
-    def __init__(self, night: Night) -> None:
+    def __init__(self, night: NightSource) -> None:
         self._registry = CollectorRegistry(auto_describe=False)
         self._registry.register(_NightCollector(night))
         ProcessCollector(registry=self._registry)
@@ -40,7 +40,7 @@ class PrometheusExporter:
 
 
 class _NightCollector(Collector):
-    def __init__(self, night: Night) -> None:
+    def __init__(self, night: NightSource) -> None:
         self._night = night
 
     @override
@@ -78,7 +78,7 @@ def _of_status(status: Status) -> Iterable[Metric]:
     yield _gauge("compensation_moved_steps", "Followed since the last refocus.", compensation.moved_steps)
 
 
-def _of_runs(night: Night) -> Iterable[Metric]:
+def _of_runs(night: NightSource) -> Iterable[Metric]:
     tally = night.runs.tally
     runs = CounterMetricFamily("alpaca_focus_runs", "Focus runs that have ended, by outcome.", labels=["outcome"])
     for outcome in dict.fromkeys((*OUTCOMES, *tally.outcomes)):

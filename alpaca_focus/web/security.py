@@ -18,7 +18,7 @@ Network = IPv4Network | IPv6Network
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Rules:
+class AccessRules:
     """Who may do what.
 
     Attributes:
@@ -70,7 +70,7 @@ class Refusal:
     sentence: str
 
 
-def refusal(asked: Asked, rules: Rules) -> Refusal | None:
+def refusal(asked: Asked, rules: AccessRules) -> Refusal | None:
     """Return why a request is refused; `None`: it is not."""
     client = _address(asked.client)
     if client is None or not (client.is_loopback or any(client in network for network in rules.allowed)):
@@ -86,7 +86,7 @@ def refusal(asked: Asked, rules: Rules) -> Refusal | None:
     return _of_command(asked, rules, is_local=client.is_loopback and not asked.is_forwarded)
 
 
-def _of_command(asked: Asked, rules: Rules, *, is_local: bool) -> Refusal | None:
+def _of_command(asked: Asked, rules: AccessRules, *, is_local: bool) -> Refusal | None:
     if asked.origin is not None and not _is_same(asked.origin, asked.hosts[0]):
         return Refusal(403, "A page of somebody else may not give commands here.")
     if (asked.has_body or asked.origin is not None) and not _is_json(asked.content_type):
@@ -116,7 +116,7 @@ def host_name(header: str) -> str | None:
     return name.rstrip(".")
 
 
-def _is_ours(name: str | None, rules: Rules) -> bool:
+def _is_ours(name: str | None, rules: AccessRules) -> bool:
     if name is None:
         return False
     if name == LOOPBACK_NAME or name in rules.names:

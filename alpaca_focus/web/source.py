@@ -33,7 +33,7 @@ class Viewers:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Night:
+class NightSource:
     """What is shown, and who is told what people want.
 
     Attributes:

@@ -13,7 +13,7 @@ from alpaca_focus.core.curves.learned_curve import learned
 from alpaca_focus.core.values import Outcome
 from alpaca_focus.imaging.measuring_functions import measuring
 from alpaca_focus.imaging.spectrum import SpectrumSettings, TraceAxis
-from alpaca_focus.simulator.render import ExposureRequest, OpticalState, Renderer
+from alpaca_focus.simulator.render import OpticalState, Renderer, RenderRequest
 from alpaca_focus.simulator.settings import SensorSettings, SpectrographSettings
 from tests.bench.session import Session
 from tests.bench.skies import Night, drawn_night
@@ -84,7 +84,7 @@ def _lost_signal(session: Session) -> float:
     night = session.night
     settings = night.observatory
     sky = settings.sky.model_copy(update={"guiding_rms_arcsec": 0.0})
-    request = ExposureRequest(exposure_s=EXPOSURE_S, num_x=SENSOR.width_px, num_y=SENSOR.height_px)
+    request = RenderRequest(exposure_s=EXPOSURE_S, num_x=SENSOR.width_px, num_y=SENSOR.height_px)
     dark = settings.spectrograph.model_copy(update={"star_magnitude": 25.0})
     with_star, without = (
         Renderer(settings.telescope, SENSOR, sky, spectrograph, settings.seed)

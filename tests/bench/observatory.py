@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from alpaca_focus.core.values import ExposureSettings, Frame, Position
 from alpaca_focus.ports import CameraInfo, FocuserInfo
 from alpaca_focus.simulator.faults import FaultBook
-from alpaca_focus.simulator.render import ExposureRequest, Renderer
+from alpaca_focus.simulator.render import Renderer, RenderRequest
 from alpaca_focus.simulator.settings import ObservatorySettings
 from alpaca_focus.simulator.simulated_clock import SimulatedClock
 from alpaca_focus.simulator.world import World
@@ -161,7 +161,7 @@ class BenchCamera:
         state = world.optical_state(self._clock.monotonic(), number)
         await self._clock.sleep(settings.exposure_s / 2)
         part = settings.subframe
-        request = ExposureRequest(
+        request = RenderRequest(
             exposure_s=settings.exposure_s,
             num_x=part.width if part else sensor.width_px // settings.binning,
             num_y=part.height if part else sensor.height_px // settings.binning,

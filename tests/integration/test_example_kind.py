@@ -23,7 +23,7 @@ from typing_extensions import override
 from alpaca_focus.alpaca import standard
 from alpaca_focus.alpaca.running import RunningServer
 from alpaca_focus.alpaca.served import ServedDevice
-from alpaca_focus.alpaca.standard import DeviceType, Member, Method
+from alpaca_focus.alpaca.standard import DeviceType, HttpMethod, Member
 from alpaca_focus.cli.init_command import init
 from alpaca_focus.core import device_kinds
 from alpaca_focus.core.device_kinds import DeviceKind, FoundFacts
@@ -140,7 +140,7 @@ def _one_more_kind(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(DeviceType._member_map_, "ROTATOR", ROTATOR)
     monkeypatch.setitem(DeviceType._value2member_map_, "rotator", ROTATOR)
     monkeypatch.setattr(DeviceType, "_member_names_", [*DeviceType._member_names_, "ROTATOR"])
-    interface = standard._interface("Rotator", 3, [Member("position", Method.GET)])
+    interface = standard._interface("Rotator", 3, [Member("position", HttpMethod.GET)])
     monkeypatch.setitem(standard._INTERFACES, ROTATOR, interface)
     monkeypatch.setitem(device_kinds._KINDS, "rotator", ROW)
     monkeypatch.setitem(device_adapters._ADAPTERS, "rotator", plain_adapter("rotator", AlpacaRotator))

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alpaca_focus.core.sweep.backlash import Backlash, Direction, Limits, Method, approach, reachable
+from alpaca_focus.core.sweep.backlash import ApproachMethod, Backlash, Direction, Limits, approach, reachable
 
 LIMITS = Limits(lowest=0, highest=5000)
 
@@ -41,7 +41,7 @@ def test_every_arrival_leaves_the_same_slack(
 def test_the_absolute_method_puts_the_tube_where_the_target_says(
     targets: list[int], mechanical: int, arrive: Direction
 ) -> None:
-    backlash = Backlash(steps=mechanical, arrive=arrive, method=Method.ABSOLUTE)
+    backlash = Backlash(steps=mechanical, arrive=arrive, method=ApproachMethod.ABSOLUTE)
     allowed = reachable(LIMITS, backlash)
     slack = 0 if arrive is Direction.IN else mechanical
     here, tube = 2500, 2500 - slack

@@ -14,7 +14,7 @@ from alpaca_focus.core.night.compensation import (
     moved,
     trouble,
 )
-from alpaca_focus.core.night.decisions import Rules, decided
+from alpaca_focus.core.night.decisions import InhibitorRules, decided
 from alpaca_focus.core.night.outlier_filter import OutlierFilter
 from alpaca_focus.core.night.state import Baseline, NightState, Patience, PierSide, Plan, Reading, Snapshot
 from alpaca_focus.core.night.transitions import image_reported, polled, refocused, run_failed
@@ -97,7 +97,7 @@ def test_every_refocus_restarts_every_count(polls: list[Snapshot], at_c: float) 
 @given(nights, snapshots, st.booleans())
 def test_nothing_fires_while_anything_speaks_against_it(polls: list[Snapshot], last: Snapshot, paused: bool) -> None:
     history = lived([*polls, last]).history
-    decision = decided(history, last, TRIGGERS, Rules(), paused=paused)
+    decision = decided(history, last, TRIGGERS, InhibitorRules(), paused=paused)
     against = (
         paused
         or last.safe is False
@@ -120,7 +120,7 @@ def test_after_any_number_of_failures_the_wait_is_within_its_bounds(polls: list[
         state = run_failed(state, patience)
     history = state.history
     assert patience.first_s <= history.hold_s <= patience.longest_s
-    assert not decided(history, Snapshot(at=EVENING), TRIGGERS, Rules(), paused=False).refocus
+    assert not decided(history, Snapshot(at=EVENING), TRIGGERS, InhibitorRules(), paused=False).refocus
 
 
 @given(nights)

@@ -7,10 +7,10 @@ from urllib.parse import urlsplit
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alpaca_focus.web.security import LOOKING, Asked, Rules, host_name, refusal
+from alpaca_focus.web.security import LOOKING, AccessRules, Asked, host_name, refusal
 
 TOKEN = "a-token-that-nobody-guesses"  # noqa: S105 - made up
-RULES = Rules(allowed=(ip_network("192.168.1.0/24"),), names=frozenset({"observatory"}), token=TOKEN)
+RULES = AccessRules(allowed=(ip_network("192.168.1.0/24"),), names=frozenset({"observatory"}), token=TOKEN)
 HOSTS = st.one_of(
     st.text(max_size=40),
     st.sampled_from(("localhost", "observatory:11180", "[::1]:80", "attacker.example", "localhost@attacker.example")),

@@ -78,7 +78,7 @@ def test_the_settings_take_and_explain_it(house: Path) -> None:
     path.write_text(SETTINGS_FILE)
     run(house, "alpaca_focus", "check", path)
     schema = json.loads(run(house, "alpaca_focus", "schema"))
-    setting = schema["$defs"]["Focus"]["properties"]["metric"]
+    setting = schema["$defs"]["FocusSection"]["properties"]["metric"]
     assert NAME in setting["enum"]
     assert f"{NAME}, how steep the light is" in setting["description"]
 

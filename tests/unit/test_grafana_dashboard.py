@@ -15,7 +15,7 @@ from alpaca_focus.core.values import Light
 from alpaca_focus.feed.feed import Feed
 from alpaca_focus.feed.run_progress import RunTally
 from alpaca_focus.web.prometheus import PrometheusExporter
-from alpaca_focus.web.source import Night
+from alpaca_focus.web.source import NightSource
 from tests.statuses import LAST_FOCUS, a_status
 
 FILE = Path(__file__).parent.parent.parent / "docs" / "grafana-dashboard.json"
@@ -35,7 +35,7 @@ def meters() -> set[str]:
     night = SimpleNamespace(
         feed=feed, version="1.2.3", viewers=SimpleNamespace(count=1), runs=SimpleNamespace(tally=RunTally())
     )
-    lines = PrometheusExporter(cast("Night", night)).text().decode().splitlines()
+    lines = PrometheusExporter(cast("NightSource", night)).text().decode().splitlines()
     return {re.split(r"[{ ]", line)[0] for line in lines if not line.startswith("#")}
 
 

@@ -30,7 +30,7 @@ BANNED_IN_PROSE = {
     "that which": r"\bthat which\b",
     "whoever": r"\bwho(m)?ever\b",
     "look at the observatory": r"\b(lookouts?|one look|next look|looks? at the observatory)\b",
-    "private nouns": r"\b(keeper|interludes?|small moves?|night book|way home|home mark|one job|addressees?|squeeze|sieve)\b",
+    "private nouns": r"\b(keeper|interludes?|small moves?|night book|way home|one job|addressees?|squeeze|sieve)\b",
     "the filter in the light": r"\bfilter in the light\b",
     "meters": r"\bmeters\b",
 }
@@ -121,6 +121,8 @@ def test_a_banned_word_is_found(source: str, expected: str) -> None:
     assert expected in [what for _, what in offences(source)]
 
 
-@pytest.mark.parametrize("source", ["TELESCOPE = 1", '"""The command `tell image`."""', "def tell(): pass", "essay = 1"])
+@pytest.mark.parametrize(
+    "source", ["TELESCOPE = 1", '"""The command `tell image`."""', "def tell(): pass", "essay = 1"]
+)
 def test_other_words_are_not_taken_for_banned_ones(source: str) -> None:
     assert not list(offences(source))

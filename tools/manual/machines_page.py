@@ -15,7 +15,7 @@ from alpaca_focus.feed.run_progress import RunTracker
 from alpaca_focus.service.control_wire import Request
 from alpaca_focus.web.pages import unguarded
 from alpaca_focus.web.prometheus import PrometheusExporter
-from alpaca_focus.web.source import Night
+from alpaca_focus.web.source import NightSource
 
 AT = datetime(2026, 1, 15, 22, tzinfo=UTC)
 BUSY = Status(
@@ -113,7 +113,7 @@ def meters() -> Iterator[tuple[str, str, str]]:
             yield name, told, names[name]
 
 
-def _night() -> Night:
+def _night() -> NightSource:
     async def nobody(_: Request) -> Mapping[str, object]:
         raise AlpacaFocusError("Nothing is observed here.")
 
@@ -121,7 +121,7 @@ def _night() -> Night:
         return datetime.now(UTC)
 
     feed = Feed(now)
-    return Night(
+    return NightSource(
         feed=feed,
         answer=nobody,
         directory=Path(),

@@ -6,11 +6,11 @@ from types import MappingProxyType
 
 from alpaca_focus.core.curves.curve_models import CurveModel
 from alpaca_focus.core.metrics import METRICS
-from alpaca_focus.core.night.decisions import Rules, inhibitors
+from alpaca_focus.core.night.decisions import InhibitorRules, inhibitors
 from alpaca_focus.core.night.notices import Kind
 from alpaca_focus.core.night.state import History, Plan, Snapshot
 from alpaca_focus.core.values import Outcome
-from alpaca_focus.settings.interface_models import Messages
+from alpaca_focus.settings.interface_models import MessagesSection
 
 DEVICE = "telescope 0"
 WAITS: Mapping[str, tuple[str, str]] = MappingProxyType(
@@ -137,9 +137,11 @@ def reasons_to_wait() -> tuple[str, ...]:
     )
     rest = Snapshot(at=everything.at, tracking=False, camera_free=False)
     history = History(hold_s=60.0)
-    told = (reason for each in (everything, rest) for reason in inhibitors(history, each, Rules(), paused=True))
+    told = (
+        reason for each in (everything, rest) for reason in inhibitors(history, each, InhibitorRules(), paused=True)
+    )
     return tuple(dict.fromkeys(told))
 
 
 def _described(kind: Kind) -> str:
-    return f"{Messages.model_fields[kind.value].description}."
+    return f"{MessagesSection.model_fields[kind.value].description}."

@@ -338,7 +338,7 @@ FITS: Mapping[CurveModel, Callable[[_Points], _Found]] = MappingProxyType(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Line:
+class _StraightLine:
     """A polynomial in the distance from the hyperbola's vertex through some of the points.
 
     Attributes:
@@ -356,7 +356,7 @@ class _Line:
     r_squared: float
 
 
-def _line(points: _Points, chosen: NDArray[np.bool_], *, degree: int) -> _Line:
+def _line(points: _Points, chosen: NDArray[np.bool_], *, degree: int) -> _StraightLine:
     y, sigma = points.y[chosen], points.sigma[chosen]
     away = points.x[chosen] - points.vertex
     design = np.vander(away / np.abs(away).max(), degree + 1, increasing=True)
@@ -366,7 +366,7 @@ def _line(points: _Points, chosen: NDArray[np.bool_], *, degree: int) -> _Line:
     fitted = design @ (coefficients * units)
     influences = np.zeros((degree + 1, len(points.x)))
     influences[:, chosen] = of_chosen
-    return _Line(
+    return _StraightLine(
         coefficients=coefficients,
         influences=influences,
         chi_squared=_chi_squared(y - fitted, sigma),

@@ -16,7 +16,7 @@ GAP_REASONS = frozenset({EXPOSING, NO_GAP})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Rules:
+class InhibitorRules:
     """Which circumstances keep a refocus waiting.
 
     Attributes:
@@ -74,7 +74,7 @@ class Decision:
 
 
 def decided(
-    history: History, snapshot: Snapshot, triggers: Sequence[Trigger], rules: Rules, *, paused: bool
+    history: History, snapshot: Snapshot, triggers: Sequence[Trigger], rules: InhibitorRules, *, paused: bool
 ) -> Decision:
     """Return the verdicts of all triggers, with the reasons to wait."""
     return Decision(
@@ -83,7 +83,7 @@ def decided(
     )
 
 
-def inhibitors(history: History, snapshot: Snapshot, rules: Rules, *, paused: bool) -> tuple[str, ...]:
+def inhibitors(history: History, snapshot: Snapshot, rules: InhibitorRules, *, paused: bool) -> tuple[str, ...]:
     """Return all reasons why nothing may be done just now, as clauses; empty: go ahead."""
     sun_deg = snapshot.sun_altitude_deg
     is_day = rules.sun_altitude_deg is not None and sun_deg is not None and sun_deg > rules.sun_altitude_deg

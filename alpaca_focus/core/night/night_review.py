@@ -43,7 +43,7 @@ class ReviewedRun:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Night:
+class ReviewedNight:
     """What was kept of one night.
 
     Attributes:
@@ -124,7 +124,7 @@ def bounds_of(night: date, east: timedelta) -> tuple[datetime, datetime]:
     return noon, noon + timedelta(days=1)
 
 
-def by_stars(night: Night) -> Share:
+def by_stars(night: ReviewedNight) -> Share:
     """Return how many light frames had stars about as small as those right after the refocus before.
 
     What the seeing does cannot be told from defocus: the frames in focus are at least these.
@@ -148,7 +148,7 @@ def by_stars(night: Night) -> Share:
     return Share(good=good, whole=whole, left_out=left_out)
 
 
-def intervals(night: Night) -> Iterator[Interval]:
+def intervals(night: ReviewedNight) -> Iterator[Interval]:
     """Return the times between two good refocuses through one filter, in which focus drifted by a known amount."""
     good = [run for run in night.runs if run.is_good]
     for before, after in pairwise(good):
@@ -163,7 +163,7 @@ def intervals(night: Night) -> Iterator[Interval]:
         )
 
 
-def by_curves(night: Night) -> Share | None:
+def by_curves(night: ReviewedNight) -> Share | None:
     """Return for how many seconds the telescope was within the zone, if focus drifted evenly between two refocuses.
 
     `None`: the zone is not known.
@@ -177,7 +177,7 @@ def by_curves(night: Night) -> Share | None:
     return Share(good=good, whole=whole)
 
 
-def not_known(night: Night) -> tuple[str, ...]:
+def not_known(night: ReviewedNight) -> tuple[str, ...]:
     """Say what the report cannot say, and why."""
     stars, found = by_stars(night), []
     if not night.lights:
@@ -210,7 +210,7 @@ def not_known(night: Night) -> tuple[str, ...]:
     return tuple(found)
 
 
-def advice(night: Night) -> tuple[str, ...]:
+def advice(night: ReviewedNight) -> tuple[str, ...]:
     """Say what could be better, each with the numbers that it comes from."""
     found = [*_of_temperature(night), *_of_number(night), *_of_doubts(night), *_of_failures(night)]
     waits = Counter(dict(night.ignored)).most_common(1)
@@ -220,7 +220,7 @@ def advice(night: Night) -> tuple[str, ...]:
     return tuple(found)
 
 
-def _of_temperature(night: Night) -> Iterator[str]:
+def _of_temperature(night: ReviewedNight) -> Iterator[str]:
     learned, is_set = night.learned, night.set_steps_per_c
     if learned is None:
         return
@@ -235,7 +235,7 @@ def _of_temperature(night: Night) -> Iterator[str]:
         yield "The focuser does not follow the temperature between refocuses: compensation.enabled: true lets it."
 
 
-def _of_number(night: Night) -> Iterator[str]:
+def _of_number(night: ReviewedNight) -> Iterator[str]:
     some, share = list(intervals(night)), by_curves(night)
     if not some or night.zone_steps is None:
         return
@@ -254,7 +254,7 @@ def _of_number(night: Night) -> Iterator[str]:
         )
 
 
-def _of_doubts(night: Night) -> Iterator[str]:
+def _of_doubts(night: ReviewedNight) -> Iterator[str]:
     doubtful = [run.number for run in night.runs if run.result.doubtful]
     if doubtful:
         yield (
@@ -263,7 +263,7 @@ def _of_doubts(night: Night) -> Iterator[str]:
         )
 
 
-def _of_failures(night: Night) -> Iterator[str]:
+def _of_failures(night: ReviewedNight) -> Iterator[str]:
     failed = [run.number for run in night.runs if run.result.outcome is not Outcome.FOCUSED]
     if len(failed) > 1 and len(failed) >= len(night.runs) / 4:
         yield f"{_runs(failed)} of {len(night.runs)} failed: their reasons stand above."

@@ -26,7 +26,7 @@ class Direction(StrEnum):
         return 1 if self is Direction.OUT else -1
 
 
-class Method(StrEnum):
+class ApproachMethod(StrEnum):
     """How slack is compensated."""
 
     OVERSHOOT = "overshoot"
@@ -39,7 +39,7 @@ class Backlash:
 
     steps: int
     arrive: Direction
-    method: Method = Method.OVERSHOOT
+    method: ApproachMethod = ApproachMethod.OVERSHOOT
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,7 +82,7 @@ def approach(
         The positions to go to. Empty when the focuser is there already with its slack taken up.
     """
     travel = (target - current) * backlash.arrive.sign
-    if backlash.method is Method.ABSOLUTE:
+    if backlash.method is ApproachMethod.ABSOLUTE:
         further = limits.clamp(target - backlash.arrive.sign * backlash.steps)
         return () if travel == 0 else (target,) if travel > 0 else (further,)
     if travel == 0 and slack_taken_up:

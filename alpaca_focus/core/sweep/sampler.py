@@ -3,7 +3,7 @@
 import math
 from dataclasses import replace
 
-from alpaca_focus.core.sweep.backlash import Backlash, Method, approach, reachable
+from alpaca_focus.core.sweep.backlash import ApproachMethod, Backlash, approach, reachable
 from alpaca_focus.core.sweep.plan import (
     Expose,
     Measure,
@@ -97,7 +97,7 @@ class Sampler:
     def distrust_slack(self) -> None:
         """From now on take up far more slack than the setting says, whatever the method."""
         generous = generous_overshoot_steps(self.settings)
-        self._backlash = replace(self._backlash, steps=generous, method=Method.OVERSHOOT)
+        self._backlash = replace(self._backlash, steps=generous, method=ApproachMethod.OVERSHOOT)
         self._slack_taken_up = False
         self._trusts_slack = False
 
@@ -209,4 +209,4 @@ def generous_overshoot_steps(settings: SweepSettings) -> int:
 
 def _overshooting(backlash: Backlash, steps: int) -> Backlash:
     """Go further with the overshoot method; the absolute one takes its steps as they are."""
-    return replace(backlash, steps=steps) if backlash.method is Method.OVERSHOOT else backlash
+    return replace(backlash, steps=steps) if backlash.method is ApproachMethod.OVERSHOOT else backlash

@@ -4,14 +4,14 @@ import pytest
 
 from alpaca_focus.alpaca.errors import BadRequest
 from alpaca_focus.alpaca.requests import client_number, parse_pairs, typed_arguments
-from alpaca_focus.alpaca.standard import INTERFACES, DeviceType, Member, Method, Parameter
+from alpaca_focus.alpaca.standard import INTERFACES, DeviceType, HttpMethod, Member, Parameter
 
 MOVE = INTERFACES[DeviceType.FOCUSER].members["PUT", "move"]
 START_EXPOSURE = INTERFACES[DeviceType.CAMERA].members["PUT", "startexposure"]
 
 
 def one(kind: type) -> Member:
-    return Member("thing", Method.PUT, (Parameter("Thing", kind),))
+    return Member("thing", HttpMethod.PUT, (Parameter("Thing", kind),))
 
 
 @pytest.mark.parametrize("name", ["Position", "position", "POSITION", "pOSITION"])

@@ -20,7 +20,7 @@ from alpaca_focus.core.night.triggers import (
     TemperatureChange,
     Trigger,
 )
-from alpaca_focus.core.sweep.backlash import Backlash, Direction, Limits, Method
+from alpaca_focus.core.sweep.backlash import ApproachMethod, Backlash, Direction, Limits
 from alpaca_focus.daemon.night_settings import night_settings, triggers
 from alpaca_focus.night.dependencies import NightSettings
 from alpaca_focus.run.device_adapters import Devices
@@ -213,7 +213,7 @@ def test_the_rest_of_the_settings_arrives() -> None:
     assert night.rules.sun_altitude_deg is None
     assert night.reading == Reading(every_s=5.0, count=20, followed_count=12)
     assert night.patience == Patience(first_s=60.0, longest_s=300.0)
-    assert night.backlash == Backlash(steps=120, arrive=Direction.OUT, method=Method.ABSOLUTE)
+    assert night.backlash == Backlash(steps=120, arrive=Direction.OUT, method=ApproachMethod.ABSOLUTE)
     # Each run may travel so far from where it begins; the night as a whole is not held to where it began.
     assert night.limits == Limits(lowest=10000, highest=40000)
 

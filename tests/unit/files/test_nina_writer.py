@@ -12,7 +12,7 @@ import pytest
 
 from alpaca_focus.core.curves.hyperbola import fit_hyperbola
 from alpaca_focus.core.errors import ConfigurationError
-from alpaca_focus.core.sweep.backlash import Backlash, Direction, Method
+from alpaca_focus.core.sweep.backlash import ApproachMethod, Backlash, Direction
 from alpaca_focus.core.values import FocusResult, Measurement, Outcome, Sample
 from alpaca_focus.files.nina import nina_report, read_nina_report, write_nina_report
 
@@ -114,13 +114,13 @@ def test_every_point_and_intersection_is_a_plain_number(run: FocusResult) -> Non
 @pytest.mark.parametrize(
     ("arrive", "method", "expected"),
     [
-        (Direction.IN, Method.OVERSHOOT, ("OVERSHOOT", 0, 80)),
-        (Direction.OUT, Method.OVERSHOOT, ("OVERSHOOT", 80, 0)),
-        (Direction.IN, Method.ABSOLUTE, ("ABSOLUTE", 0, 80)),
+        (Direction.IN, ApproachMethod.OVERSHOOT, ("OVERSHOOT", 0, 80)),
+        (Direction.OUT, ApproachMethod.OVERSHOOT, ("OVERSHOOT", 80, 0)),
+        (Direction.IN, ApproachMethod.ABSOLUTE, ("ABSOLUTE", 0, 80)),
     ],
 )
 def test_the_backlash_stands_with_the_direction_that_goes_further(
-    run: FocusResult, arrive: Direction, method: Method, expected: tuple[str, int, int]
+    run: FocusResult, arrive: Direction, method: ApproachMethod, expected: tuple[str, int, int]
 ) -> None:
     report = nina_report(run, Backlash(steps=80, arrive=arrive, method=method))
     assert tuple(report["BacklashCompensation"].values()) == expected

@@ -10,7 +10,7 @@ import pytest
 from typing_extensions import override
 
 from alpaca_focus.core.curves.calibration import Estimate
-from alpaca_focus.core.night.night_review import Night, ReviewedRun, night_of
+from alpaca_focus.core.night.night_review import ReviewedNight, ReviewedRun, night_of
 from alpaca_focus.core.values import Outcome
 from alpaca_focus.files.chart import UPPER_END, Chart, Points, Range, range_of, v_curve
 from alpaca_focus.files.chart_drawing import chart_svg, chart_text
@@ -50,7 +50,7 @@ class Reader(HTMLParser):
         self.text += data
 
 
-def night(rng: np.random.Generator) -> Night:
+def night(rng: np.random.Generator) -> ReviewedNight:
     kept = KeptNight(rng)
     runs = kept.runs(90)
     failed = result(
@@ -61,7 +61,7 @@ def night(rng: np.random.Generator) -> Night:
         reason="No <stars> & clouds.",
         samples=(sample(25400, float("nan"), "point", reason="no stars found"), sample(25500, 4.0, "point")),
     )
-    return Night(
+    return ReviewedNight(
         telescope="<b>Dob</b>",
         date=night_of(BEGINS, timedelta(0)),
         runs=tuple(
@@ -109,7 +109,9 @@ def test_every_chart_is_well_formed_and_stays_in_its_frame(rng: np.random.Genera
 
 
 def test_an_empty_night_has_a_page_too() -> None:
-    page = report_page(Night(telescope="Dob", date=night_of(BEGINS, timedelta(0))), made_at=MADE_AT, version="1")
+    page = report_page(
+        ReviewedNight(telescope="Dob", date=night_of(BEGINS, timedelta(0))), made_at=MADE_AT, version="1"
+    )
     assert "Nothing was recorded." in read(page).text
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from alpaca_focus.core.values import Frame
 from alpaca_focus.imaging.following import StarFollower, Stars, matched
-from alpaca_focus.simulator.render import ExposureRequest, OpticalState, Renderer
+from alpaca_focus.simulator.render import OpticalState, Renderer, RenderRequest
 from alpaca_focus.simulator.settings import SensorSettings, SkySettings, SpectrographSettings, TelescopeSettings
 
 SENSOR = SensorSettings(width_px=900, height_px=700, cosmic_rays_per_s=0.0)
@@ -33,7 +33,7 @@ def taken(
     state = OpticalState(
         defocus_um=defocus_um, seeing_fwhm_arcsec=2.5, transmission=transmission, pointing_seed=pointing
     )
-    request = ExposureRequest(exposure_s=3.0, num_x=width, num_y=height, start_x=left, start_y=top)
+    request = RenderRequest(exposure_s=3.0, num_x=width, num_y=height, start_x=left, start_y=top)
     return Frame(
         pixels=renderer.render(state, request, number),
         exposure_s=3.0,

@@ -12,7 +12,7 @@ from alpaca_focus.imaging.following import StarFollower
 from alpaca_focus.imaging.ring_fit import Rings, fit_rings
 from alpaca_focus.imaging.ring_template import RingTemplates
 from alpaca_focus.imaging.stars import found_in
-from alpaca_focus.simulator.render import ExposureRequest, OpticalState, Renderer
+from alpaca_focus.simulator.render import OpticalState, Renderer, RenderRequest
 from alpaca_focus.simulator.settings import SensorSettings, SkySettings, SpectrographSettings, TelescopeSettings
 
 SENSOR = SensorSettings(width_px=760, height_px=600)
@@ -50,7 +50,7 @@ def taken(
     state = OpticalState(
         defocus_um=zones * train.critical_focus_zone_um, seeing_fwhm_arcsec=seeing_arcsec, pointing_seed=seed % 1000
     )
-    request = ExposureRequest(exposure_s=3.0, num_x=SENSOR.width_px, num_y=SENSOR.height_px)
+    request = RenderRequest(exposure_s=3.0, num_x=SENSOR.width_px, num_y=SENSOR.height_px)
     return Frame(
         pixels=renderer.render(state, request, 1),
         exposure_s=3.0,

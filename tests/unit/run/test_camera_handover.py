@@ -13,7 +13,7 @@ import pytest
 
 from alpaca_focus.core.errors import DeviceUnreachable
 from alpaca_focus.core.events import CameraHandover, Event, Moved, RestoreStarted, Resumed, RunEnded
-from alpaca_focus.core.sweep.backlash import Method
+from alpaca_focus.core.sweep.backlash import ApproachMethod
 from alpaca_focus.core.sweep.plan import SweepSettings
 from alpaca_focus.core.values import ExposureSettings, FocusResult, Outcome
 from alpaca_focus.run.camera_handover import MOST_LATE_GAPS
@@ -87,10 +87,10 @@ def test_without_anybody_waiting_a_run_is_not_interrupted(session_with: Callable
     check_given_back(session)
 
 
-@pytest.mark.parametrize("method", [Method.OVERSHOOT, Method.ABSOLUTE])
+@pytest.mark.parametrize("method", [ApproachMethod.OVERSHOOT, ApproachMethod.ABSOLUTE])
 @pytest.mark.parametrize("patience_s", [27.0, 30.0, 33.0, 36.0])
 def test_an_interrupted_run_finds_the_same_focus(
-    session_with: Callable[..., Session], patience_s: float, method: Method
+    session_with: Callable[..., Session], patience_s: float, method: ApproachMethod
 ) -> None:
     def focused(patience_s: float) -> tuple[Session, FocusResult]:
         session = session_with(patience_s=patience_s)

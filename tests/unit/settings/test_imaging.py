@@ -3,7 +3,7 @@
 import pytest
 
 from alpaca_focus.core.errors import ConfigurationError
-from alpaca_focus.settings.interface_models import Imaging
+from alpaca_focus.settings.interface_models import ImagingSection
 from alpaca_focus.settings.loader import parse_yaml
 from alpaca_focus.settings.models import Settings
 
@@ -30,7 +30,7 @@ def test_nonsense_is_refused_in_one_line_at_its_place(name: str, value: str) -> 
 
 
 def test_no_setting_is_left_out_here() -> None:
-    assert set(Imaging.model_fields) == set(NONSENSE)
+    assert set(ImagingSection.model_fields) == set(NONSENSE)
 
 
 def test_the_gateway_needs_no_folder() -> None:

@@ -5,7 +5,14 @@ import pytest
 from alpaca_focus.core.errors import ConfigurationError
 from alpaca_focus.settings.loader import parse_yaml
 from alpaca_focus.settings.models import Settings
-from alpaca_focus.settings.night_models import Compensation, FilterByHand, Night, Site, Thermometer, Triggers
+from alpaca_focus.settings.night_models import (
+    CompensationSection,
+    FilterByHandSection,
+    NightSection,
+    SiteSection,
+    ThermometerSection,
+    TriggersSection,
+)
 
 TELESCOPE = "telescope: {focal_length_mm: 530, aperture_mm: 106}\n"
 PLACE = {"latitude_deg": "47", "longitude_deg": "8"}
@@ -75,12 +82,12 @@ def test_nonsense_is_refused_in_one_line_at_its_place(setting: str, value: str) 
 
 def test_no_setting_of_the_night_is_left_out_here() -> None:
     sections = {
-        "site": Site,
-        "thermometer": Thermometer,
-        "triggers": Triggers,
-        "triggers.filter_by_hand": FilterByHand,
-        "compensation": Compensation,
-        "night": Night,
+        "site": SiteSection,
+        "thermometer": ThermometerSection,
+        "triggers": TriggersSection,
+        "triggers.filter_by_hand": FilterByHandSection,
+        "compensation": CompensationSection,
+        "night": NightSection,
     }
     names = {f"{section}.{name}" for section, model in sections.items() for name in model.model_fields}
     assert names <= set(NONSENSE)

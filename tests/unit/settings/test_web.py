@@ -4,7 +4,7 @@ import pytest
 
 from alpaca_focus.core.errors import ConfigurationError
 from alpaca_focus.settings.describe import describe
-from alpaca_focus.settings.interface_models import Web, token_trouble
+from alpaca_focus.settings.interface_models import WebSection, token_trouble
 from alpaca_focus.settings.loader import parse_yaml
 from alpaca_focus.settings.models import Settings
 
@@ -18,7 +18,7 @@ def parsed(web: str) -> Settings:
 
 def test_it_is_there_for_this_computer_alone_unless_somebody_says_otherwise() -> None:
     web = parse_yaml(TELESCOPE, Settings, source="night.yaml").web
-    assert web == Web(listen="127.0.0.1", port=11180, allow=[], names=[], token=None, token_file=None)
+    assert web == WebSection(listen="127.0.0.1", port=11180, allow=[], names=[], token=None, token_file=None)
     assert parsed("null").web is None
 
 
@@ -67,7 +67,7 @@ def test_what_may_be_a_token(token: str, is_one: bool) -> None:
 
 
 def test_names_are_host_names() -> None:
-    assert parsed("{names: [Observatory.example.org, pi]}").web == Web(names=["observatory.example.org", "pi"])
+    assert parsed("{names: [Observatory.example.org, pi]}").web == WebSection(names=["observatory.example.org", "pi"])
     for wrong in ("http://pi", "pi:80", "a..b", "-pi", "*", "''"):
         with pytest.raises(ConfigurationError, match="is no host name"):
             parsed(f"{{names: [{wrong!r}]}}" if wrong != "''" else "{names: ['']}")

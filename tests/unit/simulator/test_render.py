@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from alpaca_focus.simulator.render import ExposureRequest, OpticalState, Renderer
+from alpaca_focus.simulator.render import OpticalState, Renderer, RenderRequest
 from alpaca_focus.simulator.settings import SensorSettings, SkySettings, SpectrographSettings, TelescopeSettings
 from alpaca_focus.simulator.sky import guiding_shift_arcsec, seeing_for_frame, star_field
 from tests.simulated_light import expected_electrons
@@ -18,7 +18,7 @@ CLEAN = SensorSettings(
 )
 REFRACTOR = TelescopeSettings(aperture_mm=106.0, focal_length_mm=530.0, central_obstruction=0.0)
 MIRROR = TelescopeSettings(aperture_mm=203.0, focal_length_mm=1015.0, central_obstruction=0.35)
-EXPOSURE = ExposureRequest(exposure_s=2.0, num_x=SIZE, num_y=SIZE)
+EXPOSURE = RenderRequest(exposure_s=2.0, num_x=SIZE, num_y=SIZE)
 
 
 def star(telescope: TelescopeSettings, defocus_um: float, *, seed: int = 3) -> NDArray[np.float64]:
@@ -99,7 +99,7 @@ def test_the_same_seed_and_number_give_the_same_frame_and_another_number_does_no
 
 
 def test_a_subframe_shows_its_part_of_the_whole(renderer: Renderer) -> None:
-    part = ExposureRequest(exposure_s=2.0, num_x=120, num_y=90, start_x=40, start_y=130)
+    part = RenderRequest(exposure_s=2.0, num_x=120, num_y=90, start_x=40, start_y=130)
     whole = expected_electrons(renderer, STATE, EXPOSURE, 0)
     assert np.allclose(expected_electrons(renderer, STATE, part, 0), whole[130:220, 40:160], rtol=1e-3, atol=0.05)
 
@@ -109,7 +109,7 @@ def test_noise_grows_as_photons_do() -> None:
     renderer = Renderer(REFRACTOR, CLEAN, sky, SpectrographSettings(), seed=5)
     means, variances = [], []
     for exposure_s in (1.0, 4.0):
-        request = ExposureRequest(exposure_s=exposure_s, num_x=SIZE, num_y=SIZE)
+        request = RenderRequest(exposure_s=exposure_s, num_x=SIZE, num_y=SIZE)
         first, second = (renderer.render(STATE, request, number).astype(float) for number in (1, 2))
         means.append(first.mean())
         variances.append((first - second).var() / 2)
@@ -128,7 +128,7 @@ def test_no_pixel_is_above_what_the_converter_has(bits: int) -> None:
 
 def test_darks_and_clouds_have_less_light(renderer: Renderer) -> None:
     light = renderer.render(STATE, EXPOSURE, 0).astype(float)
-    dark_request = ExposureRequest(exposure_s=2.0, num_x=SIZE, num_y=SIZE, light=False)
+    dark_request = RenderRequest(exposure_s=2.0, num_x=SIZE, num_y=SIZE, light=False)
     dark = renderer.render(STATE, dark_request, 0).astype(float)
     clouds = OpticalState(defocus_um=50.0, seeing_fwhm_arcsec=2.5, transmission=0.1)
     cloudy = renderer.render(clouds, EXPOSURE, 0).astype(float)
@@ -173,7 +173,7 @@ def frame_of(
     sensor: SensorSettings = CLEAN,
     sky: SkySettings = ONE_STAR,
     state: OpticalState = STATE,
-    request: ExposureRequest = EXPOSURE,
+    request: RenderRequest = EXPOSURE,
     number: int = 0,
 ) -> NDArray[np.float64]:
     """Expected electrons of a frame of an observatory of its own."""
@@ -226,7 +226,7 @@ def test_a_filter_takes_its_share_of_all_light() -> None:
 
 
 def test_a_dark_frame_has_no_stars_whatever_the_sky() -> None:
-    dark = ExposureRequest(exposure_s=60.0, num_x=SIZE, num_y=SIZE, light=False)
+    dark = RenderRequest(exposure_s=60.0, num_x=SIZE, num_y=SIZE, light=False)
     sensor = CLEAN.model_copy(update={"dark_current_e_per_s": 0.5})
     np.testing.assert_array_equal(frame_of(sensor=sensor, sky=SkySettings(star_count=500), request=dark), 30.0)
 
@@ -266,7 +266,7 @@ def test_a_colour_sensor_sees_red_green_green_blue(rng: np.random.Generator) -> 
     # A subframe that begins at an odd column or row keeps the colours of the sensor's own pixels.
     x, y = (int(value) for value in rng.integers(0, 100, 2))
     for start_x, start_y in ((x, y), (x + 1, y), (x, y + 1)):
-        part = ExposureRequest(exposure_s=2.0, num_x=51, num_y=33, start_x=start_x, start_y=start_y)
+        part = RenderRequest(exposure_s=2.0, num_x=51, num_y=33, start_x=start_x, start_y=start_y)
         crop = frame_of(sky=SkySettings(), sensor=sensor, request=part)
         whole = frame_of(sky=SkySettings(), sensor=sensor)[start_y : start_y + 33, start_x : start_x + 51]
         np.testing.assert_allclose(crop, whole, rtol=1e-5)
@@ -279,7 +279,7 @@ def test_subframes_with_stars_and_a_trail_are_crops_of_the_whole(defocus_um: flo
     state = OpticalState(defocus_um=defocus_um, seeing_fwhm_arcsec=2.5, trail=True)
     whole = frame_of(telescope=telescope, sky=SkySettings(), state=state)
     for x, y, width, height in ((0, 0, 17, 400), (133, 77, 160, 99), (390, 395, 10, 5)):
-        part = ExposureRequest(exposure_s=2.0, num_x=width, num_y=height, start_x=x, start_y=y)
+        part = RenderRequest(exposure_s=2.0, num_x=width, num_y=height, start_x=x, start_y=y)
         crop = frame_of(telescope=telescope, sky=SkySettings(), state=state, request=part)
         np.testing.assert_allclose(crop, whole[y : y + height, x : x + width], rtol=1e-5, atol=1e-3)
 
@@ -349,7 +349,7 @@ def test_seeing_wanders_slowly_and_never_falls_to_nothing() -> None:
 @pytest.mark.parametrize("mode", ["sum", "average"])
 def test_binned_frames_have_the_light_of_their_pixels(mode: str) -> None:
     sensor = CLEAN.model_copy(update={"binning_mode": mode, "read_noise_e": 0.0})
-    request = ExposureRequest(exposure_s=2.0, num_x=60, num_y=40, start_x=20, start_y=30, binning_x=3, binning_y=2)
+    request = RenderRequest(exposure_s=2.0, num_x=60, num_y=40, start_x=20, start_y=30, binning_x=3, binning_y=2)
     renderer = Renderer(MIRROR, sensor, SkySettings(sky_mag_per_arcsec2=13.0), SpectrographSettings(), seed=5)
     frame = renderer.render(STATE, request, 0).astype(float)
     expected = expected_electrons(renderer, STATE, request, 0)
@@ -363,14 +363,14 @@ def test_binned_frames_have_the_light_of_their_pixels(mode: str) -> None:
 
 @pytest.mark.parametrize("start", [(-1, 0), (0, -1), (350, 0), (0, 350)])
 def test_a_subframe_that_does_not_fit_is_refused(start: tuple[int, int], renderer: Renderer) -> None:
-    request = ExposureRequest(exposure_s=1.0, num_x=51, num_y=51, start_x=start[0], start_y=start[1])
+    request = RenderRequest(exposure_s=1.0, num_x=51, num_y=51, start_x=start[0], start_y=start[1])
     with pytest.raises(ValueError, match="does not fit"):
         renderer.render(STATE, request, 0)
 
 
 def test_a_tall_frame_is_rendered_in_bands_without_seams() -> None:
     sensor = CLEAN.model_copy(update={"width_px": 2000, "height_px": 1300, "read_noise_e": 0.0})
-    request = ExposureRequest(exposure_s=2.0, num_x=2000, num_y=1300)
+    request = RenderRequest(exposure_s=2.0, num_x=2000, num_y=1300)
     sky = SkySettings(star_count=30, sky_mag_per_arcsec2=14.0)
     renderer = Renderer(MIRROR, sensor, sky, SpectrographSettings(), seed=5)
     frame = renderer.render(STATE, request, 0).astype(float)

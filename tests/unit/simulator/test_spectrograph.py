@@ -8,7 +8,7 @@ import pytest
 from numpy.typing import NDArray
 
 from alpaca_focus.simulator.psf import geometric_point_spread
-from alpaca_focus.simulator.render import ExposureRequest, OpticalState, Renderer
+from alpaca_focus.simulator.render import OpticalState, Renderer, RenderRequest
 from alpaca_focus.simulator.settings import (
     SensorSettings,
     SkySettings,
@@ -26,7 +26,7 @@ SENSOR = SensorSettings(
 )
 NO_SKY = SkySettings(guiding_rms_arcsec=0.0, sky_mag_per_arcsec2=30.0)
 STAR_ONLY = SpectrographSettings(enabled=True, sky_lines=(), slant_deg=0.0)
-WHOLE = ExposureRequest(exposure_s=4.0, num_x=WIDTH, num_y=HEIGHT)
+WHOLE = RenderRequest(exposure_s=4.0, num_x=WIDTH, num_y=HEIGHT)
 
 
 def frame(
@@ -36,7 +36,7 @@ def frame(
     defocus_um: float = 0.0,
     seeing_arcsec: float = 2.0,
     transmission: float = 1.0,
-    request: ExposureRequest = WHOLE,
+    request: RenderRequest = WHOLE,
     number: int = 0,
 ) -> NDArray[np.float64]:
     renderer = Renderer(TelescopeSettings(), SENSOR, sky, spectrograph, seed=4)
@@ -219,7 +219,7 @@ def test_wavelength_grows_by_the_dispersion() -> None:
 
 def test_clouds_dim_the_star_and_a_subframe_is_a_part_of_the_spectrum() -> None:
     whole = frame(SpectrographSettings(enabled=True))
-    part = ExposureRequest(exposure_s=4.0, num_x=200, num_y=90, start_x=130, start_y=101)
+    part = RenderRequest(exposure_s=4.0, num_x=200, num_y=90, start_x=130, start_y=101)
     crop = frame(SpectrographSettings(enabled=True), request=part)
     np.testing.assert_allclose(crop, whole[101:191, 130:330], rtol=1e-5, atol=1e-4)
     assert frame(transmission=0.25).sum() == pytest.approx(0.25 * frame().sum(), rel=0.01)

@@ -3,10 +3,10 @@ from ipaddress import ip_network
 
 import pytest
 
-from alpaca_focus.web.security import Asked, Rules, host_name, refusal
+from alpaca_focus.web.security import AccessRules, Asked, host_name, refusal
 
 TOKEN = "a token that nobody guesses"  # noqa: S105 - made up
-RULES = Rules(
+RULES = AccessRules(
     allowed=(ip_network("192.168.1.0/24"), ip_network("fd00::/64")),
     names=frozenset({"observatory", "observatory.local"}),
     token=TOKEN,
@@ -16,7 +16,7 @@ COMMAND = replace(LOOK, method="POST", content_type="application/json", has_body
 ELSEWHERE = replace(COMMAND, client="192.168.1.7", hosts=("192.168.1.5:11180",))
 
 
-def status(asked: Asked, rules: Rules = RULES) -> int:
+def status(asked: Asked, rules: AccessRules = RULES) -> int:
     refused = refusal(asked, rules)
     if refused is None:
         return 200

@@ -9,7 +9,7 @@ import pytest
 
 from alpaca_focus.core.curves.calibration import Estimate
 from alpaca_focus.core.night.night_review import (
-    Night,
+    ReviewedNight,
     ReviewedRun,
     advice,
     bounds_of,
@@ -25,9 +25,9 @@ from tests.kept_nights import BEGINS, STEPS_PER_C, KeptNight, result
 LEARNED = Estimate(value=-14.0, stderr=0.5, count=30)
 
 
-def reviewed(*results: FocusResult, **more: Any) -> Night:
+def reviewed(*results: FocusResult, **more: Any) -> ReviewedNight:
     runs = tuple(ReviewedRun(number=7 + index, trigger="time", result=each) for index, each in enumerate(results))
-    return Night(telescope="Big Dob", date=night_of(BEGINS, timedelta(0)), runs=runs, **more)
+    return ReviewedNight(telescope="Big Dob", date=night_of(BEGINS, timedelta(0)), runs=runs, **more)
 
 
 def test_a_night_goes_from_noon_to_noon_of_the_place() -> None:

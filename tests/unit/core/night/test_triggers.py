@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from alpaca_focus.core.night.decisions import Decision, Rules, decided, inhibitors
+from alpaca_focus.core.night.decisions import Decision, InhibitorRules, decided, inhibitors
 from alpaca_focus.core.night.state import (
     Baseline,
     CorrectionMove,
@@ -230,9 +230,11 @@ def test_a_failed_run_leaves_what_was_due_due() -> None:
     night.poll(images=7)
     state = run_failed(night.state, Patience(first_s=600.0))
     assert state.history.images == 7
-    assert "waiting after a failed run" in inhibitors(state.history, Snapshot(at=EVENING), Rules(), paused=False)
+    assert "waiting after a failed run" in inhibitors(
+        state.history, Snapshot(at=EVENING), InhibitorRules(), paused=False
+    )
     state = polled(state, Snapshot(at=EVENING, passed_s=600.0), READING)
-    assert inhibitors(state.history, Snapshot(at=EVENING), Rules(), paused=False) == ()
+    assert inhibitors(state.history, Snapshot(at=EVENING), InhibitorRules(), paused=False) == ()
 
 
 @pytest.mark.parametrize(
@@ -250,13 +252,13 @@ def test_a_failed_run_leaves_what_was_due_due() -> None:
 )
 def test_each_reason_to_wait_has_a_name(shown: dict[str, Any], reason: str) -> None:
     free = Snapshot(at=EVENING, sun_altitude_deg=-30.0, tracking=True, parked=False, safe=True)
-    assert inhibitors(History(), free, Rules(), paused=False) == ()
-    assert inhibitors(History(), replace(free, **shown), Rules(), paused=False) == (reason,)
+    assert inhibitors(History(), free, InhibitorRules(), paused=False) == ()
+    assert inhibitors(History(), replace(free, **shown), InhibitorRules(), paused=False) == (reason,)
 
 
 def test_pause_waits_and_the_sun_may_be_ignored() -> None:
     day = Snapshot(at=EVENING, sun_altitude_deg=20.0)
-    assert inhibitors(History(), day, Rules(sun_altitude_deg=None), paused=True) == ("paused",)
+    assert inhibitors(History(), day, InhibitorRules(sun_altitude_deg=None), paused=True) == ("paused",)
 
 
 def test_waits_are_counted_by_reason_once_for_each_spell() -> None:
@@ -264,7 +266,7 @@ def test_waits_are_counted_by_reason_once_for_each_spell() -> None:
     night, day = Snapshot(at=EVENING), Snapshot(at=EVENING, sun_altitude_deg=3.0)
 
     def decision_on(snapshot: Snapshot) -> Decision:
-        return decided(state.history, snapshot, (AsSoonAsPossible(),), Rules(), paused=False)
+        return decided(state.history, snapshot, (AsSoonAsPossible(),), InhibitorRules(), paused=False)
 
     for snapshot in (day, day, day, night, day):
         state = decision_made(state, snapshot, decision_on(snapshot))

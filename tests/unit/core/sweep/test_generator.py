@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from alpaca_focus.core.errors import RunFailed
-from alpaca_focus.core.sweep.backlash import Backlash, Direction, Method
+from alpaca_focus.core.sweep.backlash import ApproachMethod, Backlash, Direction
 from alpaca_focus.core.sweep.plan import SweepResult, SweepSettings
 from alpaca_focus.core.values import Measurement
 from tests.fakes import SETTINGS, FakeFocuser, FakeSky, known_curve, walk_through
@@ -56,7 +56,7 @@ def test_every_frame_is_taken_with_the_slack_on_the_same_side(focuser: FakeFocus
 
 def test_the_absolute_method_needs_no_overshoot(focuser: FakeFocuser, sky: FakeSky) -> None:
     focuser.tube = float(focuser.start + focuser.backlash)
-    backlash = Backlash(steps=focuser.backlash, arrive=Direction.IN, method=Method.ABSOLUTE)
+    backlash = Backlash(steps=focuser.backlash, arrive=Direction.IN, method=ApproachMethod.ABSOLUTE)
     result, moves = carry_out(focuser, sky, replace(SETTINGS, backlash=backlash))
     assert abs(focuser.tube - sky.best_tube) < SETTINGS.critical_focus_zone_steps / 2
     assert len(moves) <= len(result.samples)
