@@ -11,7 +11,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 DEV := $(VENV)/.dev
 
-.PHONY: help setup system-deps demo test lint types contracts tests docs soak bench counts wheel try-debian lock clean
+.PHONY: help setup system-deps demo test lint types contracts tests docs drawing soak bench counts wheel try-debian lock clean
 
 help: ## say what there is to do
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -61,6 +61,9 @@ tests: $(DEV) ## unit, property, integration and system tests
 
 docs: $(DEV) ## the manual, into build/manual: every link is checked, and nothing is loaded from elsewhere
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
+
+drawing: $(DEV) ## draw docs/pictures/house.svg anew, from the code
+	@$(BIN)/python tools/draw-house
 
 soak: $(DEV) ## the long tests: 100,000 mutations of a FITS file and of an image on the wire, 1,000 kills of a night, 10,000 requests of garbage to the gateway, 1,000 exposures through it
 	@ALPACA_FOCUS_FUZZ=100000 ALPACA_FOCUS_KILLS=1000 $(BIN)/python -m pytest --timeout 3600 -s tests/property/test_fits_fuzz.py tests/property/test_imagebytes_fuzz.py tests/system/test_killed_nights.py
