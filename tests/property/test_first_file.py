@@ -21,7 +21,7 @@ from alpaca_focus.settings.section import HIGHEST_POSITION
 from alpaca_focus.settings.yaml_tree import read_tree
 from alpaca_focus.settings.yaml_values import read_document
 from alpaca_focus.setup.first_devices import WAYS, Answers
-from alpaca_focus.setup.first_file import Way, first_file
+from alpaca_focus.setup.first_file import first_file
 from tests.found import observatory
 
 TRAPS = [
@@ -101,7 +101,7 @@ def observatories(draw: st.DrawFn) -> FoundObservatory:
 @st.composite
 def answers(draw: st.DrawFn) -> Answers:
     aperture_mm = draw(st.floats(1.0, 2_000.0))
-    way: Way = draw(st.sampled_from(WAYS))  # type: ignore[arg-type]
+    way: ImagingWay = draw(st.sampled_from(WAYS))  # type: ignore[arg-type]
     return Answers(
         name=draw(WORDS.filter(lambda name: len(name) <= 100)),
         focal_length_mm=aperture_mm * draw(st.floats(1.1, 39.0)),

@@ -56,7 +56,7 @@ def test_the_report_of_any_night_is_written(run: Run, tmp_path: Path, rng: np.ra
     assert "Big Dob: the night of 14 January 2026" in page.read_text()
     done = run("report-night", "--config", settings, "--out", page)
     assert "There was no refocus." in done.stdout
-    assert "Nothing was kept of it." in page.read_text()
+    assert "Nothing was recorded." in page.read_text()
 
 
 def test_a_report_needs_a_history(run: Run, tmp_path: Path) -> None:
