@@ -20,7 +20,7 @@ from alpaca_focus.settings.models import Settings
 from alpaca_focus.settings.section import HIGHEST_POSITION
 from alpaca_focus.settings.yaml_tree import read_tree
 from alpaca_focus.settings.yaml_values import read_document
-from alpaca_focus.setup.first_devices import WAYS, Answers
+from alpaca_focus.setup.first_devices import WAYS, Answers, ImagingWay
 from alpaca_focus.setup.first_file import first_file
 from tests.found import observatory
 
