@@ -142,7 +142,7 @@ class FakeUpstream:
         if member in self.values and len(parameters) == 1:
             self.values[member] = next(iter(parameters.values()))
 
-    def told(self, member: str) -> list[dict[str, Any]]:
+    def sent(self, member: str) -> list[dict[str, Any]]:
         return [parameters for name, parameters in self.puts if name == member]
 
 
@@ -246,11 +246,11 @@ class FakeEngine:
     """
 
     job: Callable[[], Awaitable[None]] | None = None
-    of_stars: bool = False
+    measures_stars: bool = False
     wants_gap: bool = False
-    moves: bool = False
+    correcting: bool = False
     focusing: bool = False
-    told: list[str] = field(default_factory=list)
+    calls: list[str] = field(default_factory=list)
     moved_to: list[Position | None] = field(default_factory=list)
     frames: list[LightFrame] = field(default_factory=list)
     gaps: int = 0
@@ -266,23 +266,23 @@ class FakeEngine:
         if self.job is not None:
             await self.job()
 
-    async def still(self) -> None:
+    async def wait_until_idle(self) -> None:
         await self.at_rest.wait()
 
     def give_way(self, why: str) -> None:
-        self.told.append(why)
+        self.calls.append(why)
         self.gives_way.set()
 
-    def somebody_moves(self) -> None:
-        self.told.append("somebody moves")
+    def program_moves(self) -> None:
+        self.calls.append("the program moves")
 
-    def somebody_has_moved(self, position: Position | None) -> None:
+    def program_has_moved(self, position: Position | None) -> None:
         self.moved_to.append(position)
 
-    def light_frame(self, frame: LightFrame) -> None:
+    def measure_frame(self, frame: LightFrame) -> None:
         self.frames.append(frame)
 
-    async def act(self, action: str) -> str:
+    async def run_action(self, action: str) -> str:
         if self.refuses:
             raise ConfigurationError(self.refuses)
         return f"done: {action}"
@@ -382,7 +382,7 @@ class CameraScene:
         self.camera.ends_s = self.clock.now_s + self.run_exposes_s
         self.camera.values |= {"lastexposureduration": 2.0}
 
-    async def looked(self) -> None:
+    async def first_check(self) -> None:
         """Have the first look, which every night begins with, behind it."""
         await self.client.start()
         await self.clock.pass_s(61.0)
