@@ -1,1 +1,1 @@
-"""The ASCOM Alpaca wire: ImageBytes, error numbers, discovery, and a small server to build devices on."""
+"""The ASCOM Alpaca protocol: ImageBytes, errors, discovery, an HTTP client, and a small server."""
