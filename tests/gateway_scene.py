@@ -1,4 +1,4 @@
-"""A gateway without a network: a camera of a few numbers, an engine that does as it is told, a clock moved by hand."""
+"""A gateway without a network: a fake camera, a fake engine, and a clock that tests advance."""
 
 import asyncio
 import heapq
@@ -27,8 +27,8 @@ ROUNDS = 150
 """More rounds of the loop than anything here needs to come to rest."""
 
 
-class HandClock:
-    """Time that passes only when it is told to; whoever sleeps until then goes on in order."""
+class ManualClock:
+    """A clock that tests advance; sleepers wake in order."""
 
     def __init__(self) -> None:
         self.now_s = 1000.0
@@ -74,8 +74,8 @@ class FakeUpstream:
 
     Attributes:
         values: What it answers, by member; an AlpacaError is raised.
-        puts: What it was told and has carried out, in order: member and parameters.
-        refuses: How it refuses to be told, by member.
+        puts: Commands that it has carried out, in order: member and parameters.
+        refuses: Its refusals of commands, by member.
         lost: Whether its server is lost.
         gates: What a request waits for before the device sees it, by member.
         breaks_off: Members whose reply is lost after they were carried out.
@@ -161,7 +161,7 @@ def typed(text: str) -> Any:
 class FakeCamera(FakeUpstream):
     """A camera that exposes by the clock, and notes when it began what with which settings."""
 
-    def __init__(self, clock: HandClock) -> None:
+    def __init__(self, clock: ManualClock) -> None:
         super().__init__(
             DeviceType.CAMERA,
             {
@@ -236,11 +236,11 @@ class FakeCamera(FakeUpstream):
 
 @dataclass
 class FakeEngine:
-    """An engine that does as it is told.
+    """An engine that records its calls.
 
     Attributes:
         job: What it does in a gap.
-        told: What it was told.
+        calls: Its calls and their reasons.
         frames: What it was shown.
         at_rest: Set while nothing is under way.
     """
@@ -336,7 +336,7 @@ class CameraScene:
     """A virtual camera before a real one; to be made in a loop."""
 
     def __init__(self) -> None:
-        self.clock = HandClock()
+        self.clock = ManualClock()
         self.camera = FakeCamera(self.clock)
         self.engine = FakeEngine()
         self.arbiter = CameraArbiter(
@@ -356,19 +356,19 @@ class CameraScene:
         return cast("Upstream", self.camera)
 
     async def run(self, duration_s: float = 20.0) -> None:
-        """Take the camera as a focus run does, use it, give it back; sooner when told to give way."""
+        """Take the camera as a focus run does, use it, release it; sooner on `give_way`."""
         self.engine.focusing = True
         try:
             await self.arbiter.acquire()
             await self.misuse()
             sleeping = asyncio.ensure_future(self.clock.sleep(duration_s))
-            told = asyncio.ensure_future(self.engine.gives_way.wait())
+            stopped = asyncio.ensure_future(self.engine.gives_way.wait())
             try:
-                await asyncio.wait({sleeping, told}, return_when=asyncio.FIRST_COMPLETED)
+                await asyncio.wait({sleeping, stopped}, return_when=asyncio.FIRST_COMPLETED)
             finally:
                 sleeping.cancel()
-                told.cancel()
-                await asyncio.gather(sleeping, told, return_exceptions=True)
+                stopped.cancel()
+                await asyncio.gather(sleeping, stopped, return_exceptions=True)
             self.camera.ends_s = None
         finally:
             await self.arbiter.release()
@@ -397,7 +397,7 @@ class CameraScene:
 
 
 def played(play: Callable[[CameraScene], Coroutine[Any, Any, None]]) -> CameraScene:
-    """Play a scene to its end, and see that nothing is left of it."""
+    """Play a scene to its end, and check that no task is left."""
 
     async def whole() -> CameraScene:
         scene = CameraScene()

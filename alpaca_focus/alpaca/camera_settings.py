@@ -45,8 +45,8 @@ async def read_settings(camera: CameraMembers, members: Iterable[str]) -> dict[s
 async def apply_settings(camera: CameraMembers, wanted: Values, current: Values) -> dict[str, Any]:
     """Write the settings that differ from `current`, and read them back, up to `TRIES` times.
 
-    Servers get settings wrong without an error (seen among INDIGO, INDI, AlpacaPi): setters of a subframe race, `StartX`
-    is ignored, `BinX` is applied twice.
+    Servers get settings wrong without an error (seen among INDIGO, INDI, AlpacaPi): setters of a subframe race,
+    `StartX` is ignored, `BinX` is applied twice.
 
     Returns:
         The values that are still wrong, by member.

@@ -53,9 +53,9 @@ def test_parameters_arrive_as_they_were_sent(behind: Behind) -> None:
     form = b"pOsItIoN=5100&ClientTransactionID=9&Odd=a%20b+c%2B&Odd=1"
     reply = json.loads(ask(behind.gateway.address, "PUT", f"{FOCUSER}/move?in=query", form)[2])
     assert reply["ClientTransactionID"] == 9
-    asked, moved = behind.faults.seen
-    assert asked.sent_query == query.encode()
-    assert asked.accept == "text/odd, */*"
+    polled, moved = behind.faults.seen
+    assert polled.sent_query == query.encode()
+    assert polled.accept == "text/odd, */*"
     assert (moved.sent_query, moved.sent_form) == (b"in=query", form)
     assert behind.focuser.moves == [5100]
 
@@ -89,7 +89,7 @@ def test_every_error_number_passes(behind: Behind, number: int) -> None:
         Reply(status=404, content_type="", body=b"x" * 1000),
         Reply(body=b"{" + b" " * 1_000_000 + b"}"),
         Reply(body=b'{"Value": NaN}'),
-        Reply(body=b"not all of it", declared_length=50),
+        Reply(body=b"not the whole", declared_length=50),
         Reply(body=b"x" * 1_000_000, cut_after=700_001),
         Reply(body=b"x" * 100, cut_after=0),
         Reply(hang_up=True),

@@ -11,7 +11,7 @@ from tests.gateway_scene import IDLE_S, PATIENCE_S, CameraScene, played, settled
 REFUSED = AlpacaError(ErrorNumber.INVALID_OPERATION, "The shutter is stuck.")
 
 
-def test_the_first_light_frame_waits_for_a_look_and_the_next_does_not() -> None:
+def test_the_first_light_frame_waits_for_a_check_and_the_next_does_not() -> None:
     async def play(scene: CameraScene) -> None:
         await scene.client.start(60)
         assert (scene.arbiter.held, scene.camera.began) == (True, [])
@@ -71,7 +71,7 @@ def test_what_the_camera_would_refuse_is_left_to_the_camera(values: dict[str, ob
     played(play)
 
 
-def test_the_run_comes_between_and_the_camera_is_put_back_exactly() -> None:
+def test_a_run_comes_between_and_the_cameras_settings_are_restored_exactly() -> None:
     async def play(scene: CameraScene) -> None:
         before = scene.camera.settings()
         scene.engine.job = scene.run
@@ -193,7 +193,7 @@ def test_two_clients_at_once_get_one_exposure() -> None:
     played(play)
 
 
-def test_an_exposure_that_is_refused_late_is_told_and_the_next_one_clears_it() -> None:
+def test_an_exposure_that_is_refused_late_is_reported_and_the_next_one_clears_the_error() -> None:
     async def play(scene: CameraScene) -> None:
         scene.camera.refuses["startexposure"] = REFUSED
         await scene.client.start(60)
@@ -221,7 +221,7 @@ def test_an_abort_clears_a_late_refusal() -> None:
     played(play)
 
 
-def test_a_camera_that_is_lost_when_the_exposure_is_to_begin_is_told_and_kept_away_from() -> None:
+def test_a_camera_that_is_lost_when_the_exposure_is_to_begin_is_reported_and_counts_as_busy() -> None:
     async def play(scene: CameraScene) -> None:
         scene.engine.job = scene.run
         await scene.client.start(60)
@@ -235,7 +235,7 @@ def test_a_camera_that_is_lost_when_the_exposure_is_to_begin_is_told_and_kept_aw
     played(play)
 
 
-def test_settings_that_could_not_be_put_back_are_put_back_before_the_next_exposure() -> None:
+def test_settings_that_could_not_be_restored_are_restored_before_the_next_exposure() -> None:
     async def play(scene: CameraScene) -> None:
         before = scene.camera.settings()
         await scene.clock.pass_s(IDLE_S)
@@ -254,7 +254,7 @@ def test_settings_that_could_not_be_put_back_are_put_back_before_the_next_exposu
     played(play)
 
 
-def test_after_settings_that_could_not_be_put_back_a_run_does_not_take_its_own_for_the_programs() -> None:
+def test_after_a_failed_restore_a_run_does_not_save_its_own_settings_as_the_programs() -> None:
     async def play(scene: CameraScene) -> None:
         before = scene.camera.settings()
         await scene.clock.pass_s(IDLE_S)
@@ -404,7 +404,7 @@ def test_a_client_that_hangs_up_in_the_middle_leaves_the_book_right() -> None:
     played(play)
 
 
-def test_a_client_that_hangs_up_while_the_camera_is_asked_holds_nothing() -> None:
+def test_a_client_that_hangs_up_while_the_camera_is_polled_holds_nothing() -> None:
     async def play(scene: CameraScene) -> None:
         starting = asyncio.create_task(scene.client.start(60))
         await asyncio.sleep(0)
@@ -549,7 +549,7 @@ def test_a_take_that_fails_after_the_engine_is_done_lets_the_exposure_begin() ->
     played(play)
 
 
-def test_a_run_that_takes_the_camera_while_it_is_asked_has_the_exposure_wait() -> None:
+def test_an_exposure_waits_if_a_run_acquires_the_camera_while_it_is_polled() -> None:
     async def play(scene: CameraScene) -> None:
         await scene.clock.pass_s(IDLE_S)
         gate = scene.camera.gates["exposuremin"] = asyncio.Event()

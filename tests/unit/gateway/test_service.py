@@ -61,7 +61,7 @@ async def shown(gateway: Gateway) -> Image:
     return image
 
 
-def test_a_light_frame_is_shown_once_with_what_the_camera_says() -> None:
+def test_a_light_frame_is_measured_once_with_the_camera_s_properties() -> None:
     async def play(scene: CameraScene) -> None:
         gateway = gateway_of(scene)
         scene.camera.values |= {"maxadu": 65535, "sensortype": 2}
@@ -117,7 +117,7 @@ def test_closing_drops_what_is_under_way_and_may_be_done_twice() -> None:
 
 
 class Server:
-    """Runs everything in the loop that there is; stopped, it says so."""
+    """Runs everything in the current loop, and raises once it is stopped."""
 
     has_stopped = False
 
@@ -200,7 +200,7 @@ def test_before_the_first_exposure_only_the_camera_knows_and_afterwards_the_arbi
         assert not (await watch.activity()).preparing
         await scene.client.start(60)
         await scene.client.put("abortexposure")
-        # Some cameras never say that they are idle again after an abort.
+        # Some cameras never report Idle again after an abort.
         assert not (await watch.activity()).busy
         assert (await watch.activity()).images == 1
 

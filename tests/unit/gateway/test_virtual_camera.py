@@ -110,7 +110,7 @@ def test_an_exposure_that_waits_can_be_given_up(command: str) -> None:
     played(play)
 
 
-def test_an_abort_while_the_engine_only_looks_does_not_trouble_the_camera() -> None:
+def test_an_abort_while_the_engine_only_checks_is_not_passed_to_the_camera() -> None:
     async def play(scene: CameraScene) -> None:
         scene.camera.refuses["abortexposure"] = AlpacaError(ErrorNumber.NOT_IMPLEMENTED, "No abort.")
         await scene.client.start(60)
@@ -231,7 +231,7 @@ def test_settings_made_while_a_run_has_the_camera_are_checked_kept_and_put_back(
     played(play)
 
 
-def test_a_camera_that_bins_alike_only_is_asked_for_that() -> None:
+def test_a_camera_that_bins_symmetrically_gets_one_binning() -> None:
     async def play(scene: CameraScene) -> None:
         scene.camera.values["canasymmetricbin"] = False
         running = await begin_run(scene)
@@ -338,7 +338,7 @@ def test_actions_are_listed_carried_out_and_passed_on() -> None:
     played(play)
 
 
-def test_a_camera_without_device_state_says_so_itself() -> None:
+def test_a_camera_without_device_state_refuses_it_itself() -> None:
     async def play(scene: CameraScene) -> None:
         scene.engine.job = scene.run
         await scene.client.start(60)

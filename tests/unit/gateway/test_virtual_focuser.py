@@ -86,7 +86,7 @@ def played(play: Callable[[Scene], Coroutine[Any, Any, None]]) -> None:
     asyncio.run(whole())
 
 
-def test_a_move_is_passed_on_and_followed_to_its_end() -> None:
+def test_a_move_is_passed_on_and_watched_to_its_end() -> None:
     async def play(scene: Scene) -> None:
         await scene.move(6000)
         assert scene.engine.calls == ["the program moves"]
@@ -101,7 +101,7 @@ def test_a_move_is_passed_on_and_followed_to_its_end() -> None:
     played(play)
 
 
-def test_a_move_that_is_refused_is_not_followed() -> None:
+def test_a_move_that_is_refused_is_not_watched() -> None:
     async def play(scene: Scene) -> None:
         scene.focuser.refuses["move"] = AlpacaError(ErrorNumber.INVALID_OPERATION, "TempComp is on.")
         with pytest.raises(AlpacaError, match="TempComp"):
@@ -111,7 +111,7 @@ def test_a_move_that_is_refused_is_not_followed() -> None:
     played(play)
 
 
-def test_a_refused_move_leaves_the_one_before_followed() -> None:
+def test_a_refused_move_leaves_the_one_before_watched() -> None:
     async def play(scene: Scene) -> None:
         await scene.move(6000)
         scene.focuser.refuses["move"] = AlpacaError(ErrorNumber.INVALID_OPERATION, "It moves.")
@@ -225,7 +225,7 @@ def test_an_autofocus_of_the_programs_own_is_one_series() -> None:
     played(play)
 
 
-def test_a_focuser_that_is_lost_while_it_is_followed_is_nowhere() -> None:
+def test_a_focuser_that_is_lost_during_a_move_has_an_unknown_position() -> None:
     async def play(scene: Scene) -> None:
         await scene.move(6000)
         scene.focuser.lost = True
@@ -236,7 +236,7 @@ def test_a_focuser_that_is_lost_while_it_is_followed_is_nowhere() -> None:
 
 
 @pytest.mark.parametrize("hangs_up", ["client", "server"])
-def test_a_move_that_may_have_been_made_is_followed(hangs_up: str) -> None:
+def test_a_move_that_may_have_been_made_is_watched(hangs_up: str) -> None:
     async def play(scene: Scene) -> None:
         gate = scene.focuser.gates["move"] = asyncio.Event()
         if hangs_up == "server":
