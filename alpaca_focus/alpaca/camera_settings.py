@@ -15,7 +15,7 @@ SETTINGS = (*MODES, *BINNING, *SUBFRAME, *LEVELS)
 TRIES = 4
 _PAUSE_S = 0.2
 _LEVEL_TOLERANCE = 1
-"""Drivers that store gain and offset in other units read back 1 off (seen among INDIGO, INDI, AlpacaPi)."""
+"""Drivers that store gain and offset in other units read back 1 off (seen with one of the five servers)."""
 
 Values = Mapping[str, Any]
 """Settings by member; a camera that has no such setting has no entry."""
@@ -45,7 +45,7 @@ async def read_settings(camera: CameraMembers, members: Iterable[str]) -> dict[s
 async def apply_settings(camera: CameraMembers, wanted: Values, current: Values) -> dict[str, Any]:
     """Write the settings that differ from `current`, and read them back, up to `TRIES` times.
 
-    Servers get settings wrong without an error (seen among INDIGO, INDI, AlpacaPi): setters of a subframe race,
+    Some of the five servers get settings wrong without an error: setters of a subframe race,
     `StartX` is ignored, `BinX` is applied twice.
 
     Returns:

@@ -209,8 +209,8 @@ class StreamedReply:
     async def receive_into(self, memory: memoryview) -> int:
         """Receive the next bytes of the body; return how many, 0 at the end.
 
-        The end is the last chunk or the end of the connection, not the Content-Length: some servers (of INDIGO, INDI,
-        AlpacaPi) do not count the 44 bytes of an image's header.
+        The end is the last chunk or the end of the connection, not the Content-Length: some of the five servers do
+        not count the 44 bytes of an image's header.
         """
         if self._is_chunked:
             if not self._chunk_left:

@@ -1,6 +1,6 @@
 """Downloads a camera's image straight into a numpy array.
 
-Servers (of INDIGO, INDI, AlpacaPi) send a Content-Length without the 44 bytes of the header, ImageBytes that were not
+Some of the five servers send a Content-Length without the 44 bytes of the header, ImageBytes that were not
 requested, or an error as raw bytes. So the first bytes decide between ImageBytes and JSON, not the Content-Type, and
 the ImageBytes header gives the length.
 """

@@ -24,13 +24,13 @@ CHECK_S = 0.5
 GRACE_S = 10.0
 """Seconds beyond its patience that the imaging program waits for a run that is just restoring the focuser.
 
-The run is asked to stop only after half of them, because stopping costs it its frames. Imaging programs wait much
-longer for an image than they expose: Ekos 30 s, N.I.N.A.'s line 60 s.
+The run is asked to stop only after half of them, because stopping costs it its frames. Imaging programs give up an
+image some time after the end of its exposure: Ekos after 30 s, N.I.N.A.'s line after 60 s.
 """
 CAMERA_IDLE, CAMERA_WAITING, CAMERA_EXPOSING, CAMERA_DOWNLOADING, CAMERA_ERROR = 0, 1, 2, 4, 5
 
 _AT_REST = frozenset({CAMERA_IDLE, CAMERA_DOWNLOADING})
-"""States in which the camera can start an exposure: some servers (of INDIGO, INDI, AlpacaPi) stay at Download."""
+"""States in which the camera can start an exposure: some of the five servers stay at Download."""
 ABORT_S = 2.0
 """Longest wait for an idle camera after a hanging run's exposure was aborted: some servers stay at Exposing."""
 _POLL_S = 0.5

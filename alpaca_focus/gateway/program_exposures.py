@@ -54,7 +54,7 @@ class ProgramExposures:
     def may_be_stale(self) -> bool:
         """Whether the camera's ImageReady and CameraState may still be those of the previous exposure.
 
-        Some servers (of INDIGO, INDI, AlpacaPi) update them 0.2 s late. A program that polls while its exposure
+        Some of the five servers update them 0.2 s late. A program that polls while its exposure
         waits would take the focus run's frame for its own.
         """
         return self._clock.monotonic() < self._not_ready_before_s

@@ -288,7 +288,7 @@ class _PassedBody:
 def _image_length(begin: bytes, declared: int) -> tuple[int, bool]:
     """Return the length of the body, and whether it is an image.
 
-    Some servers (of INDIGO, INDI, AlpacaPi) leave the 44 bytes of the header out of the
+    Some of the five servers leave the 44 bytes of the header out of the
     Content-Length, and clients read on after it.
     """
     try:
