@@ -61,7 +61,7 @@ class Spy:
         await self._app(scope, again, send)
 
     def exposures(self, duration_s: float) -> list[Seen]:
-        """Return the exposures of that length that the camera was told to take."""
+        """Return the exposures of that length that the camera has started."""
         return [
             each for each in self.seen if each.member == "startexposure" and float(each.form["Duration"]) == duration_s
         ]
@@ -89,11 +89,11 @@ class GatewayNight:
         """Ask for the status until it is so."""
         ends_at = time.monotonic() + PATIENCE_S
         while time.monotonic() < ends_at:
-            told = self.asked("status")
-            if is_so(told):
-                return told
+            status = self.asked("status")
+            if is_so(status):
+                return status
             time.sleep(0.05)
-        raise AssertionError(f"it never came to pass: {told}")
+        raise AssertionError(f"the condition was never met: {status}")
 
 
 @contextmanager
@@ -130,7 +130,7 @@ def gateway_night(directory: Path, *, seed: int, factor: float = 12.5, **section
         with _daemon(settings, factor) as address:
             night = GatewayNight(observatory, spy, observatory.address, f"127.0.0.1:{port}", directory)
             assert address
-            night.until(lambda told: told.get("looks", 0) > 0)
+            night.until(lambda status: status.get("looks", 0) > 0)
             yield night
 
 

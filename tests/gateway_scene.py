@@ -1,4 +1,4 @@
-"""A gateway without a network: a camera of a few numbers, an engine that does as it is told, a clock moved by hand."""
+"""A gateway without a network: a fake camera, a fake engine, and a clock that tests advance."""
 
 import asyncio
 import heapq
@@ -27,8 +27,8 @@ ROUNDS = 150
 """More rounds of the loop than anything here needs to come to rest."""
 
 
-class HandClock:
-    """Time that passes only when it is told to; whoever sleeps until then goes on in order."""
+class ManualClock:
+    """A clock that tests advance; sleepers wake in order."""
 
     def __init__(self) -> None:
         self.now_s = 1000.0
@@ -74,8 +74,8 @@ class FakeUpstream:
 
     Attributes:
         values: What it answers, by member; an AlpacaError is raised.
-        puts: What it was told and has carried out, in order: member and parameters.
-        refuses: How it refuses to be told, by member.
+        puts: Commands that it has carried out, in order: member and parameters.
+        refuses: Its refusals of commands, by member.
         lost: Whether its server is lost.
         gates: What a request waits for before the device sees it, by member.
         breaks_off: Members whose reply is lost after they were carried out.
@@ -142,7 +142,7 @@ class FakeUpstream:
         if member in self.values and len(parameters) == 1:
             self.values[member] = next(iter(parameters.values()))
 
-    def told(self, member: str) -> list[dict[str, Any]]:
+    def sent(self, member: str) -> list[dict[str, Any]]:
         return [parameters for name, parameters in self.puts if name == member]
 
 
@@ -161,7 +161,7 @@ def typed(text: str) -> Any:
 class FakeCamera(FakeUpstream):
     """A camera that exposes by the clock, and notes when it began what with which settings."""
 
-    def __init__(self, clock: HandClock) -> None:
+    def __init__(self, clock: ManualClock) -> None:
         super().__init__(
             DeviceType.CAMERA,
             {
@@ -236,21 +236,21 @@ class FakeCamera(FakeUpstream):
 
 @dataclass
 class FakeEngine:
-    """An engine that does as it is told.
+    """An engine that records its calls.
 
     Attributes:
         job: What it does in a gap.
-        told: What it was told.
+        calls: Its calls and their reasons.
         frames: What it was shown.
         at_rest: Set while nothing is under way.
     """
 
     job: Callable[[], Awaitable[None]] | None = None
-    of_stars: bool = False
+    measures_stars: bool = False
     wants_gap: bool = False
-    moves: bool = False
+    correcting: bool = False
     focusing: bool = False
-    told: list[str] = field(default_factory=list)
+    calls: list[str] = field(default_factory=list)
     moved_to: list[Position | None] = field(default_factory=list)
     frames: list[LightFrame] = field(default_factory=list)
     gaps: int = 0
@@ -266,23 +266,23 @@ class FakeEngine:
         if self.job is not None:
             await self.job()
 
-    async def still(self) -> None:
+    async def wait_until_idle(self) -> None:
         await self.at_rest.wait()
 
     def give_way(self, why: str) -> None:
-        self.told.append(why)
+        self.calls.append(why)
         self.gives_way.set()
 
-    def somebody_moves(self) -> None:
-        self.told.append("somebody moves")
+    def program_moves(self) -> None:
+        self.calls.append("the program moves")
 
-    def somebody_has_moved(self, position: Position | None) -> None:
+    def program_has_moved(self, position: Position | None) -> None:
         self.moved_to.append(position)
 
-    def light_frame(self, frame: LightFrame) -> None:
+    def measure_frame(self, frame: LightFrame) -> None:
         self.frames.append(frame)
 
-    async def act(self, action: str) -> str:
+    async def run_action(self, action: str) -> str:
         if self.refuses:
             raise ConfigurationError(self.refuses)
         return f"done: {action}"
@@ -336,7 +336,7 @@ class CameraScene:
     """A virtual camera before a real one; to be made in a loop."""
 
     def __init__(self) -> None:
-        self.clock = HandClock()
+        self.clock = ManualClock()
         self.camera = FakeCamera(self.clock)
         self.engine = FakeEngine()
         self.arbiter = CameraArbiter(
@@ -356,19 +356,19 @@ class CameraScene:
         return cast("Upstream", self.camera)
 
     async def run(self, duration_s: float = 20.0) -> None:
-        """Take the camera as a focus run does, use it, give it back; sooner when told to give way."""
+        """Take the camera as a focus run does, use it, release it; sooner on `give_way`."""
         self.engine.focusing = True
         try:
             await self.arbiter.acquire()
             await self.misuse()
             sleeping = asyncio.ensure_future(self.clock.sleep(duration_s))
-            told = asyncio.ensure_future(self.engine.gives_way.wait())
+            stopped = asyncio.ensure_future(self.engine.gives_way.wait())
             try:
-                await asyncio.wait({sleeping, told}, return_when=asyncio.FIRST_COMPLETED)
+                await asyncio.wait({sleeping, stopped}, return_when=asyncio.FIRST_COMPLETED)
             finally:
                 sleeping.cancel()
-                told.cancel()
-                await asyncio.gather(sleeping, told, return_exceptions=True)
+                stopped.cancel()
+                await asyncio.gather(sleeping, stopped, return_exceptions=True)
             self.camera.ends_s = None
         finally:
             await self.arbiter.release()
@@ -382,7 +382,7 @@ class CameraScene:
         self.camera.ends_s = self.clock.now_s + self.run_exposes_s
         self.camera.values |= {"lastexposureduration": 2.0}
 
-    async def looked(self) -> None:
+    async def first_check(self) -> None:
         """Have the first look, which every night begins with, behind it."""
         await self.client.start()
         await self.clock.pass_s(61.0)
@@ -397,7 +397,7 @@ class CameraScene:
 
 
 def played(play: Callable[[CameraScene], Coroutine[Any, Any, None]]) -> CameraScene:
-    """Play a scene to its end, and see that nothing is left of it."""
+    """Play a scene to its end, and check that no task is left."""
 
     async def whole() -> CameraScene:
         scene = CameraScene()

@@ -312,7 +312,7 @@ class ServedWheel(ServedDevice):
     def __init__(self, **changes: Any) -> None:
         super().__init__(name="Test wheel", unique_id="wheel-one")
         self.offsets: list[int] = [0, 120, -3]
-        self.says_moving = True
+        self.values_by_member_moving = True
         self.stuck = False
         for name, value in changes.items():
             setattr(self, name, value)
@@ -327,7 +327,7 @@ class ServedWheel(ServedDevice):
 
     def get_position(self) -> int:
         if self.stuck or now_s() - self._began_s < 0.5:
-            return -1 if self.says_moving and self._from != self._to else self._from
+            return -1 if self.values_by_member_moving and self._from != self._to else self._from
         return self._to
 
     def put_position(self, position: int) -> None:
@@ -335,16 +335,22 @@ class ServedWheel(ServedDevice):
 
 
 class ServedMount(ServedDevice):
-    """A mount that says what it is given; `None` is not implemented."""
+    """A mount with the given values; `None` is not implemented."""
 
     device_type = DeviceType.TELESCOPE
 
-    def __init__(self, **says: Any) -> None:
+    def __init__(self, **values: Any) -> None:
         super().__init__(name="Test mount", unique_id="mount-one")
-        self.says = {"tracking": True, "atpark": False, "slewing": False, "sideofpier": 0, "altitude": 55.0} | says
+        self.values_by_member = {
+            "tracking": True,
+            "atpark": False,
+            "slewing": False,
+            "sideofpier": 0,
+            "altitude": 55.0,
+        } | values
 
     def __getattr__(self, name: str) -> Any:
-        value = self.__dict__.get("says", {}).get(name.removeprefix("get_"))
+        value = self.__dict__.get("values_by_member", {}).get(name.removeprefix("get_"))
         if value is None:
             raise AttributeError(name)
         return lambda: value

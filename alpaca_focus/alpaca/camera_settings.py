@@ -1,8 +1,4 @@
-"""A camera's settings: which there are, the order in which they are written, and how a write is verified.
-
-A focus run and the gateway both change a camera's settings and put them back. Each passes in its own way to reach a
-member: a call of alpyca, or a request of the gateway.
-"""
+"""Reads, writes and verifies a camera's settings, for focus runs (over alpyca) and for the gateway (over requests)."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Protocol
@@ -14,12 +10,12 @@ _SIZE = ("NumX", "NumY")
 SUBFRAME = (*_CORNER, *_SIZE)
 LEVELS = ("Gain", "Offset")
 SETTINGS = (*MODES, *BINNING, *SUBFRAME, *LEVELS)
-"""All members that can be set, in the order in which they are written."""
+"""All members that can be set, in the order of writing."""
 
 TRIES = 4
 _PAUSE_S = 0.2
 _LEVEL_TOLERANCE = 1
-"""Some drivers keep gain and offset in other units, and read one less than was set."""
+"""Drivers that store gain and offset in other units read back 1 off (seen with one of the five servers)."""
 
 Values = Mapping[str, Any]
 """Settings by member; a camera that has no such setting has no entry."""
@@ -42,23 +38,18 @@ class CameraMembers(Protocol):
 
 
 async def read_settings(camera: CameraMembers, members: Iterable[str]) -> dict[str, Any]:
-    """Return what the camera is set to."""
+    """Return the values of members."""
     return {member: await camera.read(member) for member in members}
 
 
 async def apply_settings(camera: CameraMembers, wanted: Values, current: Values) -> dict[str, Any]:
-    """Write the settings that differ, and read them back, several times if necessary.
+    """Write the settings that differ from `current`, and read them back, up to `TRIES` times.
 
-    They are read back because the setters of a subframe race in some servers, `StartX` is ignored by others, or a
-    binning is applied twice: a wrong setting would not show before a run has been measured with it.
-
-    Args:
-        camera: Is set.
-        wanted: What it is to have.
-        current: What it has, for at least the same members.
+    Some of the five servers get settings wrong without an error: setters of a subframe race,
+    `StartX` is ignored, `BinX` is applied twice.
 
     Returns:
-        What the camera still has otherwise, by member; empty when all is as wanted.
+        The values that are still wrong, by member.
     """
     wrong = {member: current[member] for member, value in wanted.items() if current[member] != value}
     for attempt in range(TRIES):
@@ -72,22 +63,22 @@ async def apply_settings(camera: CameraMembers, wanted: Values, current: Values)
 
 
 async def differing_settings(camera: CameraMembers, wanted: Values) -> dict[str, Any]:
-    """Read settings back; return by member what is not as wanted."""
+    """Read settings back; return the wrong values by member."""
     current = await read_settings(camera, wanted)
-    return {member: found for member, found in current.items() if not _is_kept(member, wanted[member], found)}
+    return {member: value for member, value in current.items() if not _is_equal(member, wanted[member], value)}
 
 
-def _is_kept(member: str, wanted: Any, found: Any) -> bool:
-    if member in LEVELS and isinstance(found, int):
-        return bool(abs(found - wanted) <= _LEVEL_TOLERANCE)
-    return bool(found == wanted)
+def _is_equal(member: str, wanted: Any, value: Any) -> bool:
+    if member in LEVELS and isinstance(value, int):
+        return bool(abs(value - wanted) <= _LEVEL_TOLERANCE)
+    return bool(value == wanted)
 
 
 def writes(wanted: Values, wrong: Values) -> Iterator[tuple[str, Any]]:
     """Yield the writes that correct wrong settings, in order.
 
-    A subframe follows every change of mode or binning, with which some cameras choose another one. It goes by way of
-    the top left corner, so that no step reaches beyond the sensor.
+    The subframe comes after mode and binning, because some cameras change it with them. Its corner goes to (0, 0)
+    first, so that no intermediate subframe reaches beyond the sensor.
     """
     yield from ((member, wanted[member]) for member in (*MODES, *BINNING) if member in wrong)
     if any(member in wrong for member in (*MODES, *BINNING, *SUBFRAME)):

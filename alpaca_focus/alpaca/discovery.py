@@ -1,7 +1,7 @@
-"""Alpaca discovery: a broadcast question over UDP, answered with the port of the server.
+"""Alpaca discovery: a UDP broadcast, answered by each server with its port.
 
 Source: ASCOM Alpaca API Reference, chapter on discovery: IPv4 broadcast and IPv6 multicast to ff12::a1:9aca, UDP port
-32227, question `alpacadiscovery1`, answer `{"AlpacaPort": n}` sent back to where the question came from.
+32227, request `alpacadiscovery1`, answer `{"AlpacaPort": n}` to the sender.
 """
 
 import asyncio
@@ -25,10 +25,10 @@ log = structlog.get_logger(__name__)
 
 DISCOVERY_PORT = 32227
 MULTICAST_GROUP = "ff12::a1:9aca"
-QUESTION = b"alpacadiscovery1"
-_QUESTION_ANY_VERSION = b"alpacadiscovery"
+REQUEST = b"alpacadiscovery1"
+_REQUEST_ANY_VERSION = b"alpacadiscovery"
 _ANSWER_BYTES = 1024
-_TIMES_ASKED = 2
+_TIMES_SENT = 2
 _LOOPBACK_BROADCAST = "127.255.255.255"
 _SIOCGIFADDR, _SIOCGIFBRDADDR = 0x8915, 0x8919
 
@@ -37,7 +37,7 @@ SocketAddress: TypeAlias = tuple[Any, ...]
 
 @dataclass(frozen=True, slots=True, order=True)
 class DiscoveredServer:
-    """The host of a server, possibly IPv6, with a zone if link-local, and the port of its Alpaca API."""
+    """Host (IPv6 with a zone if link-local) and port of an Alpaca server."""
 
     host: str
     port: int
@@ -56,10 +56,10 @@ class _Interface:
 
 
 class DiscoveryResponder:
-    """Answers discovery while its context is open, over the kind of IP that the server listens on.
+    """Answers discovery while its context is open, over the IP versions that the server listens on.
 
-    Several servers on one machine share the port. A server that listens on loopback answers only questions from this
-    machine. A port in use is logged and left: the server works without discovery.
+    Several servers on one machine share the port. A server on loopback answers this machine only. If the port cannot
+    be used, that is logged and the server works without discovery.
     """
 
     def __init__(self, host: str, alpaca_port: int, *, port: int = DISCOVERY_PORT) -> None:
@@ -88,7 +88,7 @@ class DiscoveryResponder:
     ) -> None:
         for transport in self._transports:
             transport.abort()
-        await asyncio.sleep(0)  # the transports close their sockets in the next round of the loop
+        await asyncio.sleep(0)  # the transports close their sockets in the loop's next iteration
 
 
 class _Answering(asyncio.DatagramProtocol):
@@ -99,12 +99,12 @@ class _Answering(asyncio.DatagramProtocol):
 
     @override
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        # What asyncio hands over can send datagrams, but is no subclass of DatagramTransport in every version.
+        # asyncio's transport for datagrams is no subclass of DatagramTransport in every version.
         self._transport = cast("asyncio.DatagramTransport", transport)
 
     @override
     def datagram_received(self, data: bytes, addr: SocketAddress) -> None:
-        if not data.startswith(_QUESTION_ANY_VERSION) or (self._local_only and not _is_loopback(addr[0])):
+        if not data.startswith(_REQUEST_ANY_VERSION) or (self._local_only and not _is_loopback(addr[0])):
             return
         if self._transport is not None:
             self._transport.sendto(self._answer, addr)
@@ -119,7 +119,7 @@ def _is_loopback(host: str) -> bool:
 
 
 def _families(host: str) -> tuple[socket.AddressFamily, ...]:
-    """Return the kinds of IP over which a server that listens on `host` can be reached."""
+    """Return the IP versions over which a server that listens on `host` can be reached."""
     if host == "::" and socket.has_dualstack_ipv6():
         return (socket.AF_INET, socket.AF_INET6)
     return (socket.AF_INET6,) if ":" in host else (socket.AF_INET,)
@@ -130,7 +130,7 @@ def _responder_socket(family: socket.AddressFamily, port: int) -> socket.socket:
     with contextlib.ExitStack() as on_error:
         bound = on_error.enter_context(socket.socket(family, socket.SOCK_DGRAM))
         bound.settimeout(0)
-        # Both, so that it also works next to a server that asks for one of them only.
+        # Both, because sharing needs the options that the other server has set.
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         if family == socket.AF_INET6:
@@ -153,20 +153,20 @@ def _join_everywhere(bound: socket.socket) -> None:
 def discover(
     timeout_s: float, *, port: int = DISCOVERY_PORT, addresses: Sequence[str] | None = None
 ) -> tuple[DiscoveredServer, ...]:
-    """Return the Alpaca servers that answer in time, sorted; none where there is no network.
+    """Return the Alpaca servers that answer within `timeout_s`, sorted; none without a network.
 
-    Each server appears once, this machine's own by its loopback address; one that is reached over both IPv4 and IPv6
-    appears with both addresses.
+    A server that is reached over both IPv4 and IPv6 appears with both addresses, this machine's own only with loopback.
 
     Args:
-        timeout_s: How long to wait for answers.
-        port: UDP port to ask on.
-        addresses: Where to send the question; by default to all of every network of this machine.
+        timeout_s: Time for the answers.
+        port: UDP port of discovery.
+        addresses: Targets of the request; by default every network of this machine.
     """
     interfaces = tuple(_interfaces())
     targets = _everywhere(interfaces) if addresses is None else addresses
     own = {interface.address for interface in interfaces}
     answers = set(_collect(targets, port, timeout_s))
+    # This machine's servers answer the broadcast on loopback and on each network: only the loopback address stays.
     here = {server.port for server in answers if _is_loopback(server.host)}
     twice = {s for s in answers if s.host in own and s.port in here and not _is_loopback(s.host)}
     return tuple(sorted(answers - twice))
@@ -179,39 +179,39 @@ def _collect(targets: Sequence[str], port: int, timeout_s: float) -> Iterator[Di
         sockets = {}
         for family in (socket.AF_INET, socket.AF_INET6):
             try:
-                asking = stack.enter_context(socket.socket(family, socket.SOCK_DGRAM))
+                sender = stack.enter_context(socket.socket(family, socket.SOCK_DGRAM))
             except OSError as error:
                 log.debug("discovery_family_unavailable", family=family.name, reason=str(error))
                 continue
-            asking.settimeout(0)
+            sender.settimeout(0)
             if family == socket.AF_INET:
-                asking.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
-            sockets[family] = asking
-            selector.register(asking, selectors.EVENT_READ)
-        for rounds_left in range(_TIMES_ASKED, 0, -1):
-            # Asked again half-way, as a datagram may get lost.
-            until = deadline - timeout_s * (rounds_left - 1) / _TIMES_ASKED
-            _ask(sockets, targets, port)
+                sender.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
+            sockets[family] = sender
+            selector.register(sender, selectors.EVENT_READ)
+        for rounds_left in range(_TIMES_SENT, 0, -1):
+            # Sent again half-way, as a datagram may get lost.
+            until = deadline - timeout_s * (rounds_left - 1) / _TIMES_SENT
+            _send_requests(sockets, targets, port)
             while (left_s := until - time.monotonic()) > 0:
                 for key, _ in selector.select(left_s):
                     if isinstance(key.fileobj, socket.socket):
                         yield from _read_answer(key.fileobj)
 
 
-def _ask(sockets: dict[socket.AddressFamily, socket.socket], targets: Sequence[str], port: int) -> None:
+def _send_requests(sockets: dict[socket.AddressFamily, socket.socket], targets: Sequence[str], port: int) -> None:
     for target in targets:
         try:
             family, _, _, _, address = socket.getaddrinfo(target, port, type=socket.SOCK_DGRAM)[0]
             if family in sockets:
-                sockets[family].sendto(QUESTION, address)
+                sockets[family].sendto(REQUEST, address)
         except OSError as error:
-            log.debug("discovery_question_not_sent", to=target, reason=str(error))
+            log.debug("discovery_request_not_sent", to=target, reason=str(error))
 
 
-def _read_answer(asking: socket.socket) -> Iterator[DiscoveredServer]:
-    """Yield the server that a datagram announces, if it announces one."""
+def _read_answer(sender: socket.socket) -> Iterator[DiscoveredServer]:
+    """Yield the server that a datagram announces, if any."""
     try:
-        data, address = asking.recvfrom(_ANSWER_BYTES)
+        data, address = sender.recvfrom(_ANSWER_BYTES)
         answer = json.loads(data)
     except (OSError, ValueError, RecursionError) as error:
         log.debug("discovery_answer_ignored", reason=str(error))

@@ -1,4 +1,4 @@
-"""Alpaca error numbers, and the two ways in which a request can be refused."""
+"""Alpaca error numbers, and the two kinds of refusal of a request."""
 
 from enum import IntEnum
 
@@ -19,18 +19,12 @@ class ErrorNumber(IntEnum):
     OPERATION_CANCELLED = 0x40E
     UNSPECIFIED = 0x4FF
     DRIVER_BASE = 0x500
-    """First of the numbers that a driver may give a meaning of its own."""
+    """First of the numbers whose meaning the driver defines, up to `DRIVER_MAX`."""
     DRIVER_MAX = 0xFFF
-    """Last of them."""
 
 
 class AlpacaError(Exception):
-    """A device understood the request and refused it: HTTP 200 with an error number.
-
-    Attributes:
-        number: The Alpaca error number.
-        message: What the device says, for a person.
-    """
+    """A device understood the request and refused it: HTTP 200 with an error number and the device's message."""
 
     def __init__(self, number: int, message: str) -> None:
         super().__init__(number, message)
@@ -43,4 +37,4 @@ class AlpacaError(Exception):
 
 
 class BadRequest(Exception):
-    """A request that makes no sense: HTTP 400 with this sentence as plain text."""
+    """A malformed request: HTTP 400 with this sentence as plain text."""

@@ -1,8 +1,8 @@
 """HTTP client for images, the management API and the gateway: asynchronous, streaming, one connection a request.
 
-A body is received straight into the caller's memory. Cancelling the task ends a request at once. A connection is not
-kept for the next request: an idle one would keep a server busy that serves one client at a time, and a request on an
-old one may or may not have arrived (docs/decisions/0024-http-clients.md).
+A body is received straight into the caller's memory. Cancelling the task ends a request at once. Connections are not
+reused: an idle one blocks a server that serves one client at a time, and a request on one that the server just closes
+may or may not have arrived (docs/decisions/0024-http-clients.md).
 """
 
 import asyncio
@@ -25,7 +25,7 @@ _CHUNK_SIZE = re.compile(rb"([0-9a-fA-F]{1,15})[ \t]*(?:;.*)?\r\n", re.DOTALL)
 
 
 class HttpError(Exception):
-    """No usable reply: no connection, or it broke. The message is a clause about the server."""
+    """No usable reply: no connection, or a lost one. The message is a clause about the server."""
 
 
 class HttpTimeout(HttpError):
@@ -37,11 +37,7 @@ class BadReply(HttpError):
 
 
 class BadStatus(HttpError):
-    """The HTTP status is not 200.
-
-    Attributes:
-        status: The HTTP status.
-    """
+    """The HTTP status is not 200."""
 
     def __init__(self, message: str, status: int) -> None:
         super().__init__(message)
@@ -50,11 +46,7 @@ class BadStatus(HttpError):
 
 @asynccontextmanager
 async def deadline(timeout_s: float | None, failure: str) -> AsyncIterator[None]:
-    """Limit the time spent in the context; `failure` is the message up to the number of seconds.
-
-    Raises:
-        HttpTimeout: The time is over.
-    """
+    """Raise `HttpTimeout` when the context takes too long; `failure` is the message up to the number of seconds."""
     timeout = asyncio.timeout(timeout_s)
     try:
         async with timeout:
@@ -66,11 +58,7 @@ async def deadline(timeout_s: float | None, failure: str) -> AsyncIterator[None]
 
 
 def split_authority(authority: str) -> tuple[str, int]:
-    """Return host and port of "host:port".
-
-    Raises:
-        ValueError: It is something else.
-    """
+    """Return host and port of "host:port"; raise `ValueError` if it is something else."""
     parts = urlsplit(f"//{authority}")
     if not parts.hostname or parts.netloc != authority or "@" in authority:
         raise ValueError(f"The address of an Alpaca server is a host and a port, unlike {authority!r}.")
@@ -86,7 +74,7 @@ def build_request(
     form: bytes | None = None,
     accept: str = "application/json",
 ) -> bytes:
-    """Return an HTTP request; `query` and `form` are encoded already."""
+    """Return an HTTP request; `query` and `form` are already encoded."""
     host = re.sub(r"%[^\]]*", "", authority)  # an IPv6 zone means something on this machine only (RFC 6874)
     lines = [
         f"{method} {path}".encode("ascii") + (b"?" + query if query else b"") + b" HTTP/1.1",
@@ -104,11 +92,11 @@ async def send(authority: str, request: bytes, *, stall_timeout_s: float | None 
 
     Args:
         authority: "host:port".
-        request: As `build_request` returns it.
-        stall_timeout_s: Longest time without a byte; `None`: as long as it takes.
+        request: From `build_request`.
+        stall_timeout_s: Longest time without a byte; `None` for no limit.
 
     Raises:
-        HttpError: No connection within `CONNECT_TIMEOUT_S`, it broke, or the reply is not HTTP.
+        HttpError: No connection within `CONNECT_TIMEOUT_S`, a lost one, or a reply that is not HTTP.
         ValueError: The authority is not a host and a port.
     """
     host, port = split_authority(authority)
@@ -156,13 +144,13 @@ async def _addresses(host: str, port: int) -> Sequence[tuple[int, int, int, str,
 
 
 class StreamedReply:
-    """A reply whose body is received piece by piece, for a caller who closes it.
+    """A reply whose body is received in pieces; the caller closes it.
 
-    Its methods raise `HttpError` when the connection breaks or stalls, or when what comes is not HTTP.
+    Its methods raise `HttpError` when the connection breaks or stalls, or when the data is not HTTP.
 
     Attributes:
         status: HTTP status.
-        headers: Names in lower case and values, in the order of the wire.
+        headers: Names in lower case and values, in the order received.
         length: The Content-Length, 0 for a status without a body, `None` if there is none or the body is chunked.
     """
 
@@ -183,15 +171,13 @@ class StreamedReply:
         """Close the connection; may be called twice."""
         self._connection.close()
 
-    # The head.
-
     async def begin(self, request: bytes) -> None:
         """Send the request and read the head of the reply."""
         try:
             await self._loop.sock_sendall(self._connection, request)
         except OSError as error:
             raise HttpError(f"the connection broke ({error})") from error
-        while self.status < 200:  # a lower status announces the reply itself
+        while self.status < 200:  # 1xx replies precede the real one
             self._parse_head(await self._receive_until(b"\r\n\r\n", "it closed the connection without a reply"))
 
     def _parse_head(self, text: bytes) -> None:
@@ -208,7 +194,7 @@ class StreamedReply:
             self.length = None
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Take a header from the parser."""
+        """Store a header; called by the parser."""
         lower = name.decode("latin-1").lower()
         self.headers.append((lower, value.decode("latin-1")))
         if lower == "transfer-encoding":
@@ -220,13 +206,11 @@ class StreamedReply:
         """Return a header's value, empty if there is none."""
         return next((value for known, value in self.headers if known == name), "")
 
-    # The body.
-
     async def receive_into(self, memory: memoryview) -> int:
-        """Receive what comes next of the body; return how many bytes, 0 at its end.
+        """Receive the next bytes of the body; return how many, 0 at the end.
 
-        The end is the last chunk or the end of the connection, not the Content-Length: several servers leave the
-        header of an image out of it.
+        The end is the last chunk or the end of the connection, not the Content-Length: some of the five servers do
+        not count the 44 bytes of an image's header.
         """
         if self._is_chunked:
             if not self._chunk_left:
@@ -255,7 +239,7 @@ class StreamedReply:
         return filled
 
     async def read(self, limit: int) -> bytearray:
-        """Return the next `limit` bytes of the body, or what is left of it by the Content-Length."""
+        """Return the next `limit` bytes of the body, or the rest up to the Content-Length."""
         if self.length is not None:
             limit = min(limit, max(0, self.length - self._received))
         received = bytearray()
@@ -265,7 +249,7 @@ class StreamedReply:
         return received
 
     async def whole(self) -> bytes:
-        """Return the whole body, which may have at most `MAX_REPLY_BYTES`."""
+        """Return the whole body of at most `MAX_REPLY_BYTES`."""
         body = await self.read(MAX_REPLY_BYTES + 1)
         if len(body) > MAX_REPLY_BYTES:
             raise BadReply(f"its reply is longer than {MAX_REPLY_BYTES} bytes")
@@ -273,12 +257,12 @@ class StreamedReply:
         return bytes(body)
 
     def check_complete(self, received: int) -> None:
-        """Check that a body of so many bytes is as long as its Content-Length."""
+        """Raise `HttpError` if the body is shorter than its Content-Length."""
         if self.length is not None and received < self.length:
             raise HttpError(f"it closed the connection after {received} of {self.length} bytes")
 
     async def parts(self) -> AsyncIterator[bytes]:
-        """Yield the body in the parts in which it comes."""
+        """Yield the body in parts as they arrive."""
         piece = memoryview(bytearray(_PIECE_BYTES))
         while count := await self.receive_into(piece):
             yield bytes(piece[:count])
@@ -297,7 +281,7 @@ class StreamedReply:
         self._is_complete = self._chunk_left == 0
 
     async def _receive_until(self, mark: bytes, closed: str) -> bytes:
-        """Receive up to and with a mark; `closed` is the message if the connection ends before."""
+        """Return the bytes up to and including a mark; `closed` is the message if the connection ends before."""
         while (end := self._ahead.find(mark, self._ahead_at)) < 0:
             self._ahead, self._ahead_at = self._ahead[self._ahead_at :], 0
             if len(self._ahead) > MAX_HEAD_BYTES:

@@ -1,12 +1,12 @@
-"""ImageBytes: how Alpaca sends an image in binary form.
+"""ImageBytes: Alpaca's binary format of images.
 
 Source: ASCOM Alpaca API Reference, chapter on ImageBytes, metadata version 1. A reply is a header of 44 bytes (eleven
 little-endian 32-bit integers) and the pixels, the first index (x) slowest and the last one fastest. An error reply has
 the message in UTF-8 where the pixels would be.
 
-Only here does Alpaca's [x, y] become [row, column] and back. A decoded image is a transposed *view* of the bytes, in
-Fortran order: a transposing copy of a large frame takes as long as detecting its stars. What needs contiguous rows can
-work on `pixels.T` and swap the coordinates.
+Only this module turns Alpaca's [x, y] into [row, column] and back. A decoded image is a transposed *view* of the bytes,
+in Fortran order: a transposing copy of a large frame takes as long as detecting its stars. Code that needs contiguous
+rows can work on `pixels.T` and swap the coordinates.
 """
 
 import struct
@@ -23,16 +23,16 @@ from alpaca_focus.alpaca.errors import AlpacaError
 HEADER_BYTES = 44
 METADATA_VERSION = 1
 MAX_PIXELS = 300_000_000
-"""More values than this in one image are taken for a garbled header; large sensors have 150 million pixels."""
+"""A header that announces more values is taken for garbled; large sensors have 150 million pixels."""
 MAX_DATA_START = 65536
-"""A longer gap before the pixels is taken for a garbled header; version 1 has no reason for any gap."""
+"""A header that announces later data is taken for garbled; version 1 has no gap at all."""
 
 _LAYOUT = struct.Struct("<iiIIiiiiiii")
 _TILE_PX = 512
 
 
 class ImageBytesError(ValueError):
-    """Bytes that are no ImageBytes image, or an image that cannot be sent as one; the message says why."""
+    """Bytes that are no ImageBytes image, or an image that cannot be sent as one."""
 
 
 class ElementType(IntEnum):
@@ -56,16 +56,12 @@ class ElementType(IntEnum):
 
     @classmethod
     def of(cls, dtype: np.dtype[np.generic]) -> Self:
-        """Return the element type for a numpy type.
-
-        Raises:
-            ImageBytesError: Alpaca has no such type.
-        """
+        """Return the element type for a numpy type; raise `ImageBytesError` if Alpaca has none."""
         wire_type = dtype.newbyteorder("<")
         for element, candidate in _DTYPES.items():
             if candidate == wire_type:
                 return cls(element)
-        raise ImageBytesError(f"Alpaca has no element type for {dtype}: convert the image to one it has, as uint16.")
+        raise ImageBytesError(f"Alpaca has no element type for {dtype}: convert the image, for example to uint16.")
 
 
 _DTYPES: dict[ElementType, np.dtype[np.generic]] = {
@@ -84,15 +80,12 @@ _FIT_INTO_INT32 = frozenset({ElementType.INT16, ElementType.INT32, ElementType.B
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Header:
-    """The 44 bytes before an image, in the order of the wire.
+    """The 44 bytes before an image, in the order of the fields.
 
     Attributes:
-        metadata_version: Version of this layout: 1.
         error_number: Alpaca error number, 0 for an image.
-        client_transaction_id: As sent by the client.
-        server_transaction_id: The server's own count.
         data_start: Offset of the pixels or of the error message from the start of the header.
-        image_element_type: Type that the image has for the camera; says nothing about the bytes that follow.
+        image_element_type: Type of the camera's values; some servers send Int32 here for 16-bit values.
         transmission_element_type: Type of the values that follow.
         rank: 2, or 3 for an image with planes.
         dimension1: Columns (Alpaca's x).
@@ -114,10 +107,10 @@ class Header:
 
     @classmethod
     def parse(cls, data: bytes | bytearray | memoryview, *, max_pixels: int = MAX_PIXELS) -> Self:
-        """Read and check a header from the first 44 of some bytes.
+        """Return the header at the start of some bytes.
 
         Raises:
-            ImageBytesError: Too short, an unknown version, or values that make no sense.
+            ImageBytesError: The bytes are too few, or the version or a value is invalid.
         """
         if len(data) < HEADER_BYTES:
             raise ImageBytesError(f"An ImageBytes reply has at least {HEADER_BYTES} bytes; this one has {len(data)}.")
@@ -152,7 +145,7 @@ class Header:
 
     @property
     def payload_bytes(self) -> int:
-        """Bytes of the pixels."""
+        """Size of the pixels."""
         return prod(self.wire_shape) * self.transmission_element_type.dtype.itemsize
 
 
@@ -175,24 +168,20 @@ def _check_shape(rank: int, dimensions: list[int], max_pixels: int) -> None:
 
 
 def wire_to_rows(values: NDArray[np.generic]) -> NDArray[np.generic]:
-    """Turn [x, y] or [x, y, plane] into a [row, column] or [row, column, plane] view, or back: no copy."""
+    """Return [x, y] or [x, y, plane] values as a [row, column] or [row, column, plane] view, or back."""
     return values.swapaxes(0, 1)
 
 
 def empty_image(header: Header) -> tuple[NDArray[np.generic], memoryview]:
-    """Make room for the pixels that a header announces.
-
-    Returns:
-        The image as a [row, column] view, and the memory that its bytes on the wire belong into.
-    """
+    """Return an empty image for a header, as a [row, column] view and as the memory for its bytes."""
     values = np.empty(header.wire_shape, dtype=header.transmission_element_type.dtype)
     return wire_to_rows(values), values.reshape(-1).view(np.uint8).data
 
 
 def decode_image(data: bytes | bytearray | memoryview, *, max_pixels: int = MAX_PIXELS) -> NDArray[np.generic]:
-    """Return the pixels of an ImageBytes reply as a view of it, shape (rows, columns) or (rows, columns, planes).
+    """Return the pixels of an ImageBytes reply as a view, shape (rows, columns) or (rows, columns, planes).
 
-    The type is that of the transmission, whatever type the image has for the camera.
+    Their type is the transmission's.
 
     Raises:
         AlpacaError: The reply is an error.
@@ -201,18 +190,18 @@ def decode_image(data: bytes | bytearray | memoryview, *, max_pixels: int = MAX_
     header = Header.parse(data, max_pixels=max_pixels)
     if header.error_number:
         raise decode_error(header, bytes(data[header.data_start :]))
-    found = len(data) - header.data_start
-    if found != header.payload_bytes:
+    received = len(data) - header.data_start
+    if received != header.payload_bytes:
         raise ImageBytesError(
             f"An image of {' x '.join(map(str, header.wire_shape))} {header.transmission_element_type.name} values has"
-            f" {header.payload_bytes} bytes, but {max(found, 0)} came after the header."
+            f" {header.payload_bytes} bytes, but {max(received, 0)} came after the header."
         )
     values = np.frombuffer(data, dtype=header.transmission_element_type.dtype, offset=header.data_start)
     return wire_to_rows(values.reshape(header.wire_shape))
 
 
 def decode_error(header: Header, text: bytes) -> AlpacaError:
-    """Return the error that a header with an error number stands for; `text` is what came in place of pixels."""
+    """Return the error of a header with an error number; `text` are the bytes in place of pixels."""
     message = text.decode("utf-8", errors="replace").strip("\0 \r\n")
     return AlpacaError(header.error_number, message or "The device gives no reason.")
 
@@ -237,16 +226,14 @@ def encode_image(
 ) -> tuple[bytes, memoryview]:
     """Return the header and the values of an ImageBytes reply.
 
-    The values are the memory of `pixels` itself, without a copy, when it is in Fortran order (planes last and fastest)
-    and of the transmission's type.
+    Values in Fortran order (planes last and fastest) and of the transmission's type are not copied.
 
     Args:
         pixels: Shape (rows, columns) or (rows, columns, planes).
-        transmission: Element type on the wire; by default that of `pixels`.
-        element: Element type that the image claims to have; by default Int32 for a type that fits into it, as cameras
-            do, else the transmission's.
-        client_transaction_id: As sent by the client.
-        server_transaction_id: The server's own count.
+        transmission: Element type of the values sent; by default that of `pixels`.
+        element: Element type of the camera; by default Int32 if the values fit into it, else the transmission's.
+        client_transaction_id: The client's number of the request.
+        server_transaction_id: The server's number of the request.
 
     Raises:
         ImageBytesError: Alpaca has no such element type or rank, the image is empty, or its values do not fit.
@@ -276,7 +263,7 @@ def wire_order(pixels: NDArray[np.generic]) -> NDArray[np.generic]:
     if values.flags.c_contiguous:
         return values
     turned = np.empty(values.shape, dtype=values.dtype)
-    # In tiles, because a plain transposing copy misses the cache at every value.
+    # In tiles, because a plain transposing copy misses the cache at each value.
     for x in range(0, values.shape[0], _TILE_PX):
         for y in range(0, values.shape[1], _TILE_PX):
             turned[x : x + _TILE_PX, y : y + _TILE_PX] = values[x : x + _TILE_PX, y : y + _TILE_PX]

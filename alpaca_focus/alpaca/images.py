@@ -1,7 +1,8 @@
 """Downloads a camera's image straight into a numpy array.
 
-Servers deviate: a Content-Length without the 44 bytes of the header, a wrong Content-Type, an error in place of pixels.
-So the first bytes decide between ImageBytes and JSON, and the ImageBytes header how many bytes belong to the image.
+Some of the five servers send a Content-Length without the 44 bytes of the header, ImageBytes that were not
+requested, or an error as raw bytes. So the first bytes decide between ImageBytes and JSON, not the Content-Type, and
+the ImageBytes header gives the length.
 """
 
 import asyncio
@@ -55,17 +56,16 @@ async def fetch_image(
         device_number: Number of the camera.
         timeout_s: Time for the whole transfer.
         stall_timeout_s: Longest time without a byte.
-        client_id: The client's number for itself.
-        client_transaction_id: The client's number for this request.
-        max_pixels: More values than this are taken for a garbled header.
+        client_id: ClientID of the request.
+        client_transaction_id: ClientTransactionID of the request.
+        max_pixels: A header that announces more values is taken for garbled.
 
     Returns:
-        Values in ADU of the type in which they were sent, shape (rows, columns) or (rows, columns, planes): a view in
-        Fortran order (see `imagebytes`).
+        Values in ADU of the type sent, shape (rows, columns) or (rows, columns, planes), in Fortran order.
 
     Raises:
         AlpacaError: The camera answered with an error.
-        HttpError: No image: `HttpTimeout`, `BadStatus`, `BadReply`, or else a lost connection.
+        HttpError: `HttpTimeout`, `BadStatus`, `BadReply`, or a lost connection.
         ValueError: The authority is not a host and a port.
     """
     request = _request(authority, device_number, client_id, client_transaction_id)
@@ -79,11 +79,10 @@ async def fetch_image(
 
 
 async def is_image_bytes(authority: str, device_number: int, *, timeout_s: float) -> bool:
-    """Return whether a server sends the image of a camera's last exposure as ImageBytes, without fetching the pixels.
+    """Return whether a server sends a camera's image as ImageBytes, without fetching the pixels.
 
     Raises:
-        HttpError: No answer, or none with an image.
-        ValueError: The authority is not a host and a port.
+        HttpError: There is no answer, or no image.
     """
     async with deadline(timeout_s, "it sent no image within"):
         with closing(await send(authority, _request(authority, device_number))) as reply:
@@ -92,11 +91,7 @@ async def is_image_bytes(authority: str, device_number: int, *, timeout_s: float
 
 
 async def read_image_begin(reply: StreamedReply) -> bytearray:
-    """Return the first bytes of a body, the whole header if it is ImageBytes, also if the Content-Length ends before.
-
-    Raises:
-        HttpError: The connection broke or stalled.
-    """
+    """Return the first bytes of a body: the whole header if it is ImageBytes, even beyond the Content-Length."""
     begin = await reply.read(HEADER_BYTES)
     if begin and _VERSION_MARK.startswith(begin[: len(_VERSION_MARK)]):
         rest = bytearray(HEADER_BYTES - len(begin))
@@ -137,7 +132,7 @@ async def _read_image_bytes(reply: StreamedReply, header: Header) -> NDArray[np.
     await reply.fill(memoryview(bytearray(header.data_start - HEADER_BYTES)))
     if header.error_number:
         raise decode_error(header, bytes(await reply.read(_MAX_ERROR_BYTES)))
-    # A header that does not belong to the pixels, as when a camera sends the settings of its next frame.
+    # Some servers fill the header's dimensions from the present NumX and NumY, not from the frame.
     whole = header.data_start + header.payload_bytes
     if reply.length not in {None, whole, whole - HEADER_BYTES}:
         raise BadReply(
@@ -157,7 +152,7 @@ async def _read_json(reply: StreamedReply, begin: bytearray, max_pixels: int) ->
     text = begin
     text += await reply.read(MAX_TEXT_BYTES)
     reply.check_complete(len(text))
-    # In a thread, because it takes seconds for a large image.
+    # In a thread, because a large image takes seconds.
     fields, pixels = await asyncio.to_thread(parse_json_image, text, max_pixels=max_pixels)
     number = fields.get("ErrorNumber") or 0
     if not isinstance(number, int):

@@ -19,7 +19,7 @@ _IMAGE_VALUE = re.compile(rb'"Value"\s*:\s*(\[\s*\[[\[\]0-9eE+\-.,\s]*\])')
 
 
 class JsonImageError(ValueError):
-    """A text that is no JSON image; the message says why."""
+    """A text that is no JSON image."""
 
 
 def json_pieces(pixels: NDArray[np.generic], fields: Mapping[str, Any]) -> Iterator[bytes]:
@@ -27,7 +27,7 @@ def json_pieces(pixels: NDArray[np.generic], fields: Mapping[str, Any]) -> Itera
 
     Args:
         pixels: Shape (rows, columns) or (rows, columns, planes).
-        fields: What else belongs into the reply: transaction numbers, error number and message.
+        fields: The other fields of the reply: transaction numbers, error number and message.
     """
     values = wire_to_rows(pixels)
     kind = ElementType.INT32 if values.dtype.kind in "iu" else ElementType.DOUBLE
@@ -43,26 +43,26 @@ def json_pieces(pixels: NDArray[np.generic], fields: Mapping[str, Any]) -> Itera
 def parse_json_image(
     text: bytes | bytearray, *, max_pixels: int = MAX_PIXELS
 ) -> tuple[dict[str, Any], NDArray[np.generic] | None]:
-    """Take a JSON reply apart without ever holding a Python object for every pixel.
+    """Parse a JSON reply one column at a time, as Python objects for all pixels need gigabytes.
 
     Returns:
-        The reply without its `Value`, and the pixels as a [row, column] view: Int32 for whole numbers, else Double.
-        The pixels are `None` when the reply has no nested list for a `Value`, as an error has.
+        The reply without its `Value`, and the pixels as a [row, column] view, Int32 for whole numbers, else Double;
+        `None` if the `Value` is no nested list.
 
     Raises:
         JsonImageError: No JSON, or lists that are not the columns of an image.
     """
-    found = _IMAGE_VALUE.search(text)
+    match = _IMAGE_VALUE.search(text)
     try:
-        fields = json.loads(text[: found.start(1)] + b"null" + text[found.end(1) :] if found else text)
+        fields = json.loads(text[: match.start(1)] + b"null" + text[match.end(1) :] if match else text)
     except (ValueError, RecursionError) as error:
         raise JsonImageError(f"The reply is neither ImageBytes nor JSON ({error}).") from error
     if not isinstance(fields, dict):
-        raise JsonImageError("The reply is JSON, but no reply of an Alpaca device.")
+        raise JsonImageError("The reply is JSON, but not from an Alpaca device.")
     fields.pop("Value", None)
-    if found is None:
+    if match is None:
         return fields, None
-    return fields, wire_to_rows(_values(found[1].translate(None, _BLANKS), max_pixels))
+    return fields, wire_to_rows(_values(match[1].translate(None, _BLANKS), max_pixels))
 
 
 def _values(lists: bytes, max_pixels: int) -> NDArray[np.generic]:
@@ -79,14 +79,11 @@ def _values(lists: bytes, max_pixels: int) -> NDArray[np.generic]:
             )
         values = np.empty((len(columns), *first.shape), dtype=dtype)
         for x, column in enumerate(columns):
-            values[x] = _exactly(json.loads(column), first.shape)
+            rows = json.loads(column)
+            # numpy would stretch a single value over the whole column.
+            if len(rows) != len(first):
+                raise JsonImageError(f"a column has {len(rows)} rows, the first has {len(first)}")
+            values[x] = rows
     except (ValueError, TypeError, OverflowError, RecursionError) as error:
         raise JsonImageError(f"The lists in the JSON reply are not the columns of an image ({error}).") from error
     return values
-
-
-def _exactly(column: list[Any], shape: tuple[int, ...]) -> list[Any]:
-    """Return the column if it has as many rows as the first one, as numpy would stretch a single value."""
-    if len(column) != shape[0]:
-        raise ValueError(f"a column has {len(column)} rows, the first has {shape[0]}")
-    return column

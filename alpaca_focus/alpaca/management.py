@@ -1,4 +1,4 @@
-"""A server's list of its devices.
+"""Reads a server's list of its devices.
 
 Source: ASCOM Alpaca Management API, /management/v1/configureddevices.
 """
@@ -13,13 +13,12 @@ from alpaca_focus.alpaca.http import BadReply, BadStatus, build_request, deadlin
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConfiguredDevice:
-    """A device as a server lists it.
+    """A device in a server's list.
 
     Attributes:
-        name: Its name for people.
-        device_type: Its type in lower case, as it stands in a path; not only those in `standard`.
-        number: Its number within the type.
-        unique_id: The same for ever, empty if the server gives none.
+        device_type: The type in lower case; not only those in `standard`.
+        number: The number within the type.
+        unique_id: Identifies the device for ever; empty if the server reports none.
     """
 
     name: str
@@ -29,14 +28,10 @@ class ConfiguredDevice:
 
 
 async def list_devices(authority: str, timeout_s: float) -> tuple[ConfiguredDevice, ...] | None:
-    """Return the devices of a server, or `None` if it has no management API.
-
-    Args:
-        authority: The server, "host:port".
-        timeout_s: Time for the whole reply.
+    """Return the devices of a server at "host:port", or `None` if it has no management API.
 
     Raises:
-        HttpError: The server cannot be reached or does not answer as Alpaca servers do.
+        HttpError: The server cannot be reached, or its reply is not Alpaca.
         ValueError: The authority is not a host and a port.
     """
     request = build_request("GET", "/management/v1/configureddevices", authority=authority)
@@ -46,7 +41,7 @@ async def list_devices(authority: str, timeout_s: float) -> tuple[ConfiguredDevi
     if 400 <= reply.status < 500 or reply.status == 501:
         return None
     if reply.status != 200:
-        raise BadStatus(f"it answered with HTTP status {reply.status} when asked for its devices", reply.status)
+        raise BadStatus(f"it answered the request for its devices with HTTP status {reply.status}", reply.status)
     try:
         return parse_devices(json.loads(text)["Value"])
     except (ValueError, TypeError, KeyError, RecursionError) as error:
@@ -54,11 +49,7 @@ async def list_devices(authority: str, timeout_s: float) -> tuple[ConfiguredDevi
 
 
 def parse_devices(value: object) -> tuple[ConfiguredDevice, ...]:
-    """Return the devices in the Value of the list; malformed entries are left out.
-
-    Raises:
-        ValueError: It is no list.
-    """
+    """Return the devices in the list's Value without malformed entries; raise `ValueError` if it is no list."""
     if not isinstance(value, list):
         raise ValueError(f"{value!r} is not a list of devices")  # noqa: TRY004 - a malformed reply
     return tuple(device for device in map(_parse_device, value) if device is not None)
@@ -82,7 +73,7 @@ def _parse_device(entry: object) -> ConfiguredDevice | None:
 
 
 def find_device(devices: Sequence[ConfiguredDevice], kind: str, wanted: str) -> ConfiguredDevice | None:
-    """Return the device of that type with that UniqueID, or else with that name; capitals do not matter."""
+    """Return the device of a type with a UniqueID, or else with a name, in any casing."""
     of_kind = [device for device in devices if device.device_type == kind]
     key = wanted.strip().casefold()
     by_id = [device for device in of_kind if device.unique_id.casefold() == key]
@@ -91,7 +82,7 @@ def find_device(devices: Sequence[ConfiguredDevice], kind: str, wanted: str) -> 
 
 
 def describe(devices: Sequence[ConfiguredDevice]) -> str:
-    """Return the list as words: focuser 0 "Moonlite", camera 0 "ASI1600"."""
+    """Return the list as text: focuser 0 "Moonlite", camera 0 "ASI1600"."""
     if not devices:
         return "no devices at all"
     return ", ".join(f'{device.device_type} {device.number} "{device.name}"' for device in devices)

@@ -1,4 +1,4 @@
-"""Requests and replies as the HTTP server, an interceptor and the served devices exchange them.
+"""Requests and replies, as passed between the HTTP server, an interceptor and the served devices.
 
 Source: ASCOM Alpaca API Reference, chapters on JSON replies and on ImageBytes.
 """
@@ -23,25 +23,18 @@ IMAGE_BYTES = "application/imagebytes"
 IMAGE_MEMBERS = frozenset({"imagearray", "imagearrayvariant"})
 
 Body: TypeAlias = bytes | Sequence[bytes | memoryview] | AsyncIterable[bytes | memoryview]
-"""A reply's body: one piece, several that are sent one after the other without joining them, or a stream of pieces.
+"""A reply's body: one piece, several that are sent without joining them, or a stream of pieces.
 
-A stream is asked for its next piece when the one before has left, so it may use the same memory again, and is closed by
-its `aclose`, if it has one, however it ended."""
+A stream may reuse its memory, as the next piece is requested when the one before is sent. Its `aclose` is called."""
 
 
 class BodyBrokenOff(Exception):
-    """Raised by a stream that cannot go on: the connection to the client is dropped in the middle of the reply."""
+    """Raised by a stream that cannot go on; the client's connection is closed in the middle of the reply."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImageReply:
-    """An image that a device answers with.
-
-    Attributes:
-        pixels: Shape (rows, columns) or (rows, columns, planes). Fortran order goes onto the wire without a copy.
-        transmission: Element type on the wire; by default that of `pixels`.
-        element: Element type that the image claims to have; by default Int32 for anything that fits into it.
-    """
+    """The Value of ImageArray; the arguments of `imagebytes.encode_image`."""
 
     pixels: NDArray[np.generic]
     transmission: ElementType | None = None
@@ -50,21 +43,18 @@ class ImageReply:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApiRequest:
-    """One request to the device API, before any device has looked at it.
+    """One request to the device API, not yet checked.
 
     Attributes:
-        method: "GET" or "PUT", or another one that will be refused.
-        device_type: As it stands in the path.
-        device_number: Number of the device within its type.
-        member: As it stands in the path.
+        method: HTTP method, any.
+        device_type: From the path, as is `member`.
         parameters: Names and values as sent, from the query of a GET or the form of a PUT.
         query: Names and values of the query, also of a PUT.
-        sent_query: The query as it came, not decoded.
-        sent_form: The form of a PUT as it came, not decoded.
+        sent_query: The query, not decoded.
+        sent_form: The form of a PUT, not decoded.
         accept: The Accept header, empty if there is none.
-        client_id: The client's number for itself, 0 if absent.
-        client_transaction_id: The client's number for this request, 0 if absent.
-        server_transaction_id: This server's number for this request.
+        client_id: ClientID, 0 if absent, as is `client_transaction_id`.
+        server_transaction_id: This server's number of the request.
     """
 
     method: str
@@ -85,16 +75,14 @@ class ApiRequest:
 class Reply:
     """One HTTP reply.
 
-    With any of the last four attributes the reply goes past the HTTP server, which would refuse to send what breaks the
-    rules: for simulated faults, and for what other servers send. The connection is closed afterwards.
+    With any of the last four attributes the reply bypasses the HTTP server, which refuses to send invalid replies:
+    for simulated faults, and for invalid replies that the gateway passes on. The connection is closed afterwards.
 
     Attributes:
-        status: HTTP status.
         content_type: The Content-Type header; empty for none.
         headers: Further headers.
-        body: What is sent.
         declared_length: The Content-Length, where it is not the body's own or the body is a stream.
-        cut_after: Bytes of the body after which the connection is dropped.
+        cut_after: Bytes of the body after which the connection is closed.
         stall_after: Bytes of the body after which nothing more is sent, with the connection left open.
         hang_up: Send nothing, close the connection.
     """
@@ -113,11 +101,11 @@ Handler: TypeAlias = Callable[[ApiRequest], Awaitable[Reply]]
 """Answers a request."""
 
 Interceptor: TypeAlias = Callable[[ApiRequest, Handler], Awaitable[Reply]]
-"""Stands before every request to a device: passes it on, changes it or the reply, or never answers."""
+"""Gets every request to a device: passes it on, changes it or the reply, or never answers."""
 
 
 async def value_reply(request: ApiRequest, value: Any) -> Reply:
-    """Return the reply with a Value: anything for JSON, or an `ImageReply`, sent in the requested form."""
+    """Return the reply with a Value: anything for JSON, or an `ImageReply`, in the requested format."""
     if isinstance(value, ImageReply):
         return await _image_reply(request, value)
     return Reply(body=json.dumps(_common_fields(request) | {"Value": value}, allow_nan=False).encode())
@@ -129,7 +117,7 @@ def done_reply(request: ApiRequest) -> Reply:
 
 
 def error_reply(request: ApiRequest, error: AlpacaError) -> Reply:
-    """Return the reply of a device that refuses: JSON, or ImageBytes where an image was requested in that form."""
+    """Return the reply with an error: as ImageBytes where an image was requested so, else as JSON."""
     if _wants_image_bytes(request):
         return Reply(content_type=IMAGE_BYTES, body=encode_error(error.number, error.message, **_numbers(request)))
     fields = _common_fields(request, error_number=error.number, error_message=error.message)
@@ -137,7 +125,7 @@ def error_reply(request: ApiRequest, error: AlpacaError) -> Reply:
 
 
 def text_reply(status: int, sentence: str, *, headers: tuple[tuple[str, str], ...] = ()) -> Reply:
-    """Return the reply to a request that no device has seen: an HTTP status and a sentence for people."""
+    """Return a plain-text reply, for a request that reaches no device."""
     return Reply(status=status, content_type=TEXT_PLAIN, headers=headers, body=sentence.encode())
 
 
@@ -164,7 +152,7 @@ def _wants_image_bytes(request: ApiRequest) -> bool:
 async def _image_reply(request: ApiRequest, image: ImageReply) -> Reply:
     if not _wants_image_bytes(request):
         return Reply(body=_in_worker_thread(json_pieces(image.pixels, _common_fields(request))))
-    # In a thread, because an image that is not in the order of the wire has to be turned round first.
+    # In a thread, because an image that is not in Fortran order has to be transposed first.
     encode = partial(
         encode_image, image.pixels, transmission=image.transmission, element=image.element, **_numbers(request)
     )
@@ -173,6 +161,6 @@ async def _image_reply(request: ApiRequest, image: ImageReply) -> Reply:
 
 
 async def _in_worker_thread(pieces: Iterator[bytes]) -> AsyncIterator[bytes]:
-    """Yield the items of a slow iterator, each made in a worker thread."""
+    """Yield the items of a slow iterator, each computed in a worker thread."""
     while (piece := await asyncio.to_thread(next, pieces, None)) is not None:
         yield piece

@@ -1,7 +1,4 @@
-"""From an HTTP request to typed arguments: names in any casing, values checked strictly.
-
-Which rules are the standard's and which are ours: docs/decisions/0002-parameter-names.md.
-"""
+"""Parses HTTP requests into typed arguments: names in any casing, values checked strictly (decision 0002)."""
 
 import re
 from collections.abc import Mapping
@@ -24,7 +21,7 @@ async def read_api_request(request: Request, *, server_transaction_id: int) -> A
     """Return a request to `/api/v1/{device_type}/{device_number}/{member}` with its parameters.
 
     Raises:
-        BadRequest: The path, the form or the client's numbers make no sense.
+        BadRequest: The path, the form or a number is malformed.
     """
     query = parse_pairs(request.url.query)
     form = b"" if request.method == "GET" else await _read_form(request)
@@ -64,19 +61,19 @@ async def _read_form(request: Request) -> bytes:
 
 
 def parse_pairs(text: str) -> Mapping[str, str]:
-    """Return the names and values of a query or a form as sent; of a name sent twice the last value.
+    """Return the names and values of a query or a form; of a name sent twice the last value.
 
     Raises:
-        BadRequest: The values are not UTF-8.
+        BadRequest: The text is not UTF-8, or has too many parameters.
     """
     try:
         return dict(parse_qsl(text, keep_blank_values=True, errors="strict"))
     except ValueError as error:
-        raise BadRequest("The parameters of the request cannot be read: they are no UTF-8 or too many.") from error
+        raise BadRequest("The parameters of the request cannot be read: they are not UTF-8 or too many.") from error
 
 
 def find_parameter(parameters: Mapping[str, str], name: str) -> str | None:
-    """Return the value of a parameter: exactly so named if there is one, else so named in another casing."""
+    """Return the value of a parameter with exactly this name, or else with this name in another casing."""
     if name in parameters:
         return parameters[name]
     wanted = name.lower()
@@ -84,32 +81,20 @@ def find_parameter(parameters: Mapping[str, str], name: str) -> str | None:
 
 
 def client_number(parameters: Mapping[str, str], name: str) -> int:
-    """Return ClientID or ClientTransactionID, 0 if it is not there.
-
-    Raises:
-        BadRequest: It is not a whole number from 0 to 4294967295.
-    """
+    """Return ClientID or ClientTransactionID as `whole_number` does, 0 if it is absent."""
     text = find_parameter(parameters, name)
     return 0 if text is None else whole_number(name, text)
 
 
 def whole_number(name: str, text: str) -> int:
-    """Return the number of a device, a client or a transaction.
-
-    Raises:
-        BadRequest: It is not a whole number from 0 to 4294967295.
-    """
+    """Return the number of a device, a client or a transaction; raise `BadRequest` if it is not a UInt32."""
     if not _INTEGER.fullmatch(text) or not 0 <= int(text) <= _UINT32_MAX:
         raise BadRequest(f"The {name} must be a whole number from 0 to {_UINT32_MAX}, not {text!r}.")
     return int(text)
 
 
 def typed_arguments(member: Member, parameters: Mapping[str, str]) -> list[Scalar]:
-    """Return the values of a member's parameters in the standard's order, each of its type.
-
-    Raises:
-        BadRequest: A parameter is missing or its value is not of its type.
-    """
+    """Return the values of a member's parameters in the standard's order; raise `BadRequest` if one is not valid."""
     return [_typed(member, parameter, find_parameter(parameters, parameter.name)) for parameter in member.parameters]
 
 

@@ -1,7 +1,6 @@
-"""Runs an `AlpacaServer`: in a thread of its own, or in the foreground until a signal ends it.
+"""Runs an `AlpacaServer` in its own thread, or in the foreground until a signal ends it.
 
-uvicorn's protocol speaks HTTP; starting and stopping are our own, because a device that never answers must not keep the
-server from stopping.
+uvicorn's protocol handles HTTP, but not start and stop: its shutdown waits for a device that never answers.
 """
 
 import asyncio
@@ -27,28 +26,28 @@ from alpaca_focus.alpaca.sending import TRANSPORT
 T = TypeVar("T")
 
 KEEP_ALIVE_S = 75
-"""Longer than the pause between two polls, so that a client does not send into a connection that is just closing."""
+"""Longer than a client's poll interval, so that it does not send into a connection that is just being closed."""
 _BACKLOG = 128
 _LONGEST_HEAD_BYTES = 131_072
 _ROUNDS_TO_ACCEPT = 3
-"""Of the event loop, until a connection that has just been accepted is known, and can be dropped."""
+"""Iterations of the event loop until a connection that was just accepted is known to uvicorn and can be aborted."""
 _WILDCARDS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - a name to compare with, not to bind to
 
 
 class ServerStartError(OSError):
-    """The server cannot listen at its address; the message says where and why."""
+    """The server cannot listen at its address."""
 
 
 class _Protocol(HttpToolsProtocol):
-    """Hangs up on a request whose head has no end, which nothing else bounds.
+    """Aborts the connection of a request whose head is too long, which uvicorn does not limit.
 
-    It also leaves the transport in the request's state, for replies that break the rules of HTTP on purpose.
+    It also stores the transport in the request's state, for replies that are invalid on purpose.
     """
 
     _head_bytes = 0
     _is_in_body = False
     _has_parted = False
-    """Whether a head or a body has come to its end in the data at hand."""
+    """Whether a head or a body ends within the data being received."""
 
     @override
     def data_received(self, data: bytes) -> None:
@@ -78,7 +77,7 @@ def listen(host: str, port: int) -> socket.socket:
     """Return a listening socket; port 0 takes a free one.
 
     Raises:
-        ServerStartError: The port is in use or not allowed, or the address is not of this machine.
+        ServerStartError: The port is in use or not allowed, or this machine has no such address.
     """
     try:
         info = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
@@ -89,8 +88,8 @@ def listen(host: str, port: int) -> socket.socket:
             backlog=_BACKLOG,
             dualstack_ipv6=address[0] == "::" and socket.has_dualstack_ipv6(),
         )
-        # Connections inherit it. asyncio sets it for listeners of its own only; without it a reply on a connection that
-        # is kept waits 40 ms for the client to acknowledge its head.
+        # Inherited by the connections; asyncio sets it for its own listeners only. Without it a reply on a kept-alive
+        # connection waits 40 ms until the client has acknowledged its head.
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         return listener  # noqa: TRY300 - an error of the last line belongs to the same sentence
     except OSError as error:
@@ -110,11 +109,11 @@ async def serve(
     discovery_port: int | None,
     on_started: Callable[[], None],
 ) -> None:
-    """Serve until `stop` is set, then drop every connection and request at once, and close the listener."""
+    """Serve until `stop` is set, then abort every connection and request at once, and close the listener."""
     is_stopping = False
 
     async def stoppable(scope: Scope, receive: Receive, send: Send) -> None:
-        """Let a request that is cancelled by the server's stop end in silence."""
+        # A request that the stop cancels ends without a traceback in the log.
         try:
             await app(scope, receive, send)
         except asyncio.CancelledError:
@@ -136,34 +135,30 @@ async def serve(
         on_started()
         await stop.wait()
         is_stopping = True
-        # Nobody new. Connections that were just accepted are let in first: a server that is closed leaves them open.
+        # No new connections. Those just accepted are awaited first, because a closed server would leave them open.
         loop.remove_reader(listener)
         for _ in range(_ROUNDS_TO_ACCEPT):
             await asyncio.sleep(0)
         server.close()
         for connection in list(state.connections):
             connection.transport.abort()
-        await asyncio.sleep(0)  # connections see their end in the next round, which has to be before their requests
+        await asyncio.sleep(0)  # connections must be lost, in the next iteration, before their requests are cancelled
         for task in state.tasks:
             task.cancel()
         await asyncio.gather(*state.tasks, return_exceptions=True)
 
 
 class RunningServer:
-    """An `AlpacaServer` in a thread of its own, which answers requests from the first moment on; a context manager.
+    """An `AlpacaServer` in its own thread, which serves once it is constructed; a context manager.
 
     Args:
-        app: What to serve.
-        host: Address or name to listen on.
-        port: Port to listen on, 0 for a free one.
+        app: The application to serve.
+        host: Address or name to listen on; as an attribute, the one to connect to from this machine.
+        port: Port to listen on, 0 for a free one; as an attribute, the actual one.
         discovery_port: UDP port on which to answer discovery, `None` for none.
 
     Raises:
-        ServerStartError: It cannot listen there.
-
-    Attributes:
-        host: Host to reach it at from this machine.
-        port: Port that it listens on.
+        ServerStartError: The address or port cannot be used.
     """
 
     def __init__(
@@ -183,7 +178,7 @@ class RunningServer:
 
     @property
     def address(self) -> str:
-        """Host and port in one, as alpyca wants it."""
+        """The address as "host:port"."""
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
     @property
@@ -208,7 +203,7 @@ class RunningServer:
             self._started.set()
 
     async def run(self, work: Coroutine[Any, Any, T]) -> T:
-        """Run a coroutine in the server's loop, from another one; it is cancelled with the call.
+        """Run a coroutine in the server's loop, from another one; a cancelled call cancels it.
 
         Raises:
             RuntimeError: The server has stopped.
@@ -221,11 +216,11 @@ class RunningServer:
     def call(self, work: Callable[[], None]) -> None:
         """Call `work` soon in the server's loop, before it stops; do nothing if it has stopped."""
         if self._loop is not None and self._thread.is_alive():
-            with contextlib.suppress(RuntimeError):  # the loop closed between the two lines
+            with contextlib.suppress(RuntimeError):  # the loop was closed after the check above
                 self._loop.call_soon_threadsafe(work)
 
     def stop(self) -> None:
-        """Stop at once, whatever requests are still open; may be called twice."""
+        """Stop at once, with open requests cancelled; may be called twice."""
         if self._stop is not None:
             self.call(self._stop.set)
         self._thread.join()
@@ -248,17 +243,12 @@ def serve_forever(
     discovery_port: int | None = None,
     on_started: Callable[[int], None] = lambda _port: None,
 ) -> None:
-    """Serve in the foreground until SIGINT or SIGTERM.
+    """Serve in the foreground until SIGINT or SIGTERM; the arguments are those of `RunningServer`.
 
-    Args:
-        app: What to serve.
-        host: Address or name to listen on.
-        port: Port to listen on, 0 for a free one.
-        discovery_port: UDP port on which to answer discovery, `None` for none.
-        on_started: Called with the port once requests and signals are answered.
+    `on_started` is called with the port once requests and signals are answered.
 
     Raises:
-        ServerStartError: It cannot listen there.
+        ServerStartError: The address or port cannot be used.
     """
     with listen(host, port) as listener:
         started = partial(on_started, listener.getsockname()[1])

@@ -1,4 +1,4 @@
-"""How a `Reply` leaves over HTTP, also one that breaks the rules."""
+"""Sends a `Reply` over HTTP, including invalid ones."""
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator
@@ -13,9 +13,9 @@ from typing_extensions import override
 from alpaca_focus.alpaca.replies import Body, BodyBrokenOff, Reply
 
 CHUNK_BYTES = 1 << 20
-"""Bytes given to the transport at a time: enough to keep it busy, little enough to serve other devices between."""
+"""Bytes given to the transport at a time: enough to keep it busy, few enough to serve other devices in between."""
 TRANSPORT = "transport"
-"""Name in the ASGI scope's state under which the server leaves the connection's transport."""
+"""Key of the connection's transport in the ASGI scope's state."""
 _DRAIN_POLL_S = 0.001
 
 
@@ -28,12 +28,12 @@ class WireResponse(Response):
 
     @override
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send the reply over ASGI, or past it if it is to break the rules of HTTP."""
+        """Send the reply over ASGI, or bypass it if the reply is not valid HTTP."""
         reply = self._reply
-        is_by_the_rules = not reply.hang_up and reply.declared_length is reply.cut_after is reply.stall_after is None
+        is_valid = not reply.hang_up and reply.declared_length is reply.cut_after is reply.stall_after is None
         try:
             async with aclosing(_pieces(reply.body)) as pieces:
-                if is_by_the_rules:
+                if is_valid:
                     await _send_by_asgi(reply, pieces, send)
                 else:
                     await _send_past_server(reply, pieces, scope["state"][TRANSPORT])
@@ -49,7 +49,7 @@ class WireResponse(Response):
 async def _pieces(body: Body) -> AsyncGenerator[bytes, None]:
     """Yield a body in pieces, at most `CHUNK_BYTES` long unless it is a stream; large ones are views, not copies.
 
-    ASGI wants bytes; the server passes a view on to the transport as it is.
+    ASGI's type is bytes, but uvicorn passes a view to the transport unchanged.
     """
     if isinstance(body, AsyncIterable):
         async for part in body:
@@ -80,16 +80,16 @@ def _headers(reply: Reply) -> list[tuple[bytes, bytes]]:
 
 
 async def _send_past_server(reply: Reply, pieces: AsyncIterator[bytes], transport: asyncio.Transport) -> None:
-    """Write to the connection directly, because a proper HTTP server refuses to send what is wrong."""
+    """Write to the connection directly, because uvicorn refuses to send invalid replies."""
     if reply.hang_up:
         transport.close()
         return
-    # The end of the reply before may still be on its way to a client that did not wait for it.
+    # A client that pipelines requests may not have received the whole previous reply yet.
     while transport.get_write_buffer_size():  # noqa: ASYNC110 - the transport notifies only its protocol
         await asyncio.sleep(_DRAIN_POLL_S)
     if transport.is_closing():
         return
-    # A descriptor of its own, because a transport copies what it cannot send at once, and images are large.
+    # On a duplicated descriptor, because a transport copies what it cannot send at once, and images are large.
     with transport.get_extra_info("socket").dup() as client:
         client.settimeout(0)
         loop = asyncio.get_running_loop()

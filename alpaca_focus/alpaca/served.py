@@ -1,8 +1,8 @@
-"""Devices to serve: a class whose methods are named after the members of the standard.
+"""Base class of served devices, whose methods are named after the members of the standard.
 
 `GET position` calls `get_position(self)`, `PUT move` calls `put_move(self, position)`, with the arguments parsed and in
-the standard's order. A method returns the Value (`None` for a member without one) or raises `AlpacaError`. It may be a
-plain method, which runs in the event loop and has to be quick, or a coroutine.
+the standard's order. A method returns the Value (`None` for a member without one) or raises `AlpacaError`. It is a
+coroutine, or a plain method that must not block the event loop.
 """
 
 import asyncio
@@ -16,31 +16,26 @@ from alpaca_focus.alpaca.errors import AlpacaError, ErrorNumber
 from alpaca_focus.alpaca.standard import COMMON_MEMBERS, INTERFACES, DeviceType, HttpMethod, Member, Scalar
 
 WITHOUT_CONNECTION = COMMON_MEMBERS - {"action", "commandblind", "commandbool", "commandstring", "devicestate"}
-"""Members that a device answers before it is connected."""
+"""Members that do not need a connection."""
 
 
 def _reader(attribute: str) -> Callable[["ServedDevice"], Any]:
-    """Return the method for a member that is an attribute of the device."""
+    """Return a getter method for an attribute."""
     return lambda device: getattr(device, attribute)
 
 
 class ServedDevice:
-    """A device to serve; subclasses add `get_...` and `put_...` methods.
+    """A device to serve; subclasses add `get_...` and `put_...` methods, called in the server's event loop.
 
-    A standard member without a method is answered with NOT_IMPLEMENTED. Everything runs in the server's event loop.
+    A standard member without a method is answered with NOT_IMPLEMENTED.
 
     Attributes:
         device_type: Set by the subclass.
-        requires_connection: Whether members other than those of `WITHOUT_CONNECTION` are refused with NOT_CONNECTED
-            until a client has connected the device.
-        name: The device's Name.
-        description: The device's Description.
-        driver_info: The device's DriverInfo.
-        driver_version: The device's DriverVersion.
-        interface_version: The device's InterfaceVersion; by default the one of the table in `standard`.
-        unique_id: The device's UniqueID, the same for ever.
+        requires_connection: Whether members other than `WITHOUT_CONNECTION` are refused with NOT_CONNECTED until a
+            client has connected the device.
+        interface_version: By default the version in `standard`.
         connected: Whether a client has connected the device; a device that connects by itself may set it.
-        values: Members that are only read and have no method: the value of each, or a function that returns it.
+        values: Values of read-only members without a method, or functions that return them.
     """
 
     device_type: ClassVar[DeviceType]
@@ -69,7 +64,7 @@ class ServedDevice:
         self._transition: asyncio.Task[None] | None = None
 
     async def call(self, member: Member, arguments: Sequence[Scalar]) -> Any:
-        """Call the method for a member; return its Value: something for JSON, an `ImageReply`, or `None`.
+        """Call the method of a member; return its Value for JSON, an `ImageReply`, or `None`.
 
         Raises:
             AlpacaError: The device refuses, does not implement the member, or is not connected.
@@ -89,7 +84,7 @@ class ServedDevice:
         return await value if inspect.isawaitable(value) else value
 
     def check_ready(self, member: Member) -> None:
-        """Refuse a member that cannot be used just now; subclasses may refuse more."""
+        """Raise `AlpacaError` if a member cannot be used just now; subclasses may add conditions."""
         if self.requires_connection and not self.connected and member.name not in WITHOUT_CONNECTION:
             raise AlpacaError(
                 ErrorNumber.NOT_CONNECTED, f"{self.name} is not connected: connect it before using {member.name}."
@@ -98,13 +93,13 @@ class ServedDevice:
     # Hooks for subclasses.
 
     async def connect_hardware(self) -> None:
-        """Do what connecting takes; may raise `AlpacaError`."""
+        """Connect the hardware; may raise `AlpacaError`."""
 
     async def disconnect_hardware(self) -> None:
-        """Do what disconnecting takes; may raise `AlpacaError`."""
+        """Disconnect the hardware; may raise `AlpacaError`."""
 
     def device_state(self) -> Mapping[str, Any]:
-        """Return the operational state by the members' names as the standard spells them, without TimeStamp."""
+        """Return the operational state by ASCOM name, without TimeStamp."""
         return {}
 
     def get_supportedactions(self) -> list[str]:
@@ -127,7 +122,7 @@ class ServedDevice:
     get_interfaceversion = _reader("interface_version")
 
     async def put_connected(self, connected: bool) -> None:  # noqa: FBT001 - the standard's signature
-        """Connect or disconnect, and return once it is done."""
+        """Connect or disconnect, and return when that is finished."""
         if connected != self.connected:
             await (self.connect_hardware() if connected else self.disconnect_hardware())
             self.connected = connected
@@ -138,11 +133,11 @@ class ServedDevice:
                 ErrorNumber.INVALID_OPERATION, f"{self.name} is already connecting or disconnecting: wait for it."
             )
         self._transition = asyncio.get_running_loop().create_task(self.put_connected(connected))
-        # `Connecting` raises what went wrong; a client that never reads it leaves an exception that nobody fetched.
+        # `Connecting` raises the error; retrieved here too, as asyncio logs it if the client never reads `Connecting`.
         self._transition.add_done_callback(lambda task: task.cancelled() or task.exception())
 
     def put_connect(self) -> None:
-        """Begin to connect; `Connecting` becomes false when it is over, and raises what went wrong."""
+        """Begin to connect; `Connecting` becomes false at the end, or raises the error."""
         self._begin_transition(connected=True)
 
     def put_disconnect(self) -> None:
@@ -150,7 +145,7 @@ class ServedDevice:
         self._begin_transition(connected=False)
 
     def get_connecting(self) -> bool:
-        """Return whether `Connect` or `Disconnect` is still at work; raise once if it failed."""
+        """Return whether `Connect` or `Disconnect` is under way; raise its error once."""
         if self._transition is None:
             return False
         if not self._transition.done():
@@ -160,7 +155,7 @@ class ServedDevice:
         return False
 
     def get_devicestate(self) -> list[dict[str, Any]]:
-        """Return the operational state in one piece, with the time it was read."""
+        """Return the operational state with its time."""
         state = [{"Name": name, "Value": value} for name, value in self.device_state().items()]
         now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
         return [*state, {"Name": "TimeStamp", "Value": now}]

@@ -1,7 +1,7 @@
-"""A small Alpaca server: devices in, an ASGI application out.
+"""A small Alpaca server as an ASGI application.
 
-Sources: ASCOM Alpaca API Reference (paths, parameters, replies, HTTP status), ASCOM Alpaca Management API. Where they
-leave a choice or contradict each other: docs/decisions/0002-parameter-names.md.
+Sources: ASCOM Alpaca API Reference (paths, parameters, replies, HTTP status), ASCOM Alpaca Management API; decision
+0002 where they leave a choice or contradict each other.
 """
 
 import itertools
@@ -39,7 +39,7 @@ Numbered = Mapping[tuple[DeviceType, int], ServedDevice]
 
 
 class WrongMethod(BadRequest):
-    """A member that exists, called by the wrong HTTP method."""
+    """A member called by the wrong HTTP method."""
 
     def __init__(self, message: str, *, allowed: str) -> None:
         super().__init__(message)
@@ -47,19 +47,16 @@ class WrongMethod(BadRequest):
 
 
 class AlpacaServer:
-    """Devices behind the Alpaca device API and the management API, as an ASGI application.
+    """Serves devices over the Alpaca device API and the management API, as an ASGI application.
 
     Args:
-        devices: By type and number, or in the order in which they are numbered from 0 within each type.
-        server_name: Name of the server for people.
-        manufacturer: Who makes the server.
+        devices: By type and number, or in order, to be numbered from 0 within each type.
+        server_name: For the description in the management API, as are the next three.
+        manufacturer: Maker of the server.
         manufacturer_version: Version of the server.
-        location: Where the server stands.
-        interceptor: Answers the requests to devices in place of `handle`, which it is given.
+        location: Location of the server.
+        interceptor: Answers the requests to devices; it is passed `handle`.
         extra_routes: Further pages.
-
-    Attributes:
-        devices: The devices by type and number.
     """
 
     def __init__(
@@ -101,7 +98,7 @@ class AlpacaServer:
         await self._app(scope, receive, send)
 
     async def handle(self, request: ApiRequest) -> Reply:
-        """Answer a request to a device, without the interceptor; never raises unless cancelled."""
+        """Answer a request to a device without the interceptor."""
         try:
             device, member = self._find(request)
             value = await device.call(member, typed_arguments(member, request.parameters))
@@ -125,7 +122,7 @@ class AlpacaServer:
         except Exception:
             device = f"{request.device_type} {request.device_number}"
             log.exception("request_failed", device=device, member=request.member)
-            sentence = f"The server failed in {request.method} {request.member} of {device}: see its log."
+            sentence = f"The server failed in {request.method} {request.member} of {device}. See its log."
             return WireResponse(text_reply(500, sentence))
 
     def _find(self, request: ApiRequest) -> tuple[ServedDevice, Member]:
@@ -159,7 +156,7 @@ class AlpacaServer:
         ]
 
     def _management(self, read: Callable[[], Any]) -> Callable[[Request], Awaitable[Response]]:
-        """Return the endpoint of the management API that answers with what `read` returns."""
+        """Return an endpoint of the management API with `read`'s result as its Value."""
 
         async def endpoint(http: Request) -> Response:
             try:
@@ -173,8 +170,6 @@ class AlpacaServer:
             return WireResponse(Reply(body=json.dumps({"Value": read()} | numbers).encode()))
 
         return endpoint
-
-    # The two web pages of the management API.
 
     async def _setup(self, _http: Request) -> Response:
         rows = "".join(

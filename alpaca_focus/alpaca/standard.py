@@ -15,7 +15,7 @@ ScalarType: TypeAlias = type[bool] | type[int] | type[float] | type[str]
 
 
 class DeviceType(StrEnum):
-    """Device types as they stand in a path."""
+    """Device types as spelled in a path."""
 
     CAMERA = "camera"
     FOCUSER = "focuser"
@@ -34,13 +34,7 @@ class HttpMethod(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
-    """A parameter.
-
-    Attributes:
-        name: As the standard spells it.
-        type: Type of its value.
-        default: What a client that leaves it out means; `None` if it may not be left out.
-    """
+    """A parameter with its ASCOM name, and a default unless it is required."""
 
     name: str
     type: ScalarType
@@ -52,10 +46,10 @@ class Member:
     """A property or method of a device interface.
 
     Attributes:
-        name: As it stands in a path: lower case.
-        method: The HTTP method it is called by.
-        parameters: Its parameters in the standard's order.
-        returns_value: Whether a successful reply carries a Value.
+        name: Name in lower case, as in a path.
+        method: HTTP method of the call.
+        parameters: In the standard's order.
+        returns_value: Whether a successful reply has a Value.
     """
 
     name: str
@@ -65,24 +59,24 @@ class Member:
 
 
 def _get(names: str) -> tuple[Member, ...]:
-    """Properties that are read, named in one string with blanks between them."""
+    """Return readable properties, from their names with blanks between."""
     return tuple(Member(name, HttpMethod.GET) for name in names.split())
 
 
-def _ask(name: str, *parameters: Parameter) -> Member:
-    """A method that is called by GET because it changes nothing."""
+def _query(name: str, *parameters: Parameter) -> Member:
+    """Return a method that is called by GET because it changes nothing."""
     return Member(name, HttpMethod.GET, parameters)
 
 
 def _set(kind: ScalarType, names: str) -> tuple[Member, ...]:
-    """Properties that are written; the parameter is named as the property, in the standard's casing."""
+    """Return writable properties; the parameter has the property's ASCOM name."""
     return tuple(
         Member(name.lower(), HttpMethod.PUT, (Parameter(name, kind),), returns_value=False) for name in names.split()
     )
 
 
 def _do(name: str, *parameters: Parameter, returns_value: bool = False) -> Member:
-    """A method that is called by PUT."""
+    """Return a method that is called by PUT."""
     return Member(name, HttpMethod.PUT, parameters, returns_value=returns_value)
 
 
@@ -144,9 +138,9 @@ _TELESCOPE = (
         " sitelongitude slewing slewsettletime targetdeclination targetrightascension tracking trackingrate"
         " trackingrates utcdate"
     ),
-    _ask("axisrates", _AXIS),
-    _ask("canmoveaxis", _AXIS),
-    _ask("destinationsideofpier", *_EQUATORIAL),
+    _query("axisrates", _AXIS),
+    _query("canmoveaxis", _AXIS),
+    _query("destinationsideofpier", *_EQUATORIAL),
     *_set(
         float,
         "DeclinationRate GuideRateDeclination GuideRateRightAscension RightAscensionRate SiteElevation SiteLatitude"
@@ -180,8 +174,8 @@ _OBSERVINGCONDITIONS = (
     ),
     *_set(float, "AveragePeriod"),
     _do("refresh"),
-    _ask("sensordescription", _SENSOR),
-    _ask("timesincelastupdate", _SENSOR),
+    _query("sensordescription", _SENSOR),
+    _query("timesincelastupdate", _SENSOR),
 )
 
 _SAFETYMONITOR = _get("issafe")
@@ -189,12 +183,12 @@ _SAFETYMONITOR = _get("issafe")
 
 @dataclass(frozen=True, slots=True)
 class Interface:
-    """What a device type is by the standard.
+    """The interface of a device type.
 
     Attributes:
-        display_name: The type as the management API spells it.
+        display_name: The type as spelled in the management API.
         version: Version of the interface in this table.
-        members: Its members by (HTTP method, name in the path), the common ones included.
+        members: Members by (HTTP method, name in the path), including the common ones.
     """
 
     display_name: str
@@ -216,7 +210,6 @@ _INTERFACES = {
     DeviceType.SAFETYMONITOR: _interface("SafetyMonitor", 3, _SAFETYMONITOR),
 }
 INTERFACES: Mapping[DeviceType, Interface] = MappingProxyType(_INTERFACES)
-"""Every device type."""
 
 COMMON_MEMBERS: frozenset[str] = frozenset(member.name for member in _COMMON)
-"""Names of the members that every device has."""
+"""Names of the members of every device."""

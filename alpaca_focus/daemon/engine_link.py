@@ -34,7 +34,7 @@ class EngineLink:
 
     Attributes:
         scheduler: Keeps the night; `None`: nobody does just now, and everything passes.
-        of_stars: Whether frames show stars, as far as the settings tell.
+        measures_stars: Whether frames show stars, as far as the settings tell.
     """
 
     def __init__(self, answer: Callable[[Request], Awaitable[Mapping[str, object]]]) -> None:
@@ -42,7 +42,7 @@ class EngineLink:
         self._answer = answer
         self._worker = QuietWorker("light-frames")
         self.scheduler: RefocusScheduler | None = None
-        self.of_stars = True
+        self.measures_stars = True
 
     def close(self) -> None:
         """Wait for a frame that is being measured."""
@@ -55,7 +55,7 @@ class EngineLink:
         return scheduler is not None and scheduler.wants_gap
 
     @property
-    def moves(self) -> bool:
+    def correcting(self) -> bool:
         """Whether a small move of the focuser is under way."""
         scheduler = self.scheduler
         return scheduler is not None and scheduler.doing not in {"", FOCUS_RUN}
@@ -70,7 +70,7 @@ class EngineLink:
         """Do what waits for a gap; returns when nothing is under way any more."""
         await self._or_pass(self._with_scheduler(lambda scheduler: scheduler.use_gap()))
 
-    async def still(self) -> None:
+    async def wait_until_idle(self) -> None:
         """Wait until neither a focus run nor a small move is under way, but not for ever."""
         await self._or_pass(self._with_scheduler(lambda scheduler: scheduler.at_rest(STILL_WITHIN_S)))
 
@@ -78,20 +78,20 @@ class EngineLink:
         """End a focus run soon: the imaging program comes first."""
         self._soon(lambda scheduler: scheduler.give_way(why))
 
-    def somebody_moves(self) -> None:
+    def program_moves(self) -> None:
         """Keep away from the focuser: the imaging program moves it."""
         self._soon(lambda scheduler: scheduler.program_moves())
 
-    def somebody_has_moved(self, position: Position | None) -> None:
+    def program_has_moved(self, position: Position | None) -> None:
         """Take up where the imaging program has moved the focuser to."""
         self._soon(lambda scheduler: scheduler.program_has_moved(position))
 
-    def light_frame(self, frame: LightFrame) -> None:
+    def measure_frame(self, frame: LightFrame) -> None:
         """Measure a frame in the background, and release it; leave it where the one before still is measured."""
-        if not self.of_stars or not self._worker.start(partial(self._measure, frame)):
+        if not self.measures_stars or not self._worker.start(partial(self._measure, frame)):
             frame.image.release()
 
-    async def act(self, action: str) -> str:
+    async def run_action(self, action: str) -> str:
         """Carry out an action of the virtual devices and return what there is to say.
 
         Raises:

@@ -57,7 +57,7 @@ class DaemonGateway:
         Raises:
             ConfigurationError: It cannot listen there.
         """
-        self.link.of_stars = METRICS[settings.focus.metric].kind is MetricKind.STARS
+        self.link.measures_stars = METRICS[settings.focus.metric].kind is MetricKind.STARS
         wanted = gateway_settings(settings) if settings.imaging.way == "gateway" else None
         if wanted == self._wanted:
             return

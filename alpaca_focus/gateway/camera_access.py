@@ -1,4 +1,4 @@
-"""The camera behind the gateway, from the daemon's thread: acquired for focus runs, and watched."""
+"""The camera behind the gateway, used from the daemon's thread: acquired for focus runs, and watched."""
 
 import structlog
 
@@ -13,12 +13,12 @@ _log = structlog.get_logger(__name__)
 
 
 class GatewayCameraSharing:
-    """Shares the camera with the imaging program that connects to the gateway; implements `ports.CameraSharing`.
+    """Shares the camera with the imaging program; implements `ports.CameraSharing`.
 
     Args:
-        server: Runs the gateway, in its own thread.
-        arbiter: Belongs to that thread.
-        camera: What to call the camera in a message.
+        server: Runs the gateway in its own thread, to which the arbiter belongs.
+        arbiter: Decides who uses the camera.
+        camera: The camera's name in messages.
     """
 
     def __init__(self, server: RunningServer, arbiter: CameraArbiter, camera: str) -> None:
@@ -31,7 +31,7 @@ class GatewayCameraSharing:
 
         Raises:
             DeviceUnreachable: The camera does not answer.
-            DeviceRefused: It refuses.
+            DeviceRefused: The camera refuses.
         """
         try:
             await self._server.run(self._arbiter.acquire())
@@ -42,11 +42,11 @@ class GatewayCameraSharing:
 
     @property
     def left_s(self) -> float:
-        """Seconds of the clock until the camera has to be released; infinite while no exposure waits."""
+        """Seconds until the camera has to be released; infinite while no exposure waits."""
         return self._arbiter.left_s
 
     async def release(self) -> None:
-        """Let the imaging program have the camera again; harmless when it has it already. Never raises."""
+        """Return the camera to the imaging program; harmless when it has it already. Never raises."""
         try:
             await self._server.run(self._arbiter.release())
         except RuntimeError as error:
@@ -55,32 +55,26 @@ class GatewayCameraSharing:
 
 
 class GatewayCameraWatch:
-    """Polls the real camera, and knows the imaging program's exposures; implements `ports.CameraWatch`.
+    """Combines the camera's state with the exposures that the gateway knows; implements `ports.CameraWatch`.
 
     Args:
         camera: Polls the real camera.
-        arbiter: Knows the exposures.
+        arbiter: Knows the imaging program's exposures.
     """
 
     def __init__(self, camera: CameraWatch, arbiter: CameraArbiter) -> None:
         self._camera = camera
         self._arbiter = arbiter
+        self.connect = camera.connect
+        self.close = camera.close
 
     @property
     def name(self) -> str:
-        """What to call it in a message."""
+        """The camera's name in messages."""
         return self._camera.name
 
-    async def connect(self) -> None:
-        """Reach the real camera."""
-        await self._camera.connect()
-
-    async def close(self) -> None:
-        """Disconnect from the real camera."""
-        await self._camera.close()
-
     async def activity(self) -> CameraActivity:
-        """Poll the camera once; the download of an image does not keep the focuser from moving.
+        """Poll the camera once; it is not busy while an image is downloaded, as the focuser may move then.
 
         Raises:
             DeviceUnreachable: No answer.

@@ -1,8 +1,8 @@
-"""Who has the camera: the imaging program, or a focus run.
+"""Decides who uses the camera: the imaging program or a focus run (decision 0019).
 
-An exposure that the imaging program asks for while a focus run is due or under way is accepted and held back; for the
-program the camera is waiting. When the run is over, or has lasted as long as the program is patient, the camera is
-exactly as the program left it, and exposes for the full time.
+While a focus run is due or under way, an exposure that the imaging program starts is accepted and held; the program
+sees a waiting camera. When the run ends, or `gateway.patience_s` is over, the camera gets the program's settings back
+and exposes for the full time.
 """
 
 import asyncio
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import structlog
 
 from alpaca_focus.alpaca.errors import AlpacaError, ErrorNumber
-from alpaca_focus.gateway.background import Background, News
+from alpaca_focus.gateway.background import BackgroundTasks, run_within
 from alpaca_focus.gateway.engine import Engine
 from alpaca_focus.gateway.program_exposures import ProgramExposures
 from alpaca_focus.gateway.saved_camera_settings import SavedCameraSettings
@@ -22,49 +22,47 @@ from alpaca_focus.ports import Clock
 CHECK_S = 0.5
 """Seconds between two checks whether the camera has been idle for long enough."""
 GRACE_S = 10.0
-"""Seconds beyond its patience that the imaging program is kept waiting by a run that is just restoring the focuser.
+"""Seconds beyond its patience that the imaging program waits for a run that is just restoring the focuser.
 
-Only after half of them the run is asked to give way: it loses its frames by that.
+The run is asked to stop only after half of them, because stopping costs it its frames. Imaging programs give up an
+image some time after the end of its exposure: Ekos after 30 s, N.I.N.A.'s line after 60 s.
 """
 CAMERA_IDLE, CAMERA_WAITING, CAMERA_EXPOSING, CAMERA_DOWNLOADING, CAMERA_ERROR = 0, 1, 2, 4, 5
 
 _AT_REST = frozenset({CAMERA_IDLE, CAMERA_DOWNLOADING})
-"""Some cameras stay downloading for ever."""
+"""States in which the camera can start an exposure: some of the five servers stay at Download."""
 ABORT_S = 2.0
-"""Longest wait for a camera to be idle after the exposure of a run that hangs was aborted."""
+"""Longest wait for an idle camera after a hanging run's exposure was aborted: some servers stay at Exposing."""
 _POLL_S = 0.5
 
 _log = structlog.get_logger(__name__)
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
-class Held:
-    """An exposure that was accepted and waits.
+class HeldExposure:
+    """An exposure that was accepted and waits, since `since_s` of the monotonic clock.
 
     Attributes:
-        exposure_s: Exposure time that was asked for.
-        light: Whether the shutter is to open.
-        since_s: When it was accepted, by the monotonic clock.
-        serving: Lets the engine do what waits for this gap.
-        watching: Begins it when the patience is over.
+        gap_task: Lets the engine use this gap.
+        patience_task: Starts the exposure when the patience is over.
     """
 
     exposure_s: float
     light: bool
     since_s: float
-    serving: asyncio.Task[None] | None = None
-    watching: asyncio.Task[None] | None = None
+    gap_task: asyncio.Task[None] | None = None
+    patience_task: asyncio.Task[None] | None = None
 
 
 class CameraArbiter:
-    """Gives the camera to the imaging program or to a focus run; everything here happens in the gateway's loop.
+    """Lends the camera to focus runs between the imaging program's exposures; belongs to the gateway's loop.
 
     Attributes:
         leased: Whether a focus run has the camera.
-        waits_for_gap: Whether one waits for it.
-        trouble: Why an exposure that was held back could not be begun after all.
-        beginning: Held while an exposure begins that had to wait.
-        exposures: Those of the imaging program.
+        waits_for_gap: Whether a focus run waits for the camera.
+        failure: Why a held exposure could not be started.
+        beginning: Locked while a held exposure is being started.
+        exposures: The imaging program's exposures.
         saved: The imaging program's camera settings while a run has the camera.
     """
 
@@ -86,23 +84,23 @@ class CameraArbiter:
         self.leased = self.waits_for_gap = False
         self.exposures = ProgramExposures(clock, least_image_s=least_image_s)
         self.saved = SavedCameraSettings(camera)
-        self.trouble: AlpacaError | None = None
+        self.failure: AlpacaError | None = None
         self.beginning = asyncio.Lock()
-        self._held: Held | None = None
-        self._must_look = True
+        self._held: HeldExposure | None = None
+        self._is_check_due = True
         self._releasing: asyncio.Task[None] | None = None
         self._overdue: asyncio.Task[None] | None = None
-        self._news = News(clock)
-        self._background = Background()
+        self._changed = asyncio.Event()
+        self._background = BackgroundTasks()
 
     def close(self) -> None:
-        """Stop all work, in the gateway's loop; an exposure that waits is not begun any more."""
+        """Cancel all tasks; an exposure that waits is never started."""
         if self._held is not None:
-            _log.warning("The gateway closes while an exposure waits; the camera does not begin it")
+            _log.warning("The gateway closes: an exposure that waits is not started")
         self._held = None
         self._background.cancel()
 
-    # Asked by the virtual devices
+    # State, for the virtual devices
 
     @property
     def held(self) -> bool:
@@ -111,66 +109,58 @@ class CameraArbiter:
 
     @property
     def is_beginning(self) -> bool:
-        """Whether the exposure that has waited is just being begun: it cannot be dropped any more."""
+        """Whether the held exposure is just being started, so that it can only be aborted, not dropped."""
         return self._held is not None and self.beginning.locked()
 
     @property
     def is_free(self) -> bool:
-        """Whether a focus run may have the camera: an exposure waits, or there was none for long."""
+        """Whether a focus run may have the camera: an exposure waits, or there was none for `idle_s`."""
         if self.exposures.passing or self.is_beginning:
             return False
-        if self._held is not None:
-            return True
-        return self.exposures.idle_s >= self._idle_s
+        return self._held is not None or self.exposures.idle_s >= self._idle_s
 
     @property
     def exposing(self) -> bool:
-        """Whether the imaging program's exposure is under way, as far as is known."""
+        """Whether the imaging program's exposure is known to be under way."""
         if self.exposures.passing or self.is_beginning:
             return True
         return self._held is None and self.exposures.under_way
 
-    def look_again(self) -> None:
-        """Have the engine look before the next exposure: the filter has changed, or the mount has moved."""
-        self._must_look = True
+    def request_check(self) -> None:
+        """Let the engine check the triggers before the next exposure: the filter has changed, or the mount moved."""
+        self._is_check_due = True
 
     # The imaging program's exposures
 
     async def hold(self, *, exposure_s: float, light: bool) -> bool:
-        """Accept an exposure and hold it back, if that is called for.
+        """Hold an exposure if a focus run is due or under way.
 
         Returns:
-            False: it is to be passed on at once, and its outcome reported to `passed_on`.
+            False if the caller has to pass it on at once and report the outcome to `passed_on`.
 
         Raises:
-            AlpacaError: One waits already.
+            AlpacaError: An exposure waits already.
         """
         self._refuse_second()
-        self.trouble = None
-        may_wait = self._calls_for_wait(exposure_s, light=light) and (
+        self.failure = None
+        may_wait = self._has_to_wait(exposure_s, light=light) and (
             self.leased or await _would_begin(self._camera, exposure_s)
         )
-        # Meanwhile another client may have been quicker, or a run may have acquired the camera.
+        # The await above lets others in: another client may have started an exposure, or a run acquired the camera.
         self._refuse_second()
         if not self.leased and (not may_wait or self.exposures.passing):
             self.exposures.passes()
             return False
         self.exposures.count()
-        held = Held(exposure_s=exposure_s, light=light, since_s=self._clock.monotonic())
+        held = HeldExposure(exposure_s=exposure_s, light=light, since_s=self._clock.monotonic())
         self._held = held
-        self._news.tell()
-        held.serving = self._background.start(self._served(held))
-        held.watching = self._background.start(self._watched(held))
+        self._changed.set()
+        held.gap_task = self._background.start(self._use_gap(held))
+        held.patience_task = self._background.start(self._enforce_patience(held))
         return True
 
     def passed_on(self, *, exposure_s: float, light: bool, begun: bool | None) -> None:
-        """Note the outcome of an exposure that was passed on at once.
-
-        Args:
-            exposure_s: Exposure time.
-            light: Whether the shutter was to open.
-            begun: Whether the camera has begun it; `None`: not known.
-        """
+        """Note whether the camera has started an exposure that was passed on at once; `begun` is `None` if unknown."""
         was_aborted = self.exposures.passed_on()
         if begun is None:
             self.exposures.may_have_begun(exposure_s)
@@ -182,138 +172,148 @@ class CameraArbiter:
     def aborted(self) -> None:
         """Note that the imaging program has aborted its exposure."""
         self.exposures.aborted()
-        self.trouble = None
+        self.failure = None
 
     def drop(self, why: str) -> bool:
-        """Forget the exposure that waits, and end the focus run: the imaging program wins.
+        """Drop the exposure that waits and end the focus run; return whether there was either.
 
-        An exposure that `is_beginning` is not forgotten: it has to be aborted at the camera.
-
-        Returns:
-            Whether there was any of both.
+        An exposure that `is_beginning` is not dropped: it has to be aborted at the camera.
         """
         was_ours = self._held is not None or self.leased
         if self._held is not None and not self.is_beginning:
             self._end_wait(self._held)
-        self.trouble = None
+        self.failure = None
         if was_ours:
-            # What is still due has to wait until the program is idle for long again.
+            # A refocus that is still due waits for the next gap, or until the program is idle for `idle_s` again.
             self.exposures.busy_now()
         if self.leased:
             self._engine.give_way(why)
         return was_ours
 
-    async def leave(self, why: str, within_s: float) -> None:
-        """Drop everything because the imaging program disconnects, and wait until the camera is its own; not for long.
+    async def before_disconnect(self, why: str, within_s: float) -> None:
+        """Drop the exposure that waits, end the focus run, and wait up to `within_s` until it releases the camera.
 
         An exposure that was just beginning is aborted.
         """
         was_beginning = self.is_beginning
         if self.drop(why) and not was_beginning:
-            await self._until_released(within_s)
+            ends_s = self._clock.monotonic() + within_s
+            while self.leased and self._clock.monotonic() < ends_s:
+                await self._wait_for_change()
         if not was_beginning:
             return
+        # The lock is free once StartExposure has been answered: a camera cannot abort what it has not started.
         async with self.beginning:
             if self.exposing:
                 try:
                     await self._camera.put("abortexposure")
                 except AlpacaError as error:
-                    _log.warning("An exposure could not be aborted for a program that disconnects", why=str(error))
+                    _log.warning("The camera refused to abort an exposure at a disconnect", why=str(error))
                 else:
                     self.aborted()
 
-    async def _until_released(self, within_s: float) -> None:
-        ends_s = self._clock.monotonic() + within_s
-        while self.leased and self._clock.monotonic() < ends_s:
-            await self._news.wait(CHECK_S)
+    async def _wait_for_change(self) -> None:
+        """Wait until the camera's user changes, at most `CHECK_S`: nothing signals that the camera has become idle."""
+        self._changed.clear()
+        await run_within(CHECK_S, self._clock, self._changed.wait())
 
     def _refuse_second(self) -> None:
         if self._held is not None:
             raise AlpacaError(ErrorNumber.INVALID_OPERATION, "An exposure waits already: abort it first.")
 
-    def _calls_for_wait(self, exposure_s: float, *, light: bool) -> bool:
+    def _has_to_wait(self, exposure_s: float, *, light: bool) -> bool:
         if self.leased:
             return True
         if not self.exposures.is_image(exposure_s, light=light) or self.exposures.passing:
             return False
         if self._overdue is not None and not self._overdue.done():
-            # The engine hangs: the imaging program does not wait for it twice.
+            # The engine still hangs in an earlier gap: the imaging program does not wait for it twice.
             return False
         engine = self._engine
-        return self._must_look or engine.wants_gap or engine.moves or engine.focusing
+        return self._is_check_due or engine.wants_gap or engine.correcting or engine.focusing
 
     def _began(self, *, exposure_s: float, light: bool, has_waited: bool) -> None:
-        """Note an exposure that the camera has begun."""
+        """Note an exposure that the camera has started."""
         self.exposures.began(
             exposure_s=exposure_s, light=light, may_be_stale=has_waited or self.saved.program is not None
         )
         self.saved.program = None
-        self.trouble = None
+        self.failure = None
 
-    async def _served(self, held: Held) -> None:
-        """Let the engine do what waits for this gap, then let the exposure begin."""
-        self._must_look = False
+    async def _use_gap(self, held: HeldExposure) -> None:
+        """Let the engine do what waits for this gap, then start the exposure."""
+        self._is_check_due = False
         try:
             await self._engine.use_gap()
         except asyncio.CancelledError:
+            # Either the gateway closes and cancels this task, or the engine's loop ended and cancelled only the call.
             task = asyncio.current_task()
             if task is not None and task.cancelling():
                 raise
-            _log.warning("The engine ended while an exposure waited; the imaging program goes on without it")
+            _log.warning("The engine stopped while an exposure waited. The exposure starts now.")
         except Exception:  # noqa: BLE001 - the log has it whole
-            _log.exception("The engine failed; the imaging program goes on without it")
+            _log.exception("The engine failed while an exposure waited. The exposure starts now.")
+        # A run that still has the camera starts the exposure itself when it releases the camera, after the settings.
         if not self.leased:
             await self._begin(held)
 
-    async def _watched(self, held: Held) -> None:
-        """Begin the exposure when the patience is over, whatever the engine does."""
+    async def _enforce_patience(self, held: HeldExposure) -> None:
+        """Start the exposure when the patience is over, whatever the engine does."""
         await self._clock.sleep(self._patience_s + GRACE_S / 2)
         self._engine.give_way("the imaging program has waited for longer than gateway.patience_s allows")
         await self._clock.sleep(GRACE_S / 2)
         if self.is_beginning:
             return
         _log.error(
-            "A focus run does not release the camera; it is taken from the run, and the imaging program exposes",
+            "A focus run did not release the camera in time. It loses the camera, and the imaging program's exposure"
+            " starts now.",
             waited_s=round(self._clock.monotonic() - held.since_s),
         )
-        self._overdue = held.serving
+        self._overdue = held.gap_task
         if self.leased:
             await self._release_once(abort=True)
         await self._begin(held)
 
-    async def _begin(self, held: Held) -> None:
-        """Let an exposure begin that was held back; the camera waits for the imaging program until it has."""
+    async def _begin(self, held: HeldExposure) -> None:
+        """Start a held exposure, unless it was dropped or started meanwhile.
+
+        Three tasks may come here for one exposure: the gap, the patience and the release of the camera. The lock lets
+        one of them start it; the others then find another exposure or none.
+        """
         async with self.beginning:
             if self._held is held:
                 try:
                     await self._expose(held)
                 finally:
+                    # Only now, so that the camera is never seen idle between waiting and exposing.
                     self._end_wait(held)
 
-    async def _expose(self, held: Held) -> None:
+    async def _expose(self, held: HeldExposure) -> None:
         try:
+            # A restore that failed after the run is repeated here: the frame must not have the run's settings.
             await self.saved.restore()
             await self._camera.put("startexposure", Duration=held.exposure_s, Light=held.light)
-        except AlpacaError as error:
-            _log.error("An exposure that was held back could not be begun", why=str(error))
-            self.trouble = error
-        except UpstreamLost as error:
-            _log.error("An exposure that was held back could not be begun", why=str(error))
-            self.trouble = AlpacaError(ErrorNumber.UNSPECIFIED, f"The exposure could not be begun: {error}")
-            self.exposures.may_have_begun(held.exposure_s)
+        except (AlpacaError, UpstreamLost) as error:
+            _log.error("A held exposure could not be started", why=str(error))
+            if isinstance(error, AlpacaError):
+                self.failure = error
+            else:
+                self.failure = AlpacaError(ErrorNumber.UNSPECIFIED, f"The exposure could not be started: {error}")
+                self.exposures.may_have_begun(held.exposure_s)
         else:
             self._began(exposure_s=held.exposure_s, light=held.light, has_waited=True)
 
-    def _end_wait(self, held: Held) -> None:
+    def _end_wait(self, held: HeldExposure) -> None:
         if self._held is held:
             self._held = None
-        if held.watching is not None and held.watching is not asyncio.current_task():
-            held.watching.cancel()
+        # The patience task may be what started the exposure: it must not cancel itself.
+        if held.patience_task is not None and held.patience_task is not asyncio.current_task():
+            held.patience_task.cancel()
 
-    # The focus run; `gateway.camera_access` brings its calls here
+    # The lease, for `camera_access`
 
     async def acquire(self) -> None:
-        """Wait for a gap, and acquire the camera; a call that is cancelled has not acquired it.
+        """Wait for a gap and acquire the camera; a call that is cancelled has not acquired it.
 
         Raises:
             UpstreamLost: The camera does not answer.
@@ -321,17 +321,19 @@ class CameraArbiter:
         self.waits_for_gap = True
         try:
             while self.leased or not self.is_free:
-                await self._news.wait(CHECK_S)
+                await self._wait_for_change()
         finally:
             self.waits_for_gap = False
+        # No await since the check above, so no exposure can be passed on in between. From here on exposures are held,
+        # also while the settings are being read: otherwise the program's next frame could start with the run's.
         self.leased = True
         try:
-            await self.saved.save(use_whole_sensor=self._engine.of_stars)
+            await self.saved.save(use_whole_sensor=self._engine.measures_stars)
         except BaseException:
-            self._free()
+            self._end_lease()
             held = self._held
-            if held is not None and held.serving is not None and held.serving.done():
-                # The engine has finished, so that nothing else would begin it.
+            if held is not None and held.gap_task is not None and held.gap_task.done():
+                # `_use_gap` left the start to the release of the camera, which will not come.
                 self._background.start(self._begin(held))
             raise
 
@@ -342,42 +344,42 @@ class CameraArbiter:
         return math.inf if held is None else held.since_s + self._patience_s - self._clock.monotonic()
 
     async def release(self) -> None:
-        """Let the imaging program have the camera again, as it was; harmless when it has it already.
+        """Restore the program's settings and return the camera to it; harmless when it has it already.
 
-        A call that is cancelled releases it all the same.
+        The camera is returned even if the call is cancelled.
         """
         if self.leased:
             await self._release_once(abort=False)
 
     async def _release_once(self, *, abort: bool) -> None:
+        # The run and the patience may both release; the second one waits for the first. In a task of its own and
+        # shielded, because a run that is cancelled would otherwise leave the camera with its own settings.
         if self._releasing is None:
-            self._releasing = self._background.start(self._restore_and_free(abort=abort))
+            self._releasing = self._background.start(self._restore_and_end_lease(abort=abort))
         await asyncio.shield(self._releasing)
 
-    async def _restore_and_free(self, *, abort: bool) -> None:
+    async def _restore_and_end_lease(self, *, abort: bool) -> None:
         try:
+            # The abort comes first: many cameras refuse settings while they expose.
             if abort:
                 await _end_exposure(self._camera, self._clock)
             await self.saved.restore()
         except UpstreamLost as error:
-            _log.error(
-                "The camera's settings could not be put back; that is tried again before the next exposure",
-                why=str(error),
-            )
+            _log.error("The camera's settings were not restored. Retrying before the next exposure.", why=str(error))
         finally:
             self._releasing = None
-            self._free()
+            self._end_lease()
         held = self._held
         if held is not None:
             await self._begin(held)
 
-    def _free(self) -> None:
+    def _end_lease(self) -> None:
         self.leased = False
-        self._news.tell()
+        self._changed.set()
 
 
 async def _would_begin(camera: Upstream, exposure_s: float) -> bool:
-    """Return whether the camera could expose now; if not, it is left to refuse the exposure itself."""
+    """Return whether the camera could expose now; if not, the exposure is passed on for the camera to refuse."""
     try:
         least_s, most_s = await _limit(camera, "exposuremin", 0.0), await _limit(camera, "exposuremax", math.inf)
         is_connected, state = await camera.get("connected"), await camera.get("camerastate")
@@ -394,11 +396,7 @@ async def _limit(camera: Upstream, member: str, default: float) -> float:
 
 
 async def _end_exposure(camera: Upstream, clock: Clock) -> None:
-    """Abort the exposure of a run that hangs, and wait until the camera is idle, but not for long.
-
-    Raises:
-        UpstreamLost: The camera does not answer.
-    """
+    """Abort the exposure of a run that hangs, and wait up to `ABORT_S` until the camera is idle."""
     try:
         await camera.put("abortexposure")
         ends_s = clock.monotonic() + ABORT_S

@@ -1,7 +1,7 @@
-"""What keeps the telescope in focus, as the gateway sees it.
+"""The engine that keeps the telescope in focus, as the gateway uses it.
 
-The gateway runs in a thread of its own: its methods here are called in that thread, and none of them blocks. Should the
-engine fail, the gateway goes on passing through.
+The gateway runs in its own thread and calls these methods there; none of them blocks. If the engine fails, the gateway
+goes on passing requests through.
 """
 
 from collections.abc import Mapping
@@ -12,17 +12,19 @@ from typing import Protocol
 from alpaca_focus.core.values import Position
 from alpaca_focus.gateway.passed_images import PassedImage
 
+ACTIONS = ("refocus", "pause", "resume", "status")
+"""Actions that the virtual devices add to those of the real ones."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LightFrame:
-    """A light frame of the imaging program that has passed.
+    """A light frame that the imaging program has downloaded.
 
     Attributes:
-        image: The image, to be released when it is not needed any more.
-        exposure_s: Exposure time that the imaging program asked for.
-        started_at: When the camera was told to expose, UTC.
-        facts: What the camera says of the frame, by the standard's names in lower case: BinX, MaxADU and so on; what it
-            does not say is left out.
+        image: The image; to be released after the measurement.
+        exposure_s: Requested exposure time.
+        started_at: Time of StartExposure, UTC.
+        facts: The camera's properties of the frame by ASCOM name in lower case (binx, maxadu ...), those it reports.
     """
 
     image: PassedImage
@@ -35,18 +37,18 @@ class Engine(Protocol):
     """Decides what is due, and does it."""
 
     @property
-    def of_stars(self) -> bool:
-        """Whether focus runs look at stars, and want the whole sensor; a spectrum lies where the subframe was put."""
+    def measures_stars(self) -> bool:
+        """Whether focus runs measure stars and want the whole sensor; a spectrum needs the program's subframe."""
         ...
 
     @property
     def wants_gap(self) -> bool:
-        """Whether something waits for nothing but a gap between two exposures."""
+        """Whether something that is due waits for a gap between two exposures."""
         ...
 
     @property
-    def moves(self) -> bool:
-        """Whether a small move of the focuser is under way."""
+    def correcting(self) -> bool:
+        """Whether a correction move of the focuser is under way."""
         ...
 
     @property
@@ -55,37 +57,33 @@ class Engine(Protocol):
         ...
 
     async def use_gap(self) -> None:
-        """Do what waits for a gap; returns when nothing is under way any more. Never raises but when cancelled."""
+        """Do what waits for a gap, and return when it is finished. Never raises except when cancelled."""
         ...
 
-    async def still(self) -> None:
-        """Wait until neither a focus run nor a small move is under way. Never raises but when cancelled."""
+    async def wait_until_idle(self) -> None:
+        """Wait until neither a focus run nor a correction move is under way. Never raises except when cancelled."""
         ...
 
     def give_way(self, why: str) -> None:
-        """End a focus run soon: the imaging program comes first."""
+        """End a focus run soon, in favour of the imaging program."""
         ...
 
-    def somebody_moves(self) -> None:
-        """Keep away from the focuser until `somebody_has_moved`: the imaging program moves it."""
+    def program_moves(self) -> None:
+        """Leave the focuser to the imaging program until `program_has_moved`."""
         ...
 
-    def somebody_has_moved(self, position: Position | None) -> None:
-        """Take up where the imaging program has moved the focuser to; `None`: nobody knows."""
+    def program_has_moved(self, position: Position | None) -> None:
+        """Adopt the position to which the imaging program has moved the focuser; `None` if it is unknown."""
         ...
 
-    def light_frame(self, frame: LightFrame) -> None:
-        """Measure a frame in the background, and release it; or leave it, where there is no time for it."""
+    def measure_frame(self, frame: LightFrame) -> None:
+        """Measure a frame in the background and release it; a frame that comes too soon is only released."""
         ...
 
-    async def act(self, action: str) -> str:
-        """Carry out one of `ACTIONS` and return what there is to say.
+    async def run_action(self, action: str) -> str:
+        """Run one of `ACTIONS` and return its result.
 
         Raises:
-            AlpacaFocusError: It cannot be done; the message is for the user of the imaging program.
+            AlpacaFocusError: It failed; the message is for the user of the imaging program.
         """
         ...
-
-
-ACTIONS = ("refocus", "pause", "resume", "status")
-"""What the virtual devices can do besides what the real ones can."""

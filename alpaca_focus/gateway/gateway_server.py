@@ -1,4 +1,4 @@
-"""The gateway as an Alpaca server: devices that stand in front of real ones, and pass everything on to them."""
+"""The gateway as an Alpaca server: lists the virtual devices, and passes their requests on."""
 
 import asyncio
 import uuid
@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address
 from types import MappingProxyType
+from typing import Self
 
 from starlette.types import Message, Receive, Scope, Send
 
@@ -18,18 +19,18 @@ from alpaca_focus.alpaca.standard import INTERFACES, DeviceType
 from alpaca_focus.gateway.upstream import Upstream, UpstreamLost
 
 NAME_TIMEOUT_S = 2.0
-"""Longest wait for a device's name, which the list of the gateway's devices mentions."""
-IN_FRONT = "through alpaca-focus"
-"""The end of the names of all its devices."""
+"""Longest wait for a real device's name when the virtual devices are listed."""
+VIRTUAL_NAME_SUFFIX = "through alpaca-focus"
+"""The end of every virtual device's name."""
 _PASSED_METHODS = frozenset({"GET", "PUT"})
-_NAMED_IN = ("/management/v1/configureddevices", "/setup")
+_LISTING_PATHS = ("/management/v1/configureddevices", "/setup")
 
 
 class PassThrough:
-    """An ASGI application with one device in front of each real one, number 0 of its type.
+    """An ASGI application with one virtual device for each real one, number 0 of its type.
 
     Attributes:
-        devices: The devices in front, as the management API lists them.
+        devices: The virtual devices, as the management API lists them.
     """
 
     def __init__(
@@ -39,31 +40,31 @@ class PassThrough:
         allowed: Sequence[IPv4Network | IPv6Network],
         version: str,
         location: str,
-        doors: Mapping[DeviceType, Handler] = MappingProxyType({}),
+        handlers: Mapping[DeviceType, Handler] = MappingProxyType({}),
     ) -> None:
-        """Put a device in front of each real one.
+        """Create one virtual device for each real one.
 
         Args:
             upstreams: The real devices, at most one of each type.
-            allowed: Networks from which clients may come; others get HTTP 403.
-            version: Version of the gateway.
-            location: Where the gateway stands, for people.
-            doors: What answers the requests to a type of device; by default they are passed on.
+            allowed: Networks from which clients may connect; others get HTTP 403.
+            version: Version in the management API.
+            location: Location in the management API.
+            handlers: Answer the requests to a type of device; by default they are passed on.
 
         Raises:
-            ValueError: There are two devices of one type, or a door without a device.
+            ValueError: There are two devices of one type, or a handler without a device.
         """
         self._upstreams = {upstream.device_type: upstream for upstream in upstreams}
         if len(self._upstreams) < len(upstreams):
-            raise ValueError("The gateway stands in front of one device of each type: name only one.")
-        if unknown := set(doors) - set(self._upstreams):
-            raise ValueError(f"The gateway has a door without a device behind it: {', '.join(sorted(unknown))}.")
-        self._doors: Mapping[str, Handler] = {
-            str(kind): doors.get(kind, upstream.forward) for kind, upstream in self._upstreams.items()
+            raise ValueError("The gateway serves one device of each type. Name only one.")
+        if unknown := set(handlers) - set(self._upstreams):
+            raise ValueError(f"The gateway has a handler without a device: {', '.join(sorted(unknown))}.")
+        self._handlers: Mapping[str, Handler] = {
+            str(kind): handlers.get(kind, upstream.forward) for kind, upstream in self._upstreams.items()
         }
         self._allowed = tuple(allowed)
         self.devices: Mapping[DeviceType, ServedDevice] = MappingProxyType(
-            {kind: _device_in_front(upstream) for kind, upstream in self._upstreams.items()}
+            {kind: _listing_of(upstream) for kind, upstream in self._upstreams.items()}
         )
         self._server = AlpacaServer(
             self.devices.values(),
@@ -75,22 +76,19 @@ class PassThrough:
         )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request, or stop to when the client hangs up."""
+        """Answer one request, until the client hangs up."""
         if not self._is_allowed(scope):
             host = scope["client"][0] if scope["client"] else "an unknown client"
-            sentence = (
-                f"This gateway does not serve {host}: add its network to those that the gateway's settings allow."
-            )
+            sentence = f"The gateway does not serve {host}: add its network to the setting gateway.allow."
             await WireResponse(text_reply(403, sentence))(scope, receive, send)
             return
-        line = _ClientConnection(scope, receive)
-        async with line.watched():
-            if scope["path"].startswith(_NAMED_IN):
-                await self._learn_names()
-            await self._server(scope, line.receive, send)
+        async with _ClientConnection(scope, receive) as connection:
+            if scope["path"].startswith(_LISTING_PATHS):
+                await asyncio.gather(*(self._learn_name(kind) for kind in self._upstreams))
+            await self._server(scope, connection.receive, send)
 
     def _is_allowed(self, scope: Scope) -> bool:
-        if scope["client"] is None:  # gone before it could be asked who it is
+        if scope["client"] is None:  # it hung up before its address was known
             return False
         address = ip_address(scope["client"][0])
         if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
@@ -98,34 +96,29 @@ class PassThrough:
         return any(address in network for network in self._allowed)
 
     async def _pass(self, request: ApiRequest, handler: Handler) -> Reply:
-        door = self._doors.get(request.device_type)
-        if door is None or request.device_number != 0 or request.method not in _PASSED_METHODS:
+        own = self._handlers.get(request.device_type)
+        if own is None or request.device_number != 0 or request.method not in _PASSED_METHODS:
             return await handler(request)
-        return await door(request)
-
-    async def _learn_names(self) -> None:
-        await asyncio.gather(*(self._learn_name(kind) for kind in self._upstreams))
+        return await own(request)
 
     async def _learn_name(self, kind: DeviceType) -> None:
-        """Name the device after the real one; one that cannot be asked just now keeps the name it has."""
+        """Name the virtual device after the real one; it keeps its name if the real one does not answer in time."""
         with suppress(TimeoutError, AlpacaError, UpstreamLost):
             async with asyncio.timeout(NAME_TIMEOUT_S):
-                self.devices[kind].name = _name_in_front(str(await self._upstreams[kind].get("name")))
+                self.devices[kind].name = _virtual_name(str(await self._upstreams[kind].get("name")))
 
 
 class _ClientConnection:
-    """The line to a client: what it sends, and whether it is still there."""
+    """Receives a client's request; a context that is cancelled, and ends in silence, when the client hangs up."""
 
     def __init__(self, scope: Scope, receive: Receive) -> None:
         self._receive = receive
         self._gone = asyncio.Event()
         self._request_has_come = asyncio.Event()
-        if scope["method"] == "GET":  # its parameters are in its path; nobody asks for more
+        if scope["method"] == "GET":  # its parameters are in its path, so that its body is never read
             self._request_has_come.set()
-
-    def watched(self) -> "_Watch":
-        """Return a context that is cancelled, and ends in silence, when the client hangs up."""
-        return _Watch(self)
+        self._watcher: asyncio.Task[None] | None = None
+        self._has_cancelled = False
 
     async def receive(self) -> Message:
         """Return the next part of the request, and after the last one wait until the client hangs up."""
@@ -137,28 +130,15 @@ class _ClientConnection:
             self._request_has_come.set()
         return message
 
-    async def wait_until_gone(self) -> None:
-        """Return when the client has hung up."""
+    async def __aenter__(self) -> Self:
+        self._watcher = asyncio.create_task(self._cancel_when_gone(asyncio.current_task()))
+        return self
+
+    async def _cancel_when_gone(self, work: "asyncio.Task[object] | None") -> None:
         await self._request_has_come.wait()
         while (await self._receive())["type"] != "http.disconnect":
             pass
         self._gone.set()
-
-
-class _Watch:
-    """Cancels what is done for a client that has hung up."""
-
-    def __init__(self, line: _ClientConnection) -> None:
-        self._line = line
-        self._watcher: asyncio.Task[None] | None = None
-        self._has_cancelled = False
-
-    async def __aenter__(self) -> None:
-        work = asyncio.current_task()
-        self._watcher = asyncio.get_running_loop().create_task(self._watch(work))
-
-    async def _watch(self, work: "asyncio.Task[object] | None") -> None:
-        await self._line.wait_until_gone()
         if work is not None:
             self._has_cancelled = True
             work.cancel()
@@ -169,22 +149,19 @@ class _Watch:
         work = asyncio.current_task()
         if not self._has_cancelled or work is None:
             return False
-        # Another cancellation, as by the stop of the server, goes on.
+        # Any other cancellation, such as that of a stopping server, has to go on.
         return work.uncancel() == 0 and (kind is None or issubclass(kind, asyncio.CancelledError))
 
 
-def _name_in_front(name: str) -> str:
-    return f"{name} {IN_FRONT}"
+def _virtual_name(name: str) -> str:
+    return f"{name} {VIRTUAL_NAME_SUFFIX}"
 
 
-def _device_in_front(upstream: Upstream) -> ServedDevice:
-    of_this_type = type("DeviceInFront", (ServedDevice,), {"device_type": upstream.device_type})
+def _listing_of(upstream: Upstream) -> ServedDevice:
+    of_this_type = type("VirtualListing", (ServedDevice,), {"device_type": upstream.device_type})
+    identity = f"{upstream.device_type} {upstream.unique_id}" if upstream.unique_id else upstream.name
     device: ServedDevice = of_this_type(
-        name=_name_in_front(INTERFACES[upstream.device_type].display_name),
-        unique_id=str(uuid.uuid5(uuid.NAMESPACE_URL, f"alpaca-focus gateway before {_identity(upstream)}")),
+        name=_virtual_name(INTERFACES[upstream.device_type].display_name),
+        unique_id=str(uuid.uuid5(uuid.NAMESPACE_URL, f"alpaca-focus gateway before {identity}")),
     )
     return device
-
-
-def _identity(upstream: Upstream) -> str:
-    return f"{upstream.device_type} {upstream.unique_id}" if upstream.unique_id else upstream.name

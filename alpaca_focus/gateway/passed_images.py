@@ -1,7 +1,4 @@
-"""The memory of images that pass through the gateway, used again and again.
-
-Fresh pages for a large frame take as long as copying it.
-"""
+"""Memory for images that pass through the gateway, reused: fresh pages for a large frame cost as much as a copy."""
 
 import threading
 from types import TracebackType
@@ -17,7 +14,7 @@ MAX_BUFFERS = 2
 
 
 class BufferPool:
-    """At most `MAX_BUFFERS` buffers, each as large as the largest image that it has held; for any thread."""
+    """At most `MAX_BUFFERS` buffers, each as large as the largest image it has held; thread-safe."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -37,19 +34,16 @@ class BufferPool:
         return PassedImage(self, buffer, length)
 
     def take_back(self, buffer: NDArray[np.uint8]) -> None:
-        """Take a buffer back."""
+        """Make a lent buffer available again."""
         with self._lock:
             self._lent -= 1
             self._free.append(buffer)
 
 
 class PassedImage:
-    """The ImageBytes of an image that passes to a client, in lent memory; a context manager that releases it.
+    """The ImageBytes of an image, header included, in a lent buffer; a context manager that releases it.
 
-    Neither `content` nor `pixels` may be read after the release: the next image is written over them.
-
-    Attributes:
-        content: The bytes, header and all.
+    Neither `content` nor `pixels` may be read after the release: the next image overwrites them.
     """
 
     def __init__(self, pool: BufferPool, buffer: NDArray[np.uint8], length: int) -> None:
@@ -67,7 +61,7 @@ class PassedImage:
         return decode_image(self.content)
 
     def release(self) -> None:
-        """Let the next image have the memory; may be called twice."""
+        """Return the buffer to the pool; may be called twice."""
         buffer, self._buffer = self._buffer, None
         if buffer is not None:
             self._pool.take_back(buffer)

@@ -1,4 +1,4 @@
-"""The imaging program's exposures, as far as the gateway knows them: the last one, and their number."""
+"""Tracks the imaging program's exposures: the last one, whether one is under way, and how many images there were."""
 
 import math
 from dataclasses import dataclass, replace
@@ -9,7 +9,7 @@ from alpaca_focus.ports import Clock
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Exposed:
-    """The imaging program's last exposure, from the moment of its StartExposure."""
+    """An exposure and the time of its StartExposure, by the wall clock and by the monotonic clock."""
 
     exposure_s: float
     light: bool
@@ -18,18 +18,13 @@ class Exposed:
 
 
 class ProgramExposures:
-    """Counts the exposures by the clock.
-
-    Args:
-        clock: Time.
-        least_image_s: Shorter exposures are no images.
+    """Tracks exposures by their duration, without polling the camera.
 
     Attributes:
-        images: Light frames that have ended.
-        last: The last exposure; `None`: there was none yet, or it was aborted.
-        is_known: Whether the imaging program has exposed since the gateway was started; before, only the camera itself
-            knows its state.
-        passing: How many are just being passed on to the camera.
+        images: Number of finished light frames of at least `least_image_s`.
+        last: The last exposure; `None` if there was none yet, or it was aborted.
+        is_known: Whether the imaging program has exposed since the gateway was started.
+        passing: How many StartExposure requests the camera has not answered yet.
     """
 
     def __init__(self, clock: Clock, *, least_image_s: float) -> None:
@@ -41,13 +36,13 @@ class ProgramExposures:
         self.passing = 0
         self._is_passing_aborted = False
         self._is_counted = True
-        self._is_shown = True
+        self._is_measured = True
         self._busy_until_s = clock.monotonic()
         self._not_ready_before_s = -math.inf
 
     @property
     def under_way(self) -> bool:
-        """Whether one is under way, as far as is known."""
+        """Whether an exposure is known to be under way."""
         return self.passing > 0 or self._clock.monotonic() < self._busy_until_s
 
     @property
@@ -57,10 +52,10 @@ class ProgramExposures:
 
     @property
     def may_be_stale(self) -> bool:
-        """Whether what the camera shows may still be from before the exposure that has waited, or that follows a run.
+        """Whether the camera's ImageReady and CameraState may still be those of the previous exposure.
 
-        Some cameras answer for a moment as if they had got no StartExposure, and the imaging program, which believes
-        that it has waited for the exposure already, would take a frame that is not its own.
+        Some of the five servers update them 0.2 s late. A program that polls while its exposure
+        waits would take the focus run's frame for its own.
         """
         return self._clock.monotonic() < self._not_ready_before_s
 
@@ -69,11 +64,11 @@ class ProgramExposures:
         return light and exposure_s >= self._least_image_s
 
     def passes(self) -> None:
-        """Note that an exposure is passed on to the camera; `passed_on` follows with its outcome."""
+        """Note that a StartExposure is being passed on; `passed_on` follows with its outcome."""
         self.passing += 1
 
     def passed_on(self) -> bool:
-        """Note that one was passed on; return whether the imaging program has aborted it meanwhile."""
+        """Note that a StartExposure was answered; return whether the imaging program has aborted it meanwhile."""
         self.passing -= 1
         was_aborted = self._is_passing_aborted
         if not self.passing:
@@ -81,13 +76,13 @@ class ProgramExposures:
         return was_aborted
 
     def began(self, *, exposure_s: float, light: bool, may_be_stale: bool) -> None:
-        """Note of an exposure that the camera has begun."""
+        """Note that the camera has started an exposure."""
         self.count()
         now_s = self._clock.monotonic()
         ends_s = now_s + exposure_s
         self._not_ready_before_s = ends_s if may_be_stale else -math.inf
         self.last = Exposed(exposure_s=exposure_s, light=light, at=self._clock.wall(), at_s=now_s)
-        self._is_counted = self._is_shown = not self.is_image(exposure_s, light=light)
+        self._is_counted = self._is_measured = not self.is_image(exposure_s, light=light)
         self._busy_until_s = ends_s
         self.is_known = True
 
@@ -97,35 +92,35 @@ class ProgramExposures:
         self._busy_until_s = max(self._busy_until_s, self._clock.monotonic() + exposure_s)
 
     def busy_now(self) -> None:
-        """Note that the imaging program uses the camera: it is not idle."""
+        """Note that the imaging program uses the camera just now."""
         self._busy_until_s = max(self._busy_until_s, self._clock.monotonic())
 
     def passed(self) -> Exposed | None:
-        """Note that the imaging program has its image; return its exposure if that was a light frame to measure.
+        """Note that the imaging program has downloaded an image; return its exposure if it is to be measured.
 
-        An image that is fetched once more is not to be measured once more.
+        That is a finished light frame which is downloaded for the first time.
         """
         self.count()
         self.busy_now()
-        if self._is_shown or self._clock.monotonic() < self._busy_until_s:
+        if self._is_measured or self._clock.monotonic() < self._busy_until_s:
             return None
-        self._is_shown = True
+        self._is_measured = True
         return self.last
 
     def stopped(self) -> None:
-        """Note that the imaging program has ended its exposure early, with an image."""
+        """Note that the imaging program has stopped its exposure early, with an image."""
         now_s, last = self._clock.monotonic(), self.last
         if last is not None and now_s < last.at_s + last.exposure_s:
             self.last = replace(last, exposure_s=now_s - last.at_s)
             if self.last.exposure_s < self._least_image_s:
-                self._is_counted = self._is_shown = True
+                self._is_counted = self._is_measured = True
         self._ended_early()
 
     def aborted(self) -> None:
         """Note that the imaging program has aborted its exposure."""
         self.is_known = True
         self.last = None
-        self._is_counted = self._is_shown = True
+        self._is_counted = self._is_measured = True
         self._is_passing_aborted = self.passing > 0
         self._ended_early()
 

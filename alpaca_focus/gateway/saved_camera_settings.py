@@ -1,7 +1,9 @@
-"""The imaging program's camera settings, saved while a focus run uses others: read, kept up to date and put back."""
+"""Saves and restores the imaging program's camera settings around a focus run that uses others."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+import math
+from collections.abc import Mapping
+from contextlib import suppress
 from types import MappingProxyType
 from typing import Any, Self
 
@@ -21,18 +23,32 @@ from alpaca_focus.alpaca.camera_settings import (
 from alpaca_focus.alpaca.errors import AlpacaError, ErrorNumber
 from alpaca_focus.gateway.upstream import Upstream
 
-_SPELLED: Mapping[str, str] = MappingProxyType({member.lower(): member for member in SETTINGS})
-SETTING_MEMBERS = frozenset(_SPELLED)
-"""Members that the imaging program sets, as requests name them."""
+_ASCOM_NAMES: Mapping[str, str] = MappingProxyType({member.lower(): member for member in SETTINGS})
+SETTING_MEMBERS = frozenset(_ASCOM_NAMES)
+"""Members that the imaging program sets, in lower case as in requests."""
+_BINNING = tuple(member.lower() for member in BINNING)
 _LAST_EXPOSURE = ("lastexposureduration", "lastexposurestarttime")
 SAVED_MEMBERS = frozenset((*SETTING_MEMBERS, *_LAST_EXPOSURE))
-"""Members that show what a focus run does with the camera."""
+"""Members through which a focus run would show to the imaging program."""
+
+_SIZE_LIMITS: Mapping[str, tuple[int, str, int]] = MappingProxyType(
+    {
+        "binx": (1, "maxbinx", 0),
+        "biny": (1, "maxbiny", 0),
+        "numx": (1, "cameraxsize", 0),
+        "numy": (1, "cameraysize", 0),
+        "startx": (0, "cameraxsize", 1),
+        "starty": (0, "cameraysize", 1),
+    }
+)
+"""By member: least value, the member with the limit, and how far below that the greatest value is."""
+_INDEX_LIMITS = frozenset({"readoutmode", "gain", "offset"})
 
 _log = structlog.get_logger(__name__)
 
 
 class _UpstreamMembers:
-    """The real camera's settings; a member that it refuses has the refusal as its value, and stops no other one."""
+    """The real camera's settings; a member that the camera refuses has the `AlpacaError` as its value."""
 
     def __init__(self, camera: Upstream) -> None:
         self._camera = camera
@@ -50,31 +66,31 @@ class _UpstreamMembers:
             _log.debug("The camera refuses a setting of the imaging program", setting=member, why=str(error))
 
     async def pause(self, duration_s: float) -> None:
-        """Do nothing: the imaging program waits."""
+        """Do nothing: every pause would prolong the hold of the imaging program's exposure."""
 
 
 class ProgramSettings:
-    """The camera as the imaging program left it, with what the program has set since.
+    """The camera's settings as the imaging program left them, with the changes that it has requested since.
 
     Attributes:
-        answers: The camera's answers, or its refusals, by member in lower case.
+        answers: Values or `AlpacaError`s by member in lower case.
     """
 
     def __init__(self, camera: Upstream, answers: Mapping[str, Any]) -> None:
         self.answers = dict(answers)
         self._camera = camera
-        self._found: Mapping[str, Any] = MappingProxyType(dict(answers))
-        # In the order in which they were set last: where they depend on each other, the camera gets them so.
+        self._initial: Mapping[str, Any] = MappingProxyType(dict(answers))
+        # In the order of the last requests: some settings depend on others.
         self._written: dict[str, Any] = {}
 
     @classmethod
     async def read(cls, camera: Upstream, *, before: Self | None) -> Self:
-        """Read the camera.
+        """Read the camera's settings.
 
         Args:
             camera: The real one.
-            before: What was saved last time, if the imaging program has not exposed since then: the last exposure is
-                still the one of that time.
+            before: The settings saved for the run before, unless the imaging program has exposed since then: the
+                camera's last exposure is now that run's, and the program's is known only from there.
 
         Raises:
             UpstreamLost: The camera does not answer.
@@ -88,10 +104,10 @@ class ProgramSettings:
         )
 
     def get(self, member: str) -> Any:
-        """Return what the camera answered, or what has been set since.
+        """Return the value for the imaging program.
 
         Raises:
-            AlpacaError: It refused.
+            AlpacaError: The camera refused the member.
         """
         answer = self.answers[member]
         if isinstance(answer, AlpacaError):
@@ -99,37 +115,38 @@ class ProgramSettings:
         return answer
 
     async def change(self, member: str, value: bool | int) -> None:  # noqa: FBT001 - a setting's value
-        """Change a setting that the camera is to have when it is put back.
+        """Change a setting that takes effect at the restore.
 
         Raises:
-            AlpacaError: The camera has no such setting, or does not accept the value.
+            AlpacaError: The camera has no such setting, or the value is outside its limits.
             UpstreamLost: The camera does not answer.
         """
         self.get(member)
         least, most = await _limits(self._camera, member)
         if not least <= value <= most:
             raise AlpacaError(
-                ErrorNumber.INVALID_VALUE, f"{_SPELLED[member]} goes from {least} to {most}, so {value} is not taken."
+                ErrorNumber.INVALID_VALUE, f"{_ASCOM_NAMES[member]} {value} is out of range ({least} to {most})."
             )
-        is_of_both_axes = _SPELLED[member] in BINNING and not await self._bins_asymmetrically()
-        for each in [each.lower() for each in BINNING] if is_of_both_axes else (member,):
+        members: tuple[str, ...] = (member,)
+        # Without CanAsymmetricBin a camera sets both axes at once.
+        if member in _BINNING and await _UpstreamMembers(self._camera).read("canasymmetricbin") is not True:
+            members = _BINNING
+        for each in members:
             self.answers[each] = value
             self._written.pop(each, None)
             self._written[each] = value
 
-    async def _bins_asymmetrically(self) -> bool:
-        return await _UpstreamMembers(self._camera).read("canasymmetricbin") is True
-
-    async def put_back(self) -> None:
-        """Set the camera as it was, and to what has been set since.
+    async def restore(self) -> None:
+        """Set the camera as it was, then to what the imaging program has requested since.
 
         Raises:
-            UpstreamLost: It does not answer.
+            UpstreamLost: The camera does not answer.
         """
         members = _UpstreamMembers(self._camera)
-        has_new_binning = any(self.answers[each.lower()] != self._found[each.lower()] for each in BINNING)
-        # The camera chooses the subframe that goes with a new binning, and it chooses from the one that it has.
-        wanted = _settings_of(self._found if has_new_binning else self.answers)
+        has_new_binning = any(self.answers[each] != self._initial[each] for each in _BINNING)
+        # With a new binning many cameras choose a new subframe, derived from the one they have: so the old subframe is
+        # restored first, and the program's own requests are repeated after that, in its order.
+        wanted = _settings_of(self._initial if has_new_binning else self.answers)
         wrong = await apply_settings(members, wanted, await read_settings(members, wanted))
         _log_wrong(wanted, wrong)
         if has_new_binning:
@@ -138,16 +155,16 @@ class ProgramSettings:
 
 
 def _settings_of(answers: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the settings that the camera has, spelled as they are written, in the order of the answers."""
+    """Return the settings that the camera has by ASCOM name, in the order of the answers."""
     return {
-        _SPELLED[member]: answer
+        _ASCOM_NAMES[member]: answer
         for member, answer in answers.items()
-        if member in _SPELLED and not isinstance(answer, AlpacaError)
+        if member in _ASCOM_NAMES and not isinstance(answer, AlpacaError)
     }
 
 
 async def _replay(members: _UpstreamMembers, written: Values) -> dict[str, Any]:
-    """Set what the imaging program has set, in its order; return what still differs."""
+    """Repeat the imaging program's writes in its order; return the settings that still differ."""
     wrong: dict[str, Any] = {}
     for _ in range(TRIES):
         for member, value in written.items():
@@ -161,7 +178,7 @@ async def _replay(members: _UpstreamMembers, written: Values) -> dict[str, Any]:
 def _log_wrong(wanted: Values, wrong: Values) -> None:
     if wrong:
         _log.error(
-            "The camera does not take back the settings of the imaging program; look at them before the next exposure",
+            "The camera did not accept the imaging program's settings. Check them before the next exposure.",
             settings={member: wanted[member] for member in sorted(wrong)},
         )
 
@@ -169,13 +186,10 @@ def _log_wrong(wanted: Values, wrong: Values) -> None:
 class SavedCameraSettings:
     """Saves the imaging program's camera settings before a focus run, and restores them after it.
 
-    Args:
-        camera: The real one.
-
     Attributes:
-        program: The settings as they were saved last; kept until the imaging program's next exposure.
-        is_changed: Whether the camera may be set otherwise than the imaging program wants: `program` answers for it.
-        lock: Held while settings are read or written, so that none is lost between two owners.
+        program: The settings saved last; they stay until the imaging program's next exposure.
+        is_changed: Whether the camera may have other settings than the imaging program's.
+        lock: Held while settings are read or written, so that a request in between is not lost.
     """
 
     def __init__(self, camera: Upstream) -> None:
@@ -186,18 +200,16 @@ class SavedCameraSettings:
 
     @property
     def is_hidden(self) -> bool:
-        """Whether the camera's last exposure is a focus run's, which the imaging program must not see."""
+        """Whether the camera's last exposure is a focus run's, to be hidden from the imaging program."""
         return self.program is not None
 
     async def save(self, *, use_whole_sensor: bool) -> None:
-        """Read how the camera is set, for a focus run that may change it.
-
-        Args:
-            use_whole_sensor: Whether to set the whole sensor: a small subframe may show too few stars.
+        """Save the settings before a focus run, and with `use_whole_sensor` set the whole sensor, for more stars.
 
         Raises:
             UpstreamLost: The camera does not answer.
         """
+        # Settings that could not be restored after the run before must not be saved as the program's.
         await self.restore()
         async with self.lock:
             self.program = await ProgramSettings.read(self._camera, before=self.program)
@@ -206,14 +218,14 @@ class SavedCameraSettings:
                 await self._use_whole_sensor()
 
     async def restore(self) -> None:
-        """Put back what was changed, or could not be put back after the run; harmless when nothing was changed.
+        """Restore the settings, or retry a restore that failed; harmless when nothing was changed.
 
         Raises:
             UpstreamLost: The camera does not answer.
         """
         async with self.lock:
             if self.is_changed and self.program is not None:
-                await self.program.put_back()
+                await self.program.restore()
             self.is_changed = False
 
     async def _use_whole_sensor(self) -> None:
@@ -225,48 +237,31 @@ class SavedCameraSettings:
                 bin_x=int(await get("binx")),
                 bin_y=int(await get("biny")),
             )
-            # Not verified: a frame that is a little smaller is good enough.
+            # Not verified: a slightly smaller frame is good enough, and verifying takes time from the gap.
             for member, value in writes(wanted, await differing_settings(_UpstreamMembers(self._camera), wanted)):
                 await self._camera.put(member.lower(), **{member: value})
         except AlpacaError as error:
-            _log.warning("The focus run has only the imaging program's subframe", why=str(error))
+            _log.warning(
+                "The camera refused the whole sensor; the focus run uses the imaging program's subframe", why=str(error)
+            )
 
 
 async def _limits(camera: Upstream, member: str) -> tuple[float, float]:
     """Return the camera's reported limits, or (-inf, inf) if it reports none."""
-    limits: dict[str, Callable[[], Awaitable[tuple[float, float]]]] = {
-        "binx": lambda: _from_one(camera, "maxbinx"),
-        "biny": lambda: _from_one(camera, "maxbiny"),
-        "numx": lambda: _from_one(camera, "cameraxsize"),
-        "numy": lambda: _from_one(camera, "cameraysize"),
-        "startx": lambda: _below(camera, "cameraxsize"),
-        "starty": lambda: _below(camera, "cameraysize"),
-        "readoutmode": lambda: _index(camera, "readoutmodes"),
-        "gain": lambda: _level(camera, "gain"),
-        "offset": lambda: _level(camera, "offset"),
-    }
-    infinity = float("inf")
     try:
-        return await limits[member]() if member in limits else (-infinity, infinity)
+        if member in _SIZE_LIMITS:
+            least, source, margin_px = _SIZE_LIMITS[member]
+            return least, await camera.get(source) - margin_px
+        if member in _INDEX_LIMITS:
+            return await _level_limits(camera, member)
     except AlpacaError:
-        return -infinity, infinity
+        pass
+    return -math.inf, math.inf
 
 
-async def _from_one(camera: Upstream, member: str) -> tuple[float, float]:
-    return 1, await camera.get(member)
-
-
-async def _below(camera: Upstream, member: str) -> tuple[float, float]:
-    return 0, await camera.get(member) - 1
-
-
-async def _index(camera: Upstream, member: str) -> tuple[float, float]:
-    return 0, len(await camera.get(member)) - 1
-
-
-async def _level(camera: Upstream, member: str) -> tuple[float, float]:
-    """Return the limits of gain or offset, which have either limits or a list of names."""
-    try:
-        return await camera.get(f"{member}min"), await camera.get(f"{member}max")
-    except AlpacaError:
-        return await _index(camera, f"{member}s")
+async def _level_limits(camera: Upstream, member: str) -> tuple[float, float]:
+    """Return the limits of an index into a list of names; gain and offset have either limits or such a list."""
+    if member != "readoutmode":
+        with suppress(AlpacaError):
+            return await camera.get(f"{member}min"), await camera.get(f"{member}max")
+    return 0, len(await camera.get(f"{member}s")) - 1

@@ -1,4 +1,4 @@
-"""The gateway as a whole: the virtual devices, in a thread and a loop of their own."""
+"""The gateway: serves the virtual devices in its own thread and event loop."""
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
@@ -12,6 +12,7 @@ from alpaca_focus.alpaca.errors import AlpacaError
 from alpaca_focus.alpaca.running import RunningServer
 from alpaca_focus.alpaca.standard import DeviceType
 from alpaca_focus.core.status import GatewayStatus
+from alpaca_focus.gateway.background import BackgroundTasks
 from alpaca_focus.gateway.camera_access import GatewayCameraSharing, GatewayCameraWatch
 from alpaca_focus.gateway.camera_arbiter import CameraArbiter
 from alpaca_focus.gateway.engine import Engine, LightFrame
@@ -31,14 +32,7 @@ _log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RealDevice:
-    """Where a real device is found.
-
-    Attributes:
-        device_type: Its type.
-        authority: Its server, "host:port".
-        device_number: Its number.
-        unique_id: Its UniqueID; empty: the number counts.
-    """
+    """The address of a real device; the arguments of `Upstream`."""
 
     device_type: DeviceType
     authority: str
@@ -48,18 +42,18 @@ class RealDevice:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GatewaySettings:
-    """How the gateway works.
+    """The gateway's settings.
 
     Attributes:
         listen: Address to listen on.
-        port: Port; 0: a free one.
-        allowed: Networks from which clients may come.
-        discovery: Whether to answer Alpaca's discovery.
-        patience_s: Longest time for which an exposure is held back.
-        idle_s: After so long without an exposure a run does not wait for the next one.
+        port: Port to listen on; 0 for a free one.
+        allowed: Networks from which clients may connect.
+        discovery: Whether to answer Alpaca discovery.
+        patience_s: Longest time for which an exposure is held.
+        idle_s: After this time without an exposure a run starts without waiting for the next one.
         least_image_s: Shorter exposures are test shots.
-        location: Where the gateway stands, for people.
-        version: Its version.
+        location: Location in the management API.
+        version: Version in the management API.
     """
 
     listen: str
@@ -77,13 +71,13 @@ class Gateway:
     """Serves the virtual devices while it is open.
 
     Args:
-        devices: The real ones; a camera and a focuser are among them.
-        engine: Decides what is due.
-        clock: Time.
-        settings: How it works.
+        devices: The real devices, at least a camera and a focuser.
+        engine: Keeps the telescope in focus.
+        clock: Measures patience and idle time.
+        settings: The gateway's settings.
 
     Attributes:
-        app: What it serves, as an ASGI application.
+        app: The ASGI application that is served.
     """
 
     def __init__(self, devices: Sequence[RealDevice], engine: Engine, clock: Clock, settings: GatewaySettings) -> None:
@@ -108,15 +102,15 @@ class Gateway:
             idle_s=settings.idle_s,
             least_image_s=settings.least_image_s,
         )
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._background = BackgroundTasks()
         self._server: RunningServer | None = None
-        self._doors = self._virtual_devices(upstreams, clock)
+        self._devices = self._virtual_devices(upstreams, clock)
         self.app = PassThrough(
             tuple(upstreams.values()),
             allowed=settings.allowed,
             version=settings.version,
             location=settings.location,
-            doors=self._doors,
+            handlers=self._devices,
         )
 
     def _virtual_devices(
@@ -126,20 +120,19 @@ class Gateway:
         special: Mapping[DeviceType, Callable[[Upstream], VirtualDevice]] = {
             DeviceType.CAMERA: lambda camera: VirtualCamera(camera, engine, arbiter),
             DeviceType.FOCUSER: lambda focuser: VirtualFocuser(focuser, engine, arbiter, clock),
-            DeviceType.FILTERWHEEL: lambda wheel: VirtualFilterWheel(wheel, engine, arbiter.look_again, clock),
-            DeviceType.TELESCOPE: lambda mount: VirtualMount(mount, engine, arbiter.look_again),
+            DeviceType.FILTERWHEEL: lambda wheel: VirtualFilterWheel(wheel, engine, arbiter.request_check, clock),
+            DeviceType.TELESCOPE: lambda mount: VirtualMount(mount, engine, arbiter.request_check),
         }
-        # The others are passed through, but for what every device in front has.
         return {
             kind: special[kind](upstream) if kind in special else VirtualDevice(upstream, engine)
             for kind, upstream in upstreams.items()
         }
 
     def open(self) -> None:
-        """Listen, and serve from now on.
+        """Start serving.
 
         Raises:
-            ServerStartError: It cannot listen there.
+            ServerStartError: The address or port cannot be used.
         """
         self._server = RunningServer(
             self.app,
@@ -147,39 +140,37 @@ class Gateway:
             port=self._settings.port,
             discovery_port=DISCOVERY_PORT if self._settings.discovery else None,
         )
-        _log.info("The gateway serves the imaging program", address=self.address)
+        _log.info("The gateway is open to the imaging program", address=self.address)
 
     def close(self) -> None:
-        """Drop every connection and all work, and stop."""
+        """Drop every connection, cancel all tasks, and stop."""
         if self._server is not None:
-            self._server.call(self._drop_work)
+            self._server.call(self._cancel_tasks)
             self._server.stop()
 
-    def _drop_work(self) -> None:
-        """Cancel what goes on beside the requests, in the gateway's loop."""
+    def _cancel_tasks(self) -> None:
         self._arbiter.close()
-        for device in self._doors.values():
+        for device in self._devices.values():
             device.close()
-        for task in self._tasks:
-            task.cancel()
+        self._background.cancel()
 
     @property
     def address(self) -> str:
-        """Where it listens, "host:port"."""
+        """Its address, "host:port"."""
         assert self._server is not None  # noqa: S101 - it is open
         return self._server.address
 
     def sharing(self) -> GatewayCameraSharing:
-        """Return how a focus run shares the camera with the imaging program."""
+        """Return the camera's sharing for a focus run."""
         assert self._server is not None  # noqa: S101 - it is open
         return GatewayCameraSharing(self._server, self._arbiter, self._camera.name)
 
     def watch(self, camera: CameraWatch) -> GatewayCameraWatch:
-        """Return the watch that knows the imaging program's exposures besides looking at the camera."""
+        """Return a camera watch that also knows the imaging program's exposures."""
         return GatewayCameraWatch(camera, self._arbiter)
 
     def status(self) -> GatewayStatus:
-        """Return its part of the daemon's status; from any thread."""
+        """Return the gateway's part of the daemon's status; thread-safe."""
         arbiter = self._arbiter
         return GatewayStatus(
             address=self.address,
@@ -191,7 +182,7 @@ class Gateway:
 
     @property
     def waits_for_gap(self) -> bool:
-        """Whether a focus run waits for a gap in the imaging; from any thread."""
+        """Whether a focus run waits for a gap in the imaging; thread-safe."""
         return self._arbiter.waits_for_gap
 
     def _image_passed(self, image: PassedImage) -> None:
@@ -199,22 +190,20 @@ class Gateway:
         if exposed is None:
             image.release()
             return
-        task = asyncio.create_task(self._show(image, exposed))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._background.start(self._measure(image, exposed))
 
-    async def _show(self, image: PassedImage, exposed: Exposed) -> None:
-        """Give an image to the engine, with the camera's facts about it."""
+    async def _measure(self, image: PassedImage, exposed: Exposed) -> None:
+        """Give an image to the engine, with the camera's properties."""
         try:
             frame = LightFrame(
                 image=image, exposure_s=exposed.exposure_s, started_at=exposed.at, facts=await self._facts()
             )
-            self._engine.light_frame(frame)
+            self._engine.measure_frame(frame)
         except asyncio.CancelledError:
             image.release()
             raise
         except Exception:  # noqa: BLE001 - the log has it whole, and the imaging program has its image
-            _log.exception("An image that passed through the gateway could not be looked at")
+            _log.exception("An image that passed through the gateway could not be measured")
             image.release()
 
     async def _facts(self) -> Mapping[str, float]:
@@ -223,8 +212,8 @@ class Gateway:
         for member in FACTS:
             try:
                 # While a focus run has the camera, its settings are not those of the image.
-                is_kept = program is not None and member in program.answers
-                facts[member] = float(program.get(member) if program and is_kept else await self._camera.get(member))
+                is_saved = program is not None and member in program.answers
+                facts[member] = float(program.get(member) if program and is_saved else await self._camera.get(member))
             except (AlpacaError, UpstreamLost, TypeError, ValueError) as error:
-                _log.debug("The camera does not say what a frame is like", member=member, why=str(error))
+                _log.debug("The camera does not report a property of a frame", member=member, why=str(error))
         return facts

@@ -1,7 +1,7 @@
-"""One real device behind the gateway: passes requests on to it as they came, and its replies back.
+"""Passes requests on to a real device behind the gateway, and its replies back.
 
-What a client sees is what it would have seen without the gateway: the same status, headers and bytes, the same
-Content-Length even where it is wrong, and where the device's server is gone or breaks off, a connection that ends.
+A client gets what it would get without the gateway: the same status, headers and bytes, the same Content-Length even
+where it is wrong, and a closed connection where the device's server is down or closes its own.
 """
 
 import asyncio
@@ -25,53 +25,42 @@ from alpaca_focus.alpaca.standard import DeviceType
 from alpaca_focus.gateway.passed_images import BufferPool, PassedImage
 
 PIECE_BYTES = 4 << 20
-"""Most bytes of an image that are received before they are sent on; usually what has come meanwhile is less."""
+"""Most bytes of an image that are received before they are sent on; usually fewer have arrived."""
 WHOLE_BYTES = 1 << 18
-"""Replies up to this length are received whole, so that the connection to the client can be kept for its next call."""
+"""Replies up to this length are received whole, so that the client's connection can be kept alive."""
 LOOKUP_TIMEOUT_S = 5.0
 _VALID_STATUS = range(200, 600)
 _UNKNOWN_DEVICE = frozenset({400, 404})
-_OF_THE_CONNECTION = frozenset(
-    [
-        "connection",
-        "content-length",
-        "content-type",
-        "keep-alive",
-        "proxy-authenticate",
-        "proxy-connection",
-        "te",
-        "trailer",
-        "transfer-encoding",
-        "upgrade",
-    ]
-)
-"""Headers that belong to one connection, or that a `Reply` has a place for."""
+# fmt: off
+_CONNECTION_HEADERS = frozenset({
+    "connection", "content-length", "content-type", "keep-alive", "proxy-authenticate", "proxy-connection", "te",
+    "trailer", "transfer-encoding", "upgrade",
+})
+# fmt: on
+"""Headers that belong to one connection, or that are fields of a `Reply`."""
 
 log = structlog.get_logger(__name__)
 
 
 class UpstreamLost(Exception):
-    """The device's server cannot be reached, or broke the connection; the message is a sentence."""
+    """The device's server cannot be reached, or closed the connection; the message is a sentence."""
 
 
 class Upstream:
     """One real device, to which requests are passed on; belongs to one event loop.
 
     Args:
-        device_type: Its type.
+        device_type: Type of the device.
         authority: Its server, "host:port".
-        device_number: Its number; with a `unique_id` only for a server that does not list its devices.
-        unique_id: Its UniqueID or name, by which the number is looked up at first and whenever the server was lost;
-            empty if the number is to be trusted.
+        device_number: Number of the device; with a `unique_id` used only if the server does not list its devices.
+        unique_id: UniqueID or name by which the number is looked up at first and after the server was lost, because
+            some servers number their devices anew at each start; empty to trust the number.
         on_image: Called in the event loop, so it has to be quick, with every image that was requested as ImageBytes and
-            has passed completely to the client. It has to release the image. An image that comes while all memory is in
-            use passes without this call.
+            has passed completely to the client. It has to release the image. It is not called for an image that comes
+            while all buffers are lent.
 
     Raises:
         ValueError: The authority is not a host and a port.
-
-    Attributes:
-        device_type, authority, unique_id, on_image: See the arguments.
     """
 
     def __init__(
@@ -98,13 +87,13 @@ class Upstream:
 
     @property
     def name(self) -> str:
-        """What to call it in a message, for example "camera 0 at 127.0.0.1:11111"."""
+        """The device's name in messages, for example "camera 0 at 127.0.0.1:11111"."""
         return f"{self.device_type} {self._number} at {self.authority}"
 
     async def forward(self, request: ApiRequest) -> Reply:
-        """Pass a request on as it came and return the device's reply, however long it takes.
+        """Pass a request on unchanged and return the device's reply, however long it takes.
 
-        A long reply is sent on while it comes. When the device's server is lost, the reply is to hang up.
+        A long reply is streamed. When the device's server is lost, the reply closes the connection.
         """
         form = request.sent_form if request.method == "PUT" else None
         try:
@@ -123,33 +112,28 @@ class Upstream:
             raise
 
     async def get(self, member: str, **parameters: object) -> Any:
-        """Read a property for the gateway's own use and return its Value; waits as long as the device does.
+        """Return the Value of a property; there is no timeout.
 
         Raises:
-            AlpacaError: The device refuses, or answers with something that is no Alpaca reply (UNSPECIFIED).
+            AlpacaError: The device refuses, or its answer is no Alpaca reply (UNSPECIFIED).
             UpstreamLost: Its server is lost.
         """
         return await self._call("GET", member, parameters)
 
     async def put(self, member: str, **parameters: object) -> Any:
-        """Write a property or call a method for the gateway's own use; return its Value, `None` without one.
-
-        Raises:
-            AlpacaError: The device refuses, or answers with something that is no Alpaca reply (UNSPECIFIED).
-            UpstreamLost: Its server is lost.
-        """
+        """Write a property or call a method; return its Value, `None` without one. Raises the same as `get`."""
         return await self._call("PUT", member, parameters)
 
     def lose(self, why: str) -> None:
         """Mark the device's server as lost, and log it the first time."""
         if not self._is_lost:
-            log.warning("The server of a device is lost to the gateway", device=self.name, why=why)
+            log.warning("The gateway has lost the server of a device", device=self.name, why=why)
         self._is_lost = True
         self._is_number_known = not self.unique_id
 
     def _lost(self, why: str) -> UpstreamLost:
         self.lose(why)
-        return UpstreamLost(f"The server of {self.name} is lost: {why}. See that it runs and can be reached.")
+        return UpstreamLost(f"The server of {self.name} is lost: {why}. Check that it runs and can be reached.")
 
     async def _call(self, method: str, member: str, parameters: dict[str, object]) -> Any:
         numbers = {"ClientID": self._client_id, "ClientTransactionID": next(self._transactions)}
@@ -168,8 +152,8 @@ class Upstream:
             excerpt = body[:120].decode("utf-8", errors="replace").strip()
             raise AlpacaError(
                 ErrorNumber.UNSPECIFIED,
-                f"The {self.name} answers to {method} {member} with HTTP status {reply.status} and {excerpt!r}, which"
-                " is no Alpaca reply.",
+                f"The {self.name} answers {method} {member} with HTTP status {reply.status} and {excerpt!r}, which is"
+                " no Alpaca reply.",
             )
         number = fields.get("ErrorNumber") or 0
         if number:
@@ -177,11 +161,7 @@ class Upstream:
         return fields.get("Value")
 
     async def _send(self, method: str, member: str, query: bytes, form: bytes | None, accept: str) -> StreamedReply:
-        """Send a request; return the reply, which is the caller's to close.
-
-        Raises:
-            UpstreamLost: The device's server cannot be reached or broke the connection.
-        """
+        """Send a request; return the reply, which the caller closes."""
         try:
             async with self._lookup:
                 await self._look_up_number()
@@ -193,7 +173,7 @@ class Upstream:
         if self._is_lost:
             log.info("The server of a device is back", device=self.name)
         self._is_lost = False
-        if reply.status in _UNKNOWN_DEVICE:  # perhaps the server was started anew and numbers its devices differently
+        if reply.status in _UNKNOWN_DEVICE:  # a restarted server may number its devices differently, as OmniSim does
             self._is_number_known = not self.unique_id
         return reply
 
@@ -210,11 +190,11 @@ class Upstream:
 
     async def _pass_on(self, request: ApiRequest, reply: StreamedReply, body: "_PassedBody") -> Reply:
         content_type = reply.header("content-type")
-        headers = tuple((name, value) for name, value in reply.headers if name not in _OF_THE_CONNECTION)
+        headers = tuple((name, value) for name, value in reply.headers if name not in _CONNECTION_HEADERS)
         declared, is_valid = reply.length, reply.status in _VALID_STATUS
         if declared is None:
             if not is_valid:
-                raise HttpError(f"its HTTP status {reply.status} is none")
+                raise HttpError(f"its HTTP status {reply.status} is not valid")
             body.pieces = reply.parts()
             return Reply(status=reply.status, content_type=content_type, headers=headers, body=body)
         begin, length, is_image = b"", declared, False
@@ -243,11 +223,11 @@ class Upstream:
 
 
 class _PassedBody:
-    """The body of a reply that is sent on while it comes; owns the connection to the device and the lent memory.
+    """The body of a reply that is streamed; owns the connection to the device and the lent buffer.
 
     Attributes:
         pieces: The body.
-        image: The image that is received, if it is kept.
+        image: The image that is received, if it is to be measured.
     """
 
     def __init__(self, upstream: Upstream, reply: StreamedReply) -> None:
@@ -268,16 +248,22 @@ class _PassedBody:
         self._reply.close()
         image, self.image = self.image, None
         if image is not None:
-            self._show(image)
+            try:
+                (self._upstream.on_image or PassedImage.release)(image)
+            except Exception:
+                image.release()
+                log.exception(
+                    "An image that passed through the gateway could not be measured", device=self._upstream.name
+                )
 
     async def sized_pieces(self, begin: bytes, length: int) -> AsyncIterator[memoryview]:
-        """Yield a body of known length, received into lent memory, or over and over into the same piece of it."""
-        kept = self.image.content if self.image is not None else None
-        memory = memoryview(bytearray(min(PIECE_BYTES, length))) if kept is None else kept
+        """Yield a body of known length, received into the lent buffer or else into one piece of memory, reused."""
+        lent = self.image.content if self.image is not None else None
+        memory = memoryview(bytearray(min(PIECE_BYTES, length))) if lent is None else lent
         memory[: len(begin)] = begin
         passed, count = 0, len(begin)
         while passed < length or count:
-            start = 0 if kept is None else passed
+            start = 0 if lent is None else passed
             if passed + count < length:
                 received = await self._reply.receive_into(
                     memory[start + count : start + min(PIECE_BYTES, length - passed)]
@@ -288,32 +274,22 @@ class _PassedBody:
             yield memory[start : start + count]
             passed, count = passed + count, 0
 
-    def _show(self, image: PassedImage) -> None:
-        on_image = self._upstream.on_image
-        try:
-            if on_image is None:
-                image.release()
-            else:
-                on_image(image)
-        except Exception:
-            image.release()
-            log.exception("An image that passed through the gateway could not be measured", device=self._upstream.name)
-
     def close(self) -> None:
-        """Close the connection and release the memory; may be called twice."""
+        """Close the connection and release the buffer; may be called twice."""
         self._reply.close()
         if self.image is not None:
             self.image.release()
 
     async def aclose(self) -> None:
-        """Close, however the stream ended."""
+        """Close, as async generators do, when the stream has ended."""
         self.close()
 
 
 def _image_length(begin: bytes, declared: int) -> tuple[int, bool]:
     """Return the length of the body, and whether it is an image.
 
-    Some servers forget to count the header of an image, and clients that know it read on.
+    Some of the five servers leave the 44 bytes of the header out of the
+    Content-Length, and clients read on after it.
     """
     try:
         header = Header.parse(begin)

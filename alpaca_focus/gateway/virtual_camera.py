@@ -1,4 +1,4 @@
-"""The virtual camera: the real one, except that a focus run may come between two exposures."""
+"""The virtual camera: the real one, with focus runs hidden between its exposures."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -22,10 +22,9 @@ from alpaca_focus.gateway.virtual_devices import PASS_ON, RESTORE_WITHIN_S, Virt
 
 
 class VirtualCamera(VirtualDevice):
-    """The camera as the imaging program sees it.
+    """The camera with the imaging program's own settings and last exposure.
 
-    While an exposure waits the camera is waiting; while a focus run has it and no exposure waits it is idle. What a
-    focus run does with it is not to be seen: settings and last exposure are those of the imaging program.
+    Its state is Waiting while an exposure is held, and Idle while a focus run has the camera and none is held.
     """
 
     def __init__(self, upstream: Upstream, engine: Engine, arbiter: CameraArbiter) -> None:
@@ -45,9 +44,9 @@ class VirtualCamera(VirtualDevice):
         self._answers |= {("PUT", member): self._set for member in SETTING_MEMBERS}
 
     @override
-    async def leave(self) -> None:
-        """Drop the exposure that waits, and let a run restore the focuser."""
-        await self._arbiter.leave("the imaging program disconnects from the camera", RESTORE_WITHIN_S)
+    async def before_disconnect(self) -> None:
+        """Drop the exposure that waits, and end a run, so that it restores the focuser."""
+        await self._arbiter.before_disconnect("the imaging program disconnects from the camera", RESTORE_WITHIN_S)
 
     # Exposures
 
@@ -55,7 +54,7 @@ class VirtualCamera(VirtualDevice):
         exposure_s, light = float(arguments[0]), bool(arguments[1])
         if await self._arbiter.hold(exposure_s=exposure_s, light=light):
             return None
-        return await self._to_the_end(self._passed_on(request, exposure_s, light=light))
+        return await self._finish(self._passed_on(request, exposure_s, light=light))
 
     async def _passed_on(self, request: ApiRequest, exposure_s: float, *, light: bool) -> Reply:
         begun: bool | None = False
@@ -71,18 +70,18 @@ class VirtualCamera(VirtualDevice):
         is_beginning = self._arbiter.is_beginning
         if self._arbiter.drop("the imaging program has aborted its exposure") and not is_beginning:
             return None
-        return await self._to_the_end(self._aborted(request))
+        return await self._finish(self._aborted(request))
 
     async def _aborted(self, request: ApiRequest) -> Reply:
         async with self._arbiter.beginning:
-            return await self._carried_out(request, self._arbiter.aborted)
+            return await self._execute(request, self._arbiter.aborted)
 
     async def _stop(self, request: ApiRequest, arguments: list[Scalar]) -> object:
         if self._arbiter.held or self._arbiter.leased:
             return await self._abort(request, arguments)
-        return await self._to_the_end(self._carried_out(request, self._arbiter.exposures.stopped))
+        return await self._finish(self._execute(request, self._arbiter.exposures.stopped))
 
-    # What there is to see
+    # State and image
 
     async def _state(self, _request: ApiRequest, _arguments: list[Scalar]) -> object:
         state = self._own_state()
@@ -94,36 +93,36 @@ class VirtualCamera(VirtualDevice):
     def _own_state(self) -> int | None:
         if self._arbiter.held:
             return CAMERA_WAITING
-        if self._arbiter.trouble is not None:
+        if self._arbiter.failure is not None:
             return CAMERA_ERROR
         return CAMERA_IDLE if self._arbiter.leased or self._arbiter.saved.is_hidden else None
 
     async def _image_ready(self, _request: ApiRequest, _arguments: list[Scalar]) -> object:
-        self._raise_trouble()
+        self._raise_failure()
         return False if self._has_no_image() or self._arbiter.exposures.may_be_stale else PASS_ON
 
     async def _percent_completed(self, _request: ApiRequest, _arguments: list[Scalar]) -> object:
         return 0 if self._has_no_image() else PASS_ON
 
     async def _image(self, _request: ApiRequest, _arguments: list[Scalar]) -> object:
-        self._raise_trouble()
+        self._raise_failure()
         if self._has_no_image():
             why = "the exposure has not begun yet" if self._arbiter.held else "the camera has been used for focusing"
             raise AlpacaError(ErrorNumber.INVALID_OPERATION, f"There is no image: {why}.")
         if self._arbiter.exposures.may_be_stale:
-            raise AlpacaError(ErrorNumber.INVALID_OPERATION, "There is no image: the exposure is not over yet.")
+            raise AlpacaError(ErrorNumber.INVALID_OPERATION, "There is no image: the exposure is still under way.")
         self._arbiter.exposures.busy_now()
         return PASS_ON
 
     def _has_no_image(self) -> bool:
         return self._arbiter.held or self._arbiter.leased or self._arbiter.saved.is_hidden
 
-    def _raise_trouble(self) -> None:
-        if self._arbiter.trouble is not None:
-            raise self._arbiter.trouble
+    def _raise_failure(self) -> None:
+        if self._arbiter.failure is not None:
+            raise self._arbiter.failure
 
     @override
-    def _state_that_differs(self) -> Mapping[str, Any]:
+    def _state_overrides(self) -> Mapping[str, Any]:
         state = self._own_state()
         if state is not None:
             return {"CameraState": state, "ImageReady": False, "PercentCompleted": 0}
@@ -138,14 +137,14 @@ class VirtualCamera(VirtualDevice):
         return program.get(request.member)
 
     async def _set(self, request: ApiRequest, arguments: list[Scalar]) -> object:
-        return await self._to_the_end(self._set_alone(request, arguments[0]))
+        return await self._finish(self._set_alone(request, arguments[0]))
 
     async def _set_alone(self, request: ApiRequest, value: Scalar) -> Reply:
-        # Neither while the camera's settings are read for a run, nor while they are put back.
+        # A write between the read and the run's changes, or during a restore, would be lost.
         async with self._arbiter.saved.lock:
             program = self._arbiter.saved.program
             if program is None or not self._arbiter.saved.is_changed:
                 return await self._sent(request)
-            assert isinstance(value, bool | int)  # noqa: S101 - the table of members says so of all of them
+            assert isinstance(value, bool | int)  # noqa: S101 - all settings are, by the table of members
             await program.change(request.member, value)
             return done_reply(request)

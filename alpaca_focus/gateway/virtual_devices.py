@@ -1,6 +1,6 @@
-"""The virtual devices: what the imaging program sees in place of the real ones.
+"""Virtual devices, which the imaging program uses in place of the real ones.
 
-A virtual device answers what it must answer itself and passes everything else on.
+A virtual device answers only what differs from the real one, and passes everything else on.
 """
 
 import asyncio
@@ -19,6 +19,7 @@ from alpaca_focus.alpaca.replies import ApiRequest, BodyBrokenOff, Reply, done_r
 from alpaca_focus.alpaca.requests import typed_arguments
 from alpaca_focus.alpaca.standard import INTERFACES, Scalar
 from alpaca_focus.core.errors import AlpacaFocusError
+from alpaca_focus.gateway.background import run_within
 from alpaca_focus.gateway.engine import ACTIONS, Engine
 from alpaca_focus.gateway.upstream import Upstream, UpstreamLost
 from alpaca_focus.ports import Clock
@@ -26,44 +27,33 @@ from alpaca_focus.ports import Clock
 T = TypeVar("T")
 
 RESTORE_WITHIN_S = 15.0
-"""Seconds for which a program that disconnects waits for a focus run to restore the focuser."""
+"""Longest wait of a program that disconnects for a focus run that restores the focuser."""
 STILL_WITHIN_S = 75.0
-"""Seconds for which a move of the imaging program waits for an engine; longer than one that works ever takes."""
+"""Longest wait of the program's move for the engine; longer than any run takes to restore the focuser."""
 
 Answer = Callable[[ApiRequest, list[Scalar]], Awaitable[Any]]
 """Answers with a Value, with a whole `Reply`, or with `PASS_ON`."""
 
 _log = structlog.get_logger(__name__)
 
-
-_GOES = (
-    "findhome",
-    "moveaxis",
-    "park",
-    "sideofpier",
-    "slewtoaltaz",
-    "slewtoaltazasync",
-    "slewtocoordinates",
-    "slewtocoordinatesasync",
-    "slewtotarget",
-    "slewtotargetasync",
+# fmt: off
+_MOUNT_MOVES = (
+    "findhome", "moveaxis", "park", "sideofpier", "slewtoaltaz", "slewtoaltazasync", "slewtocoordinates",
+    "slewtocoordinatesasync", "slewtotarget", "slewtotargetasync",
 )
+# fmt: on
 """Members that move a mount."""
 
 
-class Passed:
-    """The answer of a virtual device that leaves a request to the real one."""
+class PassOn:
+    """The type of `PASS_ON`, which leaves a request to the real device."""
 
 
-PASS_ON = Passed()
+PASS_ON = PassOn()
 
 
 class VirtualDevice:
-    """One virtual device; subclasses add what they answer themselves to `_answers`.
-
-    Attributes:
-        upstream: The real device.
-    """
+    """One virtual device; subclasses add the members that they answer to `_answers`."""
 
     def __init__(self, upstream: Upstream, engine: Engine) -> None:
         self.upstream = upstream
@@ -86,13 +76,13 @@ class VirtualDevice:
         answer = self._answers.get((request.method, name))
         if answer is None:
             return await self.upstream.forward(request)
-        # Some servers take any casing: none of them is to be a way round this.
+        # Some servers accept members in any casing, which must not bypass the virtual device.
         request = replace(request, member=name)
         member = INTERFACES[self.upstream.device_type].members[request.method, request.member]
         try:
             arguments = typed_arguments(member, request.parameters)
         except BadRequest:
-            # The real device refuses it in its own words.
+            # The real device refuses it with its own message.
             return await self.upstream.forward(request)
         try:
             value = await answer(request, arguments)
@@ -107,11 +97,11 @@ class VirtualDevice:
         return await value_reply(request, value) if member.returns_value else done_reply(request)
 
     def close(self) -> None:
-        """Stop all work, in the gateway's loop."""
+        """Cancel all tasks, in the gateway's loop."""
         for task in self._tasks:
             task.cancel()
 
-    # What all devices have
+    # Members common to all devices
 
     async def _supported_actions(self, _request: ApiRequest, _arguments: list[Scalar]) -> list[str]:
         try:
@@ -125,42 +115,42 @@ class VirtualDevice:
         if action not in ACTIONS:
             return PASS_ON
         try:
-            return await self._engine.act(action)
+            return await self._engine.run_action(action)
         except AlpacaFocusError as error:
             raise AlpacaError(ErrorNumber.INVALID_OPERATION, str(error)) from error
 
     async def _connected(self, _request: ApiRequest, _arguments: list[Scalar]) -> object:
-        # The daemon connects the real device again when it needs it: that is none of the imaging program's business.
+        # The daemon stays connected to the real device: a program that has disconnected would see that.
         return False if self._was_disconnected else PASS_ON
 
     async def _set_connected(self, request: ApiRequest, arguments: list[Scalar]) -> object:
         return await (self._connect if arguments[0] else self._disconnect)(request, arguments)
 
     async def _connect(self, request: ApiRequest, _arguments: list[Scalar]) -> object:
-        return await self._to_the_end(self._carried_out(request, partial(self._note_connection, is_there=True)))
+        return await self._finish(self._execute(request, partial(self._note_connection, is_there=True)))
 
     async def _disconnect(self, request: ApiRequest, _arguments: list[Scalar]) -> object:
-        await self.leave()
-        return await self._to_the_end(self._carried_out(request, partial(self._note_connection, is_there=False)))
+        await self.before_disconnect()
+        return await self._finish(self._execute(request, partial(self._note_connection, is_there=False)))
 
     def _note_connection(self, *, is_there: bool) -> None:
         self._was_disconnected = not is_there
 
-    async def leave(self) -> None:
-        """End what this program does with the device, because the imaging program disconnects from it."""
+    async def before_disconnect(self) -> None:
+        """Finish what the daemon does with the device before the imaging program disconnects it."""
 
     async def _device_state(self, _request: ApiRequest, _arguments: list[Scalar]) -> object:
-        differs = self._state_that_differs()
-        if not differs:
+        overrides = self._state_overrides()
+        if not overrides:
             return PASS_ON
         try:
             state = list(await self.upstream.get("devicestate"))
         except (AlpacaError, TypeError):
-            # The real device refuses it in its own words.
+            # The real device refuses it with its own message.
             return PASS_ON
-        return [_with_other_value(each, differs) for each in state]
+        return [_with_other_value(each, overrides) for each in state]
 
-    async def _carried_out(self, request: ApiRequest, note: Callable[[], None]) -> Reply:
+    async def _execute(self, request: ApiRequest, note: Callable[[], None]) -> Reply:
         """Pass a command on, and call `note` if the device has carried it out."""
         reply = await self._sent(request)
         if has_succeeded(reply):
@@ -168,7 +158,7 @@ class VirtualDevice:
         return reply
 
     async def _sent(self, request: ApiRequest) -> Reply:
-        """Pass a command on and return its whole reply, also where the device sends it in pieces."""
+        """Pass a command on and return its whole reply, not streamed."""
         reply = await self.upstream.forward(request)
         if reply.hang_up or isinstance(reply.body, bytes):
             return reply
@@ -178,121 +168,106 @@ class VirtualDevice:
         except BodyBrokenOff:
             return Reply(hang_up=True)
         finally:
-            # So a stream wants to be closed.
-            close = getattr(reply.body, "aclose", None)
-            if close is not None:
+            if (close := getattr(reply.body, "aclose", None)) is not None:
                 await close()
         return replace(reply, body=body, declared_length=None)
 
-    async def _to_the_end(self, work: Coroutine[Any, Any, T]) -> T:
-        """Carry a command out to its end, with its bookkeeping, also when the client hangs up meanwhile."""
+    async def _finish(self, work: Coroutine[Any, Any, T]) -> T:
+        """Finish a command and its bookkeeping even if the client hangs up: the device carries it out all the same."""
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return await asyncio.shield(task)
 
-    def _state_that_differs(self) -> Mapping[str, Any]:
-        """Return the members of DeviceState, as the standard spells them, that are not the real device's."""
+    def _state_overrides(self) -> Mapping[str, Any]:
+        """Return the values of DeviceState, by ASCOM name, that differ from the real device's."""
         return {}
 
 
 class VirtualMount(VirtualDevice):
-    """The mount: a slew ends a focus run.
+    """The mount: a slew ends a focus run and calls `request_check`."""
 
-    Args:
-        upstream: The real mount.
-        engine: Ends a run when the mount is moved.
-        look_again: Called when the mount is moved.
-    """
-
-    def __init__(self, upstream: Upstream, engine: Engine, look_again: Callable[[], None]) -> None:
+    def __init__(self, upstream: Upstream, engine: Engine, request_check: Callable[[], None]) -> None:
         super().__init__(upstream, engine)
-        self._look_again = look_again
-        for member in _GOES:
-            self._answers["PUT", member] = self._goes
+        self._request_check = request_check
+        for member in _MOUNT_MOVES:
+            self._answers["PUT", member] = self._move
 
-    async def _goes(self, request: ApiRequest, _arguments: list[Scalar]) -> object:
-        self._look_again()
+    async def _move(self, request: ApiRequest, _arguments: list[Scalar]) -> object:
+        self._request_check()
         if self._engine.focusing:
-            self._engine.give_way(f"the imaging program sends the mount elsewhere ({request.member})")
+            self._engine.give_way(f"the imaging program moves the mount ({request.member})")
         return PASS_ON
 
 
 class VirtualMovingDevice(VirtualDevice):
-    """A device that the imaging program moves: its moves wait until this program is done with the optics."""
+    """A device that the imaging program moves: its moves wait until focus runs and correction moves have ended."""
 
     def __init__(self, upstream: Upstream, engine: Engine, clock: Clock) -> None:
         super().__init__(upstream, engine)
         self._clock = clock
-        self._waits: asyncio.Task[None] | None = None
+        self._waiting_move: asyncio.Task[None] | None = None
 
     @property
     def is_waiting(self) -> bool:
         """Whether a move of the imaging program waits."""
-        return self._waits is not None
+        return self._waiting_move is not None
 
     @override
     def close(self) -> None:
-        """Stop all work, in the gateway's loop; a move that waits is not made any more."""
-        self._forget()
+        """Cancel all tasks, in the gateway's loop; a move that waits is never made."""
+        self._drop_move()
         super().close()
 
-    async def _until_still(self, why: str) -> None:
-        """Have a run end, and wait until nothing of ours moves any more; not for ever."""
+    async def _end_run(self, why: str) -> None:
+        """End a focus run, and wait up to `STILL_WITHIN_S` until no run or correction move is under way."""
         self._engine.give_way(why)
-        still = asyncio.ensure_future(self._engine.still())
-        late = asyncio.ensure_future(self._clock.sleep(STILL_WITHIN_S))
-        try:
-            await asyncio.wait({still, late}, return_when=asyncio.FIRST_COMPLETED)
-            if not still.done():
-                _log.error(
-                    "The engine does not come to rest; the imaging program goes on without it",
-                    device=self.upstream.name,
-                    waited_s=STILL_WITHIN_S,
-                )
-            elif not still.cancelled() and still.exception() is not None:
-                _log.error("The engine failed; the imaging program goes on without it", why=repr(still.exception()))
-        finally:
-            still.cancel()
-            late.cancel()
-            await asyncio.gather(still, late, return_exceptions=True)
+        task = await run_within(STILL_WITHIN_S, self._clock, self._engine.wait_until_idle())
+        if task is None:
+            _log.error(
+                "The engine does not become idle. The imaging program's command is carried out now.",
+                device=self.upstream.name,
+                waited_s=STILL_WITHIN_S,
+            )
+        elif not task.cancelled() and task.exception() is not None:
+            _log.error("The engine failed; the imaging program goes on without it", why=repr(task.exception()))
 
-    def _wait_and_then(self, why: str, work: Callable[[], Awaitable[object]]) -> None:
-        """Accept a move, and make it once nothing of ours is under way; it takes the place of one that waits."""
+    def _move_after_run(self, why: str, work: Callable[[], Awaitable[object]]) -> None:
+        """Accept a move, and make it once no run or correction move is under way; it replaces one that waits."""
 
         async def waited() -> None:
-            await self._until_still(why)
+            await self._end_run(why)
             await work()
 
-        self._forget()
-        self._waits = asyncio.create_task(waited())
-        self._waits.add_done_callback(self._has_waited)
+        self._drop_move()
+        self._waiting_move = asyncio.create_task(waited())
+        self._waiting_move.add_done_callback(self._move_ended)
 
-    def _has_waited(self, task: asyncio.Task[None]) -> None:
-        if self._waits is task:
-            self._waits = None
+    def _move_ended(self, task: asyncio.Task[None]) -> None:
+        if self._waiting_move is task:
+            self._waiting_move = None
         if not task.cancelled() and task.exception() is not None:
             _log.error(
-                "A move of the imaging program that had to wait was not made",
+                "A waiting move of the imaging program failed",
                 device=self.upstream.name,
                 why=str(task.exception()),
             )
 
-    def _forget(self) -> None:
-        waits, self._waits = self._waits, None
+    def _drop_move(self) -> None:
+        waits, self._waiting_move = self._waiting_move, None
         if waits is not None:
             waits.cancel()
 
 
-def _with_other_value(item: Any, differs: Mapping[str, Any]) -> Any:
-    """Return an item of DeviceState as the imaging program is to see it."""
-    if not isinstance(item, dict) or item.get("Name") not in differs:
+def _with_other_value(item: Any, overrides: Mapping[str, Any]) -> Any:
+    """Return an item of DeviceState with the virtual device's value."""
+    if not isinstance(item, dict) or item.get("Name") not in overrides:
         return item
-    return {**item, "Value": differs[item["Name"]]}
+    return {**item, "Value": overrides[item["Name"]]}
 
 
 def has_succeeded(reply: Reply) -> bool | None:
-    """Return whether a device has carried out a command; `None`: its server broke off, and it is not known."""
+    """Return whether a device has carried out a command; `None` if its server broke off the reply."""
     if reply.hang_up:
         return None
     if reply.status != HTTPStatus.OK or not isinstance(reply.body, bytes):

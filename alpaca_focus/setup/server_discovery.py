@@ -8,7 +8,7 @@ from alpaca_focus.core.discovered import FoundServer, distinct_servers
 from alpaca_focus.core.errors import ConfigurationError, DeviceError
 from alpaca_focus.devices.address import DEFAULT_PORT, DeviceAddress, parse_address
 from alpaca_focus.devices.survey import survey_server
-from alpaca_focus.gateway.gateway_server import IN_FRONT
+from alpaca_focus.gateway.gateway_server import VIRTUAL_NAME_SUFFIX
 from alpaca_focus.settings.section import checked_address
 
 DISCOVERY_S = 2.0
@@ -81,7 +81,7 @@ async def _surveyed(place: DeviceAddress, tell: Callable[[str], None]) -> FoundS
 
 
 def _is_own_gateway(server: FoundServer) -> bool:
-    return bool(server.devices) and all(device.name.endswith(IN_FRONT) for device in server.devices)
+    return bool(server.devices) and all(device.name.endswith(VIRTUAL_NAME_SUFFIX) for device in server.devices)
 
 
 def tell_notes(tell: Callable[[str], None], notes: Sequence[str]) -> None:

@@ -29,7 +29,7 @@ calls = st.one_of(
 
 
 class Night:
-    """Plays one random night, and looks after every step."""
+    """Plays one random night, and checks after every step."""
 
     def __init__(self, scene: CameraScene, run_s: float) -> None:
         self.scene = scene
@@ -63,7 +63,7 @@ class Night:
             case ("breath",):
                 await asyncio.sleep(0)
             case ("look",):
-                scene.arbiter.look_again()
+                scene.arbiter.request_check()
             case ("start", exposure_s, light):
                 await self._start(exposure_s, light=light)
             case ("set", member, value):

@@ -151,7 +151,7 @@ def test_garbage_is_ignored(answer_with: Callable[..., int], answer: bytes) -> N
     assert found(1, port, "127.0.0.1") == (DiscoveredServer("127.0.0.1", 11111),)
 
 
-def test_targets_that_cannot_be_asked_are_skipped(answer_with: Callable[..., int]) -> None:
+def test_targets_that_cannot_be_reached_are_skipped(answer_with: Callable[..., int]) -> None:
     port = answer_with(b'{"AlpacaPort": 11111}')
     assert len(found(1, port, "no-such-host.invalid", "127.0.0.1")) == 1
 

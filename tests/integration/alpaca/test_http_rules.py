@@ -186,7 +186,7 @@ def test_unconnected_device_answers_who_it_is_and_nothing_else(observatory: Any)
     client.rqs.close()
 
 
-def test_failed_connect_is_told_by_connecting(observatory: Any) -> None:
+def test_failed_connect_is_reported_by_connecting(observatory: Any) -> None:
     observatory.wheel.refusal = AlpacaError(0x500, "No power")
     assert observatory.json("PUT", f"{WHEEL}/connect")["ErrorNumber"] == 0
     assert observatory.json("GET", f"{WHEEL}/connecting")["ErrorMessage"] == "No power"

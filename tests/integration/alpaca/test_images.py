@@ -94,7 +94,7 @@ def test_image_bytes_carry_the_transaction_numbers(observatory: Any) -> None:
     assert decode_image(body).shape == (2, 3)
 
 
-def test_image_error_is_sent_in_the_form_asked_for(observatory: Any) -> None:
+def test_image_error_is_sent_in_the_requested_format(observatory: Any) -> None:
     observatory.camera.image = AlpacaError(ErrorNumber.INVALID_OPERATION, "Noch kein Bild für Sie")
     assert observatory.json("GET", IMAGE)["ErrorNumber"] == ErrorNumber.INVALID_OPERATION
     _, content_type, body = observatory.ask("GET", IMAGE, headers=IMAGE_BYTES, ClientTransactionID=5)

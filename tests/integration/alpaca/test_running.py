@@ -228,7 +228,7 @@ def test_extra_routes_are_served() -> None:
         connection.close()
 
 
-def test_devices_are_numbered_by_type_or_as_told() -> None:
+def test_devices_are_numbered_by_type_or_as_given() -> None:
     first, second = Focuser(name="a", unique_id="a"), Focuser(name="b", unique_id="b")
     assert dict(small_app(devices=[first, second]).devices) == {
         (DeviceType.FOCUSER, 0): first,

@@ -1,4 +1,4 @@
-"""Every member of alpyca's classes, asked directly and through the gateway: the same value or the same exception."""
+"""Every member of alpyca's classes, called directly and through the gateway: the same value or the same exception."""
 
 import inspect
 import math
@@ -119,7 +119,7 @@ def test_no_member_is_forgotten(kind: type[Device]) -> None:
 
 
 class Pair:
-    """Two observatories that are alike, one asked directly, one through a gateway."""
+    """Two identical observatories, one used directly, one through a gateway."""
 
     def __init__(self, stack: ExitStack, seed: int, gateway_to: Callable[..., Any], **changes: Any) -> None:
         settings = ObservatorySettings(seed=seed).model_copy(update=SMALL | changes)

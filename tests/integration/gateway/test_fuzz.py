@@ -93,7 +93,7 @@ def keep_open(host: str, port: int, request: bytes) -> bytes:
 
 
 @pytest.mark.timeout(120 + REQUESTS)
-def test_no_garbage_troubles_the_gateway(
+def test_the_gateway_survives_garbage(
     observatory: Observatory, gateway_to: Callable[..., Any], seed: int, capfd: pytest.CaptureFixture[str]
 ) -> None:
     random_ = random.Random(seed)

@@ -1,4 +1,4 @@
-"""Images through the gateway: as ImageBytes and as JSON, whole and in part, shown to whoever listens."""
+"""Images through the gateway: as ImageBytes and as JSON, whole and in part, and passed to the callback."""
 
 import json
 import threading

@@ -40,7 +40,7 @@ POLLED = (
 
 @contextmanager
 def polled(night: GatewayNight) -> Iterator[list[str]]:
-    """Have another client look at everything all the time; yields what it did not like."""
+    """Poll everything with a second client; yields the replies that are wrong."""
     complaints: list[str] = []
     ended = threading.Event()
 
@@ -52,8 +52,8 @@ def polled(night: GatewayNight) -> Iterator[list[str]]:
                     number += 1
                     url = f"http://{night.gateway}/api/v1/{path}?ClientID=77&ClientTransactionID={number}"
                     answer = session.get(url, timeout=20)
-                    told = answer.json() if answer.status_code == 200 else {}
-                    if told.get("ErrorNumber") != 0 or told.get("ClientTransactionID") != number:
+                    status = answer.json() if answer.status_code == 200 else {}
+                    if status.get("ErrorNumber") != 0 or status.get("ClientTransactionID") != number:
                         complaints.append(f"{path}: {answer.status_code} {answer.text}")
                 time.sleep(0.05)
 
@@ -100,7 +100,7 @@ def take(night: GatewayNight, camera: Camera, wanted: Wanted) -> np.ndarray:
 
 
 def disturbed(night: GatewayNight) -> list[tuple[Seen, Seen]]:
-    """Return the frames during which the camera was told to expose anew, or the focuser to move."""
+    """Return the frames during which the camera got StartExposure, or the focuser Move."""
     commands = [each for each in night.spy.seen if each.member in {"startexposure", "move", "abortexposure"}]
     return [
         (one, other)
@@ -125,15 +125,15 @@ def test_an_imaging_program_sees_no_focus_run(tmp_path: Path, seed: int) -> None
                         time.sleep(0.01)
                 pixels = take(night, camera, wanted_by(chance, camera))
                 seen.add(hashlib.sha256(pixels.tobytes()).digest())
-        told = night.asked("status")
+        status = night.asked("status")
         camera.Connected = False
     assert complaints == []
     assert len(seen) == EXPOSURES
     assert len(night.spy.exposures(EXPOSURE_S)) == EXPOSURES
     assert disturbed(night) == []
     # A whole curve for each new filter goes on over several gaps.
-    assert told["runs_ended"] >= max(1, EXPOSURES // 12), told
-    assert told["last_run"]["outcome"] == "focused", told
+    assert status["runs_ended"] >= max(1, EXPOSURES // 12), status
+    assert status["last_run"]["outcome"] == "focused", status
 
 
 def test_an_abort_wins_over_a_focus_run(tmp_path: Path, seed: int) -> None:
@@ -143,19 +143,19 @@ def test_an_abort_wins_over_a_focus_run(tmp_path: Path, seed: int) -> None:
         start = focuser.Position
         camera.Action("refocus", "")
         camera.StartExposure(EXPOSURE_S, True)
-        night.until(lambda told: told["state"] == "a focus run")
+        night.until(lambda status: status["state"] == "a focus run")
         while focuser.Position == start:
             time.sleep(0.01)
         assert camera.CameraState == CameraStates.cameraWaiting
         assert not camera.ImageReady
         camera.AbortExposure()
         assert camera.CameraState == CameraStates.cameraIdle
-        told = night.until(lambda told: told["state"] == "watching")
+        status = night.until(lambda status: status["state"] == "watching")
         assert focuser.Position == start
         assert night.spy.exposures(EXPOSURE_S) == []
         # What was due stays due, and nobody is punished for it.
-        assert told["due"]
-        assert (told["hold_s"], told["failures"]) == (0, 0)
+        assert status["due"]
+        assert (status["hold_s"], status["failures"]) == (0, 0)
 
 
 def test_a_move_of_the_imaging_program_ends_a_run_and_becomes_the_baseline(tmp_path: Path, seed: int) -> None:
@@ -164,20 +164,20 @@ def test_a_move_of_the_imaging_program_ends_a_run_and_becomes_the_baseline(tmp_p
         camera.Connected = True
         camera.Action("refocus", "")
         camera.StartExposure(EXPOSURE_S, True)
-        night.until(lambda told: told["state"] == "a focus run")
+        night.until(lambda status: status["state"] == "a focus run")
         focuser.Move(24321)
         assert focuser.IsMoving
         while focuser.IsMoving:
             time.sleep(0.01)
         assert focuser.Position == 24321
-        told = night.until(lambda told: told["last_focus"] is not None)
-        assert told["last_focus"]["position"] == 24321
+        status = night.until(lambda status: status["last_focus"] is not None)
+        assert status["last_focus"]["position"] == 24321
         while not camera.ImageReady:
             time.sleep(0.01)
         assert len(night.spy.exposures(EXPOSURE_S)) == 1
 
 
-def test_the_frames_that_pass_tell_when_focus_is_lost(tmp_path: Path, seed: int) -> None:
+def test_passing_frames_reveal_a_lost_focus(tmp_path: Path, seed: int) -> None:
     with gateway_night(tmp_path, seed=seed, triggers={"hfd_rise_percent": 20.0, "hfd_frames": 3}) as night:
         camera = Camera(night.gateway, 0)
         camera.Connected = True
@@ -187,7 +187,7 @@ def test_the_frames_that_pass_tell_when_focus_is_lost(tmp_path: Path, seed: int)
             take(night, camera, whole)
         for _ in range(3):
             take(night, camera, whole)
-        # Somebody turns the focuser, further than its slack, and nobody has told the daemon.
+        # The focuser is turned by hand, further than its slack, unknown to the daemon.
         knocked = Focuser(night.direct, 0)
         here = knocked.Position
         knocked.Move(here + 300)
@@ -195,6 +195,6 @@ def test_the_frames_that_pass_tell_when_focus_is_lost(tmp_path: Path, seed: int)
             take(night, camera, whole)
             if night.asked("status")["runs_ended"] == 2:
                 break
-        told = night.asked("status")
-        assert (told["runs_ended"], told["last_focus"]["trigger"]) == (2, "hfd")
+        status = night.asked("status")
+        assert (status["runs_ended"], status["last_focus"]["trigger"]) == (2, "hfd")
         assert abs(knocked.Position - here) < 40

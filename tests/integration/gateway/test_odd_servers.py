@@ -205,7 +205,7 @@ def test_a_slow_image_is_sent_on_while_it_comes(rng: np.random.Generator) -> Non
     asyncio.run(main())
 
 
-def test_own_questions_are_asked_properly() -> None:
+def test_the_gateways_own_requests_are_valid() -> None:
     async def main() -> None:
         seen: list[bytes] = []
         reply = b'HTTP/1.1 200 OK\r\nContent-Length: 30\r\n\r\n{"Value": 7, "ErrorNumber": 0}'

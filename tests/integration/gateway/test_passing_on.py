@@ -53,9 +53,9 @@ def test_parameters_arrive_as_they_were_sent(behind: Behind) -> None:
     form = b"pOsItIoN=5100&ClientTransactionID=9&Odd=a%20b+c%2B&Odd=1"
     reply = json.loads(ask(behind.gateway.address, "PUT", f"{FOCUSER}/move?in=query", form)[2])
     assert reply["ClientTransactionID"] == 9
-    asked, moved = behind.faults.seen
-    assert asked.sent_query == query.encode()
-    assert asked.accept == "text/odd, */*"
+    polled, moved = behind.faults.seen
+    assert polled.sent_query == query.encode()
+    assert polled.accept == "text/odd, */*"
     assert (moved.sent_query, moved.sent_form) == (b"in=query", form)
     assert behind.focuser.moves == [5100]
 
@@ -89,7 +89,7 @@ def test_every_error_number_passes(behind: Behind, number: int) -> None:
         Reply(status=404, content_type="", body=b"x" * 1000),
         Reply(body=b"{" + b" " * 1_000_000 + b"}"),
         Reply(body=b'{"Value": NaN}'),
-        Reply(body=b"not all of it", declared_length=50),
+        Reply(body=b"not the whole", declared_length=50),
         Reply(body=b"x" * 1_000_000, cut_after=700_001),
         Reply(body=b"x" * 100, cut_after=0),
         Reply(hang_up=True),
@@ -186,9 +186,9 @@ def test_a_lost_server_is_the_same_kind_of_failure_and_works_again(
     client.rqs.close()
     gateway.stop()
     log = capfd.readouterr().out
-    assert log.count("is lost to the gateway") == 1
+    assert log.count("has lost the server") == 1
     assert log.count("is back") == 1
-    assert log.index("is lost") < log.index("is back")
+    assert log.index("has lost") < log.index("is back")
 
 
 def test_faults_of_the_simulator_look_the_same(observatory: Observatory, gateway_to: Callable[..., Any]) -> None:
@@ -291,7 +291,7 @@ def test_a_door_answers_in_place_of_the_device(behind: Behind, gateway_to: Calla
     upstreams = upstreams_to(behind.running.address)
     seen: list[Any] = []
 
-    async def door(request: ApiRequest) -> Reply:
+    async def handler(request: ApiRequest) -> Reply:
         focuser = next(upstream for upstream in upstreams if upstream.device_type is DeviceType.FOCUSER)
         if request.member == "position":
             return await value_reply(request, 1 + await focuser.get("position"))
@@ -302,7 +302,7 @@ def test_a_door_answers_in_place_of_the_device(behind: Behind, gateway_to: Calla
             seen.append(await focuser.put("tempcomp", TempComp=True))
         return await focuser.forward(request)
 
-    gateway = gateway_to(upstreams=upstreams, doors={DeviceType.FOCUSER: door})
+    gateway = gateway_to(upstreams=upstreams, handlers={DeviceType.FOCUSER: handler})
     reply = json.loads(ask(gateway.address, "GET", f"{FOCUSER}/position?ClientTransactionID=3")[2])
     assert (reply["Value"], reply["ClientTransactionID"]) == (5001, 3)
     reply = json.loads(ask(gateway.address, "PUT", f"{FOCUSER}/halt")[2])
@@ -315,14 +315,14 @@ def test_a_door_answers_in_place_of_the_device(behind: Behind, gateway_to: Calla
     assert behind.focuser.temp_comp is True
 
 
-def test_a_gateway_has_one_device_of_a_type_and_a_device_behind_each_door() -> None:
-    async def door(request: ApiRequest) -> Reply:
+def test_a_gateway_has_one_device_of_a_type_and_a_device_for_each_handler() -> None:
+    async def handler(request: ApiRequest) -> Reply:
         return error_reply(request, AlpacaError(ErrorNumber.UNSPECIFIED, ""))
 
     with pytest.raises(ValueError, match="only one"):
         PassThrough(upstreams_to("h:1") + upstreams_to("h:2"), allowed=[], version="1", location="")
-    with pytest.raises(ValueError, match="without a device behind it: camera"):
-        PassThrough([], allowed=[], version="1", location="", doors={DeviceType.CAMERA: door})
+    with pytest.raises(ValueError, match="handler without a device: camera"):
+        PassThrough([], allowed=[], version="1", location="", handlers={DeviceType.CAMERA: handler})
 
 
 def test_a_connection_is_kept_for_the_next_call(behind: Behind) -> None:

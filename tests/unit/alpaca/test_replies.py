@@ -1,4 +1,4 @@
-"""Replies made for a request, whoever makes them."""
+"""Replies to a request, made by the server or by an interceptor."""
 
 import asyncio
 import json
@@ -47,7 +47,7 @@ def test_no_value() -> None:
     assert json.loads(done_reply(REQUEST).body) == NUMBERS | {"ErrorNumber": 0, "ErrorMessage": ""}  # type: ignore[arg-type]
 
 
-def test_an_image_is_sent_in_the_form_that_was_asked_for() -> None:
+def test_an_image_is_sent_in_the_requested_format() -> None:
     pixels = np.arange(6, dtype=np.uint16).reshape(2, 3)
     reply = asyncio.run(value_reply(FOR_BYTES, ImageReply(pixels=pixels)))
     assert reply.content_type == IMAGE_BYTES
@@ -55,7 +55,7 @@ def test_an_image_is_sent_in_the_form_that_was_asked_for() -> None:
     assert asyncio.run(value_reply(REQUEST, ImageReply(pixels=pixels))).content_type == JSON
 
 
-def test_an_error_is_sent_in_the_form_that_was_asked_for() -> None:
+def test_an_error_is_sent_in_the_requested_format() -> None:
     error = AlpacaError(0x40B, "não agora")
     expected = NUMBERS | {"ErrorNumber": 0x40B, "ErrorMessage": "não agora"}
     assert json.loads(error_reply(REQUEST, error).body) == expected  # type: ignore[arg-type]

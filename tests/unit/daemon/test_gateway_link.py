@@ -136,7 +136,7 @@ def test_what_the_keeper_does_is_seen() -> None:
             seen = []
             for doing in ("", FOCUS_RUN, "a small move"):
                 scheduler.doing = doing
-                seen.append((link.wants_gap, link.focusing, link.moves))
+                seen.append((link.wants_gap, link.focusing, link.correcting))
             assert seen == [(True, False, False), (True, True, False), (True, False, True)]
 
     asyncio.run(play())
@@ -149,10 +149,10 @@ def test_everything_is_carried_out_in_the_engines_thread() -> None:
 
             async def gateway() -> None:
                 await link.use_gap()
-                await link.still()
+                await link.wait_until_idle()
                 link.give_way("why")
-                link.somebody_moves()
-                link.somebody_has_moved(7)
+                link.program_moves()
+                link.program_has_moved(7)
 
             await elsewhere(gateway())
             await asyncio.sleep(0)
@@ -171,9 +171,9 @@ def test_everything_is_carried_out_in_the_engines_thread() -> None:
 def test_without_a_night_everything_passes() -> None:
     async def play() -> None:
         with linked(None) as link:
-            assert (link.wants_gap, link.focusing, link.moves) == (False, False, False)
+            assert (link.wants_gap, link.focusing, link.correcting) == (False, False, False)
             await elsewhere(link.use_gap())
-            await elsewhere(link.still())
+            await elsewhere(link.wait_until_idle())
             link.give_way("why")
 
     asyncio.run(play())
@@ -191,10 +191,10 @@ def test_a_failure_of_the_engine_is_told_and_the_program_goes_on(capsys: pytest.
 def test_actions_are_answered() -> None:
     async def play() -> None:
         with linked(FakeScheduler()) as link:
-            assert json.loads(await elsewhere(link.act("status")))["state"] == "watching"
-            assert await elsewhere(link.act("pause")) == "Paused."
+            assert json.loads(await elsewhere(link.run_action("status")))["state"] == "watching"
+            assert await elsewhere(link.run_action("pause")) == "Paused."
             with pytest.raises(AlpacaFocusError, match="no night yet"):
-                await elsewhere(link.act("refocus"))
+                await elsewhere(link.run_action("refocus"))
 
     asyncio.run(play())
 
@@ -210,10 +210,10 @@ def test_after_the_end_of_the_engine_everything_passes_and_nothing_is_left() -> 
 
     async def gateway() -> None:
         await link.use_gap()
-        await link.still()
+        await link.wait_until_idle()
         link.give_way("why")
         with pytest.raises(ConfigurationError, match="just stopped"):
-            await link.act("status")
+            await link.run_action("status")
 
     asyncio.run(gateway())
 
@@ -224,7 +224,7 @@ def test_a_light_frame_is_measured_and_released(monkeypatch: pytest.MonkeyPatch)
     async def play() -> None:
         scheduler, image = FakeScheduler(), FakeImage(np.zeros((4, 4), np.uint16))
         with linked(scheduler) as link:
-            link.light_frame(frame(image))
+            link.measure_frame(frame(image))
         await asyncio.sleep(0)
         assert image.released.is_set()
         assert scheduler.told == [("report_hfd", 6.0, datetime(2026, 1, 1, 0, 1, tzinfo=UTC))]
@@ -236,7 +236,7 @@ def test_a_frame_that_cannot_be_measured_is_released(capsys: pytest.CaptureFixtu
     async def play() -> None:
         image = FakeImage(ValueError("the header does not fit"))
         with linked(FakeScheduler()) as link:
-            link.light_frame(frame(image))
+            link.measure_frame(frame(image))
         assert image.released.is_set()
 
     asyncio.run(play())
@@ -251,10 +251,10 @@ def test_a_frame_that_there_is_no_time_or_no_use_for_is_released(monkeypatch: py
         images = [FakeImage(np.zeros((4, 4), np.uint16)) for _ in range(3)]
         with linked(FakeScheduler()) as link:
             for image in images[:2]:
-                link.light_frame(frame(image))
+                link.measure_frame(frame(image))
             assert [image.released.is_set() for image in images[:2]] == [False, True]
-            link.of_stars = False
-            link.light_frame(frame(images[2]))
+            link.measures_stars = False
+            link.measure_frame(frame(images[2]))
             assert images[2].released.is_set()
             gate.set()
         assert images[0].released.is_set()
@@ -310,7 +310,7 @@ def test_the_gateway_stays_open_as_long_as_its_settings_stay() -> None:
             )
             beside.follow(settings(port, more="focus: {metric: invpower}\n"))
             assert beside.gateway is first
-            assert not beside.link.of_stars
+            assert not beside.link.measures_stars
             beside.follow(settings(free_port()))
             assert beside.gateway not in {None, first}
             beside.follow(settings(port, way="watch"))

@@ -11,7 +11,7 @@ from tests.gateway_scene import IDLE_S, PATIENCE_S, CameraScene, played, settled
 REFUSED = AlpacaError(ErrorNumber.INVALID_OPERATION, "The shutter is stuck.")
 
 
-def test_the_first_light_frame_waits_for_a_look_and_the_next_does_not() -> None:
+def test_the_first_light_frame_waits_for_a_check_and_the_next_does_not() -> None:
     async def play(scene: CameraScene) -> None:
         await scene.client.start(60)
         assert (scene.arbiter.held, scene.camera.began) == (True, [])
@@ -21,7 +21,7 @@ def test_the_first_light_frame_waits_for_a_look_and_the_next_does_not() -> None:
         await scene.client.start(60)
         assert (scene.engine.gaps, len(scene.camera.began)) == (1, 2)
         await scene.clock.pass_s(61)
-        scene.arbiter.look_again()
+        scene.arbiter.request_check()
         await scene.client.start(60)
         await settled()
         assert (scene.engine.gaps, len(scene.camera.began)) == (2, 3)
@@ -29,10 +29,10 @@ def test_the_first_light_frame_waits_for_a_look_and_the_next_does_not() -> None:
     played(play)
 
 
-@pytest.mark.parametrize("wish", ["wants_gap", "moves", "focusing"])
+@pytest.mark.parametrize("wish", ["wants_gap", "correcting", "focusing"])
 def test_an_exposure_waits_while_anything_is_due_or_under_way(wish: str) -> None:
     async def play(scene: CameraScene) -> None:
-        await scene.looked()
+        await scene.first_check()
         setattr(scene.engine, wish, True)
         await scene.client.start(60)
         assert scene.arbiter.held
@@ -71,7 +71,7 @@ def test_what_the_camera_would_refuse_is_left_to_the_camera(values: dict[str, ob
     played(play)
 
 
-def test_the_run_comes_between_and_the_camera_is_put_back_exactly() -> None:
+def test_a_run_comes_between_and_the_cameras_settings_are_restored_exactly() -> None:
     async def play(scene: CameraScene) -> None:
         before = scene.camera.settings()
         scene.engine.job = scene.run
@@ -125,7 +125,7 @@ def test_an_engine_that_gives_way_when_patience_is_over() -> None:
         await scene.client.start(60)
         # A run that is on its way home is given a little more time: it loses its frames when it has to give way.
         await scene.clock.pass_s(PATIENCE_S + GRACE_S / 2 - 1)
-        assert (scene.camera.began, scene.engine.told) == ([], [])
+        assert (scene.camera.began, scene.engine.calls) == ([], [])
         await scene.clock.pass_s(2)
         assert scene.camera.began == [(60, True, before)]
 
@@ -148,15 +148,15 @@ def test_an_engine_that_hangs_loses_the_camera_and_nobody_waits_for_it_again(can
         scene.engine.job = hang
         await scene.client.start(60)
         await scene.clock.pass_s(PATIENCE_S + GRACE_S - 1)
-        assert (len(scene.engine.told), scene.camera.began) == (1, [])
+        assert (len(scene.engine.calls), scene.camera.began) == (1, [])
         await scene.clock.pass_s(2)
         assert scene.camera.began == [(60, True, before)]
-        assert len(scene.camera.told("abortexposure")) == can_abort
+        assert len(scene.camera.sent("abortexposure")) == can_abort
         await scene.clock.pass_s(61)
         await scene.client.start(60)
         assert len(scene.camera.began) == 2
         await scene.arbiter.release()
-        assert len(scene.camera.told("gain")) == 2
+        assert len(scene.camera.sent("gain")) == 2
 
     played(play)
 
@@ -193,7 +193,7 @@ def test_two_clients_at_once_get_one_exposure() -> None:
     played(play)
 
 
-def test_an_exposure_that_is_refused_late_is_told_and_the_next_one_clears_it() -> None:
+def test_an_exposure_that_is_refused_late_is_reported_and_the_next_one_clears_the_error() -> None:
     async def play(scene: CameraScene) -> None:
         scene.camera.refuses["startexposure"] = REFUSED
         await scene.client.start(60)
@@ -221,21 +221,21 @@ def test_an_abort_clears_a_late_refusal() -> None:
     played(play)
 
 
-def test_a_camera_that_is_lost_when_the_exposure_is_to_begin_is_told_and_kept_away_from() -> None:
+def test_a_camera_that_is_lost_when_the_exposure_is_to_begin_is_reported_and_counts_as_busy() -> None:
     async def play(scene: CameraScene) -> None:
         scene.engine.job = scene.run
         await scene.client.start(60)
         await settled()
         scene.camera.lost = True
         await scene.clock.pass_s(21)
-        assert scene.arbiter.trouble is not None
+        assert scene.arbiter.failure is not None
         assert scene.arbiter.exposing
         assert not scene.arbiter.is_free
 
     played(play)
 
 
-def test_settings_that_could_not_be_put_back_are_put_back_before_the_next_exposure() -> None:
+def test_settings_that_could_not_be_restored_are_restored_before_the_next_exposure() -> None:
     async def play(scene: CameraScene) -> None:
         before = scene.camera.settings()
         await scene.clock.pass_s(IDLE_S)
@@ -254,7 +254,7 @@ def test_settings_that_could_not_be_put_back_are_put_back_before_the_next_exposu
     played(play)
 
 
-def test_after_settings_that_could_not_be_put_back_a_run_does_not_take_its_own_for_the_programs() -> None:
+def test_after_a_failed_restore_a_run_does_not_save_its_own_settings_as_the_programs() -> None:
     async def play(scene: CameraScene) -> None:
         before = scene.camera.settings()
         await scene.clock.pass_s(IDLE_S)
@@ -276,7 +276,7 @@ def test_after_settings_that_could_not_be_put_back_a_run_does_not_take_its_own_f
 def test_light_frames_are_counted_when_they_have_ended(in_pieces: bool) -> None:
     async def play(scene: CameraScene) -> None:
         scene.camera.in_pieces = in_pieces
-        await scene.looked()
+        await scene.first_check()
         assert scene.arbiter.exposures.images == 0
         assert scene.arbiter.exposures.passed() is not None
         assert scene.arbiter.exposures.images == 1
@@ -386,7 +386,7 @@ def test_a_run_does_not_get_the_camera_while_an_exposure_begins_that_has_waited(
 
 def test_a_client_that_hangs_up_in_the_middle_leaves_the_book_right() -> None:
     async def play(scene: CameraScene) -> None:
-        await scene.looked()
+        await scene.first_check()
         gate = scene.camera.gates["startexposure"] = asyncio.Event()
         starting = asyncio.create_task(scene.client.start(60))
         await settled()
@@ -404,7 +404,7 @@ def test_a_client_that_hangs_up_in_the_middle_leaves_the_book_right() -> None:
     played(play)
 
 
-def test_a_client_that_hangs_up_while_the_camera_is_asked_holds_nothing() -> None:
+def test_a_client_that_hangs_up_while_the_camera_is_polled_holds_nothing() -> None:
     async def play(scene: CameraScene) -> None:
         starting = asyncio.create_task(scene.client.start(60))
         await asyncio.sleep(0)
@@ -421,7 +421,7 @@ def test_a_client_that_hangs_up_while_the_camera_is_asked_holds_nothing() -> Non
 
 def test_a_reply_that_is_lost_leaves_the_camera_alone_for_the_exposure() -> None:
     async def play(scene: CameraScene) -> None:
-        await scene.looked()
+        await scene.first_check()
         scene.camera.breaks_off.add("startexposure")
         with pytest.raises(ConnectionResetError):
             await scene.client.start(60)
@@ -433,7 +433,7 @@ def test_a_reply_that_is_lost_leaves_the_camera_alone_for_the_exposure() -> None
 
 def test_an_abort_that_is_answered_before_its_exposure_wins() -> None:
     async def play(scene: CameraScene) -> None:
-        await scene.looked()
+        await scene.first_check()
         gate = scene.camera.gates["startexposure"] = asyncio.Event()
         starting = asyncio.create_task(scene.client.start(60))
         await settled()
@@ -494,7 +494,7 @@ def test_giving_back_twice_and_at_once_is_giving_back_once() -> None:
         await asyncio.gather(scene.arbiter.release(), scene.arbiter.release())
         await scene.arbiter.release()
         assert scene.camera.settings() == before
-        assert len(scene.camera.told("gain")) == 2
+        assert len(scene.camera.sent("gain")) == 2
 
     played(play)
 
@@ -549,7 +549,7 @@ def test_a_take_that_fails_after_the_engine_is_done_lets_the_exposure_begin() ->
     played(play)
 
 
-def test_a_run_that_takes_the_camera_while_it_is_asked_has_the_exposure_wait() -> None:
+def test_an_exposure_waits_if_a_run_acquires_the_camera_while_it_is_polled() -> None:
     async def play(scene: CameraScene) -> None:
         await scene.clock.pass_s(IDLE_S)
         gate = scene.camera.gates["exposuremin"] = asyncio.Event()

@@ -49,7 +49,7 @@ def test_no_more_is_lent_than_there_is() -> None:
     assert pool.lend(10) is None
 
 
-def test_memory_of_two_sizes_is_told_apart() -> None:
+def test_buffers_of_two_sizes_are_distinguished() -> None:
     pool = BufferPool()
     small, large = pool.lend(100), pool.lend(200)
     assert small is not None

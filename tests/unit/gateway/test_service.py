@@ -44,7 +44,7 @@ class Image:
 
 
 class FailingEngine(FakeEngine):
-    def light_frame(self, frame: LightFrame) -> None:
+    def measure_frame(self, frame: LightFrame) -> None:
         raise RuntimeError(f"a bug with {frame.exposure_s}")
 
 
@@ -61,11 +61,11 @@ async def shown(gateway: Gateway) -> Image:
     return image
 
 
-def test_a_light_frame_is_shown_once_with_what_the_camera_says() -> None:
+def test_a_light_frame_is_measured_once_with_the_camera_s_properties() -> None:
     async def play(scene: CameraScene) -> None:
         gateway = gateway_of(scene)
         scene.camera.values |= {"maxadu": 65535, "sensortype": 2}
-        await scene.looked()
+        await scene.first_check()
         assert not (await shown(gateway)).is_released
         (frame,) = scene.engine.frames
         assert (frame.exposure_s, frame.facts) == (60.0, {"binx": 1.0, "maxadu": 65535.0, "sensortype": 2.0})
@@ -89,22 +89,22 @@ def test_other_frames_are_not_shown(exposure_s: float, light: bool) -> None:
 def test_an_engine_that_fails_gets_the_image_taken_away(capsys: pytest.CaptureFixture[str]) -> None:
     async def play(scene: CameraScene) -> None:
         gateway = gateway_of(scene, FailingEngine())
-        await scene.looked()
+        await scene.first_check()
         assert (await shown(gateway)).is_released
 
     played(play)
-    assert "could not be looked at" in capsys.readouterr().out
+    assert "could not be measured" in capsys.readouterr().out
 
 
 def test_closing_drops_what_is_under_way_and_may_be_done_twice() -> None:
     async def play(scene: CameraScene) -> None:
         gateway = gateway_of(scene)
-        await scene.looked()
+        await scene.first_check()
         scene.camera.gates["binx"] = asyncio.Event()
         image = Image()
         gateway._image_passed(cast("PassedImage", image))
         await settled()
-        gateway._drop_work()
+        gateway._cancel_tasks()
         await settled()
         assert image.is_released
         gateway.close()
@@ -117,7 +117,7 @@ def test_closing_drops_what_is_under_way_and_may_be_done_twice() -> None:
 
 
 class Server:
-    """Runs everything in the loop that there is; stopped, it says so."""
+    """Runs everything in the current loop, and raises once it is stopped."""
 
     has_stopped = False
 
@@ -200,7 +200,7 @@ def test_before_the_first_exposure_only_the_camera_knows_and_afterwards_the_arbi
         assert not (await watch.activity()).preparing
         await scene.client.start(60)
         await scene.client.put("abortexposure")
-        # Some cameras never say that they are idle again after an abort.
+        # Some cameras never report Idle again after an abort.
         assert not (await watch.activity()).busy
         assert (await watch.activity()).images == 1
 

@@ -80,7 +80,7 @@ def test_a_camera_that_is_stale_does_not_show_the_image_of_a_run() -> None:
         assert scene.camera.read("imageready")
         assert await scene.client.get("camerastate") == 2
         assert not await scene.client.get("imageready")
-        with pytest.raises(AlpacaError, match="not over yet"):
+        with pytest.raises(AlpacaError, match="still under way"):
             await scene.client.get("imagearray")
         await scene.clock.pass_s(61)
         assert await shown(scene) == (0, True, 100)
@@ -97,7 +97,7 @@ def test_an_exposure_that_waits_can_be_given_up(command: str) -> None:
         await scene.client.start(60)
         await scene.clock.pass_s(5)
         await scene.client.put(command)
-        assert scene.engine.told == ["the imaging program has aborted its exposure"]
+        assert scene.engine.calls == ["the imaging program has aborted its exposure"]
         await scene.clock.pass_s(100)
         assert (scene.camera.began, scene.camera.settings()) == ([], before)
         assert (scene.arbiter.leased, scene.arbiter.held) == (False, False)
@@ -110,7 +110,7 @@ def test_an_exposure_that_waits_can_be_given_up(command: str) -> None:
     played(play)
 
 
-def test_an_abort_while_the_engine_only_looks_does_not_trouble_the_camera() -> None:
+def test_an_abort_while_the_engine_only_checks_is_not_passed_to_the_camera() -> None:
     async def play(scene: CameraScene) -> None:
         scene.camera.refuses["abortexposure"] = AlpacaError(ErrorNumber.NOT_IMPLEMENTED, "No abort.")
         await scene.client.start(60)
@@ -144,7 +144,7 @@ def test_an_abort_while_a_run_has_the_camera_ends_it_and_it_does_not_begin_again
         await scene.client.put("abortexposure")
         await settled()
         await running
-        assert scene.camera.told("abortexposure") == []
+        assert scene.camera.sent("abortexposure") == []
         assert not scene.arbiter.is_free
 
     played(play)
@@ -231,7 +231,7 @@ def test_settings_made_while_a_run_has_the_camera_are_checked_kept_and_put_back(
     played(play)
 
 
-def test_a_camera_that_bins_alike_only_is_asked_for_that() -> None:
+def test_a_camera_that_bins_symmetrically_gets_one_binning() -> None:
     async def play(scene: CameraScene) -> None:
         scene.camera.values["canasymmetricbin"] = False
         running = await begin_run(scene)
@@ -301,7 +301,7 @@ def test_parameters_that_make_no_sense_are_left_to_the_camera() -> None:
     async def play(scene: CameraScene) -> None:
         await scene.client.reply("PUT", "startexposure", Duration="long", Light="True")
         assert not scene.arbiter.held
-        assert len(scene.camera.told("startexposure")) == 1
+        assert len(scene.camera.sent("startexposure")) == 1
 
     # The fake camera has no words for it, so it fails by itself.
     with pytest.raises(TypeError):
@@ -327,7 +327,7 @@ def test_actions_are_listed_carried_out_and_passed_on() -> None:
         assert actions == ["Polish", "refocus", "pause", "resume", "status"]
         assert await scene.client.put("action", Action="Refocus", Parameters="") == "done: refocus"
         await scene.client.put("action", Action="Polish", Parameters="twice")
-        assert len(scene.camera.told("action")) == 1
+        assert len(scene.camera.sent("action")) == 1
         scene.engine.refuses = "The night has not begun."
         with pytest.raises(AlpacaError, match="has not begun") as refusal:
             await scene.client.put("action", Action="pause", Parameters="")
@@ -338,7 +338,7 @@ def test_actions_are_listed_carried_out_and_passed_on() -> None:
     played(play)
 
 
-def test_a_camera_without_device_state_says_so_itself() -> None:
+def test_a_camera_without_device_state_refuses_it_itself() -> None:
     async def play(scene: CameraScene) -> None:
         scene.engine.job = scene.run
         await scene.client.start(60)

@@ -45,23 +45,25 @@ class Scene(CameraScene):
         self.focuser = Focuser(self)
         self.wheel = FakeUpstream(DeviceType.FILTERWHEEL, {"names": ["L", "R", "Ha"], "position": 0})
         self.mount = FakeUpstream(DeviceType.TELESCOPE)
-        self.looks = 0
+        self.checks = 0
         self.virtual_focuser = VirtualFocuser(cast("Upstream", self.focuser), self.engine, self.arbiter, self.clock)
-        self.virtual_wheel = VirtualFilterWheel(cast("Upstream", self.wheel), self.engine, self.look_again, self.clock)
-        self.virtual_mount = VirtualMount(cast("Upstream", self.mount), self.engine, self.look_again)
+        self.virtual_wheel = VirtualFilterWheel(
+            cast("Upstream", self.wheel), self.engine, self.request_check, self.clock
+        )
+        self.virtual_mount = VirtualMount(cast("Upstream", self.mount), self.engine, self.request_check)
         self.at_focuser = Client(self.virtual_focuser)
         self.at_wheel = Client(self.virtual_wheel)
         self.at_mount = Client(self.virtual_mount)
 
-    def look_again(self) -> None:
-        self.looks += 1
+    def request_check(self) -> None:
+        self.checks += 1
 
     def begin_work(self, kind: str) -> None:
         setattr(self.engine, kind, True)
         self.engine.at_rest.clear()
 
     def end_work(self) -> None:
-        self.engine.focusing = self.engine.moves = False
+        self.engine.focusing = self.engine.correcting = False
         self.engine.at_rest.set()
 
     async def move(self, position: int) -> None:
@@ -84,11 +86,11 @@ def played(play: Callable[[Scene], Coroutine[Any, Any, None]]) -> None:
     asyncio.run(whole())
 
 
-def test_a_move_is_passed_on_and_followed_to_its_end() -> None:
+def test_a_move_is_passed_on_and_watched_to_its_end() -> None:
     async def play(scene: Scene) -> None:
         await scene.move(6000)
-        assert scene.engine.told == ["somebody moves"]
-        assert scene.focuser.told("move") == [{"Position": 6000}]
+        assert scene.engine.calls == ["the program moves"]
+        assert scene.focuser.sent("move") == [{"Position": 6000}]
         assert await scene.at_focuser.get("ismoving")
         await scene.clock.pass_s(1.9)
         assert scene.engine.moved_to == []
@@ -99,7 +101,7 @@ def test_a_move_is_passed_on_and_followed_to_its_end() -> None:
     played(play)
 
 
-def test_a_move_that_is_refused_is_not_followed() -> None:
+def test_a_move_that_is_refused_is_not_watched() -> None:
     async def play(scene: Scene) -> None:
         scene.focuser.refuses["move"] = AlpacaError(ErrorNumber.INVALID_OPERATION, "TempComp is on.")
         with pytest.raises(AlpacaError, match="TempComp"):
@@ -109,7 +111,7 @@ def test_a_move_that_is_refused_is_not_followed() -> None:
     played(play)
 
 
-def test_a_refused_move_leaves_the_one_before_followed() -> None:
+def test_a_refused_move_leaves_the_one_before_watched() -> None:
     async def play(scene: Scene) -> None:
         await scene.move(6000)
         scene.focuser.refuses["move"] = AlpacaError(ErrorNumber.INVALID_OPERATION, "It moves.")
@@ -122,22 +124,22 @@ def test_a_refused_move_leaves_the_one_before_followed() -> None:
     played(play)
 
 
-@pytest.mark.parametrize("kind", ["moves", "focusing"])
+@pytest.mark.parametrize("kind", ["correcting", "focusing"])
 def test_a_move_waits_for_what_is_under_way_and_is_made_after_it(kind: str) -> None:
     async def play(scene: Scene) -> None:
         scene.begin_work(kind)
         await scene.move(6000)
         await scene.clock.pass_s(5)
-        assert scene.engine.told == ["somebody moves", RUN_ENDS]
-        assert scene.focuser.told("move") == []
+        assert scene.engine.calls == ["the program moves", RUN_ENDS]
+        assert scene.focuser.sent("move") == []
         assert await scene.at_focuser.get("ismoving")
         state = {each["Name"]: each["Value"] for each in await scene.at_focuser.get("devicestate")}
         assert state == {"IsMoving": True, "Position": 5000}
-        with pytest.raises(AlpacaError, match="from 0 to 9000"):
+        with pytest.raises(AlpacaError, match="0 to 9000"):
             await scene.move(9001)
         scene.end_work()
         await settled()
-        assert scene.focuser.told("move") == [{"Position": 6000}]
+        assert scene.focuser.sent("move") == [{"Position": 6000}]
         await scene.clock.pass_s(4)
         assert scene.engine.moved_to == [6000]
 
@@ -153,7 +155,7 @@ def test_the_last_of_several_moves_that_wait_is_made() -> None:
         assert scene.virtual_focuser.is_waiting
         scene.end_work()
         await scene.clock.pass_s(5)
-        assert scene.focuser.told("move") == [{"Position": 7000}]
+        assert scene.focuser.sent("move") == [{"Position": 7000}]
         assert not scene.virtual_focuser.is_waiting
         assert scene.engine.moved_to == [7000]
 
@@ -165,16 +167,16 @@ def test_a_move_that_waits_is_made_at_last_when_the_engine_hangs() -> None:
         scene.begin_work("focusing")
         await scene.move(6000)
         await scene.clock.pass_s(STILL_WITHIN_S - 1)
-        assert scene.focuser.told("move") == []
+        assert scene.focuser.sent("move") == []
         await scene.clock.pass_s(2)
-        assert scene.focuser.told("move") == [{"Position": 6000}]
+        assert scene.focuser.sent("move") == [{"Position": 6000}]
 
     played(play)
 
 
 def test_a_move_that_waits_and_is_refused_then_ends_the_wait() -> None:
     async def play(scene: Scene) -> None:
-        scene.begin_work("moves")
+        scene.begin_work("correcting")
         await scene.move(6000)
         scene.focuser.refuses["move"] = AlpacaError(ErrorNumber.INVALID_OPERATION, "Stuck.")
         scene.end_work()
@@ -187,7 +189,7 @@ def test_a_move_that_waits_and_is_refused_then_ends_the_wait() -> None:
 
 def test_a_halt_forgets_the_move_that_waits() -> None:
     async def play(scene: Scene) -> None:
-        scene.begin_work("moves")
+        scene.begin_work("correcting")
         await scene.move(6000)
         await scene.at_focuser.put("halt")
         scene.end_work()
@@ -203,7 +205,7 @@ def test_a_halt_during_a_run_ends_it_and_lets_the_focuser_go_home() -> None:
         await scene.clock.pass_s(30)
         await scene.arbiter.acquire()
         await scene.at_focuser.put("halt")
-        assert scene.engine.told == ["the imaging program halts the focuser"]
+        assert scene.engine.calls == ["the imaging program halts the focuser"]
         assert scene.focuser.puts == []
         assert await scene.at_focuser.get("ismoving")
         await scene.arbiter.release()
@@ -223,7 +225,7 @@ def test_an_autofocus_of_the_programs_own_is_one_series() -> None:
     played(play)
 
 
-def test_a_focuser_that_is_lost_while_it_is_followed_is_nowhere() -> None:
+def test_a_focuser_that_is_lost_during_a_move_has_an_unknown_position() -> None:
     async def play(scene: Scene) -> None:
         await scene.move(6000)
         scene.focuser.lost = True
@@ -234,7 +236,7 @@ def test_a_focuser_that_is_lost_while_it_is_followed_is_nowhere() -> None:
 
 
 @pytest.mark.parametrize("hangs_up", ["client", "server"])
-def test_a_move_that_may_have_been_made_is_followed(hangs_up: str) -> None:
+def test_a_move_that_may_have_been_made_is_watched(hangs_up: str) -> None:
     async def play(scene: Scene) -> None:
         gate = scene.focuser.gates["move"] = asyncio.Event()
         if hangs_up == "server":
@@ -258,7 +260,7 @@ def test_a_program_that_disconnects_from_the_focuser_or_the_wheel_ends_the_run()
             leaving = asyncio.create_task(client.put("connected", Connected=False))
             await settled()
             assert not leaving.done()
-            assert "disconnects" in scene.engine.told[-1]
+            assert "disconnects" in scene.engine.calls[-1]
             scene.end_work()
             await leaving
             assert not await client.get("connected")
@@ -269,7 +271,7 @@ def test_a_program_that_disconnects_from_the_focuser_or_the_wheel_ends_the_run()
 def test_the_wheel_turns_at_once_where_nothing_is_under_way() -> None:
     async def play(scene: Scene) -> None:
         await scene.at_wheel.put("position", Position=2)
-        assert (scene.wheel.values["position"], scene.looks, scene.engine.told) == (2, 1, [])
+        assert (scene.wheel.values["position"], scene.checks, scene.engine.calls) == (2, 1, [])
         assert await scene.at_wheel.get("position") == 2
 
     played(play)
@@ -282,28 +284,28 @@ def test_the_wheel_turns_while_it_waits_for_a_run_to_end() -> None:
         await scene.at_wheel.put("position", Position=1)
         assert await scene.at_wheel.get("position") == -1
         assert await scene.at_wheel.get("devicestate") == [{"Name": "Position", "Value": -1}, "odd"]
-        with pytest.raises(AlpacaError, match="from 0 to 2"):
+        with pytest.raises(AlpacaError, match="0 to 2"):
             await scene.at_wheel.put("position", Position=3)
         await settled()
         assert scene.wheel.values["position"] == 0
         scene.end_work()
         await settled()
         assert await scene.at_wheel.get("position") == 1
-        assert scene.looks == 2
+        assert scene.checks == 2
 
     played(play)
 
 
-def test_a_slew_ends_a_run_and_has_the_engine_look_again() -> None:
+def test_a_slew_ends_a_run_and_has_the_engine_request_check() -> None:
     async def play(scene: Scene) -> None:
         await scene.at_mount.put("slewtotargetasync")
-        assert (scene.looks, scene.engine.told) == (1, [])
+        assert (scene.checks, scene.engine.calls) == (1, [])
         scene.engine.focusing = True
         await scene.at_mount.put("park")
-        assert scene.engine.told == ["the imaging program sends the mount elsewhere (park)"]
+        assert scene.engine.calls == ["the imaging program moves the mount (park)"]
         assert [name for name, _ in scene.mount.puts] == ["slewtotargetasync", "park"]
         await scene.at_mount.put("tracking", Tracking=True)
-        assert scene.looks == 2
+        assert scene.checks == 2
 
     played(play)
 
