@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import Field, field_validator
 
 from alpaca_focus.alpaca.standard import DeviceType
+from alpaca_focus.simulator.settings import StrictModel
 
 KINDS: Mapping[str, str] = MappingProxyType(
     {
@@ -47,10 +48,8 @@ DEFAULT_VALUES: Mapping[str, float] = MappingProxyType(
 )
 
 
-class FaultRequest(BaseModel):
+class FaultRequest(StrictModel):
     """A request for a fault."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     kind: str = Field(description="Kind of fault.")
     device: DeviceType | None = Field(None, description='Device type affected, for example "camera"; left out: all.')

@@ -124,12 +124,7 @@ def _numbered(devices: list[SimulatedDevice], quirks: frozenset[str]) -> dict[tu
 
 
 def serve_observatory(
-    settings: ObservatorySettings,
-    *,
-    host: str,
-    port: int,
-    discovery: bool,
-    on_started: Callable[[int], None],
+    settings: ObservatorySettings, *, host: str, port: int, discovery: bool, on_started: Callable[[int], None]
 ) -> None:
     """Serve in the foreground until SIGINT or SIGTERM.
 

@@ -175,7 +175,7 @@ def geometric_point_spread(
         moffat_beta=moffat_beta,
     )
     transfer *= np.sinc(fx) * np.sinc(fy)
-    # The DCT of type 1 is the Fourier transform of an even function given by one quarter of it.
+    # The DCT of type 1 is the Fourier transform of an even function given by one quarter.
     samples = fft.dctn(transfer.astype(np.float32), type=1)
     samples *= np.float32(1.0 / (2.0 * (half + 1)) ** 2)
     np.maximum(samples, 0.0, out=samples)

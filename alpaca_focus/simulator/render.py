@@ -85,7 +85,7 @@ class Renderer:
     ) -> NDArray[np.uint16] | NDArray[np.uint8]:
         """Return one frame, ADU of shape (num_y, num_x), row by row from the top.
 
-        The type is uint8 for an 8 bit sensor, else uint16. Each frame number, 0 or more, has its own noise, cosmic rays and guiding.
+        The type is uint8 for an 8 bit sensor, else uint16. Each frame number has its own noise, cosmic rays, guiding.
 
         Raises:
             ValueError: The subframe does not fit on the sensor.

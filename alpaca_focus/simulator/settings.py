@@ -16,11 +16,13 @@ FocusShift: TypeAlias = Annotated[float, Field(ge=-5000.0, le=5000.0)]
 SlitAngle: TypeAlias = Annotated[float, Field(ge=-20.0, le=20.0)]
 
 
-class _Settings(BaseModel):
+class StrictModel(BaseModel):
+    """Base of all models: frozen, without unknown keys."""
+
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
-class TelescopeSettings(_Settings):
+class TelescopeSettings(StrictModel):
     """The optics up to the sensor or the slit."""
 
     aperture_mm: float = Field(200.0, ge=10.0, le=10000.0, description="Diameter of the entrance pupil, mm.")
@@ -51,7 +53,7 @@ class TelescopeSettings(_Settings):
         return self.focal_length_mm / self.aperture_mm
 
 
-class SensorSettings(_Settings):
+class SensorSettings(StrictModel):
     """The camera's sensor and electronics."""
 
     width_px: int = Field(1024, ge=16, le=20000, description="Columns of the unbinned sensor, px.")
@@ -83,7 +85,7 @@ class SensorSettings(_Settings):
         return int(2**self.bit_depth - 1)
 
 
-class SkySettings(_Settings):
+class SkySettings(StrictModel):
     """The star field, the seeing and the light of the sky."""
 
     star_count: int = Field(60, ge=0, le=20000, description="Stars on the sensor.")
@@ -113,7 +115,7 @@ class SkySettings(_Settings):
     )
 
 
-class SpectralLine(_Settings):
+class SpectralLine(StrictModel):
     """One emission line of the sky."""
 
     wavelength_nm: float = Field(ge=200.0, le=3000.0, description="Wavelength, nm.")
@@ -128,7 +130,7 @@ NIGHT_SKY = tuple(
 )  # fmt: skip
 
 
-class SpectrographSettings(_Settings):
+class SpectrographSettings(StrictModel):
     """A slit spectrograph between telescope and sensor; the spectrum runs along the rows."""
 
     enabled: bool = Field(default=False, description="Whether frames are spectra instead of star fields.")
@@ -155,7 +157,7 @@ class SpectrographSettings(_Settings):
     )
 
 
-class FocuserSettings(_Settings):
+class FocuserSettings(StrictModel):
     """The simulated focuser and its best focus."""
 
     max_step: int = Field(60000, ge=10, le=2_000_000_000, description="Highest position, steps.")
@@ -172,7 +174,7 @@ class FocuserSettings(_Settings):
     altitude_steps: float = Field(0.0, description="Shift of focus from overhead to the horizon, steps.")
 
 
-class FilterSettings(_Settings):
+class FilterSettings(StrictModel):
     """One filter of the simulated wheel."""
 
     name: str = Field(min_length=1, max_length=40, description="Name.")
@@ -192,7 +194,7 @@ USUAL_FILTERS = (
 )
 
 
-class ClimateSettings(_Settings):
+class ClimateSettings(StrictModel):
     """Temperatures of the simulated night."""
 
     start_c: float = Field(10.0, ge=-60, le=60, description="Air and tube at the beginning, degrees Celsius.")
@@ -201,7 +203,7 @@ class ClimateSettings(_Settings):
     tube_lag_s: float = Field(1800.0, ge=0, description="Time constant of the tube, seconds.")
 
 
-class MountSettings(_Settings):
+class MountSettings(StrictModel):
     """The simulated mount and its site."""
 
     latitude_deg: float = Field(47.0, ge=-90, le=90, description="Geographic latitude, degrees north.")
@@ -213,7 +215,7 @@ class MountSettings(_Settings):
     flips_at_meridian: bool = Field(default=False, description="Whether the mount flips by itself at the meridian.")
 
 
-class SimulatedCameraSettings(_Settings):
+class SimulatedCameraSettings(StrictModel):
     """The simulated camera, apart from its sensor."""
 
     readout_s: float = Field(0.3, ge=0, description="Time to read the sensor, simulated seconds.")
@@ -222,7 +224,7 @@ class SimulatedCameraSettings(_Settings):
     start_offset: int = Field(10, ge=0, description="Offset setting at the beginning.")
 
 
-class ObservatorySettings(_Settings):
+class ObservatorySettings(StrictModel):
     """A simulated observatory."""
 
     seed: int = Field(1, ge=0, description="Seed of everything random.")

@@ -43,7 +43,7 @@ class SimulatedCamera(SimulatedDevice):
         )
         self._binning = 1
         self._size = world.frame_size
-        self._cooler = SimulatedCooler(ambient_c=lambda: world.air_c(world.clock.now_s()), now_s=world.clock.now_s)
+        self._cooler = SimulatedCooler(ambient_c=lambda: world.air_c(self._now_s), now_s=world.clock.now_s)
         self._exposure: SimulatedExposure | None = None
         self._last: SimulatedExposure | None = None
         self._in_error = False
@@ -60,8 +60,7 @@ class SimulatedCamera(SimulatedDevice):
         self.values = {
             "cameraxsize": sensor.width_px,
             "cameraysize": sensor.height_px,
-            "pixelsizex": sensor.pixel_size_um,
-            "pixelsizey": sensor.pixel_size_um,
+            **dict.fromkeys(("pixelsizex", "pixelsizey"), sensor.pixel_size_um),
             "maxadu": 255 if "byte-frames" in world.quirks else sensor.max_adu,
             "fullwellcapacity": sensor.full_well_e,
             "electronsperadu": lambda: gain_e_per_adu(sensor, self.values["gain"]),
@@ -72,25 +71,17 @@ class SimulatedCamera(SimulatedDevice):
             "exposuremin": 0.0,
             "exposuremax": EXPOSURE_MAX_S,
             "exposureresolution": 0.001,
-            "hasshutter": True,
-            "canabortexposure": True,
-            "canstopexposure": True,
-            "canasymmetricbin": False,
-            "canfastreadout": False,
-            "canpulseguide": False,
-            "cansetccdtemperature": True,
-            "cangetcoolerpower": True,
+            **dict.fromkeys(("hasshutter", "canabortexposure", "canstopexposure"), True),
+            **dict.fromkeys(("cansetccdtemperature", "cangetcoolerpower"), True),
+            **dict.fromkeys(("canasymmetricbin", "canfastreadout", "canpulseguide"), False),
             "ccdtemperature": lambda: round(cooler.sensor_c(), 2),
             "heatsinktemperature": lambda: round(cooler.heat_sink_c(), 2),
             "cooleron": lambda: cooler.is_on,
             "coolerpower": lambda: round(cooler.power_percent(), 1),
             "setccdtemperature": lambda: cooler.target_c,
-            "maxbinx": MAX_BINNING,
-            "maxbiny": MAX_BINNING,
-            "binx": lambda: self._binning,
-            "biny": lambda: self._binning,
-            "startx": 0,
-            "starty": 0,
+            **dict.fromkeys(("maxbinx", "maxbiny"), MAX_BINNING),
+            **dict.fromkeys(("binx", "biny"), lambda: self._binning),
+            **dict.fromkeys(("startx", "starty"), 0),
             "numx": lambda: self._size[0],
             "numy": lambda: self._size[1],
             "gain": settings.camera.start_gain,
@@ -102,8 +93,7 @@ class SimulatedCamera(SimulatedDevice):
             "readoutmodes": list(READOUT_MODES),
             "readoutmode": 0,
             "lastexposureduration": lambda: self._last_exposure("LastExposureDuration").exposed_s,
-            "imagearray": lambda: ImageReply(pixels=self._take_frame()),
-            "imagearrayvariant": lambda: ImageReply(pixels=self._take_frame()),
+            **dict.fromkeys(("imagearray", "imagearrayvariant"), lambda: ImageReply(pixels=self._take_frame())),
         }
 
     @override

@@ -3,13 +3,14 @@
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, Field, ValidationError
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from alpaca_focus.simulator.faults import KINDS, FaultRequest
 from alpaca_focus.simulator.pointing import SimulatedPierSide
+from alpaca_focus.simulator.settings import StrictModel
 from alpaca_focus.simulator.world import World
 
 ROOT = "/simulator/v1"
@@ -32,11 +33,7 @@ INDEX = {
 M = TypeVar("M", bound=BaseModel)
 
 
-class _Body(BaseModel):
-    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
-
-
-class WeatherRequest(_Body):
+class WeatherRequest(StrictModel):
     """A change of the weather; what is left out stays."""
 
     transmission: float | None = Field(None, ge=0, le=1)
@@ -45,7 +42,7 @@ class WeatherRequest(_Body):
     safe: bool | None = None
 
 
-class ClockRequest(_Body):
+class ClockRequest(StrictModel):
     """The pace of the simulated night."""
 
     time_factor: float = Field(ge=1, le=1000)

@@ -13,13 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import fft, ndimage, special
 
-from alpaca_focus.simulator.psf import (
-    WING_LOSS,
-    blur_diameters_px,
-    moffat_alpha,
-    moffat_radius,
-    optical_transfer,
-)
+from alpaca_focus.simulator.psf import WING_LOSS, blur_diameters_px, moffat_alpha, moffat_radius, optical_transfer
 from alpaca_focus.simulator.sensor import SensorWindow
 from alpaca_focus.simulator.settings import SensorSettings, SkySettings, SpectrographSettings, TelescopeSettings
 from alpaca_focus.simulator.telescope_optics import (
@@ -65,7 +59,7 @@ class SlitProfile:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Slit:
-    """The slit and the star in front of it; lengths in rows of the spectrum (px), blurs as outer diameters.
+    """The slit and its star; lengths in rows of the spectrum (px), blurs as outer diameters.
 
     Attributes:
         obstruction: Central obstruction as a fraction of the diameter.

@@ -57,7 +57,7 @@ def structure_function(
     """Return the phase structure function of the turbulence, rad^2, same shape as `separation_m`.
 
     Kolmogorov: 6.88 (r/r0)^(5/3) (Fried 1966). With an outer scale L0, von Karman's (Conan 2000, eq. 3.2), which
-    levels off beyond L0 and makes the seeing disc smaller than r0 alone says.
+    levels off beyond L0 and makes the seeing disc smaller than r0 alone does.
     """
     if outer_scale_m is None:
         return np.asarray(6.8839 * (separation_m / fried_m) ** (5.0 / 3.0))

@@ -139,7 +139,7 @@ focus: {step_steps: 75}
                 "computer; an exposure is held back for 45 s at most"
             ),
         ),
-        ("imaging: {way: told}\n", "imaging program: tells of its exposures"),
+        ("imaging: {way: told}\n", "imaging program: reports its exposures"),
         ("imaging: {folder: /data}\n", "imaging program: its camera is watched; its frames are read in /data"),
     ],
 )
@@ -151,7 +151,7 @@ def test_the_description_says_how_the_imaging_program_is_known(text: str, told: 
     ("gateway", "problem"),
     [
         ("{allow: [somewhere]}", '"somewhere" is neither an address nor a network such as 192.168.1.0/24'),
-        ("{listen: 0.0.0.0}", "nobody but this computer is allowed, and 0.0.0.0 is for others"),
+        ("{listen: 0.0.0.0}", "only this computer is allowed, and 0.0.0.0 is for others"),
         ("{port: 0}", "gateway.port"),
         ("{patience_s: 0}", "gateway.patience_s"),
     ],
