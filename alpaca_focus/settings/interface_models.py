@@ -58,8 +58,7 @@ class GatewaySection(ListeningSection):
         "continues in the next gap. N.I.N.A. waits for 60 seconds after the end of an exposure, the download included",
     )
     idle_s: Duration = Field(
-        60.0,
-        description="Time without an exposure after which a focus run no longer waits for the next one, in seconds",
+        60.0, description="Time without an exposure after which a focus run does not wait for the next one, in seconds"
     )
 
 
@@ -77,10 +76,7 @@ class GuiderSection(Section):
         "when the guide star is steady again",
     )
     settle_px: float = Field(
-        1.5,
-        gt=0,
-        le=50,
-        description="Largest distance of a steady guide star from its position, in pixels of the guide camera",
+        1.5, gt=0, le=50, description="Largest distance of a steady guide star, in pixels of the guide camera"
     )
     settle_s: Duration = Field(8.0, description="Time for which the guide star must stay within settle_px, in seconds")
     timeout_s: Duration = Field(

@@ -1,4 +1,4 @@
-"""Reads settings from YAML into a model, with every problem at once and at its place, and secrets from their files."""
+"""Reads settings from YAML into a model, with all problems and their positions, and secrets from their files."""
 
 import json
 from pathlib import Path
@@ -33,9 +33,8 @@ def load_yaml(path: Path, model: type[M]) -> M:
 def parse_yaml(text: str, model: type[M], *, source: str) -> M:
     """Read YAML text into a model.
 
-    Values are taken as written: no text becomes a number, no number becomes text. Only JSON-like values can be
-    written, so a model's enumerations and tuples are given as text and lists.
-    `source` names the text in messages.
+    Values are taken as written: no text becomes a number, no number becomes text. A model's enumerations and tuples are
+    written as text and lists. `source` names the text in messages.
 
     Raises:
         SettingsError: As `load_yaml`.

@@ -77,10 +77,7 @@ class TelescopeSection(Section):
     )
     aperture_mm: float = Field(gt=0, le=20_000, description="Diameter of the free aperture in millimetres")
     central_obstruction: float = Field(
-        0.0,
-        ge=0,
-        le=0.7,
-        description="Diameter of the central obstruction as a fraction of the aperture's diameter; 0 for a refractor",
+        0.0, ge=0, le=0.7, description="Central obstruction's diameter as a fraction of the aperture; 0 for a refractor"
     )
 
     @field_validator("aperture_mm")
@@ -124,8 +121,7 @@ class CameraSection(DeviceSection):
         None, gt=0, le=1000, description="Side of an unbinned pixel in micrometres; left out: the value of the camera"
     )
     download_timeout_s: Duration = Field(
-        60.0,
-        description="Longest wait for the download of a frame, and for its read-out if longer than a minute; seconds",
+        60.0, description="Longest wait for a frame's download, and for its read-out if longer than a minute; seconds"
     )
 
 
@@ -280,9 +276,7 @@ class FocusSection(Section):
     max_exposures: int = Field(40, ge=1, le=1000, description="Most frames one run may take")
     max_duration_s: Duration = Field(900.0, description="Longest time one run may take, in seconds")
     max_travel_steps: Distance | None = Field(
-        None,
-        description="Largest distance of the search from its start, in focuser steps; left out: the whole range of "
-        "the focuser",
+        None, description="Largest distance of the search from its start, in steps; left out: the whole range"
     )
 
     def through(self, filter_name: str | None) -> "FocusSection":

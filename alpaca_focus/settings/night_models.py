@@ -26,9 +26,7 @@ class ThermometerSection(Section):
         None, description="File into which another program writes the temperature, in degrees Celsius; left out: none"
     )
     url: Text | None = Field(
-        None,
-        pattern="^https?://",
-        description="Web page that contains the temperature in degrees Celsius; left out: none",
+        None, pattern="^https?://", description="Web page with the temperature in degrees Celsius; left out: none"
     )
     every_s: Duration = Field(10.0, description="Interval of the readings, in seconds")
     readings: int = Field(
@@ -54,10 +52,7 @@ class TriggersSection(Section):
     """The conditions under which a refocus is due; each may be left out."""
 
     temperature_c: float | None = Field(
-        None,
-        gt=0,
-        le=50,
-        description="Change of the average temperature since the last refocus, in degrees; left out: no trigger",
+        None, gt=0, le=50, description="Change of mean temperature since the last refocus, in degrees; left out: none"
     )
     temperature_zones: float | None = Field(
         None,
@@ -105,8 +100,7 @@ class CompensationSection(Section):
     """How the focuser follows temperature and altitude between two refocuses."""
 
     enabled: bool = Field(
-        default=False,
-        description="Whether the focuser follows the temperature by focuser.temperature_coefficient_steps_per_c",
+        default=False, description="Whether to follow the temperature by focuser.temperature_coefficient_steps_per_c"
     )
     steps_per_c_through: dict[str, float] = Field(
         {}, description="Coefficients that differ for some filters, by the filter's name"
@@ -146,7 +140,7 @@ class NightSection(Section):
         -18.0,
         ge=-18,
         le=90,
-        description="Altitude of the sun above which it is not night; needs site; null: the sun is ignored",
+        description="Highest altitude of the sun at night, in degrees; needs site; null: the sun is ignored",
     )
     least_image_s: float = Field(
         10.0, ge=0, le=3600, description="Exposures shorter than this are test shots and do not count, in seconds"

@@ -1,7 +1,7 @@
 """Reads YAML text into ruamel.yaml's nodes, within the bounds of a settings file.
 
 The text is composed but not constructed: ruamel.yaml's constructors stop at the first duplicate key and lose the
-positions of values.
+positions of values (docs/decisions/0005).
 """
 
 from typing import Any

@@ -21,8 +21,6 @@ SLOW_FIRST_S = 2.0
 POLL_S = 0.05
 IMAGE_MEMBERS = frozenset({"imagearray", "imagearrayvariant"})
 MAX_STEP_OF_QUIRK = 20_000_000
-
-
 MISSING: Mapping[str, tuple[DeviceType, str]] = MappingProxyType(
     {
         "no-abort": (DeviceType.CAMERA, "abortexposure"),

@@ -29,6 +29,10 @@ from alpaca_focus.simulator.simulator_api import control_routes
 from alpaca_focus.simulator.world import World
 
 START_TIMEOUT_S = 60.0
+DEVICES: tuple[Callable[[World], SimulatedDevice], ...] = (
+    SimulatedCamera, SimulatedFocuser, SimulatedFilterWheel,
+    SimulatedTelescope, SimulatedConditions, SimulatedSafetyMonitor,
+)  # fmt: skip
 
 
 class Observatory:
@@ -37,17 +41,7 @@ class Observatory:
     def __init__(self, settings: ObservatorySettings) -> None:
         clock = SimulatedClock(settings.time_factor, settings.start_utc)
         self.world = World(settings, clock, FaultBook(clock.now_s))
-        devices = _numbered(
-            [
-                SimulatedCamera(self.world),
-                SimulatedFocuser(self.world),
-                SimulatedFilterWheel(self.world),
-                SimulatedTelescope(self.world),
-                SimulatedConditions(self.world),
-                SimulatedSafetyMonitor(self.world),
-            ],
-            self.world.quirks,
-        )
+        devices = _numbered([kind(self.world) for kind in DEVICES], self.world.quirks)
         server = AlpacaServer(
             devices,
             server_name="alpaca-focus simulator",

@@ -30,6 +30,8 @@ table.
 _LEVELS = 256
 _QUANTILES = 65536
 _LARGEST_COUNT = 96
+_LEVEL_ROOTS = np.linspace(0.0, np.sqrt(FAINT_E), _LEVELS).astype(np.float32)
+"""Square root of the mean of each level of the table."""
 
 
 @cache
@@ -37,17 +39,12 @@ def _poisson_table() -> NDArray[np.uint8]:
     """Return Poisson quantiles, flat: for level i of mean (i / 255)^2 FAINT_E, 65536 counts in rising order."""
     table = np.empty((_LEVELS, _QUANTILES), dtype=np.uint8)
     counts = np.arange(_LARGEST_COUNT)
-    for row, root in zip(table, _level_roots(), strict=True):
+    for row, root in zip(table, _LEVEL_ROOTS, strict=True):
         cumulative = special.pdtr(counts, float(root) ** 2)
         edges = np.rint(cumulative * _QUANTILES).astype(np.int64)
         edges[-1] = _QUANTILES
         row[:] = np.repeat(counts, np.diff(edges, prepend=0))
     return table.reshape(-1)
-
-
-@cache
-def _level_roots() -> NDArray[np.float32]:
-    return np.linspace(0.0, np.sqrt(FAINT_E), _LEVELS).astype(np.float32)
 
 
 def add_noise(mean_e: NDArray[np.float32], read_noise_e: float, rng: np.random.Generator) -> NDArray[np.float32]:
@@ -75,14 +72,13 @@ def add_noise(mean_e: NDArray[np.float32], read_noise_e: float, rng: np.random.G
 
 def _faint_deviate(mean_e: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:
     """Return photon noise of mean 0 from the table; meaningless where the mean is above `FAINT_E`."""
-    roots = _level_roots()
     root = np.sqrt(mean_e)
-    spacing = float(roots[1])
+    spacing = float(_LEVEL_ROOTS[1])
     level = (root * np.float32(1.0 / spacing) + np.float32(0.5)).astype(np.uint32)
     np.minimum(level, _LEVELS - 1, out=level)
     index = rng.integers(0, _QUANTILES, mean_e.shape, dtype=np.uint16) + (level << np.uint32(16))
     deviate = _poisson_table().take(index).astype(np.float32)
-    level_root = roots.take(level)
+    level_root = _LEVEL_ROOTS.take(level)
     deviate -= level_root * level_root
     # The deviate of a level has the level's variance; this gives it the pixel's.
     scale = np.zeros_like(root)

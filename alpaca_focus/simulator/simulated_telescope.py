@@ -55,7 +55,9 @@ class SimulatedTelescope(SimulatedDevice):
         "SiderealTime", "Slewing", "Tracking", "UTCDate",
     )  # fmt: skip
     ranges = RANGES
-    stored = frozenset({"guideraterightascension", "guideratedeclination", "siteelevation", "slewsettletime"})
+    stored = frozenset(
+        {"guideraterightascension", "guideratedeclination", "siteelevation", "slewsettletime", "trackingrate"}
+    )
 
     def __init__(self, world: World) -> None:
         super().__init__(world)
@@ -74,6 +76,8 @@ class SimulatedTelescope(SimulatedDevice):
         self.values = {
             **dict.fromkeys(SUPPORTED, True),
             **dict.fromkeys(UNSUPPORTED, False),
+            "canmoveaxis": lambda axis: axis < 2,
+            "axisrates": lambda axis: [{"Minimum": 0.0, "Maximum": FASTEST_AXIS_DEG_PER_S}] if axis < 2 else [],
             "alignmentmode": GERMAN,
             "equatorialsystem": TOPOCENTRIC,
             "aperturediameter": aperture_m,
@@ -119,14 +123,6 @@ class SimulatedTelescope(SimulatedDevice):
         """Refuse to correct for refraction."""
         if enabled:
             raise AlpacaError(ErrorNumber.INVALID_VALUE, f"{self.name} does not correct for refraction.")
-
-    def get_canmoveaxis(self, axis: int) -> bool:
-        """Return whether an axis can be moved by hand."""
-        return axis < 2
-
-    def get_axisrates(self, axis: int) -> list[dict[str, float]]:
-        """Return the rates of an axis, degrees a second."""
-        return [{"Minimum": 0.0, "Maximum": FASTEST_AXIS_DEG_PER_S}] if axis < 2 else []
 
     # Direction, time and site.
 
@@ -178,9 +174,6 @@ class SimulatedTelescope(SimulatedDevice):
             self._refuse_parked("Tracking")
         self._pointing.position(self._now_s)
         self._pointing.tracking = enabled
-
-    def put_trackingrate(self, _rate: int) -> None:
-        """Accept the sidereal rate, the only one in range."""
 
     def put_pulseguide(self, direction: int, duration_ms: int) -> None:
         """Move north (0), south, east or west (3) for some milliseconds."""
