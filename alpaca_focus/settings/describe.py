@@ -1,15 +1,8 @@
-"""Settings in a few lines, for a person who wants to see what was understood."""
+"""Describes settings in a few lines, as the program understands them."""
 
 from alpaca_focus.core.device_kinds import DEVICE_KINDS
 from alpaca_focus.settings.interface_models import GuiderSection, MessagesSection, MqttSection, WebSection
-from alpaca_focus.settings.models import (
-    BacklashSection,
-    DeviceSection,
-    FocusSection,
-    Settings,
-    StorageSection,
-    TelescopeSection,
-)
+from alpaca_focus.settings.models import BacklashSection, DeviceSection, FocusSection, Settings, TelescopeSection
 from alpaca_focus.settings.night_models import TriggersSection
 
 MESSAGES = tuple(name for name, field in MessagesSection.model_fields.items() if field.annotation is bool)
@@ -18,6 +11,7 @@ MESSAGES = tuple(name for name, field in MessagesSection.model_fields.items() if
 def describe(settings: Settings) -> tuple[str, ...]:
     """Return one line a subject: the telescope, each device with its address, the backlash, the focus run."""
     devices: dict[str, DeviceSection | None] = {name: getattr(settings, name) for name in DEVICE_KINDS}
+    directory = settings.storage.directory
     return (
         _telescope(settings.telescope),
         *(_device(name, device, settings.alpaca.address) for name, device in devices.items() if device is not None),
@@ -25,7 +19,7 @@ def describe(settings: Settings) -> tuple[str, ...]:
         f"imaging program: {_imaging(settings)}",
         _backlash(settings.focuser.backlash),
         _focus(settings.focus),
-        _storage(settings.storage),
+        f"history: {'none is kept' if directory is None else f'kept in {directory}'}",
         f"triggers: {_triggers(settings.triggers)}",
         f"compensation: {_compensation(settings)}",
         *(() if settings.messages is None else (f"messages: {_messages(settings.messages)}",)),
@@ -35,9 +29,9 @@ def describe(settings: Settings) -> tuple[str, ...]:
 
 
 def describe_zone(settings: Settings) -> str:
-    """Return what follows from the optics."""
+    """Return one line on the critical focus zone."""
     step_size_um = settings.focuser.step_size_um
-    # It does not depend on the pixels.
+    # The zone does not depend on the pixels.
     train = settings.telescope.train(pixel_size_um=1.0, step_size_um=step_size_um or 1.0)
     steps = "" if step_size_um is None else f" = {train.critical_focus_zone_steps:.0f} steps"
     return f"critical focus zone: {train.critical_focus_zone_um:.0f} um{steps} (4.88 x wavelength x N^2 at 0.55 um)"
@@ -70,7 +64,7 @@ def _imaging(settings: Settings) -> str:
             f"through the gateway at {gateway.listen}, port {gateway.port}{others}; an exposure is held back for "
             f"{gateway.patience_s:g} s at most"
         )
-    way = "tells of its exposures" if imaging.way == "told" else "its camera is watched"
+    way = "reports its exposures" if imaging.way == "told" else "its camera is watched"
     return way if imaging.folder is None else f"{way}; its frames are read in {imaging.folder}"
 
 
@@ -88,10 +82,6 @@ def _focus(focus: FocusSection) -> str:
     )
 
 
-def _storage(storage: StorageSection) -> str:
-    return "history: none is kept" if storage.directory is None else f"history: kept in {storage.directory}"
-
-
 def _triggers(triggers: TriggersSection) -> str:
     parts = (
         triggers.temperature_c is not None and f"a change of {triggers.temperature_c:g} deg C",
@@ -107,8 +97,8 @@ def _triggers(triggers: TriggersSection) -> str:
         triggers.uncertainty_zones is not None
         and f"a probable defocus of {triggers.uncertainty_zones:g} critical focus zones",
     )
-    told = [part for part in parts if part]
-    return f"a refocus after {', '.join(told)}" if told else "none, only on demand"
+    active = [part for part in parts if part]
+    return f"a refocus after {', '.join(active)}" if active else "none, only on demand"
 
 
 def _compensation(settings: Settings) -> str:
@@ -121,7 +111,7 @@ def _compensation(settings: Settings) -> str:
 def _web(web: WebSection | None) -> str:
     if web is None:
         return "none"
-    others = f"; {', '.join(web.allow)} may look as well" if web.allow else ""
+    others = f"; {', '.join(web.allow)} may read as well" if web.allow else ""
     secret = " and give commands with the token" if web.allow and (web.token or web.token_file) else ""
     return f"at {web.listen}, port {web.port}{others}{secret}"
 

@@ -1,7 +1,7 @@
-"""What pydantic found wrong, in plain words and at its place in the file."""
+"""Turns pydantic's errors into plain sentences with their position in the settings file."""
 
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from difflib import get_close_matches
 from typing import Any
 
@@ -16,7 +16,7 @@ Schema = dict[str, Any]
 
 _DEEPEST_SECTION = 6
 _ABOUT_A_NAME = ("[key]",)
-"""How pydantic ends the location of a name, rather than a value, that is wrong."""
+"""End of the location of a wrong name, rather than a wrong value, in pydantic's errors."""
 
 _WANTED = {
     "int": "a whole number",
@@ -30,6 +30,14 @@ _WANTED = {
     "model": "its settings below it, indented, one 'name: value' a line",
 }
 
+_SPECIAL = {
+    "string_too_short": "{given} is too short: write at least {min_length} character(s)",
+    "string_too_long": "{given} is too long: write at most {max_length} character(s)",
+    "too_short": "the list is too short: it needs at least {min_length} item(s)",
+    "too_long": "the list is too long: it may have {max_length} item(s)",
+    "string_pattern_mismatch": "{given} is not of the form {pattern}",
+}
+
 _BOUNDS: dict[str, tuple[str, str, str]] = {
     "greater_than": ("too small", "must be more than", "gt"),
     "greater_than_equal": ("too small", "must be at least", "ge"),
@@ -39,16 +47,10 @@ _BOUNDS: dict[str, tuple[str, str, str]] = {
 
 
 def explain(error: ValidationError, document: Document, schema: Schema) -> list[Problem]:
-    """Tell each of pydantic's complaints about a document.
+    """Return the problems of a document, given the error of its validation and the JSON schema of the model.
 
-    Args:
-        error: What validation of `document.data` raised.
-        document: The values with their places.
-        schema: JSON schema of the model, for the names of its settings.
-
-    Returns:
-        The problems, in no order; none for a setting that was spoilt already, and none for a required setting that is
-        only misspelt.
+    A setting whose value could not be read has none, nor has a missing setting that is only misspelt. The problems are
+    in no order.
     """
     complaints = [
         (located(complaint["loc"], document.data, keep_last=complaint["type"] == "missing"), complaint)
@@ -67,7 +69,7 @@ def explain(error: ValidationError, document: Document, schema: Schema) -> list[
         else:
             about_name = complaint["loc"][-1:] == _ABOUT_A_NAME
             message = _message(complaint, None if about_name else document.values.get(path))
-            mark = document.keys.get(path) if about_name else _place(path, document)
+            mark = document.keys.get(path) if about_name else _position(path, document)
             if complaint["input"] is None or complaint["type"] == "missing":
                 message += _needs(path, schema)
         problems.append(Problem(message=message, path=path, mark=mark))
@@ -82,31 +84,23 @@ def _needs(path: KeyPath, schema: Schema) -> str:
 def located(loc: Iterable[str | int], data: Plain, *, keep_last: bool) -> KeyPath:
     """Return the path in the file that a pydantic location means.
 
-    pydantic puts names of union branches between the keys; a step that leads nowhere in `data` is one of those, unless
-    it is the last step of a setting that is missing.
+    pydantic puts names of union branches between the keys: a step that leads nowhere in `data` is one of those, unless
+    it is the last step of a missing setting.
     """
     steps = tuple(loc)
     path: KeyPath = ()
     for number, step in enumerate(steps, start=1):
-        inner = _inner(data, step)
-        if inner:
-            data = inner[0]
-        elif not (keep_last and number == len(steps)):
-            continue
+        try:
+            data = data[step]  # type: ignore[index]
+        except (KeyError, IndexError, TypeError):
+            if not (keep_last and number == len(steps)):
+                continue
         path = (*path, step)
     return path
 
 
-def _inner(data: Plain, step: str | int) -> tuple[Plain] | None:
-    if isinstance(data, dict) and isinstance(step, str) and step in data:
-        return (data[step],)
-    if isinstance(data, list) and isinstance(step, int) and 0 <= step < len(data):
-        return (data[step],)
-    return None
-
-
-def _place(path: KeyPath, document: Document) -> Mark | None:
-    """A scalar's own place; else that of the key; for what is not there, that of the section it belongs in."""
+def _position(path: KeyPath, document: Document) -> Mark | None:
+    """Return the position of a scalar, else of its key, else of the section that lacks the setting."""
     node = document.values.get(path)
     if isinstance(node, ScalarNode) and (node.value or node.style):
         return mark_of(node)
@@ -128,7 +122,7 @@ def _unknown(path: KeyPath, nearest: str | None, schema: Schema) -> str:
 
 
 def nearest_name(name: str, names: list[str]) -> str | None:
-    """Return which of the names was probably meant; case and hyphens do not count."""
+    """Return the name that was probably meant; case and hyphens do not count."""
     by_folded = {candidate.casefold(): candidate for candidate in names}
     close = get_close_matches(name.casefold().replace("-", "_").replace(" ", "_"), by_folded, n=1)
     return by_folded[close[0]] if close else None
@@ -142,18 +136,15 @@ def section_names(schema: Schema, path: KeyPath) -> list[str]:
     return [name for branch in _resolved(branches, schema) for name in branch.get("properties", {})]
 
 
-def required_names(schema: Schema) -> list[KeyPath]:
-    """Return the settings without a default, down to single values."""
-    return list(_required(schema, schema, ()))
-
-
-def _required(branch: Schema, schema: Schema, path: KeyPath) -> Iterator[KeyPath]:
+def required_names(schema: Schema, branch: Schema | None = None, path: KeyPath = ()) -> list[KeyPath]:
+    """Return the settings without a default below a branch of the schema, down to single values."""
     if len(path) > _DEEPEST_SECTION:
-        return
-    for section in _resolved([branch], schema):
+        return []
+    names: list[KeyPath] = []
+    for section in _resolved([branch or schema], schema):
         for name in section.get("required", ()):
-            below = list(_required(section["properties"][name], schema, (*path, name)))
-            yield from below or [(*path, name)]
+            names += required_names(schema, section["properties"][name], (*path, name)) or [(*path, name)]
+    return names
 
 
 def _sections(schema: Schema) -> Iterator[KeyPath]:
@@ -169,7 +160,7 @@ def _sections(schema: Schema) -> Iterator[KeyPath]:
 
 
 def _resolved(branches: Iterable[Schema], schema: Schema) -> Iterator[Schema]:
-    """Yield what the branches stand for: references followed, alternatives side by side."""
+    """Yield the branches with references resolved and alternatives side by side."""
     for branch in branches:
         if "$ref" in branch:
             yield from _resolved([schema["$defs"][branch["$ref"].rsplit("/", 1)[-1]]], schema)
@@ -204,27 +195,10 @@ def _message(complaint: Any, node: Node | None) -> str:
     expected, _, fault = kind.partition("_")
     if expected in _WANTED and fault in {"type", "parsing", "from_float"}:
         return _wrong_type(expected, given, node)
-    return _SPECIAL.get(kind, _as_pydantic_says)(complaint)
-
-
-def _as_pydantic_says(complaint: Any) -> str:
+    if kind in _SPECIAL:
+        return _SPECIAL[kind].format(given=quoted(str(given)), **context)
     message = str(complaint["msg"])
     return message[:1].lower() + message[1:]
-
-
-_SPECIAL: dict[str, Callable[[Any], str]] = {
-    "string_too_short": lambda complaint: (
-        f"{quoted(str(complaint['input']))} is too short: write at least {complaint['ctx']['min_length']} character(s)"
-    ),
-    "string_too_long": lambda complaint: (
-        f"{quoted(str(complaint['input']))} is too long: write at most {complaint['ctx']['max_length']} character(s)"
-    ),
-    "too_short": lambda complaint: f"the list is too short: it needs at least {complaint['ctx']['min_length']} item(s)",
-    "too_long": lambda complaint: f"the list is too long: it may have {complaint['ctx']['max_length']} item(s)",
-    "string_pattern_mismatch": lambda complaint: (
-        f"{quoted(str(complaint['input']))} is not of the form {complaint['ctx']['pattern']}"
-    ),
-}
 
 
 def _wrong_type(kind: str, given: object, node: Node | None) -> str:
@@ -251,7 +225,7 @@ def _looks_numeric(text: str) -> bool:
 
 
 def _subject(given: object, node: Node | None) -> str:
-    """Say what stands in the file, as the beginning of a sentence."""
+    """Return the value in the file and its type, as the beginning of a sentence."""
     if given is None:
         return "nothing is given"
     if isinstance(given, str):
@@ -264,7 +238,7 @@ def _subject(given: object, node: Node | None) -> str:
 
 
 def _shown(given: object, node: Node | None) -> str:
-    """Show a value as the file writes it."""
+    """Return a value as it is written in the file."""
     return str(node.value) if isinstance(node, ScalarNode) else str(given)
 
 

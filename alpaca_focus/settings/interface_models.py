@@ -1,11 +1,12 @@
 """Settings of the imaging program, the gateway, PHD2, messages, MQTT and the dashboard."""
 
 import re
-from typing import Literal
+from functools import partial
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationInfo, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationInfo, field_validator
 
-from alpaca_focus.settings.section import Duration, Section, checked_address, checked_networks
+from alpaca_focus.settings.section import Duration, ListeningSection, Port, Section, Text, checked_address, either
 
 DEFAULT_GATEWAY_PORT = 11112
 DEFAULT_GUIDER_ADDRESS = "127.0.0.1:4400"
@@ -19,22 +20,20 @@ class ImagingSection(Section):
     """The imaging program that owns the camera."""
 
     way: Literal["watch", "gateway", "told"] = Field(
-        default="watch",
-        description="How its exposures are known: watch, the camera is looked at; gateway, it works through the "
+        "watch",
+        description="How its exposures become known: watch, the camera is polled; gateway, it works through the "
         "Alpaca gateway of this program; told, it calls `alpaca-focus exposure begin` and `alpaca-focus exposure end`",
     )
-    folder: str | None = Field(
-        default=None,
-        min_length=1,
+    folder: Text | None = Field(
+        None,
         description="Folder that it saves its FITS files in, folders below it included: each new light frame counts "
         "and its stars are measured, and images are counted from there alone; ~ is the home folder; left out: none",
         examples=["~/Pictures/tonight"],
     )
-    folder_pattern: str = Field(
-        default="*",
-        min_length=1,
+    folder_pattern: Text = Field(
+        "*",
         description="Which of the FITS files there (.fits, .fit, .fts, also packed as .gz or .fz), by their names "
-        "without the folders; * stands for anything, and capital letters are the same as small ones",
+        "without the folders; * stands for any text, and case does not matter",
         examples=["*_LIGHT_*"],
     )
 
@@ -48,70 +47,43 @@ class ImagingSection(Section):
         return folder
 
 
-class GatewaySection(Section):
-    """The Alpaca server that an imaging program connects to instead of the real devices."""
+class GatewaySection(ListeningSection):
+    """The Alpaca server that an imaging program connects to instead of the real devices; Alpaca has no passwords."""
 
-    listen: str = Field(
-        default="127.0.0.1",
-        min_length=1,
-        description='Address to listen on; "0.0.0.0" is every address of this computer, and needs allow',
-        examples=["127.0.0.1", "192.168.1.10"],
-    )
-    port: int = Field(default=DEFAULT_GATEWAY_PORT, ge=1, le=65535, description="Port to listen on")
-    allow: list[str] = Field(
-        default=[],
-        validate_default=True,
-        description="Addresses and networks that may connect besides this computer itself; Alpaca has no passwords",
-        examples=[["192.168.1.20", "192.168.7.0/24"]],
-    )
+    port: Port = Field(DEFAULT_GATEWAY_PORT, description="Port to listen on")
     discovery: bool = Field(default=True, description="Whether to answer Alpaca's discovery")
     patience_s: Duration = Field(
-        default=45.0,
-        description="Longest time for which an exposure is held back for a focus run, in seconds; a longer run is "
-        "interrupted and goes on in the next gap. N.I.N.A. waits for 60 seconds after the end of an exposure, the "
-        "download included",
+        45.0,
+        description="Longest delay of an exposure by a focus run, in seconds; a longer run is interrupted and "
+        "continues in the next gap. N.I.N.A. waits for 60 seconds after the end of an exposure, the download included",
     )
     idle_s: Duration = Field(
-        default=60.0,
-        description="After so long without an exposure a focus run does not wait for the next one, in seconds",
+        60.0, description="Time without an exposure after which a focus run does not wait for the next one, in seconds"
     )
-
-    @field_validator("allow")
-    @classmethod
-    def _check_networks(cls, allow: list[str], info: ValidationInfo) -> list[str]:
-        return checked_networks(allow, info.data.get("listen", ""), to_do="connect")
 
 
 class GuiderSection(Section):
-    """PHD2, and what it does during a focus run."""
+    """PHD2 and its guiding during a focus run."""
 
-    address: str = Field(
-        default=DEFAULT_GUIDER_ADDRESS,
+    address: Annotated[str, AfterValidator(partial(checked_address, example=DEFAULT_GUIDER_ADDRESS))] = Field(
+        DEFAULT_GUIDER_ADDRESS,
         description='Host name or IP address and port of PHD2\'s server, "host:port"; IPv6 as "[::1]:4400"',
         examples=[DEFAULT_GUIDER_ADDRESS, "observatory.local:4400"],
     )
     mode: Literal["pause", "wait"] = Field(
-        default="pause",
-        description="pause: guiding is paused during a focus run; wait: it goes on; either way the run ends when the "
-        "guide star is steady again",
+        "pause",
+        description="pause: guiding is paused during a focus run; wait: guiding continues; in both modes the run ends "
+        "when the guide star is steady again",
     )
     settle_px: float = Field(
-        default=1.5,
-        gt=0,
-        le=50,
-        description="Distance within which the guide star is steady, in pixels of the guide camera",
+        1.5, gt=0, le=50, description="Largest distance of a steady guide star, in pixels of the guide camera"
     )
-    settle_s: Duration = Field(default=8.0, description="Time for which it has to stay within, in seconds")
+    settle_s: Duration = Field(8.0, description="Time for which the guide star must stay within settle_px, in seconds")
     timeout_s: Duration = Field(
-        default=60.0,
+        60.0,
         description="Longest wait for the star to be steady, or for a calibration to end, in seconds; at least twice "
         "settle_s",
     )
-
-    @field_validator("address")
-    @classmethod
-    def _check_address(cls, address: str) -> str:
-        return checked_address(address, DEFAULT_GUIDER_ADDRESS)
 
     @field_validator("timeout_s")
     @classmethod
@@ -125,38 +97,36 @@ class GuiderSection(Section):
 
 
 class MessagesSection(Section):
-    """Messages to people, by services that Apprise speaks."""
+    """Messages to people, by the services that Apprise supports."""
 
     services: list[SecretStr] = Field(
-        default=[],
-        description="Apprise URLs of the services; the documentation of Apprise lists them. They hold secrets: "
+        [],
+        description="Apprise URLs of the services; the documentation of Apprise lists them. They hold secrets; "
         "services_file keeps them out of this file",
         examples=[["ntfy://topic", "mailto://user:password@example.org"]],
     )
-    services_file: str | None = Field(
-        default=None,
-        min_length=1,
-        description="File with one Apprise URL a line, in place of services; lines with # are comments",
+    services_file: Text | None = Field(
+        None, description="File with one Apprise URL a line, in place of services; lines with # are comments"
     )
-    focus_failed: bool = Field(default=True, description="Whether a refocus that failed is told")
+    focus_failed: bool = Field(default=True, description="Whether a failed refocus is reported")
     degraded: bool = Field(
-        default=True, description="Whether a doubtful focus is told, or a refocus undone because stars became worse"
+        default=True, description="Whether a doubtful focus is reported, or a refocus undone because stars became worse"
     )
-    sensor_lost: bool = Field(default=True, description="Whether it is told that the temperature is lost")
-    device_lost: bool = Field(default=True, description="Whether it is told that a device does not answer at night")
-    device_back: bool = Field(default=True, description="Whether it is told that it answers again")
+    sensor_lost: bool = Field(default=True, description="Whether the loss of the temperature is reported")
+    device_lost: bool = Field(default=True, description="Whether a device that does not answer at night is reported")
+    device_back: bool = Field(default=True, description="Whether it is reported that a lost device answers again")
     focuser_stranded: bool = Field(
-        default=True, description="Whether it is told that the focuser could not be brought back"
+        default=True, description="Whether it is reported that the focuser could not be restored to its position"
     )
     night_report: bool = Field(default=True, description="Whether the report of the night is sent")
     repeat_s: Duration = Field(
-        default=3600.0, description="Least time between two messages of one kind about one device, in seconds"
+        3600.0, description="Shortest time between two messages of one kind about one device, in seconds"
     )
 
     @field_validator("services", mode="before")
     @classmethod
     def _check_list(cls, services: object) -> object:
-        # What is wrong is not quoted here: it holds secrets.
+        # The value is not quoted, because it holds secrets.
         if not isinstance(services, list) or not all(isinstance(each, str) for each in services):
             raise ValueError("write a list of Apprise URLs, each behind a dash and in quotes")
         return services
@@ -169,104 +139,69 @@ class MessagesSection(Section):
                 raise ValueError(f"number {number} is no Apprise URL: one begins with the service's name and ://")
         return services
 
-    @field_validator("services_file")
-    @classmethod
-    def _check_one(cls, services_file: str | None, info: ValidationInfo) -> str | None:
-        if services_file is not None and info.data.get("services"):
-            raise ValueError("there are services already: give either services or services_file")
-        return services_file
+    _check_one = field_validator("services_file")(either("services"))
 
     def is_on(self, kind: str) -> bool:
-        """Tell whether notices of a kind are sent."""
+        """Return whether notices of a kind are sent."""
         return bool(getattr(self, kind, False))
 
 
 class MqttSection(Section):
-    """The MQTT broker that hears of the night, and may give commands."""
+    """The MQTT broker that the state of the night is published to, and that may send commands."""
 
-    broker: str = Field(
-        default=DEFAULT_BROKER,
+    broker: Annotated[str, AfterValidator(partial(checked_address, example=DEFAULT_BROKER))] = Field(
+        DEFAULT_BROKER,
         description='Host name or IP address and port of the broker, "host:port"; IPv6 as "[::1]:1883"',
         examples=[DEFAULT_BROKER, "homeassistant.local:1883"],
     )
-    user: str | None = Field(default=None, min_length=1, description="User name; left out: none is asked for")
-    password: SecretStr | None = Field(default=None, description="Password; password_file keeps it out of this file")
-    password_file: str | None = Field(
-        default=None, min_length=1, description="File whose first line is the password, in place of password"
-    )
+    user: Text | None = Field(None, description="User name; left out: none is needed")
+    password: SecretStr | None = Field(None, description="Password; password_file keeps it out of this file")
+    password_file: Text | None = Field(None, description="File whose first line is the password, in place of password")
     prefix: str = Field(
-        default="alpaca-focus",
+        "alpaca-focus",
         pattern=r"^[^#+/\s$][^#+\s]{0,100}$",
         description="Beginning of all topics; the telescope's name follows",
     )
     tls: bool = Field(default=False, description="Whether the connection is encrypted; most brokers then use port 8883")
 
-    @field_validator("broker")
-    @classmethod
-    def _check_broker(cls, broker: str) -> str:
-        return checked_address(broker, DEFAULT_BROKER)
-
     @field_validator("password", mode="before")
     @classmethod
     def _check_text(cls, password: object) -> object:
-        # A wrong one is not quoted here: it is secret all the same.
+        # The value is not quoted, because a wrong one is a secret too.
         if not isinstance(password, str) or not password:
             raise ValueError("write it in quotes, or take the line out")
         return password
 
-    @field_validator("password_file")
-    @classmethod
-    def _check_one(cls, password_file: str | None, info: ValidationInfo) -> str | None:
-        if password_file is not None and info.data.get("password") is not None:
-            raise ValueError("there is a password already: give either password or password_file")
-        return password_file
+    _check_one = field_validator("password_file")(either("password"))
 
 
 class MqttAlone(BaseModel):
-    """The section of the broker out of the settings of a telescope; what else is in them does not matter."""
+    """The settings of the broker alone, read from the settings file of a telescope; other sections are ignored."""
 
     model_config = ConfigDict(extra="ignore", frozen=True, strict=True)
 
     mqtt: MqttSection | None = None
 
 
-class WebSection(Section):
+class WebSection(ListeningSection):
     """The server of the dashboard, the REST API and /metrics."""
 
-    listen: str = Field(
-        default="127.0.0.1",
-        min_length=1,
-        description='Address to listen on; "0.0.0.0" is every address of this computer, and needs allow',
-        examples=["127.0.0.1", "192.168.1.10"],
-    )
-    port: int = Field(default=DEFAULT_WEB_PORT, ge=1, le=65535, description="Port to listen on")
-    allow: list[str] = Field(
-        default=[],
-        validate_default=True,
-        description="Addresses and networks that may look besides this computer itself",
-        examples=[["192.168.1.20", "192.168.7.0/24"]],
-    )
+    port: Port = Field(DEFAULT_WEB_PORT, description="Port to listen on")
     names: list[str] = Field(
-        default=[],
-        description="Names by which this computer is asked for besides its own, as behind a reverse proxy",
+        [],
+        description="Further host names under which the server is reached, for example behind a reverse proxy",
         examples=[["observatory.example.org"]],
     )
     token: SecretStr | None = Field(
-        default=None,
-        description="What other computers must know to give commands, at least 12 letters, digits or signs; left out: "
-        "they can only look",
+        None,
+        description="Secret with which other computers may give commands, at least 12 letters, digits or signs; left "
+        "out: they can only read",
     )
-    token_file: str | None = Field(
-        default=None,
-        min_length=1,
+    token_file: Text | None = Field(
+        None,
         description="File whose first line is the token, instead of token; ~ is the home folder",
         examples=["~/.config/alpaca-focus/token"],
     )
-
-    @field_validator("allow")
-    @classmethod
-    def _check_networks(cls, allow: list[str], info: ValidationInfo) -> list[str]:
-        return checked_networks(allow, info.data.get("listen", ""), to_do="look")
 
     @field_validator("names")
     @classmethod
@@ -280,28 +215,23 @@ class WebSection(Section):
     @classmethod
     def _check_text(cls, token: object) -> object:
         if token is not None and not isinstance(token, str | SecretStr):
-            # The usual message would tell it.
+            # The usual message would quote the secret.
             raise ValueError("it is no text: write it in quotes")
         return token
 
     @field_validator("token")
     @classmethod
     def _check_token(cls, token: SecretStr | None) -> SecretStr | None:
-        trouble = "" if token is None else token_trouble(token.get_secret_value())
-        if trouble:
-            raise ValueError(trouble)
+        problem = "" if token is None else token_problem(token.get_secret_value())
+        if problem:
+            raise ValueError(problem)
         return token
 
-    @field_validator("token_file")
-    @classmethod
-    def _check_one(cls, token_file: str | None, info: ValidationInfo) -> str | None:
-        if token_file is not None and info.data.get("token") is not None:
-            raise ValueError("there is token already: give either of them")
-        return token_file
+    _check_one = field_validator("token_file")(either("token"))
 
 
-def token_trouble(token: str) -> str:
-    """Return why something is no token, as a clause that does not tell it; empty: it is one."""
+def token_problem(token: str) -> str:
+    """Return why a text is no token, as a clause that does not quote it; empty for a valid token."""
     if len(token) < LEAST_TOKEN:
         return f"it is too short to be a secret: take at least {LEAST_TOKEN} letters, digits or signs"
     if not all("!" <= sign <= "~" for sign in token):

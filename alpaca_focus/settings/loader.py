@@ -1,4 +1,4 @@
-"""Reads settings from YAML into a model, with every problem at once and at its place, and secrets from their files."""
+"""Reads settings from YAML into a model, with all problems and their positions, and secrets from their files."""
 
 import json
 from pathlib import Path
@@ -8,7 +8,7 @@ from pydantic import BaseModel, ValidationError
 
 from alpaca_focus.core.errors import ConfigurationError
 from alpaca_focus.settings.explain import explain, required_names
-from alpaca_focus.settings.interface_models import WebSection, token_trouble
+from alpaca_focus.settings.interface_models import WebSection, token_problem
 from alpaca_focus.settings.problems import Mark, Problem, SettingsError, dotted
 from alpaca_focus.settings.yaml_tree import UnreadableText, mark_at, read_tree
 from alpaca_focus.settings.yaml_values import Document, read_document
@@ -20,11 +20,7 @@ BYTE_ORDER_MARK = "\ufeff"
 
 
 def load_yaml(path: Path, model: type[M]) -> M:
-    """Read a YAML file into a model.
-
-    Args:
-        path: The file, UTF-8, at most 1 MiB.
-        model: A pydantic model of JSON-like fields.
+    """Read a YAML file, UTF-8 and at most 1 MiB, into a pydantic model of JSON-like fields.
 
     Raises:
         SettingsError: The file cannot be read, is not YAML, or does not fit the model. Its text has one line a
@@ -37,13 +33,8 @@ def load_yaml(path: Path, model: type[M]) -> M:
 def parse_yaml(text: str, model: type[M], *, source: str) -> M:
     """Read YAML text into a model.
 
-    Values are taken as written: no text becomes a number, no number becomes text. Only JSON-like values can be
-    written, so a model's enumerations and tuples are given as text and lists.
-
-    Args:
-        text: YAML 1.2, one document with a mapping at its top.
-        model: A pydantic model of JSON-like fields.
-        source: Name of the text in messages.
+    Values are taken as written: no text becomes a number, no number becomes text. A model's enumerations and tuples are
+    written as text and lists. `source` names the text in messages.
 
     Raises:
         SettingsError: As `load_yaml`.
@@ -84,18 +75,20 @@ def _failure(source: str, message: str, mark: Mark | None = None) -> SettingsErr
     return SettingsError(source, (Problem(message=message, mark=mark),))
 
 
+_OPEN_ERRORS: dict[type[OSError], str] = {
+    FileNotFoundError: "there is no such file: check the name and the directory",
+    IsADirectoryError: "this is a directory: name the YAML file in it",
+    PermissionError: "this user may not read the file: check its owner and permissions",
+}
+
+
 def _content(path: Path, source: str) -> bytes:
     try:
         with path.open("rb") as file:
             content = file.read(MAX_BYTES + 1)
-    except FileNotFoundError as error:
-        raise _failure(source, "there is no such file: check the name and the directory") from error
-    except IsADirectoryError as error:
-        raise _failure(source, "this is a directory: name the YAML file in it") from error
-    except PermissionError as error:
-        raise _failure(source, "this user may not read the file: check its owner and permissions") from error
     except OSError as error:
-        raise _failure(source, f"the file cannot be read: {error.strerror or error}") from error
+        message = _OPEN_ERRORS.get(type(error), f"the file cannot be read: {error.strerror or error}")
+        raise _failure(source, message) from error
     except ValueError as error:
         raise _failure(repr(source), f"this cannot be the name of a file: {error}") from error
     if len(content) > MAX_BYTES:
@@ -117,15 +110,10 @@ def _decoded(content: bytes, source: str) -> str:
 
 
 def secret_lines(path: Path, setting: str, hint: str = "") -> list[str]:
-    """Return the stripped lines of a file of secrets.
-
-    Args:
-        path: The file; ~ is the home folder.
-        setting: The setting that names it.
-        hint: Ends the message.
+    """Return the stripped lines of a file of secrets; ~ is the home folder.
 
     Raises:
-        ConfigurationError: It cannot be read; the message names the setting, and not what is in the file.
+        ConfigurationError: The file cannot be read; the message names the setting but no content, and ends with `hint`.
     """
     try:
         return [line.strip() for line in path.expanduser().read_text(encoding="utf-8").splitlines()]
@@ -135,7 +123,7 @@ def secret_lines(path: Path, setting: str, hint: str = "") -> list[str]:
 
 
 def token_of(web: WebSection) -> str | None:
-    """Return what others must know to give commands; `None`: they cannot.
+    """Return the token with which other computers may give commands; `None`: they cannot.
 
     Raises:
         ConfigurationError: Its file cannot be read, or holds no token.
@@ -147,7 +135,7 @@ def token_of(web: WebSection) -> str | None:
     path = Path(web.token_file).expanduser()
     hint = " Write a token into its first line, readable by this user."
     token = next(iter(secret_lines(path, "web.token_file", hint)), "")
-    trouble = token_trouble(token)
-    if trouble:
-        raise ConfigurationError(f"The first line of web.token_file {path} is no token: {trouble}.")
+    problem = token_problem(token)
+    if problem:
+        raise ConfigurationError(f"The first line of web.token_file {path} is no token: {problem}.")
     return token

@@ -1,7 +1,4 @@
-"""What the user may set for one focus run.
-
-Values are plain and in the units their names say; other packages are handed the values, not these models.
-"""
+"""The settings of alpaca-focus; other packages receive the values, not these models."""
 
 import json
 from pathlib import Path
@@ -27,7 +24,17 @@ from alpaca_focus.settings.night_models import (
     ThermometerSection,
     TriggersSection,
 )
-from alpaca_focus.settings.section import DEFAULT_ADDRESS, HIGHEST_POSITION, Duration, Section, Steps, checked_address
+from alpaca_focus.settings.section import (
+    DEFAULT_ADDRESS,
+    Binning,
+    Distance,
+    Duration,
+    ExposureTime,
+    Section,
+    Steps,
+    Text,
+    checked_address,
+)
 
 JSON_SCHEMA_DIALECT = "https://json-schema.org/draft/2020-12/schema"
 SLOWEST_FOCAL_RATIO = 40.0
@@ -50,34 +57,27 @@ Address = Annotated[
 
 
 class DeviceSection(Section):
-    """Where an Alpaca device is found."""
+    """The address of an Alpaca device."""
 
     address: Address | None = Field(
-        default=None, description='Alpaca server of this device, "host:port"; left out: that of the section alpaca'
+        None, description='Alpaca server of this device, "host:port"; left out: that of the section alpaca'
     )
-    device_number: int = Field(
-        default=0, ge=0, le=4_294_967_295, description="Alpaca's number of the device on its server"
-    )
-    unique_id: str | None = Field(
-        default=None,
-        min_length=1,
-        description="Alpaca's UniqueID of the device; finds it even if the server has numbered its devices anew",
+    device_number: int = Field(0, ge=0, le=4_294_967_295, description="Alpaca's number of the device on its server")
+    unique_id: Text | None = Field(
+        None, description="Alpaca's UniqueID of the device; finds it even if the server has renumbered its devices"
     )
 
 
 class TelescopeSection(Section):
     """The optics in front of the camera."""
 
-    name: str = Field(default="telescope", min_length=1, max_length=100, description="What to call it in reports")
+    name: str = Field("telescope", min_length=1, max_length=100, description="Name of the telescope in reports")
     focal_length_mm: float = Field(
         gt=0, le=100_000, description="Focal length in millimetres, reducer or extender included"
     )
     aperture_mm: float = Field(gt=0, le=20_000, description="Diameter of the free aperture in millimetres")
     central_obstruction: float = Field(
-        default=0.0,
-        ge=0,
-        le=0.7,
-        description="Diameter of the central obstruction as a fraction of the aperture's diameter; 0 for a refractor",
+        0.0, ge=0, le=0.7, description="Central obstruction's diameter as a fraction of the aperture; 0 for a refractor"
     )
 
     @field_validator("aperture_mm")
@@ -106,45 +106,41 @@ class TelescopeSection(Section):
 
 
 class AlpacaSection(Section):
-    """The Alpaca server, and how long to wait for it."""
+    """The Alpaca server and the time limit of its answers."""
 
     address: Address = Field(
-        default=DEFAULT_ADDRESS, description='Alpaca server of all devices that name no other, "host:port"'
+        DEFAULT_ADDRESS, description='Alpaca server of all devices without an address of their own, "host:port"'
     )
-    timeout_s: Duration = Field(default=5.0, description="Longest wait for the answer to one call, in seconds")
+    timeout_s: Duration = Field(5.0, description="Longest wait for the answer to one call, in seconds")
 
 
 class CameraSection(DeviceSection):
     """The camera that takes the focus frames."""
 
     pixel_size_um: float | None = Field(
-        default=None,
-        gt=0,
-        le=1000,
-        description="Side of an unbinned pixel in micrometres; left out: what the camera says",
+        None, gt=0, le=1000, description="Side of an unbinned pixel in micrometres; left out: the value of the camera"
     )
     download_timeout_s: Duration = Field(
-        default=60.0,
-        description="Longest wait for the download of a frame, and for its read-out if longer than a minute; seconds",
+        60.0, description="Longest wait for a frame's download, and for its read-out if longer than a minute; seconds"
     )
 
 
 class BacklashSection(Section):
-    """What the focuser loses when it changes direction, and how to make up for it."""
+    """The backlash of the focuser, and how it is compensated."""
 
     method: Literal["overshoot", "absolute", "none"] = Field(
-        default="overshoot",
+        "overshoot",
         description="overshoot: always arrive from the same side; absolute: add the lost steps when the direction "
-        "changes; none: do nothing",
+        "changes; none: no compensation",
     )
     steps: Steps = Field(
-        default=0,
+        0,
         validate_default=True,
         description="Steps lost at a change of direction, or somewhat more for overshoot; required unless the method "
         "is none",
     )
     arrive: Literal["in", "out"] = Field(
-        default="in", description="Direction of the last leg of every move: in lowers the position, out raises it"
+        "in", description="Direction of the last leg of every move: in lowers the position, out raises it"
     )
 
     @field_validator("steps")
@@ -162,30 +158,25 @@ class FocuserSection(DeviceSection):
     """The focuser; it must be an absolute one."""
 
     step_size_um: float | None = Field(
-        default=None,
-        gt=0,
-        le=10_000,
-        description="Travel of one step in micrometres; left out: what the focuser says",
+        None, gt=0, le=10_000, description="Travel of one step in micrometres; left out: the value of the focuser"
     )
     min_position: Steps | None = Field(
-        default=None, description="Lowest position to go to, in steps; left out: the focuser's own limit"
+        None, description="Lowest position to go to, in steps; left out: the focuser's own limit"
     )
     max_position: Steps | None = Field(
-        default=None, description="Highest position to go to, in steps; left out: the focuser's own limit"
+        None, description="Highest position to go to, in steps; left out: the focuser's own limit"
     )
-    settle_s: float = Field(
-        default=1.0, ge=0, le=600, description="Wait between a move and the next exposure, in seconds"
-    )
+    settle_s: float = Field(1.0, ge=0, le=600, description="Wait between a move and the next exposure, in seconds")
     temperature_coefficient_steps_per_c: float | None = Field(
-        default=None,
-        description="Steps by which best focus moves for each degree that it becomes warmer; `alpaca-focus calibrate "
-        "temperature` measures it; left out: not known",
+        None,
+        description="Steps by which best focus moves for each degree of warming; `alpaca-focus calibrate temperature` "
+        "measures it; left out: unknown",
     )
     stall_timeout_s: Duration = Field(
-        default=30.0, description="Time without coming nearer to the target after which a move has failed, in seconds"
+        30.0, description="Time without progress towards the target after which a move has failed, in seconds"
     )
     backlash: BacklashSection = Field(
-        default=BacklashSection(method="none"), description="Backlash compensation; left out: none"
+        BacklashSection(method="none"), description="Backlash compensation; left out: none"
     )
 
     @field_validator("max_position")
@@ -201,14 +192,14 @@ class FilterWheelSection(DeviceSection):
     """A filter wheel."""
 
     focus_offsets_steps: dict[str, int] = Field(
-        default={},
+        {},
         description="Best focus through each filter against the others, in focuser steps, by the filter's name; "
-        "`alpaca-focus calibrate filters` measures them; left out: what the wheel itself says",
+        "`alpaca-focus calibrate filters` measures them; left out: the offsets that the wheel reports",
     )
 
 
 class MountSection(DeviceSection):
-    """The mount; it is only looked at, never moved."""
+    """The mount; it is only read, never moved."""
 
 
 class ObservingConditionsSection(DeviceSection):
@@ -216,25 +207,21 @@ class ObservingConditionsSection(DeviceSection):
 
 
 class SafetyMonitorSection(DeviceSection):
-    """A monitor that says whether the observatory is safe."""
+    """A monitor that reports whether the observatory is safe."""
 
 
 class FilterFocusSection(Section):
-    """What is different when focusing through one filter."""
+    """Settings that differ for focusing through one filter."""
 
-    exposure_s: float | None = Field(
-        default=None,
-        gt=0,
-        le=600,
-        description="Exposure time through this filter in seconds; left out: focus.exposure_s",
+    exposure_s: ExposureTime | None = Field(
+        None, description="Exposure time through this filter in seconds; left out: focus.exposure_s"
     )
-    binning: int | None = Field(default=None, ge=1, le=16, description="Binning; left out: focus.binning")
-    gain: int | None = Field(default=None, description="Gain; left out: focus.gain")
-    offset: int | None = Field(default=None, description="Offset; left out: focus.offset")
-    focus_through: str | None = Field(
-        default=None,
-        min_length=1,
-        description="Name of the filter to focus through instead, where stars are brighter; the difference of their "
+    binning: Binning | None = Field(None, description="Binning; left out: focus.binning")
+    gain: int | None = Field(None, description="Gain; left out: focus.gain")
+    offset: int | None = Field(None, description="Offset; left out: focus.offset")
+    focus_through: Text | None = Field(
+        None,
+        description="Name of the filter to focus through instead, where stars are brighter; the difference of the "
         "focus offsets is added afterwards",
     )
 
@@ -243,32 +230,32 @@ class SpectrumSection(Section):
     """How a spectrum lies on the camera, for the metrics spectrum_fwhm and nsig."""
 
     axis: Literal["auto", "horizontal", "vertical"] = Field(
-        default="auto", description="Along which axis of the frame the light is dispersed"
+        "auto", description="Along which axis of the frame the light is dispersed"
     )
     x0: int | None = Field(
-        default=None, ge=0, description="First pixel along the dispersion to measure; left out: the best exposed part"
+        None, ge=0, description="First pixel along the dispersion to measure; left out: the best exposed part"
     )
     x1: int | None = Field(
-        default=None, ge=1, description="Last pixel along the dispersion to measure, plus one; left out: likewise"
+        None, ge=1, description="Last pixel along the dispersion to measure, plus one; left out: the best exposed part"
     )
 
 
 class FocusSection(Section):
     """How one focus run is done."""
 
-    exposure_s: float = Field(default=3.0, gt=0, le=600, description="Exposure time of a focus frame in seconds")
-    binning: int = Field(default=1, ge=1, le=16, description="Binning of the focus frames, the same on both axes")
-    gain: int | None = Field(default=None, description="Gain of the focus frames; left out: what the camera has")
-    offset: int | None = Field(default=None, description="Offset of the focus frames; left out: what the camera has")
+    exposure_s: ExposureTime = Field(3.0, description="Exposure time of a focus frame in seconds")
+    binning: Binning = Field(1, description="Binning of the focus frames, the same on both axes")
+    gain: int | None = Field(None, description="Gain of the focus frames; left out: the camera's present gain")
+    offset: int | None = Field(None, description="Offset of the focus frames; left out: the camera's present offset")
     metric: MetricName = Field(
-        default=STAR_SIZE,
+        STAR_SIZE,
         description="What is measured: "
         + "; ".join(f"{name}, {metric.explanation}" for name, metric in METRICS.items()),
     )
     filters: dict[str, FilterFocusSection] = Field(
-        default={}, description="What is different through some filters, by the filter's name"
+        {}, description="Settings that differ for some filters, by the filter's name"
     )
-    spectrum: SpectrumSection = Field(default=SpectrumSection(), description="How a spectrum lies on the camera")
+    spectrum: SpectrumSection = Field(SpectrumSection(), description="How a spectrum lies on the camera")
     subframe: bool = Field(
         default=False,
         description="Whether to read only the part of the sensor with good stars after the first frame, if the camera "
@@ -277,30 +264,23 @@ class FocusSection(Section):
     by_rings: bool = Field(
         default=False,
         description="Whether to focus by one frame of rings and one to verify, once three runs have calibrated them; "
-        "for hfd only, and with telescope.central_obstruction set right",
+        "for hfd only, and with the right telescope.central_obstruction",
     )
     retries: int = Field(
-        default=1, ge=0, le=2, description="How often a run whose curve was bad begins again before it gives up"
+        1, ge=0, le=2, description="Number of times that a run with a bad curve is repeated before it fails"
     )
-    points: int = Field(default=6, ge=5, le=25, description="Points of a whole V-curve")
-    step_steps: int | None = Field(
-        default=None,
-        ge=1,
-        le=HIGHEST_POSITION,
-        description="Distance between two points of the V-curve, in focuser steps; left out: from the optics",
+    points: int = Field(6, ge=5, le=25, description="Points of a whole V-curve")
+    step_steps: Distance | None = Field(
+        None, description="Distance between two points of the V-curve, in focuser steps; left out: from the optics"
     )
-    max_exposures: int = Field(default=40, ge=1, le=1000, description="Most frames one run may take")
-    max_duration_s: Duration = Field(default=900.0, description="Longest time one run may take, in seconds")
-    max_travel_steps: int | None = Field(
-        default=None,
-        ge=1,
-        le=HIGHEST_POSITION,
-        description="Farthest the search may go from where it started, in focuser steps; left out: the whole range of "
-        "the focuser",
+    max_exposures: int = Field(40, ge=1, le=1000, description="Most frames one run may take")
+    max_duration_s: Duration = Field(900.0, description="Longest time one run may take, in seconds")
+    max_travel_steps: Distance | None = Field(
+        None, description="Largest distance of the search from its start, in steps; left out: the whole range"
     )
 
     def through(self, filter_name: str | None) -> "FocusSection":
-        """Return the settings that hold through a filter."""
+        """Return the settings for a filter."""
         special = self.filters.get(filter_name or "", FilterFocusSection())
         names = ("exposure_s", "binning", "gain", "offset")
         return self.model_copy(update={name: value for name in names if (value := getattr(special, name)) is not None})
@@ -331,11 +311,10 @@ class FocusSection(Section):
 
 
 class StorageSection(Section):
-    """What is kept from night to night."""
+    """The data kept from night to night."""
 
-    directory: str | None = Field(
-        default=None,
-        min_length=1,
+    directory: Text | None = Field(
+        None,
         description="Folder for the history of runs, the learned V-curves and the state of the night, made if it is "
         "missing; ~ is the home folder; left out: nothing is kept, and each run takes a whole V-curve",
         examples=["~/.local/state/alpaca-focus"],
@@ -343,7 +322,7 @@ class StorageSection(Section):
 
     @property
     def folder(self) -> Path | None:
-        """The folder of the history, with the home folder in place of ~; `None`: none is kept."""
+        """The folder of the history with ~ expanded; `None`: no history is kept."""
         return None if self.directory is None else Path(self.directory).expanduser()
 
 
@@ -356,47 +335,44 @@ _FIRST_SETTINGS = {
     "mqtt": "broker below it",
     "site": "latitude_deg and longitude_deg below it",
 }
-"""What to write first below the name of a section."""
+"""First settings to write in a section, for the message about an empty one."""
 
 
 class Settings(Section):
     """Settings of alpaca-focus."""
 
     telescope: TelescopeSection = Field(description="The optics in front of the camera")
-    alpaca: AlpacaSection = Field(default=AlpacaSection(), description="The Alpaca server, and how long to wait for it")
-    camera: CameraSection = Field(default=CameraSection(), description="The camera that takes the focus frames")
-    focuser: FocuserSection = Field(default=FocuserSection(), description="The focuser")
-    filter_wheel: FilterWheelSection | None = Field(default=None, description="A filter wheel, if there is one")
-    mount: MountSection | None = Field(default=None, description="The mount, if it is to be watched")
+    alpaca: AlpacaSection = Field(AlpacaSection(), description="The Alpaca server and the time limit of its answers")
+    camera: CameraSection = Field(CameraSection(), description="The camera that takes the focus frames")
+    focuser: FocuserSection = Field(FocuserSection(), description="The focuser")
+    filter_wheel: FilterWheelSection | None = Field(None, description="A filter wheel, if there is one")
+    mount: MountSection | None = Field(None, description="The mount, if it is to be watched")
     observing_conditions: ObservingConditionsSection | None = Field(
-        default=None, description="A weather station, if there is one"
+        None, description="A weather station, if there is one"
     )
-    safety_monitor: SafetyMonitorSection | None = Field(default=None, description="A safety monitor, if there is one")
-    guider: GuiderSection | None = Field(default=None, description="PHD2, if it guides the telescope")
-    imaging: ImagingSection = Field(default=ImagingSection(), description="The imaging program that owns the camera")
+    safety_monitor: SafetyMonitorSection | None = Field(None, description="A safety monitor, if there is one")
+    guider: GuiderSection | None = Field(None, description="PHD2, if it guides the telescope")
+    imaging: ImagingSection = Field(ImagingSection(), description="The imaging program that owns the camera")
     gateway: GatewaySection = Field(
-        default=GatewaySection(), description="What the imaging program connects to; for imaging.way: gateway"
+        GatewaySection(), description="The server that the imaging program connects to; for imaging.way: gateway"
     )
-    focus: FocusSection = Field(default=FocusSection(), description="How one focus run is done")
-    storage: StorageSection = Field(default=StorageSection(), description="What is kept from night to night")
+    focus: FocusSection = Field(FocusSection(), description="How one focus run is done")
+    storage: StorageSection = Field(StorageSection(), description="The data kept from night to night")
     site: SiteSection | None = Field(
-        default=None, description="Where the telescope stands; without it nobody knows the sun"
+        None, description="Position of the telescope on Earth; needed for the altitude of the sun"
     )
     thermometer: ThermometerSection = Field(
-        default=ThermometerSection(), description="Which temperature counts in the night"
+        ThermometerSection(), description="The temperature used by triggers and compensation"
     )
-    triggers: TriggersSection = Field(default=TriggersSection(), description="What makes a refocus due in the night")
+    triggers: TriggersSection = Field(TriggersSection(), description="When a refocus is due in the night")
     compensation: CompensationSection = Field(
-        default=CompensationSection(),
-        description="How the focuser follows temperature and altitude between two refocuses",
+        CompensationSection(), description="How the focuser follows temperature and altitude between two refocuses"
     )
-    night: NightSection = Field(default=NightSection(), description="How `alpaca-focus run` watches the night")
-    messages: MessagesSection | None = Field(default=None, description="Messages to people; left out: none are sent")
-    mqtt: MqttSection | None = Field(
-        default=None, description="The MQTT broker that hears of the night; left out: none"
-    )
+    night: NightSection = Field(NightSection(), description="How `alpaca-focus run` watches the night")
+    messages: MessagesSection | None = Field(None, description="Messages to people; left out: none are sent")
+    mqtt: MqttSection | None = Field(None, description="The MQTT broker to publish to; left out: none")
     web: WebSection | None = Field(
-        default=WebSection(), description="The dashboard and the REST API of `alpaca-focus run`; null: there are none"
+        WebSection(), description="The dashboard and the REST API of `alpaca-focus run`; null: there are none"
     )
 
     @field_validator(*_FIRST_SETTINGS, mode="before")
@@ -413,7 +389,7 @@ def json_schema() -> dict[str, Any]:
     schema = Settings.model_json_schema()
     for section in (schema, *schema["$defs"].values()):
         for setting in section["properties"].values():
-            setting.pop("title", None)  # pydantic's are the names again, in capitals
+            setting.pop("title", None)  # pydantic repeats the name in capitals
     return {"$schema": JSON_SCHEMA_DIALECT} | schema | {"title": "alpaca-focus settings"}
 
 

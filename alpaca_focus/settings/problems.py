@@ -1,4 +1,4 @@
-"""What is wrong with a settings file, told one line a problem as compilers do."""
+"""Problems of a settings file, reported with one line a problem, as compilers do."""
 
 import re
 from dataclasses import dataclass
@@ -7,14 +7,14 @@ from typing import TypeAlias
 from alpaca_focus.core.errors import ConfigurationError
 
 KeyPath: TypeAlias = tuple[str | int, ...]
-"""The way from the top of a file to a value: names of settings, and indices (from 0) of list items."""
+"""Path from the top of a file to a value: names of settings, and indices (from 0) of list items."""
 
 LONGEST_QUOTE = 40
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class Mark:
-    """A place in a text; lines and columns count from 1, columns in characters."""
+    """A position in a text; lines and columns count from 1, columns in characters."""
 
     line: int
     column: int
@@ -22,13 +22,7 @@ class Mark:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Problem:
-    """One thing to put right.
-
-    Attributes:
-        message: What is wrong and what to write instead.
-        path: The setting; empty for the file as a whole.
-        mark: Where it stands; `None` for the file as a whole.
-    """
+    """A mistake, its remedy and where it is; `path` and `mark` are empty for the file as a whole."""
 
     message: str
     path: KeyPath = ()
@@ -36,17 +30,12 @@ class Problem:
 
     def line(self, source: str) -> str:
         """Return "source:line:column: path: message"."""
-        place = f"{source}:{self.mark.line}:{self.mark.column}" if self.mark else source
-        return f"{place}: {dotted(self.path)}: {self.message}" if self.path else f"{place}: {self.message}"
+        position = f"{source}:{self.mark.line}:{self.mark.column}" if self.mark else source
+        return f"{position}: {dotted(self.path)}: {self.message}" if self.path else f"{position}: {self.message}"
 
 
 class SettingsError(ConfigurationError):
-    """A settings file cannot be used; its text has one line a problem, in the order of the file.
-
-    Attributes:
-        source: Name of the file.
-        problems: Everything that is wrong with it.
-    """
+    """A settings file cannot be used; its text has one line a problem, in the order of the file."""
 
     def __init__(self, source: str, problems: tuple[Problem, ...]) -> None:
         super().__init__("\n".join(problem.line(source) for problem in problems))
@@ -55,7 +44,7 @@ class SettingsError(ConfigurationError):
 
 
 def dotted(path: KeyPath) -> str:
-    """Write a path as people say it: `focuser.backlash.steps`, `sites[0].name`."""
+    """Return a path in the usual notation: `focuser.backlash.steps`, `sites[0].name`."""
     text = ""
     for step in path:
         if isinstance(step, int):
@@ -67,5 +56,5 @@ def dotted(path: KeyPath) -> str:
 
 
 def quoted(text: str) -> str:
-    """Put a piece of a file in quotes, on one line and not too long."""
+    """Return a piece of a file in quotes, on one line and not too long."""
     return repr(text if len(text) <= LONGEST_QUOTE else text[: LONGEST_QUOTE - 3] + "...")

@@ -1,10 +1,11 @@
-"""Types and checks that several sections of the settings share."""
+"""Types and checks shared by several sections of the settings."""
 
 import re
+from collections.abc import Callable
 from ipaddress import ip_network
-from typing import Annotated
+from typing import Annotated, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
 DEFAULT_ADDRESS = "127.0.0.1:11111"
 _HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\]")
@@ -12,25 +13,22 @@ HIGHEST_POSITION = 2_147_483_647
 """Alpaca sends positions as signed 32-bit numbers."""
 
 Duration = Annotated[float, Field(gt=0, le=86_400)]
+Port = Annotated[int, Field(ge=1, le=65535)]
+Text = Annotated[str, Field(min_length=1)]
+Distance = Annotated[int, Field(ge=1, le=HIGHEST_POSITION)]
+ExposureTime = Annotated[float, Field(gt=0, le=600)]
+Binning = Annotated[int, Field(ge=1, le=16)]
 Steps = Annotated[int, Field(ge=0, le=HIGHEST_POSITION)]
 
 
 class Section(BaseModel):
-    """Strict, frozen, nothing unknown."""
+    """Base of all sections: strict and frozen, without unknown settings."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
 def checked_address(address: str, example: str = DEFAULT_ADDRESS) -> str:
-    """Return a well-formed "host:port".
-
-    Args:
-        address: What was written.
-        example: What a right one looks like, with the usual port.
-
-    Raises:
-        ValueError: It is not of that form.
-    """
+    """Return a well-formed "host:port"; `example` is for the message of the `ValueError` of any other text."""
     host, colon, port = address.rpartition(":")
     if "//" in address:
         raise ValueError(f"{address!r} is a URL: write only host:port, for example {example}")
@@ -45,25 +43,48 @@ def checked_address(address: str, example: str = DEFAULT_ADDRESS) -> str:
     return address
 
 
-def checked_networks(allow: list[str], listen: str, *, to_do: str) -> list[str]:
-    """Return the addresses and networks that may connect besides this computer, checked.
+T = TypeVar("T")
 
-    Args:
-        allow: They.
-        listen: Address that is listened on.
-        to_do: What they come for, for the message.
 
-    Raises:
-        ValueError: One is no network, or there is none although others are listened to.
-    """
-    for each in allow:
-        try:
-            ip_network(each, strict=False)
-        except ValueError:
-            raise ValueError(f'"{each}" is neither an address nor a network such as 192.168.1.0/24') from None
-    if not allow and not listen.startswith("127.") and listen not in {"::1", "localhost"}:
-        raise ValueError(
-            f"nobody but this computer is allowed, and {listen} is for others: name who may {to_do}, or listen on "
-            "127.0.0.1"
-        )
-    return allow
+def either(other: str) -> Callable[[T, ValidationInfo], T]:
+    """Return a validator that refuses a setting if another setting of the section is given too."""
+
+    def check(value: T, info: ValidationInfo) -> T:
+        if value is not None and info.data.get(other):
+            raise ValueError(f"{other} is given already: write either {other} or {info.field_name}")
+        return value
+
+    return check
+
+
+class ListeningSection(Section):
+    """A server of this program, and the computers that may connect to it."""
+
+    listen: Text = Field(
+        "127.0.0.1",
+        description='Address to listen on; "0.0.0.0" is every address of this computer, and needs allow',
+        examples=["127.0.0.1", "192.168.1.10"],
+    )
+    port: Port
+    allow: list[str] = Field(
+        [],
+        validate_default=True,
+        description="Addresses and networks that may connect besides this computer itself",
+        examples=[["192.168.1.20", "192.168.7.0/24"]],
+    )
+
+    @field_validator("allow")
+    @classmethod
+    def _check_networks(cls, allow: list[str], info: ValidationInfo) -> list[str]:
+        for each in allow:
+            try:
+                ip_network(each, strict=False)
+            except ValueError:
+                raise ValueError(f'"{each}" is neither an address nor a network such as 192.168.1.0/24') from None
+        listen = info.data.get("listen", "")
+        if not allow and not listen.startswith("127.") and listen not in {"::1", "localhost"}:
+            raise ValueError(
+                f"only this computer is allowed, and {listen} is for others: name who may connect, or "
+                "listen on 127.0.0.1"
+            )
+        return allow

@@ -1,7 +1,7 @@
-"""YAML text as ruamel.yaml's nodes, within the bounds of a settings file.
+"""Reads YAML text into ruamel.yaml's nodes, within the bounds of a settings file.
 
-The text is composed but not constructed: ruamel.yaml's constructors stop at the first duplicate key and forget where a
-value stood.
+The text is composed but not constructed: ruamel.yaml's constructors stop at the first duplicate key and lose the
+positions of values (docs/decisions/0005).
 """
 
 from typing import Any
@@ -21,7 +21,7 @@ MAX_VALUES = 10_000
 
 
 class UnreadableText(Exception):
-    """The text cannot be read any further; `problem` holds where and why."""
+    """The text cannot be read any further; `problem` holds the position and the reason."""
 
     def __init__(self, message: str, mark: Mark | None) -> None:
         super().__init__(message)
@@ -29,14 +29,9 @@ class UnreadableText(Exception):
 
 
 def read_tree(text: str) -> Node | None:
-    """Read the one document of a YAML text.
+    """Read the one document of a YAML 1.2 text without a byte order mark; `None` when it has no content.
 
-    Args:
-        text: YAML 1.2, without a byte order mark.
-
-    Returns:
-        The top node; duplicate and merge keys stay in it, aliases share the node of their anchor, and only a tag that
-        is written is kept. `None` when the text has no content.
+    Duplicate and merge keys stay in the tree, aliases share the node of their anchor, and only written tags are kept.
 
     Raises:
         UnreadableText: Not YAML, more than one document, nested too deeply or too many values.
@@ -60,11 +55,7 @@ def read_tree(text: str) -> Node | None:
 
 
 class _BoundedComposer(Composer):
-    """Refuses trees without end.
-
-    Attributes:
-        reached: End of the last value that was begun.
-    """
+    """Composes trees of bounded size; `reached` is the end of the last value begun."""
 
     def __init__(self, loader: Any = None) -> None:
         super().__init__(loader)
@@ -99,12 +90,12 @@ class _BoundedComposer(Composer):
 
 
 def mark_of(node: Any) -> Mark:
-    """Return the place where a node or an event begins."""
+    """Return the position where a node or an event begins."""
     return Mark(node.start_mark.line + 1, node.start_mark.column + 1)
 
 
 def mark_at(text: str, offset: int) -> Mark:
-    """Return the place of the character at an offset."""
+    """Return the position of the character at an offset."""
     before = text[:offset].replace("\r\n", "\n").replace("\r", "\n")
     return Mark(before.count("\n") + 1, len(before) - before.rfind("\n"))
 
@@ -118,8 +109,7 @@ _WORDS = (
     ),
     ("could not find expected ':'", "a ':' is missing: settings are written 'name: value'"),
     ("expected ',' or ']'", "a ',' or the closing ']' of the list is missing"),
-    ("expected ',' or '}'", "a ',' or the closing '}' is missing"),
-    ("expected ',' or '}}'", "a ',' or the closing '}' is missing"),
+    ("expected ',' or '}", "a ',' or the closing '}' is missing"),
     ("unclosed '[' or '{'", "a '[' or '{' is not closed, or the indentation is wrong"),
     ("found unexpected end of stream", "the quotes that begin here are not closed"),
     ("expected <block end>", "this line does not fit: is its indentation that of its neighbours?"),
@@ -140,7 +130,7 @@ _WORDS = (
 
 
 _SHOWN_AT_THE_BEGINNING = ("could not find expected ':'", "found unexpected end of stream")
-"""Problems that ruamel.yaml notices at the end of what is wrong."""
+"""Problems that ruamel.yaml detects only at the end of the wrong text."""
 
 
 def _in_words(error: MarkedYAMLError) -> str:

@@ -1,4 +1,4 @@
-"""A tree of YAML nodes as plain values, with the place of each.
+"""Reads a tree of YAML nodes into plain values, with the position of each.
 
 Scalars follow the core schema of YAML 1.2 (https://yaml.org/spec/1.2.2/#103-core-schema): `010` is ten, `1e3` is a
 number, `yes` and `22:30` are text.
@@ -31,14 +31,14 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 
 @dataclass(slots=True)
 class Document:
-    """What a text says.
+    """The content of a YAML text.
 
     Attributes:
         data: The values, JSON-like.
-        keys: Where the name of each setting stands (list items: where the item stands).
+        keys: Position of the name of each setting (list items: of the item).
         values: The node of each value.
-        problems: What was wrong with the YAML itself, by place.
-        spoilt: Settings whose value could not be taken and is `None` in `data`.
+        problems: Problems of the YAML itself, by position.
+        spoilt: Settings whose value could not be read and is `None` in `data`.
     """
 
     data: Plain = None
@@ -51,10 +51,10 @@ class Document:
 def read_document(root: Node) -> Document:
     """Turn a tree into values.
 
-    Aliases and merge keys are followed; a tree that grows out of bounds by them is refused.
+    Aliases and merge keys are followed.
 
     Raises:
-        UnreadableText: More values than a settings file can have.
+        UnreadableText: Aliases and merge keys make more values than a settings file can have.
     """
     reader = _Reader()
     reader.document.data = reader.value(root, ())
@@ -63,7 +63,7 @@ def read_document(root: Node) -> Document:
 
 
 def plain_scalar(text: str) -> bool | int | float | str | None:
-    """Return what a value without quotes means.
+    """Return the value of a text without quotes.
 
     Raises:
         ValueError: A number that is infinite, NaN or too long to be meant.
@@ -92,7 +92,7 @@ def _scalar(node: ScalarNode) -> bool | int | float | str | None:
 
 
 class _Reader:
-    """Walks the tree once; counts what it visits, aliases expanded."""
+    """Walks the tree once; counts the visited nodes, aliases expanded."""
 
     def __init__(self) -> None:
         self.document = Document()
@@ -185,7 +185,7 @@ class _Reader:
         self._problem(path, mark, message)
 
     def _problem(self, path: KeyPath, mark: Mark, message: str) -> None:
-        # What stands at an anchor is met again at each of its aliases, but is to be put right once.
+        # A problem at an anchor recurs at each of its aliases, but needs to be corrected once.
         self.document.problems.setdefault(mark, Problem(message=message, path=path, mark=mark))
 
     def _count(self, node: Node, depth: int) -> None:

@@ -1,4 +1,4 @@
-"""Writes YAML: values as text for every reader, and settings back into their file, whose comments and order stay."""
+"""Writes YAML: values as portable text, and settings back into their file, keeping its comments and order."""
 
 import io
 import os
@@ -23,17 +23,13 @@ _REPLACEMENT = "\ufffd"
 
 
 def edit_yaml(path: Path, changes: Mapping[str, Any], model: type[BaseModel]) -> None:
-    """Set some settings in a YAML file and leave everything else of it alone.
+    """Set some settings in a YAML file and keep everything else in it.
 
-    The new text is checked before the file is touched, and replaces it in one step.
-
-    Args:
-        path: The file; a link is followed.
-        changes: New values by dotted name, for example {"focuser.backlash.steps": 143}; missing sections are made.
-        model: What the file must still fit.
+    `changes` has new values by dotted name, for example {"focuser.backlash.steps": 143}; missing sections are made. The
+    new text is checked against the model before it replaces the file in one step. A link is followed.
 
     Raises:
-        ConfigurationError: The file cannot be read or written, or would not be valid any more; it is as it was.
+        ConfigurationError: The file cannot be read or written, or would no longer be valid; it is unchanged.
     """
     file = path.resolve()
     try:
@@ -51,15 +47,10 @@ def edit_yaml(path: Path, changes: Mapping[str, Any], model: type[BaseModel]) ->
 
 
 def edited(text: str, changes: Mapping[str, Any], *, source: str) -> str:
-    """Return YAML text with some settings changed.
-
-    Args:
-        text: YAML with a mapping at its top, or nothing.
-        changes: New values by dotted name.
-        source: Name of the text in messages.
+    """Return YAML text, with a mapping at its top or empty, with some settings changed by their dotted names.
 
     Raises:
-        ConfigurationError: It is not YAML, or a name leads through something that is no section.
+        ConfigurationError: The text is not YAML, or a name leads through a value that is no section.
     """
     yaml = YAML()
     yaml.preserve_quotes = True
@@ -90,7 +81,7 @@ def _set(tree: Any, names: list[str], value: Any, source: str) -> None:
             section[name] = CommentedMap()
         section = section[name]
     if not isinstance(section, CommentedMap):
-        raise ConfigurationError(f"{source}: {'.'.join(names)} cannot be set, because what is above it is no section.")
+        raise ConfigurationError(f"{source}: {'.'.join(names)} cannot be set, because its parent is no section.")
     old = section.get(names[-1])
     if isinstance(old, CommentedMap) and isinstance(value, Mapping):
         # Entry by entry, so that the comments between them stay.

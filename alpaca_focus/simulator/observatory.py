@@ -1,4 +1,4 @@
-"""The simulated observatory put together: a world, its devices, and the Alpaca server in front of them."""
+"""Builds and serves the simulated observatory: its world, its devices and their Alpaca server."""
 
 import multiprocessing
 import secrets
@@ -29,30 +29,19 @@ from alpaca_focus.simulator.simulator_api import control_routes
 from alpaca_focus.simulator.world import World
 
 START_TIMEOUT_S = 60.0
+DEVICES: tuple[Callable[[World], SimulatedDevice], ...] = (
+    SimulatedCamera, SimulatedFocuser, SimulatedFilterWheel,
+    SimulatedTelescope, SimulatedConditions, SimulatedSafetyMonitor,
+)  # fmt: skip
 
 
 class Observatory:
-    """A simulated observatory; a context manager that serves it from a thread of its own.
-
-    Attributes:
-        world: What is true in it.
-        server: The Alpaca server, an ASGI application.
-    """
+    """A simulated observatory; a context manager that serves it from a thread of its own."""
 
     def __init__(self, settings: ObservatorySettings) -> None:
         clock = SimulatedClock(settings.time_factor, settings.start_utc)
         self.world = World(settings, clock, FaultBook(clock.now_s))
-        devices = _numbered(
-            [
-                SimulatedCamera(self.world),
-                SimulatedFocuser(self.world),
-                SimulatedFilterWheel(self.world),
-                SimulatedTelescope(self.world),
-                SimulatedConditions(self.world),
-                SimulatedSafetyMonitor(self.world),
-            ],
-            self.world.quirks,
-        )
+        devices = _numbered([kind(self.world) for kind in DEVICES], self.world.quirks)
         server = AlpacaServer(
             devices,
             server_name="alpaca-focus simulator",
@@ -76,17 +65,17 @@ class Observatory:
         return self
 
     def stop(self) -> None:
-        """Stop to serve; may be called twice."""
+        """Stop serving; may be called twice."""
         if self._running is not None:
             self._running.stop()
             self._running = None
 
     @property
     def running(self) -> RunningServer:
-        """The server that runs.
+        """The running server.
 
         Raises:
-            RuntimeError: It has not been started.
+            RuntimeError: The observatory has not been started.
         """
         if self._running is None:
             raise RuntimeError("the simulated observatory has not been started")
@@ -94,7 +83,7 @@ class Observatory:
 
     @property
     def address(self) -> str:
-        """Host and port in one."""
+        """Address of the server, "host:port"."""
         return self.running.address
 
     @property
@@ -110,40 +99,30 @@ class Observatory:
 
 
 class WithoutManagement:
-    """A server without the management API: everything else is passed on."""
+    """Hides the management API of a server."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request."""
+        """Answer 404 to management requests; pass all others on."""
         hidden = scope["type"] == "http" and scope["path"].startswith("/management")
         await (Response(status_code=404) if hidden else self._app)(scope, receive, send)
 
 
 def _numbered(devices: list[SimulatedDevice], quirks: frozenset[str]) -> dict[tuple[DeviceType, int], ServedDevice]:
-    """Number the devices as the standard wants, from 0 within their type, or as some servers do."""
+    """Number the devices from 0 within their type, as the standard requires, or as a quirk does."""
     first = secrets.randbelow(100) if "numbers-change" in quirks else 0
     unique = "numbers-unique-across-types" in quirks
     return {(device.device_type, first + (index if unique else 0)): device for index, device in enumerate(devices)}
 
 
 def serve_observatory(
-    settings: ObservatorySettings,
-    *,
-    host: str,
-    port: int,
-    discovery: bool,
-    on_started: Callable[[int], None],
+    settings: ObservatorySettings, *, host: str, port: int, discovery: bool, on_started: Callable[[int], None]
 ) -> None:
     """Serve in the foreground until SIGINT or SIGTERM.
 
-    Args:
-        settings: The observatory.
-        host: Address or name to listen on.
-        port: Port to listen on, 0 for a free one.
-        discovery: Whether to answer Alpaca discovery.
-        on_started: Called with the port once requests are answered.
+    Port 0 takes a free one. `on_started` is called with the port once requests are answered.
 
     Raises:
         ServerStartError: It cannot listen there.

@@ -1,8 +1,8 @@
 """Images of a point: pixel-integrated, at every sub-pixel position, exact in flux.
 
 The geometric model multiplies three transforms that are known in closed form: the defocused annular pupil, the Moffat
-seeing disc and the square pixel. One cosine transform brings the product back to real space. So there is no grid
-on which a small blur could be drawn wrongly, and because the transform of a pixel vanishes at every whole frequency,
+seeing disc and the square pixel. One cosine transform brings the product back to real space. So no grid
+limits a small blur, and because the transform of a pixel vanishes at every whole frequency,
 the samples of a star add up to its flux wherever it stands between the pixels.
 """
 
@@ -16,15 +16,15 @@ from scipy import fft, special
 from alpaca_focus.simulator.telescope_optics import Defocus
 
 WING_LOSS = 1.0e-3
-"""Fraction of a Moffat disc that lies beyond the stamp; it is folded back into it."""
+"""Fraction of a Moffat disc beyond the stamp, which is folded back into the stamp."""
 
 MAX_BLUR_PX = 4000.0
-"""Blur is drawn no wider than this, px: beyond, a star is far below the sky and memory would run out."""
+"""Widest blur drawn, px: beyond, a star is far below the sky and memory would run out."""
 
 MAX_OVERSAMPLING = 16
 
 MAX_RADIUS_SAMPLES = 2048
-"""The radius of a blur is drawn with no more samples than this, which bounds the memory of large blurs."""
+"""Most samples to the radius of a blur, which bounds the memory of large blurs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,18 +45,10 @@ class PointSpread:
     def stamp(
         self, fraction_y: float, fraction_x: float, rows: slice = slice(None), columns: slice = slice(None)
     ) -> NDArray[np.float32]:
-        """The stamp of a star a fraction of a pixel below and right of the middle, or a part of that stamp.
+        """Return the stamp of a star, or some of its rows and columns, as a new array of unit flux.
 
-        Between the phases the stamp is interpolated linearly, which keeps flux and centroid exact.
-
-        Args:
-            fraction_y: Position below the centre of the middle pixel, 0 to 1 px.
-            fraction_x: Position right of it, 0 to 1 px.
-            rows: Rows of the stamp that are wanted.
-            columns: Columns of the stamp that are wanted.
-
-        Returns:
-            A new array of unit flux, shape (2 half_px + 1, 2 half_px + 1) or the part of it.
+        The star stands `fraction_y` below and `fraction_x` right of the centre of the middle pixel, 0 to 1 px. Between
+        the phases the stamp is interpolated linearly, which keeps flux and centroid exact.
         """
         j, weight_y = _split(fraction_y * self.oversampling, self.oversampling)
         i, weight_x = _split(fraction_x * self.oversampling, self.oversampling)
@@ -72,7 +64,7 @@ class PointSpread:
         return np.asarray(image, dtype=np.float32)
 
     def line_profile(self) -> NDArray[np.float32]:
-        """Cross-section of a line of light of unit flux per px; shape (2 half_px + 1,), sum 1."""
+        """Return the cross-section of a line of light of unit flux per px; shape (2 half_px + 1,), sum 1."""
         return np.asarray(self.phases[0, 0].sum(axis=0), dtype=np.float32)
 
 
@@ -82,20 +74,15 @@ def _split(position: float, largest: int) -> tuple[int, float]:
 
 
 def moffat_alpha(fwhm: float, beta: float) -> float:
-    """Scale radius of a Moffat profile (1 + r^2/alpha^2)^-beta, in the unit of `fwhm`."""
+    """Return the scale radius of a Moffat profile (1 + r^2/alpha^2)^-beta, in the unit of `fwhm`."""
     return fwhm / (2.0 * math.sqrt(2.0 ** (1.0 / beta) - 1.0))
 
 
 def moffat_transfer(frequency: NDArray[np.float64], fwhm: float, beta: float) -> NDArray[np.float64]:
-    """Fourier transform of a Moffat disc of unit flux, same shape as `frequency`.
+    """Return the Fourier transform of a Moffat disc of unit flux; frequency in cycles per px, FWHM in px, beta above 1.
 
     With q = 2 pi alpha f it is 2 (q/2)^(beta-1) K_(beta-1)(q) / Gamma(beta-1), K the modified Bessel function of the
     second kind (the Hankel transform of the profile). It is tabulated, since K is slow.
-
-    Args:
-        frequency: Cycles per px, 0 or more.
-        fwhm: Full width at half maximum, px.
-        beta: Exponent, more than 1.
     """
     order = beta - 1.0
     q = np.linspace(0.0, 40.0, 8001)
@@ -106,16 +93,14 @@ def moffat_transfer(frequency: NDArray[np.float64], fwhm: float, beta: float) ->
 
 
 def moffat_radius(fwhm: float, beta: float, loss: float) -> float:
-    """Radius beyond which a fraction `loss` of a Moffat disc lies, in the unit of `fwhm`."""
+    """Return the radius beyond which a fraction `loss` of a Moffat disc lies, in the unit of `fwhm`."""
     return moffat_alpha(fwhm, beta) * math.sqrt(loss ** (1.0 / (1.0 - beta)) - 1.0)
 
 
 def annulus_transfer(u: NDArray[np.float64], obstruction: float) -> NDArray[np.float64]:
-    """Fourier transform of an evenly lit annulus of unit flux, same shape as `u`.
+    """Return the Fourier transform of an evenly lit annulus of unit flux, same shape as `u`.
 
-    Args:
-        u: Pi times the outer diameter times the frequency; for an ellipse, the root of the axes' sum of squares.
-        obstruction: Inner over outer diameter.
+    `u` is pi times the outer diameter times the frequency; for an ellipse, the root of the axes' sum of squares.
     """
     disc = _disc_transfer(u)
     if obstruction == 0.0:
@@ -139,18 +124,10 @@ def optical_transfer(
     seeing_fwhm_px: float,
     moffat_beta: float,
 ) -> NDArray[np.float64]:
-    """Fourier transform of a star's image of unit flux in front of the sensor.
+    """Return the Fourier transform of a star's image of unit flux in front of the sensor, shape (m, n).
 
-    Args:
-        fx: Frequencies along x, cycles per px, shape (1, n).
-        fy: Frequencies along y, shape (m, 1).
-        blur_px: Outer diameters of the geometric blur along x and y.
-        obstruction: Central obstruction as a fraction of the diameter.
-        seeing_fwhm_px: FWHM of the seeing disc.
-        moffat_beta: Exponent of the seeing disc.
-
-    Returns:
-        Shape (m, n), 1 at frequency 0.
+    The frequencies have shapes (1, n) and (m, 1), cycles per px; `blur_px` are the outer diameters of the geometric
+    blur along x and y.
     """
     transfer = moffat_transfer(np.hypot(fx, fy), seeing_fwhm_px, moffat_beta)
     transfer *= annulus_transfer(np.pi * np.hypot(blur_px[0] * fx, blur_px[1] * fy), obstruction)
@@ -158,13 +135,13 @@ def optical_transfer(
 
 
 def blur_diameters_px(defocus: Defocus, focal_ratio: float, pixel_um: float) -> tuple[float, float]:
-    """Outer diameters of the geometric blur along x and y, px: defocus over focal ratio."""
+    """Return the outer diameters of the geometric blur along x and y, px: defocus over focal ratio."""
     scale = 1.0 / (focal_ratio * pixel_um)
     return min(abs(defocus.x_um) * scale, MAX_BLUR_PX), min(abs(defocus.y_um) * scale, MAX_BLUR_PX)
 
 
 def oversampling_for(fwhm_px: float, blur_px: float) -> int:
-    """Phases to a pixel: fine enough for the seeing disc, and coarser where a large blur makes it harmless."""
+    """Return the phases to a pixel: fine enough for the seeing disc, coarser where a large blur allows it."""
     resolved = 2.5 / fwhm_px
     smooth = 10.0 / math.hypot(fwhm_px, blur_px / 8.0)
     affordable = max(int(2.0 * MAX_RADIUS_SAMPLES / max(blur_px, 1.0)), 1)
@@ -180,16 +157,7 @@ def geometric_point_spread(
     seeing_fwhm_px: float,
     moffat_beta: float,
 ) -> PointSpread:
-    """The ray-optics image of a star: the pupil's shadow, scaled by defocus, blurred by seeing and by the pixel.
-
-    Args:
-        defocus: Local defocus of both axes.
-        focal_ratio: Focal length over aperture.
-        obstruction: Central obstruction as a fraction of the diameter.
-        pixel_um: Edge of a pixel, um.
-        seeing_fwhm_px: FWHM of the seeing disc, px.
-        moffat_beta: Exponent of the seeing disc.
-    """
+    """Return the ray-optics image of a star: the pupil's shadow, scaled by defocus, blurred by seeing and the pixel."""
     blur_x, blur_y = blur_diameters_px(defocus, focal_ratio, pixel_um)
     blur = max(blur_x, blur_y)
     oversampling = oversampling_for(seeing_fwhm_px, blur)
@@ -207,7 +175,7 @@ def geometric_point_spread(
         moffat_beta=moffat_beta,
     )
     transfer *= np.sinc(fx) * np.sinc(fy)
-    # The DCT of type 1 is the Fourier transform of an even function given by one quarter of it.
+    # The DCT of type 1 is the Fourier transform of an even function given by one quarter.
     samples = fft.dctn(transfer.astype(np.float32), type=1)
     samples *= np.float32(1.0 / (2.0 * (half + 1)) ** 2)
     np.maximum(samples, 0.0, out=samples)
@@ -215,21 +183,15 @@ def geometric_point_spread(
 
 
 def _unfold(quarter: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The even function of which `quarter` is one quarter, from (m + 1, m + 1) to (2 m, 2 m), centre at (m, m)."""
+    """Return the even function with this quarter, from (m + 1, m + 1) to (2 m, 2 m), centre at (m, m)."""
     lower = np.concatenate([quarter[:, :0:-1], quarter[:, :-1]], axis=1)
     return np.concatenate([lower[:0:-1], lower[:-1]], axis=0)
 
 
 def phases_of(samples: NDArray[np.float32], half: int, oversampling: int) -> NDArray[np.float32]:
-    """Sorts oversampled, pixel-integrated samples by their phase.
+    """Return oversampled, pixel-integrated samples sorted by their phase, in the shape of `PointSpread.phases`.
 
-    Args:
-        samples: Shape (m, m) with m = 2 oversampling (half + 1), the star at index m/2 of both axes.
-        half: The stamps reach this many pixels from their middle.
-        oversampling: Samples to a pixel on each axis.
-
-    Returns:
-        Shape (oversampling + 1, oversampling + 1, 2 half + 1, 2 half + 1), see `PointSpread`.
+    `samples` has shape (m, m) with m = 2 oversampling (half + 1), the star at index m/2 of both axes.
     """
     size = 2 * half + 1
     phases = np.empty((oversampling + 1, oversampling + 1, size, size), dtype=np.float32)

@@ -1,6 +1,6 @@
-"""The deviations of real Alpaca servers by name, and servers that have several of them.
+"""Quirks, the deviations of real Alpaca servers from the standard, and personalities, servers with several quirks.
 
-Some change replies on their way out (`reply_quirks`), others are habits of the simulated devices.
+The interceptor changes requests and replies; the other quirks are in the simulated devices.
 """
 
 import difflib
@@ -14,19 +14,19 @@ QUIRKS: Mapping[str, str] = MappingProxyType(
         "content-length-without-header": "Content-Length of an image leaves out the 44 bytes of its header.",
         "image-errors-as-raw-bytes": "An error instead of an image is sent as bare text.",
         "image-error-number-zero": "An error instead of an image has error number 0.",
-        "json-images-only": "Images are JSON, whatever the client asks for.",
-        "imagebytes-unasked": "Images are ImageBytes, whatever the client asks for.",
-        "int32-for-everything": "Images are sent as Int32, twice as long as need be.",
+        "json-images-only": "Images are JSON, whatever the client requests.",
+        "imagebytes-unasked": "Images are ImageBytes, whatever the client requests.",
+        "int32-for-everything": "Images are sent as Int32, twice as long as needed.",
         "header-from-present-numx": "The image's header has the present NumX and NumY, not the frame's.",
         "transaction-zero": "Transaction numbers are always 0.",
         "byte-frames": "Frames have 8 bits.",
         "three-planes": "Frames have three planes, as those of some colour cameras.",
         "planes-in-wrong-order": "Frames have three planes, and the planes come first.",
         "readout-mode-changes-size": "The fast read-out mode halves the frame's width and height.",
-        "same-frame-twice": "The first download after an exposure brings the frame before.",
+        "same-frame-twice": "The first download after an exposure returns the previous frame.",
         "clipped-at-bias": "Pixels are clipped at the bias, so that half of them are equal.",
         # Camera
-        "image-ready-stale": "ImageReady and CameraState are those of the frame before for 0.2 s.",
+        "image-ready-stale": "ImageReady and CameraState are those of the previous frame for 0.2 s.",
         "idle-before-ready": "The state is Idle for 1.4 s before ImageReady becomes true.",
         "state-stays-download": "The state stays at Download after a frame.",
         "second-exposure-accepted": "A second StartExposure is accepted in silence and ends the first.",
@@ -52,7 +52,7 @@ QUIRKS: Mapping[str, str] = MappingProxyType(
         "filter-offsets-unsigned": "Negative focus offsets are sent as unsigned 32 bit numbers.",
         "wheel-position-never-minus-one": "Position is that of the target while the wheel turns.",
         # Mount
-        "pier-side-reversed": "SideOfPier is the other one.",
+        "pier-side-reversed": "SideOfPier reports the opposite side.",
         "pier-side-constant": "SideOfPier is always east.",
         "pier-side-unknown": "SideOfPier is always unknown.",
         "destination-side-missing": "DestinationSideOfPier is not implemented.",
@@ -61,13 +61,13 @@ QUIRKS: Mapping[str, str] = MappingProxyType(
         # Protocol
         "no-management": "There is no management API.",
         "no-discovery": "Discovery is not answered.",
-        "unknown-device-as-200": "A device that is not there is an Alpaca error in a reply with HTTP status 200.",
-        "unknown-device-as-404": "A device that is not there is HTTP status 404.",
+        "unknown-device-as-200": "A missing device is an Alpaca error in a reply with HTTP status 200.",
+        "unknown-device-as-404": "A missing device is HTTP status 404.",
         "http-422": "Bad parameters are HTTP status 422.",
         "no-error-number": "Replies without an error have no ErrorNumber and no ErrorMessage.",
         "numbers-unique-across-types": "Devices are numbered through, so that the focuser is number 1.",
         "numbers-change": "Devices have other numbers after each start.",
-        "parameters-in-query": "A PUT looks for its parameters in the query, not in the form.",
+        "parameters-in-query": "A PUT takes its parameters from the query, not from the form.",
         "slow-first-reply": "The first reply of each device takes 2 s.",
     }
 )
@@ -75,7 +75,7 @@ QUIRKS: Mapping[str, str] = MappingProxyType(
 
 @dataclass(frozen=True, slots=True)
 class Personality:
-    """A server with habits."""
+    """A server with several quirks."""
 
     sentence: str
     quirks: tuple[str, ...]
@@ -108,10 +108,10 @@ PERSONALITIES: Mapping[str, Personality] = MappingProxyType(
 
 
 def active_quirks(personality: str | None, quirks: Iterable[str]) -> frozenset[str]:
-    """Return the names of all deviations to play.
+    """Return the names of all active quirks.
 
     Raises:
-        ValueError: There is no such personality or deviation.
+        ValueError: A personality or quirk is unknown.
     """
     names = set(quirks)
     if personality is not None:

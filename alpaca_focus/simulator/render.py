@@ -1,4 +1,4 @@
-"""Frames of the simulated camera."""
+"""Renders the frames of the simulated camera."""
 
 import math
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ from alpaca_focus.simulator.starlight import PointSpreads, Satellite, StarLight,
 from alpaca_focus.simulator.telescope_optics import photons_per_s, plate_scale_arcsec_per_px
 
 _NOISE, _SATELLITE = 21, 22
-"""Words that keep the streams of random numbers of one seed apart."""
+"""Numbers that separate the random streams of one seed."""
 
 BAND_PX = 1_000_000
 """Pixels rendered at a time."""
@@ -23,14 +23,13 @@ BAND_PX = 1_000_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OpticalState:
-    """What the light meets on its way at the time of one exposure.
+    """The optics and the sky at the time of one exposure.
 
     Attributes:
         defocus_um: Position of the focal plane relative to the sensor at mid-field, um, signed; 0 is best focus there.
-        seeing_fwhm_arcsec: FWHM of the seeing disc, arcsec; see `seeing_for_frame`.
         transmission: Fraction of starlight that clouds let through, 0 to 1. Clouds also brighten the sky a little.
         trail: Whether a satellite crosses the field.
-        pointing_seed: Which field of stars the telescope looks at, 0 or more.
+        pointing_seed: Number of the star field, 0 or more.
         filter_transmission: Fraction of all light that the filter lets through, 0 to 1.
     """
 
@@ -44,21 +43,7 @@ class OpticalState:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RenderRequest:
-    """One exposure; start and size count binned pixels, as Alpaca does.
-
-    Attributes:
-        exposure_s: Exposure time, seconds.
-        num_x: Columns of the frame, binned px.
-        num_y: Rows of the frame, binned px.
-        start_x: First column, binned px.
-        start_y: First row, binned px.
-        binning_x: Sensor columns to a pixel.
-        binning_y: Sensor rows to a pixel.
-        gain: Gain setting of the camera.
-        offset: Offset setting of the camera.
-        light: Whether the shutter opens; false for darks and bias frames.
-        fast_readout: Whether to read out fast, with more noise.
-    """
+    """One exposure; start and size count binned pixels, as in Alpaca. Without `light` the shutter stays closed."""
 
     exposure_s: float
     num_x: int
@@ -76,15 +61,8 @@ class RenderRequest:
 class Renderer:
     """Renders frames of one observatory; the same seed and frame number give the same frame.
 
-    Only the part of the sensor that is asked for is rendered, in bands of rows, so that a frame of 61 megapixels
-    needs little more memory than its result.
-
-    Args:
-        telescope: The optics.
-        sensor: The camera's sensor.
-        sky: Stars, seeing and sky.
-        spectrograph: The spectrograph; with `enabled`, frames are spectra.
-        seed: Seed of everything random, 0 or more.
+    Only the requested part of the sensor is rendered, in bands of rows, so that a frame of 61 megapixels needs little
+    more memory than its result.
     """
 
     def __init__(
@@ -105,15 +83,9 @@ class Renderer:
     def render(
         self, state: OpticalState, exposure: RenderRequest, frame_number: int
     ) -> NDArray[np.uint16] | NDArray[np.uint8]:
-        """One frame as the camera delivers it.
+        """Return one frame, ADU of shape (num_y, num_x), row by row from the top.
 
-        Args:
-            state: What the light meets.
-            exposure: The exposure.
-            frame_number: Counts the frames, 0 or more; each number has its own noise, cosmic rays and guiding.
-
-        Returns:
-            ADU, shape (num_y, num_x), row by row from the top; uint8 for an 8 bit sensor, else uint16.
+        The type is uint8 for an 8 bit sensor, else uint16. Each frame number has its own noise, cosmic rays, guiding.
 
         Raises:
             ValueError: The subframe does not fit on the sensor.
@@ -150,7 +122,7 @@ class Renderer:
         if not (fits_x and fits_y):
             raise ValueError(
                 f"The subframe of {window.width} x {window.height} px at ({window.x}, {window.y}) does not fit on the "
-                f"sensor of {self._sensor.width_px} x {self._sensor.height_px} px. Ask for a smaller one."
+                f"sensor of {self._sensor.width_px} x {self._sensor.height_px} px. Choose a smaller one."
             )
         return window
 
@@ -233,7 +205,7 @@ class Renderer:
 
 
 def _bands(window: SensorWindow, binning_y: int) -> Iterator[tuple[int, SensorWindow]]:
-    """Parts a window into bands of whole binned rows, each with its first binned row counted from the window's."""
+    """Yield bands of whole binned rows of a window, each with its first binned row counted from the window's."""
     rows = max(BAND_PX // (window.width * binning_y), 1) * binning_y
     for y in range(0, window.height, rows):
         height = min(rows, window.height - y)

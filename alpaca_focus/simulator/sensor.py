@@ -1,21 +1,90 @@
-"""From light to numbers: dark current, hot pixels, cosmic rays, wells, gain, bias, binning."""
+"""The sensor, from light to ADU: dark current, hot pixels, cosmic rays, photon and read-out noise, gain, binning."""
 
 import math
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import special
 
-from alpaca_focus.simulator.noise import add_noise
 from alpaca_focus.simulator.settings import SensorSettings
 
 _HOT, _COSMIC = 11, 12
-"""Words that keep the streams of random numbers of one seed apart."""
+"""Numbers that separate the random streams of one seed."""
 
 COSMIC_E_PER_PX = 600.0
 COSMIC_LENGTH_PX = 6.0
 
 Pixels = NDArray[np.uint16] | NDArray[np.uint8]
+
+FAINT_E = 32.0
+"""Means below this come from the table, electrons.
+
+Numpy's Poisson generator needs some 70 ns a pixel, five seconds for a full-frame camera. So a mean of 32 electrons or
+more gets a normal deviate of the same variance (skewness below 0.18), and a smaller one takes its deviate from a table
+of Poisson quantiles and scales it: mean and variance are right for any mean, the skewness to within the spacing of the
+table.
+"""
+
+_LEVELS = 256
+_QUANTILES = 65536
+_LARGEST_COUNT = 96
+_LEVEL_ROOTS = np.linspace(0.0, np.sqrt(FAINT_E), _LEVELS).astype(np.float32)
+"""Square root of the mean of each level of the table."""
+
+
+@cache
+def _poisson_table() -> NDArray[np.uint8]:
+    """Return Poisson quantiles, flat: for level i of mean (i / 255)^2 FAINT_E, 65536 counts in rising order."""
+    table = np.empty((_LEVELS, _QUANTILES), dtype=np.uint8)
+    counts = np.arange(_LARGEST_COUNT)
+    for row, root in zip(table, _LEVEL_ROOTS, strict=True):
+        cumulative = special.pdtr(counts, float(root) ** 2)
+        edges = np.rint(cumulative * _QUANTILES).astype(np.int64)
+        edges[-1] = _QUANTILES
+        row[:] = np.repeat(counts, np.diff(edges, prepend=0))
+    return table.reshape(-1)
+
+
+def add_noise(mean_e: NDArray[np.float32], read_noise_e: float, rng: np.random.Generator) -> NDArray[np.float32]:
+    """Return electrons with photon noise about their mean, 0 or more, and read-out noise; same shape.
+
+    They are not whole numbers, and may be negative through read-out noise.
+    """
+    faint = mean_e < FAINT_E
+    all_faint = bool(faint.all())
+    electrons = rng.standard_normal(mean_e.shape, dtype=np.float32)
+    if all_faint:
+        electrons *= np.float32(read_noise_e)
+    else:
+        variance = np.where(faint, np.float32(0.0), mean_e)
+        variance += np.float32(read_noise_e**2)
+        electrons *= np.sqrt(variance, out=variance)
+    electrons += mean_e
+    if faint.any():
+        deviate = _faint_deviate(mean_e, rng)
+        if not all_faint:
+            deviate *= faint
+        electrons += deviate
+    return electrons
+
+
+def _faint_deviate(mean_e: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:
+    """Return photon noise of mean 0 from the table; meaningless where the mean is above `FAINT_E`."""
+    root = np.sqrt(mean_e)
+    spacing = float(_LEVEL_ROOTS[1])
+    level = (root * np.float32(1.0 / spacing) + np.float32(0.5)).astype(np.uint32)
+    np.minimum(level, _LEVELS - 1, out=level)
+    index = rng.integers(0, _QUANTILES, mean_e.shape, dtype=np.uint16) + (level << np.uint32(16))
+    deviate = _poisson_table().take(index).astype(np.float32)
+    level_root = _LEVEL_ROOTS.take(level)
+    deviate -= level_root * level_root
+    # The deviate of a level has the level's variance; this gives it the pixel's.
+    scale = np.zeros_like(root)
+    np.divide(root, level_root, out=scale, where=level > 0)
+    deviate *= scale
+    return deviate
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,20 +99,14 @@ class SensorWindow:
 
 @dataclass(frozen=True, slots=True)
 class Spots:
-    """Single pixels with extra electrons, each array of shape (n,), in the order of their rows.
-
-    Attributes:
-        row: Row on the unbinned sensor.
-        column: Column on the unbinned sensor.
-        electrons: Electrons, or electrons a second.
-    """
+    """Single pixels of the unbinned sensor with extra electrons (or electrons a second), sorted by row; shapes (n,)."""
 
     row: NDArray[np.int64]
     column: NDArray[np.int64]
     electrons: NDArray[np.float32]
 
     def add_to(self, image: NDArray[np.float32], window: SensorWindow, factor: float = 1.0) -> None:
-        """Adds `factor` times the electrons of the spots in `window` to its image, in place."""
+        """Add `factor` times the electrons of the spots in `window` to its image, in place."""
         first, last = np.searchsorted(self.row, (window.y, window.y + window.height))
         row, column = self.row[first:last] - window.y, self.column[first:last] - window.x
         inside = (column >= 0) & (column < window.width)
@@ -52,18 +115,18 @@ class Spots:
 
 
 def hot_pixels(sensor: SensorSettings, seed: int) -> Spots:
-    """The hot pixels of one sensor, electrons a second; brightness is exponentially distributed."""
+    """Return the hot pixels of one sensor, electrons a second; brightness is exponentially distributed."""
     rng = np.random.default_rng([seed, _HOT])
     pixels = sensor.width_px * sensor.height_px
     count = round(sensor.hot_pixel_fraction * pixels)
-    # Two hot pixels may fall on one place, which only makes it hotter.
-    place = np.sort(rng.integers(0, pixels, count))
+    # Two hot pixels may fall on one pixel, which only makes it hotter.
+    index = np.sort(rng.integers(0, pixels, count))
     rate = rng.exponential(sensor.hot_pixel_e_per_s, count).astype(np.float32)
-    return Spots(place // sensor.width_px, place % sensor.width_px, rate)
+    return Spots(index // sensor.width_px, index % sensor.width_px, rate)
 
 
 def cosmic_rays(sensor: SensorSettings, seed: int, frame_number: int, exposure_s: float) -> Spots:
-    """Tracks of charged particles in one frame, electrons: straight, one pixel wide, mostly a few pixels long."""
+    """Return the tracks of charged particles in one frame, electrons: straight, 1 px wide, mostly a few px long."""
     rng = np.random.default_rng([seed, _COSMIC, frame_number])
     tracks = [_track(sensor, rng) for _ in range(rng.poisson(sensor.cosmic_rays_per_s * exposure_s))]
     if not tracks:
@@ -87,12 +150,12 @@ def _track(
 
 
 def gain_e_per_adu(sensor: SensorSettings, gain: int) -> float:
-    """Electrons per ADU at a gain setting: amplification grows by `gain_db_per_unit` a unit."""
+    """Return electrons per ADU at a gain setting: amplification grows by `gain_db_per_unit` a unit."""
     return float(sensor.gain_e_per_adu * 10.0 ** (-gain * sensor.gain_db_per_unit / 20.0))
 
 
 def add_dark(image: NDArray[np.float32], window: SensorWindow, sensor: SensorSettings, exposure_s: float) -> None:
-    """Adds dark current and amplifier glow to the image of a window, electrons, in place."""
+    """Add dark current and amplifier glow to the image of a window, electrons, in place."""
     image += np.float32(sensor.dark_current_e_per_s * exposure_s)
     if sensor.amp_glow_e_per_s == 0.0:
         return
@@ -112,18 +175,10 @@ def read_out(
     fast: bool,
     rng: np.random.Generator,
 ) -> NDArray[np.float32]:
-    """Reads pixels out: noise, full well, gain, bias, converter.
+    """Return the ADU of pixels read out: noise, full well, gain, bias, converter.
 
-    Args:
-        expected_e: Expected electrons, shape (rows, columns).
-        sensor: The sensor.
-        gain: Gain setting.
-        offset: Offset setting.
-        fast: Whether to read out fast, with more noise.
-        rng: Source of randomness.
-
-    Returns:
-        Whole ADU from 0 to the converter's largest value, as float32, same shape. A full pixel shows no noise.
+    The result has whole numbers from 0 to the converter's largest value, as float32, in the shape of `expected_e`.
+    A full pixel shows no noise.
     """
     noise_e = sensor.read_noise_e * (sensor.fast_readout_noise_factor if fast else 1.0)
     adu = add_noise(expected_e, noise_e, rng)
@@ -136,17 +191,10 @@ def read_out(
 
 
 def binned(adu: NDArray[np.float32], sensor: SensorSettings, binning_x: int, binning_y: int) -> Pixels:
-    """Bins read-out pixels and gives them their final type.
+    """Return binned pixels, uint8 for an 8 bit sensor, else uint16; shape (rows / binning_y, columns / binning_x).
 
-    Args:
-        adu: Whole ADU, shape (rows, columns), both multiples of the binning.
-        sensor: The sensor, which says whether to sum or to average.
-        binning_x: Columns to a pixel.
-        binning_y: Rows to a pixel.
-
-    Returns:
-        Shape (rows / binning_y, columns / binning_x); uint8 for an 8 bit sensor, else uint16. Sums stop at the
-        converter's largest value; averages are rounded down.
+    `adu` has whole numbers, and rows and columns that are multiples of the binning. Sums stop at the converter's
+    largest value; averages are rounded down.
     """
     if binning_x * binning_y > 1:
         rows, columns = adu.shape

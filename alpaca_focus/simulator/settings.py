@@ -12,13 +12,17 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validat
 from alpaca_focus.simulator.quirks import active_quirks
 
 NollIndex: TypeAlias = Annotated[int, Field(ge=2, le=66)]
+FocusShift: TypeAlias = Annotated[float, Field(ge=-5000.0, le=5000.0)]
+SlitAngle: TypeAlias = Annotated[float, Field(ge=-20.0, le=20.0)]
 
 
-class _Settings(BaseModel):
+class StrictModel(BaseModel):
+    """Base of all models: frozen, without unknown keys."""
+
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
-class TelescopeSettings(_Settings):
+class TelescopeSettings(StrictModel):
     """The optics up to the sensor or the slit."""
 
     aperture_mm: float = Field(200.0, ge=10.0, le=10000.0, description="Diameter of the entrance pupil, mm.")
@@ -26,18 +30,10 @@ class TelescopeSettings(_Settings):
     central_obstruction: float = Field(
         0.35, ge=0.0, le=0.6, description="Diameter of the central obstruction as a fraction of the aperture."
     )
-    field_curvature_um: float = Field(
-        0.0, ge=-5000.0, le=5000.0, description="Shift of focus at the sensor's corner against its centre, um."
-    )
-    tilt_um_x: float = Field(
-        0.0, ge=-5000.0, le=5000.0, description="Shift of focus from the left to the right edge of the sensor, um."
-    )
-    tilt_um_y: float = Field(
-        0.0, ge=-5000.0, le=5000.0, description="Shift of focus from the top to the bottom edge of the sensor, um."
-    )
-    astigmatism_um: float = Field(
-        0.0, ge=-5000.0, le=5000.0, description="Distance between the foci along columns and along rows, um."
-    )
+    field_curvature_um: FocusShift = Field(0.0, description="Shift of focus at the corner against the centre, um.")
+    tilt_um_x: FocusShift = Field(0.0, description="Shift of focus from the left to the right edge of the sensor, um.")
+    tilt_um_y: FocusShift = Field(0.0, description="Shift of focus from the top to the bottom edge of the sensor, um.")
+    astigmatism_um: FocusShift = Field(0.0, description="Distance between the foci of columns and rows, um.")
     optical_model: Literal["geometric", "diffraction"] = Field(
         "geometric", description="Ray optics with a Moffat seeing disc (fast), or wave optics (slower)."
     )
@@ -48,10 +44,7 @@ class TelescopeSettings(_Settings):
     wavelength_nm: float = Field(550.0, ge=300.0, le=2500.0, description="Centre of the band, nm.")
     bandwidth_nm: float = Field(100.0, ge=0.0, le=500.0, description="Width of the band, nm (diffraction model).")
     outer_scale_m: float | None = Field(
-        None,
-        ge=1.0,
-        le=1000.0,
-        description="Outer scale of the turbulence, m (diffraction model); none for Kolmogorov turbulence.",
+        None, ge=1.0, le=1000.0, description="Outer scale of turbulence, m (diffraction model); none: Kolmogorov."
     )
 
     @property
@@ -60,7 +53,7 @@ class TelescopeSettings(_Settings):
         return self.focal_length_mm / self.aperture_mm
 
 
-class SensorSettings(_Settings):
+class SensorSettings(StrictModel):
     """The camera's sensor and electronics."""
 
     width_px: int = Field(1024, ge=16, le=20000, description="Columns of the unbinned sensor, px.")
@@ -84,7 +77,7 @@ class SensorSettings(_Settings):
     cosmic_rays_per_s: float = Field(0.01, ge=0.0, le=1000.0, description="Hits on the whole sensor a second.")
     bayer: bool = Field(default=False, description="Whether the sensor has an RGGB colour matrix.")
     amp_glow_e_per_s: float = Field(0.0, ge=0.0, le=1000.0, description="Glow at the right edge's middle, e/s/px.")
-    binning_mode: Literal["sum", "average"] = Field("sum", description="What binning does with the ADU of its pixels.")
+    binning_mode: Literal["sum", "average"] = Field("sum", description="How binning combines the ADU of its pixels.")
 
     @property
     def max_adu(self) -> int:
@@ -92,7 +85,7 @@ class SensorSettings(_Settings):
         return int(2**self.bit_depth - 1)
 
 
-class SkySettings(_Settings):
+class SkySettings(StrictModel):
     """The star field, the seeing and the light of the sky."""
 
     star_count: int = Field(60, ge=0, le=20000, description="Stars on the sensor.")
@@ -122,28 +115,22 @@ class SkySettings(_Settings):
     )
 
 
-class SpectralLine(_Settings):
+class SpectralLine(StrictModel):
     """One emission line of the sky."""
 
     wavelength_nm: float = Field(ge=200.0, le=3000.0, description="Wavelength, nm.")
-    photons_per_s: float = Field(
-        ge=0.0,
-        description="Photons a second of the whole line that reach one row of the sensor.",
+    photons_per_s: float = Field(ge=0.0, description="Photons a second of the whole line on one row of the sensor.")
+
+
+NIGHT_SKY = tuple(
+    SpectralLine(wavelength_nm=wavelength_nm, photons_per_s=photons_per_s)
+    for wavelength_nm, photons_per_s in (
+        (435.83, 25.0), (546.07, 40.0), (557.73, 80.0), (589.29, 50.0), (630.03, 30.0), (636.38, 10.0),
     )
+)  # fmt: skip
 
 
-def _night_sky() -> tuple[SpectralLine, ...]:
-    return (
-        SpectralLine(wavelength_nm=435.83, photons_per_s=25.0),
-        SpectralLine(wavelength_nm=546.07, photons_per_s=40.0),
-        SpectralLine(wavelength_nm=557.73, photons_per_s=80.0),
-        SpectralLine(wavelength_nm=589.29, photons_per_s=50.0),
-        SpectralLine(wavelength_nm=630.03, photons_per_s=30.0),
-        SpectralLine(wavelength_nm=636.38, photons_per_s=10.0),
-    )
-
-
-class SpectrographSettings(_Settings):
+class SpectrographSettings(StrictModel):
     """A slit spectrograph between telescope and sensor; the spectrum runs along the rows."""
 
     enabled: bool = Field(default=False, description="Whether frames are spectra instead of star fields.")
@@ -153,28 +140,25 @@ class SpectrographSettings(_Settings):
     spatial_position: float = Field(
         0.5, ge=0.0, le=1.0, description="Row of the star at mid-spectrum as a fraction of the sensor's height."
     )
-    slant_deg: float = Field(0.3, ge=-20.0, le=20.0, description="Angle of the star's spectrum to the rows, degrees.")
-    line_tilt_deg: float = Field(0.0, ge=-20.0, le=20.0, description="Angle of the lines to the columns, degrees.")
+    slant_deg: SlitAngle = Field(0.3, description="Angle of the star's spectrum to the rows, degrees.")
+    line_tilt_deg: SlitAngle = Field(0.0, description="Angle of the lines to the columns, degrees.")
     central_wavelength_nm: float = Field(590.0, ge=200.0, le=3000.0, description="Wavelength at mid-sensor, nm.")
     dispersion_angstrom_per_px: float = Field(2.0, gt=0.0, le=100.0, description="Wavelength step of a column, A.")
     response_fwhm_nm: float = Field(450.0, gt=0.0, le=5000.0, description="FWHM of the response about mid-sensor, nm.")
     efficiency: float = Field(0.3, gt=0.0, le=1.0, description="Throughput of slit-to-sensor optics at its peak.")
     star_magnitude: float = Field(6.0, ge=-2.0, le=25.0, description="Magnitude of the star in the slit at 550 nm.")
     star_temperature_k: float = Field(9500.0, ge=1500.0, le=60000.0, description="Temperature of its continuum, K.")
-    sky_lines: tuple[SpectralLine, ...] = Field(default_factory=_night_sky, description="Emission lines of the sky.")
-    astigmatism_um: float = Field(
-        0.0,
-        ge=-5000.0,
-        le=5000.0,
-        description="Defocus across the slit, in the direction of dispersion, when the star is sharp along it, um.",
+    sky_lines: tuple[SpectralLine, ...] = Field(NIGHT_SKY, description="Emission lines of the sky.")
+    astigmatism_um: FocusShift = Field(
+        0.0, description="Defocus across the slit, along the dispersion, when the star is sharp along the slit, um."
     )
     camera_fwhm_px: float = Field(
         1.8, gt=0.0, le=50.0, description="FWHM of the spectrograph's own blur on the sensor, both axes, px."
     )
 
 
-class FocuserSettings(_Settings):
-    """The simulated focuser and where its focus is."""
+class FocuserSettings(StrictModel):
+    """The simulated focuser and its best focus."""
 
     max_step: int = Field(60000, ge=10, le=2_000_000_000, description="Highest position, steps.")
     step_size_um: float = Field(1.0, gt=0, le=1000, description="Travel of one step, um.")
@@ -182,19 +166,15 @@ class FocuserSettings(_Settings):
     backlash_steps: float = Field(80.0, ge=0, description="True mechanical slack, steps.")
     start_position: int = Field(26000, ge=0, description="Position at the beginning, steps.")
     best_focus_steps: float = Field(
-        25000.0,
-        description="Place of the tube that is in focus at 10 degrees Celsius, overhead, through a filter without "
-        "offset; steps.",
+        25000.0, description="Best focus at 10 degrees Celsius, overhead, through a filter without offset; steps."
     )
     has_temperature: bool = Field(default=True, description="Whether the focuser has a temperature sensor.")
     sensor_lag_s: float = Field(120.0, ge=0, description="Time constant of the sensor, seconds.")
-    steps_per_degree: float = Field(
-        -30.0, description="Shift of focus for each degree that the tube becomes warmer, steps."
-    )
+    steps_per_degree: float = Field(-30.0, description="Shift of focus for each degree of warming of the tube, steps.")
     altitude_steps: float = Field(0.0, description="Shift of focus from overhead to the horizon, steps.")
 
 
-class FilterSettings(_Settings):
+class FilterSettings(StrictModel):
     """One filter of the simulated wheel."""
 
     name: str = Field(min_length=1, max_length=40, description="Name.")
@@ -205,27 +185,26 @@ class FilterSettings(_Settings):
     transmission: float = Field(1.0, ge=0, le=1, description="Share of the light that passes.")
 
 
-def _usual_filters() -> tuple[FilterSettings, ...]:
-    return (
-        FilterSettings(name="L"),
-        FilterSettings(name="R", offset_steps=12, transmission=0.35),
-        FilterSettings(name="G", offset_steps=8, transmission=0.35),
-        FilterSettings(name="B", offset_steps=-9, transmission=0.35),
-        FilterSettings(name="Ha", offset_steps=25, transmission=0.05),
-    )
+USUAL_FILTERS = (
+    FilterSettings(name="L"),
+    FilterSettings(name="R", offset_steps=12, transmission=0.35),
+    FilterSettings(name="G", offset_steps=8, transmission=0.35),
+    FilterSettings(name="B", offset_steps=-9, transmission=0.35),
+    FilterSettings(name="Ha", offset_steps=25, transmission=0.05),
+)
 
 
-class ClimateSettings(_Settings):
+class ClimateSettings(StrictModel):
     """Temperatures of the simulated night."""
 
     start_c: float = Field(10.0, ge=-60, le=60, description="Air and tube at the beginning, degrees Celsius.")
-    fall_c: float = Field(8.0, ge=-50, le=50, description="How much colder the air becomes in the end, degrees.")
+    fall_c: float = Field(8.0, ge=-50, le=50, description="Total fall of the temperature of the air, degrees.")
     fall_s: float = Field(14400.0, gt=0, description="Time constant of the air, seconds.")
     tube_lag_s: float = Field(1800.0, ge=0, description="Time constant of the tube, seconds.")
 
 
-class MountSettings(_Settings):
-    """The simulated mount and its place on Earth."""
+class MountSettings(StrictModel):
+    """The simulated mount and its site."""
 
     latitude_deg: float = Field(47.0, ge=-90, le=90, description="Geographic latitude, degrees north.")
     longitude_deg: float = Field(8.0, ge=-180, le=180, description="Geographic longitude, degrees east.")
@@ -233,11 +212,11 @@ class MountSettings(_Settings):
     start_hour_angle_h: float = Field(-2.0, ge=-6, le=6, description="Hour angle at the beginning, hours.")
     start_declination_deg: float = Field(40.0, ge=-90, le=90, description="Declination at the beginning, degrees.")
     slew_deg_per_s: float = Field(4.0, gt=0, description="Speed of a slew, degrees a simulated second.")
-    flips_at_meridian: bool = Field(default=False, description="Whether it flips by itself at the meridian.")
+    flips_at_meridian: bool = Field(default=False, description="Whether the mount flips by itself at the meridian.")
 
 
-class SimulatedCameraSettings(_Settings):
-    """What the simulated camera does besides its sensor."""
+class SimulatedCameraSettings(StrictModel):
+    """The simulated camera, apart from its sensor."""
 
     readout_s: float = Field(0.3, ge=0, description="Time to read the sensor, simulated seconds.")
     download_s: float = Field(0.5, ge=0, description="Time until the frame is ready after that, simulated seconds.")
@@ -245,36 +224,30 @@ class SimulatedCameraSettings(_Settings):
     start_offset: int = Field(10, ge=0, description="Offset setting at the beginning.")
 
 
-def _refractor() -> TelescopeSettings:
-    return TelescopeSettings(aperture_mm=106.0, focal_length_mm=530.0, central_obstruction=0.0)
-
-
-def _sensor() -> SensorSettings:
-    return SensorSettings(width_px=1280, height_px=1024)
-
-
-class ObservatorySettings(_Settings):
+class ObservatorySettings(StrictModel):
     """A simulated observatory."""
 
     seed: int = Field(1, ge=0, description="Seed of everything random.")
-    time_factor: float = Field(1.0, ge=1, le=1000, description="Simulated seconds to a real one.")
+    time_factor: float = Field(1.0, ge=1, le=1000, description="Simulated seconds per real second.")
     start_utc: datetime = Field(
         datetime(2026, 1, 15, 20, 0, tzinfo=UTC), description="Simulated time at the beginning, UTC."
     )
-    telescope: TelescopeSettings = Field(default_factory=_refractor, description="The optics.")
-    sensor: SensorSettings = Field(default_factory=_sensor, description="The camera's sensor.")
-    sky: SkySettings = Field(default_factory=SkySettings, description="Stars, seeing and sky.")
-    spectrograph: SpectrographSettings = Field(default_factory=SpectrographSettings, description="A slit spectrograph.")
-    camera: SimulatedCameraSettings = Field(default_factory=SimulatedCameraSettings, description="The camera.")
-    focuser: FocuserSettings = Field(default_factory=FocuserSettings, description="The focuser.")
-    filters: tuple[FilterSettings, ...] = Field(
-        default_factory=_usual_filters, min_length=1, max_length=32, description="The filters of the wheel by slot."
+    telescope: TelescopeSettings = Field(
+        TelescopeSettings(aperture_mm=106.0, focal_length_mm=530.0, central_obstruction=0.0), description="The optics."
     )
-    climate: ClimateSettings = Field(default_factory=ClimateSettings, description="Temperatures.")
-    mount: MountSettings = Field(default_factory=MountSettings, description="The mount.")
-    personality: str | None = Field(None, description="Name of a deviating server to play; see docs/simulator.md.")
+    sensor: SensorSettings = Field(SensorSettings(width_px=1280, height_px=1024), description="The camera's sensor.")
+    sky: SkySettings = Field(SkySettings(), description="Stars, seeing and sky.")
+    spectrograph: SpectrographSettings = Field(SpectrographSettings(), description="A slit spectrograph.")
+    camera: SimulatedCameraSettings = Field(SimulatedCameraSettings(), description="The camera.")
+    focuser: FocuserSettings = Field(FocuserSettings(), description="The focuser.")
+    filters: tuple[FilterSettings, ...] = Field(
+        USUAL_FILTERS, min_length=1, max_length=32, description="The filters of the wheel by slot."
+    )
+    climate: ClimateSettings = Field(ClimateSettings(), description="Temperatures.")
+    mount: MountSettings = Field(MountSettings(), description="The mount.")
+    personality: str | None = Field(None, description="Name of a server to imitate; see docs/simulator.md.")
     quirks: tuple[str, ...] = Field(
-        (), validate_default=True, description="Deviations of real servers by name; see docs/simulator.md."
+        (), validate_default=True, description="Quirks of real servers by name; see docs/simulator.md."
     )
 
     @field_validator("quirks")
@@ -287,5 +260,5 @@ class ObservatorySettings(_Settings):
     @classmethod
     def _check_time_zone(cls, start_utc: datetime) -> datetime:
         if start_utc.tzinfo is None:
-            raise ValueError("the time needs a time zone: write a Z behind it for UTC")
+            raise ValueError("the time needs a time zone: append a Z for UTC")
         return start_utc.astimezone(UTC)

@@ -28,16 +28,11 @@ GHOST_S = 2.0
 
 
 class SimulatedCamera(SimulatedDevice):
-    """A cooled camera whose frames show what the simulated telescope sees."""
+    """A cooled camera behind the simulated telescope."""
 
     device_type = DeviceType.CAMERA
-    state_members = (
-        "CameraState",
-        "CCDTemperature",
-        "CoolerPower",
-        "HeatSinkTemperature",
-        "PercentCompleted",
-    )
+    state_members = ("CameraState", "CCDTemperature", "CoolerPower", "HeatSinkTemperature", "PercentCompleted")
+    stored = frozenset({"starty", "gain", "offset", "readoutmode"})
 
     def __init__(self, world: World) -> None:
         super().__init__(world)
@@ -47,24 +42,28 @@ class SimulatedCamera(SimulatedDevice):
             settings.telescope, settings.sensor, settings.sky, settings.spectrograph, settings.seed
         )
         self._binning = 1
-        self._start = [0, 0]
-        self._size = [self._sensor.width_px, self._sensor.height_px]
-        self._gain, self._offset = settings.camera.start_gain, settings.camera.start_offset
-        self._mode = 0
-        self._cooler = SimulatedCooler(ambient_c=lambda: world.air_c(world.clock.now_s()), now_s=world.clock.now_s)
+        self._size = world.frame_size
+        self._cooler = SimulatedCooler(ambient_c=lambda: world.air_c(self._now_s), now_s=world.clock.now_s)
         self._exposure: SimulatedExposure | None = None
         self._last: SimulatedExposure | None = None
-        self._aborted = False
         self._in_error = False
         sensor, cooler = self._sensor, self._cooler
+        self.ranges = {
+            "SetCCDTemperature": (-80.0, 40.0),
+            **dict.fromkeys(("BinX", "BinY"), (1, MAX_BINNING)),
+            # Whether a subframe fits is checked when an exposure starts, because binning may be set in between.
+            **dict.fromkeys(("StartX", "StartY", "NumX", "NumY"), (0, math.inf)),
+            "Gain": (0, sensor.gain_max),
+            "Offset": (0, sensor.offset_max),
+            "ReadoutMode": (0, len(READOUT_MODES) - 1),
+        }
         self.values = {
             "cameraxsize": sensor.width_px,
             "cameraysize": sensor.height_px,
-            "pixelsizex": sensor.pixel_size_um,
-            "pixelsizey": sensor.pixel_size_um,
+            **dict.fromkeys(("pixelsizex", "pixelsizey"), sensor.pixel_size_um),
             "maxadu": 255 if "byte-frames" in world.quirks else sensor.max_adu,
             "fullwellcapacity": sensor.full_well_e,
-            "electronsperadu": lambda: gain_e_per_adu(sensor, self._gain),
+            "electronsperadu": lambda: gain_e_per_adu(sensor, self.values["gain"]),
             "sensorname": "Simulated sensor",
             "sensortype": RGGB if sensor.bayer else MONOCHROME,
             "bayeroffsetx": lambda: self._bayer_offset("BayerOffsetX"),
@@ -72,48 +71,35 @@ class SimulatedCamera(SimulatedDevice):
             "exposuremin": 0.0,
             "exposuremax": EXPOSURE_MAX_S,
             "exposureresolution": 0.001,
-            "hasshutter": True,
-            "canabortexposure": True,
-            "canstopexposure": True,
-            "canasymmetricbin": False,
-            "canfastreadout": False,
-            "canpulseguide": False,
-            "cansetccdtemperature": True,
-            "cangetcoolerpower": True,
+            **dict.fromkeys(("hasshutter", "canabortexposure", "canstopexposure"), True),
+            **dict.fromkeys(("cansetccdtemperature", "cangetcoolerpower"), True),
+            **dict.fromkeys(("canasymmetricbin", "canfastreadout", "canpulseguide"), False),
             "ccdtemperature": lambda: round(cooler.sensor_c(), 2),
             "heatsinktemperature": lambda: round(cooler.heat_sink_c(), 2),
             "cooleron": lambda: cooler.is_on,
             "coolerpower": lambda: round(cooler.power_percent(), 1),
             "setccdtemperature": lambda: cooler.target_c,
-            "maxbinx": MAX_BINNING,
-            "maxbiny": MAX_BINNING,
-            "binx": lambda: self._binning,
-            "biny": lambda: self._binning,
-            "startx": lambda: self._start[0],
-            "starty": lambda: self._start[1],
+            **dict.fromkeys(("maxbinx", "maxbiny"), MAX_BINNING),
+            **dict.fromkeys(("binx", "biny"), lambda: self._binning),
+            **dict.fromkeys(("startx", "starty"), 0),
             "numx": lambda: self._size[0],
             "numy": lambda: self._size[1],
-            "gain": lambda: self._gain,
+            "gain": settings.camera.start_gain,
             "gainmin": 0,
             "gainmax": sensor.gain_max,
-            "offset": lambda: self._offset,
+            "offset": settings.camera.start_offset,
             "offsetmin": 0,
             "offsetmax": sensor.offset_max,
             "readoutmodes": list(READOUT_MODES),
-            "readoutmode": lambda: self._mode,
+            "readoutmode": 0,
             "lastexposureduration": lambda: self._last_exposure("LastExposureDuration").exposed_s,
-            "imagearray": lambda: ImageReply(pixels=self._take_frame()),
-            "imagearrayvariant": lambda: ImageReply(pixels=self._take_frame()),
+            **dict.fromkeys(("imagearray", "imagearrayvariant"), lambda: ImageReply(pixels=self._take_frame())),
         }
-
-    @property
-    def _now_s(self) -> float:
-        return self.world.clock.now_s()
 
     @override
     async def connect_hardware(self) -> None:
         await super().connect_hardware()
-        # A camera that had lost its power has lost its frame too.
+        # After a power failure the frame is lost as well.
         self._drop_exposure()
 
     @override
@@ -132,80 +118,50 @@ class SimulatedCamera(SimulatedDevice):
         return 0
 
     def put_cooleron(self, enabled: bool) -> None:  # noqa: FBT001 - the standard's signature
-        """Switch the cooler."""
+        """Switch the cooler on or off."""
         self._cooler.switch(on=enabled)
 
     def put_setccdtemperature(self, target_c: float) -> None:
         """Set the temperature to cool to."""
-        self._in_range("SetCCDTemperature", target_c, -80.0, 40.0)
         self._cooler.aim(target_c)
 
     def put_binx(self, binning: int) -> None:
         """Set the binning of both axes."""
-        self._bin("BinX", binning)
-
-    def put_biny(self, binning: int) -> None:
-        """Set the binning of both axes."""
-        self._bin("BinY", binning)
-
-    def _bin(self, member: str, binning: int) -> None:
-        self._in_range(member, binning, 1, MAX_BINNING)
         if "binning-applied-twice" in self.world.quirks and binning != self._binning:
-            self._size = [size * self._binning // binning for size in self._size]
-            self._tell_size()
+            self._size[:] = [size * self._binning // binning for size in self._size]
         self._binning = binning
 
-    def put_startx(self, start: int) -> None:
-        """Set the first column; checked when an exposure starts."""
-        if "startx-ignored" not in self.world.quirks:
-            self._start[0] = self._not_negative("StartX", start)
+    put_biny = put_binx
 
-    def put_starty(self, start: int) -> None:
-        """Set the first row; checked when an exposure starts."""
-        self._start[1] = self._not_negative("StartY", start)
+    def put_startx(self, start: int) -> None:
+        """Set the first column."""
+        if "startx-ignored" not in self.world.quirks:
+            self.values["startx"] = start
 
     def put_numx(self, size: int) -> None:
-        """Set the columns; checked when an exposure starts."""
-        self._size[0] = self._not_negative("NumX", size)
-        self._tell_size()
+        """Set the columns."""
+        self._size[0] = size
 
     def put_numy(self, size: int) -> None:
-        """Set the rows; checked when an exposure starts."""
-        self._size[1] = self._not_negative("NumY", size)
+        """Set the rows."""
+        self._size[1] = size
         if "subframe-race" in self.world.quirks:
             self._size[0] = self._sensor.width_px // self._binning
-        self._tell_size()
-
-    def _tell_size(self) -> None:
-        self.world.frame_size = (self._size[0], self._size[1])
-
-    def put_gain(self, gain: int) -> None:
-        """Set the gain."""
-        self._in_range("Gain", gain, 0, self._sensor.gain_max)
-        self._gain = gain
-
-    def put_offset(self, offset: int) -> None:
-        """Set the offset."""
-        self._in_range("Offset", offset, 0, self._sensor.offset_max)
-        self._offset = offset
-
-    def put_readoutmode(self, mode: int) -> None:
-        """Set the read-out mode."""
-        self._in_range("ReadoutMode", mode, 0, len(READOUT_MODES) - 1)
-        self._mode = mode
 
     # Exposing.
 
     def put_startexposure(self, duration_s: float, light: bool) -> None:  # noqa: FBT001 - the standard's signature
         """Start an exposure."""
-        self._in_range("Duration", duration_s, 0.0, EXPOSURE_MAX_S)
+        self._check_range("Duration", duration_s, 0.0, EXPOSURE_MAX_S)
         self._check_subframe()
-        if self._is_busy() and "second-exposure-accepted" not in self.world.quirks:
+        quirks, values = self.world.quirks, self.values
+        if self._is_busy() and "second-exposure-accepted" not in quirks:
             raise AlpacaError(ErrorNumber.INVALID_OPERATION, f"{self.name} is exposing already: abort that first.")
         self._drop_exposure()
         self._in_error = self.world.faults.take("camera-error") is not None or (
-            duration_s == 0 and "zero-exposure-error" in self.world.quirks
+            duration_s == 0 and "zero-exposure-error" in quirks
         )
+        fast = values["readoutmode"] == 1
         self._exposure = SimulatedExposure(
             self.world,
             self._renderer,
@@ -213,21 +169,16 @@ class SimulatedCamera(SimulatedDevice):
                 exposure_s=duration_s,
                 num_x=self._size[0],
                 num_y=self._size[1],
-                start_x=self._start[0],
-                start_y=self._start[1],
+                start_x=values["startx"],
+                start_y=values["starty"],
                 binning_x=self._binning,
                 binning_y=self._binning,
-                gain=self._gain,
-                offset=self._offset,
+                gain=values["gain"],
+                offset=values["offset"],
                 light=light,
-                fast_readout=self._mode == 1,
+                fast_readout=fast,
             ),
-            partial(
-                prepared_frame,
-                quirks=self.world.quirks,
-                bit_depth=self._sensor.bit_depth,
-                fast_readout=self._mode == 1,
-            ),
+            partial(prepared_frame, quirks=quirks, bit_depth=self._sensor.bit_depth, fast_readout=fast),
         )
 
     def put_abortexposure(self) -> None:
@@ -237,7 +188,6 @@ class SimulatedCamera(SimulatedDevice):
             self._exposure.times.download_s += GHOST_S
         elif self._is_busy() or self._has_failed():
             self._drop_exposure()
-            self._aborted = True
 
     def put_stopexposure(self) -> None:
         """End a running exposure and read the frame."""
@@ -248,7 +198,7 @@ class SimulatedCamera(SimulatedDevice):
         """Return what the camera is doing."""
         exposure = self._exposure
         if exposure is None:
-            return EXPOSING if self._aborted and "state-stays-exposing" in self.world.quirks else IDLE
+            return IDLE
         now_s, times = self._now_s, exposure.times
         if self._is_stale(exposure):
             return IDLE
@@ -263,7 +213,7 @@ class SimulatedCamera(SimulatedDevice):
         return DOWNLOAD if "state-stays-download" in self.world.quirks else IDLE
 
     def get_imageready(self) -> bool:
-        """Tell whether a frame can be fetched."""
+        """Return whether a frame can be fetched."""
         exposure = self._exposure
         if exposure is None:
             return False
@@ -276,7 +226,7 @@ class SimulatedCamera(SimulatedDevice):
         return not self._in_error and exposure.is_ready() and now_s >= exposure.times.ready_s + late_s
 
     def get_percentcompleted(self) -> int:
-        """Return how much of the exposure is over."""
+        """Return the elapsed share of the exposure, per cent."""
         if self._exposure is None:
             return 0
         times = self._exposure.times
@@ -285,28 +235,28 @@ class SimulatedCamera(SimulatedDevice):
         return math.floor(min(1.0, (self._now_s - times.began_s) / (times.ended_s - times.began_s)) * 100)
 
     def get_lastexposurestarttime(self) -> str:
-        """Return when the last frame's exposure began, UTC, as FITS writes it."""
+        """Return the start of the last frame's exposure, UTC, in the format of FITS."""
         started_at = self._last_exposure("LastExposureStartTime").started_at
         return started_at.replace(tzinfo=None).isoformat(timespec="milliseconds")
 
     def _take_frame(self) -> Adu:
-        exposure, before = self._exposure, self._last
+        exposure, previous = self._exposure, self._last
         ready = exposure is not None and self.get_imageready()
-        if ready and before is not None and before.frame is not None:
+        if ready and previous is not None and previous.frame is not None:
             if self._is_stale(exposure):
-                return before.frame
-            if "same-frame-twice" in self.world.quirks and before is not exposure:
+                return previous.frame
+            if "same-frame-twice" in self.world.quirks and previous is not exposure:
                 self._last = exposure
-                return before.frame
+                return previous.frame
         if exposure is None or exposure.frame is None or not ready:
             raise AlpacaError(ErrorNumber.INVALID_OPERATION, f"{self.name} has no frame ready: take an exposure first.")
         self._last = exposure
         return exposure.frame
 
     def _is_stale(self, exposure: SimulatedExposure | None) -> bool:
-        """Tell whether the camera still speaks of the frame before."""
-        young = exposure is not None and self._now_s < exposure.times.began_s + STALE_S
-        return young and "image-ready-stale" in self.world.quirks
+        """Return whether the camera still reports the state of the previous frame."""
+        has_just_begun = exposure is not None and self._now_s < exposure.times.began_s + STALE_S
+        return has_just_begun and "image-ready-stale" in self.world.quirks
 
     def _last_exposure(self, member: str) -> SimulatedExposure:
         last = self._exposure if self._exposure is not None and self.get_imageready() else self._last
@@ -319,32 +269,31 @@ class SimulatedCamera(SimulatedDevice):
         return exposure is not None and not exposure.is_ready() and not self._has_failed()
 
     def _has_failed(self) -> bool:
-        """Tell whether the exposure has ended without a frame."""
+        """Return whether the exposure has ended without a frame."""
         exposure = self._exposure
         if exposure is None or self._now_s < exposure.times.ended_s:
             return False
         return self._in_error or exposure.has_failed()
 
     def _drop_exposure(self) -> None:
-        """Forget the exposure and its frame, whether it is over or not."""
+        """Discard the exposure and its frame, in whatever state it is."""
         if self._exposure is not None:
             self._exposure.abort()
             self._exposure = None
-        self._aborted = self._in_error = False
+        self._in_error = False
 
     def _check_subframe(self) -> None:
         for axis, start, size, whole in zip(
-            "XY", self._start, self._size, (self._sensor.width_px, self._sensor.height_px), strict=True
+            "XY",
+            (self.values["startx"], self.values["starty"]),
+            self._size,
+            (self._sensor.width_px, self._sensor.height_px),
+            strict=True,
         ):
             room = whole // self._binning
-            if size < 1 or start < 0 or start + size > room:
+            if size < 1 or start + size > room:
                 raise AlpacaError(
                     ErrorNumber.INVALID_VALUE,
                     f"{self.name} cannot expose Start{axis} {start} and Num{axis} {size}: at binning {self._binning} "
                     f"the sensor has {room} pixels on that axis.",
                 )
-
-    def _not_negative(self, member: str, value: int) -> int:
-        if value < 0:
-            raise AlpacaError(ErrorNumber.INVALID_VALUE, f"{member} {value} is not possible: it cannot be negative.")
-        return value

@@ -1,4 +1,4 @@
-"""The time of a simulated night, which runs faster than the clock."""
+"""The time of a simulated night, which may run faster than real time."""
 
 import threading
 import time
@@ -7,13 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 
 class SimulatedClock:
-    """Simulated seconds since the start of the night; the factor may change while it runs.
-
-    Args:
-        factor: Simulated seconds to a real one.
-        start: Simulated time of day at the beginning; aware.
-        monotonic: Real seconds from an arbitrary zero.
-    """
+    """A clock of simulated seconds since `start`, an aware time; `factor` is simulated seconds per real second."""
 
     def __init__(self, factor: float, start: datetime, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._monotonic = monotonic
@@ -25,11 +19,11 @@ class SimulatedClock:
 
     @property
     def factor(self) -> float:
-        """Simulated seconds to a real one."""
+        """Simulated seconds per real second."""
         return self._factor
 
     def set_factor(self, factor: float) -> None:
-        """Go on from now at another pace."""
+        """Change the pace from now on."""
         with self._lock:
             self._simulated_s, self._real_s = self._now_s(), self._monotonic()
             self._factor = factor
@@ -47,5 +41,5 @@ class SimulatedClock:
         return self._start + timedelta(seconds=self.now_s())
 
     def real_s(self, simulated_s: float) -> float:
-        """Return how many real seconds a simulated time lasts at the present pace."""
+        """Return the real seconds that a simulated time lasts at the present pace."""
         return simulated_s / self._factor

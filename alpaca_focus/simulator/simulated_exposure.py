@@ -9,15 +9,17 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from alpaca_focus.simulator.render import OpticalState, Renderer, RenderRequest
+from alpaca_focus.simulator.render import Renderer, RenderRequest
 from alpaca_focus.simulator.world import World
 
+LONGEST_SLEEP_S = 0.5
+"""Longest sleep, real seconds, before the pace of simulated time is read again."""
 Adu: TypeAlias = NDArray[np.unsignedinteger[Any]]
 
 
 @dataclass(slots=True)
-class Times:
-    """When what happens, in simulated seconds; `ended_s` comes sooner when the exposure is stopped."""
+class ExposureTimes:
+    """Times of one exposure in simulated seconds; stopping the exposure moves `ended_s` forward."""
 
     began_s: float
     ended_s: float
@@ -26,33 +28,28 @@ class Times:
 
     @property
     def read_s(self) -> float:
-        """When the sensor has been read."""
+        """Time at which the sensor has been read."""
         return self.ended_s + self.readout_s
 
     @property
     def ready_s(self) -> float:
-        """When the frame can be fetched, if it is rendered by then."""
+        """Earliest time at which the frame can be fetched."""
         return self.read_s + self.download_s
 
 
 class SimulatedExposure:
     """One exposure from its start to its frame.
 
-    The light is that of the middle of the exposure. The frame is rendered in a thread of its own once the shutter is
-    closed; where that takes longer than the simulated camera would, the camera waits for it.
-
-    Args:
-        world: What the light meets.
-        renderer: Makes the frame.
-        request: What was asked for.
-        prepare: Called in that thread with the frame; returns what is handed out.
+    The optical state is that of the middle of the exposure. The frame is rendered in a worker thread once the shutter
+    is closed, and `prepare` is applied to it there. If that takes longer than the simulated read-out and download, the
+    camera waits for it.
     """
 
     def __init__(self, world: World, renderer: Renderer, request: RenderRequest, prepare: Callable[[Adu], Adu]) -> None:
         camera, now_s = world.settings.camera, world.clock.now_s()
         self.request = request
         self.started_at: datetime = world.clock.utc()
-        self.times = Times(now_s, now_s + request.exposure_s, camera.readout_s, camera.download_s)
+        self.times = ExposureTimes(now_s, now_s + request.exposure_s, camera.readout_s, camera.download_s)
         self.frame: Adu | None = None
         self._world = world
         self._renderer = renderer
@@ -62,7 +59,7 @@ class SimulatedExposure:
 
     @property
     def exposed_s(self) -> float:
-        """How long the shutter was open."""
+        """Time for which the shutter was open."""
         return self.times.ended_s - self.times.began_s
 
     def stop(self) -> None:
@@ -75,11 +72,11 @@ class SimulatedExposure:
         self._task.cancel()
 
     def is_ready(self) -> bool:
-        """Tell whether the frame can be fetched."""
+        """Return whether the frame can be fetched."""
         return self.frame is not None and self._world.clock.now_s() >= self.times.ready_s
 
     def has_failed(self) -> bool:
-        """Tell whether there will be no frame, because the program itself failed."""
+        """Return whether rendering raised an error, so that no frame will come."""
         return self._task.done() and not self._task.cancelled() and self._task.exception() is not None
 
     async def _expose(self) -> None:
@@ -88,35 +85,25 @@ class SimulatedExposure:
         state = self._world.optical_state(self._world.clock.now_s(), number)
         await self._sleep_until(self.times.ended_s)
         request = replace(self.request, exposure_s=self.exposed_s)
-        self.frame = await asyncio.to_thread(self._render, state, request, number)
-
-    def _render(self, state: OpticalState, request: RenderRequest, number: int) -> Adu:
-        return self._prepare(self._renderer.render(state, request, number))
+        self.frame = await asyncio.to_thread(lambda: self._prepare(self._renderer.render(state, request, number)))
 
     async def _sleep_until(self, time_s: float) -> None:
-        """Wait for a simulated time, whose pace may change meanwhile, or for the exposure to be stopped."""
+        """Wait for a simulated time or for the exposure to be stopped; the pace of time may change meanwhile."""
         while not self._stopped.is_set():
             left_s = self._world.clock.real_s(time_s - self._world.clock.now_s())
             if left_s <= 0:
                 return
             try:
-                await asyncio.wait_for(self._stopped.wait(), min(left_s, 0.5))
+                await asyncio.wait_for(self._stopped.wait(), min(left_s, LONGEST_SLEEP_S))
             except TimeoutError:
                 continue
 
 
 def prepared_frame(frame: Adu, quirks: frozenset[str], *, bit_depth: int, fast_readout: bool) -> Adu:
-    """Return a frame as a camera with these deviations hands it out.
+    """Return a frame, ADU of shape (rows, columns), as a camera with these quirks delivers it.
 
-    Args:
-        frame: ADU, shape (rows, columns).
-        quirks: Names of the deviations.
-        bit_depth: Bits of the camera's converter.
-        fast_readout: Whether the fast read-out mode was chosen.
-
-    Returns:
-        Shape (rows, columns), or with a third axis for frames with planes; the memory is in the order of the wire,
-        columns one after the other, so that no download copies it.
+    Frames with planes get a third axis. The memory is in the order of the wire, column by column, so that no download
+    copies it.
     """
     if "readout-mode-changes-size" in quirks and fast_readout:
         frame = frame[::2, ::2]

@@ -31,10 +31,6 @@ class SimulatedFocuser(SimulatedDevice):
             "tempcomp": lambda: world.follows_temperature,
         }
 
-    @property
-    def _now_s(self) -> float:
-        return self.world.clock.now_s()
-
     def get_position(self) -> int:
         """Return the motor's position."""
         now_s = self._now_s
@@ -42,7 +38,7 @@ class SimulatedFocuser(SimulatedDevice):
         return self.world.mechanism.position(now_s)
 
     def get_ismoving(self) -> bool:
-        """Tell whether the motor is on its way."""
+        """Return whether the focuser reports motion."""
         if "is-moving-never" in self.world.quirks:
             return False
         held = self._held_by is not None and self.world.faults.is_on(self._held_by)
@@ -50,24 +46,24 @@ class SimulatedFocuser(SimulatedDevice):
         return stuck or self._stalled or self.world.mechanism.is_moving(self._now_s)
 
     def put_move(self, position: int) -> None:
-        """Send the motor to a position."""
+        """Start a move to a position."""
         if not 0 <= position <= self._settings.max_step and "beyond-limits-accepted" not in self.world.quirks:
             raise AlpacaError(
                 ErrorNumber.INVALID_VALUE,
-                f"{self.name} cannot move to {position}: it goes from 0 to {self._settings.max_step}.",
+                f"{self.name} cannot move to {position}: its range is 0 to {self._settings.max_step}.",
             )
         now_s, mechanism = self._now_s, self.world.mechanism
-        way = position - mechanism.position(now_s)
-        direction = (way > 0) - (way < 0)
+        distance = position - mechanism.position(now_s)
+        direction = (distance > 0) - (distance < 0)
         destination = float(position)
-        stalled = self.world.faults.take("focuser-stall") if way else None
-        short = self.world.faults.take("focuser-short") if way else None
+        stalled = self.world.faults.take("focuser-stall") if distance else None
+        short = self.world.faults.take("focuser-short") if distance else None
         if stalled is not None:
-            destination = round(mechanism.position(now_s) + way * stalled.value)
+            destination = round(mechanism.position(now_s) + distance * stalled.value)
         elif short is not None:
-            destination = position - direction * min(short.value, abs(way))
+            destination = position - direction * min(short.value, abs(distance))
         elif "stops-short" in self.world.quirks:
-            destination = position - direction * min(3, abs(way))
+            destination = position - direction * min(3, abs(distance))
         held = self.world.faults.take("is-moving-stuck")
         self._held_by = None if held is None else held.number
         self._stalled, self._has_moved = stalled is not None, True
@@ -80,13 +76,13 @@ class SimulatedFocuser(SimulatedDevice):
         self.world.mechanism.stop(self._now_s)
 
     def put_tempcomp(self, enabled: bool) -> None:  # noqa: FBT001 - the standard's signature
-        """Follow the temperature, or no longer."""
+        """Switch temperature compensation on or off."""
         if not self._settings.has_temperature:
             raise AlpacaError(ErrorNumber.NOT_IMPLEMENTED, f"{self.name} has no temperature compensation.")
         self.world.compensate(self._now_s, enabled=enabled)
 
     def get_temperature(self) -> float:
-        """Return what the sensor shows, degrees Celsius."""
+        """Return the reading of the sensor, degrees Celsius."""
         if not self._settings.has_temperature:
             raise AlpacaError(ErrorNumber.NOT_IMPLEMENTED, f"{self.name} has no temperature sensor.")
         now_c = round(self.world.sensor_c(self._now_s), 2)
@@ -98,7 +94,7 @@ class SimulatedFocuser(SimulatedDevice):
 
 
 class SimulatedFilterWheel(SimulatedDevice):
-    """A wheel that turns a slot at a time."""
+    """A filter wheel."""
 
     device_type = DeviceType.FILTERWHEEL
     state_members = ("Position",)
@@ -106,17 +102,19 @@ class SimulatedFilterWheel(SimulatedDevice):
     def __init__(self, world: World) -> None:
         super().__init__(world)
         self._filters = world.settings.filters
-        claimed = [(each.offset_steps, each.reported_offset_steps) for each in self._filters]
         self.values = {
             "names": [each.name for each in self._filters],
-            "focusoffsets": [true if reported is None else reported for true, reported in claimed],
+            "focusoffsets": [
+                each.offset_steps if each.reported_offset_steps is None else each.reported_offset_steps
+                for each in self._filters
+            ],
         }
 
     def get_position(self) -> int:
-        """Return the slot in the light path, -1 while turning."""
+        """Return the current slot, -1 while turning."""
         wheel = self.world.wheel
         hidden = "wheel-position-never-minus-one" in self.world.quirks
-        return WHEEL_TURNING if wheel.is_turning(self.world.clock.now_s()) and not hidden else wheel.target
+        return WHEEL_TURNING if wheel.is_turning(self._now_s) and not hidden else wheel.target
 
     def put_position(self, slot: int) -> None:
         """Turn to a slot."""
@@ -125,4 +123,4 @@ class SimulatedFilterWheel(SimulatedDevice):
                 ErrorNumber.INVALID_VALUE,
                 f"{self.name} has no slot {slot}: its slots are 0 to {len(self._filters) - 1}.",
             )
-        self.world.wheel.turn(slot, self.world.clock.now_s())
+        self.world.wheel.turn(slot, self._now_s)

@@ -15,11 +15,11 @@ SENSORS: Mapping[str, str] = {
     "humidity": "Constant",
     "pressure": "From the height above the sea",
     "rainrate": "It never rains",
-    "skyquality": "As the sky's settings say",
+    "skyquality": "Sky brightness of the settings",
     "starfwhm": "Seeing of the last frame",
     "temperature": "Air of the simulated night",
 }
-"""Sensors that there are, and what they are; the others of the standard are not implemented."""
+"""Descriptions of the sensors that exist."""
 ABSENT = frozenset({"skybrightness", "skytemperature", "winddirection", "windgust", "windspeed"})
 
 
@@ -28,15 +28,8 @@ class SimulatedConditions(SimulatedDevice):
 
     device_type = DeviceType.OBSERVINGCONDITIONS
     state_members = (
-        "CloudCover",
-        "DewPoint",
-        "Humidity",
-        "Pressure",
-        "RainRate",
-        "SkyQuality",
-        "StarFWHM",
-        "Temperature",
-    )
+        "CloudCover", "DewPoint", "Humidity", "Pressure", "RainRate", "SkyQuality", "StarFWHM", "Temperature"
+    )  # fmt: skip
 
     def __init__(self, world: World) -> None:
         super().__init__(world)
@@ -48,22 +41,19 @@ class SimulatedConditions(SimulatedDevice):
             "pressure": round(1013.25 * math.pow(1 - settings.mount.elevation_m / 44330, 5.255), 1),
             "rainrate": 0.0,
             "skyquality": settings.sky.sky_mag_per_arcsec2,
+            "temperature": lambda: round(world.air_c(self._now_s), 2),
             "starfwhm": lambda: world.last_seeing_arcsec or settings.sky.seeing_fwhm_arcsec,
         }
 
     def put_averageperiod(self, period_h: float) -> None:
-        """Set the time over which readings are averaged; only readings of the moment are there."""
+        """Accept an averaging time of 0 only: readings are not averaged."""
         if period_h != 0:
-            raise AlpacaError(ErrorNumber.INVALID_VALUE, f"AveragePeriod {period_h:g} is not possible: only 0 is.")
-
-    def get_temperature(self) -> float:
-        """Return the temperature of the air, degrees Celsius."""
-        return round(self.world.air_c(self.world.clock.now_s()), 2)
+            raise AlpacaError(ErrorNumber.INVALID_VALUE, f"AveragePeriod {period_h:g} is not possible: write 0.")
 
     def get_dewpoint(self) -> float:
         """Return the dew point, degrees Celsius, by Magnus' formula."""
-        temperature_c = self.get_temperature()
-        gamma = math.log(HUMIDITY_PERCENT / 100) + 17.62 * temperature_c / (243.12 + temperature_c)
+        temperature_c = self.values["temperature"]()
+        gamma: float = math.log(HUMIDITY_PERCENT / 100) + 17.62 * temperature_c / (243.12 + temperature_c)
         return round(243.12 * gamma / (17.62 - gamma), 2)
 
     def get_cloudcover(self) -> float:
@@ -72,10 +62,10 @@ class SimulatedConditions(SimulatedDevice):
         return 100 * (1 - self.world.weather.transmission * (1.0 if clouds is None else clouds.value))
 
     def put_refresh(self) -> None:
-        """Take new readings, which is what every question does."""
+        """Do nothing: every request takes a new reading."""
 
     def get_sensordescription(self, sensor: str) -> str:
-        """Return what a sensor is."""
+        """Return the description of a sensor."""
         self._check_sensor(sensor)
         return SENSORS[sensor.lower()]
 
@@ -93,12 +83,12 @@ class SimulatedConditions(SimulatedDevice):
 
 
 class SimulatedSafetyMonitor(SimulatedDevice):
-    """A monitor that says what it was told to say; not connected, it says "not safe" as the standard wants."""
+    """A monitor whose state is set from outside; as the standard requires, it reports "not safe" until connected."""
 
     device_type = DeviceType.SAFETYMONITOR
     requires_connection = False
     state_members = ("IsSafe",)
 
-    def get_issafe(self) -> bool:
-        """Tell whether the observatory is safe."""
-        return self.connected and self.world.weather.safe
+    def __init__(self, world: World) -> None:
+        super().__init__(world)
+        self.values = {"issafe": lambda: self.connected and world.weather.safe}

@@ -1,22 +1,23 @@
-"""Faults, weather, time and the truth of the simulated observatory over HTTP: for people, tests and benchmarks."""
+"""HTTP API to control and inspect the simulated observatory: faults, weather, clock, mount and true focus."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, Field, ValidationError
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from alpaca_focus.simulator.faults import KINDS, FaultRequest
 from alpaca_focus.simulator.pointing import SimulatedPierSide
+from alpaca_focus.simulator.settings import StrictModel
 from alpaca_focus.simulator.world import World
 
 ROOT = "/simulator/v1"
 INDEX = {
     f"GET {ROOT}": "this list",
-    f"GET {ROOT}/fault-kinds": "the kinds of faults, and what each does",
-    f"GET {ROOT}/faults": "the faults that are on",
+    f"GET {ROOT}/fault-kinds": "the kinds of faults and their effects",
+    f"GET {ROOT}/faults": "the active faults",
     f"POST {ROOT}/faults": 'switch a fault on: {"kind": "no-answer", "device": "camera", "members": [], "value": null, '
     '"times": null, "duration_s": null}',
     f"DELETE {ROOT}/faults": "switch all faults off",
@@ -26,18 +27,14 @@ INDEX = {
     '"safe": true}',
     f"GET {ROOT}/clock": "simulated time and its pace",
     f"PUT {ROOT}/clock": 'set the pace: {"time_factor": 10}',
-    f"PUT {ROOT}/flip": "send the mount over to the other side of the pier",
-    f"GET {ROOT}/truth": "where focus is, for tests and benchmarks only",
+    f"PUT {ROOT}/flip": "flip the mount to the other side of the pier",
+    f"GET {ROOT}/truth": "true focus, for tests and benchmarks only",
 }
 M = TypeVar("M", bound=BaseModel)
 
 
-class _Body(BaseModel):
-    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
-
-
-class WeatherRequest(_Body):
-    """What of the weather is to be set; what is left out stays."""
+class WeatherRequest(StrictModel):
+    """A change of the weather; what is left out stays."""
 
     transmission: float | None = Field(None, ge=0, le=1)
     seeing_fwhm_arcsec: float | None = Field(None, ge=0.1, le=20)
@@ -45,14 +42,14 @@ class WeatherRequest(_Body):
     safe: bool | None = None
 
 
-class ClockRequest(_Body):
+class ClockRequest(StrictModel):
     """The pace of the simulated night."""
 
     time_factor: float = Field(ge=1, le=1000)
 
 
 class _BadRequest(Exception):
-    """The body makes no sense; the message says why."""
+    """The body of a request is invalid; the message gives the reason."""
 
 
 def control_routes(world: World) -> tuple[BaseRoute, ...]:
@@ -83,7 +80,7 @@ def control_routes(world: World) -> tuple[BaseRoute, ...]:
 
 
 class _Control:
-    """The answers; every method takes a request and gives a response."""
+    """The endpoints."""
 
     def __init__(self, world: World) -> None:
         self._world = world
@@ -98,11 +95,7 @@ class _Control:
         return JSONResponse(self._world.faults.listing())
 
     async def add_fault(self, request: Request) -> Response:
-        asked = await _body(request, FaultRequest)
-        try:
-            number = self._world.faults.add(asked)
-        except ValueError as error:
-            raise _BadRequest(str(error)) from error
+        number = self._world.faults.add(await _body(request, FaultRequest))
         return JSONResponse({"number": number}, status_code=201)
 
     async def clear_faults(self, request: Request) -> Response:
@@ -138,10 +131,10 @@ class _Control:
 
 
 def truth(world: World) -> dict[str, Any]:
-    """Say where focus is.
+    """Return the true focus and temperatures.
 
-    A position is in focus when it puts the tube at best focus: reached moving out the tube is where the motor is,
-    reached moving in it is behind by the slack.
+    A position of the motor is in focus when it puts the tube at best focus. After a move out the tube is at the
+    motor's position; after a move in it is behind by the backlash.
     """
     now_s, focuser = world.clock.now_s(), world.settings.focuser
     tube_steps, best_steps = world.mechanism.tube(now_s), world.best_tube_steps(now_s)
@@ -171,5 +164,5 @@ async def _body(request: Request, model: type[M]) -> M:
         return model.model_validate_json(await request.body())
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
-        place = ".".join(str(step) for step in first["loc"])
-        raise _BadRequest(f"{place}: {first['msg']}." if place else f"{first['msg']}.") from error
+        path = ".".join(str(step) for step in first["loc"])
+        raise _BadRequest(f"{path}: {first['msg']}." if path else f"{first['msg']}.") from error

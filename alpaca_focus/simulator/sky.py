@@ -1,4 +1,4 @@
-"""What the sky does: seeing from frame to frame, the stars of a field, and the shake of the guiding."""
+"""The simulated sky: seeing from frame to frame, the stars of a field, and guiding errors."""
 
 import math
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from alpaca_focus.simulator.settings import SensorSettings, SkySettings
 
 _SEEING, _WANDER, _STARS, _GUIDING = range(1, 5)
-"""Words that keep the streams of random numbers of one seed apart."""
+"""Numbers that separate the random streams of one seed."""
 
 LEAST_SEEING = 0.3
 """Seeing never falls below this fraction of its mean."""
@@ -17,14 +17,7 @@ LEAST_SEEING = 0.3
 
 @dataclass(frozen=True, slots=True)
 class FieldStars:
-    """Stars in the order of their birth, each array of shape (n,).
-
-    Attributes:
-        x_px: Column of each star on the unbinned sensor.
-        y_px: Row of each star on the unbinned sensor.
-        magnitude: Magnitude of each star.
-        colour: Colour of each star, -1 (blue) to 1 (red).
-    """
+    """Stars, arrays of shape (n,): column and row on the unbinned sensor, magnitude, colour -1 (blue) to 1 (red)."""
 
     x_px: NDArray[np.float64]
     y_px: NDArray[np.float64]
@@ -33,16 +26,10 @@ class FieldStars:
 
 
 def seeing_for_frame(sky: SkySettings, seed: int, frame_number: int, time_s: float) -> float:
-    """FWHM of the seeing disc during one frame, arcsec.
+    """Return the FWHM of the seeing disc during one frame, arcsec.
 
     Independent scatter from frame to frame, and a slow wander: three sine waves with periods of 8 to 60 minutes.
-    The same arguments give the same seeing.
-
-    Args:
-        sky: Mean seeing, scatter and wander.
-        seed: Seed of the night, 0 or more.
-        frame_number: Counts the frames.
-        time_s: Time of the frame on any steady clock, seconds.
+    The same arguments give the same seeing; `time_s` is from any steady clock.
     """
     scatter = sky.seeing_scatter * np.random.default_rng([seed, _SEEING, frame_number]).standard_normal()
     rng = np.random.default_rng([seed, _WANDER])
@@ -54,11 +41,11 @@ def seeing_for_frame(sky: SkySettings, seed: int, frame_number: int, time_s: flo
 
 
 def star_field(sky: SkySettings, sensor: SensorSettings, seed: int, pointing_seed: int) -> FieldStars:
-    """The stars that one pointing sees.
+    """Return the stars of one field.
 
     Magnitudes follow a power law of flux: the number of stars brighter than m grows as 10^(slope m). The first star
-    is the brightest and has exactly the set magnitude. Positions are even over the sensor, but for the stars of
-    the cluster, which are normally distributed about its centre.
+    is the brightest and has exactly the set magnitude. Positions are uniform over the sensor,
+    except for the stars of the cluster, which are normally distributed about its centre.
     """
     rng = np.random.default_rng([seed, _STARS, pointing_seed])
     count = sky.star_count
@@ -75,6 +62,6 @@ def star_field(sky: SkySettings, sensor: SensorSettings, seed: int, pointing_see
 
 
 def guiding_shift_arcsec(sky: SkySettings, seed: int, frame_number: int) -> tuple[float, float]:
-    """Shift of the whole field in one frame along x and y, arcsec."""
+    """Return the shift of the whole field in one frame along x and y, arcsec."""
     dx, dy = np.random.default_rng([seed, _GUIDING, frame_number]).standard_normal(2)
     return float(dx) * sky.guiding_rms_arcsec, float(dy) * sky.guiding_rms_arcsec

@@ -1,9 +1,9 @@
 """The light of a slit spectrograph on its sensor: a star's spectrum along the rows, and the lines of the sky.
 
-The telescope forms the star on the slit. What passes is the image of the star integrated over the width of the slit:
-its sum is the throughput, which falls as seeing and defocus grow, and its shape is the spatial profile of the
-spectrum. The lines are images of the slit, so their width does not depend on the telescope's focus. The slit always
-sees ray optics and a Moffat seeing disc, whatever the optical model of the telescope.
+The telescope forms the star on the slit. The image of the star, integrated over the width of the slit, has the
+throughput as its sum, which falls as seeing and defocus grow, and the spatial profile of the spectrum as its shape.
+The lines are images of the slit, so their width does not depend on the telescope's focus. The slit always sees ray
+optics and a Moffat seeing disc, whatever the optical model of the telescope.
 """
 
 import math
@@ -13,13 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import fft, ndimage, special
 
-from alpaca_focus.simulator.psf import (
-    WING_LOSS,
-    blur_diameters_px,
-    moffat_alpha,
-    moffat_radius,
-    optical_transfer,
-)
+from alpaca_focus.simulator.psf import WING_LOSS, blur_diameters_px, moffat_alpha, moffat_radius, optical_transfer
 from alpaca_focus.simulator.sensor import SensorWindow
 from alpaca_focus.simulator.settings import SensorSettings, SkySettings, SpectrographSettings, TelescopeSettings
 from alpaca_focus.simulator.telescope_optics import (
@@ -50,11 +44,11 @@ REFERENCE_NM = 550.0
 
 @dataclass(frozen=True, slots=True)
 class SlitProfile:
-    """The star along the slit behind the slit, per unit of light in front of it.
+    """The star along the slit behind the slit, per unit of light in front of the slit.
 
     Attributes:
         offset_px: Distance from the star along the slit, px, rising, shape (n,).
-        density: Light that a pixel at that distance gets, shape (n,).
+        density: Light of a pixel at that distance, shape (n,).
         throughput: Fraction of the light that passes the slit.
     """
 
@@ -65,16 +59,11 @@ class SlitProfile:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Slit:
-    """What decides how the star passes the slit; lengths in rows of the spectrum (px).
+    """The slit and its star; lengths in rows of the spectrum (px), blurs as outer diameters.
 
     Attributes:
-        blur_across_px: Outer diameter of the geometric blur across the slit.
-        blur_along_px: Outer diameter of the geometric blur along the slit.
         obstruction: Central obstruction as a fraction of the diameter.
-        seeing_fwhm_px: FWHM of the seeing disc.
-        moffat_beta: Exponent of the seeing disc.
-        width_px: Width of the slit.
-        decentre_px: Distance of the star from the middle of the slit, across it.
+        decentre_px: Distance of the star from the middle of the slit, across the slit.
         camera_fwhm_px: FWHM of the spectrograph's own blur.
     """
 
@@ -89,7 +78,7 @@ class Slit:
 
 
 def slit_profile(slit: Slit) -> SlitProfile:
-    """Integrates the image of the star over the width of the slit.
+    """Return the image of the star integrated over the width of the slit.
 
     In the frequency domain that is an integral across the slit with a sinc as weight (Parseval), after which one
     cosine transform gives the profile along it.
@@ -127,7 +116,7 @@ def slit_profile(slit: Slit) -> SlitProfile:
 def star_spectrum(
     spectrograph: SpectrographSettings, telescope: TelescopeSettings, sensor: SensorSettings
 ) -> NDArray[np.float64]:
-    """Electrons a second that each column gets of a star that passes the slit whole; shape (width_px,).
+    """Return the electrons a second of a star in each column, without losses at the slit; shape (width_px,).
 
     A black body scaled to the star's magnitude, absorption lines, and the response of the spectrograph, blurred
     by the image of the slit.
@@ -151,7 +140,7 @@ def star_spectrum(
 def sky_spectrum(
     spectrograph: SpectrographSettings, telescope: TelescopeSettings, sensor: SensorSettings, sky: SkySettings
 ) -> NDArray[np.float64]:
-    """Electrons a second of the sky's continuum in one row of each column; shape (width_px,)."""
+    """Return the electrons a second of the sky's continuum in one row of each column; shape (width_px,)."""
     area_arcsec2 = spectrograph.slit_width_arcsec * spectrograph.spatial_scale_arcsec_per_px
     flux = PHOTONS_PER_S_CM2_ANGSTROM * 10.0 ** (-0.4 * sky.sky_mag_per_arcsec2) * collecting_area_cm2(telescope)
     per_column = flux * area_arcsec2 * spectrograph.dispersion_angstrom_per_px
@@ -159,7 +148,7 @@ def sky_spectrum(
 
 
 def black_body(wavelength_nm: NDArray[np.float64], temperature_k: float) -> NDArray[np.float64]:
-    """Photons per wavelength of a black body in arbitrary units, same shape (Planck's law)."""
+    """Return the photons per wavelength of a black body in arbitrary units, same shape (Planck's law)."""
     safe_nm = np.maximum(wavelength_nm, 50.0)
     return np.asarray(safe_nm**-4.0 / np.expm1(1.438777e7 / (safe_nm * temperature_k)))
 
@@ -167,7 +156,7 @@ def black_body(wavelength_nm: NDArray[np.float64], temperature_k: float) -> NDAr
 def wavelength_of_column_nm(
     spectrograph: SpectrographSettings, sensor: SensorSettings, column: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """Wavelength at columns of the unbinned sensor, nm, same shape."""
+    """Return the wavelength at columns of the unbinned sensor, nm, same shape."""
     middle = (sensor.width_px - 1) / 2.0
     step_nm = spectrograph.dispersion_angstrom_per_px / 10.0
     return np.asarray(spectrograph.central_wavelength_nm + step_nm * (column - middle))
@@ -176,7 +165,7 @@ def wavelength_of_column_nm(
 def response(
     spectrograph: SpectrographSettings, sensor: SensorSettings, column: NDArray[np.float64] | NDArray[np.int64]
 ) -> NDArray[np.float64]:
-    """Electrons per photon behind the slit at columns of the sensor, same shape; a Gaussian about mid-sensor."""
+    """Return the electrons per photon behind the slit at columns of the sensor: a Gaussian about mid-sensor."""
     wavelength_nm = wavelength_of_column_nm(spectrograph, sensor, column.astype(np.float64))
     sigma_nm = spectrograph.response_fwhm_nm / FWHM_PER_SIGMA
     bell = np.exp(-0.5 * ((wavelength_nm - spectrograph.central_wavelength_nm) / sigma_nm) ** 2)
@@ -184,7 +173,7 @@ def response(
 
 
 def slit_width_px(spectrograph: SpectrographSettings) -> float:
-    """Width of the slit's image on the sensor, px, taking the same scale along and across the slit."""
+    """Return the width of the slit's image on the sensor, px, for the same scale along and across the slit."""
     return spectrograph.slit_width_arcsec / spectrograph.spatial_scale_arcsec_per_px
 
 
@@ -197,7 +186,7 @@ def slit_for(
     seeing_fwhm_arcsec: float,
     decentre_arcsec: float,
 ) -> Slit:
-    """The slit and the star on it in one exposure; `defocus_um` is that of the telescope at the slit."""
+    """Return the slit and the star in one exposure; `defocus_um` is that of the telescope at the slit."""
     scale = spectrograph.spatial_scale_arcsec_per_px
     row_um = scale / ARCSEC_PER_RADIAN * telescope.focal_length_mm * 1000.0
     along = local_defocus(telescope, defocus_um, 0.0)
@@ -216,12 +205,9 @@ def slit_for(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SpectrumLight:
-    """The light that a spectrograph sheds on its sensor in one exposure.
+    """The light of a spectrograph on its sensor in one exposure.
 
     Attributes:
-        spectrograph: The spectrograph.
-        sensor: The sensor.
-        profile: The star along the slit.
         star_e: Electrons of the star in each column before the slit's losses, shape (width_px,).
         sky_e: Electrons of the sky's continuum in one row of each column, shape (width_px,).
         line_factor: Electrons of a sky line in a row over its photons a second before the response.
@@ -237,7 +223,7 @@ class SpectrumLight:
     shift_px: float
 
     def light(self, window: SensorWindow) -> NDArray[np.float32]:
-        """Expected electrons from the slit in a window, shape (height, width)."""
+        """Return the expected electrons in a window, shape (height, width)."""
         lit = self._lit_rows(window)
         image = np.outer(lit, self.sky_e[window.x : window.x + window.width]).astype(np.float32)
         for line in self.spectrograph.sky_lines:
@@ -245,11 +231,8 @@ class SpectrumLight:
         self._add_star(image, window)
         return image
 
-    def _star_row(self) -> float:
-        return self.spectrograph.spatial_position * self.sensor.height_px - 0.5
-
     def _lit_rows(self, window: SensorWindow) -> NDArray[np.float64]:
-        """How much of each row the slit lights, 0 to 1; the slit is centred on the sensor."""
+        """Return the fraction of each row that the slit lights; the slit is centred on the sensor."""
         half = self.spectrograph.slit_length_arcsec / self.spectrograph.spatial_scale_arcsec_per_px / 2.0
         row = np.arange(window.y, window.y + window.height) - (self.sensor.height_px - 1) / 2.0
         return np.asarray(np.clip(half + 0.5 - np.abs(row), 0.0, 1.0))
@@ -279,7 +262,8 @@ class SpectrumLight:
     def _add_star(self, image: NDArray[np.float32], window: SensorWindow) -> None:
         column = np.arange(window.x, window.x + window.width)
         slope = math.tan(math.radians(self.spectrograph.slant_deg))
-        centre = self._star_row() + self.shift_px - window.y + slope * (column - (self.sensor.width_px - 1) / 2.0)
+        row = self.spectrograph.spatial_position * self.sensor.height_px - 0.5 + self.shift_px - window.y
+        centre = row + slope * (column - (self.sensor.width_px - 1) / 2.0)
         reach = math.ceil(self.profile.offset_px[-1])
         first = max(math.floor(centre.min()) - reach, 0)
         last = min(math.ceil(centre.max()) + reach + 1, window.height)
@@ -291,16 +275,11 @@ class SpectrumLight:
 
 
 def line_image(offset_px: NDArray[np.float64], slit_px: float, camera_fwhm_px: float) -> NDArray[np.float64]:
-    """Light that pixels get of a line of unit flux, which is the image of a slit blurred by a Gaussian; same shape.
+    """Return the light of a line of unit flux, the image of a slit blurred by a Gaussian, in pixels; same shape.
 
     The integral of the blurred slit from the left is (s/w) [G((x + w/2)/s) - G((x - w/2)/s)] with
     G(t) = t Phi(t) + phi(t), Phi the normal distribution and phi its density; a pixel takes the difference at
     its edges.
-
-    Args:
-        offset_px: Distance of each pixel's centre from the line's, px.
-        slit_px: Width of the slit's image, px.
-        camera_fwhm_px: FWHM of the blur, px.
     """
     sigma = camera_fwhm_px / FWHM_PER_SIGMA
 

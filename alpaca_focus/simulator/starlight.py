@@ -21,7 +21,7 @@ from alpaca_focus.simulator.telescope_optics import (
 from alpaca_focus.simulator.wavefront import Wave, diffraction_point_spread, fried_parameter_m
 
 FOCUS_LEVEL_PX = 0.25
-"""Stars share an image when the local focus parts their blur by less than this, px."""
+"""Stars share an image when their blur differs by less than this through the local focus, px."""
 
 MAX_FOCUS_LEVELS = {"geometric": 24, "diffraction": 8}
 
@@ -30,34 +30,28 @@ BAYER_RED_GREEN_BLUE = (0.30, 0.45, 0.32)
 
 SKY_COLOUR = 0.3
 STAR_COLOUR_DEX = 0.15
-"""What a colour of 1 takes from blue and gives to red, decimal logarithm."""
+"""Loss in blue and gain in red of a colour of 1, decimal logarithm."""
 
 
 def bayer_mosaic(colour: float) -> NDArray[np.float32]:
-    """Transmission of the RGGB cell for light of a colour from -1 (blue) to 1 (red), shape (2, 2)."""
+    """Return the transmission of the RGGB cell for a colour from -1 (blue) to 1 (red), shape (2, 2)."""
     red, green, blue = BAYER_RED_GREEN_BLUE
     tint = 10.0 ** (STAR_COLOUR_DEX * colour)
     return np.array([[red * tint, green], [green, blue / tint]], dtype=np.float32)
 
 
 def apply_mosaic(image: NDArray[np.float32], x: int, y: int, mosaic: NDArray[np.float32]) -> None:
-    """Multiplies an image, the first pixel of which is column `x` and row `y` of the sensor, by a cell, in place."""
+    """Multiply an image, whose first pixel is column `x` and row `y` of the sensor, by a cell, in place."""
     for j in range(2):
         for i in range(2):
             image[j::2, i::2] *= mosaic[(y + j) % 2, (x + i) % 2]
 
 
 class PointSpreads:
-    """The images of a point over the field during one exposure, worked out where they are needed.
+    """The images of a point over the field during one exposure, computed where they are needed.
 
     The local focus over the field is divided into levels that do not depend on the part of the sensor read out.
-
-    Args:
-        telescope: The optics.
-        sensor: The sensor.
-        moffat_beta: Exponent of the seeing disc of the geometric model.
-        defocus_um: Defocus at mid-field, um.
-        seeing_fwhm_arcsec: FWHM of the seeing disc, arcsec.
+    `moffat_beta` is the exponent of the seeing disc of the geometric model.
     """
 
     def __init__(
@@ -81,7 +75,7 @@ class PointSpreads:
         self._images: dict[int, PointSpread] = {}
 
     def at(self, x_px: float, y_px: float) -> PointSpread:
-        """The image of a point at a position of the unbinned sensor."""
+        """Return the image of a point at a position of the unbinned sensor."""
         offset = focus_offset_um(self._telescope, self._sensor, x_px, y_px)
         level = int(np.argmin(np.abs(self._offsets_um - offset)))
         if level not in self._images:
@@ -117,14 +111,7 @@ class PointSpreads:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Satellite:
-    """A straight track over the field.
-
-    Attributes:
-        x_px: A column of the track.
-        y_px: The row of the track at that column.
-        angle_rad: Angle of the track to the rows.
-        electrons_per_px: Light on one pixel of its length.
-    """
+    """A straight track through a position of the sensor, at an angle to the rows; light per px of its length."""
 
     x_px: float
     y_px: float
@@ -134,16 +121,12 @@ class Satellite:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StarLight:
-    """The light that a star field sheds on the sensor in one exposure.
+    """The light of a star field on the sensor in one exposure.
 
     Attributes:
-        sensor: The sensor.
-        stars: The stars where they stand in this frame.
         electrons: Electrons of each star, shape (n,), before any colour matrix.
-        images: The images of a point.
         sky_e_per_px: Mean light of the sky in a pixel, electrons.
-        sky_gradient: Its change from corner to corner as a fraction.
-        satellite: A satellite, if one crosses.
+        sky_gradient: Change of the sky from corner to corner as a fraction.
     """
 
     sensor: SensorSettings
@@ -155,7 +138,7 @@ class StarLight:
     satellite: Satellite | None
 
     def light(self, window: SensorWindow) -> NDArray[np.float32]:
-        """Expected electrons from the sky in a window, shape (height, width)."""
+        """Return the expected electrons in a window, shape (height, width)."""
         image = self._sky_light(window)
         if self.satellite is not None:
             self._add_satellite(image, window, self.satellite)
@@ -199,14 +182,10 @@ class StarLight:
 
 
 def add_line(image: NDArray[np.float32], x: float, y: float, slope: float, profile: NDArray[np.float32]) -> None:
-    """Adds a straight line of light that is no steeper than 45 degrees, in place.
+    """Add a straight line of light to an image, in place; it passes through (x, y), and is at most 45 degrees steep.
 
-    Args:
-        image: Shape (rows, columns).
-        x: A column of the line.
-        y: Its row at that column.
-        slope: Rows a column, -1 to 1.
-        profile: Cross-section of the line, a sample each px, its middle sample on the line.
+    `slope` is rows per column, -1 to 1; `profile` is the cross-section with one sample per px, the middle one on the
+    line.
     """
     rows, columns = image.shape
     half = profile.size // 2
@@ -224,7 +203,7 @@ def add_line(image: NDArray[np.float32], x: float, y: float, slope: float, profi
 def sky_e_per_px(
     telescope: TelescopeSettings, sensor: SensorSettings, sky: SkySettings, exposure_s: float, light: float
 ) -> float:
-    """Mean light of the sky in one unbinned pixel, electrons, where a fraction `light` of it gets through."""
+    """Return the mean light of the sky in one unbinned pixel, electrons; `light` is the fraction that gets through."""
     area_arcsec2 = plate_scale_arcsec_per_px(telescope, sensor) ** 2
     photons = float(photons_per_s(telescope, sky.sky_mag_per_arcsec2)) * area_arcsec2 * exposure_s
     return photons * sensor.quantum_efficiency * light

@@ -1,4 +1,4 @@
-"""The telescope as numbers: image scale, light grasp, and where focus lies over the field.
+"""The telescope in numbers: image scale, light grasp, and shift of focus over the field.
 
 Pixels are counted from 0 at the centre of the first pixel. Defocus is the position of the focal plane relative to the
 sensor along the axis, in micrometres: positive is behind it.
@@ -23,24 +23,24 @@ BROAD_BAND_ANGSTROM = 880.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Defocus:
-    """Defocus at one place of the field, um: of the rays spread along the rows (x) and along the columns (y)."""
+    """Defocus at one position in the field, um: of the rays spread along the rows (x) and along the columns (y)."""
 
     x_um: float
     y_um: float
 
 
 def plate_scale_arcsec_per_px(telescope: TelescopeSettings, sensor: SensorSettings) -> float:
-    """The sky that one unbinned pixel sees, arcsec."""
+    """Return the width of an unbinned pixel on the sky, arcsec."""
     return ARCSEC_PER_RADIAN * sensor.pixel_size_um / (telescope.focal_length_mm * 1000.0)
 
 
 def collecting_area_cm2(telescope: TelescopeSettings) -> float:
-    """Area of the entrance pupil less its obstruction, cm^2."""
+    """Return the area of the entrance pupil less its obstruction, cm^2."""
     return math.pi / 4.0 * (telescope.aperture_mm / 10.0) ** 2 * (1.0 - telescope.central_obstruction**2)
 
 
 def photons_per_s(telescope: TelescopeSettings, magnitude: ArrayLike) -> NDArray[np.float64]:
-    """Photons a second that the telescope gathers in a broad band, for each magnitude; same shape as `magnitude`."""
+    """Return the photons a second that the telescope collects in a broad band, for each magnitude; same shape."""
     flux = PHOTONS_PER_S_CM2_ANGSTROM * BROAD_BAND_ANGSTROM * collecting_area_cm2(telescope)
     return np.asarray(flux * 10.0 ** (-0.4 * np.asarray(magnitude, dtype=np.float64)))
 
@@ -48,7 +48,7 @@ def photons_per_s(telescope: TelescopeSettings, magnitude: ArrayLike) -> NDArray
 def focus_offset_um(
     telescope: TelescopeSettings, sensor: SensorSettings, x_px: ArrayLike, y_px: ArrayLike
 ) -> NDArray[np.float64]:
-    """Shift of focus against mid-field at pixel positions, um; the shape is that of `x_px` and `y_px` together.
+    """Return the shift of focus against mid-field at pixel positions, um, in their common shape.
 
     Curvature grows with the square of the distance from the centre and reaches its setting at the corner; tilt is
     linear and reaches plus and minus half its setting at the edges.
@@ -63,7 +63,7 @@ def focus_offset_um(
 
 
 def focus_offset_range_um(telescope: TelescopeSettings, sensor: SensorSettings) -> tuple[float, float]:
-    """Least and greatest shift of focus on a grid of 33 x 33 points over the whole sensor, edges included, um."""
+    """Return the least and greatest shift of focus on a grid of 33 x 33 points over the whole sensor, um."""
     x = np.linspace(-0.5, sensor.width_px - 0.5, 33)
     y = np.linspace(-0.5, sensor.height_px - 0.5, 33)
     offsets = focus_offset_um(telescope, sensor, x[np.newaxis, :], y[:, np.newaxis])
@@ -71,6 +71,6 @@ def focus_offset_range_um(telescope: TelescopeSettings, sensor: SensorSettings) 
 
 
 def local_defocus(telescope: TelescopeSettings, defocus_um: float, offset_um: float) -> Defocus:
-    """Defocus of both axes where the focus is shifted by `offset_um`; astigmatism parts them symmetrically."""
+    """Return the defocus of both axes where focus is shifted by `offset_um`; astigmatism is split between them."""
     half = telescope.astigmatism_um / 2.0
     return Defocus(x_um=defocus_um + offset_um + half, y_um=defocus_um + offset_um - half)

@@ -1,4 +1,4 @@
-"""Temperatures of a simulated night: of the air, of the tube and of the camera's sensor. Pure."""
+"""Temperatures of a simulated night: air, tube and the camera's sensor. Pure."""
 
 import math
 from collections.abc import Callable
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 TIME_CONSTANT_S = 60.0
 DEEPEST_C = 40.0
-"""How far below the air full power cools."""
+"""Cooling below the temperature of the air at full power, degrees Celsius."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -15,11 +15,6 @@ class Climate:
 
     The air falls from `start_c` by `fall_c` in the shape of 1 - exp(-t / fall_s); a body with time constant `lag_s`
     that was at `start_c` too follows it by the solution of dT/dt = (air - T) / lag_s.
-
-    Attributes:
-        start_c: Air and tube at the beginning, degrees Celsius.
-        fall_c: How much colder the air becomes in the end.
-        fall_s: Time constant of the air.
     """
 
     start_c: float
@@ -31,7 +26,7 @@ class Climate:
         return self.start_c - self.fall_c * -math.expm1(-time_s / self.fall_s)
 
     def body_c(self, time_s: float, lag_s: float) -> float:
-        """Return the temperature of something that follows the air with a lag."""
+        """Return the temperature of a body that follows the air with a lag."""
         if lag_s <= 0:
             return self.air_c(time_s)
         if math.isclose(lag_s, self.fall_s, rel_tol=1e-6):
@@ -43,12 +38,7 @@ class Climate:
 
 
 class SimulatedCooler:
-    """A sensor that approaches its target, or the air, with a lag of the first order.
-
-    Args:
-        ambient_c: Temperature of the air.
-        now_s: Simulated seconds.
-    """
+    """A sensor that approaches its target, or the temperature of the air, with a lag of the first order."""
 
     def __init__(self, ambient_c: Callable[[], float], now_s: Callable[[], float]) -> None:
         self._ambient_c = ambient_c
@@ -59,7 +49,7 @@ class SimulatedCooler:
         self._since_s = now_s()
 
     def switch(self, *, on: bool) -> None:
-        """Switch it."""
+        """Switch cooling on or off."""
         self._hold()
         self.is_on = on
 

@@ -17,25 +17,21 @@ from alpaca_focus.simulator.psf import PointSpread, blur_diameters_px, phases_of
 from alpaca_focus.simulator.telescope_optics import Defocus
 
 WAVELENGTHS = 3
-"""Wavelengths that stand for the band, evenly spread over it."""
+"""Number of wavelengths that represent the band, evenly spaced."""
 
 REACH_FWHM = 12.0
-"""The grid reaches this many seeing discs beyond the geometric blur; what lies beyond (0.1 %) is folded back."""
+"""The grid reaches this many seeing discs beyond the geometric blur; light beyond (0.1 %) is folded back."""
 
 MAX_GRID = 4096
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wave:
-    """What wave optics needs to know of the telescope and the air.
+    """Telescope and turbulence for wave optics.
 
     Attributes:
-        aperture_m: Diameter of the pupil.
-        focal_ratio: Focal length over aperture.
         obstruction: Central obstruction as a fraction of the diameter.
         zernike: Noll index to waves rms at the band's centre, over the unobstructed pupil.
-        wavelength_um: Centre of the band.
-        bandwidth_um: Width of the band.
         fried_m: Fried parameter at the band's centre, see `fried_parameter_m`.
         outer_scale_m: Outer scale of the turbulence; none for Kolmogorov turbulence.
     """
@@ -51,17 +47,17 @@ class Wave:
 
 
 def fried_parameter_m(seeing_fwhm_rad: float, wavelength_um: float) -> float:
-    """Fried's r0 of a long-exposure Kolmogorov seeing disc, m: FWHM = 0.976 wavelength / r0 (Fried 1966)."""
+    """Return Fried's r0 of a long-exposure Kolmogorov seeing disc, m: FWHM = 0.976 wavelength / r0 (Fried 1966)."""
     return 0.976 * wavelength_um * 1.0e-6 / seeing_fwhm_rad
 
 
 def structure_function(
     separation_m: NDArray[np.float64], fried_m: float, outer_scale_m: float | None
 ) -> NDArray[np.float64]:
-    """Phase structure function of the turbulence, rad^2, same shape as `separation_m`.
+    """Return the phase structure function of the turbulence, rad^2, same shape as `separation_m`.
 
     Kolmogorov: 6.88 (r/r0)^(5/3) (Fried 1966). With an outer scale L0, von Karman's (Conan 2000, eq. 3.2), which
-    levels off beyond L0 and makes the seeing disc smaller than r0 alone says.
+    levels off beyond L0 and makes the seeing disc smaller than r0 alone does.
     """
     if outer_scale_m is None:
         return np.asarray(6.8839 * (separation_m / fried_m) ** (5.0 / 3.0))
@@ -75,15 +71,15 @@ def structure_function(
 
 
 def noll_indices(j: int) -> tuple[int, int]:
-    """Radial order n and signed azimuthal order m of Noll's index j, 1 or more (Noll 1976); m < 0 for sine terms."""
+    """Return radial order n and azimuthal order m of Noll's index j (Noll 1976); m < 0 for sine terms."""
     n = math.ceil((math.sqrt(8.0 * j + 1.0) - 3.0) / 2.0)
-    place = j - n * (n + 1) // 2
-    m = 2 * ((place + n % 2) // 2) - n % 2 if n % 2 else 2 * (place // 2)
+    rank = j - n * (n + 1) // 2
+    m = 2 * ((rank + n % 2) // 2) - n % 2 if n % 2 else 2 * (rank // 2)
     return n, m if j % 2 == 0 else -m
 
 
 def zernike(j: int, radius: NDArray[np.float64], angle: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Zernike polynomial of Noll's index j with unit rms over the full unit disc; shape as `radius` and `angle`."""
+    """Return the Zernike polynomial of Noll's index j with unit rms over the full unit disc; shape as `radius`."""
     n, m = noll_indices(j)
     order = abs(m)
     radial = np.zeros_like(radius)
@@ -98,15 +94,10 @@ def zernike(j: int, radius: NDArray[np.float64], angle: NDArray[np.float64]) -> 
 
 
 def diffraction_point_spread(*, defocus: Defocus, wave: Wave, pixel_um: float, seeing_fwhm_px: float) -> PointSpread:
-    """The wave-optics image of a star, long exposure, over a band of wavelengths.
+    """Return the wave-optics image of a star, long exposure, over a band of wavelengths.
 
     Defocus d is the wavefront d rho^2 / (8 N^2), rho the radius in the pupil (1 at its edge) and N the focal ratio.
-
-    Args:
-        defocus: Local defocus of both axes.
-        wave: Telescope and turbulence.
-        pixel_um: Edge of a pixel, um.
-        seeing_fwhm_px: FWHM of the seeing disc, px, which decides the size of the grid.
+    The seeing decides the size of the grid.
     """
     shortest_um = wave.wavelength_um - wave.bandwidth_um / 2.0
     # The intensity has no frequency above 1 / (wavelength N), so this sampling loses nothing.
@@ -140,14 +131,14 @@ def _half_size(defocus: Defocus, wave: Wave, pixel_um: float, seeing_fwhm_px: fl
 def _wavelengths_um(wave: Wave) -> NDArray[np.float64]:
     if wave.bandwidth_um == 0.0:
         return np.array([wave.wavelength_um])
-    places = (np.arange(WAVELENGTHS) + 0.5) / WAVELENGTHS - 0.5
-    return np.asarray(wave.wavelength_um + wave.bandwidth_um * places)
+    offsets = (np.arange(WAVELENGTHS) + 0.5) / WAVELENGTHS - 0.5
+    return np.asarray(wave.wavelength_um + wave.bandwidth_um * offsets)
 
 
 def _transfer(
     frequency: NDArray[np.float64], wavelength_um: float, defocus: Defocus, wave: Wave
 ) -> NDArray[np.complex64]:
-    """Optical transfer function at one wavelength, shape (n, n // 2 + 1), 1 at the origin; frequencies per um."""
+    """Return the optical transfer function at one wavelength, shape (n, n // 2 + 1); frequencies per um."""
     to_pupil = 2.0 * wavelength_um * wave.focal_ratio
     x, y = to_pupil * frequency[np.newaxis, :], to_pupil * frequency[:, np.newaxis]
     radius = np.hypot(x, y)

@@ -1,7 +1,6 @@
-"""What is true in the simulated observatory at a moment: temperatures, focus, clouds, seeing, pointing.
+"""The true state of the simulated observatory: temperatures, focus, clouds, seeing, pointing.
 
-Devices read it and act on it; the truth API shows it. Everything is called from the server's event loop, or while a
-frame is rendered from values taken there.
+Devices read and change it; the truth API publishes it. Everything runs in the server's event loop.
 """
 
 import itertools
@@ -27,13 +26,13 @@ SECONDS_PER_SLOT = 1.5
 
 @dataclass(slots=True)
 class Weather:
-    """What can be set from outside at any time.
+    """Conditions that can be set from outside at any time.
 
     Attributes:
         transmission: Share of starlight that clouds let through.
-        seeing_fwhm_arcsec: Seeing instead of the settings' own, `None` for theirs.
+        seeing_fwhm_arcsec: Mean seeing in place of the settings' value; `None` for theirs.
         air_offset_c: Added to the temperature of the air and of everything that follows it.
-        safe: What the safety monitor says.
+        safe: State that the safety monitor reports.
     """
 
     transmission: float = 1.0
@@ -46,16 +45,8 @@ class World:
     """The state of the simulated observatory.
 
     Attributes:
-        settings: As given.
-        clock: Simulated time.
-        quirks: Names of the deviations to play.
-        weather: Clouds, seeing and safety as set from outside.
-        faults: The faults that are on.
-        mechanism: Motor and tube of the focuser.
-        pointing: Where the telescope points.
-        wheel: The filter wheel.
         frame_size: NumX and NumY of the camera.
-        last_seeing_arcsec: Seeing of the last frame, `None` before the first.
+        last_seeing_arcsec: FWHM of the seeing of the last frame, `None` before the first.
     """
 
     def __init__(self, settings: ObservatorySettings, clock: SimulatedClock, faults: FaultBook) -> None:
@@ -65,12 +56,11 @@ class World:
         self.weather = Weather()
         self.faults = faults
         focuser = settings.focuser
-        slow = "focuser-slow-start" in self.quirks
-        speed_steps_per_s = SLOW_STEPS_PER_S if slow else focuser.speed_steps_per_s
+        speed_steps_per_s = SLOW_STEPS_PER_S if "focuser-slow-start" in self.quirks else focuser.speed_steps_per_s
         self.mechanism = Mechanism(focuser.start_position, focuser.backlash_steps, speed_steps_per_s)
         self.pointing = Pointing(settings.mount, clock)
         self.wheel = Wheel(0, SECONDS_PER_SLOT)
-        self.frame_size = (settings.sensor.width_px, settings.sensor.height_px)
+        self.frame_size = [settings.sensor.width_px, settings.sensor.height_px]
         self.last_seeing_arcsec: float | None = None
         climate = settings.climate
         self._climate = Climate(start_c=climate.start_c, fall_c=climate.fall_c, fall_s=climate.fall_s)
@@ -78,7 +68,7 @@ class World:
         self._compensated_at_c: float | None = None
 
     def next_frame_number(self) -> int:
-        """Count the frames."""
+        """Return the number of the next frame."""
         return next(self._frames)
 
     def air_c(self, time_s: float) -> float:
@@ -90,29 +80,34 @@ class World:
         return self._climate.body_c(time_s, self.settings.climate.tube_lag_s) + self.weather.air_offset_c
 
     def sensor_c(self, time_s: float) -> float:
-        """Return the temperature that the focuser's sensor would show."""
+        """Return the temperature at the focuser's sensor."""
         return self._climate.body_c(time_s, self.settings.focuser.sensor_lag_s) + self.weather.air_offset_c
 
     def best_tube_steps(self, time_s: float, slot: int | None = None) -> float:
-        """Return the place of the tube that is in focus, in steps; through the present filter when left out."""
+        """Return the tube's position of best focus, steps, through a slot's filter or the current one."""
         focuser = self.settings.focuser
         offset = self.settings.filters[self.wheel.slot(time_s) if slot is None else slot].offset_steps
         warmer_c = self.tube_c(time_s) - REFERENCE_C
-        leaning = 1 - max(0.0, self.pointing.altitude_deg(time_s)) / 90
+        from_zenith = 1 - max(0.0, self.pointing.horizontal_now_deg(time_s)[0]) / 90
         return (
-            focuser.best_focus_steps + offset + focuser.steps_per_degree * warmer_c + focuser.altitude_steps * leaning
+            focuser.best_focus_steps
+            + offset
+            + focuser.steps_per_degree * warmer_c
+            + focuser.altitude_steps * from_zenith
         )
 
     def optical_state(self, time_s: float, frame_number: int) -> OpticalState:
-        """Return what the light of a frame meets whose middle is at `time_s`."""
+        """Return the optical state of a frame whose middle is at `time_s`."""
         settings = self.settings
         self.follow_temperature(time_s)
+        clouds = self.faults.take("clouds")
+        cloud_transmission = 1.0 if clouds is None else min(max(clouds.value, 0.0), 1.0)
         defocus_steps = self.mechanism.tube(time_s) - self.best_tube_steps(time_s)
         return OpticalState(
             defocus_um=defocus_steps * settings.focuser.step_size_um,
             seeing_fwhm_arcsec=self._seeing_arcsec(time_s, frame_number),
-            transmission=self.weather.transmission * self.faults.take_clouds(),
-            trail=self.faults.take_trail(),
+            transmission=self.weather.transmission * cloud_transmission,
+            trail=self.faults.take("trail") is not None,
             pointing_seed=self.pointing.field_number,
             filter_transmission=settings.filters[self.wheel.slot(time_s)].transmission,
         )
@@ -123,12 +118,12 @@ class World:
         return self._compensated_at_c is not None
 
     def compensate(self, time_s: float, *, enabled: bool) -> None:
-        """Let the focuser follow its temperature sensor from now on, or no longer."""
+        """Switch the focuser's own temperature compensation on or off."""
         self.follow_temperature(time_s)
         self._compensated_at_c = self.sensor_c(time_s) if enabled else None
 
     def follow_temperature(self, time_s: float) -> None:
-        """Move the focuser by the whole steps that its sensor asks for since the last time."""
+        """Move the focuser by the whole steps of temperature compensation since the last call."""
         steps_per_degree = self.settings.focuser.steps_per_degree
         if self._compensated_at_c is None or self.mechanism.is_moving(time_s):
             return
@@ -141,6 +136,7 @@ class World:
         sky = self.settings.sky
         if self.weather.seeing_fwhm_arcsec is not None:
             sky = sky.model_copy(update={"seeing_fwhm_arcsec": self.weather.seeing_fwhm_arcsec})
-        seeing = seeing_for_frame(sky, self.settings.seed, frame_number, time_s) * self.faults.take_seeing_factor()
+        jump = self.faults.take("seeing-jump")
+        seeing = seeing_for_frame(sky, self.settings.seed, frame_number, time_s) * (1.0 if jump is None else jump.value)
         self.last_seeing_arcsec = seeing
         return seeing

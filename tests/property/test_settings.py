@@ -65,7 +65,7 @@ def test_random_bytes_are_refused_in_words(tmp_path_factory: pytest.TempPathFact
 
 
 @given(st.data())
-def test_a_typo_in_a_name_is_told_with_the_nearest_name(data: st.DataObject) -> None:
+def test_the_message_about_a_typo_names_the_nearest_name(data: st.DataObject) -> None:
     section = data.draw(st.sampled_from(sorted(ATOMS)))
     right = data.draw(st.sampled_from(sorted(ATOMS[section])))
     wrong = data.draw(typos(right))

@@ -76,7 +76,7 @@ def test_every_property_answers_as_the_standard_allows(kind: type[Any], observat
 
 
 @pytest.mark.parametrize("kind", [Camera, Focuser, FilterWheel, Telescope, ObservingConditions])
-def test_nothing_but_its_identity_is_told_before_it_is_connected(kind: type[Any], observatory: Observatory) -> None:
+def test_a_device_reports_only_its_identity_before_it_is_connected(kind: type[Any], observatory: Observatory) -> None:
     device = kind(observatory.address, 0)
     assert device.Name.startswith("Simulated")
     assert not device.Connected
@@ -84,7 +84,7 @@ def test_nothing_but_its_identity_is_told_before_it_is_connected(kind: type[Any]
         _ = device.DeviceState
 
 
-def test_a_frame_is_read_with_the_size_that_was_asked_for(observatory: Observatory) -> None:
+def test_a_frame_is_read_with_the_requested_size(observatory: Observatory) -> None:
     camera = connected(Camera, observatory)
     camera.BinX = camera.BinY = 2
     camera.StartX, camera.StartY, camera.NumX, camera.NumY = 10, 20, 120, 100
@@ -111,7 +111,7 @@ def test_an_aborted_exposure_leaves_no_frame_and_a_stopped_one_does(observatory:
     assert camera.LastExposureDuration < 60
 
 
-def test_the_focuser_moves_in_its_time_and_stops_when_told(observatory: Observatory) -> None:
+def test_the_focuser_moves_in_its_time_and_halts(observatory: Observatory) -> None:
     focuser = connected(Focuser, observatory)
     start = focuser.Position
     focuser.Move(start + 5000)
@@ -195,7 +195,7 @@ def test_what_cannot_be_done_is_refused_with_the_error_of_the_standard(
         act(connected(kind, observatory))
 
 
-def test_the_safety_monitor_says_what_the_weather_is(observatory: Observatory) -> None:
+def test_the_safety_monitor_reports_the_state_of_the_weather(observatory: Observatory) -> None:
     monitor = SafetyMonitor(observatory.address, 0)
     assert not monitor.IsSafe
     monitor = connected(SafetyMonitor, observatory)

@@ -40,6 +40,6 @@ def test_the_gateway_needs_no_folder() -> None:
 
 
 @pytest.mark.parametrize("way", ["watch", "told"])
-def test_the_other_ways_may_have_one(way: str) -> None:
+def test_the_other_values_of_way_allow_a_folder(way: str) -> None:
     settings = parse_yaml(f"{TELESCOPE}imaging: {{way: {way}, folder: ~/frames}}\n", Settings, source="night.yaml")
     assert (settings.imaging.folder, settings.imaging.folder_pattern) == ("~/frames", "*")

@@ -19,7 +19,7 @@ def answer_to(text: str) -> list[str]:
 
 
 @pytest.mark.parametrize("text", ["", "\n\n", "# only a comment\n", "---\n", "~\n", "\ufeff"])
-def test_an_empty_file_is_told_what_is_required(text: str) -> None:
+def test_the_message_about_an_empty_file_names_the_required_settings(text: str) -> None:
     assert answer_to(text) == [f"night.yaml: the file is empty. {NEEDS}"]
 
 
@@ -263,7 +263,7 @@ def test_one_mistake_gets_one_line(body: str, answer: str) -> None:
         ),
     ],
 )
-def test_the_telescope_is_looked_at(text: str, answer: str) -> None:
+def test_the_optics_of_the_telescope_are_checked(text: str, answer: str) -> None:
     assert answer_to(text) == [f"night.yaml:{answer}"]
 
 

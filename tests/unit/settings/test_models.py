@@ -1,4 +1,4 @@
-"""The settings themselves: defaults, what is published about them, and how they are told."""
+"""The settings: defaults, the published schema, and their description."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -83,7 +83,7 @@ def test_the_telescope_is_all_that_is_required() -> None:
     }
 
 
-def test_backlash_is_overshot_inward_unless_told_otherwise() -> None:
+def test_backlash_is_overshot_inward_by_default() -> None:
     backlash = parsed(TELESCOPE + "focuser: {backlash: {steps: 120}}\n").focuser.backlash
     assert (backlash.method, backlash.steps, backlash.arrive) == ("overshoot", 120, "in")
 
@@ -130,7 +130,7 @@ focus: {step_steps: 75}
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "line"),
     [
         (
             "imaging: {way: gateway}\ngateway: {listen: 10.0.0.5, port: 7000, allow: [10.0.0.7, 10.1.0.0/16]}\n",
@@ -139,24 +139,24 @@ focus: {step_steps: 75}
                 "computer; an exposure is held back for 45 s at most"
             ),
         ),
-        ("imaging: {way: told}\n", "imaging program: tells of its exposures"),
+        ("imaging: {way: told}\n", "imaging program: reports its exposures"),
         ("imaging: {folder: /data}\n", "imaging program: its camera is watched; its frames are read in /data"),
     ],
 )
-def test_the_description_says_how_the_imaging_program_is_known(text: str, told: str) -> None:
-    assert told in describe(parsed(TELESCOPE + text))
+def test_the_description_names_the_connection_to_the_imaging_program(text: str, line: str) -> None:
+    assert line in describe(parsed(TELESCOPE + text))
 
 
 @pytest.mark.parametrize(
     ("gateway", "problem"),
     [
         ("{allow: [somewhere]}", '"somewhere" is neither an address nor a network such as 192.168.1.0/24'),
-        ("{listen: 0.0.0.0}", "nobody but this computer is allowed, and 0.0.0.0 is for others"),
+        ("{listen: 0.0.0.0}", "only this computer is allowed, and 0.0.0.0 is for others"),
         ("{port: 0}", "gateway.port"),
         ("{patience_s: 0}", "gateway.patience_s"),
     ],
 )
-def test_a_gateway_that_cannot_be_meant_is_refused(gateway: str, problem: str) -> None:
+def test_an_invalid_gateway_is_refused(gateway: str, problem: str) -> None:
     with pytest.raises(ConfigurationError) as failure:
         parsed(f"{TELESCOPE}gateway: {gateway}\n")
     assert problem in str(failure.value)
@@ -181,7 +181,7 @@ def test_a_guider_is_used_when_its_section_is_there() -> None:
 
 
 @pytest.mark.parametrize(("mode", "meanwhile"), [("pause", "is paused"), ("wait", "goes on")])
-def test_the_description_says_what_the_guider_does(mode: str, meanwhile: str) -> None:
+def test_the_description_names_the_mode_of_the_guider(mode: str, meanwhile: str) -> None:
     assert (
         f"guider: PHD2 at pi:4401, which {meanwhile} during a run; after it the star has to stay within 0.8 px for 8 s"
     ) in describe(parsed(f"{TELESCOPE}guider: {{address: 'pi:4401', mode: {mode}, settle_px: 0.8}}\n"))
@@ -212,20 +212,20 @@ altitude_deg: 15, uncertainty_zones: 0.5
 
 
 def test_the_description_names_the_triggers_and_the_compensation() -> None:
-    told = describe(
+    lines = describe(
         parsed(
             f"{TELESCOPE}triggers: {{{ALL_TRIGGERS}}}\ncompensation: {{enabled: true}}\n"
             "focuser: {temperature_coefficient_steps_per_c: -12.5}\n"
         )
     )
-    assert told[-3] == (
+    assert lines[-3] == (
         "triggers: a refocus after a change of 0.8 deg C, 30 images, 90 minutes, a filter without a known offset, "
         "a meridian flip, stars 20 % larger, 15 degrees of altitude, a probable defocus of 0.5 critical focus zones"
     )
-    assert told[-2] == "compensation: -12.5 steps a degree, between exposures"
+    assert lines[-2] == "compensation: -12.5 steps a degree, between exposures"
 
 
-def test_the_description_says_when_backlash_is_left_alone() -> None:
+def test_the_description_names_backlash_without_compensation() -> None:
     assert "backlash: not compensated" in describe(parsed(TELESCOPE))
 
 

@@ -96,11 +96,11 @@ def test_no_setting_of_the_night_is_left_out_here() -> None:
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        ("thermometer: {file: /tmp/air, url: 'http://air/'}\n", "give either file or url"),
-        ("triggers: {temperature_c: 1, temperature_zones: 0.5}\n", "give either of them"),
+        ("thermometer: {file: /tmp/air, url: 'http://air/'}\n", "write either file or url"),
+        ("triggers: {temperature_c: 1, temperature_zones: 0.5}\n", "write either temperature_c or temperature_zones"),
     ],
 )
-def test_two_ways_to_say_the_same_are_refused(text: str, sentence: str) -> None:
+def test_two_alternative_settings_are_refused(text: str, sentence: str) -> None:
     with pytest.raises(ConfigurationError) as caught:
         parse_yaml(TELESCOPE + text, Settings, source="night.yaml")
     assert sentence in str(caught.value)

@@ -32,7 +32,7 @@ def test_the_night_runs_at_its_pace_and_goes_on_when_the_pace_changes() -> None:
 
 
 @pytest.mark.parametrize("lag_s", [300.0, 1800.0, 14400.0, 20000.0])
-def test_the_tube_follows_the_air_as_a_differential_equation_says(lag_s: float) -> None:
+def test_the_tube_follows_the_air_by_its_differential_equation(lag_s: float) -> None:
     climate = Climate(start_c=10.0, fall_c=8.0, fall_s=14400.0)
     times = np.linspace(0, 30000, 7)
     solution = solve_ivp(
@@ -42,7 +42,7 @@ def test_the_tube_follows_the_air_as_a_differential_equation_says(lag_s: float) 
         assert climate.body_c(float(time_s), lag_s) == pytest.approx(expected_c, abs=1e-5)
 
 
-def test_the_motor_moves_at_its_speed_and_can_be_stopped_on_its_way() -> None:
+def test_the_motor_moves_at_its_speed_and_can_be_stopped_while_moving() -> None:
     mechanism = Mechanism(1000, backlash_steps=0, speed_steps_per_s=100)
     mechanism.start(2000, 0.0)
     assert mechanism.position(3.0) == 1300

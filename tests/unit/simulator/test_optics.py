@@ -178,7 +178,7 @@ def test_plate_scale_and_light_grasp_are_those_of_the_tables() -> None:
     np.testing.assert_allclose(rates, 8.8e5 * 235.6 * np.array([1.0, 0.1, 0.01]), rtol=0.01)
 
 
-def test_curvature_reaches_its_setting_in_the_corners_and_tilt_half_of_it_at_the_edges() -> None:
+def test_curvature_reaches_its_setting_in_the_corners_and_tilt_half_its_setting_at_the_edges() -> None:
     sensor = SensorSettings(width_px=300, height_px=200)
     curved = TelescopeSettings(field_curvature_um=90.0)
     assert focus_offset_um(curved, sensor, 149.5, 99.5) == pytest.approx(0.0, abs=1e-9)

@@ -2,7 +2,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from alpaca_focus.simulator.pointing import Pointing, SimulatedPierSide, SkyPlace
+from alpaca_focus.simulator.pointing import Pointing, SimulatedPierSide, SkyPosition
 from alpaca_focus.simulator.settings import MountSettings
 from alpaca_focus.simulator.simulated_clock import SimulatedClock
 
@@ -33,19 +33,19 @@ def test_the_sidereal_time_of_a_published_date(real: Real) -> None:
 
 def test_a_star_culminates_at_ninety_degrees_less_its_distance_from_the_zenith(real: Real) -> None:
     mount = pointing(real)
-    on_meridian = SkyPlace(mount.sidereal_time_h(0.0), 20.0)
+    on_meridian = SkyPosition(mount.sidereal_time_h(0.0), 20.0)
     altitude_deg, azimuth_deg = mount.horizontal_deg(on_meridian, 0.0)
     assert altitude_deg == pytest.approx(90 - (47 - 20))
     assert azimuth_deg == pytest.approx(180.0)
 
 
 def test_the_pole_stands_as_high_as_the_latitude(real: Real) -> None:
-    assert pointing(real).horizontal_deg(SkyPlace(3.0, 90.0), 0.0)[0] == pytest.approx(47.0)
+    assert pointing(real).horizontal_deg(SkyPosition(3.0, 90.0), 0.0)[0] == pytest.approx(47.0)
 
 
 def test_there_and_back_between_sky_and_horizon(real: Real) -> None:
     mount = pointing(real)
-    for place in (SkyPlace(5.0, 10.0), SkyPlace(20.0, -20.0), SkyPlace(11.0, 70.0)):
+    for place in (SkyPosition(5.0, 10.0), SkyPosition(20.0, -20.0), SkyPosition(11.0, 70.0)):
         back = mount.equatorial(*mount.horizontal_deg(place, 0.0), 0.0)
         assert back.right_ascension_h == pytest.approx(place.right_ascension_h)
         assert back.declination_deg == pytest.approx(place.declination_deg)
@@ -53,12 +53,12 @@ def test_there_and_back_between_sky_and_horizon(real: Real) -> None:
 
 def test_tracking_keeps_the_place_and_standing_lets_the_sky_pass(real: Real) -> None:
     mount = pointing(real)
-    start = mount.place(0.0)
+    start = mount.position(0.0)
     real.now_s = 3600.0
-    assert mount.place(3600.0) == start
+    assert mount.position(3600.0) == start
     mount.tracking = False
     real.now_s = 7200.0
-    assert mount.place(7200.0).right_ascension_h - start.right_ascension_h == pytest.approx(1.0027, abs=1e-3)
+    assert mount.position(7200.0).right_ascension_h - start.right_ascension_h == pytest.approx(1.0027, abs=1e-3)
 
 
 def test_it_flips_by_itself_at_the_meridian_and_sees_the_same_stars(real: Real) -> None:
@@ -75,7 +75,7 @@ def test_it_flips_by_itself_at_the_meridian_and_sees_the_same_stars(real: Real) 
 def test_another_place_has_other_stars(real: Real) -> None:
     mount = pointing(real)
     field = mount.field_number
-    mount.slew(SkyPlace(1.0, 5.0), 0.0)
+    mount.slew(SkyPosition(1.0, 5.0), 0.0)
     real.now_s = 200.0
-    assert mount.place(200.0) == SkyPlace(1.0, 5.0)
+    assert mount.position(200.0) == SkyPosition(1.0, 5.0)
     assert mount.field_number != field

@@ -1,4 +1,4 @@
-"""Simulated frames against what physics says, by other ways than the renderer's."""
+"""Simulated frames against physics, computed by other methods than those of the renderer."""
 
 from dataclasses import replace
 
@@ -65,7 +65,7 @@ def test_far_from_focus_half_of_the_light_is_where_rays_put_it(telescope: Telesc
 
 
 @pytest.mark.parametrize("model", ["geometric", "diffraction"])
-def test_both_sides_of_focus_look_alike_without_aberrations(model: str) -> None:
+def test_both_sides_of_focus_are_alike_without_aberrations(model: str) -> None:
     telescope = MIRROR.model_copy(update={"optical_model": model})
     for defocus_um in (40.0, 300.0):
         inside, outside = star(telescope, -defocus_um), star(telescope, defocus_um)

@@ -7,10 +7,10 @@ import pytest
 from numpy.typing import NDArray
 from scipy import stats
 
-from alpaca_focus.simulator.noise import add_noise
 from alpaca_focus.simulator.sensor import (
     SensorWindow,
     add_dark,
+    add_noise,
     binned,
     cosmic_rays,
     gain_e_per_adu,

@@ -134,7 +134,7 @@ def test_pixels_larger_than_the_disc_gather_what_small_pixels_would() -> None:
 
 
 @pytest.mark.parametrize("bandwidth_um", [0.0, 0.1])
-def test_the_ring_is_as_large_as_rays_say(bandwidth_um: float) -> None:
+def test_the_ring_has_the_size_given_by_ray_optics(bandwidth_um: float) -> None:
     image = image_of(spread(4000.0, seeing_arcsec=0.6, bandwidth_um=bandwidth_um))
     middle = image.shape[0] // 2
     across = image[middle - 3 : middle + 4, middle:].mean(axis=0)

@@ -27,7 +27,7 @@ def parsed(text: str) -> Settings:
         f"mqtt: {{password: {SECRET}, prefix: 'a b'}}",
     ],
 )
-def test_a_mistake_is_told_without_the_secret(text: str) -> None:
+def test_the_message_about_a_mistake_hides_the_secret(text: str) -> None:
     with pytest.raises(SettingsError) as caught:
         parsed(text)
     assert "night.yaml:2:" in str(caught.value)
@@ -61,7 +61,7 @@ def test_an_empty_section_is_refused(section: str, first: str) -> None:
         parsed(f"{section}:\n")
 
 
-def test_the_description_says_where_messages_go_without_the_secrets() -> None:
+def test_the_description_names_the_services_without_the_secrets() -> None:
     lines = describe(
         parsed(
             f"messages: {{services: ['json://{SECRET}'], device_back: false, degraded: false}}\n"
