@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from alpaca_focus.core.errors import ConfigurationError, DeviceError, DeviceMisbehaved, DeviceRefused
 from alpaca_focus.devices.address import parse_address
 from alpaca_focus.devices.arrival import legs
-from alpaca_focus.devices.translate import DeviceCall, value_of_reply
+from alpaca_focus.devices.translate import DeviceRequest, value_of_reply
 
-QUESTION = DeviceCall("focuser 0 at pi:11111", "pi:11111", "Position")
+QUESTION = DeviceRequest("focuser 0 at pi:11111", "pi:11111", "Position")
 JSON_VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
     lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),

@@ -13,7 +13,7 @@ from alpaca_focus.alpaca.standard import DeviceType
 from alpaca_focus.core.errors import DeviceUnreachable
 from alpaca_focus.devices.address import DeviceAddress, parse_address
 from alpaca_focus.devices.clock import SystemClock
-from alpaca_focus.devices.watched import AlpacaCameraWatch
+from alpaca_focus.devices.read_only import AlpacaCameraWatch
 from alpaca_focus.ports import CameraActivity
 from alpaca_focus.simulator.observatory import Observatory
 from tests.served_devices import HANG, Faults, serve

@@ -31,7 +31,7 @@ from alpaca_focus.devices.camera import AlpacaCamera
 from alpaca_focus.devices.clock import ScaledClock
 from alpaca_focus.devices.connection import Connection
 from alpaca_focus.devices.focuser import AlpacaFocuser
-from alpaca_focus.devices.line import Lane
+from alpaca_focus.devices.channel import Lane
 from alpaca_focus.devices.translate import as_bool, as_int
 from tests.ports import free_port
 from tests.served_devices import HANG, TIME_FACTOR, Faults, ServedCamera, ServedFocuser, serve, until

@@ -105,7 +105,7 @@ def test_a_focuser_that_keeps_stopping_short_misbehaves() -> None:
 
 def test_a_blocked_focuser_is_halted() -> None:
     served = ServedFocuser(speed_steps_s=0.0)
-    with pytest.raises(DeviceMisbehaved, match=r"has not come nearer for 3 s. It was told to halt"):
+    with pytest.raises(DeviceMisbehaved, match=r"has not come nearer for 3 s. It was halted"):
         use(served, move(7000))
     assert served.halts == 1
 

@@ -12,7 +12,7 @@ from alpaca_focus.core.night.state import PierSide
 from alpaca_focus.devices.address import DeviceAddress
 from alpaca_focus.devices.clock import ScaledClock
 from alpaca_focus.devices.filter_wheel import AlpacaFilterWheel
-from alpaca_focus.devices.watched import AlpacaMount, AlpacaSafetyMonitor, AlpacaThermometer
+from alpaca_focus.devices.read_only import AlpacaMount, AlpacaSafetyMonitor, AlpacaThermometer
 from alpaca_focus.ports import MountState
 from tests.served_devices import (
     HANG,
@@ -75,7 +75,7 @@ def test_a_turning_wheel_has_no_slot() -> None:
 
 
 def test_a_stuck_wheel_misbehaves() -> None:
-    with pytest.raises(DeviceMisbehaved, match=r"told to turn to slot 1 \(R\) and has not arrived within 3 s"):
+    with pytest.raises(DeviceMisbehaved, match=r"has not arrived at slot 1 \(R\) within 3 s"):
         use(AlpacaFilterWheel, ServedWheel(stuck=True), lambda wheel: wheel.move_to(1), turn_timeout_s=3.0)
 
 

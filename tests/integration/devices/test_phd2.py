@@ -15,7 +15,7 @@ GONE = "127.0.0.1:1"
 
 @pytest.fixture(autouse=True)
 def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(phd2, "_AGAIN_AFTER_S", 0.02)
+    monkeypatch.setattr(phd2, "_RETRY_PAUSE_S", 0.02)
 
 
 def test_guiding_rests_during_the_run_and_the_star_is_steady_after_it() -> None:

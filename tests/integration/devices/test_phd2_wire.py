@@ -24,7 +24,7 @@ def test_a_phd2_that_does_not_answer_is_not_waited_for_for_ever(monkeypatch: pyt
     monkeypatch.setattr(phd2_wire, "ANSWER_WITHIN_S", 0.5)
     paused, resumed = during_a_run(FakePhd2(silent=frozenset({"get_app_state"})), timeout_s=60)
     assert isinstance(paused, DeviceTimeout)
-    assert "did not answer within 0.5 s. Look whether it shows a dialog." in str(paused)
+    assert "did not answer within 0.5 s. Check whether it shows a dialog." in str(paused)
     assert resumed is None
 
 

@@ -130,7 +130,7 @@ def test_a_device_that_cannot_be_disconnected_is_told() -> None:
         found = asyncio.run(survey_of("filter_wheel", at(server, "filterwheel")))
     assert found.filters == ("L", "R", "Ha")
     assert "the driver is stuck" in found.notes[0]
-    assert found.notes[0].endswith("It may still be connected, and was not before.")
+    assert found.notes[0].endswith("The device may still be connected, and was not before.")
 
 
 def test_what_is_interrupted_is_disconnected() -> None:
@@ -197,7 +197,7 @@ def test_a_list_that_does_not_come_and_a_device_that_hangs_cost_no_other_device(
     ]
     assert len(found.notes) == 2
     assert "did not answer Connected within 0.3 s" in found.notes[1]
-    assert found.notes[1].endswith("No other camera was looked for.")
+    assert found.notes[1].endswith("No other camera was tried.")
 
 
 def test_what_is_no_alpaca_server_is_said(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,7 +13,7 @@ from alpaca_focus.core.errors import (
     NotSupported,
 )
 from alpaca_focus.devices.translate import (
-    DeviceCall,
+    DeviceRequest,
     WrongValue,
     as_bool,
     as_float,
@@ -26,7 +26,7 @@ from alpaca_focus.devices.translate import (
     value_of_reply,
 )
 
-QUESTION = DeviceCall("focuser 0 at pi:11111 (Moonlite)", "pi:11111", "Position")
+QUESTION = DeviceRequest("focuser 0 at pi:11111 (Moonlite)", "pi:11111", "Position")
 
 
 def value(reply: object, status: int = 200, *, needs_value: bool = True) -> object:

@@ -103,10 +103,10 @@ def test_the_socket_is_its_users_alone_and_goes_with_the_server(path: Path) -> N
     ("command", "sentence"),
     [
         ("abort", "There is nothing to abort."),
-        ("crash", "The command crash failed for a reason that was not foreseen: see the daemon's log."),
+        ("crash", "The command crash failed for an unexpected reason: see the daemon's log."),
         (
             "unknown-to-json",
-            "The command unknown-to-json failed for a reason that was not foreseen: see the daemon's log.",
+            "The command unknown-to-json failed for an unexpected reason: see the daemon's log.",
         ),
     ],
 )

@@ -4,7 +4,7 @@ import pytest
 import structlog
 from structlog.testing import capture_logs
 
-from alpaca_focus.service.log_output import told_to
+from alpaca_focus.service.log_output import forward_events
 
 
 def test_what_the_log_gets_is_told_to_a_listener_too() -> None:
@@ -12,7 +12,7 @@ def test_what_the_log_gets_is_told_to_a_listener_too() -> None:
     log = structlog.get_logger("somewhere")
     with capture_logs() as lines:
         log.info("before")
-        with told_to(told.append):
+        with forward_events(told.append):
             log.info("The focuser has moved", position=1000)
             log.debug("A detail")
             try:
@@ -36,6 +36,6 @@ def test_what_the_log_gets_is_told_to_a_listener_too() -> None:
 def test_nobody_is_told_when_the_block_fails() -> None:
     told: list[Mapping[str, object]] = []
     before = list(structlog.get_config()["processors"])
-    with pytest.raises(RuntimeError), told_to(told.append):
+    with pytest.raises(RuntimeError), forward_events(told.append):
         raise RuntimeError
     assert structlog.get_config()["processors"] == before

@@ -130,7 +130,7 @@ def test_ticks_go_on_when_the_clock_is_put_right(wall: Wall, hours: int) -> None
     counted = Counted()
 
     def steps() -> list[object]:
-        return [line["step_s"] for line in told if line["event"] == "The computer's clock was put right"]
+        return [line["step_s"] for line in told if line["event"] == "The computer's clock was set"]
 
     async def jump() -> None:
         assert await counted.comes_to(3)
