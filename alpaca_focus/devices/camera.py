@@ -129,15 +129,12 @@ class AlpacaCamera(AlpacaDevice):
     async def connect(self) -> None:
         """Connect the camera to its hardware, and read its limits and abilities."""
         await super().connect()
-        self._info = await self._read_info()
-
-    async def _read_info(self) -> CameraInfo:
         get, get_or = self._connection.get, self._connection.get_or
         pixel_size_um = await get_or("PixelSizeX", as_float, default=math.nan)
         exposure_min_s = await get_or("ExposureMin", as_float, default=0.0)
         exposure_max_s = await get_or("ExposureMax", as_float, default=math.inf)
         sensor_type = await get_or("SensorType", as_int, default=0)
-        return CameraInfo(
+        self._info = CameraInfo(
             sensor_width_px=await get("CameraXSize", as_int),
             sensor_height_px=await get("CameraYSize", as_int),
             pixel_size_um=pixel_size_um if 0 < pixel_size_um < math.inf else None,

@@ -1,6 +1,8 @@
 """The guider PHD2, paused while the focuser moves."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 from alpaca_focus.core.errors import DeviceError, DeviceMisbehaved, DeviceRefused, DeviceTimeout, DeviceUnreachable
 from alpaca_focus.devices.phd2_wire import Phd2Connection, connected, one_line
@@ -56,20 +58,16 @@ class Phd2Guider:
         if not self._pauses:
             return
         self._in_pause = True
-        self._timeout_reason = self._late("did not answer within")
-        try:
-            async with asyncio.timeout(self._timeout_s), connected(self._address, self.name) as connection:
-                state = await self._state_after(connection, _CALIBRATING)
-                if state in _GUIDING:
-                    # Set before the call: PHD2 may be paused even if the response gets lost.
-                    self._is_paused = True
-                    await connection.call("set_paused", [True, "full"])
-                elif state != _PAUSED:
-                    self._is_paused = False
-                # A pause by the user is left to the user; one left over from our last run is resumed.
-                self._was_not_guiding = not self._is_paused
-        except TimeoutError:
-            raise self._timeout_reason from None
+        async with self._deadline(), connected(self._address, self.name) as connection:
+            state = await self._state_after(connection, _CALIBRATING)
+            if state in _GUIDING:
+                # Set before the call: PHD2 may be paused even if the response gets lost.
+                self._is_paused = True
+                await connection.call("set_paused", [True, "full"])
+            elif state != _PAUSED:
+                self._is_paused = False
+            # A pause by the user is left to the user; one left over from our last run is resumed.
+            self._was_not_guiding = not self._is_paused
 
     async def resume(self) -> None:
         """Resume guiding after `pause`, and return when the star is steady again.
@@ -86,15 +84,11 @@ class Phd2Guider:
         if self._was_not_guiding:
             return
         was_paused = self._is_paused
-        self._timeout_reason = self._late("did not answer within")
-        try:
-            async with asyncio.timeout(self._timeout_s) as deadline:
-                while True:
-                    if await self._has_resumed(was_paused=was_paused, deadline=deadline):
-                        return
-                    await asyncio.sleep(_RETRY_PAUSE_S)
-        except TimeoutError:
-            raise self._timeout_reason from None
+        async with self._deadline() as deadline:
+            while True:
+                if await self._has_resumed(was_paused=was_paused, deadline=deadline):
+                    return
+                await asyncio.sleep(_RETRY_PAUSE_S)
 
     async def after_move(self) -> None:
         """Wait until the star is steady after a move of the focuser, which shifts it.
@@ -108,10 +102,16 @@ class Phd2Guider:
         """
         if self._in_pause:
             return
+        async with self._deadline() as deadline, connected(self._address, self.name) as connection:
+            await self._wait_for_star(connection, deadline, _CALIBRATING)
+
+    @asynccontextmanager
+    async def _deadline(self) -> AsyncIterator[asyncio.Timeout]:
+        """Limit the block to `timeout_s`, and raise the reason for the last wait when the time is up."""
         self._timeout_reason = self._late("did not answer within")
         try:
-            async with asyncio.timeout(self._timeout_s) as deadline, connected(self._address, self.name) as connection:
-                await self._wait_for_star(connection, deadline, _CALIBRATING)
+            async with asyncio.timeout(self._timeout_s) as deadline:
+                yield deadline
         except TimeoutError:
             raise self._timeout_reason from None
 

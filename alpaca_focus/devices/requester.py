@@ -58,7 +58,7 @@ class Requester:
         self._address = address
         self._device_number = device_number
         self._path = f"/api/v1/{device_type}/{device_number}"
-        self._client_id = random.randrange(1, 65536)  # noqa: S311 - tells clients apart, keeps no secret
+        self._client_id = random.randrange(1, 65536)  # noqa: S311 - distinguishes clients, protects nothing
         self._transactions = itertools.count(1)
         self._puts_in_query = False
 

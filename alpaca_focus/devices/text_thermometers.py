@@ -28,20 +28,24 @@ class NoText:
     reason: str
 
 
-class TextReadings:
+class _TextThermometer:
     """Converts the texts of one source, and logs when its readings cease and when they come back.
 
     Attributes:
-        problem: Why the last text holds no temperature, as a clause; empty: it holds one.
+        name: Name of the source in messages.
+        problem: Why the last reading failed, as a clause; empty: it did not.
     """
 
     def __init__(self, name: str) -> None:
-        self._name = name
-        self._is_missing = False
+        self.name = name
         self.problem = ""
 
-    def convert(self, text: bytes | NoText) -> float | None:
+    async def close(self) -> None:
+        """Do nothing: a file or a connection is open only while it is read."""
+
+    def _convert(self, text: bytes | NoText) -> float | None:
         """Return the temperature in degrees Celsius, or `None` if the text holds none that is plausible."""
+        had_problem = bool(self.problem)
         match text:
             case NoText(reason):
                 reading_c = None
@@ -50,12 +54,11 @@ class TextReadings:
             case content:
                 reading_c = temperature_of_text(_decoded(content))
                 reason = "it does not begin with a plausible number of degrees Celsius"
-        if reading_c is None and not self._is_missing:
-            _log.warning("%s gives no temperature: %s. Retrying at each poll.", self._name, reason)
-        elif reading_c is not None and self._is_missing:
-            _log.info("%s gives a temperature again: %.1f C.", self._name, reading_c)
-        self._is_missing = reading_c is None
         self.problem = reason if reading_c is None else ""
+        if self.problem and not had_problem:
+            _log.warning("%s gives no temperature: %s. Retrying at each poll.", self.name, reason)
+        elif had_problem and not self.problem:
+            _log.info("%s gives a temperature again: %.1f C.", self.name, reading_c)
         return reading_c
 
 
@@ -66,25 +69,15 @@ def _decoded(content: bytes) -> str:
         return content.decode("latin-1")
 
 
-class FileThermometer:
+class FileThermometer(_TextThermometer):
     """A file with a temperature, which need not exist yet; implements `ports.Thermometer`.
 
     `core.temperature` describes what it may contain.
     """
 
     def __init__(self, path: Path) -> None:
+        super().__init__(f"the temperature file {path}")
         self._path = path
-        self._readings = TextReadings(self.name)
-
-    @property
-    def name(self) -> str:
-        """Name of the source in messages."""
-        return f"the temperature file {self._path}"
-
-    @property
-    def problem(self) -> str:
-        """Why the last reading failed, as a clause; empty: it did not."""
-        return self._readings.problem
 
     async def connect(self) -> None:
         """Check the path; the program that writes the file may be started later.
@@ -95,12 +88,9 @@ class FileThermometer:
         if await asyncio.to_thread(self._path.is_dir):
             raise ConfigurationError(f"{self._path} is a folder. Name the file with the temperature in it.")
 
-    async def close(self) -> None:
-        """Do nothing: the file is open only while it is read."""
-
     async def temperature_c(self) -> float | None:
         """Return the temperature in the file, or `None` if there is none from the last ten minutes."""
-        return self._readings.convert(await asyncio.to_thread(self._read))
+        return self._convert(await asyncio.to_thread(self._read))
 
     def _read(self) -> bytes | NoText:
         try:
@@ -118,7 +108,7 @@ class FileThermometer:
             return NoText(f"it cannot be read ({error.strerror})")
 
 
-class UrlThermometer:
+class UrlThermometer(_TextThermometer):
     """A web page with a temperature; implements `ports.Thermometer`.
 
     `core.temperature` describes what it may contain. Redirects are not followed, and proxies and passwords of the
@@ -126,21 +116,12 @@ class UrlThermometer:
     """
 
     def __init__(self, url: str, timeout_s: float) -> None:
+        # Without user name, password and key, which the URL may contain.
+        page = url.partition("?")[0].rpartition("@")[2]
+        super().__init__(f"the temperature page {page.partition('://')[2] or page}")
         self._url = url
         self._timeout_s = timeout_s
-        self._readings = TextReadings(self.name)
         self._request: asyncio.Future[bytes | NoText] | None = None
-
-    @property
-    def name(self) -> str:
-        """Name of the source in messages; without user name, password and key, which the URL may contain."""
-        page = self._url.partition("?")[0].rpartition("@")[2]
-        return f"the temperature page {page.partition('://')[2] or page}"
-
-    @property
-    def problem(self) -> str:
-        """Why the last reading failed, as a clause; empty: it did not."""
-        return self._readings.problem
 
     async def connect(self) -> None:
         """Check the URL; the server may be started later.
@@ -158,21 +139,18 @@ class UrlThermometer:
                 f"{self._url!r} is not the address of a page. Write it as in http://192.168.1.30/temperature.txt."
             )
 
-    async def close(self) -> None:
-        """Do nothing: each request has a connection of its own."""
-
     async def temperature_c(self) -> float | None:
         """Return the temperature on the page, or `None` if there is none, or no reply in time."""
         if self._request is not None and not self._request.done():
             # A thread cannot be stopped: if one hangs in name resolution, no second one is started.
-            return self._readings.convert(NoText("the previous request is still not answered"))
+            return self._convert(NoText("the previous request is still not answered"))
         # A late reply to the previous request is not used: it may be old by now.
         loop = asyncio.get_running_loop()
         self._request = loop.run_in_executor(None, _fetch, self._url, self._timeout_s)
         await asyncio.wait({self._request}, timeout=self._timeout_s)
         if not self._request.done():
-            return self._readings.convert(_late(self._timeout_s))
-        return self._readings.convert(self._request.result())
+            return self._convert(_late(self._timeout_s))
+        return self._convert(self._request.result())
 
 
 def _late(timeout_s: float) -> NoText:

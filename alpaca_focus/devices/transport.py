@@ -130,7 +130,7 @@ class _ReplyParser:
         self.has_headers = False
         self.has_known_end = False
         self.is_complete = False
-        self._parser = httptools.HttpResponseParser(self)
+        self.http = httptools.HttpResponseParser(self)
 
     def on_header(self, name: bytes, _value: bytes) -> None:
         self.has_known_end |= name.lower() in {b"content-length", b"transfer-encoding"}
@@ -142,17 +142,14 @@ class _ReplyParser:
         self.body += part
 
     def on_message_complete(self) -> None:
-        self.is_complete = self._parser.get_status_code() >= 200  # 1xx: the real reply follows
+        self.is_complete = self.http.get_status_code() >= 200  # 1xx: the real reply follows
 
     def feed(self, part: bytes) -> None:
         try:
-            self._parser.feed_data(part)
+            self.http.feed_data(part)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
             if not self.is_complete:  # what comes after the end of the reply does not matter
                 raise BrokenReply(f"it is not HTTP ({error})") from error
-
-    def reply(self) -> HttpReply:
-        return HttpReply(self._parser.get_status_code(), bytes(self.body))
 
 
 def _read_reply(connection: socket.socket, deadline: Deadline) -> HttpReply:
@@ -169,4 +166,4 @@ def _read_reply(connection: socket.socket, deadline: Deadline) -> HttpReply:
         raise ConnectionResetError("the connection was closed without a reply")
     if parser.has_known_end and not parser.is_complete:
         raise ConnectionResetError("the connection was closed in the middle of the reply")
-    return parser.reply()
+    return HttpReply(parser.http.get_status_code(), bytes(parser.body))

@@ -14,8 +14,8 @@ from alpaca_focus.core.errors import CameraTaken, DeviceError
 from alpaca_focus.core.values import ExposureSettings, Frame, Subframe
 from alpaca_focus.devices.camera import AlpacaCamera
 from alpaca_focus.devices.connection import Connection
-from alpaca_focus.devices.translate import as_bool, as_float, as_int, as_texts
 from alpaca_focus.devices.read_only import AlpacaCameraWatch
+from alpaca_focus.devices.translate import as_bool, as_float, as_int, as_texts
 from alpaca_focus.devices.worker import shield_until_done
 from alpaca_focus.doctor.checks import Check, Subject, size_check
 from alpaca_focus.doctor.examination import Examination, using

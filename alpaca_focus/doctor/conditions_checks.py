@@ -7,9 +7,9 @@ from pathlib import Path
 
 from alpaca_focus.core.errors import AlpacaFocusError
 from alpaca_focus.devices.connection import Connection
+from alpaca_focus.devices.read_only import AlpacaSafetyMonitor, AlpacaThermometer
 from alpaca_focus.devices.text_thermometers import FileThermometer, UrlThermometer
 from alpaca_focus.devices.translate import as_float
-from alpaca_focus.devices.read_only import AlpacaSafetyMonitor, AlpacaThermometer
 from alpaca_focus.doctor.checks import Check, Subject, duration
 from alpaca_focus.doctor.examination import Examination, run_in_thread, using
 from alpaca_focus.doctor.focuser_checks import temperature_counts

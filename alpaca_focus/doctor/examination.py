@@ -12,8 +12,8 @@ from alpaca_focus.alpaca.standard import DeviceType
 from alpaca_focus.core.device_kinds import DEVICE_KINDS
 from alpaca_focus.core.errors import AlpacaFocusError, DeviceError
 from alpaca_focus.devices.address import DeviceAddress
-from alpaca_focus.devices.connection import Connection
 from alpaca_focus.devices.connecting import CONNECT_TIMEOUT_S
+from alpaca_focus.devices.connection import Connection
 from alpaca_focus.devices.translate import as_int, as_text
 from alpaca_focus.devices.worker import shield_until_done
 from alpaca_focus.doctor.checks import Check, Subject

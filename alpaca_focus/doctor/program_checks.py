@@ -11,7 +11,7 @@ from pathlib import Path
 
 from alpaca_focus.core.errors import ConfigurationError, DaemonNotRunning, DaemonUnresponsive, RunsAlready
 from alpaca_focus.core.status import Waiting
-from alpaca_focus.devices.phd2_wire import one_line, connected
+from alpaca_focus.devices.phd2_wire import connected, one_line
 from alpaca_focus.doctor.checks import Check, Subject
 from alpaca_focus.doctor.examination import Examination, run_in_thread
 from alpaca_focus.notify.mqtt_probe import broker_trouble

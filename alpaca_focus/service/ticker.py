@@ -5,9 +5,9 @@ by hours or years: a watcher wakes the scheduler when the next tick is suddenly 
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime, timedelta
-from typing import Self
+from typing import Any, Self
 
 import structlog
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
@@ -47,7 +47,7 @@ class Ticker:
         clock: Both clocks of the computer.
     """
 
-    def __init__(self, call: Callable[[], Awaitable[None]], every_s: float, clock: Clock) -> None:
+    def __init__(self, call: Callable[[], Coroutine[Any, Any, None]], every_s: float, clock: Clock) -> None:
         self._call = call
         self._every = timedelta(seconds=every_s)
         self._clock = clock
@@ -88,13 +88,10 @@ class Ticker:
         if self._running.locked() or self._is_ending:
             return
         async with self._running:
-            self._current_call = asyncio.create_task(self._run_call())
+            self._current_call = asyncio.create_task(self._call())
             await asyncio.wait({self._current_call})
         if not self._current_call.cancelled():
             self._current_call.result()
-
-    async def _run_call(self) -> None:
-        await self._call()
 
     def _tick_now(self) -> None:
         self._scheduler.modify_job(JOB, next_run_time=datetime.now(UTC))

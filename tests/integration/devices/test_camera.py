@@ -132,7 +132,7 @@ def test_a_frame_of_a_wrong_size_is_not_used() -> None:
         use(ServedCamera(frame_shape=(24, 32)), take())
 
 
-def test_a_stored_frame_is_asked_for_again() -> None:
+def test_a_cached_frame_is_downloaded_again() -> None:
     served = ServedCamera(repeats=3)
     frames = use(served, take(times=2))
     assert not np.array_equal(frames[0].pixels, frames[1].pixels)
@@ -144,7 +144,7 @@ def test_a_stored_frame_that_stays_is_a_misbehaviour() -> None:
         use(ServedCamera(repeats=100), take(times=2))
 
 
-def test_frames_that_are_saturated_all_over_are_told_apart_by_their_time() -> None:
+def test_frames_that_are_saturated_all_over_are_distinguished_by_their_time() -> None:
     assert len(use(ServedCamera(constant=65535), take(times=2))) == 2
 
 
@@ -249,7 +249,7 @@ def test_an_exposure_of_another_program_is_left_alone() -> None:
         (ExposureSettings(exposure_s=1.0, binning=5), "cannot take a binning of 5: its limits are 1 to 4"),
     ],
 )
-def test_what_the_camera_does_not_take_is_not_asked_for(settings: ExposureSettings, sentence: str) -> None:
+def test_settings_beyond_the_camera_s_limits_are_not_sent(settings: ExposureSettings, sentence: str) -> None:
     with pytest.raises(InvalidValue, match=sentence):
         use(ServedCamera(), take(settings))
 

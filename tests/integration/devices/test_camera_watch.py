@@ -68,7 +68,7 @@ def look_at(camera: SayingCamera, faults: Faults | None = None, **settings: Any)
         (None, False, False),
     ],
 )
-def test_the_state_tells_whether_an_image_is_in_the_making(state: Any, busy: bool, preparing: bool) -> None:
+def test_the_state_shows_whether_an_image_is_being_taken(state: Any, busy: bool, preparing: bool) -> None:
     activity = look_at(SayingCamera(camerastate=state))
     assert (activity.busy, activity.preparing) == (busy, preparing)
 
@@ -87,7 +87,7 @@ def test_the_start_of_the_last_image_is_quoted(started: str) -> None:
         {"lastexposurestarttime": 5, "lastexposureduration": "long"},
     ],
 )
-def test_what_the_camera_does_not_say_is_none(says: dict[str, Any]) -> None:
+def test_what_the_camera_does_not_report_is_none(says: dict[str, Any]) -> None:
     assert look_at(SayingCamera(**says)) == IDLE
 
 
@@ -101,7 +101,7 @@ def wait_until(condition: Callable[[], bool]) -> None:
         time.sleep(0.01)
 
 
-def test_the_images_of_another_program_are_told_apart(observatory: Observatory) -> None:
+def test_the_images_of_another_program_are_distinguished(observatory: Observatory) -> None:
     camera = Camera(observatory.address, 0)
     camera.Connect()
     wait_until(lambda: not camera.Connecting)

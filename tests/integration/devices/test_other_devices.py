@@ -80,18 +80,18 @@ def test_a_stuck_wheel_misbehaves() -> None:
 
 
 @pytest.mark.parametrize("slot", [-1, 3])
-def test_a_slot_that_is_not_there_is_not_asked_for(slot: int) -> None:
+def test_a_slot_that_is_not_there_is_not_requested(slot: int) -> None:
     with pytest.raises(InvalidValue, match=rf"has no slot {slot}: it has 0 to 2 \(L, R, Ha\)"):
         use(AlpacaFilterWheel, ServedWheel(), lambda wheel: wheel.move_to(slot))
 
 
 @pytest.mark.parametrize(("number", "side"), [(0, PierSide.EAST), (1, PierSide.WEST), (-1, PierSide.UNKNOWN)])
-def test_the_mount_reports_what_it_says(number: int, side: PierSide) -> None:
+def test_the_mount_s_values_are_read(number: int, side: PierSide) -> None:
     state = use(AlpacaMount, ServedMount(sideofpier=number), lambda mount: mount.state())
     assert state == MountState(tracking=True, parked=False, slewing=False, pier_side=side, altitude_deg=55.0)
 
 
-def test_what_the_mount_does_not_say_is_none() -> None:
+def test_what_the_mount_does_not_report_is_none() -> None:
     says: dict[str, Any] = {"tracking": None, "atpark": None, "slewing": "maybe", "sideofpier": 7, "altitude": None}
     state = use(AlpacaMount, ServedMount(**says), lambda mount: mount.state())
     assert state == MountState(tracking=None, parked=None, slewing=None, pier_side=PierSide.UNKNOWN, altitude_deg=None)
@@ -113,6 +113,6 @@ def test_a_silent_safety_monitor_is_an_error_and_not_safe() -> None:
         use(AlpacaSafetyMonitor, ServedSafety(), lambda safety: safety.is_safe(), faults, timeout_s=0.1)
 
 
-def test_a_safety_monitor_that_says_nonsense_is_an_error() -> None:
+def test_a_safety_monitor_with_an_invalid_answer_is_an_error() -> None:
     with pytest.raises(DeviceMisbehaved, match="'perhaps' is neither true nor false"):
         use(AlpacaSafetyMonitor, ServedSafety("perhaps"), lambda safety: safety.is_safe())

@@ -51,7 +51,7 @@ def test_noise_does_not_hurt(noise: str) -> None:
 
 
 @pytest.mark.parametrize("state", [None, 3, ["Guiding"]])
-def test_a_state_that_is_none_is_told(state: Any) -> None:
+def test_an_invalid_state_is_a_misbehaviour(state: Any) -> None:
     fake = FakePhd2(state=state)
     paused, _ = during_a_run(fake)
     assert isinstance(paused, DeviceMisbehaved)

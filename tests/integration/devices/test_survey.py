@@ -56,7 +56,7 @@ def bare_replies(body: bytes) -> Any:
     return app
 
 
-def test_the_simulated_observatory_says_all_and_is_left_disconnected(observatory: Observatory) -> None:
+def test_the_simulated_observatory_reports_everything_and_is_left_disconnected(observatory: Observatory) -> None:
     server = asyncio.run(survey_server(observatory.address))
     assert server.notes == ()
     first = {device.kind: device for device in server.devices}
@@ -101,7 +101,7 @@ def test_a_device_that_was_connected_is_left_so() -> None:
     assert all(request.method == "GET" for request in faults.seen)
 
 
-def test_hardware_that_does_not_connect_is_told_and_left_disconnected() -> None:
+def test_hardware_that_does_not_connect_is_noted_and_left_disconnected() -> None:
     focuser = ServedFocuser(hardware_error="no cable")
     with serve([focuser], Faults()) as server:
         found = asyncio.run(survey_of("focuser", at(server, "focuser")))
@@ -110,7 +110,7 @@ def test_hardware_that_does_not_connect_is_told_and_left_disconnected() -> None:
     assert not focuser.connected
 
 
-def test_a_device_that_falls_silent_keeps_what_it_has_said_and_is_disconnected() -> None:
+def test_a_device_that_falls_silent_keeps_its_values_and_is_disconnected() -> None:
     camera = ServedCamera()
     with serve([camera], Faults(instead={"cameraxsize": HANG})) as server:
         found = asyncio.run(survey_of("camera", at(server, "camera"), timeout_s=QUICK_S))
@@ -119,7 +119,7 @@ def test_a_device_that_falls_silent_keeps_what_it_has_said_and_is_disconnected()
     assert not camera.connected
 
 
-def test_a_device_that_cannot_be_disconnected_is_told() -> None:
+def test_a_device_that_cannot_be_disconnected_is_noted() -> None:
     wheel = ServedWheel()
 
     async def stuck() -> None:
@@ -157,7 +157,7 @@ def test_nonsense_in_one_member_costs_that_member_only() -> None:
     assert found.notes == ()
 
 
-def test_a_server_without_management_is_asked_for_one_device_after_the_other(
+def test_a_server_without_management_is_probed_one_device_after_the_other(
     observatory_with: Callable[..., Observatory],
 ) -> None:
     observatory = observatory_with(quirks=("no-management", "numbers-unique-across-types"))
@@ -200,7 +200,7 @@ def test_a_list_that_does_not_come_and_a_device_that_hangs_cost_no_other_device(
     assert found.notes[1].endswith("No other camera was tried.")
 
 
-def test_what_is_no_alpaca_server_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_server_that_is_not_alpaca_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(survey, "PROBED_NUMBERS", range(1))
     with RunningServer(bare_replies(b"<html>router</html>")) as server, pytest.raises(DeviceMisbehaved, match="router"):
         asyncio.run(survey_server(f"{HERE}:{server.port}"))
@@ -262,7 +262,7 @@ def test_servers_are_found_by_discovery_and_the_programs_own_gateway_is_left_out
     assert any(line.startswith(f"{servers[0].address} has camera 0") for line in told)
 
 
-def test_where_no_server_answers_it_is_said_what_to_try(udp_port: int) -> None:
+def test_without_a_server_the_error_names_what_to_try(udp_port: int) -> None:
     with pytest.raises(ConfigurationError) as caught:
         asyncio.run(find_servers(None, lambda _: None, port=udp_port))
     for word in ("none answered", "--address HOST:PORT", "UDP port 32227", "firewall", "another network"):

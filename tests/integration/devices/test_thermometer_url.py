@@ -151,7 +151,7 @@ def test_only_the_change_is_logged_and_no_key(caplog: pytest.LogCaptureFixture) 
     assert asyncio.run(thermometer.temperature_c()) is None
     log = [record for record in caplog.records if record.name.startswith("alpaca_focus")]
     assert [record.levelname for record in log] == ["WARNING", "INFO", "WARNING"]
-    assert "the HTTP status 500" in log[0].message
+    assert "HTTP status 500" in log[0].message
     assert "no connection to its server" in log[2].message
     assert "secret" not in caplog.text
 

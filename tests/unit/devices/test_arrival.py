@@ -44,17 +44,17 @@ def test_a_late_first_motion_is_waited_for() -> None:
     assert progress is MoveProgress.ARRIVED
 
 
-def test_a_focuser_that_never_says_moving_arrives() -> None:
+def test_a_focuser_that_never_reports_moving_arrives() -> None:
     progress, _ = follow(0, 1000, [*ramp(0, 1000, 10, is_moving=False), (1000, False)])
     assert progress is MoveProgress.ARRIVED
 
 
-def test_a_slow_focuser_that_never_says_moving_is_not_taken_for_stopped() -> None:
+def test_a_slow_focuser_that_never_reports_moving_has_not_stopped() -> None:
     slowly = [(position, False) for position in range(20) for _ in range(20)]
     assert follow(0, 20, [*slowly, (20, False)])[0] is MoveProgress.ARRIVED
 
 
-def test_a_focuser_that_always_says_moving_is_not_believed_for_ever() -> None:
+def test_a_focuser_that_always_reports_moving_arrives_in_the_end() -> None:
     progress, now_s = follow(0, 1000, [(500, True), (1000, True)])
     assert progress is MoveProgress.ARRIVED
     assert now_s == pytest.approx(0.2 + RULES.disbelief_s, abs=0.15)
@@ -76,7 +76,7 @@ def test_a_rest_elsewhere_is_a_stop() -> None:
     assert follow(0, 1000, [(500, True), (900, False)])[0] is MoveProgress.STOPPED_SHORT
 
 
-def test_a_focuser_that_says_moving_and_stands_still_has_stalled() -> None:
+def test_a_focuser_that_reports_moving_and_stands_still_has_stalled() -> None:
     progress, now_s = follow(0, 1000, [(500, True)])
     assert progress is MoveProgress.STALLED
     assert now_s == pytest.approx(0.1 + RULES.stall_timeout_s, abs=0.15)

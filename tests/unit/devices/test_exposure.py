@@ -27,7 +27,7 @@ def follow(
     raise AssertionError("the exposure was never judged")
 
 
-def test_a_frame_is_ready_when_the_camera_says_so_after_the_exposure() -> None:
+def test_a_frame_is_ready_when_the_camera_reports_it_after_the_exposure() -> None:
     verdict, now_s = follow(10.0, lambda t: t > 10.3)
     assert verdict is ExposureProgress.READY
     assert now_s == pytest.approx(10.3, abs=0.15)

@@ -318,7 +318,7 @@ def test_a_folder_that_cannot_be_made_is_explained(path: Path) -> None:
         asked(path / "x" / "control.sock", "status")
 
 
-def test_without_a_daemon_the_client_says_how_to_start_it(path: Path) -> None:
+def test_without_a_daemon_the_error_explains_how_to_start_it(path: Path) -> None:
     with pytest.raises(DaemonNotRunning, match=r"No alpaca-focus runs with the storage\.directory .*systemctl start"):
         ask(path, "status", {}, timeout_s=1.0)
 
@@ -332,7 +332,7 @@ def test_a_slow_daemon_is_given_up_in_time(path: Path) -> None:
 
 
 @pytest.mark.parametrize("reply", [b"", b"nonsense\n", b"[]\n", b'{"cut": '])
-def test_a_daemon_that_says_nonsense_is_unresponsive(path: Path, reply: bytes) -> None:
+def test_a_daemon_with_an_invalid_reply_is_unresponsive(path: Path, reply: bytes) -> None:
     async def say(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readline()
         writer.write(reply)

@@ -7,7 +7,7 @@ from structlog.testing import capture_logs
 from alpaca_focus.service.log_output import forward_events
 
 
-def test_what_the_log_gets_is_told_to_a_listener_too() -> None:
+def test_events_of_the_log_are_forwarded_to_a_listener() -> None:
     told: list[Mapping[str, object]] = []
     log = structlog.get_logger("somewhere")
     with capture_logs() as lines:
@@ -33,7 +33,7 @@ def test_what_the_log_gets_is_told_to_a_listener_too() -> None:
     ]
 
 
-def test_nobody_is_told_when_the_block_fails() -> None:
+def test_nothing_is_forwarded_after_the_block_fails() -> None:
     told: list[Mapping[str, object]] = []
     before = list(structlog.get_config()["processors"])
     with pytest.raises(RuntimeError), forward_events(told.append):

@@ -39,7 +39,7 @@ def test_its_thread_gives_way() -> None:
     assert niceness[0] >= min(NICENESS, 19)
 
 
-def test_work_that_fails_is_told_and_the_next_is_done(capsys: pytest.CaptureFixture[str]) -> None:
+def test_work_that_fails_is_logged_and_the_next_is_done(capsys: pytest.CaptureFixture[str]) -> None:
     worker, done = LowPriorityWorker("quiet"), threading.Event()
 
     def fail() -> None:

@@ -172,7 +172,7 @@ def test_a_clock_that_jumps_and_at_once_jumps_back_stops_nothing(wall: Wall, mon
     ticked(counted, wall, there_and_back)
 
 
-def test_small_steps_of_the_clock_are_not_told(wall: Wall) -> None:
+def test_small_steps_of_the_clock_are_not_logged(wall: Wall) -> None:
     async def drift() -> None:
         for _ in range(3):
             wall.put_right_by += timedelta(seconds=0.5)
