@@ -225,13 +225,13 @@ class AlpacaCamera(AlpacaDevice):
     def _check(self, settings: ExposureSettings) -> None:
         info = self.info
         if not info.exposure_min_s <= settings.exposure_s <= info.exposure_max_s:
-            limits = f"{info.exposure_min_s:g} to {info.exposure_max_s:g} s"
-            raise self._invalid(f"an exposure of {settings.exposure_s:g} s", f"its limits are {limits}")
-        if not 1 <= settings.binning <= info.max_binning:
-            raise self._invalid(f"a binning of {settings.binning}", f"its limits are 1 to {info.max_binning}")
-
-    def _invalid(self, what: str, reason: str) -> InvalidValue:
-        return InvalidValue(
+            what = f"an exposure of {settings.exposure_s:g} s"
+            reason = f"its limits are {info.exposure_min_s:g} to {info.exposure_max_s:g} s"
+        elif not 1 <= settings.binning <= info.max_binning:
+            what, reason = f"a binning of {settings.binning}", f"its limits are 1 to {info.max_binning}"
+        else:
+            return
+        raise InvalidValue(
             self.name,
             f"{self.name} cannot take {what}: {reason}. Correct the settings.",
             number=ErrorNumber.INVALID_VALUE,
@@ -365,17 +365,28 @@ class AlpacaCamera(AlpacaDevice):
                     device_message="there is no frame",
                 )
             download = await self._fetch_new()
-            self._check_size(download.pixels, exposed)
+            (height, width), subframe = download.pixels.shape, exposed.subframe
+            if (width, height) != (subframe.width, subframe.height):
+                raise DeviceMisbehaved(
+                    self.name,
+                    f"{self.name} sent a frame of {width} x {height} pixels instead of {subframe.width} x"
+                    f" {subframe.height} (binning {exposed.settings.binning}). It was not used. Check the camera's"
+                    " read-out mode.",
+                )
+            # The camera's own exposure time counts unless it is off by a factor of 2; the gain follows its settings.
+            requested_s = exposed.settings.exposure_s
+            reported_s = await self._connection.get_or("LastExposureDuration", as_float, default=requested_s)
+            electrons_per_adu = await self._connection.get_or("ElectronsPerADU", as_float, default=0.0)
             return Frame(
                 pixels=download.pixels,
-                exposure_s=await self._exposure_s(exposed.settings.exposure_s),
+                exposure_s=reported_s if 0.5 * requested_s <= reported_s <= 2.0 * requested_s else requested_s,
                 started_at=exposed.started_at,
-                left_px=exposed.subframe.x,
-                top_px=exposed.subframe.y,
+                left_px=subframe.x,
+                top_px=subframe.y,
                 binning=exposed.settings.binning,
                 saturation_adu=download.saturation_adu,
                 bayer=self.info.bayer,
-                electrons_per_adu=await self._electrons_per_adu(),
+                electrons_per_adu=electrons_per_adu if 1e-3 < electrons_per_adu < 1e3 else None,
             )
 
     async def _fetch_new(self) -> _Download:
@@ -412,26 +423,6 @@ class AlpacaCamera(AlpacaDevice):
         return await self._connection.call(
             "ImageArray", work, repeatable=False, lane=Lane.IMAGE, timeout_s=self._download_timeout_s
         )
-
-    def _check_size(self, pixels: Pixels, exposed: _PendingFrame) -> None:
-        expected = (exposed.subframe.height, exposed.subframe.width)
-        if pixels.shape != expected:
-            raise DeviceMisbehaved(
-                self.name,
-                f"{self.name} sent a frame of {pixels.shape[1]} x {pixels.shape[0]} pixels instead of"
-                f" {expected[1]} x {expected[0]} (binning {exposed.settings.binning}). It was not used. Check the"
-                " camera's read-out mode.",
-            )
-
-    async def _electrons_per_adu(self) -> float | None:
-        """Return the gain of the converter at the camera's current settings, or `None` if it is not plausible."""
-        gain = await self._connection.get_or("ElectronsPerADU", as_float, default=0.0)
-        return gain if 1e-3 < gain < 1e3 else None
-
-    async def _exposure_s(self, requested_s: float) -> float:
-        """Return the exposure time that the camera reports, or the requested one if that is off by a factor of 2."""
-        reported_s = await self._connection.get_or("LastExposureDuration", as_float, default=requested_s)
-        return reported_s if 0.5 * requested_s <= reported_s <= 2.0 * requested_s else requested_s
 
 
 def _members_of(subframe: Subframe) -> dict[str, int]:

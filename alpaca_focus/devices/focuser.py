@@ -137,7 +137,15 @@ class AlpacaFocuser(AlpacaDevice):
             InvalidValue: The target is beyond the limits; nothing has moved. Some servers accept such a move.
             DeviceMisbehaved: The focuser came to rest elsewhere, or never came to rest.
         """
-        self._check_target(target)
+        low, high = self._limits()
+        if not low <= target <= high:
+            raise InvalidValue(
+                self.name,
+                f"{self.name} was not moved to {target}: it may go from {low} to {high}. Change the target, or the"
+                " limits in the settings if they are too narrow.",
+                number=ErrorNumber.INVALID_VALUE,
+                device_message=f"{target} is not within {low} to {high}",
+            )
         async with self._moving:
             try:
                 position = await self.position()
@@ -148,22 +156,11 @@ class AlpacaFocuser(AlpacaDevice):
                 raise
             return position
 
-    def _check_target(self, target: Position) -> None:
-        low, high = self._limits()
-        if not low <= target <= high:
-            raise InvalidValue(
-                self.name,
-                f"{self.name} was not moved to {target}: it may go from {low} to {high}. Change the target, or the"
-                " limits in the settings if they are too narrow.",
-                number=ErrorNumber.INVALID_VALUE,
-                device_message=f"{target} is not within {low} to {high}",
-            )
-
     async def _move_leg(self, start: Position, target: Position) -> Position:
         position = start
         for _ in range(_TRIES):
             await self._begin_move(position, target)
-            progress, position = await self._follow(position, target)
+            progress, position = await self._wait_for_end(position, target)
             if progress is MoveProgress.ARRIVED:
                 return position
             if progress is MoveProgress.STALLED:
@@ -194,7 +191,7 @@ class AlpacaFocuser(AlpacaDevice):
             if await self.position() == position and position != target:
                 await self._connection.do("Move", target)
 
-    async def _follow(self, start: Position, target: Position) -> tuple[MoveProgress, Position]:
+    async def _wait_for_end(self, start: Position, target: Position) -> tuple[MoveProgress, Position]:
         watch = MoveWatch(target, start, self._clock.monotonic(), self._rules)
         while True:
             await self._clock.sleep(POLL_S)

@@ -11,7 +11,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from alpaca_focus.core.errors import ConfigurationError, DaemonNotRunning, DaemonUnresponsive
 from alpaca_focus.core.status import Status, Waiting
-from alpaca_focus.service.control_wire import Request, check_path, line_of_request, object_of_line
+from alpaca_focus.service.control_wire import check_path, json_line, object_of_line
 
 _CHUNK_BYTES = 65536
 
@@ -39,7 +39,7 @@ def ask(path: Path, command: str, arguments: Mapping[str, object], *, timeout_s:
             with contextlib.suppress(
                 BrokenPipeError
             ):  # refused before it was read to its end; the reply has the reason
-                connection.sendall(line_of_request(Request(command, arguments)))
+                connection.sendall(json_line({"command": command, "arguments": dict(arguments)}))
             reply = _read_line(connection, ends_at)
         except (TimeoutError, BlockingIOError) as error:  # BlockingIOError: the socket's backlog is full
             raise DaemonUnresponsive(

@@ -6,7 +6,6 @@ import os
 import socket
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 import structlog
@@ -16,7 +15,7 @@ from alpaca_focus.service.control_wire import (
     LONGEST_REQUEST_BYTES,
     Request,
     check_path,
-    line_of_reply,
+    json_line,
     lock_path,
     request_of_line,
 )
@@ -70,9 +69,7 @@ class ControlServer:
             self._resources = stack.pop_all()
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         """Finish the running requests within a second, disconnect, remove the socket and release the lock."""
         self._is_closing = True
         with self._resources:
@@ -91,7 +88,19 @@ class ControlServer:
         assert task is not None  # noqa: S101 - the server runs this in a task
         self._connections.add(task)
         try:
-            await self._answer_all(task, reader, writer)
+            while not self._is_closing:
+                try:
+                    line = await reader.readline()
+                except ValueError:  # nobody knows where the next request begins
+                    writer.write(_error(f"The request is longer than {LONGEST_REQUEST_BYTES} bytes."))
+                    await writer.drain()
+                    return
+                if not line.endswith(b"\n"):
+                    return  # the client has gone, perhaps killed in the middle of a request, which is not executed
+                self._busy.add(task)
+                writer.write(await self._answer(line))
+                await writer.drain()
+                self._busy.discard(task)
         except OSError as error:
             _log.debug(f"A client of the control socket hung up ({error}).")
         except asyncio.CancelledError:
@@ -102,30 +111,13 @@ class ControlServer:
             self._connections.discard(task)
             writer.close()
 
-    async def _answer_all(
-        self, task: asyncio.Task[None], reader: asyncio.StreamReader, writer: asyncio.StreamWriter
-    ) -> None:
-        while not self._is_closing:
-            try:
-                line = await reader.readline()
-            except ValueError:  # nobody knows where the next request begins
-                writer.write(_error(f"The request is longer than {LONGEST_REQUEST_BYTES} bytes."))
-                await writer.drain()
-                return
-            if not line.endswith(b"\n"):
-                return  # the client has gone, perhaps killed in the middle of a request, which is not executed
-            self._busy.add(task)
-            writer.write(await self._answer(line))
-            await writer.drain()
-            self._busy.discard(task)
-
     async def _answer(self, line: bytes) -> bytes:
         try:
             request = request_of_line(line)
         except ValueError as error:
             return _error(str(error))
         try:
-            return line_of_reply(await self._handle(request))
+            return json_line(await self._handle(request))
         except AlpacaFocusError as error:
             return _error(str(error))
         except Exception:  # noqa: BLE001 - no failure of a command may stop the daemon
@@ -134,7 +126,7 @@ class ControlServer:
 
 
 def _error(sentence: str) -> bytes:
-    return line_of_reply({"error": sentence})
+    return json_line({"error": sentence})
 
 
 @contextlib.contextmanager
@@ -147,9 +139,8 @@ def _listener(path: Path) -> Iterator[socket.socket]:
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
         try:
             _remove_stale(path)
-            os.fchmod(
-                listener.fileno(), 0o600
-            )  # before bind: Linux gives this mode to the path, so it is never open to others
+            # Before bind: Linux gives this mode to the path, so it is never open to others.
+            os.fchmod(listener.fileno(), 0o600)
             listener.bind(str(path))
         except OSError as error:
             raise ConfigurationError(

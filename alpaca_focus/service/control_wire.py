@@ -46,13 +46,14 @@ def check_path(path: Path) -> None:
         )
 
 
-def line_of_request(request: Request) -> bytes:
-    """Return the line of a request.
+def json_line(content: Mapping[str, object]) -> bytes:
+    """Return the line of a request or a reply.
 
     Raises:
-        TypeError: The arguments are not JSON values.
+        TypeError: A value is not a JSON value.
+        ValueError: The content contains itself.
     """
-    return _line({"command": request.command, "arguments": dict(request.arguments)})
+    return json.dumps(dict(content)).encode() + b"\n"
 
 
 def request_of_line(line: bytes) -> Request:
@@ -70,16 +71,6 @@ def request_of_line(line: bytes) -> Request:
     return Request(command, arguments)
 
 
-def line_of_reply(reply: Mapping[str, object]) -> bytes:
-    """Return the line of a reply.
-
-    Raises:
-        TypeError: A value is not a JSON value.
-        ValueError: The reply contains itself.
-    """
-    return _line(dict(reply))
-
-
 def object_of_line(line: bytes) -> dict[str, object]:
     """Return the JSON object of a line.
 
@@ -93,7 +84,3 @@ def object_of_line(line: bytes) -> dict[str, object]:
     if not isinstance(content, dict):
         raise ValueError("The line is not a JSON object.")  # noqa: TRY004 - the type is that of what was sent
     return content
-
-
-def _line(content: dict[str, object]) -> bytes:
-    return json.dumps(content).encode() + b"\n"

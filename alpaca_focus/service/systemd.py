@@ -56,6 +56,8 @@ def _notify(text: str) -> None:
         _log.warning(f"systemd did not receive {text.partition('=')[0]} ({error}).")
 
 
+# The journal.
+
 JOURNAL_SOCKET = "/run/systemd/journal/socket"
 IDENTIFIER = "alpaca-focus"
 PREFIX = "ALPACA_FOCUS_"
@@ -65,7 +67,6 @@ _DEBUG = 7
 _SEALS = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE | fcntl.F_SEAL_SEAL
 """The journal accepts only a file that cannot change any more."""
 _NOT_FACTS = frozenset({"event", "exception", "level", "timestamp", "exc_info", "stack_info"})
-
 _NOT_IN_A_NAME = re.compile(r"[^A-Z0-9_]+")
 
 
@@ -90,15 +91,13 @@ def priority(level: int) -> int:
 
 
 def entry(fields: Mapping[str, str]) -> bytes:
-    """Return the fields of one entry in the journal's native protocol."""
-    return b"".join(_field(name, value) for name, value in fields.items())
-
-
-def _field(name: str, value: str) -> bytes:
-    data = value.encode(errors="backslashreplace")
-    if b"\n" in data:
-        return name.encode() + b"\n" + len(data).to_bytes(8, "little") + data + b"\n"
-    return name.encode() + b"=" + data + b"\n"
+    """Return an entry in the journal's native protocol, where the length precedes a value of several lines."""
+    data = bytearray()
+    for name, text in fields.items():
+        value = text.encode(errors="backslashreplace")
+        separator = b"\n" + len(value).to_bytes(8, "little") if b"\n" in value else b"="
+        data += name.encode() + separator + value + b"\n"
+    return bytes(data)
 
 
 def field_name(name: str) -> str:
