@@ -102,7 +102,7 @@ class CameraActivity:
     """One reading of a camera that another program exposes with; `None`: not reported.
 
     Attributes:
-        busy: Whether an image is being taken, from the wait before it to the end of its download.
+        busy: An image is being taken, from the wait before it to the end of its download; False if not reported.
         preparing: Whether the busy camera still waits to start, so that it collects no light yet.
         exposure_started: Start of the last image as the camera writes it; a change means another image.
         exposure_s: Exposure time of the last image.

@@ -24,7 +24,7 @@ class Phd2Guider:
 
     Args:
         address: "host:port" of PHD2's server.
-        pauses: Whether guiding is paused; otherwise it goes on during the run, and `after_move` waits for the star.
+        pauses: Whether guiding is paused; otherwise it goes on, and the run only waits for a steady star.
         settle_px: The star is steady within that distance, in pixels of the guide camera.
         settle_s: ... for that many seconds.
         timeout_s: Real seconds for all of `pause`, for all of `resume`, and for each `after_move`.

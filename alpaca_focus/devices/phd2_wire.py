@@ -44,21 +44,22 @@ class Phd2Connection:
         request = {"jsonrpc": "2.0", "method": method, "params": parameters, "id": self._requests}
         try:
             async with asyncio.timeout(ANSWER_WITHIN_S):
-                self._writer.write(json.dumps(request).encode() + b"\r\n")
-                await self._writer.drain()
+                try:
+                    self._writer.write(json.dumps(request).encode() + b"\r\n")
+                    await self._writer.drain()
+                except OSError as error:
+                    raise self._dropped() from error
                 while True:
                     message = await self._message()
                     if "Event" in message:
                         self._events.append(message)
                     elif message.get("id") == self._requests:
                         return self._result(method, message)
-        except TimeoutError:  # before OSError, of which it is a kind
+        except TimeoutError:
             raise DeviceTimeout(
                 self._name,
                 f"{self._name} did not answer within {ANSWER_WITHIN_S:g} s. Check whether it shows a dialog.",
             ) from None
-        except OSError as error:
-            raise self._dropped() from error
 
     async def event(self, name: str) -> Message:
         """Return the next event of a name since the last `call`; waits without a limit.

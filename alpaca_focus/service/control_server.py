@@ -91,7 +91,7 @@ class ControlServer:
             while not self._is_closing:
                 try:
                     line = await reader.readline()
-                except ValueError:  # nobody knows where the next request begins
+                except ValueError:  # the start of the next request is unknown
                     writer.write(_error(f"The request is longer than {LONGEST_REQUEST_BYTES} bytes."))
                     await writer.drain()
                     return

@@ -1,4 +1,4 @@
-"""Calls to a device: deadlines, isolation, repeats, coming back, and what is said when it cannot be connected."""
+"""Calls to a device: deadlines, isolation, repeats, reconnecting, and the errors when it cannot be connected."""
 
 import asyncio
 import contextlib

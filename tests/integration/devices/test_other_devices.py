@@ -62,10 +62,10 @@ def test_the_wheel_turns_and_is_there_when_the_call_returns(says_moving: bool) -
     [([0, 120, 4294967293], (0, 120, -3)), ([5], (5, 0, 0)), ([1, 2, 3, 4], (1, 2, 3)), ("nonsense", (0, 0, 0))],
 )
 def test_focus_offsets_are_put_right(offsets: Any, expected: tuple[int, ...]) -> None:
-    async def look(wheel: AlpacaFilterWheel) -> tuple[int, ...]:
+    async def read_offsets(wheel: AlpacaFilterWheel) -> tuple[int, ...]:
         return wheel.focus_offsets_steps
 
-    assert use(AlpacaFilterWheel, ServedWheel(offsets=offsets), look) == expected
+    assert use(AlpacaFilterWheel, ServedWheel(offsets=offsets), read_offsets) == expected
 
 
 def test_a_turning_wheel_has_no_slot() -> None:
@@ -92,8 +92,8 @@ def test_the_mount_s_values_are_read(number: int, side: PierSide) -> None:
 
 
 def test_what_the_mount_does_not_report_is_none() -> None:
-    says: dict[str, Any] = {"tracking": None, "atpark": None, "slewing": "maybe", "sideofpier": 7, "altitude": None}
-    state = use(AlpacaMount, ServedMount(**says), lambda mount: mount.state())
+    reported: dict[str, Any] = {"tracking": None, "atpark": None, "slewing": "maybe", "sideofpier": 7, "altitude": None}
+    state = use(AlpacaMount, ServedMount(**reported), lambda mount: mount.state())
     assert state == MountState(tracking=None, parked=None, slewing=None, pier_side=PierSide.UNKNOWN, altitude_deg=None)
 
 

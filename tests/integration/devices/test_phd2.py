@@ -94,9 +94,9 @@ def test_without_phd2_one_error_is_raised_soon(pauses: bool) -> None:
         async with asyncio.timeout(5):
             return [await trouble_of(guider.pause), await trouble_of(guider.resume)]
 
-    told = asyncio.run(run())
-    assert [isinstance(error, DeviceUnreachable) for error in told] == [pauses, not pauses]
-    assert "cannot be reached. Start PHD2 and switch its server on" in " ".join(map(str, told))
+    errors = asyncio.run(run())
+    assert [isinstance(error, DeviceUnreachable) for error in errors] == [pauses, not pauses]
+    assert "cannot be reached. Start PHD2 and switch its server on" in " ".join(map(str, errors))
 
 
 def test_a_star_that_never_becomes_steady_is_an_error_with_phd2_s_reason() -> None:
@@ -179,11 +179,11 @@ def test_what_could_not_be_resumed_is_resumed_after_the_next_run(found: str, lef
             guider = guider_at(fake.address, timeout_s=1.0)
             await guider.pause()
             await fake.stop()
-            told = [await trouble_of(guider.resume)]
+            errors = [await trouble_of(guider.resume)]
             await fake.start()
             assert fake.state == "Paused"
             fake.state = found
-            return [*told, await trouble_of(guider.pause), await trouble_of(guider.resume)]
+            return [*errors, await trouble_of(guider.pause), await trouble_of(guider.resume)]
 
     gone, paused, resumed = asyncio.run(run())
     assert isinstance(gone, DeviceUnreachable)
@@ -315,7 +315,7 @@ def test_small_moves_are_waited_for_again_after_a_run(state: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("fake", "told"),
+    ("fake", "reason"),
     [
         (FakePhd2(settles_after_s=None), "guides, but its star is not steady: timed-out"),
         (FakePhd2(settles_after_s=None, gives_up_after_s=None), "guides, but its star was not steady within 0.5 s."),
@@ -323,9 +323,9 @@ def test_small_moves_are_waited_for_again_after_a_run(state: str) -> None:
         (FakePhd2(refuses={"guide": 1000}), "cannot do that while settling"),
     ],
 )
-def test_a_star_that_is_not_steady_after_a_move_is_an_error(fake: FakePhd2, told: str) -> None:
-    (trouble,) = after_moves(fake, pauses=True, timeout_s=0.5)
-    assert told in str(trouble)
+def test_a_star_that_is_not_steady_after_a_move_is_an_error(fake: FakePhd2, reason: str) -> None:
+    (error,) = after_moves(fake, pauses=True, timeout_s=0.5)
+    assert reason in str(error)
 
 
 def test_a_dither_that_still_settles_after_a_small_move_is_waited_for() -> None:

@@ -62,7 +62,7 @@ def test_the_simulated_observatory_reports_everything_and_is_left_disconnected(o
     first = {device.kind: device for device in server.devices}
     assert len(first) == len(server.devices) == 6
 
-    async def look() -> None:
+    async def survey_all() -> None:
         camera = await survey_of("camera", first["camera"])
         assert (camera.pixel_size_um, camera.width_px, camera.height_px) == (3.76, 640, 512)
         focuser = await survey_of("focuser", first["focuser"])
@@ -75,7 +75,7 @@ def test_the_simulated_observatory_reports_everything_and_is_left_disconnected(o
         for each in (camera, focuser, mount):
             assert each.notes == ()
 
-    asyncio.run(look())
+    asyncio.run(survey_all())
     for device in server.devices:
         reply = requests.get(f"{observatory.base_url}/api/v1/{device.kind}/0/connected", timeout=5)
         assert reply.json()["Value"] is False, device
@@ -248,18 +248,18 @@ def test_servers_are_found_by_discovery_and_the_programs_own_gateway_is_left_out
     monkeypatch.setattr("alpaca_focus.setup.server_discovery.DISCOVERY_S", 1.5)
     gateway = ServedFocuser()
     gateway.name = "Moonlite through alpaca-focus"
-    told: list[str] = []
+    messages: list[str] = []
     app = AlpacaServer([gateway], server_name="g", manufacturer="m", manufacturer_version="1", location="l")
     with (
         RunningServer(app, discovery_port=udp_port) as front,
         Observatory(ObservatorySettings()).start(discovery_port=udp_port) as observatory,
     ):
-        servers = asyncio.run(find_servers(None, told.append, port=udp_port))
+        servers = asyncio.run(find_servers(None, messages.append, port=udp_port))
         assert [server.address for server in servers] == [observatory.address]
         with pytest.raises(ConfigurationError, match="is the gateway of alpaca-focus itself"):
-            asyncio.run(find_servers(f"{HERE}:{front.port}", told.append))
-    assert f"{HERE}:{front.port} is the gateway of alpaca-focus itself, and is left out." in told
-    assert any(line.startswith(f"{servers[0].address} has camera 0") for line in told)
+            asyncio.run(find_servers(f"{HERE}:{front.port}", messages.append))
+    assert f"{HERE}:{front.port} is the gateway of alpaca-focus itself, and is left out." in messages
+    assert any(line.startswith(f"{servers[0].address} has camera 0") for line in messages)
 
 
 def test_without_a_server_the_error_names_what_to_try(udp_port: int) -> None:

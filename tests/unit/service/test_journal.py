@@ -1,4 +1,4 @@
-"""What the journal gets, on a real socket, read back as its protocol says."""
+"""Entries in the journal, on a real socket, read back by its protocol."""
 
 import fcntl
 import logging
