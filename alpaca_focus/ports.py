@@ -1,7 +1,7 @@
-"""What the shell needs of the world, as small protocols.
+"""The devices and services that the shell uses, as small protocols.
 
-Every coroutine here may raise `DeviceUnreachable`, `DeviceRefused` or `DeviceMisbehaved` of `core.errors`; none waits
-for ever. Adapters over Alpaca are in `devices`; tests bring their own.
+Every coroutine of a device may raise `DeviceUnreachable`, `DeviceRefused` or `DeviceMisbehaved` of `core.errors`; each
+ends within its timeout. `devices` has the adapters over Alpaca; tests use their own.
 """
 
 from dataclasses import dataclass
@@ -13,45 +13,39 @@ from alpaca_focus.core.values import ExposureSettings, Frame, Position
 
 
 class Clock(Protocol):
-    """Time, so that a whole night runs in a second in a test."""
+    """Time; with a fake clock a whole night runs in a second."""
 
     def wall(self) -> datetime:
         """Return the time of day, UTC, aware."""
-        ...
 
     def monotonic(self) -> float:
         """Return seconds that never step back, from an arbitrary zero."""
-        ...
 
     async def sleep(self, duration_s: float) -> None:
-        """Wait that many seconds; zero or less only gives way to other tasks."""
-        ...
+        """Wait that many seconds; zero or less only lets other tasks run."""
 
 
 class Device(Protocol):
-    """What every device can do."""
+    """Any device."""
 
     @property
     def name(self) -> str:
-        """What to call it in a message, for example "focuser 0 at 127.0.0.1:11111"."""
-        ...
+        """Name of the device in messages, for example "focuser 0 at 127.0.0.1:11111"."""
 
     async def connect(self) -> None:
-        """Reach the device, check that it is of the right type, connect it to its hardware, read what it can do.
+        """Connect the device to its hardware, and read its properties.
 
         Raises:
             ConfigurationError: Wrong address, wrong type of device, or hardware that refuses to connect.
         """
-        ...
 
     async def close(self) -> None:
-        """Let go of the connection; leaves the hardware as it is. Never raises; may be called twice."""
-        ...
+        """Close the connection; the hardware stays as it is. Never raises; may be called twice."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CameraInfo:
-    """What a camera is; `None` where the device does not say.
+    """Limits and abilities of a camera; `None`: not reported.
 
     Attributes:
         sensor_width_px: Unbinned columns.
@@ -59,9 +53,6 @@ class CameraInfo:
         pixel_size_um: Side of an unbinned pixel.
         max_adu: Saturation level in ADU.
         max_binning: Largest symmetric binning.
-        exposure_min_s: Shortest exposure.
-        exposure_max_s: Longest exposure.
-        can_abort: Whether an exposure can be aborted.
         bayer: Whether the sensor has a colour matrix.
     """
 
@@ -77,56 +68,46 @@ class CameraInfo:
 
 
 class Camera(Device, Protocol):
-    """A camera that this program exposes with."""
+    """A camera for exposures of this program."""
 
     @property
     def replies(self) -> int:
-        """How many calls it has answered: a sign of life while something long is under way."""
-        ...
+        """Number of calls that the device has answered: a sign of life during a long operation."""
 
     @property
     def info(self) -> CameraInfo:
-        """What the camera is; known once connected."""
-        ...
+        """Limits and abilities of the camera; known once connected."""
 
     async def expose(self, settings: ExposureSettings) -> None:
-        """Start an exposure and return once the frame is ready to be downloaded.
+        """Take an exposure and return when the frame is ready to be downloaded.
 
-        Puts binning, subframe, gain and offset in place first, only where they differ. A cancelled call aborts the
-        exposure.
+        Binning, subframe, gain and offset are set first, only where they differ. A cancelled call aborts the exposure.
         """
-        ...
 
     async def download(self) -> Frame:
-        """Fetch the frame of the last exposure, once; a frame that is the one before again is a `DeviceMisbehaved`."""
-        ...
+        """Fetch the frame of the last exposure, once; the frame before again is a `DeviceMisbehaved`."""
 
     async def abort(self) -> None:
-        """End a running exposure without a frame, if the camera can; harmless when there is none."""
-        ...
+        """End a running exposure without a frame, if the camera can; does nothing if none runs."""
 
-    async def remember_settings(self) -> None:
-        """Note the camera's own binning, subframe, gain and offset, for `restore_settings`."""
-        ...
+    async def save_settings(self) -> None:
+        """Save the camera's own binning, subframe, gain and offset, for `restore_settings`."""
 
     async def restore_settings(self) -> None:
-        """Put back what `remember_settings` noted."""
-        ...
+        """Restore the saved settings."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CameraActivity:
-    """One look at a camera that another program exposes with; `None` where the camera does not say.
+    """One reading of a camera that another program exposes with; `None`: not reported.
 
     Attributes:
-        busy: Whether an image is in the making, from the wait before it to the end of its download. A camera that does
-            not tell is not busy.
-        preparing: Whether the camera is busy and still waits to begin, so that it collects no light yet.
-        exposure_started: When the last image began, as the camera writes it; only a change of it means something,
-            which is another image.
-        exposure_s: How long the last image was exposed.
-        free: Whether a camera that is not busy is left to a focus run.
-        images: Light frames that have ended since the watch began; `None`: they are to be told from the rest.
+        busy: An image is being taken, from the wait before it to the end of its download; False if not reported.
+        preparing: Whether the busy camera still waits to start, so that it collects no light yet.
+        exposure_started: Start of the last image as the camera writes it; a change means another image.
+        exposure_s: Exposure time of the last image.
+        free: Whether a focus run may use the camera while it is not busy.
+        images: Light frames that have ended since the watch began; `None`: count them from the other fields.
     """
 
     busy: bool
@@ -138,16 +119,15 @@ class CameraActivity:
 
 
 class CameraWatch(Device, Protocol):
-    """A camera that another program exposes with, and that is only looked at."""
+    """A camera that another program exposes with; it is only read."""
 
     async def activity(self) -> CameraActivity:
-        """Look once at what the camera does."""
-        ...
+        """Read the camera once."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FocuserInfo:
-    """What an absolute focuser is; `None` where the device does not say.
+    """Limits and abilities of an absolute focuser; `None`: not reported.
 
     Attributes:
         max_step: Highest position.
@@ -167,40 +147,33 @@ class Focuser(Device, Protocol):
 
     @property
     def replies(self) -> int:
-        """How many calls it has answered: a sign of life while something long is under way."""
-        ...
+        """Number of calls that the device has answered: a sign of life during a long operation."""
 
     @property
     def info(self) -> FocuserInfo:
-        """What the focuser is; known once connected."""
-        ...
+        """Limits and abilities of the focuser; known once connected."""
 
     async def position(self) -> Position:
-        """Return where it stands now."""
-        ...
+        """Return the current position."""
 
     async def move_to(self, target: Position) -> Position:
-        """Move in one leg and return the position at which it came to rest.
+        """Move without backlash compensation and return the position at which the focuser came to rest.
 
-        A move is over when the position has arrived and stands still, whatever the device says of moving. A cancelled
-        call halts the focuser.
+        A move is over when the position has arrived and does not change, whatever `IsMoving` reports. A cancelled call
+        halts the focuser.
 
         Raises:
-            DeviceMisbehaved: It came to rest elsewhere, or never came to rest.
+            DeviceMisbehaved: The focuser came to rest elsewhere, or never came to rest.
         """
-        ...
 
     async def temperature_c(self) -> float | None:
-        """Return the sensor's reading, or `None` when there is none or it makes no sense."""
-        ...
+        """Return the sensor's reading, or `None` if there is none or it is not plausible."""
 
     async def temperature_compensation(self) -> bool:
-        """Tell whether the device's own compensation is on."""
-        ...
+        """Return whether the device's own compensation is on."""
 
     async def set_temperature_compensation(self, *, enabled: bool) -> None:
-        """Switch the device's own compensation; a device that has none ignores switching it off."""
-        ...
+        """Switch the device's own compensation; a device without one ignores switching it off."""
 
 
 class FilterWheel(Device, Protocol):
@@ -209,25 +182,21 @@ class FilterWheel(Device, Protocol):
     @property
     def names(self) -> tuple[str, ...]:
         """Names of the filters by slot; known once connected."""
-        ...
 
     @property
     def focus_offsets_steps(self) -> tuple[int, ...]:
         """The device's own focus offsets by slot; known once connected."""
-        ...
 
     async def slot(self) -> int | None:
-        """Return the slot in the light path, or `None` while moving."""
-        ...
+        """Return the slot in the light path, or `None` while the wheel turns."""
 
     async def move_to(self, slot: int) -> None:
-        """Turn to a slot and return once it is there."""
-        ...
+        """Turn to a slot and return when it is in the light path."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MountState:
-    """One reading of the mount; `None` where the mount does not say."""
+    """One reading of the mount; `None`: not reported."""
 
     tracking: bool | None
     parked: bool | None
@@ -237,95 +206,83 @@ class MountState:
 
 
 class Mount(Device, Protocol):
-    """A mount that is only looked at."""
+    """A mount; it is only read."""
 
     async def state(self) -> MountState:
         """Read the mount once."""
-        ...
 
 
 class Thermometer(Device, Protocol):
-    """A source of temperature outside the focuser."""
+    """A temperature sensor outside the focuser."""
 
     async def temperature_c(self) -> float | None:
-        """Return the reading, or `None` when there is none or it makes no sense."""
-        ...
+        """Return the reading, or `None` if there is none or it is not plausible."""
 
 
 class Sun(Protocol):
-    """Where the Sun stands over the observatory."""
+    """The Sun seen from the observatory."""
 
     def altitude_deg(self, at: datetime) -> float:
-        """Return the altitude of the Sun's centre at a time, without refraction; below the horizon it is negative.
+        """Return the altitude of the Sun's centre at a time, without refraction; negative below the horizon.
 
         Raises:
             ValueError: The time has no time zone.
         """
-        ...
 
 
 class SafetyMonitor(Device, Protocol):
-    """Tells whether the observatory is safe."""
+    """A safety monitor of the observatory."""
 
     async def is_safe(self) -> bool:
-        """Return the monitor's word; no answer is an error, not "safe"."""
-        ...
+        """Return whether the observatory is safe; no answer is an error, not "safe"."""
 
 
 class CameraSharing(Protocol):
-    """Decides who has the camera: the imaging program, or the focus run that acquires it.
+    """Arbitrates the camera between the imaging program and focus runs.
 
     - A run acquires the camera in a gap between two exposures: while the program's next exposure waits, or after the
       program has been idle for long.
-    - The program's exposure waits until the run releases the camera, but not beyond `left_s`: a run that keeps the
-      camera for longer loses it.
-    - The program finds the camera as it left it, with what it has set meanwhile.
-    - A run releases what it has asked for on every path, also after an `acquire` that failed or was cancelled.
+    - The program's exposure waits until the run releases the camera, but not beyond `left_s`; then the run loses it.
+    - The program finds its own camera settings again, with its changes meanwhile.
+    - A run calls `release` on every path, even after an `acquire` that failed or was cancelled.
     """
 
     @property
     def left_s(self) -> float:
-        """Seconds of the clock until the camera has to be released; infinite while no exposure waits."""
-        ...
+        """Clock seconds until the run has to release the camera; infinite while no exposure waits."""
 
     async def acquire(self) -> None:
-        """Wait for the next gap and acquire the camera; after a cancelled call and `release` it is not acquired.
+        """Wait for the next gap and acquire the camera; a cancelled call followed by `release` leaves it free.
 
         Raises:
-            DeviceError: The camera cannot be had.
+            DeviceError: The camera is not available.
         """
-        ...
 
     async def release(self) -> None:
-        """Let the imaging program have the camera again; harmless when it has it already.
+        """Return the camera to the imaging program; does nothing if the program has it.
 
-        Never raises a `DeviceError`: it belongs to the end of every run, and a run has nothing else to try then.
+        Never raises a `DeviceError`: at the end of a run there is nothing left to try.
         """
-        ...
 
 
 class Guider(Protocol):
-    """Something that keeps the telescope on its star, and must hold still while the focus moves."""
+    """A guider, paused while the focuser moves."""
 
     @property
     def name(self) -> str:
-        """What to call it in a message."""
-        ...
+        """Name of the guider in messages."""
 
     async def pause(self) -> None:
-        """Stop correcting; harmless when it does not guide."""
-        ...
+        """Pause guiding; does nothing if the guider does not guide."""
 
     async def resume(self) -> None:
-        """Go on where `pause` interrupted it, and return once the star is steady again.
+        """Resume guiding after `pause`, and return when the star is steady again.
 
-        It goes on first and is waited for then: a call that is cancelled while it waits leaves it guiding.
+        A call that is cancelled while it waits for the star leaves the guider guiding.
         """
-        ...
 
     async def after_move(self) -> None:
         """Wait until the star is steady after a move of the focuser, which shifts it.
 
-        Does nothing where it does not guide, and nothing between `pause` and `resume` of a guider that is paused then.
+        Does nothing if the guider does not guide, or is paused.
         """
-        ...

@@ -1,4 +1,4 @@
-"""PHD2's event server on loopback, as much of it as a focus run meets, with the ways in which it fails."""
+"""PHD2's event server on loopback: the methods that a focus run uses, and their failures."""
 
 import asyncio
 import json
@@ -15,21 +15,21 @@ CHATTER = (
 
 @dataclass
 class FakePhd2:
-    """A PHD2 that notes what it is asked; use it as an asynchronous context.
+    """A PHD2 that records its calls; an asynchronous context manager.
 
     Attributes:
-        state: What it does.
-        settles_after_s: From `guide` to a `SettleDone` that is good; `None`: the star never becomes steady.
-        gives_up_after_s: From `guide` to a `SettleDone` that says so; `None`: nothing is heard of it.
+        state: The current AppState.
+        settles_after_s: From `guide` to a successful `SettleDone`; `None`: the star never becomes steady.
+        gives_up_after_s: From `guide` to a failed `SettleDone`; `None`: no event is sent.
         calibrates_s: From the connection of the first client to the end of a calibration.
         stays_paused_s: From `set_paused false` to the end of the pause.
-        answers_after_s: Before each answer.
-        drops: Methods at which the connection is dropped without an answer, each once.
-        silent: Methods that get no answer.
+        answers_after_s: Delay of each response.
+        drops: Methods at which the connection is dropped without a response, each once.
+        silent: Methods that get no response.
         refuses: How often a method is refused.
-        noise: Sent before each answer.
-        log: Methods that were called, and whatever a test adds.
-        asked: The same with their parameters.
+        noise: Sent before each response.
+        log: Methods that were called, and entries of tests.
+        calls: The methods with their parameters.
     """
 
     state: str = "Guiding"
@@ -43,7 +43,7 @@ class FakePhd2:
     refuses: dict[str, int] = field(default_factory=dict)
     noise: bytes = b""
     log: list[str] = field(default_factory=list)
-    asked: list[tuple[str, Any]] = field(default_factory=list)
+    calls: list[tuple[str, Any]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.connections = 0
@@ -67,12 +67,12 @@ class FakePhd2:
         await self.stop()
 
     async def start(self) -> None:
-        """Listen, after a `stop` at the same port again."""
+        """Listen; after a `stop` at the same port again."""
         self._server = await asyncio.start_server(self._accepted, "127.0.0.1", self._port)
         self._port = self._server.sockets[0].getsockname()[1]
 
     async def stop(self) -> None:
-        """Be gone, with all connections."""
+        """Stop listening and drop all connections."""
         assert self._server is not None
         self._server.close()
         for writer in self._writers:
@@ -108,10 +108,10 @@ class FakePhd2:
             writer.transport.abort()
 
     async def _answered(self, question: dict[str, Any], writer: asyncio.StreamWriter) -> bool:
-        """Answer; False: the connection is to be dropped instead."""
+        """Respond; return False if the connection is to be dropped instead."""
         method, parameters = question["method"], question["params"]
         self.log.append(method)
-        self.asked.append((method, parameters))
+        self.calls.append((method, parameters))
         if method in self.drops:
             self.drops.remove(method)
             return False
@@ -148,34 +148,34 @@ class FakePhd2:
         if paused:
             assert how == "full"
             self.state = "Paused"
-            self._tell({"Event": "Paused"})
+            self._send_to_all({"Event": "Paused"})
         elif self.state == "Paused":
             self._spawn(self._end_pause())
 
     async def _end_pause(self) -> None:
         await asyncio.sleep(self.stays_paused_s)
         self.state = "Guiding"
-        self._tell({"Event": "Resumed"})
+        self._send_to_all({"Event": "Resumed"})
 
     async def _calibrate(self) -> None:
         await asyncio.sleep(self.calibrates_s)
         self.state = "Guiding"
-        self._tell({"Event": "CalibrationComplete", "Mount": "On Camera"})
+        self._send_to_all({"Event": "CalibrationComplete", "Mount": "On Camera"})
 
     async def _settle(self, wanted: dict[str, float]) -> None:
         assert set(wanted) == {"pixels", "time", "timeout"}
-        self._tell({"Event": "SettleBegin"})
+        self._send_to_all({"Event": "SettleBegin"})
         if self.settles_after_s is not None:
             await asyncio.sleep(self.settles_after_s)
-            self._tell({"Event": "SettleDone", "Status": 0, "TotalFrames": 5, "DroppedFrames": 0})
+            self._send_to_all({"Event": "SettleDone", "Status": 0, "TotalFrames": 5, "DroppedFrames": 0})
             return
         self.state = "LostLock"
-        self._tell({"Event": "StarLost", "Status": "Star lost - mass changed"})
+        self._send_to_all({"Event": "StarLost", "Status": "Star lost - mass changed"})
         if self.gives_up_after_s is not None:
             await asyncio.sleep(self.gives_up_after_s)
-            self._tell({"Event": "SettleDone", "Status": 1, "Error": "timed-out waiting for guider to settle"})
+            self._send_to_all({"Event": "SettleDone", "Status": 1, "Error": "timed-out waiting for guider to settle"})
 
-    def _tell(self, event: dict[str, Any]) -> None:
+    def _send_to_all(self, event: dict[str, Any]) -> None:
         for writer in self._writers:
             _send(writer, event)
 

@@ -191,7 +191,7 @@ class FakeCamera:
     async def abort(self) -> None:
         self.aborted += 1
 
-    async def remember_settings(self) -> None:
+    async def save_settings(self) -> None:
         self.remembered += 1
 
     async def restore_settings(self) -> None:

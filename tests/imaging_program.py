@@ -138,9 +138,9 @@ class SharedFakeCamera(FakeCamera):
         await self._call()
         await super().abort()
 
-    async def remember_settings(self) -> None:
+    async def save_settings(self) -> None:
         await self._call()
-        await super().remember_settings()
+        await super().save_settings()
         self.noted = self.settings
 
     async def restore_settings(self) -> None:

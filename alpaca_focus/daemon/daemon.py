@@ -25,7 +25,7 @@ from alpaca_focus.ports import Clock
 from alpaca_focus.service import systemd
 from alpaca_focus.service.control_server import ControlServer
 from alpaca_focus.service.control_wire import Request, socket_path
-from alpaca_focus.service.log_output import told_to
+from alpaca_focus.service.log_output import forward_events
 from alpaca_focus.service.ticker import Ticker
 from alpaca_focus.settings.models import Settings
 from alpaca_focus.web.source import NightSource
@@ -103,7 +103,7 @@ class Daemon:
         ended = True
         async with ControlServer(socket_path(self._directory), self._answer), AsyncExitStack() as stack:
             stack.callback(self._publisher.close)
-            stack.enter_context(told_to(lambda line: self.feed.publish("log", line)))
+            stack.enter_context(forward_events(lambda line: self.feed.publish("log", line)))
             beside = stack.enter_context(DaemonGateway(self._answer, self._clock))
             beside.follow(self._settings)
             telling = await stack.enter_async_context(Telling(self.feed, self._answer, self._clock))

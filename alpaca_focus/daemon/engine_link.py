@@ -16,7 +16,7 @@ from alpaca_focus.gateway.engine import LightFrame
 from alpaca_focus.night.exclusive_job import FOCUS_RUN
 from alpaca_focus.night.scheduler import RefocusScheduler
 from alpaca_focus.service.control_wire import Request
-from alpaca_focus.service.threads import QuietWorker, begun_in
+from alpaca_focus.service.threads import LowPriorityWorker, start_in_loop
 
 STILL_WITHIN_S = 60.0
 """Real seconds for which a move of the imaging program waits for the focuser, whatever the engine does."""
@@ -40,7 +40,7 @@ class EngineLink:
     def __init__(self, answer: Callable[[Request], Awaitable[Mapping[str, object]]]) -> None:
         self._loop = asyncio.get_running_loop()
         self._answer = answer
-        self._worker = QuietWorker("light-frames")
+        self._worker = LowPriorityWorker("light-frames")
         self.scheduler: RefocusScheduler | None = None
         self.measures_stars = True
 
@@ -97,7 +97,7 @@ class EngineLink:
         Raises:
             ConfigurationError: It cannot be done just now.
         """
-        told = await begun_in(self._loop, self._asked(Request(action, {})))
+        told = await start_in_loop(self._loop, self._asked(Request(action, {})))
         if "error" in told:
             raise ConfigurationError(str(told["error"]))
         return json.dumps(told, default=str) if action == "status" else str(told["said"])
@@ -126,7 +126,7 @@ class EngineLink:
     async def _or_pass(self, work: Coroutine[Any, Any, None]) -> None:
         """Carry something out in the engine's loop; where that fails the imaging program goes on all the same."""
         try:
-            await begun_in(self._loop, work)
+            await start_in_loop(self._loop, work)
         except Exception:  # noqa: BLE001 - the log has it whole
             _log.exception("The engine failed; the imaging program goes on without it")
 

@@ -9,7 +9,7 @@ from alpaca_focus.core.status import MeasuredFrame
 from alpaca_focus.core.values import Frame, Measurement
 from alpaca_focus.files.preview import png_of, spectrum_png, star_picture
 from alpaca_focus.imaging.spectrum import SpectrumSettings, TraceAxis
-from alpaca_focus.service.threads import QuietWorker
+from alpaca_focus.service.threads import LowPriorityWorker
 from alpaca_focus.settings.models import SpectrumSection
 from alpaca_focus.web.source import Picture
 
@@ -25,7 +25,7 @@ class FramePreview:
     def __init__(self, wanted: Callable[[], bool], made: Callable[[MeasuredFrame], None]) -> None:
         self._wanted = wanted
         self._made = made
-        self._worker = QuietWorker("frame-preview")
+        self._worker = LowPriorityWorker("frame-preview")
         self._lock = Lock()
         self._next: tuple[Frame, Measurement] | None = None
         self._last: Picture | None = None

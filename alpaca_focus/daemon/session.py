@@ -14,9 +14,9 @@ from alpaca_focus.core.values import Position
 from alpaca_focus.daemon.focus_runs import Refocuses
 from alpaca_focus.daemon.night_settings import night_settings
 from alpaca_focus.daemon.status_publisher import StatusPublisher
+from alpaca_focus.devices.read_only import AlpacaCameraWatch
 from alpaca_focus.devices.sun import AstropySun
 from alpaca_focus.devices.text_thermometers import FileThermometer, UrlThermometer
-from alpaca_focus.devices.watched import AlpacaCameraWatch
 from alpaca_focus.files.incoming import IncomingFrames
 from alpaca_focus.gateway.service import Gateway
 from alpaca_focus.night.dependencies import Dependencies

@@ -14,7 +14,7 @@ from alpaca_focus.alpaca.running import RunningServer, ServerStartError
 from alpaca_focus.core.errors import ConfigurationError
 from alpaca_focus.files.pictures import curve_of_run, picture_png
 from alpaca_focus.service.control_wire import Request
-from alpaca_focus.service.threads import begun_in
+from alpaca_focus.service.threads import start_in_loop
 from alpaca_focus.settings.interface_models import WebSection
 from alpaca_focus.settings.loader import token_of
 from alpaca_focus.settings.models import Settings
@@ -98,7 +98,7 @@ def from_another_loop(
 
     async def asked(request: Request) -> Mapping[str, object]:
         # It is carried out to its end, also when nobody waits for the answer any more.
-        return await asyncio.shield(begun_in(loop, here(request)))
+        return await asyncio.shield(start_in_loop(loop, here(request)))
 
     return asked
 

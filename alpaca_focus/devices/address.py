@@ -1,4 +1,4 @@
-"""Where a device is: host, port, number, and optionally who it is."""
+"""The address of a device: host, port, number, and optionally its unique id."""
 
 import ipaddress
 import re
@@ -19,10 +19,8 @@ class DeviceAddress:
 
     Attributes:
         host: Name or IP address; an IPv6 address without brackets, with its scope after a % if it has one.
-        port: TCP port.
-        device_number: The device's number within its type.
         unique_id: If given, the device is the one with this UniqueID (or else this DeviceName) in the server's list,
-            and `device_number` is not used: some servers number their devices anew at each start.
+            and `device_number` is not used: some servers renumber their devices at each start.
     """
 
     host: str
@@ -32,18 +30,18 @@ class DeviceAddress:
 
     @property
     def authority(self) -> str:
-        """Host and port as they stand in a URL."""
+        """Host and port as in a URL."""
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
 def parse_address(text: str, device_number: int = 0, unique_id: str | None = None) -> DeviceAddress:
-    """Read an address as people write it: "host", "host:port", "http://host:port", "[::1]:11111" or "::1".
+    """Parse an address as people write it: "host", "host:port", "http://host:port", "[::1]:11111" or "::1".
 
     Raises:
-        ConfigurationError: The text is no address, or the number is no device number.
+        ConfigurationError: The text is not an address, or the number is not a device number.
     """
     if not 0 <= device_number < 2**32:
-        raise ConfigurationError(f"The device number {device_number} is not possible: Alpaca counts from 0.")
+        raise ConfigurationError(f"The device number {device_number} is not valid: Alpaca counts from 0.")
     host, port = _split(text, _without_scheme(text))
     _check_host(text, host)
     return DeviceAddress(host, _port_number(text, port), device_number, unique_id)

@@ -1,7 +1,7 @@
-"""Whether a move is over, from positions and the device's word about moving. Pure.
+"""Decides whether a move is over, from the positions and `IsMoving`. Pure.
 
-Position is what counts. `IsMoving` is only a hint: there are focusers that never say true, and some that never say
-false again.
+The position decides. `IsMoving` is only a hint: some focusers never report true, and some never report false again
+(decision 0024).
 """
 
 from dataclasses import dataclass
@@ -10,8 +10,8 @@ from enum import Enum
 from alpaca_focus.core.values import Position
 
 
-class Progress(Enum):
-    """What can be said of a move."""
+class MoveProgress(Enum):
+    """The state of a move."""
 
     UNDER_WAY = "under way"
     ARRIVED = "arrived"
@@ -21,14 +21,14 @@ class Progress(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ArrivalRules:
-    """How a move is judged.
+    """Tolerances for the end of a move.
 
     Attributes:
-        tolerance_steps: Distance from the target at which a rest counts as arrival.
-        still_polls: Readings in a row of the target itself that count as rest, if the device agrees.
-        disbelief_s: Time of rest at the target after which a device that still says it is moving is not believed.
-        start_patience_s: Time of rest elsewhere after which a device that says it is not moving is believed: a move
-            may begin late.
+        tolerance_steps: Distance from the target at which a standing focuser has arrived.
+        still_polls: Readings in a row at the target itself that count as standing, if `IsMoving` is false.
+        disbelief_s: Time of standing at the target after which `IsMoving` true is ignored.
+        start_patience_s: Time of standing elsewhere after which `IsMoving` false is believed: some focusers start
+            half a second after the call.
         stall_timeout_s: Time without coming nearer to the target after which a move has failed.
     """
 
@@ -40,7 +40,7 @@ class ArrivalRules:
 
 
 class MoveWatch:
-    """Follows one move; all times are seconds of one clock."""
+    """Watches one move; all times are seconds of one clock."""
 
     def __init__(self, target: Position, start: Position, now_s: float, rules: ArrivalRules) -> None:
         self._target = target
@@ -51,8 +51,8 @@ class MoveWatch:
         self._nearest_steps = abs(target - start)
         self._nearer_at_s = now_s
 
-    def update(self, position: Position, now_s: float, *, is_moving: bool) -> Progress:
-        """Take one reading of the focuser and judge."""
+    def update(self, position: Position, now_s: float, *, is_moving: bool) -> MoveProgress:
+        """Return the progress after one more reading of the focuser."""
         rules = self._rules
         distance_steps = abs(self._target - position)
         if position != self._position:
@@ -62,21 +62,19 @@ class MoveWatch:
             self._nearest_steps, self._nearer_at_s = distance_steps, now_s
         still_s = now_s - self._still_since_s
         if distance_steps == 0 and self._equal_readings >= rules.still_polls and not is_moving:
-            return Progress.ARRIVED
-        if distance_steps <= rules.tolerance_steps and still_s >= self._patience_s(is_moving=is_moving):
-            return Progress.ARRIVED
-        if distance_steps > rules.tolerance_steps and not is_moving and still_s >= rules.start_patience_s:
-            return Progress.STOPPED_SHORT
+            return MoveProgress.ARRIVED
+        if distance_steps <= rules.tolerance_steps:
+            if still_s >= (rules.disbelief_s if is_moving else rules.start_patience_s):
+                return MoveProgress.ARRIVED
+        elif not is_moving and still_s >= rules.start_patience_s:
+            return MoveProgress.STOPPED_SHORT
         if now_s - self._nearer_at_s >= rules.stall_timeout_s:
-            return Progress.STALLED
-        return Progress.UNDER_WAY
-
-    def _patience_s(self, *, is_moving: bool) -> float:
-        return self._rules.disbelief_s if is_moving else self._rules.start_patience_s
+            return MoveProgress.STALLED
+        return MoveProgress.UNDER_WAY
 
 
 def legs(start: Position, target: Position, longest_steps: int) -> tuple[Position, ...]:
-    """Split a move into positions to go to one after the other, none further than `longest_steps` from the last."""
+    """Split a move into successive target positions, none further than `longest_steps` from the one before."""
     if start == target or longest_steps <= 0:
         return (target,)
     step = longest_steps if target > start else -longest_steps

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from alpaca.camera import CameraStates
+from typing_extensions import override
 
 from alpaca_focus.alpaca.camera_settings import (
     BINNING,
@@ -34,19 +35,20 @@ from alpaca_focus.core.errors import (
 )
 from alpaca_focus.core.values import ExposureSettings, Frame, Pixels, Subframe
 from alpaca_focus.devices.address import DeviceAddress
-from alpaca_focus.devices.connection import CALL_TIMEOUT_S, Connection
-from alpaca_focus.devices.exposure import Exposure, ExposureRules, ExposureWatch
+from alpaca_focus.devices.channel import Lane
+from alpaca_focus.devices.connection import CALL_TIMEOUT_S, AlpacaDevice, Connection
+from alpaca_focus.devices.exposure import ExposureProgress, ExposureRules, ExposureWatch
 from alpaca_focus.devices.frames import FrameMark, is_new_frame, mark_frame, one_plane, saturation_adu
-from alpaca_focus.devices.line import Lane
+from alpaca_focus.devices.read_only import as_camera_state
 from alpaca_focus.devices.translate import as_bool, as_float, as_int, as_text
-from alpaca_focus.devices.worker import see_through
+from alpaca_focus.devices.worker import shield_until_done
 from alpaca_focus.ports import CameraInfo, Clock
 
 DOWNLOAD_TIMEOUT_S = 120.0
 """Real seconds for the download of one frame."""
 
 GHOST_S = 5.0
-"""Clock seconds after an abort within which some cameras still deliver a frame of the aborted exposure."""
+"""Clock seconds after an abort within which some servers still deliver a frame of the aborted exposure."""
 
 _BUSY_PATIENCE_S = 5.0
 _POLL_S = 0.25
@@ -59,7 +61,7 @@ _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Exposed:
+class _PendingFrame:
     """An exposure whose frame has not been downloaded yet."""
 
     settings: ExposureSettings
@@ -75,7 +77,7 @@ class _Download:
 
 
 class _AlpycaMembers:
-    """The camera's settings as alpyca reads and writes them."""
+    """Reads and writes the camera's settings for `alpaca.camera_settings`."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
@@ -90,12 +92,10 @@ class _AlpycaMembers:
         await self._connection.clock.sleep(duration_s)
 
 
-def _as_state(value: Any) -> CameraStates | None:
-    return value
-
-
-class AlpacaCamera:
+class AlpacaCamera(AlpacaDevice):
     """A camera; implements `ports.Camera`."""
+
+    device_type = DeviceType.CAMERA
 
     def __init__(
         self,
@@ -106,8 +106,7 @@ class AlpacaCamera:
         timeout_s: float = CALL_TIMEOUT_S,
         download_timeout_s: float = DOWNLOAD_TIMEOUT_S,
     ) -> None:
-        self._connection = Connection(DeviceType.CAMERA, address, clock, timeout_s=timeout_s)
-        self._clock = clock
+        super().__init__(address, clock, timeout_s=timeout_s)
         self._rules = rules or ExposureRules()
         self._download_timeout_s = download_timeout_s
         self._info: CameraInfo | None = None
@@ -116,45 +115,26 @@ class AlpacaCamera:
         self._aborts = 0
         self._ghost_until_s = -math.inf
         self._busy_until_s = -math.inf
-        self._exposed: _Exposed | None = None
+        self._exposed: _PendingFrame | None = None
         self._last_mark: FrameMark | None = None
         self._members = _AlpycaMembers(self._connection)
-        self._remembered: Values | None = None
-
-    @property
-    def name(self) -> str:
-        """What to call it in a message."""
-        return self._connection.name
-
-    @property
-    def replies(self) -> int:
-        """How many calls it has answered."""
-        return self._connection.replies
+        self._saved: Values | None = None
 
     @property
     def info(self) -> CameraInfo:
-        """What the camera is; known once connected."""
-        if self._info is None:
-            raise DeviceUnreachable(self.name, f"{self.name} has not been connected yet.")
-        return self._info
+        """Limits and abilities of the camera; known once connected."""
+        return self._known(self._info)
 
+    @override
     async def connect(self) -> None:
-        """Reach the camera, connect it to its hardware, read what it can do.
-
-        Raises:
-            ConfigurationError: Wrong address, or hardware that refuses to connect.
-            DeviceUnreachable: Nothing answers there; it may be started later.
-        """
-        await self._connection.open()
-        self._info = await self._read_info()
-
-    async def _read_info(self) -> CameraInfo:
+        """Connect the camera to its hardware, and read its limits and abilities."""
+        await super().connect()
         get, get_or = self._connection.get, self._connection.get_or
         pixel_size_um = await get_or("PixelSizeX", as_float, default=math.nan)
         exposure_min_s = await get_or("ExposureMin", as_float, default=0.0)
         exposure_max_s = await get_or("ExposureMax", as_float, default=math.inf)
         sensor_type = await get_or("SensorType", as_int, default=0)
-        return CameraInfo(
+        self._info = CameraInfo(
             sensor_width_px=await get("CameraXSize", as_int),
             sensor_height_px=await get("CameraYSize", as_int),
             pixel_size_um=pixel_size_um if 0 < pixel_size_um < math.inf else None,
@@ -166,27 +146,23 @@ class AlpacaCamera:
             bayer=sensor_type >= _FIRST_BAYER_SENSOR_TYPE,
         )
 
-    async def close(self) -> None:
-        """Let go of the connection; leaves the hardware as it is."""
-        await self._connection.close()
-
     # The camera's own settings.
 
-    async def remember_settings(self) -> None:
-        """Note the camera's own binning, subframe, gain and offset, for `restore_settings`."""
+    async def save_settings(self) -> None:
+        """Save the camera's own binning, subframe, gain and offset, for `restore_settings`."""
         async with self._in_use:
             settings = await read_settings(self._members, (*BINNING, *SUBFRAME))
             levels = {member: await self._connection.get_or(member, as_int, default=None) for member in LEVELS}
-            self._remembered = settings | {member: value for member, value in levels.items() if value is not None}
+            self._saved = settings | {member: value for member, value in levels.items() if value is not None}
 
     async def restore_settings(self) -> None:
-        """Put back what `remember_settings` noted; nothing if nothing was."""
+        """Restore the saved settings, if any were saved."""
         async with self._in_use:
-            if self._remembered is not None:
-                await self._apply(self._remembered, await read_settings(self._members, self._remembered))
+            if self._saved is not None:
+                await self._apply(self._saved, await read_settings(self._members, self._saved))
 
     async def _set_up(self, settings: ExposureSettings) -> Subframe:
-        """Put the settings of an exposure in place, and return the subframe that its frame will have."""
+        """Apply the settings of an exposure, and return the subframe that its frame will have."""
         binning, subframe = settings.binning, settings.subframe
         levels = {"Gain": settings.gain, "Offset": settings.offset}
         wanted = dict.fromkeys(BINNING, binning) | {name: value for name, value in levels.items() if value is not None}
@@ -200,36 +176,37 @@ class AlpacaCamera:
         return _subframe_of({**current, **wanted})
 
     async def _apply(self, wanted: Values, current: Values) -> None:
-        """Put settings in place where they differ.
+        """Write the settings that differ.
 
         Raises:
-            DeviceMisbehaved: They read back otherwise.
+            DeviceMisbehaved: They read back differently.
         """
         wrong = await apply_settings(self._members, wanted, current)
         if not wrong:
             return
         member = min(wrong, key=SETTINGS.index)
         if member in SUBFRAME:
-            what, found = f"the subframe {_words(wanted)}", _words({**wanted, **wrong})
+            what, actual = f"the subframe {_describe(wanted)}", _describe({**wanted, **wrong})
             remedy = "Use the whole frame with this camera, or another driver."
         else:
-            what, found = f"{member} {wanted[member]}", str(wrong[member])
+            what, actual = f"{member} {wanted[member]}", str(wrong[member])
             remedy = f"Choose a {member} that the camera accepts."
         raise DeviceMisbehaved(
-            self.name, f"{self.name} was set to {what} and still reads back {found} after {TRIES} tries. {remedy}"
+            self.name, f"{self.name} was set to {what} and still reads back {actual} after {TRIES} tries. {remedy}"
         )
 
     # Exposing.
 
     async def expose(self, settings: ExposureSettings) -> None:
-        """Take an exposure and return once the frame is ready to be downloaded.
+        """Take an exposure and return when the frame is ready to be downloaded.
 
         A frame that was not downloaded is lost. A cancelled call aborts the exposure.
 
         Raises:
-            InvalidValue: The camera takes no such exposure time or binning.
+            InvalidValue: The exposure time or the binning is beyond the camera's limits.
+            CameraTaken: Another program's exposure does not end.
             RunAborted: `abort` was called meanwhile.
-            DeviceMisbehaved: A setting did not stay, the exposure failed, or no frame ever became ready.
+            DeviceMisbehaved: A setting read back differently, the exposure failed, or no frame became ready.
         """
         self._check(settings)
         async with self._in_use:
@@ -241,22 +218,22 @@ class AlpacaCamera:
             try:
                 await self._take(settings, was_ready_before=was_ready_before)
             except asyncio.CancelledError:
-                await see_through(self._abort_after_failure())
+                await shield_until_done(self._abort_after_failure())
                 raise
-            self._exposed = _Exposed(settings=settings, subframe=subframe, started_at=started_at)
+            self._exposed = _PendingFrame(settings=settings, subframe=subframe, started_at=started_at)
 
     def _check(self, settings: ExposureSettings) -> None:
         info = self.info
         if not info.exposure_min_s <= settings.exposure_s <= info.exposure_max_s:
-            limits = f"{info.exposure_min_s:g} to {info.exposure_max_s:g} s"
-            raise self._invalid(f"an exposure of {settings.exposure_s:g} s", f"it takes {limits}")
-        if not 1 <= settings.binning <= info.max_binning:
-            raise self._invalid(f"a binning of {settings.binning}", f"it takes 1 to {info.max_binning}")
-
-    def _invalid(self, what: str, reason: str) -> InvalidValue:
-        return InvalidValue(
+            what = f"an exposure of {settings.exposure_s:g} s"
+            reason = f"its limits are {info.exposure_min_s:g} to {info.exposure_max_s:g} s"
+        elif not 1 <= settings.binning <= info.max_binning:
+            what, reason = f"a binning of {settings.binning}", f"its limits are 1 to {info.max_binning}"
+        else:
+            return
+        raise InvalidValue(
             self.name,
-            f"{self.name} was not asked for {what}: {reason}. Correct the settings.",
+            f"{self.name} cannot take {what}: {reason}. Correct the settings.",
             number=ErrorNumber.INVALID_VALUE,
             device_message=reason,
         )
@@ -269,49 +246,50 @@ class AlpacaCamera:
         try:
             await self._connection.do("StartExposure", float(settings.exposure_s), settings.light)
             watch = ExposureWatch(settings.exposure_s, started_s, self._rules, was_ready_before=was_ready_before)
-            verdict = await self._follow(watch, aborts)
+            progress = await self._wait_for_end(watch, aborts)
         except DeviceError:
             await self._abort_after_failure()
             raise
         finally:
             self._is_exposing = False
-        if verdict is not Exposure.READY:
+        if progress is not ExposureProgress.READY:
             await self._abort_after_failure()
-            raise DeviceMisbehaved(self.name, self._failure(settings, verdict))
+            raise DeviceMisbehaved(self.name, self._failure(settings, progress))
         self._busy_until_s = -math.inf
 
-    async def _follow(self, watch: ExposureWatch, aborts: int) -> Exposure:
+    async def _wait_for_end(self, watch: ExposureWatch, aborts: int) -> ExposureProgress:
         while True:
-            await self._clock.sleep(watch.next_look_s(self._clock.monotonic()))
+            await self._clock.sleep(watch.next_poll_in_s(self._clock.monotonic()))
             state = await self._state()
             is_ready = await self._connection.get("ImageReady", as_bool)
             if self._aborts != aborts:
-                if state in _BUSY:  # the abort has overtaken the start
+                if state in _BUSY:  # the abort arrived before the start
                     await self._abort_after_failure()
                 raise RunAborted(f"The exposure of {self.name} was aborted on request.")
-            verdict = watch.update(state, self._clock.monotonic(), is_ready=is_ready)
-            if verdict is not Exposure.UNDER_WAY:
-                return verdict
+            progress = watch.update(state, self._clock.monotonic(), is_ready=is_ready)
+            if progress is not ExposureProgress.UNDER_WAY:
+                return progress
 
-    def _failure(self, settings: ExposureSettings, verdict: Exposure) -> str:
+    def _failure(self, settings: ExposureSettings, progress: ExposureProgress) -> str:
         what = f"An exposure of {settings.exposure_s:g} s with {self.name}"
         rules = self._rules
         reasons = {
-            Exposure.FAILED: "ended with the camera in the state Error",
-            Exposure.LOST: f"left no frame: the camera has been idle for {rules.idle_patience_s:g} s without one",
-            Exposure.OVERDUE: f"gave no frame within {rules.readout_timeout_s:g} s after its end",
+            ExposureProgress.FAILED: "ended with the camera in the state Error",
+            ExposureProgress.LOST: f"left no frame: the camera was idle for {rules.idle_patience_s:g} s without one",
+            ExposureProgress.OVERDUE: f"gave no frame within {rules.readout_timeout_s:g} s after its end",
         }
-        return f"{what} {reasons[verdict]}. It was given up. Check the camera's cable and power, and its server's log."
+        return f"{what} {reasons[progress]}. It was given up. Check the camera's cable and power, and its server's log."
 
     async def _state(self) -> CameraStates | None:
-        return await self._connection.get_or("CameraState", _as_state, default=None)
+        return await self._connection.get_or("CameraState", as_camera_state, default=None)
 
     async def _make_ready(self) -> None:
-        """Let the camera come to rest, and clear away what is left of an earlier exposure."""
+        """Wait until the camera is idle, and discard what is left of an earlier exposure."""
         await self._discard_ghost()
         state = await self._state()
-        if state == CameraStates.cameraError:
+        if state == CameraStates.cameraError:  # some servers stay in Error after an exposure of 0 s until an abort
             await self._abort_after_failure()
+        # After an abort some servers never leave the state Exposing, so it is not waited for.
         was_aborted = self._ghost_until_s > -math.inf
         busy_until_s = max(self._busy_until_s, self._clock.monotonic() + _BUSY_PATIENCE_S)
         while state is not None and state in _BUSY and not was_aborted:
@@ -328,23 +306,23 @@ class AlpacaCamera:
         self._ghost_until_s = -math.inf
 
     async def _discard_ghost(self) -> None:
-        """Wait for the frame of an aborted exposure that some cameras still deliver, and remember it as an old one."""
+        """Wait for the frame of an aborted exposure that some servers still deliver, and mark it as an old one."""
         while self._clock.monotonic() < self._ghost_until_s:
             if await self._connection.get_or("ImageReady", as_bool, default=False):
                 try:
                     self._last_mark = (await self._fetch()).mark
                 except DeviceError as error:
-                    _log.info("The frame of an aborted exposure could not be looked at: %s", error)
+                    _log.info("The frame of an aborted exposure could not be downloaded: %s", error)
                 return
             await self._clock.sleep(_POLL_S)
 
     async def abort(self) -> None:
-        """End a running exposure without a frame, if the camera can; harmless when there is none.
+        """End a running exposure without a frame, if the camera can; does nothing if none runs.
 
-        A camera that cannot is left to finish; the next exposure waits for it.
+        Without `CanAbortExposure` the exposure goes on, and the next one waits for its end.
 
         Raises:
-            DeviceError: It could not be told to abort the exposure that runs.
+            DeviceError: The running exposure could not be aborted.
         """
         self._aborts += 1
         self._exposed = None
@@ -367,7 +345,7 @@ class AlpacaCamera:
         try:
             await self._send_abort(was_exposing=True)
         except DeviceError as error:
-            _log.warning("%s may still be exposing, it could not be told to abort: %s", self.name, error)
+            _log.warning("%s may still be exposing: the abort failed. %s", self.name, error)
 
     # Downloading.
 
@@ -375,7 +353,7 @@ class AlpacaCamera:
         """Fetch the frame of the last exposure, once.
 
         Raises:
-            DeviceMisbehaved: It is the frame before again, or has a wrong size.
+            DeviceMisbehaved: It is the frame before again, or its size is wrong.
         """
         async with self._in_use:
             exposed, self._exposed = self._exposed, None
@@ -387,21 +365,32 @@ class AlpacaCamera:
                     device_message="there is no frame",
                 )
             download = await self._fetch_new()
-            self._check_size(download.pixels, exposed)
+            (height, width), subframe = download.pixels.shape, exposed.subframe
+            if (width, height) != (subframe.width, subframe.height):
+                raise DeviceMisbehaved(
+                    self.name,
+                    f"{self.name} sent a frame of {width} x {height} pixels instead of {subframe.width} x"
+                    f" {subframe.height} (binning {exposed.settings.binning}). It was not used. Check the camera's"
+                    " read-out mode.",
+                )
+            # The camera's own exposure time counts unless it is off by a factor of 2; the gain follows its settings.
+            requested_s = exposed.settings.exposure_s
+            reported_s = await self._connection.get_or("LastExposureDuration", as_float, default=requested_s)
+            electrons_per_adu = await self._connection.get_or("ElectronsPerADU", as_float, default=0.0)
             return Frame(
                 pixels=download.pixels,
-                exposure_s=await self._exposure_s(exposed.settings.exposure_s),
+                exposure_s=reported_s if 0.5 * requested_s <= reported_s <= 2.0 * requested_s else requested_s,
                 started_at=exposed.started_at,
-                left_px=exposed.subframe.x,
-                top_px=exposed.subframe.y,
+                left_px=subframe.x,
+                top_px=subframe.y,
                 binning=exposed.settings.binning,
                 saturation_adu=download.saturation_adu,
                 bayer=self.info.bayer,
-                electrons_per_adu=await self._electrons_per_adu(),
+                electrons_per_adu=electrons_per_adu if 1e-3 < electrons_per_adu < 1e3 else None,
             )
 
     async def _fetch_new(self) -> _Download:
-        """Download until the frame is another one than the last time."""
+        """Download until the frame differs from the one before: some servers send a cached frame first."""
         for attempt in range(_DOWNLOADS):
             if attempt:
                 await self._clock.sleep(_DOWNLOAD_PAUSE_S * attempt)
@@ -419,7 +408,7 @@ class AlpacaCamera:
         raise DeviceMisbehaved(
             self.name,
             f"{self.name} sent the frame of an earlier exposure {_DOWNLOADS} times. It was not used. Restart the"
-            " camera's server; if it happens again, look for a setting that stores or repeats frames.",
+            " camera's server; if it happens again, switch off any setting that stores or repeats frames.",
         )
 
     async def _fetch(self) -> _Download:
@@ -435,26 +424,6 @@ class AlpacaCamera:
             "ImageArray", work, repeatable=False, lane=Lane.IMAGE, timeout_s=self._download_timeout_s
         )
 
-    def _check_size(self, pixels: Pixels, exposed: _Exposed) -> None:
-        expected = (exposed.subframe.height, exposed.subframe.width)
-        if pixels.shape != expected:
-            found = f"{pixels.shape[1]} x {pixels.shape[0]}"
-            raise DeviceMisbehaved(
-                self.name,
-                f"{self.name} sent a frame of {found} pixels where {expected[1]} x {expected[0]} were asked for"
-                f" (binning {exposed.settings.binning}). It was not used. Check the camera's read-out mode.",
-            )
-
-    async def _electrons_per_adu(self) -> float | None:
-        """Return the gain of the converter, which follows the camera's settings, if it makes sense."""
-        gain = await self._connection.get_or("ElectronsPerADU", as_float, default=0.0)
-        return gain if 1e-3 < gain < 1e3 else None
-
-    async def _exposure_s(self, asked_s: float) -> float:
-        """Return the exposure time that the camera reports, if it can be true, else the one asked for."""
-        reported_s = await self._connection.get_or("LastExposureDuration", as_float, default=asked_s)
-        return reported_s if 0.5 * asked_s <= reported_s <= 2.0 * asked_s else asked_s
-
 
 def _members_of(subframe: Subframe) -> dict[str, int]:
     return {"StartX": subframe.x, "StartY": subframe.y, "NumX": subframe.width, "NumY": subframe.height}
@@ -464,5 +433,5 @@ def _subframe_of(values: Values) -> Subframe:
     return Subframe(x=values["StartX"], y=values["StartY"], width=values["NumX"], height=values["NumY"])
 
 
-def _words(values: Values) -> str:
+def _describe(values: Values) -> str:
     return f"{values['NumX']} x {values['NumY']} at ({values['StartX']}, {values['StartY']})"

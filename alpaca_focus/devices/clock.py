@@ -1,4 +1,4 @@
-"""The two clocks of a running program: the real one, and one that runs faster for demonstrations."""
+"""The clocks of a running program: the real one, and one that runs faster for demonstrations."""
 
 import asyncio
 import time
@@ -17,16 +17,16 @@ class SystemClock:
         return time.monotonic()
 
     async def sleep(self, duration_s: float) -> None:
-        """Wait that many seconds; zero or less only gives way to other tasks."""
+        """Wait that many seconds; zero or less only lets other tasks run."""
         await asyncio.sleep(max(0.0, duration_s))
 
 
 class ScaledClock:
-    """Time that runs `factor` times as fast, to go with a simulator whose time does the same.
+    """A clock that runs `factor` times as fast, for a simulator with the same factor.
 
     Args:
-        factor: Seconds of it to a real one.
-        start: Time of day at which it begins, aware; the present one when left out.
+        factor: Clock seconds in one real second.
+        start: Time of day at the start, aware; default: now.
     """
 
     def __init__(self, factor: float, start: datetime | None = None) -> None:
@@ -45,5 +45,5 @@ class ScaledClock:
         return (time.monotonic() - self._start) * self._factor
 
     async def sleep(self, duration_s: float) -> None:
-        """Wait that many scaled seconds; zero or less only gives way to other tasks."""
+        """Wait that many scaled seconds; zero or less only lets other tasks run."""
         await asyncio.sleep(max(0.0, duration_s) / self._factor)

@@ -1,9 +1,9 @@
-"""The connection to one device: safe repeats, and coming back after a restart."""
+"""The connection to one device: repeats what is safe to repeat, and reconnects after a restart."""
 
 import asyncio
 import logging
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 from alpaca_focus.alpaca.standard import DeviceType
 from alpaca_focus.core.errors import (
@@ -15,8 +15,8 @@ from alpaca_focus.core.errors import (
     NotConnected,
 )
 from alpaca_focus.devices.address import DeviceAddress
-from alpaca_focus.devices.line import Lane, Line
-from alpaca_focus.devices.reaching import establish, has_hardware, part, what_is_wrong
+from alpaca_focus.devices.channel import DeviceChannel, Lane
+from alpaca_focus.devices.connecting import connect_device, explain_failure, is_connected, set_connected
 from alpaca_focus.ports import Clock
 
 T = TypeVar("T")
@@ -33,51 +33,38 @@ _log = logging.getLogger(__name__)
 class Connection:
     """Calls to one device.
 
-    A read or a write of a property is repeated a few times when the server does not answer, a method call only if it
-    is said to be repeatable. After a failure the device is looked at anew before the next call, and connected again to
-    its hardware if it has to be.
+    A property is read or written again if the server does not answer; a method is called again only if the caller
+    declares it repeatable. After a failure the next call first checks that the device is connected, and reconnects it
+    if it is not. Every call raises a `DeviceError` if the device does not answer, refuses, or sends an invalid reply.
     """
 
     def __init__(
         self, kind: DeviceType, address: DeviceAddress, clock: Clock, *, timeout_s: float = CALL_TIMEOUT_S
     ) -> None:
-        self._line = Line(kind, address, timeout_s=timeout_s)
-        self._clock = clock
-        self._is_doubtful = True
+        self.clock = clock
+        self._channel = DeviceChannel(kind, address, timeout_s=timeout_s)
+        self._needs_check = True
         self._is_closed = False
         self._recovering = asyncio.Lock()
 
     @property
     def name(self) -> str:
-        """What to call the device in a message."""
-        return self._line.name
+        """Name of the device in messages."""
+        return self._channel.name
 
     @property
     def replies(self) -> int:
-        """How many calls have been answered."""
-        return self._line.replies
-
-    @property
-    def clock(self) -> Clock:
-        """The clock by which the device's motions and exposures are timed."""
-        return self._clock
+        """Number of calls that the device has answered."""
+        return self._channel.replies
 
     # Calls.
 
-    async def get(
-        self, member: str, as_type: Callable[[Any], T], *, lane: Lane = Lane.ORDINARY, timeout_s: float | None = None
-    ) -> T:
-        """Read a property and take its value with `as_type`.
-
-        Raises:
-            DeviceError: No answer, a refusal, or a value that `as_type` does not take (it raises ValueError).
-        """
-        return await self.call(
-            member, lambda device: as_type(getattr(device, member)), repeatable=True, lane=lane, timeout_s=timeout_s
-        )
+    async def get(self, member: str, as_type: Callable[[Any], T], *, lane: Lane = Lane.ORDINARY) -> T:
+        """Read a property and convert its value with `as_type`, which raises ValueError for an invalid one."""
+        return await self.call(member, lambda device: as_type(getattr(device, member)), repeatable=True, lane=lane)
 
     async def get_or(self, member: str, as_type: Callable[[Any], T], *, default: T) -> T:
-        """Read a property; a device that refuses it or answers nonsense has `default`.
+        """Read a property; return `default` if the device refuses it or sends an invalid value.
 
         Raises:
             DeviceUnreachable: No answer.
@@ -88,29 +75,15 @@ class Connection:
         except NotConnected:
             raise
         except (DeviceRefused, DeviceMisbehaved) as error:
-            _log.debug("%s is taken to be %r: %s", member, default, error)
+            _log.debug("%s is assumed to be %r: %s", member, default, error)
             return default
 
     async def set(self, member: str, value: object) -> None:
-        """Write a property.
-
-        Raises:
-            DeviceError: No answer, a refusal, or nonsense.
-        """
+        """Write a property."""
         await self.call(f"{member} = {value}", lambda device: setattr(device, member, value), repeatable=True)
 
-    async def do(
-        self,
-        member: str,
-        *arguments: object,
-        repeatable: bool = False,
-        lane: Lane = Lane.ORDINARY,
-    ) -> None:
-        """Call a method.
-
-        Raises:
-            DeviceError: No answer, a refusal, or nonsense. After a `DeviceUnreachable` it may have been carried out.
-        """
+    async def do(self, member: str, *arguments: object, repeatable: bool = False, lane: Lane = Lane.ORDINARY) -> None:
+        """Call a method; after a `DeviceUnreachable` the device may have carried it out."""
         text = f"{member}({', '.join(map(str, arguments))})"
         await self.call(text, lambda device: getattr(device, member)(*arguments), repeatable=repeatable, lane=lane)
 
@@ -123,20 +96,17 @@ class Connection:
         lane: Lane = Lane.ORDINARY,
         timeout_s: float | None = None,
     ) -> T:
-        """Carry out `work` on the alpyca device in a worker thread; `text` says in messages what was asked.
-
-        Raises:
-            DeviceError: No answer, a refusal, or nonsense.
-        """
-        if self._is_doubtful and lane is not Lane.URGENT:
+        """Run `work` on the alpyca device in a worker thread; `text` names the call in messages."""
+        # An urgent call goes out at once: reconnecting may take a minute, and a motion has to stop now.
+        if self._needs_check and lane is not Lane.URGENT:
             await self._recover()
         failures = 0
         has_reconnected = False
         while True:
             try:
-                return await self._line.once(text, work, lane=lane, timeout_s=timeout_s)
+                return await self._channel.call(text, work, lane=lane, timeout_s=timeout_s)
             except NotConnected:
-                self._is_doubtful = True
+                self._needs_check = True
                 if not repeatable or has_reconnected or lane is Lane.URGENT:
                     raise
                 has_reconnected = True
@@ -144,71 +114,107 @@ class Connection:
             except DeviceUnreachable as error:
                 allowed = _REPEATS_AFTER_TIMEOUT if isinstance(error, DeviceTimeout) else len(_REPEAT_PAUSES_S)
                 if not repeatable or self._is_closed or failures >= allowed:
-                    self._doubt(error)
+                    if not self._needs_check and not self._is_closed:
+                        _log.warning("%s", error)
+                    self._needs_check = True
                     raise
-                await self._clock.sleep(_REPEAT_PAUSES_S[failures])
+                await self.clock.sleep(_REPEAT_PAUSES_S[failures])
                 failures += 1
 
     # Connecting.
 
     async def open(self) -> None:
-        """Reach the device, check what it is, and connect it to its hardware.
+        """Find the device and connect it to its hardware.
 
         Raises:
             ConfigurationError: No Alpaca server there, no such device, or hardware that refuses to connect.
-            DeviceUnreachable: Nothing answers; it may be started later.
+            DeviceUnreachable: Nothing answers; the server may be started later.
         """
         self._is_closed = False
-        self._line.open()
+        self._channel.open()
         try:
-            await establish(self._line, self._clock)
+            await connect_device(self._channel, self.clock)
         except (DeviceRefused, DeviceMisbehaved) as error:
-            raise await what_is_wrong(self._line, error) from error
-        self._is_doubtful = False
+            raise await explain_failure(self._channel, error) from error
+        self._needs_check = False
 
     async def is_connected(self) -> bool:
-        """Tell whether the device has its hardware already; it is not connected by that.
+        """Return whether the device is connected to its hardware, without connecting it.
 
         Raises:
             ConfigurationError: No Alpaca server there, or no such device.
             DeviceUnreachable: Nothing answers.
         """
         try:
-            return await has_hardware(self._line)
+            return await is_connected(self._channel)
         except (DeviceRefused, DeviceMisbehaved) as error:
-            raise await what_is_wrong(self._line, error) from error
+            raise await explain_failure(self._channel, error) from error
 
     async def disconnect(self) -> None:
-        """Part the device from its hardware, for whoever found it so. Nothing else in this program does that.
+        """Disconnect the device from its hardware; only for a caller that found it disconnected.
 
         Raises:
-            DeviceError: It does not answer, or refuses.
+            DeviceError: The device does not answer, or refuses.
         """
-        self._is_doubtful = True
-        await part(self._line)
+        self._needs_check = True
+        await set_connected(self._channel, value=False)
 
     async def close(self) -> None:
-        """Let go of all threads and sockets within about a second. May be called twice."""
+        """Release all threads and sockets within about a second. May be called twice."""
         self._is_closed = True
-        await self._line.close()
-
-    def _doubt(self, error: DeviceUnreachable) -> None:
-        if not self._is_doubtful and not self._is_closed:
-            _log.warning("%s", error)
-        self._is_doubtful = True
+        await self._channel.close()
 
     async def _recover(self) -> None:
-        """Look at the device anew after a failure.
-
-        Raises:
-            DeviceError: It is still not there, or not usable.
-        """
+        """Reconnect the device after a failure; calls that wait for the lock find it done."""
         async with self._recovering:
-            if not self._is_doubtful:
+            if not self._needs_check:
                 return
             try:
-                await establish(self._line, self._clock)
+                await connect_device(self._channel, self.clock)
             except ConfigurationError as error:
                 raise DeviceUnreachable(self.name, str(error)) from error
-            self._is_doubtful = False
+            self._needs_check = False
         _log.info("%s answers and is connected again.", self.name)
+
+
+class AlpacaDevice:
+    """Base of the adapters: a device with one connection; implements `ports.Device`."""
+
+    device_type: ClassVar[DeviceType]
+
+    def __init__(self, address: DeviceAddress, clock: Clock, *, timeout_s: float = CALL_TIMEOUT_S) -> None:
+        self._connection = Connection(self.device_type, address, clock, timeout_s=timeout_s)
+        self._clock = clock
+
+    @property
+    def name(self) -> str:
+        """Name of the device in messages."""
+        return self._connection.name
+
+    @property
+    def replies(self) -> int:
+        """Number of calls that the device has answered."""
+        return self._connection.replies
+
+    async def connect(self) -> None:
+        """Connect the device to its hardware, and read its properties.
+
+        Raises:
+            ConfigurationError: Wrong address, hardware that refuses to connect, or a device that cannot be used.
+            DeviceUnreachable: Nothing answers there; the server may be started later.
+        """
+        await self._connection.open()
+
+    async def close(self) -> None:
+        """Close the connection; the hardware stays as it is."""
+        await self._connection.close()
+
+    def _known(self, value: T | None) -> T:
+        """Return what `connect` has read.
+
+        Raises:
+            DeviceUnreachable: The device has not been connected yet.
+        """
+        if value is None:
+            raise DeviceUnreachable(self.name, f"{self.name} has not been connected yet.")
+        return value

@@ -1,7 +1,7 @@
-"""Whether an exposure is over, from what the camera says and from the time. Pure.
+"""Decides whether an exposure is over, from the camera's state and the time. Pure.
 
-`ImageReady` counts, `CameraState` is only a hint: both are stale for a moment after `StartExposure`, and several
-cameras never leave the state Download, or are Idle for a second before the frame is ready.
+`ImageReady` decides, `CameraState` is only a hint: on some servers both are stale for 0.2 s after `StartExposure`, and
+the state stays at Download after a frame, or is Idle for 1.4 s before the frame is ready.
 """
 
 from dataclasses import dataclass
@@ -10,8 +10,8 @@ from enum import Enum
 from alpaca.camera import CameraStates
 
 
-class Exposure(Enum):
-    """What can be said of an exposure."""
+class ExposureProgress(Enum):
+    """The state of an exposure."""
 
     UNDER_WAY = "under way"
     READY = "ready"
@@ -22,15 +22,15 @@ class Exposure(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExposureRules:
-    """How an exposure is judged.
+    """Tolerances for the end of an exposure.
 
     Attributes:
-        earliest_fraction: Part of the exposure time before which no frame can be ready, whatever the camera says.
-        stale_s: Time after the end of the exposure during which a camera that has said nothing but "ready" is not
-            believed: it may still speak of the frame before.
-        idle_patience_s: Time after the end of the exposure during which a camera may be idle without a frame.
-        error_readings: Readings in a row of the state Error that count.
-        readout_timeout_s: Time for reading out, after the end of the exposure.
+        earliest_fraction: Part of the exposure time before which `ImageReady` is ignored.
+        stale_s: Time after the exposure during which `ImageReady` is ignored if it has never been false: it may still
+            mean the frame before.
+        idle_patience_s: Time after the exposure during which a camera may be idle without a frame.
+        error_readings: Readings in a row of the state Error that count as a failure.
+        readout_timeout_s: Time for the read-out, after the exposure.
     """
 
     earliest_fraction: float = 0.95
@@ -41,7 +41,7 @@ class ExposureRules:
 
 
 class ExposureWatch:
-    """Follows one exposure; all times are seconds of one clock."""
+    """Watches one exposure; all times are seconds of one clock."""
 
     def __init__(self, exposure_s: float, now_s: float, rules: ExposureRules, *, was_ready_before: bool) -> None:
         self._exposure_s = exposure_s
@@ -50,8 +50,8 @@ class ExposureWatch:
         self._may_be_stale = was_ready_before
         self._errors = 0
 
-    def update(self, state: CameraStates | None, now_s: float, *, is_ready: bool) -> Exposure:
-        """Take one reading of the camera and judge; `state` is `None` if it makes no sense."""
+    def update(self, state: CameraStates | None, now_s: float, *, is_ready: bool) -> ExposureProgress:
+        """Return the progress after one more reading of the camera; `state` is `None` if it was invalid."""
         rules = self._rules
         elapsed_s = now_s - self._started_s
         overtime_s = elapsed_s - self._exposure_s
@@ -59,15 +59,15 @@ class ExposureWatch:
         if not is_ready:
             self._may_be_stale = False
         if self._errors >= rules.error_readings:
-            return Exposure.FAILED
+            return ExposureProgress.FAILED
         if is_ready and elapsed_s >= rules.earliest_fraction * self._exposure_s:
             if not self._may_be_stale or overtime_s >= rules.stale_s:
-                return Exposure.READY
+                return ExposureProgress.READY
         elif state == CameraStates.cameraIdle and overtime_s >= rules.idle_patience_s:
-            return Exposure.LOST
-        return Exposure.OVERDUE if overtime_s >= rules.readout_timeout_s else Exposure.UNDER_WAY
+            return ExposureProgress.LOST
+        return ExposureProgress.OVERDUE if overtime_s >= rules.readout_timeout_s else ExposureProgress.UNDER_WAY
 
-    def next_look_s(self, now_s: float) -> float:
-        """Return how long to wait for the next reading: seldom during the exposure, often at its end."""
+    def next_poll_in_s(self, now_s: float) -> float:
+        """Return the time until the next reading: up to 1 s during the exposure, 0.1 s at its end."""
         left_s = self._exposure_s - (now_s - self._started_s)
         return min(max(0.1, left_s), 1.0)

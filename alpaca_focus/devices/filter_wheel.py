@@ -6,11 +6,10 @@ from typing_extensions import override
 
 from alpaca_focus.alpaca.errors import ErrorNumber
 from alpaca_focus.alpaca.standard import DeviceType
-from alpaca_focus.core.errors import DeviceMisbehaved, DeviceUnreachable, InvalidValue
+from alpaca_focus.core.errors import DeviceMisbehaved, InvalidValue
 from alpaca_focus.devices.address import DeviceAddress
-from alpaca_focus.devices.connection import CALL_TIMEOUT_S
+from alpaca_focus.devices.connection import CALL_TIMEOUT_S, AlpacaDevice
 from alpaca_focus.devices.translate import as_int, as_signed_ints, as_texts
-from alpaca_focus.devices.watched import AlpacaDevice
 from alpaca_focus.ports import Clock
 
 TURN_TIMEOUT_S = 60.0
@@ -34,7 +33,6 @@ class AlpacaFilterWheel(AlpacaDevice):
         timeout_s: float = CALL_TIMEOUT_S,
     ) -> None:
         super().__init__(address, clock, timeout_s=timeout_s)
-        self._clock = clock
         self._turn_timeout_s = turn_timeout_s
         self._turning = asyncio.Lock()
         self._names: tuple[str, ...] | None = None
@@ -43,9 +41,7 @@ class AlpacaFilterWheel(AlpacaDevice):
     @property
     def names(self) -> tuple[str, ...]:
         """Names of the filters by slot; known once connected."""
-        if self._names is None:
-            raise DeviceUnreachable(self.name, f"{self.name} has not been connected yet.")
-        return self._names
+        return self._known(self._names)
 
     @property
     def focus_offsets_steps(self) -> tuple[int, ...]:
@@ -54,18 +50,13 @@ class AlpacaFilterWheel(AlpacaDevice):
 
     @override
     async def connect(self) -> None:
-        """Reach the wheel, connect it to its hardware, read its filters.
-
-        Raises:
-            ConfigurationError: Wrong address, or hardware that refuses to connect.
-            DeviceUnreachable: Nothing answers there; it may be started later.
-        """
+        """Connect the wheel to its hardware, and read its filters."""
         await super().connect()
         self._names = await self._connection.get("Names", as_texts)
         self._offsets = await self._connection.get_or("FocusOffsets", as_signed_ints, default=())
 
     async def slot(self) -> int | None:
-        """Return the slot in the light path, or `None` while moving."""
+        """Return the slot in the light path, or `None` while the wheel turns."""
         slot = await self._connection.get("Position", as_int)
         return slot if 0 <= slot < len(self.names) else None
 
@@ -74,7 +65,7 @@ class AlpacaFilterWheel(AlpacaDevice):
 
         Raises:
             InvalidValue: There is no such slot.
-            DeviceMisbehaved: It did not arrive.
+            DeviceMisbehaved: The wheel did not arrive.
         """
         if not 0 <= slot < len(self.names):
             raise InvalidValue(
@@ -90,14 +81,14 @@ class AlpacaFilterWheel(AlpacaDevice):
                 await self._wait_for(slot)
 
     async def _wait_for(self, slot: int) -> None:
-        """Wait until the wheel has reported its target twice: some do not report that they move."""
+        """Wait until the wheel has reported its target twice: some never report -1 while they move."""
         ends_at = self._clock.monotonic() + self._turn_timeout_s
         arrived_polls = 0
         while arrived_polls < _STILL_POLLS:
             if self._clock.monotonic() > ends_at:
                 raise DeviceMisbehaved(
                     self.name,
-                    f"{self.name} was told to turn to slot {slot} ({self.names[slot]}) and has not arrived within"
+                    f"{self.name} has not arrived at slot {slot} ({self.names[slot]}) within"
                     f" {self._turn_timeout_s:g} s. Check that the wheel is not stuck.",
                 )
             await self._clock.sleep(_POLL_S)

@@ -20,12 +20,11 @@ from alpaca_focus.core.errors import (
 from alpaca_focus.core.temperature import plausible_temperature_c
 from alpaca_focus.core.values import Position
 from alpaca_focus.devices.address import DeviceAddress
-from alpaca_focus.devices.arrival import ArrivalRules, MoveWatch, Progress, legs
-from alpaca_focus.devices.connection import CALL_TIMEOUT_S
-from alpaca_focus.devices.line import Lane
+from alpaca_focus.devices.arrival import ArrivalRules, MoveProgress, MoveWatch, legs
+from alpaca_focus.devices.channel import Lane
+from alpaca_focus.devices.connection import CALL_TIMEOUT_S, AlpacaDevice
 from alpaca_focus.devices.translate import as_bool, as_float, as_int
-from alpaca_focus.devices.watched import AlpacaDevice
-from alpaca_focus.devices.worker import see_through
+from alpaca_focus.devices.worker import shield_until_done
 from alpaca_focus.ports import Clock, FocuserInfo
 
 POLL_S = 0.1
@@ -55,7 +54,6 @@ class AlpacaFocuser(AlpacaDevice):
         timeout_s: float = CALL_TIMEOUT_S,
     ) -> None:
         super().__init__(address, clock, timeout_s=timeout_s)
-        self._clock = clock
         self._lowest = lowest
         self._highest = highest
         self._rules = rules or ArrivalRules()
@@ -63,25 +61,18 @@ class AlpacaFocuser(AlpacaDevice):
         self._moving = asyncio.Lock()
 
     @property
-    def replies(self) -> int:
-        """How many calls it has answered."""
-        return self._connection.replies
-
-    @property
     def info(self) -> FocuserInfo:
-        """What the focuser is; known once connected."""
-        if self._info is None:
-            raise DeviceUnreachable(self.name, f"{self.name} has not been connected yet.")
-        return self._info
+        """Limits and abilities of the focuser; known once connected."""
+        return self._known(self._info)
 
     @override
     async def connect(self) -> None:
-        """Reach the focuser, connect it to its hardware, read what it can do.
+        """Connect the focuser to its hardware, and read its limits and abilities.
 
         Raises:
             ConfigurationError: Wrong address, hardware that refuses to connect, a relative focuser, or limits that
                 leave no room.
-            DeviceUnreachable: Nothing answers there; it may be started later.
+            DeviceUnreachable: Nothing answers there; the server may be started later.
         """
         await super().connect()
         if not await self._connection.get("Absolute", as_bool):
@@ -89,51 +80,45 @@ class AlpacaFocuser(AlpacaDevice):
                 f"{self.name} is a relative focuser: it does not know its position, and this program cannot focus with"
                 " it. Set it to absolute positions in its own server if it can do that, or use another focuser."
             )
-        self._info = await self._read_info()
-        self._check_limits(self._info)
-
-    async def _read_info(self) -> FocuserInfo:
         get_or = self._connection.get_or
         max_step = await self._connection.get("MaxStep", as_int)
         max_increment = await get_or("MaxIncrement", as_int, default=max_step)
         step_size_um = await get_or("StepSize", as_float, default=math.nan)
-        return FocuserInfo(
+        self._info = FocuserInfo(
             max_step=max_step,
             max_increment_steps=max_increment if max_increment > 0 else max_step,
             step_size_um=step_size_um if 0 < step_size_um < math.inf else None,
             has_temperature_compensation=await get_or("TempCompAvailable", as_bool, default=False),
         )
-
-    def _check_limits(self, info: FocuserInfo) -> None:
-        low, high = self._limits(info)
+        low, high = self._limits()
         if low >= high:
             raise ConfigurationError(
-                f"{self.name} has no room to move: it goes from 0 to {info.max_step}, and the limits set for it leave"
+                f"{self.name} has no room to move: it goes from 0 to {max_step}, and the limits set for it leave"
                 f" {low} to {high}. Correct its limits."
             )
 
-    def _limits(self, info: FocuserInfo) -> tuple[Position, Position]:
+    def _limits(self) -> tuple[Position, Position]:
         low = 0 if self._lowest is None else max(0, self._lowest)
-        high = info.max_step if self._highest is None else min(info.max_step, self._highest)
+        high = self.info.max_step if self._highest is None else min(self.info.max_step, self._highest)
         return low, high
 
     async def position(self) -> Position:
-        """Return where it stands now."""
+        """Return the current position."""
         return await self._connection.get("Position", as_int)
 
     async def temperature_c(self) -> float | None:
-        """Return the sensor's reading, or `None` when there is none or it makes no sense."""
+        """Return the sensor's reading, or `None` if there is none or it is not plausible."""
         return plausible_temperature_c(await self._connection.get_or("Temperature", as_float, default=math.nan))
 
     async def temperature_compensation(self) -> bool:
-        """Tell whether the device's own compensation is on."""
+        """Return whether the device's own compensation is on."""
         return await self._connection.get_or("TempComp", as_bool, default=False)
 
     async def set_temperature_compensation(self, *, enabled: bool) -> None:
-        """Switch the device's own compensation; a device that has none ignores switching it off.
+        """Switch the device's own compensation; a device without one ignores switching it off.
 
         Raises:
-            NotSupported: It is to be switched on, and the device has none.
+            NotSupported: It is switched on, and the device has none.
         """
         try:
             await self._connection.set("TempComp", enabled)
@@ -144,46 +129,47 @@ class AlpacaFocuser(AlpacaDevice):
     # Moving.
 
     async def move_to(self, target: Position) -> Position:
-        """Move to `target` and return the position at which it came to rest.
+        """Move to `target` and return the position at which the focuser came to rest.
 
-        A move longer than the device takes at once is made in several parts, always in the same direction.
+        A move longer than the device's `MaxIncrement` is made in several parts, all in the same direction.
 
         Raises:
-            InvalidValue: The target is beyond the limits; nothing has moved.
-            DeviceMisbehaved: It came to rest elsewhere, or never came to rest.
+            InvalidValue: The target is beyond the limits; nothing has moved. Some servers accept such a move.
+            DeviceMisbehaved: The focuser came to rest elsewhere, or never came to rest.
         """
-        self._check_target(target)
+        low, high = self._limits()
+        if not low <= target <= high:
+            raise InvalidValue(
+                self.name,
+                f"{self.name} was not moved to {target}: it may go from {low} to {high}. Change the target, or the"
+                " limits in the settings if they are too narrow.",
+                number=ErrorNumber.INVALID_VALUE,
+                device_message=f"{target} is not within {low} to {high}",
+            )
         async with self._moving:
             try:
                 position = await self.position()
                 for leg_end in legs(position, target, self.info.max_increment_steps):
                     position = await self._move_leg(position, leg_end)
             except asyncio.CancelledError:
-                await see_through(self._halt_after_cancellation())
+                await shield_until_done(self._halt_after_cancellation())
                 raise
             return position
-
-    def _check_target(self, target: Position) -> None:
-        low, high = self._limits(self.info)
-        if not low <= target <= high:
-            text = f"{target} is not within {low} to {high}"
-            raise InvalidValue(
-                self.name,
-                f"{self.name} was not moved to {target}: it may go from {low} to {high}. Change the target, or the"
-                " limits in the settings if they are too narrow.",
-                number=ErrorNumber.INVALID_VALUE,
-                device_message=text,
-            )
 
     async def _move_leg(self, start: Position, target: Position) -> Position:
         position = start
         for _ in range(_TRIES):
             await self._begin_move(position, target)
-            progress, position = await self._follow(position, target)
-            if progress is Progress.ARRIVED:
+            progress, position = await self._wait_for_end(position, target)
+            if progress is MoveProgress.ARRIVED:
                 return position
-            if progress is Progress.STALLED:
-                await self._halt_stalled(target, position)
+            if progress is MoveProgress.STALLED:
+                await self._send_halt()
+                raise DeviceMisbehaved(
+                    self.name,
+                    f"{self.name} stands at {position} on its way to {target} and has not come nearer for"
+                    f" {self._rules.stall_timeout_s:g} s. It was halted. Check that it is not blocked or slipping.",
+                )
             _log.warning("%s stopped at %d on its way to %d.", self.name, position, target)
         raise DeviceMisbehaved(
             self.name,
@@ -192,11 +178,11 @@ class AlpacaFocuser(AlpacaDevice):
         )
 
     async def _begin_move(self, position: Position, target: Position) -> None:
-        """Send the move; send it again only if it was lost for certain, which the position tells."""
+        """Send the move; send it again only if the position shows that it was lost."""
         try:
             await self._connection.do("Move", target)
         except NotConnected:
-            # It did nothing. Reading the position connects it again, and may show that it has lost its count.
+            # Nothing has moved. Reading the position reconnects it, and may show that it has lost its count.
             if await self.position() != position:
                 raise
             await self._connection.do("Move", target)
@@ -205,31 +191,23 @@ class AlpacaFocuser(AlpacaDevice):
             if await self.position() == position and position != target:
                 await self._connection.do("Move", target)
 
-    async def _follow(self, start: Position, target: Position) -> tuple[Progress, Position]:
+    async def _wait_for_end(self, start: Position, target: Position) -> tuple[MoveProgress, Position]:
         watch = MoveWatch(target, start, self._clock.monotonic(), self._rules)
         while True:
             await self._clock.sleep(POLL_S)
             is_moving = await self._connection.get_or("IsMoving", as_bool, default=False)
             position = await self.position()
             progress = watch.update(position, self._clock.monotonic(), is_moving=is_moving)
-            if progress is not Progress.UNDER_WAY:
+            if progress is not MoveProgress.UNDER_WAY:
                 return progress, position
 
-    async def _halt_stalled(self, target: Position, position: Position) -> None:
-        await self._send_halt()
-        raise DeviceMisbehaved(
-            self.name,
-            f"{self.name} stands at {position} on its way to {target} and has not come nearer for"
-            f" {self._rules.stall_timeout_s:g} s. It was told to halt. Check that it is not blocked or slipping.",
-        )
-
     async def _send_halt(self) -> None:
-        """Stop the focuser at once, also while another call to it hangs.
+        """Stop the focuser at once, even while another call to it hangs.
 
-        A focuser that cannot halt is sent to its present position, which stops most of them.
+        A focuser without `Halt` is sent to its current position, which stops most of them.
 
         Raises:
-            DeviceError: It does not answer, or refuses to stop.
+            DeviceError: No answer, or the focuser refuses to stop.
         """
         try:
             await self._connection.do("Halt", repeatable=True, lane=Lane.URGENT)
@@ -242,4 +220,4 @@ class AlpacaFocuser(AlpacaDevice):
         try:
             await self._send_halt()
         except DeviceError as error:
-            _log.warning("%s may still be moving, it could not be halted: %s", self.name, error)
+            _log.warning("%s may still be moving: it could not be halted. %s", self.name, error)

@@ -1,4 +1,4 @@
-"""Whether a frame is a new one, has the right size, and where it saturates. Pure."""
+"""Detects a frame that was sent before, and finds the saturation level. Pure."""
 
 import hashlib
 import math
@@ -13,12 +13,12 @@ _LINES_HASHED = 256
 
 @dataclass(frozen=True, slots=True)
 class FrameMark:
-    """What tells one frame from another.
+    """Distinguishes one frame from another.
 
     Attributes:
-        digest: Of the shape and a sample of the pixels: noise makes it different for each frame.
+        digest: Hash of the shape and a sample of the pixels: noise makes it different for each frame.
         is_flat: Whether all pixels of the sample are equal, as in a frame that is clipped all over; then the digest
-            tells nothing.
+            distinguishes nothing.
         start_time: The camera's LastExposureStartTime, empty if it has none.
     """
 
@@ -28,12 +28,12 @@ class FrameMark:
 
 
 def one_plane(pixels: Pixels) -> Pixels:
-    """Return the frame itself, or of a colour image the green plane, which is the middle one in any order of them."""
+    """Return the frame, or the green plane of a colour image: the middle one, whether a server sends RGB or BGR."""
     return pixels[:, :, pixels.shape[2] // 2] if pixels.ndim == 3 else pixels
 
 
 def mark_frame(pixels: Pixels, start_time: str) -> FrameMark:
-    """Take the mark of a frame, from at most 256 of its rows or columns."""
+    """Return the mark of a frame, from at most 256 of its rows or columns."""
     lines = pixels if pixels.flags.c_contiguous else pixels.T  # as they lie in memory
     sample = np.ascontiguousarray(lines[:: max(1, math.ceil(lines.shape[0] / _LINES_HASHED))])
     digest = hashlib.blake2b(repr((pixels.shape, pixels.dtype)).encode())
@@ -42,10 +42,10 @@ def mark_frame(pixels: Pixels, start_time: str) -> FrameMark:
 
 
 def is_new_frame(mark: FrameMark, previous: FrameMark | None) -> bool:
-    """Tell whether a frame is another one than the frame before.
+    """Return whether a frame differs from the frame before.
 
-    Different pixels are a new frame. Equal pixels are one only if they are all the same and the camera gives another
-    start time: a server that sends a stored frame again can well give it a new time.
+    Different pixels are a new frame. Equal pixels are one only if the frame is flat and has another start time: a
+    server that sends a cached frame again may give it a new time (decision 0024).
     """
     if previous is None or mark.digest != previous.digest:
         return True
@@ -55,9 +55,9 @@ def is_new_frame(mark: FrameMark, previous: FrameMark | None) -> bool:
 def saturation_adu(max_adu: int, pixels: Pixels) -> float:
     """Return the value at which a pixel of this frame is saturated.
 
-    It is the camera's MaxADU, unless the frame shows that it cannot be: 8 bit pixels do not reach 65535, and where
-    pixels are brighter than MaxADU it stands for another read-out mode. Then it is the full scale of the pixels' type,
-    or the smallest power of two above the brightest pixel.
+    It is the camera's MaxADU, unless the frame contradicts it: 8 bit pixels do not reach 65535, and with pixels
+    brighter than MaxADU it belongs to another read-out mode. Then it is the full scale of the pixels' type, or the
+    smallest power of two above the brightest pixel.
     """
     brightest = float(pixels.max(initial=0))
     full_scale = float(np.iinfo(pixels.dtype.str).max) if pixels.dtype.kind in "iu" else math.inf

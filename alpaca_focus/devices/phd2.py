@@ -1,30 +1,30 @@
-"""PHD2, paused while the focus moves."""
+"""The guider PHD2, paused while the focuser moves."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 from alpaca_focus.core.errors import DeviceError, DeviceMisbehaved, DeviceRefused, DeviceTimeout, DeviceUnreachable
-from alpaca_focus.devices.phd2_wire import Phd2Connection, as_text, connected
+from alpaca_focus.devices.phd2_wire import Phd2Connection, connected, one_line
 
-_GUIDES = frozenset({"Guiding", "LostLock"})
-_CALIBRATES, _PAUSED = "Calibrating", "Paused"
-_AGAIN_AFTER_S = 0.5
+_GUIDING = frozenset({"Guiding", "LostLock"})
+_CALIBRATING, _PAUSED = "Calibrating", "Paused"
+_RETRY_PAUSE_S = 0.5
 _SHARE_FOR_PHD2 = 0.8
-"""Of the time that is left: PHD2 gives up first, so that it can say why."""
+"""Share of the remaining time: PHD2 gives up first, so that it can report the reason."""
 
 
 class Phd2Guider:
     """PHD2 over its event server; implements `ports.Guider`.
 
-    Each call has a connection of its own: in the minutes of a run nobody has to read PHD2's events, and a PHD2 that was
-    started anew meanwhile is found again.
+    Each method has a connection of its own, so that no events pile up during a run and a restart of PHD2 does no harm.
 
-    Whether the star is steady is asked of PHD2 itself, by `guide` with the settle parameters: while it guides, that
-    begins no new guiding and calibrates nothing, and it knows best about lost stars and its own exposures. Resuming
-    alone tells nothing of it.
+    PHD2 itself decides whether the star is steady, by `guide` with the settle parameters. While PHD2 guides, that
+    neither restarts guiding nor calibrates. Resuming alone reports nothing about the star.
 
     Args:
         address: "host:port" of PHD2's server.
-        pauses: Whether guiding is paused; else it goes on during the run, and is only waited for.
+        pauses: Whether guiding is paused; otherwise it goes on, and the run only waits for a steady star.
         settle_px: The star is steady within that distance, in pixels of the guide camera.
         settle_s: ... for that many seconds.
         timeout_s: Real seconds for all of `pause`, for all of `resume`, and for each `after_move`.
@@ -36,121 +36,119 @@ class Phd2Guider:
         self._settle_px = settle_px
         self._settle_s = settle_s
         self._timeout_s = timeout_s
-        self._did_not_guide = False
-        self._paused = False
-        self._rests = False
-        self._trouble: DeviceError = self._late("did not answer within")
+        self._was_not_guiding = False
+        self._is_paused = False
+        self._in_pause = False
+        self._timeout_reason: DeviceError = self._late("did not answer within")
 
     @property
     def name(self) -> str:
-        """What to call it in a message."""
+        """Name of the guider in messages."""
         return f"PHD2 at {self._address}"
 
     async def pause(self) -> None:
-        """Stop correcting, after the end of a calibration; harmless when it does not guide.
+        """Pause guiding, after the end of a calibration; does nothing if PHD2 does not guide.
 
         Raises:
-            DeviceUnreachable: There is no PHD2, it does not answer, or its calibration does not end in time.
-            DeviceRefused: It does not want to.
-            DeviceMisbehaved: Its answer makes no sense.
+            DeviceUnreachable: PHD2 does not answer, or its calibration does not end in time.
+            DeviceRefused: PHD2 returned an error.
+            DeviceMisbehaved: Its answer is invalid.
         """
-        self._did_not_guide = False
+        self._was_not_guiding = False
         if not self._pauses:
             return
-        self._rests = True
-        self._trouble = self._late("did not answer within")
-        try:
-            async with asyncio.timeout(self._timeout_s), connected(self._address, self.name) as connection:
-                state = await self._state_after(connection, _CALIBRATES)
-                if state in _GUIDES:
-                    # From here on it may be paused, whatever comes of the question.
-                    self._paused = True
-                    await connection.ask("set_paused", [True, "full"])
-                elif state != _PAUSED:
-                    self._paused = False
-                # What somebody else has paused, he resumes; what was left paused after the last run is ours.
-                self._did_not_guide = not self._paused
-        except TimeoutError:
-            raise self._trouble from None
+        self._in_pause = True
+        async with self._deadline(), connected(self._address, self.name) as connection:
+            state = await self._state_after(connection, _CALIBRATING)
+            if state in _GUIDING:
+                # Set before the call: PHD2 may be paused even if the response gets lost.
+                self._is_paused = True
+                await connection.call("set_paused", [True, "full"])
+            elif state != _PAUSED:
+                self._is_paused = False
+            # A pause by the user is left to the user; one left over from our last run is resumed.
+            self._was_not_guiding = not self._is_paused
 
     async def resume(self) -> None:
-        """Go on where `pause` interrupted it, and return once the star is steady again.
+        """Resume guiding after `pause`, and return when the star is steady again.
 
-        Does nothing where it did not guide. What was paused is tried again over new connections until it goes on or the
+        Does nothing if PHD2 did not guide. After a pause it retries over new connections until guiding resumes or the
         time is up.
 
         Raises:
-            DeviceUnreachable: PHD2 is gone or does not answer, or the star is not steady in time.
-            DeviceRefused: It does not want to.
-            DeviceMisbehaved: It guided before and does not now, or says that the star does not become steady.
+            DeviceUnreachable: PHD2 does not answer, or the star is not steady in time.
+            DeviceRefused: PHD2 returned an error.
+            DeviceMisbehaved: PHD2 guided before and does not now, or reports that the star is not steady.
         """
-        self._rests = False
-        if self._did_not_guide:
+        self._in_pause = False
+        if self._was_not_guiding:
             return
-        was_paused = self._paused
-        self._trouble = self._late("did not answer within")
-        try:
-            async with asyncio.timeout(self._timeout_s) as deadline:
-                while True:
-                    if await self._has_gone_on(was_paused=was_paused, deadline=deadline):
-                        return
-                    await asyncio.sleep(_AGAIN_AFTER_S)
-        except TimeoutError:
-            raise self._trouble from None
+        was_paused = self._is_paused
+        async with self._deadline() as deadline:
+            while True:
+                if await self._has_resumed(was_paused=was_paused, deadline=deadline):
+                    return
+                await asyncio.sleep(_RETRY_PAUSE_S)
 
     async def after_move(self) -> None:
         """Wait until the star is steady after a move of the focuser, which shifts it.
 
-        Does nothing where it does not guide, and nothing between `pause` and `resume` where guiding is paused.
+        Does nothing if PHD2 does not guide, and nothing between `pause` and `resume` if guiding is paused.
 
         Raises:
-            DeviceUnreachable: There is no PHD2, it does not answer, or the star is not steady in time.
-            DeviceRefused: It does not want to.
-            DeviceMisbehaved: It says that the star does not become steady, or its answer makes no sense.
+            DeviceUnreachable: PHD2 does not answer, or the star is not steady in time.
+            DeviceRefused: PHD2 returned an error.
+            DeviceMisbehaved: PHD2 reports that the star is not steady, or its answer is invalid.
         """
-        if self._rests:
+        if self._in_pause:
             return
-        self._trouble = self._late("did not answer within")
-        try:
-            async with asyncio.timeout(self._timeout_s) as deadline, connected(self._address, self.name) as connection:
-                await self._wait_for_star(connection, deadline, _CALIBRATES)
-        except TimeoutError:
-            raise self._trouble from None
+        async with self._deadline() as deadline, connected(self._address, self.name) as connection:
+            await self._wait_for_star(connection, deadline, _CALIBRATING)
 
-    async def _has_gone_on(self, *, was_paused: bool, deadline: asyncio.Timeout) -> bool:
-        """Try once over a connection; whether there is nothing left to try."""
+    @asynccontextmanager
+    async def _deadline(self) -> AsyncIterator[asyncio.Timeout]:
+        """Limit the block to `timeout_s`, and raise the reason for the last wait when the time is up."""
+        self._timeout_reason = self._late("did not answer within")
+        try:
+            async with asyncio.timeout(self._timeout_s) as deadline:
+                yield deadline
+        except TimeoutError:
+            raise self._timeout_reason from None
+
+    async def _has_resumed(self, *, was_paused: bool, deadline: asyncio.Timeout) -> bool:
+        """Try once over a new connection, and return whether there is nothing left to try."""
         try:
             async with connected(self._address, self.name) as connection:
-                await self._go_on(connection, was_paused=was_paused, deadline=deadline)
+                await self._resume(connection, was_paused=was_paused, deadline=deadline)
         except DeviceUnreachable as error:
             if not was_paused and not self._pauses:
                 raise
-            self._trouble = error
-            # Where `pause` did not get through it has told so, and nothing was changed.
+            self._timeout_reason = error
+            # If `pause` did not get through it has raised, and nothing was changed.
             return not was_paused
         return True
 
-    async def _go_on(self, connection: Phd2Connection, *, was_paused: bool, deadline: asyncio.Timeout) -> None:
-        if self._paused:
-            await connection.ask("set_paused", [False])
-            self._paused = False
-        passing = (_CALIBRATES, _PAUSED) if was_paused else (_CALIBRATES,)
-        state = await self._wait_for_star(connection, deadline, *passing)
-        if was_paused and state not in _GUIDES:
+    async def _resume(self, connection: Phd2Connection, *, was_paused: bool, deadline: asyncio.Timeout) -> None:
+        if self._is_paused:
+            await connection.call("set_paused", [False])
+            self._is_paused = False
+        transient = (_CALIBRATING, _PAUSED) if was_paused else (_CALIBRATING,)
+        state = await self._wait_for_star(connection, deadline, *transient)
+        if was_paused and state not in _GUIDING:
             raise DeviceMisbehaved(
-                self.name, f"{self.name} guided before the run and does not any more: it says {as_text(state)}."
+                self.name, f"{self.name} guided before the run and does not any more: its state is {one_line(state)}."
             )
 
-    async def _wait_for_star(self, connection: Phd2Connection, deadline: asyncio.Timeout, *passing: str) -> str:
-        """Return what PHD2 does: it guides, and its star is steady, or it does not guide."""
-        # Asked before each `guide`, which would begin to guide where somebody has just stopped it.
-        while (state := await self._state_after(connection, *passing)) in _GUIDES:
+    async def _wait_for_star(self, connection: Phd2Connection, deadline: asyncio.Timeout, *transient: str) -> str:
+        """Return the state once PHD2 guides on a steady star, or does not guide."""
+        # Read before each `guide`, which would start guiding again after the user has stopped it.
+        while (state := await self._state_after(connection, *transient)) in _GUIDING:
             try:
                 await self._settle(connection, deadline)
             except DeviceRefused as error:
-                # It may still be settling after a dither.
-                self._trouble = error
-                await asyncio.sleep(_AGAIN_AFTER_S)
+                # PHD2 may still be settling after a dither.
+                self._timeout_reason = error
+                await asyncio.sleep(_RETRY_PAUSE_S)
             else:
                 break
         return state
@@ -159,24 +157,24 @@ class Phd2Guider:
         ends_at = deadline.when()
         left_s = self._timeout_s if ends_at is None else ends_at - asyncio.get_running_loop().time()
         settle = {"pixels": self._settle_px, "time": self._settle_s, "timeout": round(_SHARE_FOR_PHD2 * left_s, 3)}
-        await connection.ask("guide", {"settle": settle, "recalibrate": False})
-        self._trouble = self._late("guides, but its star was not steady within")
+        await connection.call("guide", {"settle": settle, "recalibrate": False})
+        self._timeout_reason = self._late("guides, but its star was not steady within")
         done = await connection.event("SettleDone")
         if done.get("Status") != 0:
             raise DeviceMisbehaved(
-                self.name, f"{self.name} guides, but its star is not steady: {as_text(done.get('Error'))}."
+                self.name, f"{self.name} guides, but its star is not steady: {one_line(done.get('Error'))}."
             )
 
-    async def _state_after(self, connection: Phd2Connection, *passing: str) -> str:
-        """Return what PHD2 does, once it is none of the passing states."""
+    async def _state_after(self, connection: Phd2Connection, *transient: str) -> str:
+        """Return the state once it is none of the transient ones."""
         while True:
-            state = await connection.ask("get_app_state")
+            state = await connection.call("get_app_state")
             if not isinstance(state, str):
-                raise DeviceMisbehaved(self.name, f"{self.name} does not say what it does, but {as_text(state)}.")
-            if state not in passing:
+                raise DeviceMisbehaved(self.name, f"{self.name} did not report its state, but {one_line(state)}.")
+            if state not in transient:
                 return state
-            self._trouble = self._late(f"was still {state.lower()} after")
-            await asyncio.sleep(_AGAIN_AFTER_S)
+            self._timeout_reason = self._late(f"was still {state.lower()} after")
+            await asyncio.sleep(_RETRY_PAUSE_S)
 
     def _late(self, what: str) -> DeviceTimeout:
         return DeviceTimeout(self.name, f"{self.name} {what} {self._timeout_s:g} s.")

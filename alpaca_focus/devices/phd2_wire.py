@@ -1,7 +1,6 @@
-"""The wire of PHD2's event server: questions with their answers, and events that come in between.
+"""The protocol of PHD2's event server: JSON-RPC 2.0 requests and responses, and events between them.
 
-Source: PHD2's wiki, page "EventMonitoring": JSON objects, one a line, over TCP; questions and answers are those of
-JSON-RPC 2.0.
+Source: PHD2's wiki, page "EventMonitoring": JSON objects, one a line, over TCP.
 """
 
 import asyncio
@@ -16,55 +15,54 @@ from alpaca_focus.core.errors import DeviceRefused, DeviceTimeout, DeviceUnreach
 Message: TypeAlias = Mapping[str, object]
 
 ANSWER_WITHIN_S = 5.0
-"""PHD2 answers at once, unless it is stuck in a dialog or the network is gone."""
+"""PHD2 answers at once, unless it shows a dialog or the network is down."""
 _LONGEST_LINE_BYTES = 65_536
 _LONGEST_TEXT = 200
 _MOST_EVENTS = 1000
 
 
 class Phd2Connection:
-    """An open connection.
-
-    Args:
-        name: What to call PHD2 in a message.
-        reader: From PHD2.
-        writer: To PHD2.
-    """
+    """An open connection; `name` is PHD2's name in messages."""
 
     def __init__(self, name: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._name = name
         self._reader = reader
         self._writer = writer
-        self._questions = 0
+        self._requests = 0
         self._events: deque[Message] = deque(maxlen=_MOST_EVENTS)
 
-    async def ask(self, method: str, parameters: Sequence[object] | Mapping[str, object] = ()) -> object:
-        """Ask one question and return its answer; the events that come before it are kept for `event`.
+    async def call(self, method: str, parameters: Sequence[object] | Mapping[str, object] = ()) -> object:
+        """Call a method and return its result; the events that arrive before it are stored for `event`.
 
         Raises:
-            DeviceTimeout: No answer within `ANSWER_WITHIN_S`.
+            DeviceTimeout: No response within `ANSWER_WITHIN_S`.
             DeviceUnreachable: The connection was dropped.
-            DeviceRefused: PHD2 answered with an error.
+            DeviceRefused: PHD2 returned an error.
         """
-        self._questions += 1
+        self._requests += 1
         self._events.clear()
-        question = {"jsonrpc": "2.0", "method": method, "params": parameters, "id": self._questions}
+        request = {"jsonrpc": "2.0", "method": method, "params": parameters, "id": self._requests}
         try:
             async with asyncio.timeout(ANSWER_WITHIN_S):
-                await self._send(json.dumps(question).encode() + b"\r\n")
+                try:
+                    self._writer.write(json.dumps(request).encode() + b"\r\n")
+                    await self._writer.drain()
+                except OSError as error:
+                    raise self._dropped() from error
                 while True:
                     message = await self._message()
                     if "Event" in message:
                         self._events.append(message)
-                    elif message.get("id") == self._questions:
+                    elif message.get("id") == self._requests:
                         return self._result(method, message)
         except TimeoutError:
             raise DeviceTimeout(
-                self._name, f"{self._name} did not answer within {ANSWER_WITHIN_S:g} s. Look whether it shows a dialog."
+                self._name,
+                f"{self._name} did not answer within {ANSWER_WITHIN_S:g} s. Check whether it shows a dialog.",
             ) from None
 
     async def event(self, name: str) -> Message:
-        """Return the next event of a name that came after the last question was asked; waits for ever.
+        """Return the next event of a name since the last `call`; waits without a limit.
 
         Raises:
             DeviceUnreachable: The connection was dropped.
@@ -74,22 +72,15 @@ class Phd2Connection:
             if message.get("Event") == name:
                 return message
 
-    async def _send(self, line: bytes) -> None:
-        try:
-            self._writer.write(line)
-            await self._writer.drain()
-        except OSError as error:
-            raise self._dropped() from error
-
     async def _message(self) -> Message:
-        """Return the next message; a line that is none is passed over."""
+        """Return the next message; skip lines that are not JSON objects."""
         while True:
             try:
                 line = await self._reader.readline()
             except OSError as error:
                 raise self._dropped() from error
             except ValueError:
-                # Too long for a message that is of use here; what is left of the line comes next and is no JSON.
+                # Longer than any message used here. The rest of the line comes next, and is not JSON.
                 continue
             if not line:
                 raise self._dropped()
@@ -105,34 +96,30 @@ class Phd2Connection:
         if error is None:
             return answer.get("result")
         details = error if isinstance(error, dict) else {"message": error}
-        number, said = details.get("code"), as_text(details.get("message"))
+        number, reason = details.get("code"), one_line(details.get("message"))
         raise DeviceRefused(
             self._name,
-            f"{self._name} refuses {method}: {said}.",
+            f"{self._name} refuses {method}: {reason}.",
             number=number if isinstance(number, int) else 0,
-            device_message=said,
+            device_message=reason,
         )
 
     def _dropped(self) -> DeviceUnreachable:
-        return DeviceUnreachable(self._name, f"{self._name} has dropped the connection. Look whether it still runs.")
+        return DeviceUnreachable(self._name, f"{self._name} has dropped the connection. Check that it still runs.")
 
 
 @asynccontextmanager
 async def connected(address: str, name: str) -> AsyncIterator[Phd2Connection]:
-    """Connect, and let go in the end.
-
-    Args:
-        address: "host:port"; an IPv6 address in brackets.
-        name: What to call PHD2 in a message.
+    """Connect to "host:port" (an IPv6 address in brackets), and disconnect at the end.
 
     Raises:
-        DeviceUnreachable: There is nothing at that address, or no answer within `ANSWER_WITHIN_S`.
+        DeviceUnreachable: Nothing answers at that address within `ANSWER_WITHIN_S`.
     """
     host, _, port = address.rpartition(":")
     try:
         async with asyncio.timeout(ANSWER_WITHIN_S):
             reader, writer = await asyncio.open_connection(host.strip("[]"), int(port), limit=_LONGEST_LINE_BYTES)
-    except (OSError, UnicodeError) as error:  # UnicodeError: a host name that cannot be written for a name server
+    except (OSError, UnicodeError) as error:  # UnicodeError: a host name that no name server can resolve
         raise DeviceUnreachable(
             name,
             f"{name} cannot be reached. Start PHD2 and switch its server on (Tools, Enable Server), or correct "
@@ -141,11 +128,11 @@ async def connected(address: str, name: str) -> AsyncIterator[Phd2Connection]:
     try:
         yield Phd2Connection(name, reader, writer)
     finally:
-        # Every question has had its answer, or is not waited for: nothing is lost, and nothing can hang.
+        # Nothing is pending that matters, and an orderly shutdown could hang.
         writer.transport.abort()
 
 
-def as_text(said: object) -> str:
-    """Return in one line, without a full stop, what PHD2 says of an error."""
-    printable = "".join(sign if sign.isprintable() else " " for sign in str(said or "it does not say why"))
+def one_line(text: object) -> str:
+    """Return PHD2's error text in one line, without a full stop."""
+    printable = "".join(sign if sign.isprintable() else " " for sign in str(text or "no reason given"))
     return " ".join(printable.split())[:_LONGEST_TEXT].rstrip(". ")

@@ -1,4 +1,4 @@
-"""Where the Sun stands, by astropy, without a network."""
+"""The Sun's altitude, computed by astropy without a network."""
 
 import math
 import warnings
@@ -8,11 +8,11 @@ from datetime import UTC, datetime
 
 
 class AstropySun:
-    """The Sun over one place; implements `ports.Sun`, good to 0.02 degrees.
+    """The Sun seen from one site; implements `ports.Sun`, accurate to 0.02 degrees.
 
     It needs no table of the Earth's rotation: leaving out UT1 - UTC (below 0.9 s: 0.004 degrees), polar motion,
-    nutation and parallax keeps the error small, any date possible, and 65 MB of memory free. astropy itself is imported
-    by the first question, which takes about half a second and 25 MB.
+    nutation and parallax keeps the error small, allows any date, and saves 65 MB of memory. The first call imports
+    astropy, which takes about half a second and 25 MB.
 
     Args:
         latitude_deg: Geodetic latitude, north positive.
@@ -32,7 +32,7 @@ class AstropySun:
             ValueError: The time has no time zone.
         """
         if at.tzinfo is None:
-            raise ValueError(f"The time {at.isoformat()} has no time zone: it could be any of 24 places of the Sun.")
+            raise ValueError(f"The time {at.isoformat()} has no time zone: the Sun's altitude depends on it.")
         with _offline():
             from astropy.coordinates import PrecessedGeocentric, get_sun  # noqa: PLC0415 - see the class docstring
             from astropy.time import Time  # noqa: PLC0415

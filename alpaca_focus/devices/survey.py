@@ -1,7 +1,7 @@
-"""The survey of an Alpaca server: its devices, and what they report of themselves.
+"""Surveys an Alpaca server: its devices and their properties.
 
-Nothing is moved. A device is connected only to be read, and only if it is not connected already; then it is
-disconnected again. One that was connected is left so: an imaging program may be using it.
+Nothing moves. A device that is not connected is connected to be read, and disconnected again. One that was connected
+stays so: an imaging program may be using it.
 """
 
 import logging
@@ -25,22 +25,21 @@ from alpaca_focus.core.errors import (
 from alpaca_focus.devices.address import DeviceAddress, parse_address
 from alpaca_focus.devices.clock import SystemClock
 from alpaca_focus.devices.connection import CALL_TIMEOUT_S, Connection
-from alpaca_focus.devices.requester import Call, Requester
-from alpaca_focus.devices.translate import DeviceCall, as_bool, as_float, as_int, as_text, as_texts
-from alpaca_focus.devices.transport import Deadline
-from alpaca_focus.devices.worker import Worker, see_through
+from alpaca_focus.devices.requester import Requester
+from alpaca_focus.devices.translate import DeviceRequest, as_bool, as_float, as_int, as_text, as_texts
+from alpaca_focus.devices.worker import Worker, shield_until_done
 
 T = TypeVar("T")
 
 LIST_TIMEOUT_S = 10.0
-"""Real seconds for the list of a server's devices: the first answer of some takes long."""
+"""Real seconds for the list of a server's devices: the first reply of some servers is slow."""
 PROBED_NUMBERS = range(6)
-"""Numbers that are tried on a server that gives no list; some count their devices across all types."""
+"""Numbers that are tried on a server without a list; some servers number their devices across all types."""
 
-SILENCES = 2
-"""After so many types of devices without any answer, a server that gives no list is given up."""
+SILENT_KINDS = 2
+"""Number of device types without any answer after which a server without a list is given up."""
 
-_TAKEN_AS: Mapping[type, Callable[[Any], object]] = MappingProxyType(
+_CONVERSIONS: Mapping[type, Callable[[Any], object]] = MappingProxyType(
     {bool: as_bool, int: as_int, float: as_float, str: as_text, tuple: as_texts}
 )
 
@@ -48,47 +47,47 @@ _log = logging.getLogger(__name__)
 
 
 async def survey_server(address: str, *, timeout_s: float = LIST_TIMEOUT_S) -> FoundServer:
-    """List the devices of a server; one that gives no list is asked for the devices one by one.
+    """List the devices of a server; without a list, try the devices one by one.
 
     Args:
         address: "host:port".
-        timeout_s: Real seconds for each answer.
+        timeout_s: Real seconds for each reply.
 
     Raises:
-        ConfigurationError: It is no address.
+        ConfigurationError: The text is not an address.
         DeviceUnreachable: Nothing answers there.
-        DeviceMisbehaved: What answers there is no Alpaca server.
+        DeviceMisbehaved: What answers there is not an Alpaca server.
     """
-    asking = _Asking(parse_address(address), timeout_s)
+    probe = _ServerProbe(parse_address(address), timeout_s)
     notes: tuple[str, ...] = ()
     try:
         try:
-            listed = await asking.devices()
+            listed = await probe.list_devices()
         except (DeviceRefused, DeviceMisbehaved, DeviceTimeout) as error:
-            listed, left_out = await asking.probed()
+            listed, left_out = await probe.try_devices()
             if not listed and not isinstance(error, DeviceRefused):
                 raise
             _log.debug("No list: %s", error)
-            place = asking.address.authority
-            notes = (f"The server at {place} gives no list of its devices, so they were tried one by one.", *left_out)
+            server = probe.address.authority
+            notes = (f"The server at {server} gives no list of its devices, so they were tried one by one.", *left_out)
     finally:
-        await asking.close()
+        await probe.close()
     devices = (
         FoundDevice(
             kind=device.device_type,
             number=device.number,
             name=device.name,
             unique_id=device.unique_id,
-            server=asking.address.authority,
+            server=probe.address.authority,
         )
         for device in listed
         if 0 <= device.number < 2**32
     )
-    return FoundServer(address=asking.address.authority, devices=tuple(devices), notes=notes)
+    return FoundServer(address=probe.address.authority, devices=tuple(devices), notes=notes)
 
 
-class _Asking:
-    """Requests to one server, before it is known which devices it has."""
+class _ServerProbe:
+    """Requests to one server whose devices are not known yet."""
 
     def __init__(self, address: DeviceAddress, timeout_s: float) -> None:
         self.address = address
@@ -98,61 +97,54 @@ class _Asking:
     async def close(self) -> None:
         await self._worker.close()
 
-    async def devices(self) -> tuple[ConfiguredDevice, ...]:
+    async def list_devices(self) -> tuple[ConfiguredDevice, ...]:
         requester = Requester(self.address, DeviceType.FOCUSER, 0)
-        asked = f"the server at {self.address.authority}", "the list of its devices"
-        return await self._ask(*asked, lambda: parse_devices(requester.configured_devices()))
+        server = f"the server at {self.address.authority}"
+        return await self._run(server, "the list of its devices", lambda: parse_devices(requester.configured_devices()))
 
-    async def probed(self) -> tuple[tuple[ConfiguredDevice, ...], tuple[str, ...]]:
-        """Return the devices that answer to their numbers, and why some were not tried."""
-        found: list[ConfiguredDevice] = []
+    async def try_devices(self) -> tuple[tuple[ConfiguredDevice, ...], tuple[str, ...]]:
+        """Return the devices that answer, and why some were not tried."""
+        devices: list[ConfiguredDevice] = []
         left_out: list[str] = []
         for kind in DEVICE_KINDS.values():
             device_type = DeviceType(kind.alpaca_type)
             try:
                 for number in PROBED_NUMBERS:
-                    found += await self._probe(device_type, number)
+                    devices += await self._try_device(device_type, number)
             except DeviceTimeout as error:
-                left_out.append(f"{error} No other {device_type} was looked for.")
-                if not found and len(left_out) >= SILENCES:
+                left_out.append(f"{error} No other {device_type} was tried.")
+                if not devices and len(left_out) >= SILENT_KINDS:
                     break
-        return tuple(found), tuple(left_out)
+        return tuple(devices), tuple(left_out)
 
-    async def _probe(self, kind: DeviceType, number: int) -> tuple[ConfiguredDevice, ...]:
+    async def _try_device(self, kind: DeviceType, number: int) -> tuple[ConfiguredDevice, ...]:
         """Return the device of that number, if there is one."""
         requester = Requester(self.address, kind, number)
-        asked = f"{kind} {number} at {self.address.authority}"
+        device = f"{kind} {number} at {self.address.authority}"
         try:
-            await self._ask(asked, "Connected", lambda: as_bool(requester.get("connected", {})))
+            await self._run(device, "Connected", lambda: as_bool(requester.get("connected", {})))
         except (DeviceRefused, DeviceMisbehaved) as error:
-            _log.debug("There is none: %s", error)
+            _log.debug("There is no such device: %s", error)
             return ()
         try:
-            name = await self._ask(asked, "Name", lambda: as_text(requester.get("name", {})))
+            name = await self._run(device, "Name", lambda: as_text(requester.get("name", {})))
         except (DeviceRefused, DeviceMisbehaved) as error:
-            _log.debug("It goes without a name: %s", error)
+            _log.debug("The device has no name: %s", error)
             name = ""
         return (ConfiguredDevice(name=name, device_type=str(kind), number=number, unique_id=""),)
 
-    async def _ask(self, device: str, text: str, work: Callable[[], T]) -> T:
-        question = DeviceCall(device, self.address.authority, text)
-
-        def checked_work() -> T:
-            try:
-                return work()
-            except ValueError as error:
-                raise DeviceMisbehaved(device, f"The answer of {device} to {text} makes no sense: {error}.") from error
-
-        return await self._worker.run(checked_work, lambda: Call(question, Deadline(self._timeout_s)))
+    async def _run(self, device: str, text: str, work: Callable[[], T]) -> T:
+        request = DeviceRequest(device, self.address.authority, text)
+        return await self._worker.run(request, work, timeout_s=self._timeout_s)
 
 
 async def survey_device(device: FoundDevice, kind: DeviceKind, *, timeout_s: float = CALL_TIMEOUT_S) -> FoundFacts:
-    """Read what a device reports of itself; what went wrong is in its notes."""
+    """Read the properties of a device; its notes hold the failures."""
     values: dict[str, Any] = {}
     notes: list[str] = []
     if kind.facts.MEMBERS:
         try:
-            async with _visited(device, notes, timeout_s) as connection:
+            async with _temporarily_connected(device, notes, timeout_s) as connection:
                 await _read(connection, kind.facts.MEMBERS, values)
         except (ConfigurationError, DeviceError) as error:
             notes.append(str(error))
@@ -160,19 +152,19 @@ async def survey_device(device: FoundDevice, kind: DeviceKind, *, timeout_s: flo
 
 
 async def _read(connection: Connection, members: Members, values: dict[str, Any]) -> None:
-    """Read the members one by one into `values`; one that the device refuses is left out."""
+    """Read the members into `values`; leave out those that the device refuses."""
     for member, value_type in members.items():
         try:
-            values[member] = await connection.get(member, _TAKEN_AS[value_type])
+            values[member] = await connection.get(member, _CONVERSIONS[value_type])
         except NotConnected:
             raise
         except (DeviceRefused, DeviceMisbehaved) as error:
-            _log.debug("Not known: %s", error)
+            _log.debug("Left out: %s", error)
 
 
 @asynccontextmanager
-async def _visited(device: FoundDevice, notes: list[str], timeout_s: float) -> AsyncIterator[Connection]:
-    """Connect a device for a while, and leave it as it was; a failure to do so is added to the notes."""
+async def _temporarily_connected(device: FoundDevice, notes: list[str], timeout_s: float) -> AsyncIterator[Connection]:
+    """Connect a device for a while, and leave it as it was; add a failure to do so to the notes."""
     address = parse_address(device.server, device.number)
     connection = Connection(DeviceType(device.kind), address, SystemClock(), timeout_s=timeout_s)
     to_disconnect = False
@@ -182,7 +174,7 @@ async def _visited(device: FoundDevice, notes: list[str], timeout_s: float) -> A
         yield connection
     finally:
         if to_disconnect:
-            await see_through(_disconnect(connection, notes))
+            await shield_until_done(_disconnect(connection, notes))
         await connection.close()
 
 
@@ -190,4 +182,4 @@ async def _disconnect(connection: Connection, notes: list[str]) -> None:
     try:
         await connection.disconnect()
     except DeviceError as error:
-        notes.append(f"{error} It may still be connected, and was not before.")
+        notes.append(f"{error} The device may still be connected, and was not before.")

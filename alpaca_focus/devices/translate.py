@@ -1,4 +1,4 @@
-"""From what came off the wire to values and to this program's errors. Pure: no network, no clock."""
+"""Translates replies of Alpaca servers to values and to this program's errors. Pure: no network, no clock."""
 
 import json
 import math
@@ -26,90 +26,89 @@ _REFUSALS: Mapping[int, type[DeviceRefused]] = {
 _ADVICE: Mapping[type[DeviceRefused], str] = {
     NotSupported: "The device does not implement this.",
     NotConnected: "Connect the device to its hardware in its own server, or check its power and cable.",
-    InvalidValue: "The device takes no such value: check the settings against its limits.",
-    DeviceRefused: "Look into the device's server for the cause.",
+    InvalidValue: "Check the settings against the device's limits.",
+    DeviceRefused: "Check the log of the device's server.",
 }
 
 
 class WrongValue(ValueError):
-    """A value is not of the type that the standard gives it."""
+    """A value does not have the type that the standard requires."""
 
 
 @dataclass(frozen=True, slots=True)
-class DeviceCall:
-    """What was asked of which device, for messages.
+class DeviceRequest:
+    """What was requested of which device, for messages.
 
     Attributes:
         device: The device's name, for example "focuser 0 at 127.0.0.1:11111 (Moonlite)".
-        place: Host and port of its server.
+        server: Host and port of its server.
         text: The member, with its arguments if it has any: "Position", "Move(5000)".
     """
 
     device: str
-    place: str
+    server: str
     text: str
 
 
-def unreachable(question: DeviceCall, error: OSError) -> DeviceUnreachable:
-    """Say that nothing answers, and what to look at."""
+def unreachable(request: DeviceRequest, error: OSError) -> DeviceUnreachable:
+    """Return the error for a server that does not answer."""
     reason = error.strerror or str(error) or type(error).__name__
     return DeviceUnreachable(
-        question.device,
-        f"Nothing answers at {question.place}: {reason[:1].lower()}{reason[1:]}."
-        f" {question.device[:1].upper()}{question.device[1:]} was asked for {question.text}."
-        " Is the server running, and are host and port right?",
+        request.device,
+        f"Nothing answers at {request.server}: {reason[:1].lower()}{reason[1:]}. {request.text} was requested from"
+        f" {request.device}. Is the server running, and are host and port right?",
     )
 
 
-def timed_out(question: DeviceCall, duration_s: float) -> DeviceTimeout:
-    """Say that the deadline has passed."""
+def timed_out(request: DeviceRequest, duration_s: float) -> DeviceTimeout:
+    """Return the error for a deadline that has passed."""
     return DeviceTimeout(
-        question.device,
-        f"{question.device} did not answer {question.text} within {duration_s:g} s. The call was given up. Check that"
+        request.device,
+        f"{request.device} did not answer {request.text} within {duration_s:g} s. The call was given up. Check that"
         " its server is running, reachable and not held up by its hardware.",
     )
 
 
-def nonsense(question: DeviceCall, reason: str) -> DeviceMisbehaved:
-    """Say that an answer makes no sense; `reason` is a clause."""
+def invalid_reply(request: DeviceRequest, reason: str) -> DeviceMisbehaved:
+    """Return the error for a reply that is not valid; `reason` is a clause."""
     return DeviceMisbehaved(
-        question.device,
-        f"The answer of {question.device} to {question.text} makes no sense: {reason}. Check that an Alpaca server"
-        " runs there, and look into its log.",
+        request.device,
+        f"The answer of {request.device} to {request.text} makes no sense: {reason}. Check that an Alpaca server"
+        " runs there, and check its log.",
     )
 
 
-def refusal(question: DeviceCall, number: int, text: str) -> DeviceRefused:
-    """Make the error for a refused request; `number` is the Alpaca error number or the HTTP status."""
+def refusal(request: DeviceRequest, number: int, text: str) -> DeviceRefused:
+    """Return the error for a refused request; `number` is the Alpaca error number or the HTTP status."""
     kind = _REFUSALS.get(number, DeviceRefused)
     code = f"HTTP status {number}" if 100 <= number < 600 else f"Alpaca error 0x{number:X}"
-    words = f'"{text}"' if text else "no reason given"
-    message = f"{question.device} refused {question.text}: {words} ({code}). {_ADVICE[kind]}"
-    return kind(question.device, message, number=number, device_message=text)
+    reason = f'"{text}"' if text else "no reason given"
+    message = f"{request.device} refused {request.text}: {reason} ({code}). {_ADVICE[kind]}"
+    return kind(request.device, message, number=number, device_message=text)
 
 
-def value_of_reply(question: DeviceCall, status: int, body: bytes, *, needs_value: bool) -> object:
-    """Return the Value of a reply, `None` for one without.
+def value_of_reply(request: DeviceRequest, status: int, body: bytes, *, needs_value: bool) -> object:
+    """Return the Value of a reply, or `None` if it has none.
 
-    Tolerates replies without `ErrorNumber`, which several servers send when all is well.
+    Tolerates replies without `ErrorNumber`, which several servers send for a success.
 
     Raises:
         DeviceRefused: The device or its server refused the request.
-        DeviceMisbehaved: The reply is no Alpaca reply.
+        DeviceMisbehaved: The reply is not an Alpaca reply.
     """
     reply = _json_object(body)
     if not 200 <= status < 300:
         text = _quote(body) if reply is None else str(reply.get("ErrorMessage") or _quote(body))
-        raise refusal(question, _error_number(question, reply or {}) or status, text)
+        raise refusal(request, _error_number(request, reply or {}) or status, text)
     if reply is None:
-        raise nonsense(question, f"it is not a JSON object but {_quote(body)!r}")
-    number = _error_number(question, reply)
+        raise invalid_reply(request, f"it is not a JSON object but {_quote(body)!r}")
+    number = _error_number(request, reply)
     if number == 0 and needs_value and "Value" not in reply and reply.get("ErrorMessage"):
         number = ErrorNumber.UNSPECIFIED
     if number:
-        raise refusal(question, number, str(reply.get("ErrorMessage") or ""))
+        raise refusal(request, number, str(reply.get("ErrorMessage") or ""))
     if needs_value and reply.get("Value") is None:
-        raise nonsense(question, "it has no Value")
+        raise invalid_reply(request, "it has no Value")
     return reply.get("Value")
 
 
@@ -121,11 +120,11 @@ def _json_object(body: bytes) -> Mapping[str, object] | None:
     return reply if isinstance(reply, dict) else None
 
 
-def _error_number(question: DeviceCall, reply: Mapping[str, object]) -> int:
+def _error_number(request: DeviceRequest, reply: Mapping[str, object]) -> int:
     try:
         return as_int(reply.get("ErrorNumber") or 0)
     except ValueError as error:
-        raise nonsense(question, f"its ErrorNumber is {reply.get('ErrorNumber')!r}") from error
+        raise invalid_reply(request, f"its ErrorNumber is {reply.get('ErrorNumber')!r}") from error
 
 
 def _quote(body: bytes) -> str:
@@ -133,12 +132,11 @@ def _quote(body: bytes) -> str:
     return text if len(text) <= _LONGEST_QUOTE else f"{text[:_LONGEST_QUOTE]}..."
 
 
-def as_int(value: object) -> int:
-    """Take a whole number, also one written as a float or as text.
+# Conversions: each raises `WrongValue` if the value is not of its type.
 
-    Raises:
-        WrongValue: It is none.
-    """
+
+def as_int(value: object) -> int:
+    """Convert to a whole number, also from a float or a text."""
     number = as_float(value)
     if not math.isfinite(number) or number != round(number):
         raise WrongValue(f"{value!r} is not a whole number")
@@ -146,11 +144,7 @@ def as_int(value: object) -> int:
 
 
 def as_float(value: object) -> float:
-    """Take a number, also one written as text; NaN and infinities are numbers.
-
-    Raises:
-        WrongValue: It is none.
-    """
+    """Convert to a number, also from a text; NaN and infinities are numbers."""
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         raise WrongValue(f"{value!r} is not a number")
     try:
@@ -160,11 +154,7 @@ def as_float(value: object) -> float:
 
 
 def as_bool(value: object) -> bool:
-    """Take a truth value, also one written as text or as 0 and 1.
-
-    Raises:
-        WrongValue: It is none.
-    """
+    """Convert to a truth value, also from a text or from 0 and 1."""
     if isinstance(value, bool):
         return value
     word = str(value).strip().lower()
@@ -176,31 +166,19 @@ def as_bool(value: object) -> bool:
 
 
 def as_text(value: object) -> str:
-    """Take text.
-
-    Raises:
-        WrongValue: It is none.
-    """
+    """Return a text as it is."""
     if not isinstance(value, str):
         raise WrongValue(f"{value!r} is not text")
     return value
 
 
 def as_texts(value: object) -> tuple[str, ...]:
-    """Take a list of texts.
-
-    Raises:
-        WrongValue: It is none.
-    """
+    """Convert a list of texts."""
     return tuple(as_text(item) for item in _as_list(value))
 
 
 def as_signed_ints(value: object) -> tuple[int, ...]:
-    """Take a list of 32 bit numbers; negative ones that were sent as unsigned (4294967293 for -3) are put right.
-
-    Raises:
-        WrongValue: It is none.
-    """
+    """Convert a list of 32 bit numbers; some filter wheels send negative ones as unsigned, 4294967293 for -3."""
     return tuple(number - 2**32 if number >= 2**31 else number for number in map(as_int, _as_list(value)))
 
 

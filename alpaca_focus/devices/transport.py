@@ -1,7 +1,6 @@
-"""HTTP transport under alpyca: blocking, to be called in a worker thread, with a deadline for the whole request.
+"""HTTP transport under alpyca: blocking, for a worker thread, with a deadline for the whole request (decision 0024).
 
-Each request has a connection of its own, which costs a fraction of a millisecond on a local network: see
-docs/decisions/0024-http-clients.md. Proxies of the environment are not used: devices are neighbours.
+Each request has a connection of its own. Proxies of the environment are not used: devices are on the local network.
 """
 
 import contextlib
@@ -19,43 +18,38 @@ from alpaca_focus.alpaca.http import build_request
 from alpaca_focus.devices.address import DeviceAddress
 
 MAX_REPLY_BYTES = 4_000_000
-"""Longest reply that is read; images, which can be longer, come through `alpaca.http`."""
+"""Longest reply that is read; images, which may be longer, come through `alpaca.http`."""
 
 _CHUNK_BYTES = 65536
 
 
 class BrokenReply(Exception):
-    """What came back is no HTTP reply; the message says why, without a full stop."""
+    """The reply is not valid HTTP; the message is the reason, without a full stop."""
 
 
 class Deadline:
-    """The end of a call in real seconds; another thread may cut the call short.
-
-    Attributes:
-        duration_s: Length of the call from its beginning.
-        is_cut: Set when the call has been cut short.
-    """
+    """The end of a call, `duration_s` real seconds from now; another thread may cut the call short."""
 
     def __init__(self, duration_s: float) -> None:
         self.duration_s = duration_s
         self._ends_at = time.monotonic() + duration_s
         self._lock = threading.Lock()
         self._wake: Callable[[], object] | None = None
-        self.is_cut = threading.Event()
+        self._is_cut = False
 
     def remaining_s(self) -> float:
         """Return the seconds left, more than zero.
 
         Raises:
-            TimeoutError: There are none left, or the call was cut short.
+            TimeoutError: None are left, or the call was cut short.
         """
         left_s = self._ends_at - time.monotonic()
-        if left_s <= 0 or self.is_cut.is_set():
+        if left_s <= 0 or self._is_cut:
             raise TimeoutError
         return left_s
 
     def guard(self, wake: Callable[[], object]) -> None:
-        """Have `wake` called, in another thread, when the call is cut short.
+        """Call `wake`, in another thread, when the call is cut short.
 
         Raises:
             TimeoutError: The call was cut short already.
@@ -67,7 +61,7 @@ class Deadline:
     def cut(self) -> None:
         """End the call now."""
         with self._lock:
-            self.is_cut.set()
+            self._is_cut = True
             wake = self._wake
         if wake is not None:
             with contextlib.suppress(OSError, RuntimeError):  # the connection or the event loop is closed already
@@ -76,7 +70,7 @@ class Deadline:
 
 @dataclass(frozen=True, slots=True)
 class HttpReply:
-    """Status and body of a reply."""
+    """The status and body of a reply."""
 
     status: int
     body: bytes
@@ -94,9 +88,9 @@ def send_request(
     """Send one request and read the whole reply.
 
     Raises:
-        TimeoutError: The deadline has passed, however slowly bytes were still coming in.
+        TimeoutError: The deadline has passed, even if bytes were still arriving slowly.
         OSError: No connection, or it broke.
-        BrokenReply: The reply is no HTTP, or longer than `MAX_REPLY_BYTES`.
+        BrokenReply: The reply is not HTTP, or longer than `MAX_REPLY_BYTES`.
     """
     request = build_request(
         method,
@@ -129,14 +123,14 @@ def _connected(address: DeviceAddress, deadline: Deadline) -> socket.socket:
 
 
 class _ReplyParser:
-    """Collects what `httptools` finds."""
+    """Collects the body of a reply from `httptools`."""
 
     def __init__(self) -> None:
         self.body = bytearray()
         self.has_headers = False
         self.has_known_end = False
         self.is_complete = False
-        self._parser = httptools.HttpResponseParser(self)
+        self.http = httptools.HttpResponseParser(self)
 
     def on_header(self, name: bytes, _value: bytes) -> None:
         self.has_known_end |= name.lower() in {b"content-length", b"transfer-encoding"}
@@ -148,17 +142,14 @@ class _ReplyParser:
         self.body += part
 
     def on_message_complete(self) -> None:
-        self.is_complete = self._parser.get_status_code() >= 200  # before that it only says that more is to come
+        self.is_complete = self.http.get_status_code() >= 200  # 1xx: the real reply follows
 
     def feed(self, part: bytes) -> None:
         try:
-            self._parser.feed_data(part)
+            self.http.feed_data(part)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
             if not self.is_complete:  # what comes after the end of the reply does not matter
                 raise BrokenReply(f"it is not HTTP ({error})") from error
-
-    def reply(self) -> HttpReply:
-        return HttpReply(int(self._parser.get_status_code()), bytes(self.body))
 
 
 def _read_reply(connection: socket.socket, deadline: Deadline) -> HttpReply:
@@ -175,4 +166,4 @@ def _read_reply(connection: socket.socket, deadline: Deadline) -> HttpReply:
         raise ConnectionResetError("the connection was closed without a reply")
     if parser.has_known_end and not parser.is_complete:
         raise ConnectionResetError("the connection was closed in the middle of the reply")
-    return parser.reply()
+    return HttpReply(parser.http.get_status_code(), bytes(parser.body))

@@ -1,4 +1,4 @@
-"""A worker thread for blocking calls, that can be given up without waiting for it."""
+"""A worker thread for blocking calls that can be abandoned without waiting for it."""
 
 import asyncio
 from collections.abc import Callable, Coroutine
@@ -7,21 +7,22 @@ from typing import Any, TypeVar
 
 from alpaca_focus.core.errors import DeviceTimeout, DeviceUnreachable
 from alpaca_focus.devices.requester import Call, current_call
-from alpaca_focus.devices.translate import timed_out
+from alpaca_focus.devices.translate import DeviceRequest, invalid_reply, timed_out
+from alpaca_focus.devices.transport import Deadline
 
 T = TypeVar("T")
 
 MAX_ABANDONED = 4
-"""Calls that may be stuck in the system (name resolution, say) before no more are begun."""
+"""Calls that may hang in the operating system (for example in name resolution) before new ones are refused."""
 
 _GRACE_S = 0.25
-"""Time that a thread has to report its own missed deadline, whose message is better, before it is given up."""
+"""Time that a thread has to report its own missed deadline, whose message is better, before it is abandoned."""
 
 _LONGEST_CLOSE_S = 1.0
 
 
 class Worker:
-    """One thread that carries out one call after the other.
+    """One thread that executes one call after the other.
 
     A call that is cancelled or misses its deadline is cut: its connection is shut down, its thread ends as soon as
     it notices, and the next call gets a new thread.
@@ -36,37 +37,36 @@ class Worker:
         self._is_closed = False
 
     def open(self) -> None:
-        """Accept calls, after a `close` again."""
+        """Accept calls again after a `close`."""
         self._is_closed = False
 
-    async def run(self, work: Callable[[], T], make_call: Callable[[], Call]) -> T:
-        """Carry out `work` in the thread; `make_call` starts the deadline once it is its turn.
+    async def run(self, request: DeviceRequest, work: Callable[[], T], *, timeout_s: float) -> T:
+        """Run `work` in the thread; its time starts when earlier calls are done.
 
         Raises:
             DeviceUnreachable: The worker is closed.
             DeviceTimeout: The deadline has passed.
+            DeviceMisbehaved: `work` raised ValueError, as the conversions and alpyca's enumerations do.
         """
         async with self._turn:
-            call = make_call()
-            self._check_usable(call)
-            return await self._run(work, call)
+            if self._is_closed:
+                raise _closed(request)
+            self._abandoned = {future for future in self._abandoned if not future.done()}
+            if len(self._abandoned) >= MAX_ABANDONED:
+                raise DeviceTimeout(
+                    request.device,
+                    f"{request.text} was not requested from {request.device}: {len(self._abandoned)} earlier calls"
+                    " still hang in the operating system. Check the network and its name server.",
+                )
+            return await self._run(Call(request, Deadline(timeout_s)), work)
 
-    def _check_usable(self, call: Call) -> None:
-        device, text = call.question.device, call.question.text
-        if self._is_closed:
-            raise _closed(call)
-        self._abandoned = {future for future in self._abandoned if not future.done()}
-        if len(self._abandoned) >= MAX_ABANDONED:
-            raise DeviceTimeout(
-                device,
-                f"{device} was not asked for {text}: {len(self._abandoned)} earlier calls still hang in the operating"
-                " system. Check the network and its name server.",
-            )
-
-    async def _run(self, work: Callable[[], T], call: Call) -> T:
+    async def _run(self, call: Call, work: Callable[[], T]) -> T:
         def work_under_deadline() -> T:
             current_call.set(call)
-            return work()
+            try:
+                return work()
+            except ValueError as error:
+                raise invalid_reply(call.request, str(error)) from error
 
         if self._executor is None:
             self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix=self._name)
@@ -77,18 +77,18 @@ class Worker:
                 return await asyncio.wrap_future(future)
         except DeviceUnreachable as error:
             if self._is_closed:
-                raise _closed(call) from error
+                raise _closed(call.request) from error
             raise
         except TimeoutError as error:
-            self._abandon(future, call)
-            raise timed_out(call.question, call.deadline.duration_s) from error
+            self._abandon(call, future)
+            raise timed_out(call.request, call.deadline.duration_s) from error
         except asyncio.CancelledError:
-            self._abandon(future, call)
+            self._abandon(call, future)
             raise
         finally:
             self._running = None
 
-    def _abandon(self, future: Future[Any], call: Call) -> None:
+    def _abandon(self, call: Call, future: Future[Any]) -> None:
         call.deadline.cut()
         self._release_thread()
         if not future.done():
@@ -100,7 +100,7 @@ class Worker:
             executor.shutdown(wait=False)
 
     async def close(self) -> None:
-        """Cut the running call, let the thread go, and wait a moment for it to end. May be called twice."""
+        """Cut the running call, release the thread, and wait up to a second for it to end. May be called twice."""
         self._is_closed = True
         ending = set(self._abandoned)
         if self._running is not None:
@@ -112,18 +112,19 @@ class Worker:
         if waits:
             done, pending = await asyncio.wait(waits, timeout=_LONGEST_CLOSE_S)
             for wait in done:
-                wait.exception()  # it has been reported to the caller, or its caller has gone
+                wait.exception()  # already reported to the caller, or the caller was cancelled
             for wait in pending:
                 wait.cancel()
 
 
-def _closed(call: Call) -> DeviceUnreachable:
-    device, text = call.question.device, call.question.text
-    return DeviceUnreachable(device, f"{text} of {device} was given up: its connection has been closed.")
+def _closed(request: DeviceRequest) -> DeviceUnreachable:
+    return DeviceUnreachable(
+        request.device, f"{request.text} of {request.device} was given up: its connection has been closed."
+    )
 
 
-async def see_through(coroutine: Coroutine[object, object, None]) -> None:
-    """Carry out a short, bounded coroutine to its end, also when the calling task is cancelled meanwhile.
+async def shield_until_done(coroutine: Coroutine[object, object, None]) -> None:
+    """Run a short, bounded coroutine to its end, even if the calling task is cancelled meanwhile.
 
     Raises:
         asyncio.CancelledError: The task was cancelled; raised once the coroutine has ended.

@@ -14,9 +14,9 @@ from alpaca_focus.core.errors import CameraTaken, DeviceError
 from alpaca_focus.core.values import ExposureSettings, Frame, Subframe
 from alpaca_focus.devices.camera import AlpacaCamera
 from alpaca_focus.devices.connection import Connection
+from alpaca_focus.devices.read_only import AlpacaCameraWatch
 from alpaca_focus.devices.translate import as_bool, as_float, as_int, as_texts
-from alpaca_focus.devices.watched import AlpacaCameraWatch
-from alpaca_focus.devices.worker import see_through
+from alpaca_focus.devices.worker import shield_until_done
 from alpaca_focus.doctor.checks import Check, Subject, size_check
 from alpaca_focus.doctor.examination import Examination, using
 from alpaca_focus.run.device_adapters import camera_adapter
@@ -258,14 +258,14 @@ async def _take_frame(examination: Examination, camera: AlpacaCamera, connection
         light=not dark,
     )
     try:
-        await camera.remember_settings()
+        await camera.save_settings()
         try:
             await camera.expose(wanted)
             began_s = time.monotonic()
             frame = await camera.download()
             download_s = time.monotonic() - began_s
         finally:
-            await see_through(_put_back(examination, camera))
+            await shield_until_done(_put_back(examination, camera))
     except CameraTaken as error:
         examination.add(_CAMERA.not_tried("frame", str(error)))
     except DeviceError as error:

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from alpaca_focus.core.errors import AlpacaFocusError
 from alpaca_focus.devices.connection import Connection
+from alpaca_focus.devices.read_only import AlpacaSafetyMonitor, AlpacaThermometer
 from alpaca_focus.devices.text_thermometers import FileThermometer, UrlThermometer
 from alpaca_focus.devices.translate import as_float
-from alpaca_focus.devices.watched import AlpacaSafetyMonitor, AlpacaThermometer
 from alpaca_focus.doctor.checks import Check, Subject, duration
 from alpaca_focus.doctor.examination import Examination, run_in_thread, using
 from alpaca_focus.doctor.focuser_checks import temperature_counts
@@ -78,7 +78,7 @@ async def probe_temperature_file(examination: Examination) -> None:
             temperature_c=temperature_c,
             age_s=None if temperature_c is None else await run_in_thread(partial(_age_s, path), examination.timeout_s),
             counts=external_counts(examination.settings),
-            why_none=f"{path}: {thermometer.trouble}",
+            why_none=f"{path}: {thermometer.problem}",
         )
     examination.add(judge_thermometer(FILE, facts))
 
@@ -101,7 +101,7 @@ async def probe_temperature_page(examination: Examination) -> None:
             temperature_c=await thermometer.temperature_c(),
             age_s=None,
             counts=external_counts(examination.settings),
-            why_none=thermometer.trouble,
+            why_none=thermometer.problem,
         )
     examination.add(judge_thermometer(URL, facts))
 

@@ -12,10 +12,10 @@ from alpaca_focus.alpaca.standard import DeviceType
 from alpaca_focus.core.device_kinds import DEVICE_KINDS
 from alpaca_focus.core.errors import AlpacaFocusError, DeviceError
 from alpaca_focus.devices.address import DeviceAddress
+from alpaca_focus.devices.connecting import CONNECT_TIMEOUT_S
 from alpaca_focus.devices.connection import Connection
-from alpaca_focus.devices.reaching import CONNECT_TIMEOUT_S
 from alpaca_focus.devices.translate import as_int, as_text
-from alpaca_focus.devices.worker import see_through
+from alpaca_focus.devices.worker import shield_until_done
 from alpaca_focus.doctor.checks import Check, Subject
 from alpaca_focus.ports import Clock, Device
 from alpaca_focus.run.device_adapters import address_of
@@ -109,7 +109,7 @@ class Examination:
                     await act(connection)
             finally:
                 if not was_connected:
-                    await see_through(self._disconnect(subject, connection))
+                    await shield_until_done(self._disconnect(subject, connection))
         except (AlpacaFocusError, TimeoutError) as error:
             self.add(*self._given_up(subject, connection, error))
         finally:

@@ -7,8 +7,8 @@ from typing import Any
 
 from alpaca_focus.core.night.state import PierSide
 from alpaca_focus.devices.connection import Connection
+from alpaca_focus.devices.read_only import AlpacaMount
 from alpaca_focus.devices.translate import WrongValue, as_float
-from alpaca_focus.devices.watched import AlpacaMount
 from alpaca_focus.doctor.checks import Check, Subject, duration, place_words
 from alpaca_focus.doctor.examination import Examination
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from alpaca_focus.core.errors import ConfigurationError, DaemonNotRunning, DaemonUnresponsive, RunsAlready
 from alpaca_focus.core.status import Waiting
-from alpaca_focus.devices.phd2_wire import as_text, connected
+from alpaca_focus.devices.phd2_wire import connected, one_line
 from alpaca_focus.doctor.checks import Check, Subject
 from alpaca_focus.doctor.examination import Examination, run_in_thread
 from alpaca_focus.notify.mqtt_probe import broker_trouble
@@ -208,7 +208,7 @@ async def probe_guider(examination: Examination) -> None:
     if section is None:
         return
     async with connected(section.address, f"PHD2 at {section.address}") as connection:
-        state = as_text(await connection.ask("get_app_state"))
+        state = one_line(await connection.call("get_app_state"))
     examination.add(judge_guider(state))
 
 

@@ -119,7 +119,7 @@ class CameraLease:
             if self._turn is not None:
                 self._is_turned = True
                 await self._turn.wheel.move_to(self._turn.slot)
-            await self._camera.remember_settings()
+            await self._camera.save_settings()
         except BaseException:
             await self.release()
             self._abort.check()

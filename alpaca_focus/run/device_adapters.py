@@ -15,7 +15,7 @@ from alpaca_focus.devices.exposure import ExposureRules
 from alpaca_focus.devices.filter_wheel import AlpacaFilterWheel
 from alpaca_focus.devices.focuser import AlpacaFocuser
 from alpaca_focus.devices.phd2 import Phd2Guider
-from alpaca_focus.devices.watched import AlpacaMount, AlpacaSafetyMonitor, AlpacaThermometer
+from alpaca_focus.devices.read_only import AlpacaMount, AlpacaSafetyMonitor, AlpacaThermometer
 from alpaca_focus.ports import Camera, Clock, Device, FilterWheel, Focuser, Guider, Mount, SafetyMonitor, Thermometer
 from alpaca_focus.service.control_wire import lock_path
 from alpaca_focus.service.lock import exclusive_lock

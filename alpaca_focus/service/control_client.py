@@ -1,5 +1,6 @@
-"""The other end of the daemon's control socket, for the command line."""
+"""The command line's client of the daemon's control socket."""
 
+import contextlib
 import socket
 import time
 from collections.abc import Mapping
@@ -10,23 +11,23 @@ from pydantic import TypeAdapter, ValidationError
 
 from alpaca_focus.core.errors import ConfigurationError, DaemonNotRunning, DaemonUnresponsive
 from alpaca_focus.core.status import Status, Waiting
-from alpaca_focus.service.control_wire import Request, check_path, line_of_request, object_of_line
+from alpaca_focus.service.control_wire import check_path, json_line, object_of_line
 
 _CHUNK_BYTES = 65536
 
 
 def ask(path: Path, command: str, arguments: Mapping[str, object], *, timeout_s: float) -> dict[str, object]:
-    """Give the daemon a command and return its reply, which is `{"error": "..."}` if it did not carry it out.
+    """Send the daemon a command and return its reply, which is `{"error": "..."}` if the command failed.
 
     Args:
         path: The daemon's control socket.
-        command: What to do.
-        arguments: With what, by name; anything that JSON knows.
-        timeout_s: Seconds for all of it.
+        command: Name of the command.
+        arguments: Arguments by name; any JSON values.
+        timeout_s: Seconds for connecting, sending and the reply together.
 
     Raises:
-        DaemonNotRunning: Nobody listens there.
-        DaemonUnresponsive: No reply in time, or none that makes sense. The command may have been carried out.
+        DaemonNotRunning: No daemon listens there.
+        DaemonUnresponsive: No valid reply in time. The daemon may have executed the command.
         ConfigurationError: The path is too long, or the daemon is another user's.
     """
     check_path(path)
@@ -35,9 +36,12 @@ def ask(path: Path, command: str, arguments: Mapping[str, object], *, timeout_s:
         try:
             connection.settimeout(timeout_s)
             _connect(connection, path)
-            _send(connection, line_of_request(Request(command, arguments)))
+            with contextlib.suppress(
+                BrokenPipeError
+            ):  # refused before it was read to its end; the reply has the reason
+                connection.sendall(json_line({"command": command, "arguments": dict(arguments)}))
             reply = _read_line(connection, ends_at)
-        except (TimeoutError, BlockingIOError) as error:  # the latter: too many wait before this one
+        except (TimeoutError, BlockingIOError) as error:  # BlockingIOError: the socket's backlog is full
             raise DaemonUnresponsive(
                 f"The daemon did not answer the command {command} within {timeout_s:g} s. See its log; it may be held "
                 "up by a device."
@@ -49,11 +53,11 @@ def ask(path: Path, command: str, arguments: Mapping[str, object], *, timeout_s:
     try:
         return object_of_line(reply)
     except ValueError as error:
-        raise _nonsense(command) from error
+        raise _invalid_reply(command) from error
 
 
 def status_of_reply(reply: Mapping[str, object]) -> Status | Waiting:
-    """Return the status in a reply to the command `status`; fields that another version adds are left out.
+    """Return the status in a reply to the command `status`, without fields that another version adds.
 
     Raises:
         DaemonUnresponsive: The reply is not a status.
@@ -61,7 +65,7 @@ def status_of_reply(reply: Mapping[str, object]) -> Status | Waiting:
     try:
         return _status_type().validate_python(reply)
     except ValidationError as error:
-        raise _nonsense("status") from error
+        raise _invalid_reply("status") from error
 
 
 @cache
@@ -69,7 +73,7 @@ def _status_type() -> TypeAdapter[Status | Waiting]:
     return TypeAdapter(Status | Waiting)
 
 
-def _nonsense(command: str) -> DaemonUnresponsive:
+def _invalid_reply(command: str) -> DaemonUnresponsive:
     return DaemonUnresponsive(
         f"The daemon's answer to the command {command} makes no sense. It may be stopping, or of another version: "
         "see its log."
@@ -86,23 +90,15 @@ def _connect(connection: socket.socket, path: Path) -> None:
         ) from error
     except PermissionError as error:
         raise ConfigurationError(
-            f"The control socket {path} belongs to another user. Give the command as the user that the daemon runs as."
+            f"The control socket {path} belongs to another user. Run the command as the user that the daemon runs as."
         ) from error
-
-
-def _send(connection: socket.socket, line: bytes) -> None:
-    try:
-        connection.sendall(line)
-    except BrokenPipeError:
-        # Refused before it was read to its end: the reply says why.
-        return
 
 
 def _read_line(connection: socket.socket, ends_at: float) -> bytes:
     """Read up to the end of the line, or of the connection.
 
     Raises:
-        TimeoutError: It did not come in time, however slowly it was still coming in.
+        TimeoutError: The line was not complete in time, even if it was still arriving slowly.
         OSError: The connection broke.
     """
     line = bytearray()

@@ -1,4 +1,4 @@
-"""What goes through the daemon's control socket: one JSON object a line in, one a line out. Pure."""
+"""The protocol of the daemon's control socket: one JSON object a line, in and out. Pure."""
 
 import json
 import os
@@ -11,34 +11,29 @@ from alpaca_focus.core.errors import ConfigurationError
 SOCKET_NAME = "control.sock"
 LONGEST_REQUEST_BYTES = 65536
 LONGEST_PATH_BYTES = 107
-"""Linux has 108 bytes for the path of a Unix socket, with a zero byte at its end; see unix(7)."""
+"""Linux has 108 bytes for the path of a Unix socket, including a zero byte at its end; see unix(7)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What somebody wants of the daemon.
-
-    Attributes:
-        command: What to do.
-        arguments: With what, by name; as JSON has them.
-    """
+    """A command to the daemon, with its arguments by name as JSON values."""
 
     command: str
     arguments: Mapping[str, object]
 
 
 def socket_path(directory: Path) -> Path:
-    """Return where the daemon of a storage directory listens."""
+    """Return the control socket of the daemon of a storage directory."""
     return directory / SOCKET_NAME
 
 
 def lock_path(directory: Path) -> Path:
-    """Return the file whose lock is held by whoever uses the devices of a storage directory."""
+    """Return the file that a process locks while it uses the devices of a storage directory."""
     return directory / f"{SOCKET_NAME}.lock"
 
 
 def check_path(path: Path) -> None:
-    """See that a Unix socket can have that path.
+    """Check that the path is short enough for a Unix socket.
 
     Raises:
         ConfigurationError: It is too long.
@@ -51,20 +46,21 @@ def check_path(path: Path) -> None:
         )
 
 
-def line_of_request(request: Request) -> bytes:
-    """Return the line that carries a request.
+def json_line(content: Mapping[str, object]) -> bytes:
+    """Return the line of a request or a reply.
 
     Raises:
-        TypeError: JSON knows no such arguments.
+        TypeError: A value is not a JSON value.
+        ValueError: The content contains itself.
     """
-    return _line({"command": request.command, "arguments": dict(request.arguments)})
+    return json.dumps(dict(content)).encode() + b"\n"
 
 
 def request_of_line(line: bytes) -> Request:
-    """Return the request that a line carries; without `arguments` it has none.
+    """Return the request in a line; `arguments` may be missing.
 
     Raises:
-        ValueError: It is none; the message is a sentence that says why.
+        ValueError: The line is not a request; the message is a sentence with the reason.
     """
     content = object_of_line(line)
     command, arguments = content.get("command"), content.get("arguments", {})
@@ -75,30 +71,16 @@ def request_of_line(line: bytes) -> Request:
     return Request(command, arguments)
 
 
-def line_of_reply(reply: Mapping[str, object]) -> bytes:
-    """Return the line that carries a reply.
-
-    Raises:
-        TypeError: JSON knows no such values.
-        ValueError: It holds itself.
-    """
-    return _line(dict(reply))
-
-
 def object_of_line(line: bytes) -> dict[str, object]:
     """Return the JSON object of a line.
 
     Raises:
-        ValueError: It is none; the message is a sentence.
+        ValueError: The line is not a JSON object; the message is a sentence.
     """
     try:
         content = json.loads(line)
-    except (ValueError, RecursionError) as error:  # not JSON, not even text, or nested without end
+    except (ValueError, RecursionError) as error:  # not JSON, not text, or nested too deeply
         raise ValueError("The line is not JSON.") from error
     if not isinstance(content, dict):
         raise ValueError("The line is not a JSON object.")  # noqa: TRY004 - the type is that of what was sent
     return content
-
-
-def _line(content: dict[str, object]) -> bytes:
-    return json.dumps(content).encode() + b"\n"

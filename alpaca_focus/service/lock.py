@@ -1,4 +1,4 @@
-"""A lock that one process at a time can hold, and that nothing is left of when the process is killed."""
+"""A lock between processes, which the kernel releases when its holder is killed."""
 
 import fcntl
 from collections.abc import Iterator
@@ -9,22 +9,22 @@ from alpaca_focus.core.errors import ConfigurationError, RunsAlready
 
 
 def runs_already(directory: Path) -> RunsAlready:
-    """Make the error for a second program on one storage directory."""
+    """Return the error for a second process on one storage directory."""
     return RunsAlready(
-        f"Another alpaca-focus runs already with this storage.directory ({directory}). Ask that one (`alpaca-focus "
-        "refocus`), stop it first, or give this one a storage.directory of its own."
+        f"Another alpaca-focus runs already with this storage.directory ({directory}). Use that one (`alpaca-focus "
+        "refocus`), stop it first, or set another storage.directory here."
     )
 
 
 @contextmanager
 def exclusive_lock(path: Path) -> Iterator[None]:
-    """Hold the lock of a file; the file and its folder are made if they are missing.
+    """Hold the lock of a file; a missing file or folder is created.
 
-    The file stays when the lock is let go of: if it were removed, two processes could each lock a file of that name.
+    The file stays when the lock is released: if it were removed, two processes could each lock a file of that name.
 
     Raises:
-        RunsAlready: Another process holds it.
-        ConfigurationError: The file cannot be made or locked.
+        RunsAlready: Another process holds the lock.
+        ConfigurationError: The file cannot be created or locked.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""Where the log goes: one line an event on standard error, for the programs of ours and for the libraries."""
+"""The log of this program and its libraries: one line an event on standard error, or entries in the journal."""
 
 import logging
 import os
@@ -12,18 +12,18 @@ import structlog
 
 from alpaca_focus.service.systemd import JOURNAL_SOCKET, JournalHandler, journal_reads
 
-UNTOLD = frozenset({"exc_info", "stack_info", "timestamp"})
-"""Fields of an event that are for the log alone."""
+LOG_ONLY_FIELDS = frozenset({"exc_info", "stack_info", "timestamp"})
+"""Fields of an event that are not forwarded."""
 
 
 def configure_logging(*, level: int = logging.WARNING) -> None:
-    """Send structlog's events and the standard library's to standard error.
+    """Send the events of structlog and the standard library to standard error, or to systemd's journal.
 
-    Lines for people; where systemd's journal reads standard error, it gets each event with its facts as fields of their
-    own. Standard output is left to what a command was asked for.
+    If the journal reads standard error, each event goes to it directly, with its facts as fields. Standard output stays
+    free for the result of a command.
 
     Args:
-        level: Of the events of ours that are told; of libraries, warnings and worse.
+        level: Lowest level of this program's events; libraries log warnings and worse.
     """
     shared: list[structlog.typing.Processor] = [
         structlog.stdlib.add_log_level,
@@ -57,23 +57,23 @@ def _handler(shared: list[structlog.typing.Processor]) -> logging.Handler:
 
 
 @contextmanager
-def told_to(listener: Callable[[Mapping[str, object]], None]) -> Iterator[None]:
-    """Tell every event of ours, from "info" on, to somebody besides the log.
+def forward_events(listener: Callable[[Mapping[str, object]], None]) -> Iterator[None]:
+    """Forward every event of this program, from "info" on, to a listener besides the log.
 
     Args:
         listener: Called in the thread of the event with the event, its level, and its other fields.
     """
 
-    def tell(_: Any, level: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    def forward(_: Any, level: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
         if level != "debug":
-            fields = {name: value for name, value in event.items() if name not in UNTOLD}
+            fields = {name: value for name, value in event.items() if name not in LOG_ONLY_FIELDS}
             listener({**fields, "level": "error" if level == "exception" else level})
         return event
 
-    # In place, because loggers that are in use already keep the list itself.
+    # In place, because loggers in use hold a reference to the list.
     processors = structlog.get_config()["processors"]
-    processors.insert(0, tell)
+    processors.insert(0, forward)
     try:
         yield
     finally:
-        processors.remove(tell)
+        processors.remove(forward)

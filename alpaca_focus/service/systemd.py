@@ -1,6 +1,6 @@
-"""Notifies systemd of the state of a service of `Type=notify`, by datagrams as sd_notify(3) describes them.
+"""Notifies systemd of the service's state, as sd_notify(3) describes it, and sends the log to its journal.
 
-Without systemd, when `NOTIFY_SOCKET` is not set, nothing happens. No failure here is one of the program: it is logged.
+Without systemd (`NOTIFY_SOCKET` is not set) the notifications do nothing. Failures are logged and never raised.
 """
 
 import contextlib
@@ -28,33 +28,35 @@ def ready() -> None:
 
 
 def status(text: str) -> None:
-    """Say in a line what the service does now; `systemctl status` shows it."""
+    """Report in one line what the service does; `systemctl status` shows it."""
     _notify(f"STATUS={' '.join(text.split())}")
 
 
 def watchdog() -> None:
-    """Say that the service is alive."""
+    """Report that the service is alive."""
     _notify("WATCHDOG=1")
 
 
 def stopping() -> None:
-    """Say that the service has begun to stop."""
+    """Report that the service has begun to stop."""
     _notify("STOPPING=1")
 
 
 def _notify(text: str) -> None:
-    place = os.environ.get("NOTIFY_SOCKET", "")
-    if not place:
+    address = os.environ.get("NOTIFY_SOCKET", "")
+    if not address:
         return
-    if place.startswith("@"):  # an abstract socket, whose name begins with a zero byte
-        place = f"\0{place[1:]}"
+    if address.startswith("@"):  # an abstract socket, whose name begins with a zero byte
+        address = f"\0{address[1:]}"
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notify_socket:
             notify_socket.settimeout(_SEND_TIMEOUT_S)
-            notify_socket.sendto(text.encode(), place)
+            notify_socket.sendto(text.encode(), address)
     except OSError as error:
-        _log.warning(f"systemd could not be told {text.partition('=')[0]} ({error}).")
+        _log.warning(f"systemd did not receive {text.partition('=')[0]} ({error}).")
 
+
+# The journal.
 
 JOURNAL_SOCKET = "/run/systemd/journal/socket"
 IDENTIFIER = "alpaca-focus"
@@ -63,25 +65,24 @@ LONGEST_NAME = 64
 _PRIORITIES = ((logging.CRITICAL, 2), (logging.ERROR, 3), (logging.WARNING, 4), (logging.INFO, 6))
 _DEBUG = 7
 _SEALS = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE | fcntl.F_SEAL_SEAL
-"""The journal trusts no file that could still change."""
+"""The journal accepts only a file that cannot change any more."""
 _NOT_FACTS = frozenset({"event", "exception", "level", "timestamp", "exc_info", "stack_info"})
-
 _NOT_IN_A_NAME = re.compile(r"[^A-Z0-9_]+")
 
 
-def journal_reads(stream: IO[str], told: str | None) -> bool:
-    """Say whether the journal itself reads this stream.
+def journal_reads(stream: IO[str], journal_stream: str | None) -> bool:
+    """Return whether the journal reads this stream.
 
     Args:
-        stream: Standard error, usually.
-        told: The variable `JOURNAL_STREAM`: device and inode of the stream that systemd has set up. A program started
-            by a service inherits it, and may write elsewhere.
+        stream: Usually standard error.
+        journal_stream: The variable `JOURNAL_STREAM`: device and inode of the stream that systemd has set up. A program
+            that a service starts inherits it, and may write elsewhere.
     """
     try:
-        found = os.fstat(stream.fileno())
+        status = os.fstat(stream.fileno())
     except (OSError, ValueError):
         return False
-    return told == f"{found.st_dev}:{found.st_ino}"
+    return journal_stream == f"{status.st_dev}:{status.st_ino}"
 
 
 def priority(level: int) -> int:
@@ -90,70 +91,60 @@ def priority(level: int) -> int:
 
 
 def entry(fields: Mapping[str, str]) -> bytes:
-    """Return the fields of one entry as the journal takes them."""
-    return b"".join(_field(name, value) for name, value in fields.items())
-
-
-def _field(name: str, value: str) -> bytes:
-    data = value.encode(errors="backslashreplace")
-    if b"\n" in data:
-        return name.encode() + b"\n" + len(data).to_bytes(8, "little") + data + b"\n"
-    return name.encode() + b"=" + data + b"\n"
+    """Return an entry in the journal's native protocol, where the length precedes a value of several lines."""
+    data = bytearray()
+    for name, text in fields.items():
+        value = text.encode(errors="backslashreplace")
+        separator = b"\n" + len(value).to_bytes(8, "little") if b"\n" in value else b"="
+        data += name.encode() + separator + value + b"\n"
+    return bytes(data)
 
 
 def field_name(name: str) -> str:
-    """Return what a fact is called in the journal: `position` is ALPACA_FOCUS_POSITION."""
+    """Return the journal's field name of a fact: ALPACA_FOCUS_POSITION for `position`."""
     return (PREFIX + _NOT_IN_A_NAME.sub("_", name.upper()))[:LONGEST_NAME]
-
-
-def text_of(said: str, facts: Mapping[str, object]) -> str:
-    """Return an event as one text for people: what happened, and the facts after it."""
-    told = ", ".join(f"{name}={value}" for name, value in facts.items())
-    return f"{said} [{told}]" if told else said
 
 
 class JournalHandler(logging.Handler):
     """Sends each event of the log to the journal."""
 
-    def __init__(self, place: str = JOURNAL_SOCKET) -> None:
+    def __init__(self, address: str = JOURNAL_SOCKET) -> None:
         super().__init__()
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._socket.settimeout(_SEND_TIMEOUT_S)
-        self._place = place
+        self._address = address
 
     @override
     def emit(self, record: logging.LogRecord) -> None:
         try:
-            self._tell(fields_of(record))
-        except Exception:  # noqa: BLE001 - as all handlers of `logging` do it: no line of a log stops the night
+            fields = fields_of(record)
+            try:
+                self._send(entry(fields))
+            except OSError as error:
+                # The journal may restart at any moment; then it reads the message from standard error.
+                with contextlib.suppress(OSError):
+                    print(f"{fields['MESSAGE']} (the journal refused it: {error})", file=sys.stderr, flush=True)  # noqa: T201
+        except Exception:  # noqa: BLE001 - as in every handler of `logging`: a failing log line must not stop the daemon
             self.handleError(record)
-
-    def _tell(self, fields: Mapping[str, str]) -> None:
-        try:
-            self._send(entry(fields))
-        except OSError as error:
-            # The journal may be started anew at any moment; what is lost for it is read from standard error.
-            with contextlib.suppress(OSError):
-                print(f"{fields['MESSAGE']} (the journal does not take it: {error})", file=sys.stderr, flush=True)  # noqa: T201
 
     def _send(self, data: bytes) -> None:
         try:
-            self._socket.sendto(data, self._place)
+            self._socket.sendto(data, self._address)
         except OSError as error:
             if error.errno not in {errno.EMSGSIZE, errno.ENOBUFS}:
                 raise
             self._send_as_file(data)
 
     def _send_as_file(self, data: bytes) -> None:
-        """Hand over an entry that is too large for a datagram as a file in memory, as the protocol wants it."""
+        """Send an entry that is too large for a datagram as a file in memory, as the protocol requires."""
         number = os.memfd_create("journal-entry", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
         with os.fdopen(number, "wb") as file, socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sending:
             file.write(data)
             file.flush()
             fcntl.fcntl(number, fcntl.F_ADD_SEALS, _SEALS)
             sending.settimeout(_SEND_TIMEOUT_S)
-            # Not sendto: send_fds knows no address.
-            sending.connect(self._place)
+            # connect, because send_fds takes no address.
+            sending.connect(self._address)
             socket.send_fds(sending, [b""], [number])
 
     @override
@@ -163,16 +154,17 @@ class JournalHandler(logging.Handler):
 
 
 def fields_of(record: logging.LogRecord) -> dict[str, str]:
-    """Return what the journal keeps of an event of ours, or of a library's."""
-    # structlog hands its events over as they are.
+    """Return the journal fields of an event of this program or of a library."""
+    # A record of structlog has the event itself as its message.
     event = dict(record.msg) if isinstance(record.msg, Mapping) else {}
     event.setdefault("event", record.getMessage())
     if record.exc_info:
         event["exc_info"] = record.exc_info
     event = dict(structlog.processors.format_exc_info(None, record.levelname, event))
     facts = {name: value for name, value in event.items() if name not in _NOT_FACTS}
+    text = ", ".join(f"{name}={value}" for name, value in facts.items())
     fields = {
-        "MESSAGE": text_of(str(event["event"]), facts),
+        "MESSAGE": f"{event['event']} [{text}]" if text else str(event["event"]),
         "PRIORITY": str(priority(record.levelno)),
         "SYSLOG_IDENTIFIER": IDENTIFIER,
         "LOGGER": record.name,

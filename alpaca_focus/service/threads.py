@@ -1,4 +1,4 @@
-"""A thread that gives way to everything else, for work that nobody waits for."""
+"""A low-priority thread for background work, and coroutines started in another thread's event loop."""
 
 import asyncio
 import os
@@ -16,57 +16,56 @@ NICENESS = 15
 _log = structlog.get_logger(__name__)
 
 
-class QuietWorker:
-    """Does one thing at a time at low priority; what is started meanwhile is refused."""
+class LowPriorityWorker:
+    """Runs one function at a time at low priority."""
 
     def __init__(self, name: str) -> None:
-        self._pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix=name, initializer=_give_way)
-        self._at_work: Future[None] | None = None
+        self._pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix=name, initializer=_lower_priority)
+        self._running: Future[None] | None = None
 
     def start(self, work: Callable[[], None]) -> bool:
-        """Begin something; False: it still does something else. Called in one thread only."""
-        if self._at_work is not None and not self._at_work.done():
+        """Start `work`; return False if earlier work still runs. Call it from one thread only."""
+        if self._running is not None and not self._running.done():
             return False
-        self._at_work = self._pool.submit(work)
-        self._at_work.add_done_callback(_tell_failure)
+        self._running = self._pool.submit(work)
+        self._running.add_done_callback(_log_failure)
         return True
 
     def queue(self, work: Callable[[], None]) -> None:
-        """Do something after all that was begun or queued before; called in any thread."""
-        self._pool.submit(work).add_done_callback(_tell_failure)
+        """Run `work` after everything started or queued before; call it from any thread."""
+        self._pool.submit(work).add_done_callback(_log_failure)
 
     def close(self) -> None:
-        """Wait for what was begun, and end the thread."""
+        """Wait for the running work, and end the thread."""
         self._pool.shutdown()
 
 
-def _give_way() -> None:
+def _lower_priority() -> None:
     try:
-        # Linux has a priority for each thread.
+        # Linux has a priority for each thread, not only for the process.
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
     except OSError as error:
-        # Without it the work is done all the same.
-        _log.debug("A thread cannot give way to the others", why=str(error))
+        # The work is done at normal priority.
+        _log.debug("The priority of a background thread cannot be lowered", why=str(error))
 
 
-def _tell_failure(work: Future[None]) -> None:
+def _log_failure(work: Future[None]) -> None:
     if not work.cancelled() and work.exception() is not None:
-        _log.error("Work in the background failed", why=repr(work.exception()))
+        _log.error("Background work failed", why=repr(work.exception()))
 
 
 T = TypeVar("T")
 
 
-def begun_in(loop: asyncio.AbstractEventLoop, work: Coroutine[Any, Any, T]) -> asyncio.Future[T]:
-    """Begin to carry something out in another loop; what is returned is waited for in the present one.
+def start_in_loop(loop: asyncio.AbstractEventLoop, work: Coroutine[Any, Any, T]) -> asyncio.Future[T]:
+    """Start a coroutine in another event loop; return a future of the current one.
 
     Raises:
-        ConfigurationError: That loop has ended.
+        ConfigurationError: The other loop is closed.
     """
     try:
         future = asyncio.run_coroutine_threadsafe(work, loop)
     except RuntimeError as error:
-        # The loop is closed.
         work.close()
         raise ConfigurationError("alpaca-focus has just stopped.") from error
     return asyncio.wrap_future(future)

@@ -401,7 +401,7 @@ def test_what_runs_besides_the_devices(observatory: Observatory, tmp_path: Path)
         async with FakePhd2(state="Paused") as phd2:
             doctor = Doctor(tmp_path, observatory.address, guider={"address": phd2.address}, **sections)
             await doctor.examined(frame=False)
-        assert [method for method, _ in phd2.asked] == ["get_app_state"]
+        assert [method for method, _ in phd2.calls] == ["get_app_state"]
         return doctor
 
     with taken:

@@ -29,9 +29,8 @@ from alpaca_focus.core import device_kinds
 from alpaca_focus.core.device_kinds import DeviceKind, FoundFacts
 from alpaca_focus.daemon.gateway_link import DaemonGateway
 from alpaca_focus.devices.clock import SystemClock
-from alpaca_focus.devices.connection import Connection
+from alpaca_focus.devices.connection import AlpacaDevice, Connection
 from alpaca_focus.devices.translate import as_float
-from alpaca_focus.devices.watched import AlpacaDevice
 from alpaca_focus.doctor import checkup
 from alpaca_focus.doctor.checks import Check, CheckOutcome, Subject
 from alpaca_focus.doctor.checkup import CheckupOrder, examine

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from alpaca_focus.core.errors import ConfigurationError, DeviceError, DeviceMisbehaved, DeviceRefused
 from alpaca_focus.devices.address import parse_address
 from alpaca_focus.devices.arrival import legs
-from alpaca_focus.devices.translate import DeviceCall, value_of_reply
+from alpaca_focus.devices.translate import DeviceRequest, value_of_reply
 
-QUESTION = DeviceCall("focuser 0 at pi:11111", "pi:11111", "Position")
+REQUEST = DeviceRequest("focuser 0 at pi:11111", "pi:11111", "Position")
 JSON_VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
     lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
@@ -34,21 +34,21 @@ def test_a_reply_is_a_value_or_an_error_that_names_the_device(body: bytes, statu
     error: DeviceError | None = None
     value: object = None
     try:
-        value = value_of_reply(QUESTION, status, body, needs_value=needs_value)
+        value = value_of_reply(REQUEST, status, body, needs_value=needs_value)
     except (DeviceRefused, DeviceMisbehaved) as raised:
         error = raised
     if error is None:
         assert 200 <= status < 300
         assert value is not None or not needs_value
     else:
-        assert error.device == QUESTION.device
-        assert QUESTION.device in str(error)
+        assert error.device == REQUEST.device
+        assert REQUEST.device in str(error)
         assert str(error).endswith((".", "?"))
 
 
 def test_nesting_without_end_is_nonsense() -> None:
     with pytest.raises(DeviceMisbehaved, match="makes no sense"):
-        value_of_reply(QUESTION, 200, b"[" * 1_000_000, needs_value=True)
+        value_of_reply(REQUEST, 200, b"[" * 1_000_000, needs_value=True)
 
 
 @given(st.text(max_size=60))

@@ -1,4 +1,4 @@
-"""Whatever comes from PHD2's port before an answer: the answer is found."""
+"""A response is found behind any other lines from PHD2's port."""
 
 import asyncio
 import json
@@ -26,11 +26,11 @@ LINES = (
 
 @given(st.lists(LINES, max_size=12))
 @example([b"\r", b"{", 70_000 * b"[", b""])
-def test_an_answer_is_found_behind_any_lines(lines: list[bytes]) -> None:
+def test_a_response_is_found_behind_any_lines(lines: list[bytes]) -> None:
     answer = b'{"jsonrpc": "2.0", "result": "Guiding", "id": 1}'
     sent: list[Any] = []
 
-    async def ask() -> object:
+    async def run() -> object:
         reader = asyncio.StreamReader(limit=65_536)
         reader.feed_data(b"\r\n".join([*lines, answer, b""]))
         reader.feed_eof()
@@ -38,7 +38,7 @@ def test_an_answer_is_found_behind_any_lines(lines: list[bytes]) -> None:
         async def drain() -> None: ...
 
         writer: Any = SimpleNamespace(write=sent.append, drain=drain)
-        return await Phd2Connection("PHD2", reader, writer).ask("get_app_state")
+        return await Phd2Connection("PHD2", reader, writer).call("get_app_state")
 
-    assert asyncio.run(ask()) == "Guiding"
+    assert asyncio.run(run()) == "Guiding"
     assert json.loads(sent[0])["method"] == "get_app_state"

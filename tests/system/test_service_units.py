@@ -40,7 +40,7 @@ def analyze(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
 
 
 def test_systemd_finds_nothing_wrong(unit: Path) -> None:
-    # It ends with 0 also where it knows a key not, and only says so.
+    # It exits with 0 even for an unknown key, and only prints a warning.
     done = analyze("verify", "--man=no", unit)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 

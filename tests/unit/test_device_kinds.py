@@ -9,8 +9,8 @@ from pydantic.fields import FieldInfo
 from alpaca_focus.alpaca.standard import INTERFACES, DeviceType
 from alpaca_focus.core.device_kinds import DEVICE_KINDS, DeviceKind, FoundDevice
 from alpaca_focus.devices.address import DeviceAddress
-from alpaca_focus.devices.alpyca_devices import make_alpyca_device
 from alpaca_focus.devices.clock import SystemClock
+from alpaca_focus.devices.requester import make_alpyca_device
 from alpaca_focus.doctor.checkup import PROBES
 from alpaca_focus.run.device_adapters import ADAPTERS
 from alpaca_focus.settings.models import DeviceSection, Settings

@@ -128,11 +128,11 @@ def test_settings_that_do_not_stay_are_a_misbehaviour(ignored: str, sentence: st
 
 
 def test_a_frame_of_a_wrong_size_is_not_used() -> None:
-    with pytest.raises(DeviceMisbehaved, match="sent a frame of 32 x 24 pixels where 64 x 48 were asked for"):
+    with pytest.raises(DeviceMisbehaved, match="sent a frame of 32 x 24 pixels instead of 64 x 48"):
         use(ServedCamera(frame_shape=(24, 32)), take())
 
 
-def test_a_stored_frame_is_asked_for_again() -> None:
+def test_a_cached_frame_is_downloaded_again() -> None:
     served = ServedCamera(repeats=3)
     frames = use(served, take(times=2))
     assert not np.array_equal(frames[0].pixels, frames[1].pixels)
@@ -144,7 +144,7 @@ def test_a_stored_frame_that_stays_is_a_misbehaviour() -> None:
         use(ServedCamera(repeats=100), take(times=2))
 
 
-def test_frames_that_are_saturated_all_over_are_told_apart_by_their_time() -> None:
+def test_frames_that_are_saturated_all_over_are_distinguished_by_their_time() -> None:
     assert len(use(ServedCamera(constant=65535), take(times=2))) == 2
 
 
@@ -166,7 +166,7 @@ def test_a_camera_in_error_is_a_misbehaviour_and_cleared() -> None:
 
 
 def test_an_idle_camera_without_a_frame_is_a_misbehaviour() -> None:
-    with pytest.raises(DeviceMisbehaved, match="left no frame: the camera has been idle for 6 s without one"):
+    with pytest.raises(DeviceMisbehaved, match="left no frame: the camera was idle for 6 s without one"):
         use(ServedCamera(never_ready=True), take())
 
 
@@ -245,11 +245,11 @@ def test_an_exposure_of_another_program_is_left_alone() -> None:
 @pytest.mark.parametrize(
     ("settings", "sentence"),
     [
-        (ExposureSettings(exposure_s=4000.0), "was not asked for an exposure of 4000 s: it takes 0 to 3600 s"),
-        (ExposureSettings(exposure_s=1.0, binning=5), "was not asked for a binning of 5: it takes 1 to 4"),
+        (ExposureSettings(exposure_s=4000.0), "cannot take an exposure of 4000 s: its limits are 0 to 3600 s"),
+        (ExposureSettings(exposure_s=1.0, binning=5), "cannot take a binning of 5: its limits are 1 to 4"),
     ],
 )
-def test_what_the_camera_does_not_take_is_not_asked_for(settings: ExposureSettings, sentence: str) -> None:
+def test_settings_beyond_the_camera_s_limits_are_not_sent(settings: ExposureSettings, sentence: str) -> None:
     with pytest.raises(InvalidValue, match=sentence):
         use(ServedCamera(), take(settings))
 
@@ -261,7 +261,7 @@ def test_the_cameras_own_settings_are_put_back() -> None:
 
     async def run(camera: AlpacaCamera) -> None:
         await camera.restore_settings()
-        await camera.remember_settings()
+        await camera.save_settings()
         await take(ExposureSettings(exposure_s=0.1, binning=1, gain=120, offset=20))(camera)
         assert served.values["numx"] == 64
         await camera.restore_settings()

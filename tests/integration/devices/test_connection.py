@@ -1,4 +1,4 @@
-"""Calls to a device: deadlines, isolation, repeats, coming back, and what is said when it cannot be connected."""
+"""Calls to a device: deadlines, isolation, repeats, reconnecting, and the errors when it cannot be connected."""
 
 import asyncio
 import contextlib
@@ -28,10 +28,10 @@ from alpaca_focus.core.errors import (
 from alpaca_focus.core.values import ExposureSettings
 from alpaca_focus.devices.address import DeviceAddress
 from alpaca_focus.devices.camera import AlpacaCamera
+from alpaca_focus.devices.channel import Lane
 from alpaca_focus.devices.clock import ScaledClock
 from alpaca_focus.devices.connection import Connection
 from alpaca_focus.devices.focuser import AlpacaFocuser
-from alpaca_focus.devices.line import Lane
 from alpaca_focus.devices.translate import as_bool, as_int
 from tests.ports import free_port
 from tests.served_devices import HANG, TIME_FACTOR, Faults, ServedCamera, ServedFocuser, serve, until
@@ -355,7 +355,7 @@ def test_nonsense_is_a_misbehaviour(body: bytes) -> None:
 
 
 @pytest.mark.parametrize("answer", [b"SSH-2.0-OpenSSH_9.2\r\n", b"HTTP/1.1 200 OK\r\n\r\n<html>printer</html>"])
-def test_something_else_than_alpaca_is_said_to_be_so(answer: bytes) -> None:
+def test_a_server_that_is_not_alpaca_is_a_configuration_error(answer: bytes) -> None:
     with talking(lambda connection: connection.sendall(answer)) as port, pytest.raises(ConfigurationError) as caught:
         asyncio.run(with_connection(connection_to(port), nothing))
     assert f"What answers at {HERE}:{port} is not an Alpaca server." in str(caught.value)
@@ -365,7 +365,7 @@ def test_something_else_than_alpaca_is_said_to_be_so(answer: bytes) -> None:
 # Connecting.
 
 
-def test_nothing_there_is_said_with_what_to_look_at() -> None:
+def test_without_a_server_the_error_names_what_to_check() -> None:
     port = free_port()
     with pytest.raises(DeviceUnreachable) as caught:
         asyncio.run(with_connection(connection_to(port), nothing))
@@ -373,7 +373,7 @@ def test_nothing_there_is_said_with_what_to_look_at() -> None:
     assert "Is the server running, and are host and port right?" in str(caught.value)
 
 
-def test_a_host_without_an_address_is_said_to_be_so(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_host_without_an_address_is_unreachable(monkeypatch: pytest.MonkeyPatch) -> None:
     def unknown(*_: object, **__: object) -> None:
         raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
 
@@ -417,7 +417,7 @@ def test_hardware_that_refuses_is_a_configuration_error_with_its_words(version: 
     assert "Check its power and cable" in str(caught.value)
 
 
-def test_hardware_that_says_yes_and_stays_unconnected_is_a_configuration_error() -> None:
+def test_hardware_that_accepts_and_stays_unconnected_is_a_configuration_error() -> None:
     not_connected = Reply(body=b'{"Value": false, "ErrorNumber": 0}')
     faults = Faults(instead={"connected": not_connected, "connect": Reply(body=b"{}")})
     with pytest.raises(ConfigurationError, match="Connected has not become True within 5 s"):
@@ -494,7 +494,7 @@ def test_a_device_that_has_lost_its_hardware_is_connected_again() -> None:
     assert served.connected
 
 
-def test_a_device_that_stays_unconnected_is_asked_once_more_only() -> None:
+def test_a_device_that_stays_unconnected_is_read_once_more_only() -> None:
     faults = Faults()
     gone = Reply(body=b'{"ErrorNumber": 1031, "ErrorMessage": "unplugged"}')
 

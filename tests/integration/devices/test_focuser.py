@@ -54,13 +54,13 @@ def move(target: int) -> Callable[[AlpacaFocuser], Awaitable[int]]:
 
 
 def test_what_the_focuser_is_is_known_once_connected() -> None:
-    async def look(focuser: AlpacaFocuser) -> None:
+    async def check(focuser: AlpacaFocuser) -> None:
         info = focuser.info
         assert (info.max_step, info.max_increment_steps, info.step_size_um) == (10000, 10000, None)
         assert not info.has_temperature_compensation
         assert focuser.name == f"focuser 0 at 127.0.0.1:{focuser.name.split(':')[1].split()[0]} (Test focuser)"
 
-    use(ServedFocuser(), look)
+    use(ServedFocuser(), check)
 
 
 def test_nothing_is_known_before() -> None:
@@ -105,7 +105,7 @@ def test_a_focuser_that_keeps_stopping_short_misbehaves() -> None:
 
 def test_a_blocked_focuser_is_halted() -> None:
     served = ServedFocuser(speed_steps_s=0.0)
-    with pytest.raises(DeviceMisbehaved, match=r"has not come nearer for 3 s. It was told to halt"):
+    with pytest.raises(DeviceMisbehaved, match=r"has not come nearer for 3 s. It was halted"):
         use(served, move(7000))
     assert served.halts == 1
 

@@ -12,7 +12,7 @@ from alpaca_focus.core.night.state import PierSide
 from alpaca_focus.devices.address import DeviceAddress
 from alpaca_focus.devices.clock import ScaledClock
 from alpaca_focus.devices.filter_wheel import AlpacaFilterWheel
-from alpaca_focus.devices.watched import AlpacaMount, AlpacaSafetyMonitor, AlpacaThermometer
+from alpaca_focus.devices.read_only import AlpacaMount, AlpacaSafetyMonitor, AlpacaThermometer
 from alpaca_focus.ports import MountState
 from tests.served_devices import (
     HANG,
@@ -62,10 +62,10 @@ def test_the_wheel_turns_and_is_there_when_the_call_returns(says_moving: bool) -
     [([0, 120, 4294967293], (0, 120, -3)), ([5], (5, 0, 0)), ([1, 2, 3, 4], (1, 2, 3)), ("nonsense", (0, 0, 0))],
 )
 def test_focus_offsets_are_put_right(offsets: Any, expected: tuple[int, ...]) -> None:
-    async def look(wheel: AlpacaFilterWheel) -> tuple[int, ...]:
+    async def read_offsets(wheel: AlpacaFilterWheel) -> tuple[int, ...]:
         return wheel.focus_offsets_steps
 
-    assert use(AlpacaFilterWheel, ServedWheel(offsets=offsets), look) == expected
+    assert use(AlpacaFilterWheel, ServedWheel(offsets=offsets), read_offsets) == expected
 
 
 def test_a_turning_wheel_has_no_slot() -> None:
@@ -75,25 +75,25 @@ def test_a_turning_wheel_has_no_slot() -> None:
 
 
 def test_a_stuck_wheel_misbehaves() -> None:
-    with pytest.raises(DeviceMisbehaved, match=r"told to turn to slot 1 \(R\) and has not arrived within 3 s"):
+    with pytest.raises(DeviceMisbehaved, match=r"has not arrived at slot 1 \(R\) within 3 s"):
         use(AlpacaFilterWheel, ServedWheel(stuck=True), lambda wheel: wheel.move_to(1), turn_timeout_s=3.0)
 
 
 @pytest.mark.parametrize("slot", [-1, 3])
-def test_a_slot_that_is_not_there_is_not_asked_for(slot: int) -> None:
+def test_a_slot_that_is_not_there_is_not_requested(slot: int) -> None:
     with pytest.raises(InvalidValue, match=rf"has no slot {slot}: it has 0 to 2 \(L, R, Ha\)"):
         use(AlpacaFilterWheel, ServedWheel(), lambda wheel: wheel.move_to(slot))
 
 
 @pytest.mark.parametrize(("number", "side"), [(0, PierSide.EAST), (1, PierSide.WEST), (-1, PierSide.UNKNOWN)])
-def test_the_mount_reports_what_it_says(number: int, side: PierSide) -> None:
+def test_the_mount_s_values_are_read(number: int, side: PierSide) -> None:
     state = use(AlpacaMount, ServedMount(sideofpier=number), lambda mount: mount.state())
     assert state == MountState(tracking=True, parked=False, slewing=False, pier_side=side, altitude_deg=55.0)
 
 
-def test_what_the_mount_does_not_say_is_none() -> None:
-    says: dict[str, Any] = {"tracking": None, "atpark": None, "slewing": "maybe", "sideofpier": 7, "altitude": None}
-    state = use(AlpacaMount, ServedMount(**says), lambda mount: mount.state())
+def test_what_the_mount_does_not_report_is_none() -> None:
+    reported: dict[str, Any] = {"tracking": None, "atpark": None, "slewing": "maybe", "sideofpier": 7, "altitude": None}
+    state = use(AlpacaMount, ServedMount(**reported), lambda mount: mount.state())
     assert state == MountState(tracking=None, parked=None, slewing=None, pier_side=PierSide.UNKNOWN, altitude_deg=None)
 
 
@@ -113,6 +113,6 @@ def test_a_silent_safety_monitor_is_an_error_and_not_safe() -> None:
         use(AlpacaSafetyMonitor, ServedSafety(), lambda safety: safety.is_safe(), faults, timeout_s=0.1)
 
 
-def test_a_safety_monitor_that_says_nonsense_is_an_error() -> None:
+def test_a_safety_monitor_with_an_invalid_answer_is_an_error() -> None:
     with pytest.raises(DeviceMisbehaved, match="'perhaps' is neither true nor false"):
         use(AlpacaSafetyMonitor, ServedSafety("perhaps"), lambda safety: safety.is_safe())

@@ -15,23 +15,23 @@ GONE = "127.0.0.1:1"
 
 @pytest.fixture(autouse=True)
 def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(phd2, "_AGAIN_AFTER_S", 0.02)
+    monkeypatch.setattr(phd2, "_RETRY_PAUSE_S", 0.02)
 
 
-def test_guiding_rests_during_the_run_and_the_star_is_steady_after_it() -> None:
+def test_guiding_is_paused_during_the_run_and_the_star_is_steady_after_it() -> None:
     fake = FakePhd2(settles_after_s=0.3)
     guider: Guider = guider_at("10.0.0.5:4400")
     assert guider.name == "PHD2 at 10.0.0.5:4400"
     assert during_a_run(fake) == [None, None]
     assert fake.log == ["get_app_state", "set_paused", "the run (Paused)", "set_paused", "get_app_state", "guide"]
-    assert [parameters for method, parameters in fake.asked if method == "set_paused"] == [[True, "full"], [False]]
-    settle = fake.asked[-1][1]["settle"]
+    assert [parameters for method, parameters in fake.calls if method == "set_paused"] == [[True, "full"], [False]]
+    settle = fake.calls[-1][1]["settle"]
     assert (settle["pixels"], settle["time"]) == (1.5, 0.2)
     assert 3.0 < settle["timeout"] <= 4.0
     assert fake.state == "Guiding"
 
 
-def test_it_is_waited_for_the_star() -> None:
+def test_resuming_waits_for_the_star() -> None:
     async def resume() -> float:
         async with FakePhd2(settles_after_s=0.3) as fake:
             guider = guider_at(fake.address)
@@ -57,7 +57,7 @@ def test_a_calibration_is_waited_for() -> None:
     assert "the run (Paused)" in fake.log
 
 
-def test_a_calibration_without_an_end_is_told() -> None:
+def test_a_calibration_without_an_end_is_a_timeout() -> None:
     fake = FakePhd2(state="Calibrating", calibrates_s=60)
     paused, resumed = during_a_run(fake, timeout_s=1.0)
     assert isinstance(paused, DeviceTimeout)
@@ -88,25 +88,25 @@ def test_to_wait_does_not_begin_to_guide(state: str) -> None:
 
 
 @pytest.mark.parametrize("pauses", [True, False])
-def test_without_phd2_it_is_told_once_and_soon(pauses: bool) -> None:
+def test_without_phd2_one_error_is_raised_soon(pauses: bool) -> None:
     async def run() -> list[DeviceError | None]:
         guider = guider_at(GONE, pauses=pauses, timeout_s=60)
         async with asyncio.timeout(5):
             return [await trouble_of(guider.pause), await trouble_of(guider.resume)]
 
-    told = asyncio.run(run())
-    assert [isinstance(error, DeviceUnreachable) for error in told] == [pauses, not pauses]
-    assert "cannot be reached. Start PHD2 and switch its server on" in " ".join(map(str, told))
+    errors = asyncio.run(run())
+    assert [isinstance(error, DeviceUnreachable) for error in errors] == [pauses, not pauses]
+    assert "cannot be reached. Start PHD2 and switch its server on" in " ".join(map(str, errors))
 
 
-def test_a_star_that_never_becomes_steady_is_told_as_phd2_tells_it() -> None:
+def test_a_star_that_never_becomes_steady_is_an_error_with_phd2_s_reason() -> None:
     paused, resumed = during_a_run(FakePhd2(settles_after_s=None))
     assert paused is None
     assert isinstance(resumed, DeviceMisbehaved)
     assert "guides, but its star is not steady: timed-out waiting for guider to settle." in str(resumed)
 
 
-def test_a_star_that_nothing_is_heard_of_ends_with_the_time() -> None:
+def test_without_an_event_of_the_star_the_wait_times_out() -> None:
     paused, resumed = during_a_run(FakePhd2(settles_after_s=None, gives_up_after_s=None), timeout_s=1.0)
     assert paused is None
     assert isinstance(resumed, DeviceTimeout)
@@ -149,7 +149,7 @@ def test_a_pause_without_an_answer_is_undone() -> None:
     assert isinstance(paused, DeviceUnreachable)
     assert "has dropped the connection" in str(paused)
     assert resumed is None
-    assert [parameters for method, parameters in fake.asked if method == "set_paused"] == [[True, "full"], [False]]
+    assert [parameters for method, parameters in fake.calls if method == "set_paused"] == [[True, "full"], [False]]
 
 
 def test_a_phd2_that_was_gone_for_a_while_is_resumed() -> None:
@@ -179,11 +179,11 @@ def test_what_could_not_be_resumed_is_resumed_after_the_next_run(found: str, lef
             guider = guider_at(fake.address, timeout_s=1.0)
             await guider.pause()
             await fake.stop()
-            told = [await trouble_of(guider.resume)]
+            errors = [await trouble_of(guider.resume)]
             await fake.start()
             assert fake.state == "Paused"
             fake.state = found
-            return [*told, await trouble_of(guider.pause), await trouble_of(guider.resume)]
+            return [*errors, await trouble_of(guider.pause), await trouble_of(guider.resume)]
 
     gone, paused, resumed = asyncio.run(run())
     assert isinstance(gone, DeviceUnreachable)
@@ -208,7 +208,7 @@ def test_what_somebody_else_changed_between_two_runs_is_left_alone(state: str) -
     assert fake.log.count("set_paused") == 2
 
 
-def test_guiding_that_was_stopped_during_the_run_is_told_and_not_begun() -> None:
+def test_guiding_that_was_stopped_during_the_run_is_an_error_and_not_restarted() -> None:
     fake = FakePhd2()
 
     async def stop_guiding() -> None:
@@ -217,7 +217,7 @@ def test_guiding_that_was_stopped_during_the_run_is_told_and_not_begun() -> None
     paused, resumed = during_a_run(fake, stop_guiding)
     assert paused is None
     assert isinstance(resumed, DeviceMisbehaved)
-    assert "guided before the run and does not any more: it says Stopped." in str(resumed)
+    assert "guided before the run and does not any more: its state is Stopped." in str(resumed)
     assert "guide" not in fake.log
 
 
@@ -233,7 +233,7 @@ def test_a_dither_that_still_settles_is_waited_for() -> None:
     assert fake.log.count("guide") == 4
 
 
-def test_a_refusal_without_an_end_is_told_with_phd2_s_words() -> None:
+def test_a_lasting_refusal_is_an_error_with_phd2_s_reason() -> None:
     paused, resumed = during_a_run(FakePhd2(refuses={"guide": 1000}), timeout_s=1.0)
     assert paused is None
     assert isinstance(resumed, DeviceRefused)
@@ -241,7 +241,7 @@ def test_a_refusal_without_an_end_is_told_with_phd2_s_words() -> None:
     assert "refuses guide: cannot do that while settling." in str(resumed)
 
 
-def test_a_pause_that_is_refused_is_told_and_undone() -> None:
+def test_a_pause_that_is_refused_is_an_error_and_undone() -> None:
     fake = FakePhd2(refuses={"set_paused": 1})
     paused, resumed = during_a_run(fake)
     assert isinstance(paused, DeviceRefused)
@@ -315,7 +315,7 @@ def test_small_moves_are_waited_for_again_after_a_run(state: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("fake", "told"),
+    ("fake", "reason"),
     [
         (FakePhd2(settles_after_s=None), "guides, but its star is not steady: timed-out"),
         (FakePhd2(settles_after_s=None, gives_up_after_s=None), "guides, but its star was not steady within 0.5 s."),
@@ -323,9 +323,9 @@ def test_small_moves_are_waited_for_again_after_a_run(state: str) -> None:
         (FakePhd2(refuses={"guide": 1000}), "cannot do that while settling"),
     ],
 )
-def test_a_star_that_is_not_steady_after_a_small_move_is_told(fake: FakePhd2, told: str) -> None:
-    (trouble,) = after_moves(fake, pauses=True, timeout_s=0.5)
-    assert told in str(trouble)
+def test_a_star_that_is_not_steady_after_a_move_is_an_error(fake: FakePhd2, reason: str) -> None:
+    (error,) = after_moves(fake, pauses=True, timeout_s=0.5)
+    assert reason in str(error)
 
 
 def test_a_dither_that_still_settles_after_a_small_move_is_waited_for() -> None:

@@ -24,7 +24,7 @@ def test_a_phd2_that_does_not_answer_is_not_waited_for_for_ever(monkeypatch: pyt
     monkeypatch.setattr(phd2_wire, "ANSWER_WITHIN_S", 0.5)
     paused, resumed = during_a_run(FakePhd2(silent=frozenset({"get_app_state"})), timeout_s=60)
     assert isinstance(paused, DeviceTimeout)
-    assert "did not answer within 0.5 s. Look whether it shows a dialog." in str(paused)
+    assert "did not answer within 0.5 s. Check whether it shows a dialog." in str(paused)
     assert resumed is None
 
 
@@ -51,7 +51,7 @@ def test_noise_does_not_hurt(noise: str) -> None:
 
 
 @pytest.mark.parametrize("state", [None, 3, ["Guiding"]])
-def test_a_state_that_is_none_is_told(state: Any) -> None:
+def test_an_invalid_state_is_a_misbehaviour(state: Any) -> None:
     fake = FakePhd2(state=state)
     paused, _ = during_a_run(fake)
     assert isinstance(paused, DeviceMisbehaved)

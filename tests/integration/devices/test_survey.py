@@ -56,13 +56,13 @@ def bare_replies(body: bytes) -> Any:
     return app
 
 
-def test_the_simulated_observatory_says_all_and_is_left_disconnected(observatory: Observatory) -> None:
+def test_the_simulated_observatory_reports_everything_and_is_left_disconnected(observatory: Observatory) -> None:
     server = asyncio.run(survey_server(observatory.address))
     assert server.notes == ()
     first = {device.kind: device for device in server.devices}
     assert len(first) == len(server.devices) == 6
 
-    async def look() -> None:
+    async def survey_all() -> None:
         camera = await survey_of("camera", first["camera"])
         assert (camera.pixel_size_um, camera.width_px, camera.height_px) == (3.76, 640, 512)
         focuser = await survey_of("focuser", first["focuser"])
@@ -75,7 +75,7 @@ def test_the_simulated_observatory_says_all_and_is_left_disconnected(observatory
         for each in (camera, focuser, mount):
             assert each.notes == ()
 
-    asyncio.run(look())
+    asyncio.run(survey_all())
     for device in server.devices:
         reply = requests.get(f"{observatory.base_url}/api/v1/{device.kind}/0/connected", timeout=5)
         assert reply.json()["Value"] is False, device
@@ -101,7 +101,7 @@ def test_a_device_that_was_connected_is_left_so() -> None:
     assert all(request.method == "GET" for request in faults.seen)
 
 
-def test_hardware_that_does_not_connect_is_told_and_left_disconnected() -> None:
+def test_hardware_that_does_not_connect_is_noted_and_left_disconnected() -> None:
     focuser = ServedFocuser(hardware_error="no cable")
     with serve([focuser], Faults()) as server:
         found = asyncio.run(survey_of("focuser", at(server, "focuser")))
@@ -110,7 +110,7 @@ def test_hardware_that_does_not_connect_is_told_and_left_disconnected() -> None:
     assert not focuser.connected
 
 
-def test_a_device_that_falls_silent_keeps_what_it_has_said_and_is_disconnected() -> None:
+def test_a_device_that_falls_silent_keeps_its_values_and_is_disconnected() -> None:
     camera = ServedCamera()
     with serve([camera], Faults(instead={"cameraxsize": HANG})) as server:
         found = asyncio.run(survey_of("camera", at(server, "camera"), timeout_s=QUICK_S))
@@ -119,7 +119,7 @@ def test_a_device_that_falls_silent_keeps_what_it_has_said_and_is_disconnected()
     assert not camera.connected
 
 
-def test_a_device_that_cannot_be_disconnected_is_told() -> None:
+def test_a_device_that_cannot_be_disconnected_is_noted() -> None:
     wheel = ServedWheel()
 
     async def stuck() -> None:
@@ -130,7 +130,7 @@ def test_a_device_that_cannot_be_disconnected_is_told() -> None:
         found = asyncio.run(survey_of("filter_wheel", at(server, "filterwheel")))
     assert found.filters == ("L", "R", "Ha")
     assert "the driver is stuck" in found.notes[0]
-    assert found.notes[0].endswith("It may still be connected, and was not before.")
+    assert found.notes[0].endswith("The device may still be connected, and was not before.")
 
 
 def test_what_is_interrupted_is_disconnected() -> None:
@@ -157,7 +157,7 @@ def test_nonsense_in_one_member_costs_that_member_only() -> None:
     assert found.notes == ()
 
 
-def test_a_server_without_management_is_asked_for_one_device_after_the_other(
+def test_a_server_without_management_is_probed_one_device_after_the_other(
     observatory_with: Callable[..., Observatory],
 ) -> None:
     observatory = observatory_with(quirks=("no-management", "numbers-unique-across-types"))
@@ -197,10 +197,10 @@ def test_a_list_that_does_not_come_and_a_device_that_hangs_cost_no_other_device(
     ]
     assert len(found.notes) == 2
     assert "did not answer Connected within 0.3 s" in found.notes[1]
-    assert found.notes[1].endswith("No other camera was looked for.")
+    assert found.notes[1].endswith("No other camera was tried.")
 
 
-def test_what_is_no_alpaca_server_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_server_that_is_not_alpaca_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(survey, "PROBED_NUMBERS", range(1))
     with RunningServer(bare_replies(b"<html>router</html>")) as server, pytest.raises(DeviceMisbehaved, match="router"):
         asyncio.run(survey_server(f"{HERE}:{server.port}"))
@@ -248,21 +248,21 @@ def test_servers_are_found_by_discovery_and_the_programs_own_gateway_is_left_out
     monkeypatch.setattr("alpaca_focus.setup.server_discovery.DISCOVERY_S", 1.5)
     gateway = ServedFocuser()
     gateway.name = "Moonlite through alpaca-focus"
-    told: list[str] = []
+    messages: list[str] = []
     app = AlpacaServer([gateway], server_name="g", manufacturer="m", manufacturer_version="1", location="l")
     with (
         RunningServer(app, discovery_port=udp_port) as front,
         Observatory(ObservatorySettings()).start(discovery_port=udp_port) as observatory,
     ):
-        servers = asyncio.run(find_servers(None, told.append, port=udp_port))
+        servers = asyncio.run(find_servers(None, messages.append, port=udp_port))
         assert [server.address for server in servers] == [observatory.address]
         with pytest.raises(ConfigurationError, match="is the gateway of alpaca-focus itself"):
-            asyncio.run(find_servers(f"{HERE}:{front.port}", told.append))
-    assert f"{HERE}:{front.port} is the gateway of alpaca-focus itself, and is left out." in told
-    assert any(line.startswith(f"{servers[0].address} has camera 0") for line in told)
+            asyncio.run(find_servers(f"{HERE}:{front.port}", messages.append))
+    assert f"{HERE}:{front.port} is the gateway of alpaca-focus itself, and is left out." in messages
+    assert any(line.startswith(f"{servers[0].address} has camera 0") for line in messages)
 
 
-def test_where_no_server_answers_it_is_said_what_to_try(udp_port: int) -> None:
+def test_without_a_server_the_error_names_what_to_try(udp_port: int) -> None:
     with pytest.raises(ConfigurationError) as caught:
         asyncio.run(find_servers(None, lambda _: None, port=udp_port))
     for word in ("none answered", "--address HOST:PORT", "UDP port 32227", "firewall", "another network"):

@@ -34,7 +34,7 @@ def page(answer: Answer) -> Iterator[str]:
         thread.join()
 
 
-def saying(content: bytes, status: int = 200, length: int | None = None, **headers: str) -> Answer:
+def replying(content: bytes, status: int = 200, length: int | None = None, **headers: str) -> Answer:
     def answer(handler: BaseHTTPRequestHandler) -> None:
         handler.send_response(status)
         handler.send_header("Content-Length", str(len(content) if length is None else length))
@@ -72,16 +72,16 @@ def read(answer: Answer, timeout_s: float = 5.0) -> float | None:
 @pytest.mark.parametrize(
     ("answer", "temperature_c"),
     [
-        (saying(b"-3,4 \xc2\xb0C\n"), -3.4),
-        (saying(b'{"temperature": 4.5}'), 4.5),
-        (saying(b"5 " + b" " * 1000), 5.0),
-        (saying(b"5 " + b" " * 1_000_000), None),
-        (saying(b"5", status=500), None),
-        (saying(b"5", status=302, Location="/"), None),
-        (saying(b"5", status=302), None),
-        (saying(b"1", length=4), None),
-        (saying(b"<html>5</html>"), None),
-        (saying(b""), None),
+        (replying(b"-3,4 \xc2\xb0C\n"), -3.4),
+        (replying(b'{"temperature": 4.5}'), 4.5),
+        (replying(b"5 " + b" " * 1000), 5.0),
+        (replying(b"5 " + b" " * 1_000_000), None),
+        (replying(b"5", status=500), None),
+        (replying(b"5", status=302, Location="/"), None),
+        (replying(b"5", status=302), None),
+        (replying(b"1", length=4), None),
+        (replying(b"<html>5</html>"), None),
+        (replying(b""), None),
     ],
 )
 def test_the_page_is_read(answer: Answer, temperature_c: float | None) -> None:
@@ -89,15 +89,15 @@ def test_the_page_is_read(answer: Answer, temperature_c: float | None) -> None:
 
 
 def test_a_redirect_is_not_followed(caplog: pytest.LogCaptureFixture) -> None:
-    asked: list[str] = []
+    requests_seen: list[str] = []
 
     def elsewhere(handler: BaseHTTPRequestHandler) -> None:
-        asked.append(handler.path)
-        saying(b"5")(handler)
+        requests_seen.append(handler.path)
+        replying(b"5")(handler)
 
     with page(elsewhere) as url:
-        assert read(saying(b"", status=301, Location=url)) is None
-    assert not asked
+        assert read(replying(b"", status=301, Location=url)) is None
+    assert not requests_seen
     assert "it has moved to" in caplog.text
 
 
@@ -107,24 +107,24 @@ def test_a_redirect_is_not_followed(caplog: pytest.LogCaptureFixture) -> None:
 )
 def test_a_page_that_drips_is_given_up_in_time(head: bytes, drops: bytes, caplog: pytest.LogCaptureFixture) -> None:
     assert read(dripping(head, drops), 0.3) is None
-    # Whoever waits for the last drop says that the answer is cut short.
+    # A client that waits to the end reports a truncated reply.
     assert "did not answer within 0.3 s" in caplog.text
 
 
 def test_questions_do_not_pile_up_and_late_answers_are_dropped() -> None:
-    may_answer, asked = threading.Event(), []
+    may_answer, requests_seen = threading.Event(), []
 
     def late(handler: BaseHTTPRequestHandler) -> None:
-        asked.append(handler.path)
+        requests_seen.append(handler.path)
         handler.wfile.write(b"HTTP/1.1 200 OK\r\nX-Held: ")
         while not may_answer.wait(0.05):
             handler.wfile.write(b"x")
-        handler.wfile.write(f"\r\nContent-Length: 1\r\n\r\n{len(asked)}".encode())
+        handler.wfile.write(f"\r\nContent-Length: 1\r\n\r\n{len(requests_seen)}".encode())
 
     async def main(url: str) -> float | None:
         thermometer = UrlThermometer(url, 0.3)
         assert [await thermometer.temperature_c() for _ in range(5)] == [None] * 5
-        assert len(asked) == 1
+        assert len(requests_seen) == 1
         may_answer.set()
         reading_c = None
         while reading_c is None:
@@ -141,7 +141,7 @@ def test_only_the_change_is_logged_and_no_key(caplog: pytest.LogCaptureFixture) 
     status = 500
 
     def answer(handler: BaseHTTPRequestHandler) -> None:
-        saying(b"5", status=status)(handler)
+        replying(b"5", status=status)(handler)
 
     with page(answer) as url:
         thermometer = UrlThermometer(url, 5.0)
@@ -151,7 +151,7 @@ def test_only_the_change_is_logged_and_no_key(caplog: pytest.LogCaptureFixture) 
     assert asyncio.run(thermometer.temperature_c()) is None
     log = [record for record in caplog.records if record.name.startswith("alpaca_focus")]
     assert [record.levelname for record in log] == ["WARNING", "INFO", "WARNING"]
-    assert "the HTTP status 500" in log[0].message
+    assert "HTTP status 500" in log[0].message
     assert "no connection to its server" in log[2].message
     assert "secret" not in caplog.text
 

@@ -71,7 +71,7 @@ def test_a_reply_that_breaks_off_is_a_broken_connection(answer: bytes) -> None:
 @pytest.mark.parametrize(
     "answer", [b"220 smtp ready\r\n", b"\x00\x01\x02", b"HTTP/1.1 101 Switching\r\nUpgrade: x\r\n\r\n"]
 )
-def test_what_is_not_http_is_said_to_be_so(answer: bytes) -> None:
+def test_a_reply_that_is_not_http_is_broken(answer: bytes) -> None:
     with pytest.raises((BrokenReply, ConnectionResetError)):
         get(answer)
 

@@ -6,7 +6,7 @@ import pytest
 from alpaca_focus.devices.clock import ScaledClock, SystemClock
 
 
-def test_the_system_clock_tells_utc_and_goes_on() -> None:
+def test_the_system_clock_is_utc_and_goes_on() -> None:
     clock = SystemClock()
     assert abs(clock.wall() - datetime.now(UTC)) < timedelta(minutes=1)
     before_s = clock.monotonic()

@@ -13,7 +13,7 @@ def test_the_first_frame_is_new(rng: np.random.Generator) -> None:
     assert is_new_frame(mark_frame(noise(rng), ""), None)
 
 
-def test_noise_tells_frames_apart(rng: np.random.Generator) -> None:
+def test_noise_distinguishes_frames(rng: np.random.Generator) -> None:
     assert is_new_frame(mark_frame(noise(rng), "same"), mark_frame(noise(rng), "same"))
 
 
@@ -22,7 +22,7 @@ def test_a_stored_frame_is_not_new_even_with_a_new_time(rng: np.random.Generator
     assert not is_new_frame(mark_frame(frame, "2026-01-01T22:00:05"), mark_frame(frame.copy(), "2026-01-01T22:00:00"))
 
 
-def test_flat_frames_are_told_apart_by_their_time() -> None:
+def test_flat_frames_are_distinguished_by_their_time() -> None:
     flat = np.full((300, 400), 65535, dtype=np.uint16)
     assert is_new_frame(mark_frame(flat, "22:00:05"), mark_frame(flat, "22:00:00"))
     assert not is_new_frame(mark_frame(flat, "22:00:00"), mark_frame(flat, "22:00:00"))

@@ -76,4 +76,4 @@ def test_only_the_change_is_logged(file: Path, caplog: pytest.LogCaptureFixture)
     assert str(file) in first
     assert "it cannot be read (No such file or directory)" in first
     assert "gives a temperature again: 5.0 C" in again
-    assert "does not begin with a number" in second
+    assert "does not begin with a plausible number" in second

@@ -13,7 +13,7 @@ from alpaca_focus.core.errors import (
     NotSupported,
 )
 from alpaca_focus.devices.translate import (
-    DeviceCall,
+    DeviceRequest,
     WrongValue,
     as_bool,
     as_float,
@@ -26,12 +26,12 @@ from alpaca_focus.devices.translate import (
     value_of_reply,
 )
 
-QUESTION = DeviceCall("focuser 0 at pi:11111 (Moonlite)", "pi:11111", "Position")
+REQUEST = DeviceRequest("focuser 0 at pi:11111 (Moonlite)", "pi:11111", "Position")
 
 
 def value(reply: object, status: int = 200, *, needs_value: bool = True) -> object:
     body = reply if isinstance(reply, bytes) else json.dumps(reply).encode()
-    return value_of_reply(QUESTION, status, body, needs_value=needs_value)
+    return value_of_reply(REQUEST, status, body, needs_value=needs_value)
 
 
 def test_a_decent_reply_gives_its_value() -> None:
@@ -103,17 +103,17 @@ def test_long_pages_are_quoted_short() -> None:
     assert len(str(caught.value)) < 700
 
 
-def test_unreachable_says_what_to_look_at() -> None:
-    error = unreachable(QUESTION, ConnectionRefusedError(111, "Connection refused"))
+def test_unreachable_names_cause_request_and_remedy() -> None:
+    error = unreachable(REQUEST, ConnectionRefusedError(111, "Connection refused"))
     assert str(error) == (
-        "Nothing answers at pi:11111: connection refused. Focuser 0 at pi:11111 (Moonlite) was asked for Position."
-        " Is the server running, and are host and port right?"
+        "Nothing answers at pi:11111: connection refused. Position was requested from focuser 0 at pi:11111"
+        " (Moonlite). Is the server running, and are host and port right?"
     )
 
 
 def test_a_timeout_names_device_member_and_time() -> None:
-    error = timed_out(QUESTION, 5.0)
-    assert error.device == QUESTION.device
+    error = timed_out(REQUEST, 5.0)
+    assert error.device == REQUEST.device
     assert "did not answer Position within 5 s" in str(error)
 
 

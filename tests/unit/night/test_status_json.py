@@ -23,7 +23,7 @@ from alpaca_focus.feed.feed import Feed
 from alpaca_focus.gateway.service import Gateway
 from alpaca_focus.night.scheduler import RefocusScheduler
 from alpaca_focus.notify.home_assistant import state_of
-from alpaca_focus.service.control_wire import line_of_reply
+from alpaca_focus.service.control_wire import json_line
 from alpaca_focus.store.learned_model import LearnedModel
 from alpaca_focus.web.events import encoded_entry
 from tests.fakes import FakeClock
@@ -187,7 +187,7 @@ class Published:
         self.publisher.publish()
         status = self.publisher.status()
         state = state_of(status, mqtt_hfd_px, telescope="Big Dob", daemon="0123abcd")
-        return self.rest(), line_of_reply(as_json(status)).decode(), json.dumps(as_json(state), ensure_ascii=False)
+        return self.rest(), json_line(as_json(status)).decode(), json.dumps(as_json(state), ensure_ascii=False)
 
 
 def on_the_socket(rest: str) -> str:

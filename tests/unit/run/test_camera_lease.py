@@ -45,7 +45,7 @@ class Observatory:
     async def release(self) -> None:
         await self._step("release", DeviceUnreachable("camera 0", "No answer."))
 
-    async def remember_settings(self) -> None:
+    async def save_settings(self) -> None:
         await self._step("remember", DeviceUnreachable("camera 0", "No answer."))
 
     async def restore_settings(self) -> None:

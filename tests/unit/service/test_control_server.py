@@ -65,7 +65,7 @@ def served(path: Path, work: Callable[[], Awaitable[Any]], handle: Any = echo) -
     return asyncio.run(main())
 
 
-def asked(path: Path, command: str, **arguments: object) -> dict[str, object]:
+def send(path: Path, command: str, **arguments: object) -> dict[str, object]:
     async def work() -> dict[str, object]:
         return await asyncio.to_thread(ask, path, command, arguments, timeout_s=10.0)
 
@@ -83,7 +83,7 @@ async def talking(path: Path) -> AsyncIterator[tuple[asyncio.StreamReader, async
 
 
 def test_a_command_is_answered(path: Path) -> None:
-    assert asked(path, "status", unit="°C", night=7) == {"command": "status", "unit": "°C", "night": 7}
+    assert send(path, "status", unit="°C", night=7) == {"command": "status", "unit": "°C", "night": 7}
 
 
 def test_the_socket_is_its_users_alone_and_goes_with_the_server(path: Path) -> None:
@@ -96,26 +96,26 @@ def test_the_socket_is_its_users_alone_and_goes_with_the_server(path: Path) -> N
     finally:
         os.umask(before)
     assert not path.exists()
-    assert asked(path, "status") == {"command": "status"}
+    assert send(path, "status") == {"command": "status"}
 
 
 @pytest.mark.parametrize(
     ("command", "sentence"),
     [
         ("abort", "There is nothing to abort."),
-        ("crash", "The command crash failed for a reason that was not foreseen: see the daemon's log."),
+        ("crash", "The command crash failed for an unexpected reason: see the daemon's log."),
         (
             "unknown-to-json",
-            "The command unknown-to-json failed for a reason that was not foreseen: see the daemon's log.",
+            "The command unknown-to-json failed for an unexpected reason: see the daemon's log.",
         ),
     ],
 )
 def test_a_failure_is_a_sentence(path: Path, command: str, sentence: str) -> None:
-    assert asked(path, command) == {"error": sentence}
+    assert send(path, command) == {"error": sentence}
 
 
 def test_an_unforeseen_failure_is_logged_with_its_cause(path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    asked(path, "crash")
+    send(path, "crash")
     assert "KeyError: 'unforeseen'" in caplog.text
 
 
@@ -282,7 +282,7 @@ def killed_daemon(path: Path) -> None:
     with daemon:
         assert daemon.stdout.readline() == b"listening\n"
         with pytest.raises(ConfigurationError, match="runs already"):
-            asked(path, "status")
+            send(path, "status")
         daemon.kill()
     assert path.is_socket()
 
@@ -291,22 +291,22 @@ def killed_daemon(path: Path) -> None:
 def test_what_a_killed_daemon_left_is_replaced(path: Path) -> None:
     with pytest.raises(DaemonNotRunning, match="systemctl start alpaca-focus"):
         ask(path, "status", {}, timeout_s=1.0)
-    assert asked(path, "status") == {"command": "status"}
+    assert send(path, "status") == {"command": "status"}
 
 
 def test_a_file_in_the_way_is_not_removed(path: Path) -> None:
     path.write_text("precious", "utf-8")
     with pytest.raises(ConfigurationError, match="is in the way of the control socket"):
-        asked(path, "status")
+        send(path, "status")
     assert path.read_text("utf-8") == "precious"
 
 
 def test_the_longest_path_works_and_a_longer_one_is_explained(path: Path) -> None:
     room = LONGEST_PATH_BYTES - len(os.fsencode(path.parent)) - 1
-    assert asked(path.parent / ("x" * room), "status") == {"command": "status"}
+    assert send(path.parent / ("x" * room), "status") == {"command": "status"}
     too_long = path.parent / ("x" * (room + 1))
     with pytest.raises(ConfigurationError, match=r"is 108 bytes long.*choose a storage\.directory with a shorter path"):
-        asked(too_long, "status")
+        send(too_long, "status")
     with pytest.raises(ConfigurationError, match="108 bytes long"):
         ask(too_long, "status", {}, timeout_s=1.0)
     assert not too_long.with_name(f"{too_long.name}.lock").exists()
@@ -315,10 +315,10 @@ def test_the_longest_path_works_and_a_longer_one_is_explained(path: Path) -> Non
 def test_a_folder_that_cannot_be_made_is_explained(path: Path) -> None:
     path.write_text("", "utf-8")
     with pytest.raises(ConfigurationError, match=r"The lock .* cannot be opened \((Not a directory|File exists)\)"):
-        asked(path / "x" / "control.sock", "status")
+        send(path / "x" / "control.sock", "status")
 
 
-def test_without_a_daemon_the_client_says_how_to_start_it(path: Path) -> None:
+def test_without_a_daemon_the_error_explains_how_to_start_it(path: Path) -> None:
     with pytest.raises(DaemonNotRunning, match=r"No alpaca-focus runs with the storage\.directory .*systemctl start"):
         ask(path, "status", {}, timeout_s=1.0)
 
@@ -332,14 +332,14 @@ def test_a_slow_daemon_is_given_up_in_time(path: Path) -> None:
 
 
 @pytest.mark.parametrize("reply", [b"", b"nonsense\n", b"[]\n", b'{"cut": '])
-def test_a_daemon_that_says_nonsense_is_unresponsive(path: Path, reply: bytes) -> None:
-    async def say(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+def test_a_daemon_with_an_invalid_reply_is_unresponsive(path: Path, reply: bytes) -> None:
+    async def reply_and_close(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readline()
         writer.write(reply)
         writer.close()
 
     async def main() -> None:
-        server = await asyncio.start_unix_server(say, str(path))
+        server = await asyncio.start_unix_server(reply_and_close, str(path))
         with pytest.raises(DaemonUnresponsive, match="answer to the command status makes no sense"):
             await asyncio.to_thread(ask, path, "status", {}, timeout_s=5.0)
         server.close()

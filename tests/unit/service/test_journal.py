@@ -1,4 +1,4 @@
-"""What the journal gets, on a real socket, read back as its protocol says."""
+"""Entries in the journal, on a real socket, read back by its protocol."""
 
 import fcntl
 import logging
@@ -120,9 +120,7 @@ def test_without_a_journal_the_line_is_on_standard_error(
 ) -> None:
     (tmp_path / "journal").unlink()
     ours(log).error("The focuser does not answer", position=24921)
-    assert capsys.readouterr().err.startswith(
-        "The focuser does not answer [position=24921] (the journal does not take it:"
-    )
+    assert capsys.readouterr().err.startswith("The focuser does not answer [position=24921] (the journal refused it:")
 
 
 def test_a_line_that_is_no_text_is_taken_too(journal: Journal, log: logging.Logger) -> None:

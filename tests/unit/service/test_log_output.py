@@ -4,15 +4,15 @@ import pytest
 import structlog
 from structlog.testing import capture_logs
 
-from alpaca_focus.service.log_output import told_to
+from alpaca_focus.service.log_output import forward_events
 
 
-def test_what_the_log_gets_is_told_to_a_listener_too() -> None:
-    told: list[Mapping[str, object]] = []
+def test_events_of_the_log_are_forwarded_to_a_listener() -> None:
+    events: list[Mapping[str, object]] = []
     log = structlog.get_logger("somewhere")
     with capture_logs() as lines:
         log.info("before")
-        with told_to(told.append):
+        with forward_events(events.append):
             log.info("The focuser has moved", position=1000)
             log.debug("A detail")
             try:
@@ -20,7 +20,7 @@ def test_what_the_log_gets_is_told_to_a_listener_too() -> None:
             except ValueError:
                 log.exception("The program itself failed")
         log.info("after")
-    assert told == [
+    assert events == [
         {"event": "The focuser has moved", "position": 1000, "level": "info"},
         {"event": "The program itself failed", "level": "error"},
     ]
@@ -33,9 +33,9 @@ def test_what_the_log_gets_is_told_to_a_listener_too() -> None:
     ]
 
 
-def test_nobody_is_told_when_the_block_fails() -> None:
-    told: list[Mapping[str, object]] = []
+def test_nothing_is_forwarded_after_the_block_fails() -> None:
+    events: list[Mapping[str, object]] = []
     before = list(structlog.get_config()["processors"])
-    with pytest.raises(RuntimeError), told_to(told.append):
+    with pytest.raises(RuntimeError), forward_events(events.append):
         raise RuntimeError
     assert structlog.get_config()["processors"] == before

@@ -27,22 +27,22 @@ def listening(place: str) -> Iterator[socket.socket]:
 
 
 @pytest.fixture
-def heard(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[socket.socket]:
+def notify_socket(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[socket.socket]:
     monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
     with listening(str(tmp_path / "notify")) as receiver:
         yield receiver
 
 
-def test_each_state_is_a_datagram(heard: socket.socket) -> None:
+def test_each_state_is_a_datagram(notify_socket: socket.socket) -> None:
     systemd.ready()
     systemd.watchdog()
     systemd.stopping()
-    assert [heard.recv(1000) for _ in range(3)] == [b"READY=1", b"WATCHDOG=1", b"STOPPING=1"]
+    assert [notify_socket.recv(1000) for _ in range(3)] == [b"READY=1", b"WATCHDOG=1", b"STOPPING=1"]
 
 
-def test_the_status_is_one_line(heard: socket.socket) -> None:
+def test_the_status_is_one_line(notify_socket: socket.socket) -> None:
     systemd.status("Focus run 7:\n 12 °C\nREADY=1")
-    assert heard.recv(1000).decode() == "STATUS=Focus run 7: 12 °C READY=1"
+    assert notify_socket.recv(1000).decode() == "STATUS=Focus run 7: 12 °C READY=1"
 
 
 def test_an_abstract_socket_is_reached(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -69,16 +69,16 @@ def test_a_systemd_that_has_gone_is_only_logged(
     monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / place))
     systemd.watchdog()
     [record] = caplog.records
-    assert "systemd could not be told WATCHDOG" in record.message
+    assert "systemd did not receive WATCHDOG" in record.message
 
 
 def test_a_systemd_that_does_not_listen_holds_nobody_up(
-    heard: socket.socket, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    notify_socket: socket.socket, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    assert heard.getsockname()
+    assert notify_socket.getsockname()
     monkeypatch.setattr(systemd, "_SEND_TIMEOUT_S", 0.01)
     for _ in range(10_000):
         systemd.watchdog()
         if caplog.records:
             break
-    assert "systemd could not be told WATCHDOG (timed out)" in caplog.text
+    assert "systemd did not receive WATCHDOG (timed out)" in caplog.text

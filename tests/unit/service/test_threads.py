@@ -6,11 +6,11 @@ import threading
 import pytest
 
 from alpaca_focus.service import threads
-from alpaca_focus.service.threads import NICENESS, QuietWorker
+from alpaca_focus.service.threads import NICENESS, LowPriorityWorker
 
 
 def test_what_comes_meanwhile_is_refused_not_queued() -> None:
-    worker, gate, done = QuietWorker("quiet"), threading.Event(), []
+    worker, gate, done = LowPriorityWorker("quiet"), threading.Event(), []
 
     def work() -> None:
         gate.wait(10)
@@ -24,7 +24,7 @@ def test_what_comes_meanwhile_is_refused_not_queued() -> None:
 
 
 def test_the_next_is_taken_when_the_one_before_has_ended() -> None:
-    worker, ended = QuietWorker("quiet"), threading.Event()
+    worker, ended = LowPriorityWorker("quiet"), threading.Event()
     assert worker.start(lambda: None)
     while not worker.start(ended.set):
         pass
@@ -33,14 +33,14 @@ def test_the_next_is_taken_when_the_one_before_has_ended() -> None:
 
 
 def test_its_thread_gives_way() -> None:
-    worker, niceness = QuietWorker("quiet"), []
+    worker, niceness = LowPriorityWorker("quiet"), []
     worker.start(lambda: niceness.append(os.getpriority(os.PRIO_PROCESS, threading.get_native_id())))
     worker.close()
     assert niceness[0] >= min(NICENESS, 19)
 
 
-def test_work_that_fails_is_told_and_the_next_is_done(capsys: pytest.CaptureFixture[str]) -> None:
-    worker, done = QuietWorker("quiet"), threading.Event()
+def test_work_that_fails_is_logged_and_the_next_is_done(capsys: pytest.CaptureFixture[str]) -> None:
+    worker, done = LowPriorityWorker("quiet"), threading.Event()
 
     def fail() -> None:
         raise ValueError("a bug")
@@ -58,11 +58,11 @@ def test_without_a_priority_the_work_is_done_all_the_same(monkeypatch: pytest.Mo
         raise PermissionError("not here")
 
     monkeypatch.setattr(threads.os, "setpriority", refuse)
-    worker, done = QuietWorker("quiet"), threading.Event()
+    worker, done = LowPriorityWorker("quiet"), threading.Event()
     assert worker.start(done.set)
     worker.close()
     assert done.is_set()
 
 
 def test_closing_is_harmless_without_work() -> None:
-    QuietWorker("quiet").close()
+    LowPriorityWorker("quiet").close()

@@ -130,7 +130,7 @@ def test_ticks_go_on_when_the_clock_is_put_right(wall: Wall, hours: int) -> None
     counted = Counted()
 
     def steps() -> list[object]:
-        return [line["step_s"] for line in told if line["event"] == "The computer's clock was put right"]
+        return [line["step_s"] for line in events if line["event"] == "The computer's clock was set"]
 
     async def jump() -> None:
         assert await counted.comes_to(3)
@@ -142,7 +142,7 @@ def test_ticks_go_on_when_the_clock_is_put_right(wall: Wall, hours: int) -> None
         assert counted.begun <= before + 8 + passed_s / EVERY_S
         assert await comes_true(steps)
 
-    with capture_logs() as told:
+    with capture_logs() as events:
         ticked(counted, wall, jump)
     assert steps() == [pytest.approx(3600 * hours, abs=1)]
 
@@ -172,15 +172,15 @@ def test_a_clock_that_jumps_and_at_once_jumps_back_stops_nothing(wall: Wall, mon
     ticked(counted, wall, there_and_back)
 
 
-def test_small_steps_of_the_clock_are_not_told(wall: Wall) -> None:
+def test_small_steps_of_the_clock_are_not_logged(wall: Wall) -> None:
     async def drift() -> None:
         for _ in range(3):
             wall.put_right_by += timedelta(seconds=0.5)
             await asyncio.sleep(WATCH_S)
 
-    with capture_logs() as told:
+    with capture_logs() as events:
         ticked(Counted(), wall, drift)
-    assert told == []
+    assert events == []
 
 
 def test_ticks_are_left_out_while_a_call_runs(wall: Wall, caplog: pytest.LogCaptureFixture) -> None:

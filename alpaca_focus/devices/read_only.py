@@ -1,9 +1,9 @@
-"""The devices that are only read, over Alpaca: the mount, the weather station, the safety monitor, another's camera."""
+"""Devices that are only read: the mount, the weather station, the safety monitor, another program's camera."""
 
 import math
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any, ClassVar
+from typing import Any
 
 from alpaca.camera import CameraStates
 from alpaca.telescope import PierSide as AlpacaPierSide
@@ -11,10 +11,9 @@ from alpaca.telescope import PierSide as AlpacaPierSide
 from alpaca_focus.alpaca.standard import DeviceType
 from alpaca_focus.core.night.state import PierSide
 from alpaca_focus.core.temperature import plausible_temperature_c
-from alpaca_focus.devices.address import DeviceAddress
-from alpaca_focus.devices.connection import CALL_TIMEOUT_S, Connection
+from alpaca_focus.devices.connection import AlpacaDevice
 from alpaca_focus.devices.translate import as_bool, as_float, as_text
-from alpaca_focus.ports import CameraActivity, Clock, MountState
+from alpaca_focus.ports import CameraActivity, MountState
 
 _BUSY = frozenset(
     {
@@ -30,33 +29,6 @@ _PIER_SIDES: Mapping[AlpacaPierSide, PierSide] = MappingProxyType(
 )
 
 
-class AlpacaDevice:
-    """A device with one connection; implements `ports.Device`."""
-
-    device_type: ClassVar[DeviceType]
-
-    def __init__(self, address: DeviceAddress, clock: Clock, *, timeout_s: float = CALL_TIMEOUT_S) -> None:
-        self._connection = Connection(self.device_type, address, clock, timeout_s=timeout_s)
-
-    @property
-    def name(self) -> str:
-        """What to call it in a message."""
-        return self._connection.name
-
-    async def connect(self) -> None:
-        """Reach the device and connect it to its hardware.
-
-        Raises:
-            ConfigurationError: Wrong address, or hardware that refuses to connect.
-            DeviceUnreachable: Nothing answers there; it may be started later.
-        """
-        await self._connection.open()
-
-    async def close(self) -> None:
-        """Let go of the connection; leaves the hardware as it is."""
-        await self._connection.close()
-
-
 def _pier_side(value: object) -> PierSide:
     return _PIER_SIDES.get(value, PierSide.UNKNOWN)
 
@@ -64,13 +36,13 @@ def _pier_side(value: object) -> PierSide:
 class AlpacaMount(AlpacaDevice):
     """A mount; implements `ports.Mount`.
 
-    Mounts differ in which side they call east, so only a change means something.
+    Some mounts report east and west reversed, so only a change of the pier side means something.
     """
 
     device_type = DeviceType.TELESCOPE
 
     async def state(self) -> MountState:
-        """Read the mount once; what it does not implement, refuses or garbles is `None` or unknown."""
+        """Read the mount once; a member that it refuses or reports wrongly is `None` or unknown."""
         altitude_deg = await self._connection.get_or("Altitude", as_float, default=math.nan)
         return MountState(
             tracking=await self._flag("Tracking"),
@@ -90,37 +62,38 @@ class AlpacaThermometer(AlpacaDevice):
     device_type = DeviceType.OBSERVINGCONDITIONS
 
     async def temperature_c(self) -> float | None:
-        """Return the reading, or `None` when there is none or it makes no sense."""
+        """Return the reading, or `None` if there is none or it is not plausible."""
         return plausible_temperature_c(await self._connection.get_or("Temperature", as_float, default=math.nan))
 
 
 class AlpacaSafetyMonitor(AlpacaDevice):
-    """Tells whether the observatory is safe; implements `ports.SafetyMonitor`."""
+    """A safety monitor; implements `ports.SafetyMonitor`."""
 
     device_type = DeviceType.SAFETYMONITOR
 
     async def is_safe(self) -> bool:
-        """Return whether the monitor reports safe; no answer is an error, not "safe"."""
+        """Return whether the observatory is safe; no answer is an error, not "safe"."""
         return await self._connection.get("IsSafe", as_bool)
 
 
-def _as_state(value: Any) -> CameraStates | None:
+def as_camera_state(value: Any) -> CameraStates | None:
+    """Return the state as it is: alpyca has converted it, and raised ValueError for an unknown one."""
     return value
 
 
 class AlpacaCameraWatch(AlpacaDevice):
-    """A camera of another program's images; implements `ports.CameraWatch`."""
+    """A camera that another program exposes with; implements `ports.CameraWatch`."""
 
     device_type = DeviceType.CAMERA
 
     async def activity(self) -> CameraActivity:
-        """Look once at what the camera does; what it does not implement, refuses or garbles is `None` or False.
+        """Read the camera once; a member that it refuses or reports wrongly is `None` or False.
 
         Raises:
             DeviceUnreachable: No answer.
         """
-        state = await self._connection.get_or("CameraState", _as_state, default=None)
-        # Without an image since power-up cameras refuse these two.
+        state = await self._connection.get_or("CameraState", as_camera_state, default=None)
+        # Cameras refuse these two until the first image after power-up.
         started = await self._connection.get_or("LastExposureStartTime", as_text, default="")
         exposure_s = await self._connection.get_or("LastExposureDuration", as_float, default=math.nan)
         return CameraActivity(
