@@ -114,7 +114,7 @@ class StatusPublisher:
             silent=() if snapshot is None else snapshot.silent,
             position=self._position(scheduler),
             temperature_c=history.followed.latest_c,
-            temperature_trouble=history.outliers.trouble,
+            temperature_trouble=history.outliers.rejection,
             filter=history.filter_name,
             altitude_deg=history.altitude_deg,
             sun_altitude_deg=None if snapshot is None else snapshot.sun_altitude_deg,

@@ -7,7 +7,7 @@ import structlog
 
 from alpaca_focus.core.errors import DeviceError
 from alpaca_focus.core.night import transitions
-from alpaca_focus.core.night.compensation import correction_steps, trouble
+from alpaca_focus.core.night.compensation import correction_steps, exceeded_limit
 from alpaca_focus.core.night.state import CorrectionKind, CorrectionMove
 from alpaca_focus.core.sweep.backlash import ApproachMethod, approach
 from alpaca_focus.core.values import Position
@@ -78,7 +78,7 @@ class Compensator:
         if settings is None or steps == 0:
             return None
         compensated = self._store.state.compensated
-        reason = trouble(compensated, settings, steps)
+        reason = exceeded_limit(compensated, settings, steps)
         if reason:
             _log.error(reason, wanted_steps=round(compensated.wanted_steps, 1))
             self._store.apply(transitions.correction_refused, "compensation", reason)

@@ -227,8 +227,8 @@ class RefocusScheduler:
         snapshot = replace(snapshot, probable_defocus_steps=probable, program_moves=self._program_moves)
         state = self._store.apply(transitions.polled, snapshot, settings.reading, settings.compensation)
         outliers = state.history.outliers
-        if outliers.trouble and outliers.trouble != before.history.outliers.trouble:
-            _log.warning("A temperature is ignored", why=outliers.trouble, ignored=outliers.ignored)
+        if outliers.rejection and outliers.rejection != before.history.outliers.rejection:
+            _log.warning("A temperature is ignored", why=outliers.rejection, ignored=outliers.ignored)
         return snapshot, decided(state.history, snapshot, settings.triggers, settings.rules, paused=state.paused)
 
     def _start_due(self, snapshot: Snapshot, decision: Decision) -> None:

@@ -26,6 +26,7 @@ RENAMED_FIELDS = {
     "told_s": "advised_s",
     "told_filter": "reported_filter",
     "intention": "unfinished_move",
+    "trouble": "rejection",
 }
 """Names of fields in states saved by earlier versions."""
 

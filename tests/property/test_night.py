@@ -10,9 +10,9 @@ from alpaca_focus.core.night.compensation import (
     Compensated,
     CompensationSettings,
     correction_steps,
+    exceeded_limit,
     followed,
     moved,
-    trouble,
 )
 from alpaca_focus.core.night.decisions import InhibitorRules, decided
 from alpaca_focus.core.night.outlier_filter import OutlierFilter
@@ -153,7 +153,7 @@ class Followed:
         told = {"temperature_c": None, "altitude_deg": None, "filter_name": None} | shown
         self.state = followed(self.state, self.settings, passed_s=passed_s, **told)
         steps = correction_steps(self.state, self.settings)
-        if steps and not trouble(self.state, self.settings, steps):
+        if steps and not exceeded_limit(self.state, self.settings, steps):
             self.state = moved(self.state, steps)
             self.moves.append((self.state.clock_s, steps))
 

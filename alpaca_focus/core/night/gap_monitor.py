@@ -1,4 +1,4 @@
-"""Whether an imaging program that is only watched leaves gaps that a focus run can use."""
+"""Monitors whether an imaging program that is only watched leaves gaps that a focus run can use."""
 
 import math
 from dataclasses import dataclass, replace
@@ -16,11 +16,10 @@ ADVICE = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GapMonitor:
-    """How little room the imaging program leaves.
+    """Counts the exposures and runs for which the gap was too short.
 
     Attributes:
-        images: Exposures in a row that followed each other without a gap while a refocus was due and waited for
-            nothing else; `None`: no refocus waits for that.
+        images: Exposures in a row without a gap in between while a refocus waited for a gap only; `None`: none waits.
         lost_gaps: Runs since the last refocus for which the gap was too short.
         advised_s: Seconds since the advice was logged.
     """

@@ -1,6 +1,6 @@
-"""The night's state and what it is made from, frozen: a poll's snapshot, the last good focus, the counts since then.
+"""The night's state, frozen: the last good focus and the counts since then; and the snapshot that each poll returns.
 
-`core/night/transitions.py` has the functions that lead from one state to the next.
+`core/night/transitions.py` has the functions that lead from one state to the next. Field names are those on disk.
 """
 
 import math
@@ -50,22 +50,14 @@ class Snapshot:
     Attributes:
         at: Time of day, UTC.
         passed_s: Seconds since the previous poll.
-        temperature_c: Reading of the chosen thermometers.
+        temperature_c: Mean of the chosen thermometers.
         filter_name: The current filter.
-        filter_is_reported: Whether a script has reported it, and no wheel.
-        pier_side: Side of the pier that the mount reports.
-        tracking: Whether the mount tracks.
-        parked: Whether it is parked.
-        slewing: Whether it slews.
-        altitude_deg: Where it points above the horizon.
+        filter_is_reported: Whether a script has reported the filter, and no wheel.
         exposing: Whether the imaging program exposes, reads out or is about to expose.
         camera_free: Whether the imaging program leaves the camera to a focus run while it does not expose.
         program_moves: Whether the imaging program moves the focuser.
         images: Light frames that ended since the previous poll.
         exposures: Exposures that followed another one since then, as far as the camera distinguishes them.
-        plan: What the imaging program takes.
-        safe: Whether the safety monitor reports safe conditions.
-        sun_altitude_deg: The sun above the horizon.
         probable_defocus_steps: Probable distance from focus, by the focus model.
         silent: Names of required devices that did not answer.
     """
@@ -98,13 +90,10 @@ class Baseline:
 
     Attributes:
         at: When, UTC.
-        position: Where the focuser stood then.
-        trigger: Why.
+        trigger: Names of the triggers that were due.
         metric: Name of the metric.
         value: The metric in focus.
         temperature_c: Average temperature; `None`: not known.
-        altitude_deg: Where the telescope pointed; `None`: not known.
-        filter_name: The filter then; `None`: not known.
         stderr_steps: Standard error of the position.
     """
 
@@ -124,7 +113,7 @@ class Reading:
     """How the thermometer is read.
 
     Attributes:
-        every_s: Seconds from reading to reading.
+        every_s: Seconds between two readings.
         count: Readings in a window of the trigger.
         followed_count: Readings in a window of the compensation.
     """
@@ -149,7 +138,7 @@ class Patience:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class History:
-    """What the triggers know of the time since the last refocus.
+    """What the triggers judge: the time since the last refocus. No field holds a time of day (decision 0014).
 
     Attributes:
         baseline: The last good focus; `None`: none yet.
@@ -161,14 +150,13 @@ class History:
         images: Light frames since then.
         window: Averages of the temperature for the trigger.
         followed: Averages of the temperature for the compensation.
-        outliers: Accepts or rejects the readings.
         reading_s: Seconds since the last reading.
         filter_name: The last known filter.
-        filter_changed: Whether it has changed since the last refocus.
-        by_hand: Whether that was outside of the imaging plan.
-        asked_s: Seconds since a person was asked about it.
+        filter_changed: Whether the filter has changed since the last refocus.
+        by_hand: Whether it was changed outside of the imaging plan.
+        asked_s: Seconds since the change.
         pier_side: The last known side of the pier while tracking.
-        flipped: Whether it has changed, or a flip was reported.
+        flipped: Whether the side has changed, or a flip was reported.
         asap: Whether a refocus was requested.
         hfds_px: Sizes of the stars on the latest frames since the last refocus.
         idle_s: Seconds since the imaging program last exposed.
@@ -176,7 +164,6 @@ class History:
         hold_s: Seconds until the triggers may act again after a failed run.
         blocked_by: Reasons for which a due refocus waits right now.
         ignored: How often a due refocus had to wait, by reason, this night.
-        gaps: How little room the imaging program leaves.
     """
 
     baseline: AtOnce[Baseline | None] = None
@@ -208,13 +195,7 @@ class History:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CorrectionMove:
-    """A correction move that was begun: on disk before its first leg, so that it is made exactly once.
-
-    Attributes:
-        target: Where it ends.
-        steps: Its length.
-        what: Whether it compensates for the temperature or applies a filter's offset.
-    """
+    """A correction move that was begun: on disk before its first leg, so it is made exactly once (decision 0015)."""
 
     target: Position
     steps: int
@@ -223,12 +204,10 @@ class CorrectionMove:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NightState:
-    """The state of the night. What is marked reaches the disk before anything further is done.
+    """The state of the night. Changes of marked fields are on disk before anything further is done.
 
     Attributes:
-        history: What the triggers know.
-        compensated: What has been compensated.
-        plan: What the imaging program takes, as reported.
+        plan: The kind of frames that the imaging program takes, as reported.
         paused: Whether automatic refocusing is paused.
         follows: Whether compensation is switched on, where the settings enable it.
         reported_filter: The current filter as a script reported it; `None`: none was reported.

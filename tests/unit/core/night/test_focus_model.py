@@ -10,7 +10,7 @@ import pytest
 
 from alpaca_focus.core.curves.calibration import Estimate
 from alpaca_focus.core.night.focus_learning import learned_model
-from alpaca_focus.core.night.focus_model import Conditions, FocusModel, Observation, Prediction, probable_defocus_steps
+from alpaca_focus.core.night.focus_model import Conditions, FocusModel, Observation, Prediction
 from tests.drawn_focus import EVENING, FocusTruth, draw_nights, observations_of
 
 MODEL = FocusModel(
@@ -89,7 +89,7 @@ def test_what_does_not_count_may_be_missing() -> None:
 
 
 def test_the_probable_defocus_is_what_was_not_followed_and_what_is_not_known() -> None:
-    assert probable_defocus_steps(Prediction(steps=50.0, stderr_steps=12.0), 45.0) == pytest.approx(13.0)
+    assert Prediction(steps=50.0, stderr_steps=12.0).probable_defocus_steps(45.0) == pytest.approx(13.0)
 
 
 def test_few_runs_teach_nothing(rng: np.random.Generator) -> None:
