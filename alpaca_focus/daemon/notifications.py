@@ -15,7 +15,7 @@ from typing import Self
 import structlog
 
 from alpaca_focus.core.errors import AlpacaFocusError, ConfigurationError
-from alpaca_focus.core.night.notices import EndedRun, Kind, Notice, Situation, NoticeLog, ended_run, new_notices
+from alpaca_focus.core.night.notices import EndedRun, Kind, Notice, NoticeLog, Situation, ended_run, new_notices
 from alpaca_focus.core.status import LastRun, Status, Waiting
 from alpaca_focus.daemon.night_report import Dawn, last_night, reviewed, summary, write_report
 from alpaca_focus.devices.sun import AstropySun
@@ -28,7 +28,7 @@ from alpaca_focus.ports import Clock
 from alpaca_focus.service.control_wire import Request
 from alpaca_focus.settings.interface_models import MessagesSection
 from alpaca_focus.settings.models import Settings
-from alpaca_focus.store.run_store import KeptRun, RunStore
+from alpaca_focus.store.run_store import RunStore, SavedRun
 
 REPORT_EVERY_S = 300.0
 """From one look whether the night is over to the next."""
@@ -136,7 +136,9 @@ class Telling:
             case Status() | Waiting() as status if self._settings is not None:
                 seen = await self._seen(status, self._settings)
                 repeat_s = (self._settings.messages or MessagesSection()).repeat_s
-                self._watched, notices = new_notices(self._watched, seen, now_s=self._clock.monotonic(), repeat_s=repeat_s)
+                self._watched, notices = new_notices(
+                    self._watched, seen, now_s=self._clock.monotonic(), repeat_s=repeat_s
+                )
                 for notice in notices:
                     self.tell(notice)
             case _:
@@ -218,7 +220,7 @@ def _ended(directory: Path | None, last_run: LastRun) -> EndedRun:
     return ended_run(last_run, number=None, result=None)
 
 
-def _newest(directory: Path) -> tuple[KeptRun, ...]:
+def _newest(directory: Path) -> tuple[SavedRun, ...]:
     with RunStore(directory, read_only=True) as store:
         return store.runs(last=1)
 

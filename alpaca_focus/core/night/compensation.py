@@ -31,6 +31,10 @@ class CompensationSettings:
     most_steps_per_hour: int | None = None
     most_steps: int | None = None
 
+    def coefficient(self, filter_name: str | None) -> float:
+        """Return the steps for each degree through a filter."""
+        return self.steps_per_c_through.get(filter_name or "", self.steps_per_c)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Compensated:
@@ -76,8 +80,7 @@ def followed(
     clock_s = state.clock_s + max(0.0, passed_s)
     wanted = state.wanted_steps
     if temperature_c is not None and state.at_c is not None:
-        steps_per_c = settings.steps_per_c_through.get(filter_name or "", settings.steps_per_c)
-        wanted += steps_per_c * (temperature_c - state.at_c)
+        wanted += settings.coefficient(filter_name) * (temperature_c - state.at_c)
     if altitude_deg is not None and state.at_altitude_deg is not None:
         wanted += settings.altitude_steps * (_flexure_share(altitude_deg) - _flexure_share(state.at_altitude_deg))
     return replace(

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from alpaca_focus.feed.feed import LONGEST_LOG, LONGEST_MEMORY, LONGEST_QUEUE, Entry, Feed, Subscription
+from alpaca_focus.feed.feed import LONGEST_LOG, LONGEST_QUEUE, LONGEST_REPLAY, Entry, Feed, Subscription
 
 pytestmark = pytest.mark.unit
 
@@ -96,12 +96,12 @@ async def not_remembered(*, after_a_restart: bool) -> None:
     feed = a_feed()
     feed.publish("run", {"active": False})
     known = 12 if after_a_restart else feed.latest["run"].number
-    for number in range(LONGEST_MEMORY + 1):
+    for number in range(LONGEST_REPLAY + 1):
         feed.publish("log", {"event": str(number)})
     with feed.subscribe(after=known) as subscription:
         entries = await read(subscription, 2)
     assert [entry.topic for entry in entries] == ["run", "log"]
-    assert entries[1].data == {"event": str(LONGEST_MEMORY)}
+    assert entries[1].data == {"event": str(LONGEST_REPLAY)}
 
 
 @pytest.mark.parametrize("after_a_restart", [False, True])

@@ -150,7 +150,7 @@ def test_the_focuser_follows_the_temperature_between_exposures() -> None:
     played(night)
 
 
-def test_compensation_that_is_switched_off_follows_no_more_and_catches_up_with_nothing(tmp_path: Path) -> None:
+def test_compensation_that_is_switched_off_does_not_make_up_for_the_time_without_it(tmp_path: Path) -> None:
     scene = Scene(night_settings(compensation=FOLLOWING), tmp_path)
 
     async def night() -> None:
@@ -158,7 +158,7 @@ def test_compensation_that_is_switched_off_follows_no_more_and_catches_up_with_n
         scene.thermometer.reading_c = 4.0
         await scene.poll(6)
         assert scene.focuser.motor == 24970
-        assert "follows no more" in scene.scheduler.requests.switch_compensation(on=False)
+        assert "is off until" in scene.scheduler.requests.switch_compensation(on=False)
         scene.thermometer.reading_c = 2.0
         await scene.poll(6)
         scene.new_scheduler()
@@ -166,7 +166,7 @@ def test_compensation_that_is_switched_off_follows_no_more_and_catches_up_with_n
         scene.thermometer.reading_c = 1.0
         await scene.poll(6)
         assert scene.focuser.motor == 24970
-        assert "follows from here" in scene.scheduler.requests.switch_compensation(on=True)
+        assert "from the present position" in scene.scheduler.requests.switch_compensation(on=True)
         await scene.poll(6)
         assert scene.focuser.motor == 24970
         scene.thermometer.reading_c = 0.0
@@ -717,16 +717,16 @@ def test_a_history_that_cannot_be_read_does_not_keep_the_focuser_from_home(
 
 
 @pytest.mark.parametrize("answers", [True, False])
-def test_a_focuser_that_answers_gets_the_time_for_its_way_home(*, answers: bool) -> None:
+def test_a_focuser_that_answers_gets_the_time_to_return(*, answers: bool) -> None:
     scene = Scene(night_settings(AfterImages(50)))
 
     async def night() -> None:
-        async def way_home() -> None:
+        async def restore() -> None:
             for _ in range(30):
                 scene.focuser.replies += answers
                 await asyncio.sleep(0.01)
 
-        scene.scheduler._job.start("a small move", way_home)
+        scene.scheduler._job.start("a small move", restore)
         assert await scene.scheduler.stop(0.1) is answers
         await scene.scheduler.at_rest()
 

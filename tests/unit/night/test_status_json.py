@@ -111,7 +111,7 @@ FULL_HISTORY = History(
     since_s=754.5,
     images=12,
     followed=Window(mean_c=3.875),
-    outliers=OutlierFilter(trouble="the temperature jumped"),
+    outliers=OutlierFilter(rejection="the temperature jumped"),
     filter_name="Ha",
     failures=2,
     hold_s=1199.5,

@@ -73,14 +73,14 @@ def test_without_a_folder_nothing_is_kept(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_folder_that_cannot_be_used_is_told_and_the_run_goes_on(
+def test_a_folder_that_cannot_be_used_is_logged_and_the_run_continues(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     (tmp_path / "file").write_text("in the way")
     with Memory(tmp_path / "file" / "below", TRAIN) as memory:
         memory.remember(result(samples=CURVE), trigger="asked for")
         assert memory.profile("Ha") is None
-    assert "The run goes on without the history" in caplog.text
+    assert "The run continues without the history" in caplog.text
 
 
 def test_a_damaged_history_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

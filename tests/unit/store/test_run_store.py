@@ -169,8 +169,8 @@ def test_a_folder_that_cannot_be_made_is_a_sentence(tmp_path: Path) -> None:
         RunStore(tmp_path / "file" / "below")
 
 
-def test_looking_makes_nothing(tmp_path: Path) -> None:
-    with pytest.raises(StorageTrouble, match="no run has been kept"):
+def test_reading_creates_nothing(tmp_path: Path) -> None:
+    with pytest.raises(StorageTrouble, match="no run has been saved"):
         RunStore(tmp_path, read_only=True)
     assert list(tmp_path.iterdir()) == []
 

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from alpaca_focus.core.night.notices import LOST_AFTER_S, EndedRun, Kind, Notice, Situation, NoticeLog, new_notices
+from alpaca_focus.core.night.notices import LOST_AFTER_S, EndedRun, Kind, Notice, NoticeLog, Situation, new_notices
 
 CAMERA = "camera 0 (QHY)"
 GONE = Situation(silent={CAMERA: "The camera does not answer."})
