@@ -1,8 +1,7 @@
 """Builds the daemon's status and publishes it, with the focus runs, their pictures and the light frames."""
 
 from alpaca_focus.core.events import Event, Moved
-from alpaca_focus.core.night.gap_monitor import ADVICE
-from alpaca_focus.core.night.state import Baseline
+from alpaca_focus.core.night.state import ADVICE, Baseline
 from alpaca_focus.core.status import WATCHING, CompensationStatus, LastFocus, Status, Waiting, measured_light
 from alpaca_focus.core.values import Light, Position
 from alpaca_focus.daemon.frame_preview import FramePreview

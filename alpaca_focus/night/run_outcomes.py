@@ -3,8 +3,7 @@
 import structlog
 
 from alpaca_focus.core.night import transitions
-from alpaca_focus.core.night.gap_monitor import ADVICE
-from alpaca_focus.core.night.state import Baseline, History
+from alpaca_focus.core.night.state import ADVICE, Baseline, History
 from alpaca_focus.core.status import LastRun
 from alpaca_focus.core.values import FocusResult, Outcome, Position
 from alpaca_focus.night.dependencies import NightSettings

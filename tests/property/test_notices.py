@@ -1,4 +1,4 @@
-"""Whatever happens in a night, people are told in good order and not too often."""
+"""Whatever happens in a night, notices are sent in good order and not too often."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -20,13 +20,13 @@ LOOKS = st.tuples(
 
 
 @given(st.lists(LOOKS, max_size=60))
-def test_people_are_told_in_good_order(looks: list[tuple[float, set[str], bool, bool, str]]) -> None:
+def test_notices_are_sent_in_good_order(polls: list[tuple[float, set[str], bool, bool, str]]) -> None:
     watched, now_s, runs = NoticeLog(), 0.0, 0
     silent_since: Mapping[str, float] = {}
     told_s: dict[tuple[Kind, str], float] = {}
     lost: set[str] = set()
     count: Counter[Kind] = Counter()
-    for passed_s, silent, cold, daylight, outcome in looks:
+    for passed_s, silent, cold, daylight, outcome in polls:
         now_s += passed_s
         runs += bool(outcome)
         seen = Situation(

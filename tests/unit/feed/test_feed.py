@@ -28,7 +28,7 @@ async def read_until(subscription: Subscription, topic: str) -> list[Entry]:
     return entries
 
 
-def test_the_newest_of_each_topic_is_kept() -> None:
+def test_the_newest_of_each_topic_is_stored() -> None:
     feed = a_feed()
     feed.publish("status", {"state": "watching"})
     feed.publish("run", {"active": True})
@@ -135,7 +135,7 @@ async def slow() -> None:
     assert later.data == {"event": "later"}
 
 
-def test_a_slow_subscriber_loses_the_oldest_and_is_told() -> None:
+def test_a_slow_subscriber_loses_the_oldest_and_gets_a_gap() -> None:
     asyncio.run(slow())
 
 
@@ -165,12 +165,12 @@ def test_many_threads_publish_to_many_loops() -> None:
     publishers, subscribers, each = 8, 6, 300
     feed = a_feed()
     entered = threading.Barrier(subscribers + 1)
-    heard: list[list[Entry]] = []
+    received: list[list[Entry]] = []
 
     async def listen() -> None:
         with feed.subscribe() as subscription:
             entered.wait()
-            heard.append(await read_until(subscription, "end"))
+            received.append(await read_until(subscription, "end"))
 
     def publish(topic: str) -> None:
         for number in range(each):
@@ -189,10 +189,10 @@ def test_many_threads_publish_to_many_loops() -> None:
     for thread in listeners:
         thread.join()
 
-    assert len(heard) == subscribers
-    for entries in heard:
+    assert len(received) == subscribers
+    for entries in received:
         numbers = [entry.number for entry in entries]
         assert numbers == sorted(set(numbers))
         lost = sum(int(str(entry.data["lost"])) for entry in entries if entry.topic == "gap")
-        told = sum(entry.topic != "gap" for entry in entries)
-        assert told + lost == publishers * each + 1
+        delivered = sum(entry.topic != "gap" for entry in entries)
+        assert delivered + lost == publishers * each + 1

@@ -95,7 +95,7 @@ def test_the_probable_defocus_is_what_was_not_followed_and_what_is_not_known() -
 def test_few_runs_teach_nothing(rng: np.random.Generator) -> None:
     assert learned_model([]) is None
     assert learned_model(observations_of(draw_nights(rng, FocusTruth(), nights=1, runs=3))) is None
-    # Each night has a level of its own: one run in each says nothing.
+    # Each night has a level of its own: one run in each determines nothing.
     assert learned_model(observations_of(draw_nights(rng, FocusTruth(), nights=12, runs=1))) is None
 
 
@@ -136,7 +136,7 @@ def test_one_wrong_run_is_left_out(rng: np.random.Generator) -> None:
     assert model.steps_per_c["focuser"].value == pytest.approx(-30.0, abs=2.5)
 
 
-def test_of_two_sensors_that_say_the_same_one_is_taken(rng: np.random.Generator) -> None:
+def test_of_two_sensors_with_the_same_readings_one_is_used(rng: np.random.Generator) -> None:
     some = observations_of(draw_nights(rng, FocusTruth()))
     twice = [
         replace(

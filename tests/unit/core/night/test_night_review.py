@@ -1,4 +1,4 @@
-"""What is said of a night, from runs and frames made of a formula."""
+"""The review of a night, of runs and frames that a formula generates."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -63,7 +63,7 @@ def test_frames_that_cannot_be_compared_are_counted_apart(rng: np.random.Generat
     assert by_stars(reviewed(lights=tuple(lights))).share is None
 
 
-def test_the_curves_tell_how_far_focus_had_drifted(rng: np.random.Generator) -> None:
+def test_the_curves_show_how_far_focus_had_drifted(rng: np.random.Generator) -> None:
     kept = KeptNight(rng)
     night = reviewed(*kept.runs(60), zone_steps=20.0)
     first = next(iter(intervals(night)))
@@ -106,7 +106,7 @@ def test_a_quiet_night_has_no_advice(rng: np.random.Generator) -> None:
     assert not_known(night) == ("Effect of the seeing: stars that it enlarges count as out of focus here.",)
 
 
-def test_what_could_be_better_is_told_with_its_numbers(rng: np.random.Generator) -> None:
+def test_advice_has_its_numbers(rng: np.random.Generator) -> None:
     kept = KeptNight(rng)
     runs = kept.runs(60)
     night = reviewed(*runs, zone_steps=600.0, learned=LEARNED, set_steps_per_c=-10.0)
