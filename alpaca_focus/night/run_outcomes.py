@@ -55,9 +55,9 @@ class RunOutcomes:
         reason = f"A focus run was cut off. The focuser is back at position {returned_to}, where it belongs."
         self.last_run = LastRun(outcome="cut off", reason=reason)
 
-    def record_saved(self, kept: SavedRun, ended_s_ago: float) -> None:
+    def record_saved(self, run: SavedRun, ended_s_ago: float) -> None:
         """Record a good run that the previous program has saved but not recorded."""
-        baseline = baseline_of(kept.result, kept.trigger, self._store.state.history)
+        baseline = baseline_of(run.result, run.trigger, self._store.state.history)
         self._store.apply(transitions.refocused, baseline, ended_s_ago)
 
     def advise(self) -> None:

@@ -86,7 +86,7 @@ class _Solution:
 
 def fit_drift(nights: Nights) -> DriftFit | None:
     """Fit without outliers; return `None` if there are no degrees of freedom."""
-    # Only the worst run of each night is left out at a time: a bad one makes its neighbours look bad as well.
+    # Only the worst run of each night is left out at a time: a bad one pulls its neighbours away as well.
     used = _not_outliers(nights)
     while (freedom := _freedom(nights, used)) > 0:
         solved = _solved(nights, used, _walk_steps(nights, used, _excess_of_the_median))

@@ -170,38 +170,42 @@ def by_curves(night: ReviewedNight) -> Share | None:
 
 def not_known(night: ReviewedNight) -> tuple[str, ...]:
     """Return what the report cannot show, each with the reason."""
-    stars, found = by_stars(night), []
+    stars, sentences = by_stars(night), []
     if not night.lights:
-        found.append(
+        sentences.append(
             "Size of the stars on the light frames: none was measured. Use the gateway, imaging.folder or "
             "`alpaca-focus exposure end --hfd`."
         )
     elif stars.share is None:
-        found.append(f"Number of light frames in focus: fewer than {LEAST_FRAMES} were taken after any one refocus.")
+        sentences.append(
+            f"Number of light frames in focus: fewer than {LEAST_FRAMES} were taken after any one refocus."
+        )
     elif stars.left_out:
-        found.append(
+        sentences.append(
             f"Whether {stars.left_out:.0f} of the light frames were in focus: they precede the first refocus, or "
             f"are fewer than {LEAST_FRAMES} through one filter after a refocus."
         )
     if stars.share is not None:
-        found.append("Effect of the seeing: stars that it enlarges count as out of focus here.")
+        sentences.append("Effect of the seeing: stars that it enlarges count as out of focus here.")
     if night.zone_steps is None:
-        found.append("Time within the critical focus zone: focuser.step_size_um, the travel of one step, is not set.")
+        sentences.append(
+            "Time within the critical focus zone: focuser.step_size_um, the travel of one step, is not set."
+        )
     elif not any(True for _ in intervals(night)):
-        found.append("Time within the critical focus zone: it takes two good refocuses through one filter.")
+        sentences.append("Time within the critical focus zone: it takes two good refocuses through one filter.")
     if night.learned is None:
-        found.append("Movement of focus with temperature: the history has too few good runs over too few degrees.")
-    return tuple(found)
+        sentences.append("Movement of focus with temperature: the history has too few good runs over too few degrees.")
+    return tuple(sentences)
 
 
 def advice(night: ReviewedNight) -> tuple[str, ...]:
     """Return what could be better, each with the numbers that show it."""
-    found = [*_of_temperature(night), *_of_number(night), *_of_doubts(night), *_of_failures(night)]
+    sentences = [*_of_temperature(night), *_of_number(night), *_of_doubts(night), *_of_failures(night)]
     waits = Counter(dict(night.ignored)).most_common(1)
     if waits and waits[0][1] >= MANY_WAITS:
         reason, count = waits[0]
-        found.append(f'A due refocus had to wait {count} times, with the reason "{reason}": try to avoid that.')
-    return tuple(found)
+        sentences.append(f'A due refocus had to wait {count} times, with the reason "{reason}": try to avoid that.')
+    return tuple(sentences)
 
 
 def _of_temperature(night: ReviewedNight) -> Iterator[str]:

@@ -263,11 +263,9 @@ def gap_advice_logged(state: NightState) -> NightState:
 
 
 def moved_by_program(state: NightState, position: Position, at: datetime) -> NightState:
-    """Return the state after the imaging program has moved the focuser: the position belongs to it from now on.
-
-    Drifts are counted from here, and earlier star sizes no longer count. Whether this is a good focus is not known, so
-    images and time are still counted.
-    """
+    """Return the state after the imaging program has moved the focuser to where it belongs from now on."""
+    # Drifts are counted from here, and earlier star sizes no longer count. Whether this is a good focus is not known,
+    # so images and time are still counted.
     history = state.history
     baseline = replace(
         history.baseline or Baseline(at=at, position=position, trigger="imaging program"),
