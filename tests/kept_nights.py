@@ -1,4 +1,4 @@
-"""A night as it is kept, made of a formula: focus follows the temperature, and runs now and then find it."""
+"""A recorded night that a formula generates: focus follows the temperature, and runs now and then find it."""
 
 import math
 from dataclasses import dataclass

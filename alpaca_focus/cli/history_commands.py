@@ -22,7 +22,7 @@ from alpaca_focus.files.nina import write_nina_report
 from alpaca_focus.files.pictures import check_picture_path, curve_of_run, write_picture
 from alpaca_focus.settings.loader import load_yaml
 from alpaca_focus.settings.models import Settings
-from alpaca_focus.store.run_store import KeptRun, RunStore
+from alpaca_focus.store.run_store import RunStore, SavedRun
 
 FRAME_HEADINGS = f"{'ended (UTC)':<19}  {'filter':<8}  {'deg C':>6}  {'position':>8}  {'HFD px':>6}"
 HistoryConfigOption = Annotated[
@@ -138,14 +138,14 @@ def _backlash(config: Path | None) -> Backlash | None:
     return Backlash(steps=backlash.steps, arrive=Direction(backlash.arrive), method=ApproachMethod(backlash.method))
 
 
-def _value_heading(runs: Sequence[KeptRun]) -> str:
+def _value_heading(runs: Sequence[SavedRun]) -> str:
     """Return the heading of what was measured in focus: the metric, as long as it is one and the same."""
     measured = [run.result.samples[0].measurement for run in runs if run.result.samples]
     headings = {heading(each.metric, each.unit) for each in measured}
     return headings.pop() if len(headings) == 1 else "value" if headings else heading(STAR_SIZE, "px")
 
 
-def _line(run: KeptRun, *, value_width: int) -> str:
+def _line(run: SavedRun, *, value_width: int) -> str:
     result, fit = run.result, run.result.fit
     temperature = "-" if result.temperature_c is None else f"{result.temperature_c:.1f}"
     best, stderr, least = "-", "-", "-"
@@ -175,12 +175,12 @@ def _list_frames(lights: tuple[Light, ...], *, json: bool) -> None:
         )
 
 
-def _as_json(run: KeptRun) -> str:
+def _as_json(run: SavedRun) -> str:
     # The result is an object of its own already: number and trigger are put before its first key.
     return f'{{"run":{run.number},"trigger":"{run.trigger}",{result_json(run.result)[1:]}'
 
 
-def _draw(path: Path, run: KeptRun) -> None:
+def _draw(path: Path, run: SavedRun) -> None:
     if not run.result.samples:
         raise ConfigurationError(f"Run {run.number} took no frame: there is no curve to draw.")
     fitted, title = curve_of_run(run.number, run.result)

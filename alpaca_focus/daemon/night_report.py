@@ -18,7 +18,7 @@ from alpaca_focus.night.state_store import load_state
 from alpaca_focus.ports import Sun
 from alpaca_focus.settings.models import Settings
 from alpaca_focus.store.learned_model import MOST_RUNS, model_by_run_temperature, model_by_sensor
-from alpaca_focus.store.run_store import FILE_NAME, KeptRun, RunStore
+from alpaca_focus.store.run_store import FILE_NAME, RunStore, SavedRun
 
 FOLDER = "reports"
 MOST_LIGHTS = 5000
@@ -86,7 +86,7 @@ def _zone_steps(settings: Settings) -> float | None:
     return zone_steps(settings, settings.telescope.train(pixel_size_um=1.0, step_size_um=step_size_um))
 
 
-def _learned(runs: tuple[KeptRun, ...]) -> Estimate | None:
+def _learned(runs: tuple[SavedRun, ...]) -> Estimate | None:
     """Return the coefficient of the temperature that the night goes by, else of the one that runs are kept with."""
     for model in (model_by_sensor(runs, AVERAGE), model_by_run_temperature(runs)):
         if model is not None:

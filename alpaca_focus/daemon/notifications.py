@@ -15,7 +15,7 @@ from typing import Self
 import structlog
 
 from alpaca_focus.core.errors import AlpacaFocusError, ConfigurationError
-from alpaca_focus.core.night.notices import EndedRun, Kind, Notice, Seen, Watched, ended_run, noticed
+from alpaca_focus.core.night.notices import EndedRun, Kind, Notice, NoticeLog, Situation, ended_run, new_notices
 from alpaca_focus.core.status import LastRun, Status, Waiting
 from alpaca_focus.daemon.night_report import Dawn, last_night, reviewed, summary, write_report
 from alpaca_focus.devices.sun import AstropySun
@@ -28,7 +28,7 @@ from alpaca_focus.ports import Clock
 from alpaca_focus.service.control_wire import Request
 from alpaca_focus.settings.interface_models import MessagesSection
 from alpaca_focus.settings.models import Settings
-from alpaca_focus.store.run_store import KeptRun, RunStore
+from alpaca_focus.store.run_store import RunStore, SavedRun
 
 REPORT_EVERY_S = 300.0
 """From one look whether the night is over to the next."""
@@ -56,7 +56,7 @@ class Telling:
         self._messenger: Messenger | None = None
         self._dawn: Dawn | None = None
         self._mqtt = AsyncExitStack()
-        self._watched = Watched()
+        self._watched = NoticeLog()
         self._why: dict[str, str] = {}
         self._last_run: EndedRun | None = None
         self._tasks: list[asyncio.Task[None]] = []
@@ -136,22 +136,24 @@ class Telling:
             case Status() | Waiting() as status if self._settings is not None:
                 seen = await self._seen(status, self._settings)
                 repeat_s = (self._settings.messages or MessagesSection()).repeat_s
-                self._watched, notices = noticed(self._watched, seen, now_s=self._clock.monotonic(), repeat_s=repeat_s)
+                self._watched, notices = new_notices(
+                    self._watched, seen, now_s=self._clock.monotonic(), repeat_s=repeat_s
+                )
                 for notice in notices:
                     self.tell(notice)
             case _:
                 pass
 
-    async def _seen(self, status: Status | Waiting, settings: Settings) -> Seen:
+    async def _seen(self, status: Status | Waiting, settings: Settings) -> Situation:
         if isinstance(status, Waiting):
-            return Seen(silent={WAITING: status.why} if status.why else {})
+            return Situation(silent={WAITING: status.why} if status.why else {})
         last_run = status.last_run
         if last_run is not None and self._watched.runs_ended != status.runs_ended:
             self._last_run = await asyncio.to_thread(_ended, settings.storage.folder, last_run)
         sun_deg, limit_deg = status.sun_altitude_deg, settings.night.sun_altitude_deg
-        return Seen(
+        return Situation(
             silent={name: self._why.get(name, "It does not answer.") for name in status.silent},
-            temperature_trouble=status.temperature_trouble,
+            temperature_problem=status.temperature_trouble,
             daylight=sun_deg is not None and limit_deg is not None and sun_deg > limit_deg,
             runs_ended=status.runs_ended,
             run=None if last_run is None else self._last_run,
@@ -218,7 +220,7 @@ def _ended(directory: Path | None, last_run: LastRun) -> EndedRun:
     return ended_run(last_run, number=None, result=None)
 
 
-def _newest(directory: Path) -> tuple[KeptRun, ...]:
+def _newest(directory: Path) -> tuple[SavedRun, ...]:
     with RunStore(directory, read_only=True) as store:
         return store.runs(last=1)
 

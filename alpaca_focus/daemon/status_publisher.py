@@ -1,8 +1,7 @@
 """Builds the daemon's status and publishes it, with the focus runs, their pictures and the light frames."""
 
 from alpaca_focus.core.events import Event, Moved
-from alpaca_focus.core.night.gap_monitor import ADVICE
-from alpaca_focus.core.night.state import Baseline
+from alpaca_focus.core.night.state import ADVICE, Baseline
 from alpaca_focus.core.status import WATCHING, CompensationStatus, LastFocus, Status, Waiting, measured_light
 from alpaca_focus.core.values import Light, Position
 from alpaca_focus.daemon.frame_preview import FramePreview
@@ -114,7 +113,7 @@ class StatusPublisher:
             silent=() if snapshot is None else snapshot.silent,
             position=self._position(scheduler),
             temperature_c=history.followed.latest_c,
-            temperature_trouble=history.outliers.trouble,
+            temperature_trouble=history.outliers.rejection,
             filter=history.filter_name,
             altitude_deg=history.altitude_deg,
             sun_altitude_deg=None if snapshot is None else snapshot.sun_altitude_deg,

@@ -18,7 +18,7 @@ from alpaca_focus.service.threads import start_in_loop
 from alpaca_focus.settings.interface_models import WebSection
 from alpaca_focus.settings.loader import token_of
 from alpaca_focus.settings.models import Settings
-from alpaca_focus.store.run_store import KeptRun
+from alpaca_focus.store.run_store import SavedRun
 from alpaca_focus.web.security import AccessRules, Network
 from alpaca_focus.web.source import NightSource
 
@@ -103,7 +103,7 @@ def from_another_loop(
     return asked
 
 
-def draw_run(run: KeptRun) -> bytes:
+def draw_run(run: SavedRun) -> bytes:
     """Return a PNG picture of the V-curve of a run that took frames."""
     fitted, title = curve_of_run(run.number, run.result)
     return picture_png(fitted, title=title)

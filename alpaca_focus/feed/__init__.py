@@ -1,1 +1,1 @@
-"""Events of the daemon, for every listener: pages, messages and metrics. No listener can hold up the night."""
+"""Events of the daemon for its subscribers: pages, messages and metrics."""

@@ -1,4 +1,4 @@
-"""What the daemon publishes, for dashboards, MQTT, messages and metrics. No subscriber can hold up the night."""
+"""Publishes what happens in the daemon to dashboards, MQTT, messages and metrics; no subscriber delays the night."""
 
 import asyncio
 import time
@@ -13,23 +13,22 @@ from typing import Self, TypeAlias
 from alpaca_focus.core.night.notices import Notice
 from alpaca_focus.core.status import MeasuredFrame, MeasuredLight, RunProgress, Status, Waiting
 
-Data: TypeAlias = Mapping[str, object] | Status | Waiting | RunProgress | MeasuredFrame | MeasuredLight | Notice
+Payload: TypeAlias = Mapping[str, object] | Status | Waiting | RunProgress | MeasuredFrame | MeasuredLight | Notice
 """A mapping is a line of the log, or the gap in a subscription that was too slow."""
 
 LONGEST_LOG = 500
-LONGEST_MEMORY = 500
-"""Entries that a subscriber who was away for a while can have after all."""
+LONGEST_REPLAY = 500
+"""Entries of all topics that are replayed to a subscriber that reconnects (decision 0020)."""
 LONGEST_QUEUE = 100
 LOG, GAP = "log", "gap"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Entry:
-    """Something that was published.
+    """A published entry.
 
     Attributes:
-        number: Higher than that of every entry before, those of an earlier start of the program included.
-        topic: What it is about.
+        number: Higher than that of every earlier entry, those of an earlier start of the program included.
         at: When it was published, UTC.
         data: As published; read-only.
     """
@@ -37,11 +36,11 @@ class Entry:
     number: int
     topic: str
     at: datetime
-    data: Data
+    data: Payload
 
 
 class Feed:
-    """Keeps what was published last, and hands it on; any thread may publish and look.
+    """Stores the latest entries and forwards new ones; any thread may publish and read.
 
     Args:
         wall: Returns the time of an entry, UTC.
@@ -53,22 +52,17 @@ class Feed:
         self._number = int(time.time() * 1000)
         self._latest: dict[str, Entry] = {}
         self._log: deque[Entry] = deque(maxlen=LONGEST_LOG)
-        self._memory: deque[Entry] = deque(maxlen=LONGEST_MEMORY)
+        self._replay: deque[Entry] = deque(maxlen=LONGEST_REPLAY)
         self._subscriptions: set[Subscription] = set()
 
-    def publish(self, topic: str, data: Data) -> None:
-        """Add an entry; returns at once, however slow the subscribers are.
-
-        Args:
-            topic: What it is about; not "gap".
-            data: A value, or a mapping, of which a copy is kept.
-        """
-        at, kept = self._wall(), MappingProxyType(dict(data)) if isinstance(data, Mapping) else data
+    def publish(self, topic: str, data: Payload) -> None:
+        """Add an entry of any topic but "gap", with a copy of a mapping; return at once, even with slow subscribers."""
+        at, frozen = self._wall(), MappingProxyType(dict(data)) if isinstance(data, Mapping) else data
         with self._lock:
             self._number += 1
-            entry = Entry(number=self._number, topic=topic, at=at, data=kept)
+            entry = Entry(number=self._number, topic=topic, at=at, data=frozen)
             self._latest[topic] = entry
-            self._memory.append(entry)
+            self._replay.append(entry)
             if topic == LOG:
                 self._log.append(entry)
             gone = [each for each in self._subscriptions if not each.take(entry)]
@@ -86,11 +80,11 @@ class Feed:
             return tuple(self._log)
 
     def subscribe(self, *, after: int | None = None) -> "Subscription":
-        """Return all that is published from the moment on at which it is entered.
+        """Return a subscription to everything published after it is entered.
 
         Args:
-            after: Number of the last entry that the subscriber knows; what came since comes first where it is still
-                remembered. Otherwise, and with `None`, the newest of each topic comes first.
+            after: Number of the last entry that the subscriber knows. The entries since then come first if all are
+                still stored; otherwise, and with `None`, the newest entry of each topic.
         """
         return Subscription(self, after)
 
@@ -101,9 +95,8 @@ class Feed:
                 subscription.take(entry)
 
     def _missed(self, after: int | None) -> list[Entry]:
-        is_remembered = after is not None and self._memory and self._memory[0].number - 1 <= after <= self._number
-        if is_remembered:
-            return [entry for entry in self._memory if after is not None and entry.number > after]
+        if after is not None and self._replay and self._replay[0].number - 1 <= after <= self._number:
+            return [entry for entry in self._replay if entry.number > after]
         return sorted(self._latest.values(), key=lambda entry: entry.number)
 
     def _remove(self, subscription: "Subscription") -> None:
@@ -114,7 +107,7 @@ class Feed:
 class Subscription:
     """A context manager and an asynchronous iterator over entries, in one event loop.
 
-    Who is slow loses the oldest, and is told so by an entry of topic "gap" with the number of those `lost`.
+    A slow subscriber loses the oldest entries and gets an entry of topic "gap" with their number, `lost`, instead.
     """
 
     def __init__(self, feed: Feed, after: int | None) -> None:
@@ -123,7 +116,7 @@ class Subscription:
         self._queue: deque[Entry] = deque()
         self._lost = 0
         self._last_lost: Entry | None = None
-        self._something = asyncio.Event()
+        self._available = asyncio.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
 
     def __enter__(self) -> Self:
@@ -137,7 +130,7 @@ class Subscription:
         self._feed._remove(self)  # noqa: SLF001
 
     def take(self, entry: Entry) -> bool:
-        """Queue an entry, in the publisher's thread and while the feed is locked; False: nobody can get it any more."""
+        """Queue an entry and return whether its reader still runs; called in any thread, with the feed locked."""
         is_first = not self._queue
         self._queue.append(entry)
         if len(self._queue) > LONGEST_QUEUE:
@@ -146,9 +139,9 @@ class Subscription:
         if not is_first or self._loop is None:
             return True
         try:
-            self._loop.call_soon_threadsafe(self._something.set)
+            self._loop.call_soon_threadsafe(self._available.set)
         except RuntimeError:
-            # Its loop is closed.
+            # The loop of the reader is closed.
             return False
         return True
 
@@ -160,7 +153,7 @@ class Subscription:
             entry = self._next()
             if entry is not None:
                 return entry
-            await self._something.wait()
+            await self._available.wait()
 
     def _next(self) -> Entry | None:
         with self._feed._lock:  # noqa: SLF001
@@ -170,5 +163,5 @@ class Subscription:
                 return Entry(number=last_lost.number, topic=GAP, at=last_lost.at, data={"lost": lost})
             if self._queue:
                 return self._queue.popleft()
-            self._something.clear()
+            self._available.clear()
             return None

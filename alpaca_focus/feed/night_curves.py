@@ -1,5 +1,6 @@
-"""Temperature, position and the focus model's line over the last day, thin enough to be drawn at once."""
+"""Temperature, position and the focus model's expectation over the last day, thinned for drawing."""
 
+import math
 from collections import deque
 from collections.abc import Sequence
 from datetime import datetime
@@ -10,13 +11,13 @@ Point: TypeAlias = tuple[float, float]
 """Seconds since 1970, and a value."""
 
 APART_S = 60.0
-"""Nearer points than that are kept only where the value has changed by itself, as positions do."""
+"""Least time between two points, unless a position has changed."""
 LONGEST = 3000
 MOST_POINTS = 1000
 
 
 class NightCurves:
-    """Notes how things go; one thread notes, any thread reads."""
+    """Records the curves of the night; one thread records, any thread reads."""
 
     def __init__(self) -> None:
         self._lock = Lock()
@@ -27,7 +28,7 @@ class NightCurves:
     def note(
         self, at: datetime, *, temperature_c: float | None, position: float | None, expected_position: float | None
     ) -> None:
-        """Take note of what is known now; `None`: not known."""
+        """Record the present values; `None`: not known."""
         at_s = at.timestamp()
         with self._lock:
             _append(self._temperature, at_s, temperature_c)
@@ -53,17 +54,14 @@ class NightCurves:
 def _append(points: deque[Point], at_s: float, value: float | None, *, each_change: bool = False) -> None:
     if value is None:
         return
-    if points:
-        last_s, last = points[-1]
-        # A clock that was put back begins a new line where it stands now.
-        is_far = abs(at_s - last_s) >= APART_S
-        if not is_far and not (each_change and value != last):
-            return
-    points.append((at_s, value))
+    last_s, last = points[-1] if points else (-math.inf, None)
+    # The absolute difference, so that a clock that was set back does not stop the curve.
+    if abs(at_s - last_s) >= APART_S or (each_change and value != last):
+        points.append((at_s, value))
 
 
 def thinned(points: Sequence[Point], most: int = MOST_POINTS) -> list[Point]:
-    """Return at most so many of the points, evenly chosen, the first and the last among them."""
+    """Return at most `most` points, evenly chosen, with the first and the last."""
     if len(points) <= most:
         return list(points)
     return [points[round(index * (len(points) - 1) / (most - 1))] for index in range(most)]

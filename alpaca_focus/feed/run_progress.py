@@ -1,4 +1,4 @@
-"""The focus run under way, or the last one, as a `RunProgress`; and how all runs have ended."""
+"""The progress of the present or last focus run, and the tally of all runs."""
 
 import asyncio
 import math
@@ -21,13 +21,7 @@ CURVE_POINTS = 60
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunTally:
-    """How the runs since the start of the program have ended.
-
-    Attributes:
-        outcomes: Number of runs by outcome.
-        exposures: Of all of them.
-        duration_s: Of all of them.
-    """
+    """The runs since the start of the program by outcome, with the sums of their exposures and durations."""
 
     outcomes: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
     exposures: int = 0
@@ -40,24 +34,20 @@ class RunTally:
 
     def one_more(self, outcome: str, *, exposures: int = 0, duration_s: float = 0.0) -> "RunTally":
         """Return the tally with one run more."""
-        outcomes = {**self.outcomes, outcome: self.outcomes.get(outcome, 0) + 1}
-        return replace(
-            self,
-            outcomes=MappingProxyType(outcomes),
-            exposures=self.exposures + exposures,
-            duration_s=self.duration_s + duration_s,
-        )
+        outcomes = MappingProxyType({**self.outcomes, outcome: self.outcomes.get(outcome, 0) + 1})
+        total, lasted_s = self.exposures + exposures, self.duration_s + duration_s
+        return RunTally(outcomes=outcomes, exposures=total, duration_s=lasted_s)
 
 
 class RunTracker:
-    """Follows the focus runs by their events.
+    """Tracks the focus runs by their events.
 
     Args:
         publish: Called with the run whenever it changes.
         wall: Returns the time, UTC.
 
     Attributes:
-        tally: How the runs have ended; may be read in any thread.
+        tally: How the runs have ended; safe to read in any thread.
     """
 
     def __init__(self, publish: Callable[[RunProgress], None], wall: Callable[[], datetime]) -> None:
@@ -69,21 +59,21 @@ class RunTracker:
 
     @contextmanager
     def follow(self, trigger: str, *, number: int | None = None) -> Iterator[None]:
-        """Follow one run; what it raises goes on.
+        """Track one run, and raise what it raises.
 
         Args:
-            trigger: What made it due.
-            number: Its number in the history once it has begun; `None`: not known.
+            trigger: Names of the triggers that were due.
+            number: Its expected number in the history, published when it has begun; `None`: not known.
         """
         self._now, self._number = RunProgress(active=True, trigger=trigger, started_at=self._wall()), number
         self._update()
         try:
             yield
         except asyncio.CancelledError:
-            self._broken_off("aborted", "The run was aborted before it had begun; nothing was moved.")
+            self._end_without_result("aborted", "The run was aborted before it had begun; nothing was moved.")
             raise
         except Exception as error:
-            self._broken_off("failed", str(error))
+            self._end_without_result("failed", str(error))
             raise
 
     def take(self, event: Event) -> None:
@@ -105,7 +95,7 @@ class RunTracker:
                 self._update()
 
     def saved(self, number: int | None) -> None:
-        """Correct the run's number to the one that it has in the history; `None`: it is not there."""
+        """Set the run's number in the history; `None`: it is not there."""
         if number != self._now.number:
             self._update(number=number)
 
@@ -120,12 +110,11 @@ class RunTracker:
             reason=result.reason,
         )
 
-    def _broken_off(self, outcome: str, reason: str) -> None:
-        if not self._now.active:
-            # It had ended before.
-            return
-        self.tally = self.tally.one_more(outcome)
-        self._update(active=False, outcome=outcome, reason=reason)
+    def _end_without_result(self, outcome: str, reason: str) -> None:
+        # The run may have ended with a result before the error.
+        if self._now.active:
+            self.tally = self.tally.one_more(outcome)
+            self._update(active=False, outcome=outcome, reason=reason)
 
     def _update(self, **changes: Any) -> None:
         self._now = replace(self._now, **changes)
@@ -133,7 +122,7 @@ class RunTracker:
 
 
 def progress_of(result: FocusResult, *, number: int, trigger: str) -> RunProgress:
-    """Return a run of the history in the form of the one under way."""
+    """Return a run of the history as a `RunProgress`."""
     first = result.samples[0].measurement if result.samples else None
     return RunProgress(
         active=False,
@@ -153,9 +142,9 @@ def progress_of(result: FocusResult, *, number: int, trigger: str) -> RunProgres
 
 
 def _points(result: FocusResult) -> tuple[RunPoint, ...]:
-    """Return all frames of a run, the verifying one included."""
+    """Return all frames of a run, with the verifying one."""
     samples, verification = result.samples, result.verification
-    if verification is not None and not any(each is verification or each == verification for each in samples):
+    if verification is not None and verification not in samples:
         samples = (*samples, verification)
     return tuple(_point(each) for each in samples)
 

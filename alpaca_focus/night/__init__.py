@@ -1,1 +1,1 @@
-"""The night in the shell: the scheduler, polling, correction moves, recovery, requests, and the state on disk."""
+"""Runs the night: scheduler, poller, correction moves, recovery, operator requests and the state on disk."""

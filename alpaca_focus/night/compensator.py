@@ -7,7 +7,7 @@ import structlog
 
 from alpaca_focus.core.errors import DeviceError
 from alpaca_focus.core.night import transitions
-from alpaca_focus.core.night.compensation import correction_steps, trouble
+from alpaca_focus.core.night.compensation import correction_steps, exceeded_limit
 from alpaca_focus.core.night.state import CorrectionKind, CorrectionMove
 from alpaca_focus.core.sweep.backlash import ApproachMethod, approach
 from alpaca_focus.core.values import Position
@@ -16,19 +16,13 @@ from alpaca_focus.night.exclusive_job import Work
 from alpaca_focus.night.state_store import StateStore
 
 RETRY_AFTER_S = 120.0
-"""Seconds until a correction move that failed is tried again."""
+"""Delay before a failed correction move is tried again."""
 
 _log = structlog.get_logger(__name__)
 
 
 class Compensator:
-    """Moves the focuser between two refocuses, each time exactly once: a move is on disk before its first leg.
-
-    Args:
-        dependencies: The focuser, the guider and the clock.
-        settings: How the temperature is followed, the filters' offsets, and how targets are approached.
-        store: Holds the night's state.
-    """
+    """Moves the focuser between two refocuses, each time exactly once."""
 
     def __init__(self, dependencies: Dependencies, settings: NightSettings, store: StateStore) -> None:
         self._focuser = dependencies.focuser
@@ -40,45 +34,45 @@ class Compensator:
 
     @property
     def is_held(self) -> bool:
-        """Whether a correction move has failed within the last minutes."""
+        """Whether correction moves wait after a failed one."""
         return self._clock.monotonic() < self._held_until_s
 
     @property
     def wants_to_move(self) -> bool:
-        """Whether a correction move waits for the end of an exposure; may be read in any thread."""
+        """Whether a correction move waits for the end of an exposure; safe to read in any thread."""
         if self.is_held:
             return False
         compensates = self._settings.between_exposures and self._correction_steps() != 0
         return compensates or self._store.state.unfinished_move is not None or self._offset_steps() is not None
 
     def hold(self, what: str, why: str) -> None:
-        """Let the correction moves wait after a failed one."""
+        """Make correction moves wait after a failed one."""
         self._held_until_s = self._clock.monotonic() + RETRY_AFTER_S
         _log.error("Failed", what=what, why=why, next_try_in_s=RETRY_AFTER_S)
 
     # The choice
 
     def due_before_refocus(self) -> tuple[str, Work] | None:
-        """Return the name of a move that comes before any refocus, and the move; `None`: none is due."""
+        """Return the name of a move that precedes any refocus, and the move; `None`: none is due."""
         move, offset_steps = self._store.state.unfinished_move, self._offset_steps()
         if move is not None:
-            # It failed on the way: the focuser may stand anywhere.
+            # It failed before its end, so the focuser may stand anywhere.
             return "a small move", partial(self.finish, move)
         if offset_steps is not None:
-            # The filter has changed already: a refocus would start from the wrong place.
+            # The filter has changed already: a refocus would start from the wrong position.
             return "a move by a filter's offset", partial(self._shift, offset_steps, "offset")
         return None
 
     def due_by_temperature(self) -> tuple[str, Work] | None:
         """Return the name of a compensation move, and the move; `None`: none is due.
 
-        A move that would exceed a limit stops compensation, and the log has the reason.
+        A move that would exceed a limit stops compensation instead, with the reason in the log.
         """
         settings, steps = self._settings.compensation, self._correction_steps()
         if settings is None or steps == 0:
             return None
         compensated = self._store.state.compensated
-        reason = trouble(compensated, settings, steps)
+        reason = exceeded_limit(compensated, settings, steps)
         if reason:
             _log.error(reason, wanted_steps=round(compensated.wanted_steps, 1))
             self._store.apply(transitions.correction_refused, "compensation", reason)
@@ -90,35 +84,32 @@ class Compensator:
         return 0 if settings is None or not state.follows else correction_steps(state.compensated, settings)
 
     def _offset_steps(self) -> int | None:
-        """Return the offset to move by; `None` where no filter has changed, or its offset is not known."""
+        """Return the offset to move by; `None` if no filter has changed, or an offset is not known."""
         history, offsets = self._store.state.history, self._settings.offsets_steps
-        before = None if history.baseline is None else history.baseline.filter_name
-        if not history.filter_changed or history.by_hand or before is None or history.filter_name is None:
+        if not history.filter_changed or history.by_hand or history.baseline is None:
             return None
-        if before not in offsets or history.filter_name not in offsets:
-            return None
-        return offsets[history.filter_name] - offsets[before]
+        before, now = (offsets.get(name or "") for name in (history.baseline.filter_name, history.filter_name))
+        return None if before is None or now is None else now - before
 
     # The moves
 
     async def finish(self, move: CorrectionMove) -> None:
-        """Make a move that was begun.
+        """Complete an unfinished move.
 
         Raises:
             DeviceError: It failed again.
         """
-        # The direction of its last leg is not known.
+        # The direction of its last leg is not known, so the slack has to be taken up (decision 0015).
         await self._make(move, await self._focuser.position(), slack_taken_up=False)
 
     async def go(self, here: Position, target: Position, *, slack_taken_up: bool) -> None:
         """Move to the target, arriving from the same side as a focus run does.
 
         Raises:
-            DeviceError: It failed on the way.
+            DeviceError: A move failed.
         """
-        settings = self._settings
-        backlash = replace(settings.backlash, method=ApproachMethod.OVERSHOOT)
-        for leg in approach(here, target, backlash=backlash, limits=settings.limits, slack_taken_up=slack_taken_up):
+        backlash, limits = replace(self._settings.backlash, method=ApproachMethod.OVERSHOOT), self._settings.limits
+        for leg in approach(here, target, backlash=backlash, limits=limits, slack_taken_up=slack_taken_up):
             await self._focuser.move_to(leg)
 
     async def disable_device_compensation(self) -> None:
@@ -129,7 +120,7 @@ class Compensator:
         """
         focuser = self._focuser
         if focuser.info.has_temperature_compensation and await focuser.temperature_compensation():
-            _log.warning("The focuser's own temperature compensation is switched off: two would follow at once")
+            _log.warning("The focuser's own temperature compensation is switched off: both would correct at once")
             await focuser.set_temperature_compensation(enabled=False)
 
     async def _shift(self, steps: int, what: CorrectionKind) -> None:
@@ -137,12 +128,13 @@ class Compensator:
         move = CorrectionMove(target=here + steps, steps=steps, what=what)
         if limits.clamp(move.target) != move.target:
             reason = (
-                f"The focuser cannot follow by {steps:+d} steps from {here}: its limits are "
-                f"{limits.lowest} and {limits.highest}. Check the limits, or refocus."
+                f"The focuser cannot move by {steps:+d} steps from {here}: its limits are {limits.lowest} and "
+                f"{limits.highest}. Check the limits, or refocus."
             )
             _log.error(reason)
             self._store.apply(transitions.correction_refused, what, reason)
             return
+        # On disk before the first leg: a program killed during the move knows then that it was begun (decision 0015).
         self._store.apply(transitions.correction_begun, move)
         await self._make(move, here)
 
@@ -151,7 +143,7 @@ class Compensator:
         await self.go(here, move.target, slack_taken_up=slack_taken_up)
         state = self._store.apply(transitions.correction_done, move)
         _log.info(
-            "The focuser follows",
+            "The focuser was corrected",
             what=move.what,
             steps=move.steps,
             position=move.target,
@@ -162,4 +154,4 @@ class Compensator:
         try:
             await self._guider.after_move()
         except DeviceError as error:
-            _log.warning("The guider is not steady after a move of the focuser", why=str(error))
+            _log.warning("The guider is not steady after a correction move", why=str(error))

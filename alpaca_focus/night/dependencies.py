@@ -1,4 +1,4 @@
-"""What the night is run with: its settings, devices and services."""
+"""The settings, devices and services that the night is run with."""
 
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
@@ -22,16 +22,10 @@ class NightSettings:
     """The user's settings for the night.
 
     Attributes:
-        triggers: What makes a refocus due.
-        rules: What keeps it waiting.
-        reading: How the thermometer is read.
-        patience: How long the triggers wait after failed runs.
-        compensation: How far to follow the temperature; `None`: not at all.
+        compensation: `None`: the focuser does not follow the temperature.
         between_exposures: Whether compensation moves only while the camera does not expose.
         offsets_steps: Focus offsets by filter to move by after a change; empty: none are known, or none are used.
-        backlash: How targets are approached.
-        limits: Where the focuser may go.
-        watches_for_gaps: Whether to give advice when the imaging program leaves no gap.
+        watches_for_gaps: Whether to log advice when the imaging program leaves no gap.
     """
 
     triggers: tuple[Trigger, ...]
@@ -51,14 +45,11 @@ class Dependencies:
     """The devices and services that the scheduler uses.
 
     Attributes:
-        focuser: Moved between runs.
-        poller: Polls all devices.
         focus: Carries out a focus run for a reason; when cancelled, it aborts the run and returns the focuser first.
         store: Where the night is saved; `None`: nowhere.
         restore_marker: Where the focuser belongs during a focus run.
-        clock: Time.
-        guider: Waited for after correction moves; `None`: there is none.
-        probable_defocus: Returns the focus model's estimate from a history and what was compensated since.
+        guider: Must be steady again after correction moves; `None`: there is none.
+        probable_defocus: Returns the focus model's estimate from the history and the compensation since.
         light: Called with each measured light frame.
         changed: Called when a run or a move begins or ends.
     """

@@ -1,4 +1,4 @@
-"""Runs one job at a time: the focus run or correction move that owns the optics."""
+"""Runs the exclusive job: the focus run or correction move that owns the optics."""
 
 import asyncio
 from collections.abc import Callable, Coroutine
@@ -16,20 +16,16 @@ _log = structlog.get_logger(__name__)
 
 
 class ExclusiveJob:
-    """Carries out one job after the other, each in the background.
+    """Carries out jobs in the background, never two at a time.
 
     Args:
         failed: Called in the job's task with its name and the reason, when it has failed.
         aborted: Called when a job was cancelled.
-        ended: Called with the name of a job that has ended, however it did; nothing owns the optics any more.
+        ended: Called with the name of a job that has ended in any way; nothing owns the optics any more.
     """
 
     def __init__(
-        self,
-        *,
-        failed: Callable[[str, str], None],
-        aborted: Callable[[], None],
-        ended: Callable[[str], None],
+        self, *, failed: Callable[[str, str], None], aborted: Callable[[], None], ended: Callable[[str], None]
     ) -> None:
         self._failed = failed
         self._aborted = aborted
@@ -43,10 +39,10 @@ class ExclusiveJob:
         return "" if self._task is None else self._name
 
     def start(self, name: str, work: Work) -> None:
-        """Start a job; there must be none."""
+        """Start a job; no other may be running."""
         self._name = name
         self._task = asyncio.create_task(self._carry_out(work))
-        # Not at the end of the task itself: one that is cancelled before its first step never gets there.
+        # A callback, because a task that is cancelled before its first step never reaches a `finally` of its own.
         self._task.add_done_callback(self._has_ended)
 
     def cancel_run(self) -> bool:
@@ -57,7 +53,7 @@ class ExclusiveJob:
         return True
 
     async def at_rest(self, within_s: float | None = None) -> bool:
-        """Wait until nothing owns the optics; return whether that came within the time."""
+        """Wait until nothing owns the optics; return False if that took longer than `within_s`."""
         if self._task is None:
             return True
         _, late = await asyncio.wait({self._task}, timeout=within_s)
@@ -68,7 +64,7 @@ class ExclusiveJob:
             await work()
         except AlpacaFocusError as error:
             self._failed(self._name, str(error))
-        except Exception as error:  # noqa: BLE001 - the night goes on; the log has it whole
+        except Exception as error:  # noqa: BLE001 - the night continues; the log has the traceback
             _log.exception("The program itself failed", what=self._name)
             why = f"The program itself failed ({type(error).__name__}: {error}); the log has the details."
             self._failed(self._name, why)

@@ -11,13 +11,7 @@ from alpaca_focus.night.state_store import StateStore
 
 
 class OperatorRequests:
-    """Stores requests and reports; nothing is started here.
-
-    Args:
-        dependencies: The poller, the clock, and who is notified of light frames.
-        settings: The user's settings.
-        store: Holds the night's state.
-    """
+    """Stores requests and reports; starts nothing itself."""
 
     def __init__(self, dependencies: Dependencies, settings: NightSettings, store: StateStore) -> None:
         self._dependencies = dependencies
@@ -29,7 +23,7 @@ class OperatorRequests:
         self._store.apply(transitions.refocus_requested)
 
     def pause(self) -> None:
-        """Start nothing automatically until `resume`; a run that is under way goes on to its end."""
+        """Start nothing automatically until `resume`; a run that is under way continues to its end."""
         self._store.apply(transitions.pause_switched, on=True)
 
     def resume(self) -> None:
@@ -37,7 +31,7 @@ class OperatorRequests:
         self._store.apply(transitions.pause_switched, on=False)
 
     def switch_compensation(self, *, on: bool) -> str:
-        """Switch temperature compensation on or off and return which, as a sentence.
+        """Switch temperature compensation on or off and return its new state, as a sentence.
 
         Raises:
             ConfigurationError: The settings do not enable it.
@@ -45,14 +39,14 @@ class OperatorRequests:
         if not self.can_compensate:
             if on:
                 raise ConfigurationError(
-                    "The compensation stays off: the settings do not ask for it. Set compensation.enabled: true and "
+                    "The compensation stays off: the settings do not enable it. Set compensation.enabled: true and "
                     "focuser.temperature_coefficient_steps_per_c, which `alpaca-focus calibrate temperature` measures."
                 )
             return "The compensation is off, by the settings."
         self._store.apply(transitions.compensation_switched, on=on)
         if on:
-            return "The compensation is on: the focuser follows from here."
-        return "The compensation is off: the focuser follows no more until `alpaca-focus compensation on`."
+            return "The compensation is on, from the present position and temperature."
+        return "The compensation is off until `alpaca-focus compensation on`."
 
     def report_plan(self, plan: Plan) -> None:
         """Record the kind of frames that the imaging program takes."""
@@ -67,7 +61,7 @@ class OperatorRequests:
         self._store.apply(transitions.flip_reported)
 
     def report_image(self, hfd_px: float | None) -> None:
-        """Record a light frame; from now on the poller counts none itself."""
+        """Record a light frame; from now on images are counted from such reports alone."""
         self._dependencies.poller.stop_counting()
         self._store.apply(transitions.image_reported, hfd_px)
 
@@ -76,7 +70,7 @@ class OperatorRequests:
 
         Args:
             hfd_px: In unbinned pixels.
-            ended_at: End of its exposure, UTC; `None`: not known, and assumed to be recent.
+            ended_at: End of the exposure, UTC; `None`: not known, and assumed to be recent.
         """
         state = self._store.state
         baseline = state.history.baseline

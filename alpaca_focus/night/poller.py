@@ -1,6 +1,6 @@
 """Polls all devices and combines their answers into one Snapshot.
 
-The camera is asked at each poll, the other devices less often. A device that does not answer leaves its part of the
+The camera is polled each time, the other devices less often. A device that does not answer leaves its part of the
 snapshot empty; that is logged once, and once more when it answers again.
 """
 
@@ -33,7 +33,7 @@ from alpaca_focus.ports import (
 
 T = TypeVar("T")
 
-CLOCK_BELIEVED_FROM = datetime(2026, 1, 1, tzinfo=UTC)
+CLOCK_VALID_FROM = datetime(2026, 1, 1, tzinfo=UTC)
 """A computer without a clock battery starts in the past; until its clock is set, the sun is ignored."""
 
 _log = structlog.get_logger(__name__)
@@ -45,13 +45,9 @@ class Sources:
 
     Attributes:
         camera: The camera that the imaging program uses.
-        focuser: For its temperature, if that counts.
-        focuser_counts: Whether its temperature does.
-        thermometers: Others that count.
-        filter_wheel: For the current filter.
-        mount: For its state.
+        focuser_counts: Whether the temperature of the focuser is part of the mean.
+        thermometers: The others in the mean.
         safety_monitor: No answer counts as "not safe".
-        sun: Where the sun is.
         reported: The exposures that scripts report; then images are counted from reports alone.
     """
 
@@ -85,9 +81,9 @@ class Poller:
         self._watch_s = watch_s
         self._least_image_s = least_image_s
         self.answers = 0
-        self._polled_s = clock.monotonic()
-        self._watched_s = -math.inf
-        self._kept = Snapshot(at=clock.wall())
+        self._last_poll_s = clock.monotonic()
+        self._polled_others_s = -math.inf
+        self._latest = Snapshot(at=clock.wall())
         self._counts_images = sources.reported is None
         self._silent: dict[str, str] = {}
         self._activity: CameraActivity | None = None
@@ -96,37 +92,38 @@ class Poller:
         self._from_mean_c: dict[str, float] = {}
 
     def stop_counting(self) -> None:
-        """Count no images any more: the imaging program reports its own."""
+        """Stop counting images: the imaging program reports its own."""
         self._counts_images = False
 
     def ignore_own_exposures(self) -> None:
-        """Do not count the camera's exposures until now: a focus run took them."""
+        """Leave out the camera's exposures so far: a focus run took them."""
         self._activity = self._images = None
 
     async def poll(self, plan: Plan, *, reported_filter: str | None = None, fresh: bool = False) -> Snapshot:
         """Return the result of one poll.
 
         Args:
-            plan: What the imaging program takes, as reported.
-            reported_filter: The current filter as a script reported it; counts only without a filter wheel.
-            fresh: Whether to ask all devices, however short ago they were asked.
+            plan: The kind of frames that the imaging program takes, as reported.
+            reported_filter: The current filter as a script reported it; used only without a filter wheel.
+            fresh: Whether to poll all devices, however recent their last answers are.
         """
         now_s = self._clock.monotonic()
-        passed_s, self._polled_s = now_s - self._polled_s, now_s
-        if fresh or now_s - self._watched_s >= self._watch_s:
-            self._watched_s = now_s
-            self._kept = await self._poll_others()
+        passed_s, self._last_poll_s = now_s - self._last_poll_s, now_s
+        if fresh or now_s - self._polled_others_s >= self._watch_s:
+            self._polled_others_s = now_s
+            self._latest = await self._poll_others()
         activity = await self._ask(self._sources.camera, self._sources.camera.activity)
-        exposures = self._exposures_seen(activity)
-        images = self._images_seen(activity, plan)
+        # Before the images, which replace the previous activity.
+        exposures = self._new_exposures(activity)
+        images = self._new_images(activity, plan)
         reported = self._sources.reported
-        exposes = reported is not None and reported.busy
-        exposing = activity is not None and (activity.busy or activity.preparing or exposes)
-        kept = self._kept
+        reports_exposure = reported is not None and reported.busy
+        exposing = activity is not None and (activity.busy or activity.preparing or reports_exposure)
+        snapshot = self._latest
         if self._sources.filter_wheel is None:
-            kept = replace(kept, filter_name=reported_filter, filter_is_reported=reported_filter is not None)
+            snapshot = replace(snapshot, filter_name=reported_filter, filter_is_reported=reported_filter is not None)
         return replace(
-            kept,
+            snapshot,
             at=self._clock.wall(),
             passed_s=passed_s,
             exposing=exposing,
@@ -134,7 +131,7 @@ class Poller:
             images=images if self._counts_images else 0,
             exposures=exposures,
             plan=plan,
-            silent=self._silent_ones(),
+            silent=self._silent_required(),
         )
 
     async def _poll_others(self) -> Snapshot:
@@ -153,20 +150,18 @@ class Poller:
         if sources.safety_monitor is not None:
             safe = await self._ask(sources.safety_monitor, sources.safety_monitor.is_safe)
             snapshot = replace(snapshot, safe=bool(safe))
-        if sources.sun is not None and at >= CLOCK_BELIEVED_FROM:
+        if sources.sun is not None and at >= CLOCK_VALID_FROM:
             snapshot = replace(snapshot, sun_altitude_deg=sources.sun.altitude_deg(at))
         return snapshot
 
     async def _temperature_c(self) -> float | None:
-        """Return the mean of the thermometers.
-
-        While one does not answer, its last difference from the mean is assumed to hold: otherwise the mean would jump
-        to the others, and a focuser that follows it would move for nothing.
-        """
+        """Return the mean of the thermometers."""
+        # While one does not answer, its last difference from the mean is assumed to hold: otherwise the mean would jump
+        # to that of the others, and the compensation would follow.
         focuser = self._sources.focuser
-        asked: list[Focuser | Thermometer] = [focuser] if self._sources.focuser_counts else []
-        asked += self._sources.thermometers
-        answers = {each.name: await self._ask(each, each.temperature_c) for each in asked}
+        polled: list[Focuser | Thermometer] = [focuser] if self._sources.focuser_counts else []
+        polled += self._sources.thermometers
+        answers = {each.name: await self._ask(each, each.temperature_c) for each in polled}
         read = {name: reading for name, reading in answers.items() if reading is not None and math.isfinite(reading)}
         if len(read) == len(answers) and read:
             mean_c = statistics.fmean(read.values())
@@ -188,11 +183,11 @@ class Poller:
             _log.info("A device answers again", device=device.name)
         return answer
 
-    def _silent_ones(self) -> tuple[str, ...]:
+    def _silent_required(self) -> tuple[str, ...]:
         needed: tuple[Device | None, ...] = (self._sources.camera, self._sources.focuser, self._sources.mount)
         return tuple(device.name for device in needed if device is not None and device.name in self._silent)
 
-    def _exposures_seen(self, activity: CameraActivity | None) -> int:
+    def _new_exposures(self, activity: CameraActivity | None) -> int:
         """Return 1 if an exposure has followed another one, gap or no gap; 0 if the camera reports no start times."""
         before = self._activity
         if before is None or activity is None or before.exposure_started is None:
@@ -200,7 +195,7 @@ class Poller:
         is_long = activity.exposure_s is None or activity.exposure_s >= self._least_image_s
         return int(is_long and activity.exposure_started not in {None, before.exposure_started})
 
-    def _images_seen(self, activity: CameraActivity | None, plan: Plan) -> int:
+    def _new_images(self, activity: CameraActivity | None, plan: Plan) -> int:
         """Return how many light frames have ended since the previous poll."""
         before, self._activity = self._activity, activity or self._activity
         if activity is not None and activity.images is not None:
@@ -221,7 +216,7 @@ async def _state_of(mount: Mount) -> MountState:
     """Return the state of the mount.
 
     Raises:
-        DeviceError: It does not answer, or refuses every request: then it has no power, and may be parked or not.
+        DeviceError: It does not answer, or refuses every request: then it probably has no power.
     """
     state = await mount.state()
     if (state.tracking, state.parked, state.slewing, state.altitude_deg) == (None, None, None, None):

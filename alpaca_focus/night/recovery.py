@@ -1,4 +1,4 @@
-"""After a start: returns the focuser to where it belongs and resumes the night that was cut off."""
+"""After a start: returns the focuser to where it belongs and resumes the interrupted night."""
 
 import structlog
 
@@ -13,14 +13,7 @@ _log = structlog.get_logger(__name__)
 
 
 class Recovery:
-    """Finishes what a killed program has left, once, as soon as the focuser answers.
-
-    Args:
-        dependencies: The focuser, the mark of where it belongs, the saved runs and the clock.
-        compensator: Makes the moves.
-        outcomes: Records the runs.
-        store: Holds the night's state.
-    """
+    """Finishes what a killed program has left, once, as soon as the focuser answers."""
 
     def __init__(
         self, dependencies: Dependencies, compensator: Compensator, outcomes: RunOutcomes, store: StateStore
@@ -29,40 +22,42 @@ class Recovery:
         self._compensator = compensator
         self._outcomes = outcomes
         self._store = store
-        self._trouble = ""
+        self._last_error = ""
 
     async def recover(self, *, compensates: bool) -> bool:
-        """Return the focuser, finish what was begun and record what was not; return whether that was possible.
+        """Return the focuser, finish an unfinished move and record a saved run; return whether that was possible.
 
         Args:
             compensates: Whether this program follows the temperature, so that the focuser itself must not.
         """
+        # The interrupted run comes first: its restore position is absolute, so a move finished before it would be lost.
         try:
-            await self._return_from_a_cut_run()
+            await self._return_from_interrupted_run()
             if compensates:
                 await self._compensator.disable_device_compensation()
             move = self._store.state.unfinished_move
             if move is not None:
-                _log.warning("A small move was cut off and is finished now", position=move.target)
+                _log.warning("An interrupted correction move is finished now", position=move.target)
                 await self._compensator.finish(move)
         except DeviceError as error:
-            if str(error) != self._trouble:
+            if str(error) != self._last_error:
                 _log.warning("The recovery after the start waits for the focuser", why=str(error))
-            self._trouble = str(error)
+            self._last_error = str(error)
             return False
         self._record_saved_run()
         return True
 
-    async def _return_from_a_cut_run(self) -> None:
-        mark = self._dependencies.restore_marker
-        home = mark.left_by_interrupted_run()
-        if home is None:
+    async def _return_from_interrupted_run(self) -> None:
+        marker = self._dependencies.restore_marker
+        position = marker.left_by_interrupted_run()
+        if position is None:
             return
         here = await self._dependencies.focuser.position()
-        await self._compensator.go(here, home, slack_taken_up=False)
-        mark.clear()
-        self._outcomes.record_cut_off(home)
-        _log.warning("A focus run was cut off: the focuser is back where it belongs", found_at=here, position=home)
+        await self._compensator.go(here, position, slack_taken_up=False)
+        # Only now: a program killed during the move finds the marker again.
+        marker.clear()
+        self._outcomes.record_cut_off(position)
+        _log.warning("A focus run was cut off: the focuser is back where it belongs", found_at=here, position=position)
 
     def _record_saved_run(self) -> None:
         """Record the newest run if it was good and the program was killed between saving and recording it."""
@@ -78,6 +73,6 @@ class Recovery:
         result, history = newest[0].result, self._store.state.history
         ended_s_ago = (self._dependencies.clock.wall() - result.started_at).total_seconds() - result.duration_s
         is_newer = history.baseline is None or result.started_at > history.baseline.at
-        # A run that ended before the counting began belongs to another night; one of the future, to another clock.
+        # A run that ended before the counting began belongs to another night; one in the future, to another clock.
         if is_newer and -result.duration_s <= ended_s_ago < history.since_s:
             self._outcomes.record_saved(newest[0], max(0.0, ended_s_ago))

@@ -7,8 +7,9 @@ import structlog
 from alpaca_focus.ports import Clock
 
 LONGEST_UNKNOWN_S = 2 * 3600.0
-"""An exposure of unknown length is given up after this time: its script has died."""
+"""An exposure of unknown length counts as ended after this time: its script has died."""
 SPARE_S = 60.0
+"""Added to the exposure and its download before the exposure counts as ended."""
 
 _log = structlog.get_logger(__name__)
 
@@ -18,8 +19,8 @@ class ReportedExposure:
     """An exposure as its script has reported it.
 
     Attributes:
-        seconds: How long it lasts; `None`: not reported.
-        dark: Whether it sees no stars.
+        seconds: Its duration; `None`: not reported.
+        dark: Whether it shows no stars.
     """
 
     seconds: float | None = None
@@ -27,11 +28,7 @@ class ReportedExposure:
 
 
 class ReportedExposures:
-    """Whether a reported exposure is under way. Independent of devices, so it outlives their connections.
-
-    Args:
-        clock: Time.
-    """
+    """Tracks whether a reported exposure is under way. Independent of devices, so it outlives their connections."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -40,23 +37,18 @@ class ReportedExposures:
         self._given_up = False
 
     def begin(self, exposure: ReportedExposure, *, download_s: float) -> None:
-        """Record that an exposure begins.
-
-        Args:
-            exposure: As reported.
-            download_s: Longest time for its download.
-        """
+        """Record that an exposure begins; its download takes `download_s` at most."""
         lasts_s = LONGEST_UNKNOWN_S if exposure.seconds is None else exposure.seconds + download_s + SPARE_S
         self._exposure, self._over_s, self._given_up = exposure, self._clock.monotonic() + lasts_s, False
 
     def end(self) -> ReportedExposure:
-        """Record the end of the exposure and return it; without a reported begin it is a light frame of any length."""
+        """Record the end of the exposure and return it; if no begin was reported, a light frame of unknown length."""
         exposure, self._exposure = self._exposure, None
         return exposure or ReportedExposure()
 
     @property
     def busy(self) -> bool:
-        """Whether an exposure is under way; the first call after its time logs that it was given up."""
+        """Whether an exposure is under way; the first call after its longest time logs that its end is missing."""
         if self._exposure is None or self._given_up:
             return False
         if self._clock.monotonic() < self._over_s:

@@ -3,13 +3,12 @@
 import structlog
 
 from alpaca_focus.core.night import transitions
-from alpaca_focus.core.night.gap_monitor import ADVICE
-from alpaca_focus.core.night.state import Baseline, History
+from alpaca_focus.core.night.state import ADVICE, Baseline, History
 from alpaca_focus.core.status import LastRun
 from alpaca_focus.core.values import FocusResult, Outcome, Position
 from alpaca_focus.night.dependencies import NightSettings
 from alpaca_focus.night.state_store import StateStore
-from alpaca_focus.store.run_store import KeptRun
+from alpaca_focus.store.run_store import SavedRun
 
 _log = structlog.get_logger(__name__)
 
@@ -17,14 +16,9 @@ _log = structlog.get_logger(__name__)
 class RunOutcomes:
     """Records outcomes in the night's state.
 
-    Args:
-        store: Holds the state.
-        settings: How long the triggers wait.
-
     Attributes:
-        last_run: How the last run since this program was started ended, or a run that the end of the previous program
-            has cut off.
-        runs_ended: How many runs have ended since this program was started.
+        last_run: How the last run of this program ended, or that the end of the previous program has cut a run off.
+        runs_ended: How many runs of this program have ended.
     """
 
     def __init__(self, store: StateStore, settings: NightSettings) -> None:
@@ -36,7 +30,7 @@ class RunOutcomes:
     def record(self, result: FocusResult, triggers: str) -> None:
         """Record a result."""
         if result.camera_taken and self._may_try_again(result):
-            _log.warning("A refocus found the camera taken, and follows in the next gap", why=result.reason)
+            _log.warning("A refocus found the camera taken; it follows in the next gap", why=result.reason)
         elif result.outcome is not Outcome.FOCUSED:
             self.record_failure(result.reason, outcome=result.outcome)
         else:
@@ -57,27 +51,27 @@ class RunOutcomes:
         self._ended("aborted", "The run was aborted; the focuser is back where it started.")
 
     def record_cut_off(self, returned_to: Position) -> None:
-        """Record that the end of the previous program has cut a run off, and where the focuser was returned to."""
+        """Record a run that the end of the previous program has cut off."""
         reason = f"A focus run was cut off. The focuser is back at position {returned_to}, where it belongs."
         self.last_run = LastRun(outcome="cut off", reason=reason)
 
-    def record_saved(self, kept: KeptRun, ended_s_ago: float) -> None:
-        """Record a good run of the previous program, which it has saved and not recorded."""
-        baseline = baseline_of(kept.result, kept.trigger, self._store.state.history)
+    def record_saved(self, run: SavedRun, ended_s_ago: float) -> None:
+        """Record a good run that the previous program has saved but not recorded."""
+        baseline = baseline_of(run.result, run.trigger, self._store.state.history)
         self._store.apply(transitions.refocused, baseline, ended_s_ago)
 
     def advise(self) -> None:
-        """Log once a night that the imaging program leaves no gap, where that is watched."""
+        """Log advice once a night if the imaging program leaves no gap and the settings watch for gaps."""
         if self._settings.watches_for_gaps and self._store.state.history.gaps.needs_advice:
             _log.warning(ADVICE)
             self._store.apply(transitions.gap_advice_logged)
 
     def _may_try_again(self, result: FocusResult) -> bool:
-        """Return whether a run that lost the camera to the imaging program may follow in the next gap, not failed."""
+        """Return whether a run that lost the camera may follow in the next gap without counting as failed."""
         is_first = self._store.state.history.gaps.lost_gaps == 0
         self._store.apply(transitions.gap_lost)
         self.advise()
-        # A run that has moved the focuser under an exposure has spoiled it: that must not happen to every image.
+        # A run that has moved the focuser during an exposure has spoiled it: that must not happen to every image.
         return not result.samples and result.outcome is Outcome.RESTORED and is_first
 
     def _ended(self, outcome: str, reason: str) -> None:
@@ -85,7 +79,7 @@ class RunOutcomes:
 
 
 def baseline_of(result: FocusResult, triggers: str, history: History) -> Baseline:
-    """Return a good run as the baseline, with the temperature and altitude that the night knows."""
+    """Return a good run as the baseline."""
     sample = result.verification
     return Baseline(
         at=result.started_at,
@@ -93,7 +87,7 @@ def baseline_of(result: FocusResult, triggers: str, history: History) -> Baselin
         trigger=triggers,
         metric="" if sample is None else sample.measurement.metric,
         value=float("nan") if sample is None else sample.measurement.value,
-        # Of the night's own thermometer only: the difference to another one would look like a change.
+        # The night's own average, not the run's thermometer: the difference of two sensors would pass for a drift.
         temperature_c=history.followed.latest_c,
         altitude_deg=history.altitude_deg,
         filter_name=history.filter_name or result.filter_name,

@@ -1,6 +1,6 @@
 """Schedules refocuses and correction moves: polls, decides, starts what is due, and stores what must survive.
 
-One job owns the optics at a time, a focus run or a correction move; anything else waits or is refused.
+An exclusive job owns the optics, a focus run or a correction move; anything else waits or is refused.
 """
 
 import asyncio
@@ -25,10 +25,10 @@ from alpaca_focus.night.run_outcomes import RunOutcomes
 from alpaca_focus.night.state_store import StateStore
 
 LAST_POLL_S = 1.0
-LONGEST_WAY_HOME_S = 60.0
-"""After a request to stop, for a focuser that answers."""
+LONGEST_RESTORE_S = 60.0
+"""For a focuser that answers, after a request to stop."""
 MOST_JOBS_IN_A_GAP = 4
-"""A filter's offset, a refocus, and the compensation left after it; more would keep an imaging program waiting."""
+"""A filter's offset, a refocus, and the compensation after it; more would keep an imaging program waiting."""
 
 _log = structlog.get_logger(__name__)
 
@@ -40,7 +40,7 @@ class RefocusScheduler:
         requests: Takes the requests and reports of operators and scripts.
         decision: The decision after the last poll; `None` before the first.
         snapshot: The last poll.
-        progress: Counts every sign of work that goes on, for the watchdog.
+        progress: Counts every sign of progress, for the watchdog.
     """
 
     def __init__(self, dependencies: Dependencies, settings: NightSettings) -> None:
@@ -56,8 +56,8 @@ class RefocusScheduler:
         self.decision: Decision | None = None
         self.snapshot: Snapshot | None = None
         self.progress = 0
-        # Held from a poll until the job that follows from it is started, so that the camera is not lent in between. A
-        # job runs without it, and no holder waits for a job.
+        # Held from a poll until the job that follows from it has started, so that the camera is not lent in between. A
+        # job runs without the lock and no holder waits for a job, so a job may poll without a deadlock.
         self._ticking = asyncio.Lock()
         self._gives_way = ""
         self._program_moves = False
@@ -76,34 +76,34 @@ class RefocusScheduler:
 
     @property
     def last_run(self) -> LastRun | None:
-        """How the last run since this program was started ended, or that of the previous program was cut off."""
+        """How the last run ended; `None`: there was none since the start."""
         return self._outcomes.last_run
 
     @property
     def runs_ended(self) -> int:
-        """How many runs have ended since this program was started."""
+        """How many runs have ended since the start."""
         return self._outcomes.runs_ended
 
     # Requests that act at once
 
     def abort(self) -> str:
-        """Abort the focus run, or withdraw the request for one; return which, as a sentence."""
+        """Abort the focus run, or withdraw the request for one; return what was done, as a sentence."""
         if self._job.cancel_run():
-            return "The focus run is being aborted; the focuser goes back."
+            return "The focus run is being aborted; the focuser returns."
         if self.state.history.by_hand:
             self._store.apply(transitions.filter_change_declined)
-            return "No refocus for the filter that was changed by hand."
+            return "The refocus for the filter changed by hand was declined."
         if self.state.history.asap:
             self._store.apply(transitions.request_withdrawn)
             return "The refocus request was withdrawn."
         return "There is nothing to abort."
 
     async def lend_camera(self, take: Callable[[], None], *, for_light: bool = True) -> str:
-        """Leave the camera to the imaging program, after what is due in this gap.
+        """Lend the camera to the imaging program unless a job owns the optics, after starting what is due.
 
         Args:
             take: Called when nothing owns the optics; the next poll must find the camera taken.
-            for_light: Whether focus matters: before a dark frame nothing is started, only waited for.
+            for_light: Whether focus matters; before a dark frame nothing is started.
 
         Returns:
             The name of the job to wait for; empty: the camera is taken.
@@ -119,14 +119,14 @@ class RefocusScheduler:
 
     @property
     def wants_gap(self) -> bool:
-        """Whether a job waits only for a gap between two exposures; may be read in any thread."""
+        """Whether a job waits only for a gap between two exposures; safe to read in any thread."""
         decision = self.decision
         if decision is None or self._program_moves:
             return False
         return decision.waits_for_gap or (decision.allows_corrections and self._compensator.wants_to_move)
 
     async def use_gap(self) -> None:
-        """Do what waits for a gap; return when nothing owns the optics any more."""
+        """Do what waits for a gap; return when nothing owns the optics."""
         for _ in range(MOST_JOBS_IN_A_GAP):
             await self.at_rest()
             await self.tick(fresh=True)
@@ -144,7 +144,7 @@ class RefocusScheduler:
         self._program_moves = True
 
     def program_has_moved(self, position: Position | None) -> None:
-        """Resume where the imaging program has moved the focuser to; `None`: not known, and the state stays."""
+        """Resume at the position that the imaging program has moved the focuser to; `None`: not known."""
         self._program_moves = False
         if position is not None:
             self._store.apply(transitions.moved_by_program, position, self._dependencies.clock.wall())
@@ -154,30 +154,29 @@ class RefocusScheduler:
         """End the job, with the focuser at a good position, and save the night.
 
         Args:
-            within_s: How long to wait for a focuser that does not answer; one that does is on its way home, and gets
-                `LONGEST_WAY_HOME_S`.
+            within_s: How long to wait for a focuser that does not answer; one that does gets `LONGEST_RESTORE_S`.
 
         Returns:
             Whether the job has ended in time; if not, the next start returns the focuser with what is on disk.
         """
         self._is_stopping = True
         self._job.cancel_run()
-        # A correction move is not cancelled: its end is nearer than the way back.
+        # A correction move is not cancelled: it is short, and the next start would have to complete it.
         ended = await self._at_rest_while_it_answers(within_s)
         with contextlib.suppress(TimeoutError):
-            # A poll that is under way asks devices that are disconnected next.
+            # A poll that is under way uses devices that are disconnected next.
             async with asyncio.timeout(LAST_POLL_S), self._ticking:
                 pass
         self._store.save()
         return ended
 
     async def at_rest(self, within_s: float | None = None) -> bool:
-        """Wait until nothing owns the optics; return whether that came within the time."""
+        """Wait until nothing owns the optics; return False if that took longer than `within_s`."""
         return await self._job.at_rest(within_s)
 
     async def _at_rest_while_it_answers(self, within_s: float) -> bool:
         focuser, before = self._dependencies.focuser, -1
-        for _ in range(max(1, round(LONGEST_WAY_HOME_S / within_s))):
+        for _ in range(max(1, round(LONGEST_RESTORE_S / within_s))):
             if focuser.replies == before:
                 break
             before = focuser.replies
@@ -188,16 +187,13 @@ class RefocusScheduler:
     # The tick
 
     async def tick(self, *, fresh: bool = False) -> None:
-        """Poll once, decide, and start what is due.
-
-        Args:
-            fresh: Whether to poll all devices, however short ago that was.
-        """
+        """Poll once, decide, and start what is due; `fresh` polls all devices, however recent their answers are."""
         async with self._ticking:
             if not self._job.doing and not self._is_stopping:
                 await self._tick(fresh=fresh)
 
     async def _tick(self, *, fresh: bool) -> None:
+        # Nothing is decided before the recovery: the focuser may still stand in the middle of an interrupted run.
         if not self._is_recovered:
             compensates = self._settings.compensation is not None
             self._is_recovered = await self._recovery.recover(compensates=compensates)
@@ -206,29 +202,30 @@ class RefocusScheduler:
         answers = self._poller.answers
         snapshot, decision = await self._poll(fresh=fresh)
         if decision.refocus and not fresh:
-            # Before anything is moved, all devices are polled: a remembered answer may be out of date.
+            # Before anything moves, all devices are polled: an earlier answer may be out of date.
             snapshot, decision = await self._poll(fresh=True)
         self.snapshot, before, self.decision = snapshot, self.decision, decision
+        # Applied, and with that saved, before anything is started (decision 0015).
         self._store.apply(transitions.decision_made, snapshot, decision)
         self._outcomes.advise()
         _log_wait(before, decision)
         if not self._is_stopping:
             self._start_due(snapshot, decision)
         if self._poller.answers > answers:
-            # If no device answers at all, this program itself may hang, and the watchdog shall notice.
+            # If no device answers at all, this program itself may hang: then the watchdog restarts it (decision 0023).
             self.progress += 1
 
     async def _poll(self, *, fresh: bool) -> tuple[Snapshot, Decision]:
-        settings, asked = self._settings, self.state
-        snapshot = await self._poller.poll(asked.plan, reported_filter=asked.reported_filter, fresh=fresh)
+        settings, state = self._settings, self.state
+        snapshot = await self._poller.poll(state.plan, reported_filter=state.reported_filter, fresh=fresh)
         # Requests may have changed the state while the devices answered.
         before = self.state
         probable = self._dependencies.probable_defocus(before.history, before.compensated)
         snapshot = replace(snapshot, probable_defocus_steps=probable, program_moves=self._program_moves)
         state = self._store.apply(transitions.polled, snapshot, settings.reading, settings.compensation)
         outliers = state.history.outliers
-        if outliers.trouble and outliers.trouble != before.history.outliers.trouble:
-            _log.warning("A temperature is ignored", why=outliers.trouble, ignored=outliers.ignored)
+        if outliers.rejection and outliers.rejection != before.history.outliers.rejection:
+            _log.warning("A temperature is ignored", why=outliers.rejection, ignored=outliers.ignored)
         return snapshot, decided(state.history, snapshot, settings.triggers, settings.rules, paused=state.paused)
 
     def _start_due(self, snapshot: Snapshot, decision: Decision) -> None:
@@ -236,13 +233,13 @@ class RefocusScheduler:
         rests = allows_corrections and not snapshot.exposing
         first = self._compensator.due_before_refocus()
         if first is not None:
-            # A refocus would start from the wrong place: it waits until this move is made.
+            # Also if this move has to wait: a refocus would start from the wrong position (decision 0015).
             if rests:
                 self._start(*first)
         elif decision.refocus:
             self._start(FOCUS_RUN, partial(self._focus, decision))
         elif rests or (allows_corrections and not self._settings.between_exposures):
-            # Asked last, because it stops compensation when the move would exceed a limit.
+            # Called last, because it stops compensation when the move would exceed a limit.
             move = self._compensator.due_by_temperature()
             if move is not None:
                 self._start(*move)
@@ -254,7 +251,7 @@ class RefocusScheduler:
     # Jobs
 
     def _failed(self, name: str, why: str) -> None:
-        """Let the triggers, or the correction moves, wait after a failure."""
+        """Make the triggers, or the correction moves, wait after a failure."""
         if name == FOCUS_RUN:
             self._outcomes.record_failure(why)
         else:
@@ -275,13 +272,13 @@ class RefocusScheduler:
     def _aborted(self) -> None:
         why, self._gives_way = self._gives_way, ""
         if why:
-            _log.warning("A refocus has given way to the imaging program, and follows in the next gap", why=why)
+            _log.warning("A refocus has given way to the imaging program; it follows in the next gap", why=why)
         else:
             self._outcomes.record_abort()
 
 
 def _log_wait(before: Decision | None, now: Decision) -> None:
-    """Log a refocus that is due and waits, once for each set of reasons."""
+    """Log that a due refocus waits, once for each set of reasons."""
     waits = now.blocked_by if now.due else ()
     waited = before.blocked_by if before is not None and before.due else ()
     if waits and waits != waited:

@@ -1,4 +1,4 @@
-"""The one writer of the night's state: applies transitions and saves the result, so that a killed daemon goes on."""
+"""The one writer of the night's state: applies transitions and saves the result, so that a killed daemon can resume."""
 
 import json
 from collections.abc import Callable
@@ -19,13 +19,14 @@ from alpaca_focus.ports import Clock
 from alpaca_focus.store.run_store import RunStore
 
 SAVE_EVERY_S = 60.0
-"""Seconds between two writes when nothing marked has changed: elapsed time is read off the clock after a crash."""
+"""Interval of writes while no marked field changes; after a crash the elapsed time follows from the clock."""
 RENAMED_FIELDS = {
     "sieve": "outliers",
     "squeeze": "gaps",
     "told_s": "advised_s",
     "told_filter": "reported_filter",
     "intention": "unfinished_move",
+    "trouble": "rejection",
 }
 """Names of fields in states saved by earlier versions."""
 
@@ -36,21 +37,16 @@ _log = structlog.get_logger(__name__)
 
 
 class StateStore:
-    """Holds the night's state.
-
-    Args:
-        store: Where the state is saved; `None`: nowhere.
-        clock: Time.
-    """
+    """Holds the night's state; a `store` of `None` saves nothing."""
 
     def __init__(self, store: RunStore | None, clock: Clock) -> None:
         self._store = store
         self._clock = clock
-        # Read before anything can be written over it.
+        # Loaded before anything can overwrite it.
         self._state = self._loaded()
         self._must_save = False
         self._saved_s = -SAVE_EVERY_S
-        self._trouble = ""
+        self._last_error = ""
 
     @property
     def state(self) -> NightState:
@@ -60,28 +56,23 @@ class StateStore:
     def apply(
         self, transition: Callable[Concatenate[NightState, P], NightState], *args: P.args, **kwargs: P.kwargs
     ) -> NightState:
-        """Return the next state, saved before anybody acts on it if a marked field has changed.
-
-        Args:
-            transition: Called with the state and the other arguments; returns the next state.
-            args: For the transition.
-            kwargs: For the transition.
-        """
+        """Apply a transition, called with the state and the other arguments, and return the next state."""
         before, self._state = self._state, transition(self._state, *args, **kwargs)
-        # What could not be saved is tried again with the next transition.
+        # A marked change is on disk before the caller acts on it, so a program killed in the act knows that it had
+        # begun (decision 0015). A failed write is tried again with the next transition.
         self._must_save = self._must_save or must_save(before, self._state)
         if self._must_save or self._clock.monotonic() - self._saved_s >= SAVE_EVERY_S:
             self.save()
         return self._state
 
     def save(self) -> None:
-        """Save the state; a failure is logged once, and the night goes on."""
+        """Save the state; a failure is logged once, and the night continues."""
         store = self._store
         if store is not None and self._stored(lambda: save_state(store, self._state, self._clock.wall())):
-            self._trouble, self._must_save, self._saved_s = "", False, self._clock.monotonic()
+            self._last_error, self._must_save, self._saved_s = "", False, self._clock.monotonic()
 
     def save_light(self, light: Light) -> None:
-        """Add a light frame to the history; a failure is logged once, and the night goes on."""
+        """Add a light frame to the history; a failure is logged once, and the night continues."""
         store = self._store
         if store is not None:
             self._stored(lambda: store.save_light(light))
@@ -90,9 +81,9 @@ class StateStore:
         try:
             write()
         except StorageTrouble as error:
-            if str(error) != self._trouble:
+            if str(error) != self._last_error:
                 _log.error(str(error))
-            self._trouble = str(error)
+            self._last_error = str(error)
             return False
         return True
 
@@ -107,32 +98,32 @@ class StateStore:
 
 
 def load_state(store: RunStore, now: datetime) -> NightState:
-    """Return the saved state as of now; a new one where there is none, or none of this night.
+    """Return the saved state as of now; a new one if none of this night was saved.
 
     Raises:
-        StorageTrouble: It cannot be read.
+        StorageTrouble: The store cannot be read.
     """
     text = store.night()
     if text is None:
         return NightState()
     try:
-        state = _STATE.validate_python(json.loads(text, object_pairs_hook=_with_present_names))
+        state = _STATE.validate_python(json.loads(text, object_pairs_hook=_renamed))
     except (ValidationError, ValueError):
-        # Probably written by a later version: a new night is started.
+        # Probably written by a later version: a new night starts.
         return NightState()
-    # If the clock was set back while the daemon was down, the time that has passed is not known.
+    # If the clock was set back while the daemon was down, the elapsed time is not known.
     absent_s = 0.0 if state.saved_at is None else max(0.0, (now - state.saved_at).total_seconds())
     return after_absence(state, absent_s)
 
 
 def save_state(store: RunStore, state: NightState, now: datetime) -> None:
-    """Write the state in one transaction, on disk before this returns.
+    """Write the state; it is on disk when this returns.
 
     Raises:
-        StorageTrouble: It cannot be written.
+        StorageTrouble: The store cannot be written.
     """
     store.save_night(to_json(replace(state, saved_at=now), inf_nan_mode="constants", fallback=dict).decode())
 
 
-def _with_present_names(pairs: list[tuple[str, object]]) -> dict[str, object]:
+def _renamed(pairs: list[tuple[str, object]]) -> dict[str, object]:
     return {RENAMED_FIELDS.get(name, name): value for name, value in pairs}

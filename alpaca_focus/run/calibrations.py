@@ -22,7 +22,7 @@ from alpaca_focus.run.run_conditions import ensure_can_focus
 from alpaca_focus.run.sweep_settings import optical_train
 from alpaca_focus.settings.models import Settings
 from alpaca_focus.settings.yaml_writer import edit_yaml
-from alpaca_focus.store.learned_model import BACKLASH, MOST_RUNS, observation, teaching
+from alpaca_focus.store.learned_model import BACKLASH, MOST_RUNS, observation, usable_results
 from alpaca_focus.store.run_memory import Memory
 from alpaca_focus.store.run_store import RunStore
 
@@ -164,7 +164,7 @@ def temperature(settings: Settings) -> Proposal:
         raise ConfigurationError("Without a history nothing is known of the temperature: set storage.directory.")
     with RunStore(directory, read_only=True) as store:
         runs = store.runs(last=MOST_RUNS)
-    results = teaching(runs)
+    results = usable_results(runs)
     # The setting follows one temperature alone, whatever else moves focus.
     alone = learned_model([observation(result, _one_temperature(result)) for result in results])
     if alone is None:

@@ -1,1 +1,1 @@
-"""The SQLite history: focus runs with their frames, learned V-curves, and what the focus model learns from them."""
+"""The SQLite history: focus runs with their frames, learned curves, and the focus model learned from them."""

@@ -1,4 +1,4 @@
-"""What the history of runs teaches the focus model."""
+"""Learns the focus model from the saved runs."""
 
 from collections.abc import Mapping, Sequence
 
@@ -17,29 +17,24 @@ from alpaca_focus.core.night.focus_model import (
 )
 from alpaca_focus.core.night.state import History
 from alpaca_focus.core.values import FocusResult, Outcome
-from alpaca_focus.store.run_store import KeptRun, RunStore
+from alpaca_focus.store.run_store import RunStore, SavedRun
 
 BACKLASH = "calibrate backlash"
-"""Trigger of runs that arrive in either direction: their positions are not comparable with those of others."""
+"""Trigger of runs that arrive from either direction: their positions are not comparable with those of others."""
 MOST_RUNS = 500
-"""The latest ones; what is older was another telescope, perhaps."""
+"""Older runs may be from another telescope."""
 
 _log = structlog.get_logger(__name__)
 
 
-def teaching(runs: Sequence[KeptRun]) -> tuple[FocusResult, ...]:
+def usable_results(runs: Sequence[SavedRun]) -> tuple[FocusResult, ...]:
     """Return the results that may be learned from: good, not doubtful, and reached in the usual way."""
-    return tuple(run.result for run in runs if _teaches(run))
-
-
-def _teaches(run: KeptRun) -> bool:
-    result = run.result
-    focused = result.outcome is Outcome.FOCUSED and result.fit is not None and not result.doubtful
-    return focused and run.trigger != BACKLASH
+    results = (run.result for run in runs if run.trigger != BACKLASH)
+    return tuple(each for each in results if each.outcome is Outcome.FOCUSED and each.fit and not each.doubtful)
 
 
 def observation(result: FocusResult, temperatures_c: Mapping[str, float], *, altitude: bool = True) -> Observation:
-    """Return what a good run says of where focus is."""
+    """Return a good run as an observation for the focus model."""
     assert result.fit is not None  # noqa: S101 - only focused runs come here
     return Observation(
         position=result.fit.best_position,
@@ -51,34 +46,22 @@ def observation(result: FocusResult, temperatures_c: Mapping[str, float], *, alt
     )
 
 
-def model_by_run_temperature(runs: Sequence[KeptRun]) -> FocusModel | None:
-    """Learn from the one temperature that every run is kept with, named `RUN`, and from nothing else."""
+def model_by_run_temperature(runs: Sequence[SavedRun]) -> FocusModel | None:
+    """Learn from the one temperature that every run is saved with, named `RUN`, without the altitude."""
+    known = ((each, each.temperature_c) for each in usable_results(runs))
     return learned_model(
-        [
-            observation(result, {RUN: result.temperature_c}, altitude=False)
-            for result in teaching(runs)
-            if result.temperature_c is not None
-        ]
+        [observation(each, {RUN: degrees}, altitude=False) for each, degrees in known if degrees is not None]
     )
 
 
-def model_by_sensor(runs: Sequence[KeptRun], sensor: str) -> FocusModel | None:
+def model_by_sensor(runs: Sequence[SavedRun], sensor: str) -> FocusModel | None:
     """Learn from the temperatures of one sensor, and from the altitude."""
-    return learned_model(
-        [
-            observation(result, {sensor: result.temperatures_c[sensor]})
-            for result in teaching(runs)
-            if sensor in result.temperatures_c
-        ]
-    )
+    known = [each for each in usable_results(runs) if sensor in each.temperatures_c]
+    return learned_model([observation(each, {sensor: each.temperatures_c[sensor]}) for each in known])
 
 
 class LearnedModel:
-    """The focus model of the night, learned anew after each run.
-
-    Args:
-        store: The history.
-    """
+    """The focus model of the night, learned again after each run."""
 
     def __init__(self, store: RunStore) -> None:
         self._store = store
@@ -86,16 +69,16 @@ class LearnedModel:
         self.learn()
 
     def learn(self) -> None:
-        """Learn from all runs; where the history cannot be read, what was learned before stays."""
+        """Learn from all runs; if the history cannot be read, the previous model stays."""
         try:
             self._model = model_by_sensor(self._store.runs(last=MOST_RUNS), AVERAGE)
         except StorageTrouble as error:
-            _log.warning("Nothing is learned from the history", why=str(error))
+            _log.warning("The focus model cannot be learned from the history", why=str(error))
 
     def probable_defocus(self, history: History, compensated: Compensated) -> float | None:
-        """Return the steps from where the focuser probably should be; `None`: not known."""
+        """Return how far out of focus the telescope probably is, in steps; `None`: not known."""
         return None if self._model is None else defocus_by_now_steps(self._model, history, compensated)
 
     def focus_by_now(self, history: History) -> float | None:
-        """Return where focus should be by now; `None`: not known."""
+        """Return the position of best focus that the model expects now; `None`: not known."""
         return None if self._model is None else focus_by_now(self._model, history)

@@ -1,8 +1,9 @@
-"""What a run takes from earlier ones and leaves for later ones; no run fails because the disk does."""
+"""What a run reads from earlier ones and saves for later ones; no run fails because the disk does."""
 
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Self, TypeVar
 
 import structlog
 
@@ -10,7 +11,9 @@ from alpaca_focus.core.curves.hyperbola import KNOWN
 from alpaca_focus.core.curves.learned_curve import LearnedCurve, learned, moved
 from alpaca_focus.core.errors import RunFailed, StorageTrouble
 from alpaca_focus.core.values import FocusResult, Outcome
-from alpaca_focus.store.run_store import KeptRun, RunStore
+from alpaca_focus.store.run_store import RunStore, SavedRun
+
+T = TypeVar("T")
 
 _log = structlog.get_logger(__name__)
 
@@ -19,8 +22,8 @@ class Memory:
     """The history of one optical train, if there is one; use it as a context manager.
 
     Args:
-        directory: Folder of the history; `None`: nothing is kept, and nothing is known.
-        train: Name of the optical train; what was learned of another one is not used.
+        directory: Folder of the history; `None`: there is none.
+        train: Name of the optical train; curves of other trains are not used.
     """
 
     def __init__(self, directory: Path | None, train: str) -> None:
@@ -31,7 +34,7 @@ class Memory:
         try:
             self._store = RunStore(directory)
         except StorageTrouble as error:
-            _log.warning(f"{error} The run goes on without the history.")
+            _log.warning(f"{error} The run continues without the history.")
             return
         if self._store.notice:
             _log.warning(self._store.notice)
@@ -47,60 +50,43 @@ class Memory:
         if self._store is not None:
             self._store.__exit__(kind, error, trace)
 
-    def runs(self, *, last: int) -> tuple[KeptRun, ...]:
-        """Return the latest runs, the newest first; none where the history cannot be read."""
-        if self._store is None:
-            return ()
-        try:
-            return self._store.runs(last=last)
-        except StorageTrouble as error:
-            _log.warning(f"{error} The run goes on as if nothing were known.")
-            return ()
+    def runs(self, *, last: int) -> tuple[SavedRun, ...]:
+        """Return the latest runs, the newest first; none if the history cannot be read."""
+        return self._read(lambda store: store.runs(last=last)) or ()
 
     def remember(self, result: FocusResult, *, trigger: str, learn: bool = True) -> None:
-        """Keep a run, and learn from it if it was verified and may be learned from."""
+        """Save a run, and with `learn` what it adds to the learned curve."""
         if self._store is None:
             return
         try:
             self._store.save(result, trigger=trigger)
-            profile = self._taught_by(result) if learn else None
+            profile = self._learned_from(result) if learn else None
             if profile is not None:
                 self._store.save_profile(self._train, result.filter_name, profile)
         except StorageTrouble as error:
             _log.warning(f"{error} This run is not in the history.")
 
     def profile(self, filter_name: str | None) -> LearnedCurve | None:
-        """Return what is known of the V-curve through a filter; `None`: nothing."""
-        if self._store is None:
-            return None
+        """Return the learned curve through a filter; `None`: there is none, or it cannot be read."""
+        return self._read(lambda store: store.profile(self._train, filter_name))
+
+    def _read(self, read: Callable[[RunStore], T]) -> T | None:
         try:
-            return self._store.profile(self._train, filter_name)
+            return None if self._store is None else read(self._store)
         except StorageTrouble as error:
-            _log.warning(f"{error} The run goes on as if nothing were known.")
+            _log.warning(f"{error} The run continues without it.")
             return None
 
-    def _taught_by(self, result: FocusResult) -> LearnedCurve | None:
-        if result.outcome is not Outcome.FOCUSED or result.fit is None or result.doubtful:
+    def _learned_from(self, result: FocusResult) -> LearnedCurve | None:
+        fit, at, degrees = result.fit, result.started_at, result.temperature_c
+        if result.outcome is not Outcome.FOCUSED or fit is None or result.doubtful:
             return None
         before = self.profile(result.filter_name)
-        if result.fit.model == KNOWN:
-            if before is None:
-                return None
-            return moved(
-                before,
-                result.samples,
-                result.fit,
-                temperature_c=result.temperature_c,
-                learned_at=result.started_at,
-            )
+        # A pair of frames on a known curve shows where focus is, and not the slopes (decision 0010).
+        if fit.model == KNOWN:
+            return before and moved(before, result.samples, fit, temperature_c=degrees, learned_at=at)
         try:
-            return learned(
-                result.samples,
-                result.fit,
-                before=before,
-                temperature_c=result.temperature_c,
-                learned_at=result.started_at,
-            )
+            return learned(result.samples, fit, before=before, temperature_c=degrees, learned_at=at)
         except RunFailed:
             # Focused without enough of an arm to learn from: the next run takes a whole curve again.
             return None

@@ -1,7 +1,7 @@
-"""What is kept from night to night: every focus run with all of its frames, and the learned V-curves.
+"""The history: every focus run with all of its frames, the learned curves, light frames and the night's state.
 
 One SQLite file. Each write is one transaction, on disk before it returns, so that a power cut loses nothing that was
-reported as kept. A file that is damaged is put aside, never deleted, and a new one is begun.
+reported as saved. A damaged file is renamed, never deleted, and a new one is created.
 """
 
 import sqlite3
@@ -51,7 +51,7 @@ MIGRATIONS = (
     );
     """,
 )
-"""Each brings a file from one version to the next; what has once been released is never changed."""
+"""Each brings a file from one version to the next; a released one is never changed."""
 
 _RESULT = TypeAdapter(FocusResult)
 _PROFILE = TypeAdapter(LearnedCurve)
@@ -59,14 +59,8 @@ _LIGHT = TypeAdapter(Light)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class KeptRun:
-    """A run as it was kept.
-
-    Attributes:
-        number: Its number, counted up.
-        trigger: Why it was started.
-        result: All of it.
-    """
+class SavedRun:
+    """A run of the history, with its number and the triggers that started it."""
 
     number: int
     trigger: str
@@ -74,14 +68,14 @@ class KeptRun:
 
 
 class RunStore:
-    """The kept runs and profiles; use it as a context manager.
+    """The history in a folder; use it as a context manager.
 
     Args:
-        directory: Folder of the file; made if it is missing.
-        read_only: Whether only to look: nothing is made or mended then.
+        directory: Folder of the file; created if it is missing.
+        read_only: Whether the file must exist; nothing is created or repaired then.
 
     Attributes:
-        notice: A sentence when the file was damaged and put aside; else empty.
+        notice: A sentence if the file was damaged and renamed; else empty.
 
     Raises:
         StorageTrouble: The folder or the file cannot be used.
@@ -92,22 +86,22 @@ class RunStore:
         self.notice = ""
         if read_only:
             if not self.path.is_file():
-                raise StorageTrouble(f"There is no history in {directory}: no run has been kept there yet.")
+                raise StorageTrouble(f"There is no history in {directory}: no run has been saved there yet.")
             self._connection = self._open()
             return
         try:
             directory.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise StorageTrouble(
-                f"The folder {directory} for the history cannot be made ({error.strerror}). Make it, or choose another "
-                "one as storage.directory."
+                f"The folder {directory} for the history cannot be created ({error.strerror}). Create it, or choose "
+                "another storage.directory."
             ) from error
         try:
             self._connection = self._open()
         except StorageTrouble:
             if not self.path.is_file() or not self._is_damaged():
                 raise
-            self.notice = self._put_aside()
+            self.notice = self._rename_damaged()
             self._connection = self._open()
 
     def __enter__(self) -> Self:
@@ -121,10 +115,7 @@ class RunStore:
         self._connection.close()
 
     def save(self, result: FocusResult, *, trigger: str) -> int:
-        """Keep a run.
-
-        Returns:
-            Its number.
+        """Save a run and return its number.
 
         Raises:
             StorageTrouble: It could not be written.
@@ -132,39 +123,33 @@ class RunStore:
         with self._transaction():
             cursor = self._connection.execute(
                 "INSERT INTO runs (started_at, trigger, outcome, filter_name, result) VALUES (?, ?, ?, ?, ?)",
-                (
-                    result.started_at.astimezone(UTC).isoformat(),
-                    trigger,
-                    result.outcome.value,
-                    result.filter_name,
-                    _as_json(result),
-                ),
+                (_utc(result.started_at), trigger, result.outcome.value, result.filter_name, _as_json(result)),
             )
         number = cursor.lastrowid
         assert number is not None  # noqa: S101 - SQLite numbers every row
         return number
 
-    def runs(self, *, last: int | None = None, since: datetime | None = None) -> tuple[KeptRun, ...]:
+    def runs(self, *, last: int | None = None, since: datetime | None = None) -> tuple[SavedRun, ...]:
         """Return the runs, the newest first.
 
         Args:
             last: At most so many; `None`: all.
-            since: Those that have begun then or later; `None`: all.
+            since: Only runs that began then or later; `None`: all.
 
         Raises:
             StorageTrouble: They could not be read.
         """
         query = "SELECT number, trigger, result FROM runs WHERE started_at >= ? ORDER BY number DESC LIMIT ?"
-        begin = "" if since is None else since.astimezone(UTC).isoformat()
-        return tuple(_kept(row) for row in self._rows(query, (begin, -1 if last is None else last)))
+        begin = "" if since is None else _utc(since)
+        return tuple(_saved_run(row) for row in self._rows(query, (begin, -1 if last is None else last)))
 
-    def run(self, number: int) -> KeptRun | None:
+    def run(self, number: int) -> SavedRun | None:
         """Return one run; `None` if there is no such number."""
         rows = self._rows("SELECT number, trigger, result FROM runs WHERE number = ?", (number,))
-        return _kept(rows[0]) if rows else None
+        return _saved_run(rows[0]) if rows else None
 
     def save_light(self, light: Light) -> None:
-        """Keep what a light frame of the imaging program has said.
+        """Save the measurement of a light frame of the imaging program.
 
         Raises:
             StorageTrouble: It could not be written.
@@ -172,13 +157,7 @@ class RunStore:
         with self._transaction():
             self._connection.execute(
                 "INSERT INTO lights (ended_at, hfd_px, position, filter_name, temperature_c) VALUES (?, ?, ?, ?, ?)",
-                (
-                    light.ended_at.astimezone(UTC).isoformat(),
-                    light.hfd_px,
-                    light.position,
-                    light.filter_name,
-                    light.temperature_c,
-                ),
+                (_utc(light.ended_at), light.hfd_px, light.position, light.filter_name, light.temperature_c),
             )
 
     def lights(self, *, last: int) -> tuple[Light, ...]:
@@ -193,7 +172,7 @@ class RunStore:
         return tuple(_LIGHT.validate_python(dict(zip(names, row, strict=True))) for row in rows)
 
     def save_profile(self, train: str, filter_name: str | None, profile: LearnedCurve) -> None:
-        """Keep what is known of the V-curve of an optical train and filter, in place of what was known before.
+        """Save the learned curve of an optical train and filter in place of the previous one.
 
         Raises:
             StorageTrouble: It could not be written.
@@ -206,17 +185,17 @@ class RunStore:
             )
 
     def profile(self, train: str, filter_name: str | None) -> LearnedCurve | None:
-        """Return what is known of the V-curve of an optical train and filter; `None`: nothing."""
+        """Return the learned curve of an optical train and filter; `None`: there is none."""
         query = "SELECT profile FROM profiles WHERE train = ? AND filter_name = ?"
         rows = self._rows(query, (train, filter_name or ""))
         try:
             return _PROFILE.validate_json(str(rows[0][0])) if rows else None
         except ValidationError:
-            # Written by a later version, perhaps: the curve is learned anew.
+            # Probably written by a later version: the curve is learned again.
             return None
 
     def save_night(self, state: str) -> None:
-        """Keep the state of the night, a text, in place of the one before.
+        """Save the state of the night, a text, in place of the previous one.
 
         Raises:
             StorageTrouble: It could not be written.
@@ -229,7 +208,7 @@ class RunStore:
             )
 
     def night(self) -> str | None:
-        """Return the state of the night; `None`: none was kept.
+        """Return the state of the night; `None`: none was saved.
 
         Raises:
             StorageTrouble: It could not be read.
@@ -249,7 +228,7 @@ class RunStore:
         except sqlite3.Error as error:
             connection.close()
             raise StorageTrouble(
-                f"The history {self.path} cannot be used ({error}). If the disk is full or read-only, mend that."
+                f"The history {self.path} cannot be used ({error}). Check that the disk is neither full nor read-only."
             ) from error
         except StorageTrouble:
             connection.close()
@@ -271,22 +250,22 @@ class RunStore:
             with closing(sqlite3.connect(self.path, timeout=BUSY_S)) as connection:
                 return bool(connection.execute("PRAGMA quick_check").fetchone() != ("ok",))
         except sqlite3.OperationalError:
-            # Locked, unreadable, or no room: the file itself may be good.
+            # Locked, unreadable, or the disk is full: the file itself may be good.
             return False
         except sqlite3.DatabaseError:
             return True
 
-    def _put_aside(self) -> str:
-        aside = self.path.with_name(f"{self.path.name}.damaged-{datetime.now(UTC):%Y%m%dT%H%M%S%f}")
+    def _rename_damaged(self) -> str:
+        renamed = self.path.with_name(f"{self.path.name}.damaged-{datetime.now(UTC):%Y%m%dT%H%M%S%f}")
         try:
-            self.path.rename(aside)
+            self.path.rename(renamed)
             for suffix in ("-wal", "-shm"):
                 self.path.with_name(self.path.name + suffix).unlink(missing_ok=True)
         except OSError as error:
             raise StorageTrouble(
-                f"The history {self.path} is damaged and cannot be put aside ({error.strerror}). Move it away."
+                f"The history {self.path} is damaged and cannot be renamed ({error.strerror}). Move it away."
             ) from error
-        return f"The history was damaged. It is kept as {aside}, and a new one was begun."
+        return f"The history was damaged. It was renamed to {renamed}, and a new one was created."
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
@@ -300,8 +279,8 @@ class RunStore:
             self._connection.execute("COMMIT")
         except sqlite3.Error as error:
             raise StorageTrouble(
-                f"The history {self.path} could not be written ({error}). The run itself is not touched by that; look "
-                "whether the disk is full or read-only."
+                f"The history {self.path} could not be written ({error}); the run itself is not affected. Check that "
+                "the disk is neither full nor read-only."
             ) from error
 
     def _rows(self, query: str, parameters: tuple[object, ...]) -> list[tuple[object, ...]]:
@@ -311,16 +290,20 @@ class RunStore:
             raise StorageTrouble(f"The history {self.path} could not be read ({error}).") from error
 
 
+def _utc(at: datetime) -> str:
+    return at.astimezone(UTC).isoformat()
+
+
 def _as_json(value: FocusResult | LearnedCurve) -> str:
-    # NaN is kept as NaN, which JSON itself does not know: the file is read back by this module alone.
+    # NaN stays NaN, which is not valid JSON: only this module reads the file.
     return to_json(value, inf_nan_mode="constants", fallback=dict).decode()
 
 
-def _kept(row: tuple[object, ...]) -> KeptRun:
+def _saved_run(row: tuple[object, ...]) -> SavedRun:
     number, trigger, result = row
     try:
-        return KeptRun(number=int(str(number)), trigger=str(trigger), result=_RESULT.validate_json(str(result)))
+        return SavedRun(number=int(str(number)), trigger=str(trigger), result=_RESULT.validate_json(str(result)))
     except ValidationError as error:
         raise StorageTrouble(
-            f"Run {number} of the history cannot be read: it is not what this version writes."
+            f"Run {number} of the history cannot be read: another version of alpaca-focus wrote it."
         ) from error

@@ -12,7 +12,7 @@ from alpaca_focus.core.status import as_json, measured_light
 from alpaca_focus.core.values import Light
 from alpaca_focus.feed.night_curves import Point, thinned
 from alpaca_focus.feed.run_progress import finite, progress_of
-from alpaca_focus.store.run_store import FILE_NAME, KeptRun, RunStore
+from alpaca_focus.store.run_store import FILE_NAME, RunStore, SavedRun
 from alpaca_focus.web.events import encoded
 from alpaca_focus.web.source import NightSource
 
@@ -151,7 +151,7 @@ class HistoryReader:
 
     # In a thread
 
-    def _runs(self, last: int, since: datetime | None = None) -> tuple[KeptRun, ...]:
+    def _runs(self, last: int, since: datetime | None = None) -> tuple[SavedRun, ...]:
         if not self._is_there():
             return ()
         with self._store() as store:
@@ -163,7 +163,7 @@ class HistoryReader:
         with self._store() as store:
             return store.lights(last=last)
 
-    def _run(self, number: int) -> KeptRun | None:
+    def _run(self, number: int) -> SavedRun | None:
         if not self._is_there():
             return None
         with self._store() as store:
@@ -206,19 +206,19 @@ def _with_before(noted: Sequence[Point], kept: Sequence[Point], since: datetime)
     return thinned([*before, *(point for point in noted if point[0] >= since.timestamp())])
 
 
-def _temperatures(runs: Sequence[KeptRun], lights: Sequence[Light]) -> list[Point]:
+def _temperatures(runs: Sequence[SavedRun], lights: Sequence[Light]) -> list[Point]:
     told = [(run.result.started_at, run.result.temperature_c) for run in runs]
     told += [(light.ended_at, light.temperature_c) for light in lights]
     return [(at.timestamp(), value) for at, value in told if value is not None]
 
 
-def _positions(runs: Sequence[KeptRun], lights: Sequence[Light]) -> list[Point]:
+def _positions(runs: Sequence[SavedRun], lights: Sequence[Light]) -> list[Point]:
     told = [(run.result.started_at, run.result.final_position) for run in runs]
     told += [(light.ended_at, light.position) for light in lights]
     return [(at.timestamp(), float(value)) for at, value in told if value is not None]
 
 
-def summary(run: KeptRun) -> RunSummary:
+def summary(run: SavedRun) -> RunSummary:
     """Return a run in one line."""
     result = run.result
     fit, verified = result.fit, None if result.verification is None else result.verification.measurement

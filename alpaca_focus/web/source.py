@@ -9,7 +9,7 @@ from alpaca_focus.feed.feed import Feed
 from alpaca_focus.feed.night_curves import NightCurves
 from alpaca_focus.feed.run_progress import RunTracker
 from alpaca_focus.service.control_wire import Request
-from alpaca_focus.store.run_store import KeptRun
+from alpaca_focus.store.run_store import SavedRun
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +54,6 @@ class NightSource:
     curves: NightCurves
     runs: RunTracker
     picture: Callable[[], Picture | None]
-    draw: Callable[[KeptRun], bytes]
+    draw: Callable[[SavedRun], bytes]
     viewers: Viewers = field(default_factory=Viewers)
     version: str

@@ -31,7 +31,7 @@ from alpaca_focus.simulator.settings import (
     SensorSettings,
     SkySettings,
 )
-from alpaca_focus.store.run_store import KeptRun, RunStore
+from alpaca_focus.store.run_store import RunStore, SavedRun
 
 ROOT = Path(__file__).parent.parent.parent
 FACTOR = 400.0
@@ -60,7 +60,7 @@ class NightLog:
     """What became of a night."""
 
     images: list[Image] = field(default_factory=list)
-    runs: tuple[KeptRun, ...] = ()
+    runs: tuple[SavedRun, ...] = ()
     kills: list[str] = field(default_factory=list)
     real_s: float = 0.0
     night_s: float = 0.0

@@ -188,7 +188,7 @@ def test_a_device_that_goes_and_comes_back_is_told_once_each_way(way: str, night
             await go()
             await night.asked("refocus")
             told = await night.told(lambda told: any("telescope 0" in each for each in told["blocked_by"]))
-            assert told["due"] == ["it was asked for"]
+            assert told["due"] == ["a refocus was requested"]
             await asyncio.sleep(0.5)
             assert (night.motor(), (await night.asked("status"))["runs_ended"]) == (START, 0)
             await come_back()

@@ -63,7 +63,7 @@ def test_the_scatter_is_that_of_the_truth(walk_steps: float, rng: np.random.Gene
     assert np.median(found) == pytest.approx(walk_steps, abs=1.5, rel=0.15)
 
 
-def test_two_temperatures_are_told_apart(rng: np.random.Generator) -> None:
+def test_two_temperatures_are_distinguished(rng: np.random.Generator) -> None:
     away: list[float] = []
     for _ in range(DRAWS):
         truth = FocusTruth(steps_per_c={"focuser": -30.0, "air": 20.0}, outliers=0.05)
@@ -75,7 +75,7 @@ def test_two_temperatures_are_told_apart(rng: np.random.Generator) -> None:
     assert np.mean(np.array(away) < 4.0) > 0.98
 
 
-def test_predictions_cover_the_truth_as_often_as_they_say(rng: np.random.Generator) -> None:
+def test_predictions_cover_the_truth_as_often_as_stated(rng: np.random.Generator) -> None:
     """From a verified focus, whose error is drawn too, to each later run of a night that nothing was learned from."""
     covered: list[bool] = []
     for _ in range(DRAWS):

@@ -10,9 +10,9 @@ from alpaca_focus.core.night.compensation import (
     Compensated,
     CompensationSettings,
     correction_steps,
+    exceeded_limit,
     followed,
     moved,
-    trouble,
 )
 from alpaca_focus.core.night.decisions import InhibitorRules, decided
 from alpaca_focus.core.night.outlier_filter import OutlierFilter
@@ -89,7 +89,7 @@ def test_every_refocus_restarts_every_count(polls: list[Snapshot], at_c: float) 
         filter_name=history.filter_name,
     )
     after = refocused(state, baseline).history
-    # The model is asked at each poll; nothing of it is counted.
+    # The model is evaluated at each poll; nothing is counted.
     assert not any(trigger(after).due for trigger in TRIGGERS)
     assert (after.images, after.since_s, after.failures, after.hold_s, after.hfds_px) == (0, 0.0, 0, 0.0, ())
 
@@ -150,10 +150,10 @@ class Followed:
         self.moves: list[tuple[float, int]] = []
 
     def poll(self, passed_s: float = 60.0, **shown: Any) -> None:
-        told = {"temperature_c": None, "altitude_deg": None, "filter_name": None} | shown
-        self.state = followed(self.state, self.settings, passed_s=passed_s, **told)
+        conditions = {"temperature_c": None, "altitude_deg": None, "filter_name": None} | shown
+        self.state = followed(self.state, self.settings, passed_s=passed_s, **conditions)
         steps = correction_steps(self.state, self.settings)
-        if steps and not trouble(self.state, self.settings, steps):
+        if steps and not exceeded_limit(self.state, self.settings, steps):
             self.state = moved(self.state, steps)
             self.moves.append((self.state.clock_s, steps))
 

@@ -1,4 +1,4 @@
-"""Whatever happens in a night, people are told in good order and not too often."""
+"""Whatever happens in a night, notices are sent in good order and not too often."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alpaca_focus.core.night.notices import LOST_AFTER_S, THERMOMETER, EndedRun, Kind, Seen, Watched, noticed
+from alpaca_focus.core.night.notices import LOST_AFTER_S, THERMOMETER, EndedRun, Kind, NoticeLog, Situation, new_notices
 
 REPEAT_S = 600.0
 NAMES = ("camera", "focuser", "mount")
@@ -20,25 +20,25 @@ LOOKS = st.tuples(
 
 
 @given(st.lists(LOOKS, max_size=60))
-def test_people_are_told_in_good_order(looks: list[tuple[float, set[str], bool, bool, str]]) -> None:
-    watched, now_s, runs = Watched(), 0.0, 0
+def test_notices_are_sent_in_good_order(polls: list[tuple[float, set[str], bool, bool, str]]) -> None:
+    watched, now_s, runs = NoticeLog(), 0.0, 0
     silent_since: Mapping[str, float] = {}
     told_s: dict[tuple[Kind, str], float] = {}
     lost: set[str] = set()
     count: Counter[Kind] = Counter()
-    for passed_s, silent, cold, daylight, outcome in looks:
+    for passed_s, silent, cold, daylight, outcome in polls:
         now_s += passed_s
         runs += bool(outcome)
-        seen = Seen(
+        seen = Situation(
             silent=dict.fromkeys(silent, "It does not answer."),
-            temperature_trouble="no reading" if cold else "",
+            temperature_problem="no reading" if cold else "",
             daylight=daylight,
             runs_ended=runs,
             run=EndedRun(outcome=outcome, reason="So it ended.") if outcome else None,
         )
         missing = silent | ({THERMOMETER} if cold else set())
         silent_since = {name: silent_since.get(name, now_s) for name in missing}
-        watched, notices = noticed(watched, seen, now_s=now_s, repeat_s=REPEAT_S)
+        watched, notices = new_notices(watched, seen, now_s=now_s, repeat_s=REPEAT_S)
         for each in notices:
             count[each.kind] += 1
             if each.kind is Kind.DEVICE_BACK:

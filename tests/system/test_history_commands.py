@@ -67,7 +67,7 @@ def test_a_run_is_shown_whole(run: Run, tmp_path: Path) -> None:
 def test_mistakes_are_one_sentence(run: Run, tmp_path: Path) -> None:
     cases: list[tuple[Callable[[], list[str]], str]] = [
         (lambda: ["history"], "Which history?"),
-        (lambda: ["history", "--directory", str(tmp_path / "nothing")], "no run has been kept there"),
+        (lambda: ["history", "--directory", str(tmp_path / "nothing")], "no run has been saved there"),
         (lambda: ["report", "99", "--directory", str(kept(tmp_path))], "There is no run 99"),
     ]
     for arguments, sentence in cases:

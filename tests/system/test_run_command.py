@@ -178,7 +178,7 @@ def test_a_service_that_was_killed_goes_home_at_its_next_start(
     assert position(simulator) == START
     status = run("status", "--config", night_file).stdout.splitlines()
     assert status[0] == "watching, paused; the plan takes: light"
-    assert "due: it was asked for" in status
+    assert "due: a refocus was requested" in status
     assert f"last run: A focus run was cut off. The focuser is back at position {START}, where it belongs." in status
     assert ["images", "[1/50]"] in [line.split() for line in status]
     code, log = ended(again)
@@ -250,7 +250,7 @@ def test_a_script_that_waits_for_a_due_refocus_learns_that_it_failed(
     ask(socket_path(directory), "refocus", {}, timeout_s=10.0)
     waiting = start("refocus", "--if-due", "--wait", "--config", night_file)
     assert waiting.stdout is not None
-    assert waiting.stdout.readline() == "A refocus is due (it was asked for) and follows after the exposure.\n"
+    assert waiting.stdout.readline() == "A refocus is due (a refocus was requested) and follows after the exposure.\n"
     requests.put(f"{camera}/abortexposure", timeout=5).raise_for_status()
     is_away(directory, simulator)
     fault(simulator, kind="camera-error")

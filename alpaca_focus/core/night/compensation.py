@@ -1,7 +1,4 @@
-"""Continuous compensation: how far the focuser follows temperature and altitude between two refocuses.
-
-The wanted correction is summed exactly and moved in whole steps: fractions are carried over, never lost.
-"""
+"""Continuous compensation: by how much the focuser follows temperature and altitude between two refocuses."""
 
 import math
 from collections.abc import Mapping
@@ -15,7 +12,7 @@ HOUR_S = 3600.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CompensationSettings:
-    """How far to follow.
+    """The user's coefficients and limits of the compensation.
 
     Attributes:
         steps_per_c: Steps for each degree of warming: a positive value moves in when the temperature drops.
@@ -23,8 +20,8 @@ class CompensationSettings:
         altitude_steps: Steps from pointing overhead to the horizon, in proportion to 1 - sin(altitude): the share of
             the weight that no longer pulls along the tube.
         dead_zone_steps: The smallest correction worth a move.
-        most_steps_per_hour: Largest sum of moves, either way counted, in an hour; `None`: any.
-        most_steps: Largest distance from where the last refocus ended; `None`: any.
+        most_steps_per_hour: Largest sum of the lengths of the moves in an hour; `None`: no limit.
+        most_steps: Largest distance from the position of the last refocus; `None`: no limit.
     """
 
     steps_per_c: float = 0.0
@@ -41,16 +38,16 @@ class CompensationSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Compensated:
-    """What has been compensated since the last refocus.
+    """The compensation since the last refocus.
 
     Attributes:
-        at_c: Temperature followed so far; `None`: no temperature is known.
-        at_altitude_deg: Altitude followed so far.
+        at_c: Temperature compensated for so far; `None`: no temperature is known.
+        at_altitude_deg: Altitude compensated for so far.
         wanted_steps: Sum of the wanted corrections, with its fraction.
-        moved_steps: Sum of the corrections moved.
-        clock_s: Seconds that have passed.
-        moves: Moves of the last hour: when on that clock, and steps.
-        stopped: Why compensation has stopped, as a sentence; empty: it goes on.
+        moved_steps: Sum of the corrections moved, in whole steps.
+        clock_s: Seconds since the last refocus.
+        moves: Time in `clock_s`, and steps, of each move of the last hour.
+        stopped: Why compensation has stopped, as a sentence; empty: it has not.
     """
 
     at_c: float | None = None
@@ -63,7 +60,7 @@ class Compensated:
 
     @property
     def carried_steps(self) -> float:
-        """Wanted and not moved yet."""
+        """Wanted and not moved yet: fractions are carried over, never lost."""
         return self.wanted_steps - self.moved_steps
 
 
@@ -78,20 +75,14 @@ def followed(
 ) -> Compensated:
     """Return the state with the correction wanted at the present temperature and altitude.
 
-    Args:
-        state: So far.
-        settings: How far to follow.
-        temperature_c: Average temperature; `None` keeps the previous one.
-        altitude_deg: Where the telescope points; `None` keeps the previous altitude.
-        filter_name: The current filter.
-        passed_s: Seconds since the previous call.
+    A temperature or an altitude of `None` keeps the previous one; `passed_s` counts from the previous call.
     """
     clock_s = state.clock_s + max(0.0, passed_s)
     wanted = state.wanted_steps
     if temperature_c is not None and state.at_c is not None:
         wanted += settings.coefficient(filter_name) * (temperature_c - state.at_c)
     if altitude_deg is not None and state.at_altitude_deg is not None:
-        wanted += settings.altitude_steps * (_leaning(altitude_deg) - _leaning(state.at_altitude_deg))
+        wanted += settings.altitude_steps * (_flexure_share(altitude_deg) - _flexure_share(state.at_altitude_deg))
     return replace(
         state,
         at_c=state.at_c if temperature_c is None else temperature_c,
@@ -102,7 +93,7 @@ def followed(
     )
 
 
-def _leaning(altitude_deg: float) -> float:
+def _flexure_share(altitude_deg: float) -> float:
     return 1 - math.sin(math.radians(max(0.0, altitude_deg)))
 
 
@@ -113,24 +104,24 @@ def correction_steps(state: Compensated, settings: CompensationSettings) -> int:
     return round(state.carried_steps)
 
 
-def trouble(state: Compensated, settings: CompensationSettings, steps: int) -> str:
-    """Return why a correction must not be made, as a sentence; empty if it may."""
+def exceeded_limit(state: Compensated, settings: CompensationSettings, steps: int) -> str:
+    """Return which limit a correction would exceed, as a sentence; empty: none."""
     within_hour = sum(abs(moved) for _, moved in state.moves) + abs(steps)
     if settings.most_steps_per_hour is not None and within_hour > settings.most_steps_per_hour:
         return (
-            f"Temperature compensation has stopped: {within_hour} steps in one hour are more than the "
-            f"{settings.most_steps_per_hour} allowed by compensation.most_steps_per_hour. The next refocus starts it "
-            "again; check the thermometer and the coefficient."
+            f"Temperature compensation has stopped: {within_hour} steps in one hour exceed "
+            f"compensation.most_steps_per_hour ({settings.most_steps_per_hour}). The next refocus starts it again; "
+            "check the thermometer and the coefficient."
         )
     away = abs(state.moved_steps + steps)
     if settings.most_steps is not None and away > settings.most_steps:
         return (
-            f"Temperature compensation has stopped: {away} steps from the last refocus are more than the "
-            f"{settings.most_steps} allowed by compensation.most_steps. The next refocus starts it again."
+            f"Temperature compensation has stopped: {away} steps from the last refocus exceed compensation.most_steps "
+            f"({settings.most_steps}). The next refocus starts it again."
         )
     return ""
 
 
 def moved(state: Compensated, steps: int) -> Compensated:
-    """Return the state after a correction was made."""
+    """Return the state after a correction move."""
     return replace(state, moved_steps=state.moved_steps + steps, moves=(*state.moves, (state.clock_s, steps)))

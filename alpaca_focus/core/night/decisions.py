@@ -1,4 +1,4 @@
-"""Decides from a state and a snapshot whether a refocus is due, and which circumstances make it wait (inhibitors)."""
+"""Decides from a history and a snapshot whether a refocus is due, and which inhibitors make it wait."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,10 +17,10 @@ GAP_REASONS = frozenset({EXPOSING, NO_GAP})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InhibitorRules:
-    """Which circumstances keep a refocus waiting.
+    """The settings of the inhibitors.
 
     Attributes:
-        sun_altitude_deg: With the sun above it, it is not night; `None`: the sun is ignored.
+        sun_altitude_deg: It is night while the sun is below; `None`: the sun is ignored.
     """
 
     sun_altitude_deg: float | None = -18.0
@@ -28,12 +28,7 @@ class InhibitorRules:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:
-    """What is due, and what makes it wait.
-
-    Attributes:
-        verdicts: The verdict of each trigger.
-        blocked_by: Why nothing may be done just now, due or not.
-    """
+    """The verdicts of all triggers, and the reasons for which nothing may be done just now, due or not."""
 
     verdicts: tuple[Verdict, ...]
     blocked_by: tuple[str, ...]
@@ -50,16 +45,15 @@ class Decision:
 
     @property
     def waits_for_gap(self) -> bool:
-        """Whether a refocus is due and could start in a gap: any other reason would outlast the gap."""
+        """Whether a refocus is due and could start in a gap."""
+        # No other reason than these ends with the exposure: with one more, the gap would pass unused.
         return bool(self.due) and GAP_REASONS.issuperset(self.blocked_by)
 
     @property
     def allows_corrections(self) -> bool:
-        """Whether correction moves may be made, now or in a gap.
-
-        What blocks a refocus blocks them as well, except for the hold-off after a failed run: it spares the sky a run
-        that would fail again, and a correction takes no exposures.
-        """
+        """Whether correction moves may be made, now or in a gap."""
+        # What blocks a refocus blocks them as well, except for the hold-off after a failed run (decision 0014): it
+        # avoids another run that would fail under the same clouds, and a correction move takes no exposures.
         return (GAP_REASONS | {HELD}).issuperset(self.blocked_by)
 
     @property
@@ -84,7 +78,9 @@ def decided(
 
 
 def inhibitors(history: History, snapshot: Snapshot, rules: InhibitorRules, *, paused: bool) -> tuple[str, ...]:
-    """Return all reasons why nothing may be done just now, as clauses; empty: go ahead."""
+    """Return all reasons for which nothing may be done just now, as clauses; empty: none."""
+    # Only a known bad state inhibits: `None`, from a device that is not there or knows nothing, never does. A required
+    # device that does not answer has a reason of its own, and a silent safety monitor counts as "not safe".
     sun_deg = snapshot.sun_altitude_deg
     is_day = rules.sun_altitude_deg is not None and sun_deg is not None and sun_deg > rules.sun_altitude_deg
     reasons = {
@@ -92,10 +88,12 @@ def inhibitors(history: History, snapshot: Snapshot, rules: InhibitorRules, *, p
         "paused": paused,
         "not safe": snapshot.safe is False,
         "mount parked": snapshot.parked is True,
+        # A parked mount never tracks: one reason is enough.
         "mount not tracking": snapshot.parked is not True and snapshot.tracking is False,
         "mount slewing": snapshot.slewing is True,
         "not night": is_day,
         f"the plan takes {snapshot.plan} frames": snapshot.plan in NO_LIGHTS,
+        # An operator who requests a refocus does not wait for the hold-off.
         HELD: history.hold_s > 0 and not history.asap,
         PROGRAM_MOVES: snapshot.program_moves,
         EXPOSING: snapshot.exposing,

@@ -1,8 +1,8 @@
-"""A linear model through nights of drifting positions: generalised least squares, robust, with honest errors.
+"""Robust generalised least squares for a linear model through nights of drifting positions.
 
-Each night has a free level. On top of the model a position walks at random from run to run, which makes runs close in
-time alike: errors that took every run for independent would be far too small. How far it walks is estimated with the
-rest, so that the reduced chi-square is 1.
+Each night has a free level. On top of the model a position walks at random from run to run, so runs close in time are
+correlated: errors that treat every run as independent would be far too small (decision 0017). The width of the walk is
+estimated with the rest, so that the reduced chi-square is 1.
 """
 
 import math
@@ -20,24 +20,24 @@ Mask = NDArray[np.bool_]
 OUTLIER_SIGMAS = 4.0
 MEDIAN_OF_CHI_SQUARE = 0.4549
 """Median of the chi-square distribution of one degree of freedom."""
-ROUNDS = 30
-"""Of reweighting, towards the least absolute residuals."""
-NOT_AWAY = 0.1
-"""Sigmas below which a residual counts no more than this one."""
+REWEIGHTINGS = 30
+"""Iterations towards the least absolute residuals."""
+LEAST_SIGMAS = 0.1
+"""Smaller residuals have the weight of this one: the weight of a residual of 0 would be infinite."""
 RELATIVE_ACCURACY = 1e-2
-"""Of the width of the walk, which is never known as well as that."""
+"""Of the width of the walk; its own statistical error is far larger."""
 
 
 @dataclass(frozen=True, slots=True)
 class Nights:
-    """Runs by night, in the order of time; nights are filled up to the longest one by runs that do not count.
+    """Runs by night, in the order of time; nights are padded to the length of the longest one.
 
     Attributes:
-        terms: What the positions depend on, shape (nights, runs, terms).
+        terms: The independent variables, shape (nights, runs, terms).
         positions: Best focus in steps, shape (nights, runs), like the following.
         variances: Of the positions, in square steps.
         times: Since the first run of the night, in units of the typical gap.
-        counts: Which of the runs count.
+        counts: Which of the runs are real, not padding.
     """
 
     terms: Array
@@ -49,7 +49,7 @@ class Nights:
 
 @dataclass(frozen=True, slots=True)
 class DriftFit:
-    """What a fit found.
+    """The result of a fit.
 
     Attributes:
         values: Coefficients of the terms.
@@ -58,7 +58,7 @@ class DriftFit:
         known: Which of the coefficients the runs determine.
         walk_steps: Standard deviation of the random walk after one typical gap.
         freedom: Degrees of freedom.
-        kept: Which runs took part.
+        used: Which runs took part; the others are padding or outliers.
     """
 
     values: Array
@@ -66,121 +66,121 @@ class DriftFit:
     known: Mask
     walk_steps: float
     freedom: int
-    kept: Mask
+    used: Mask
 
 
 @dataclass(frozen=True, slots=True)
 class _Solution:
-    """A fit for a given width of the walk; `away` in sigmas, each run against all others, 0 where it says nothing."""
+    """A fit for a given width of the walk.
+
+    Attributes:
+        sigmas: Distance of each run from the fit to all others, in standard errors; 0 where that is not determined.
+    """
 
     values: Array
     covariance: Array
     known: Mask
     chi_square: float
-    away: Array
+    sigmas: Array
 
 
 def fit_drift(nights: Nights) -> DriftFit | None:
-    """Fit without the runs that are far from the others; `None` if there are no degrees of freedom.
-
-    The worst run of each night is left out until none is too far: a bad one makes its neighbours look bad as well.
-    """
-    kept = _near(nights)
-    while (freedom := _freedom(nights, kept)) > 0:
-        solved = _solved(nights, kept, _walk_steps(nights, kept, _excess_of_the_median))
-        worst = (solved.away == solved.away.max(axis=1, keepdims=True)) & (solved.away > _limit(freedom))
+    """Fit without outliers; return `None` if there are no degrees of freedom."""
+    # Only the worst run of each night is left out at a time: a bad one pulls its neighbours away as well.
+    used = _not_outliers(nights)
+    while (freedom := _freedom(nights, used)) > 0:
+        solved = _solved(nights, used, _walk_steps(nights, used, _excess_of_the_median))
+        worst = (solved.sigmas == solved.sigmas.max(axis=1, keepdims=True)) & (solved.sigmas > _outlier_limit(freedom))
         if not worst.any():
             break
-        kept = kept & ~worst
+        used = used & ~worst
     else:
         return None
-    walk_steps = _walk_steps(nights, kept, lambda each: each.chi_square / freedom - 1)
-    solved = _solved(nights, kept, walk_steps)
+    walk_steps = _walk_steps(nights, used, lambda each: each.chi_square / freedom - 1)
+    solved = _solved(nights, used, walk_steps)
     widened = float(stdtrit(freedom, 0.975) / ndtri(0.975))
-    return DriftFit(solved.values, solved.covariance * widened**2, solved.known, walk_steps * widened, freedom, kept)
+    return DriftFit(solved.values, solved.covariance * widened**2, solved.known, walk_steps * widened, freedom, used)
 
 
-def _limit(freedom: int) -> float:
-    """Return how many sigmas a good run may be away: by Student's distribution more when the runs are few."""
+def _outlier_limit(freedom: int) -> float:
+    """Return `OUTLIER_SIGMAS` by Student's distribution: more sigmas when the runs are few."""
     return float(stdtrit(freedom, ndtr(OUTLIER_SIGMAS)))
 
 
-def _freedom(nights: Nights, kept: Mask) -> int:
-    levels = int(kept.any(axis=1).sum())
-    centred = _centred(nights.terms, kept).reshape(-1, nights.terms.shape[2])
-    return int(kept.sum()) - levels - int(np.linalg.matrix_rank(centred))
+def _freedom(nights: Nights, used: Mask) -> int:
+    levels = int(used.any(axis=1).sum())
+    centred = _centred(nights.terms, used).reshape(-1, nights.terms.shape[2])
+    return int(used.sum()) - levels - int(np.linalg.matrix_rank(centred))
 
 
 def _centred(values: Array, weights: Array | Mask) -> Array:
-    """Return values less their weighted means over each night; 0 where there is no weight."""
+    """Return the values minus their weighted mean of each night; 0 where there is no weight."""
     each = np.asarray(weights, dtype=float)[..., np.newaxis]
     means = (values * each).sum(axis=1, keepdims=True) / np.maximum(each.sum(axis=1, keepdims=True), 1e-300)
     return np.asarray((values - means) * (each > 0))
 
 
-def _near(nights: Nights) -> Mask:
-    """Return which runs are not far from the line of the least absolute residuals, which outliers hardly turn.
-
-    Outliers would pass for a wide random walk otherwise, in which they are not far from anything.
-    """
+def _not_outliers(nights: Nights) -> Mask:
+    """Return which runs are near a fit of the least absolute residuals, on which outliers have little influence."""
+    # Without this step a few outliers would be fitted as a wide random walk, in which none of them stands out.
     freedom = _freedom(nights, nights.counts)
     if freedom <= 0:
         return nights.counts
-    away = np.ones(nights.counts.shape)
-    for _ in range(ROUNDS):
-        weights = nights.counts / nights.variances / np.maximum(away, NOT_AWAY)
+    sigmas = np.ones(nights.counts.shape)
+    for _ in range(REWEIGHTINGS):
+        weights = nights.counts / nights.variances / np.maximum(sigmas, LEAST_SIGMAS)
         x, y = _centred(nights.terms, weights), _centred(nights.positions[..., np.newaxis], weights)[..., 0]
         root = np.sqrt(weights)
         values = np.linalg.lstsq((x * root[..., np.newaxis]).reshape(-1, x.shape[2]), (y * root).ravel(), rcond=None)[0]
-        away = np.abs(y - x @ values) / np.sqrt(nights.variances)
-    # The line goes through as many runs as it has coefficients.
-    spread = float(np.median(np.sort(away[nights.counts])[-freedom:])) / math.sqrt(MEDIAN_OF_CHI_SQUARE)
-    return np.asarray(nights.counts & (away <= _limit(freedom) * max(spread, 1.0)))
+        sigmas = np.abs(y - x @ values) / np.sqrt(nights.variances)
+    # The fit passes exactly through as many runs as it has coefficients: they are left out of the median.
+    spread = float(np.median(np.sort(sigmas[nights.counts])[-freedom:])) / math.sqrt(MEDIAN_OF_CHI_SQUARE)
+    return np.asarray(nights.counts & (sigmas <= _outlier_limit(freedom) * max(spread, 1.0)))
 
 
-def _walk_steps(nights: Nights, kept: Mask, excess: Callable[[_Solution], float]) -> float:
-    """Return the width of the walk that leaves no excess scatter; 0 where the stated errors explain all."""
+def _walk_steps(nights: Nights, used: Mask, excess: Callable[[_Solution], float]) -> float:
+    """Return the width of the walk that leaves no excess scatter; 0 where the standard errors explain all."""
 
     def at(walk_steps: float) -> float:
-        return excess(_solved(nights, kept, walk_steps))
+        return excess(_solved(nights, used, walk_steps))
 
     if at(0.0) <= 0:
         return 0.0
-    highest = 1.0 + float(np.ptp(_centred(nights.positions[..., np.newaxis], kept)))
+    highest = 1.0 + float(np.ptp(_centred(nights.positions[..., np.newaxis], used)))
     if at(highest) >= 0:
         return highest
     return float(optimize.brentq(at, 0.0, highest, rtol=RELATIVE_ACCURACY, xtol=1e-3))
 
 
 def _excess_of_the_median(solved: _Solution) -> float:
-    """Return how much the scatter exceeds the errors, by a measure that a few outliers hardly change."""
-    away = solved.away[solved.away > 0]
-    return float(np.median(away**2)) / MEDIAN_OF_CHI_SQUARE - 1 if len(away) else -1.0
+    """Return by how much the scatter exceeds the errors, by a median, which a few outliers hardly change."""
+    sigmas = solved.sigmas[solved.sigmas > 0]
+    return float(np.median(sigmas**2)) / MEDIAN_OF_CHI_SQUARE - 1 if len(sigmas) else -1.0
 
 
-def _solved(nights: Nights, kept: Mask, walk_steps: float) -> _Solution:
-    precision = _precision(nights, kept, walk_steps)
-    x, y = _centred(nights.terms, kept), _centred(nights.positions[..., np.newaxis], kept)[..., 0]
+def _solved(nights: Nights, used: Mask, walk_steps: float) -> _Solution:
+    precision = _precision(nights, used, walk_steps)
+    x, y = _centred(nights.terms, used), _centred(nights.positions[..., np.newaxis], used)[..., 0]
     weighted = precision @ x
     normal = np.einsum("gip,giq->pq", x, weighted)
     covariance = np.linalg.pinv(normal, rcond=1e-9, hermitian=True)
     values = covariance @ np.einsum("gip,gi->p", weighted, y)
     residuals = y - x @ values
-    # What is left of a residual, and of its variance, once the run itself takes no part in the fit.
+    # Leave-one-out residuals and their variances, both scaled by the precision of the run.
     left = np.einsum("gij,gj->gi", precision, residuals)
     own = np.einsum("gii->gi", precision)
     variance = own - np.einsum("gip,pq,giq->gi", weighted, covariance, weighted)
-    says = variance > 1e-6 * np.maximum(own, 1e-300)
-    away = np.where(says, np.abs(left) / np.sqrt(np.where(says, variance, 1.0)), 0.0)
+    determined = variance > 1e-6 * np.maximum(own, 1e-300)
+    sigmas = np.where(determined, np.abs(left) / np.sqrt(np.where(determined, variance, 1.0)), 0.0)
     known = np.abs(np.diag(covariance @ normal) - 1) < 1e-6
-    return _Solution(values, covariance, known, float(np.sum(residuals * left)), away)
+    return _Solution(values, covariance, known, float(np.sum(residuals * left)), sigmas)
 
 
-def _precision(nights: Nights, kept: Mask, walk_steps: float) -> Array:
-    """Return the inverse covariance of each night with its free level taken out; 0 for runs not kept."""
-    pairs = kept[:, :, np.newaxis] & kept[:, np.newaxis, :]
+def _precision(nights: Nights, used: Mask, walk_steps: float) -> Array:
+    """Return the inverse covariance of each night with its free level taken out; 0 for unused runs."""
+    pairs = used[:, :, np.newaxis] & used[:, np.newaxis, :]
     walked = walk_steps**2 * np.minimum(nights.times[:, :, np.newaxis], nights.times[:, np.newaxis, :])
-    own = np.where(kept, nights.variances, 1.0)[:, :, np.newaxis] * np.eye(kept.shape[1])
+    own = np.where(used, nights.variances, 1.0)[:, :, np.newaxis] * np.eye(used.shape[1])
     inverse = np.linalg.inv(np.where(pairs, walked, 0.0) + own) * pairs
     level = inverse.sum(axis=2)
     total = np.maximum(level.sum(axis=1), 1e-300)

@@ -1,4 +1,4 @@
-"""Learns from the history what moves best focus: which temperatures, the altitude, the filters, and by how much."""
+"""Learns the focus model from the history: which temperatures, the altitude and the filters move best focus."""
 
 import math
 from collections import Counter
@@ -20,23 +20,23 @@ NIGHT_APART = timedelta(hours=8)
 """Runs further apart in time belong to different nights, between which the camera may have been taken off."""
 FEWEST_RUNS = 4
 FEWEST_OF_A_FILTER = 2
-"""Nobody can tell whether a single one is an outlier."""
+"""A single one may be an outlier."""
 LEAST_FREEDOM = 5
-"""For more than one term beside the filters."""
+"""Degrees of freedom for more than one term besides the filters."""
 LEAST_RANGE_C = 2.0
 LEAST_RANGE_DEG = 15.0
 SIGNIFICANT_SIGMAS = 2.5
 SHARE_WITH_READING = 2 / 3
-"""A further sensor, or the altitude, counts if so many of the runs have its reading."""
+"""A further sensor, or the altitude, is used if so many of the runs have its reading."""
 LEAST_STDERR_STEPS = 0.1
-"""No focus is known better than that, whatever a fit says."""
+"""Floor of the standard error of a run: a fit to few frames may report next to nothing."""
 LEAST_GAP_S = 60.0
-"""Runs are at least so far apart, also where a clock was set back."""
+"""Floor of the time between two runs, for a clock that was set back."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Terms:
-    """What best focus is taken to depend on, besides night and filter."""
+    """The independent variables besides night and filter."""
 
     temperatures: tuple[str, ...] = ()
     altitude: bool = False
@@ -46,20 +46,19 @@ class _Terms:
         return [*values, sin_altitude(observation.altitude_deg)] if self.altitude else values
 
     def in_all(self, observations: Sequence[Observation]) -> list[Observation]:
-        """Return the observations in which all of them are known."""
+        """Return the observations in which all terms are known."""
         return [each for each in observations if all(math.isfinite(value) for value in self.of(each))]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Learned:
-    """A fit, and what it depends on.
+    """A fit with its terms.
 
     Attributes:
-        terms: Names of the first coefficients.
+        terms: The first coefficients.
         filters: The first is the reference; the others have the coefficients after the terms.
-        runs: For each coefficient the runs that it comes from.
+        runs: For each coefficient, how many runs it comes from.
         gap_s: Typical time between two runs.
-        fit: The fit.
     """
 
     terms: _Terms
@@ -72,40 +71,35 @@ class _Learned:
         return Estimate(
             value=float(self.fit.values[index]),
             stderr=math.sqrt(max(float(self.fit.covariance[index, index]), 0.0)),
-            count=int(self.fit.kept.sum()),
+            count=int(self.fit.used.sum()),
         )
 
     def sigmas(self, index: int) -> float:
-        """Return how clearly a term differs from nothing."""
-        found = self.estimate(index)
-        return abs(found.value) / found.stderr if self.fit.known[index] and found.stderr > 0 else 0.0
+        """Return the significance of a coefficient."""
+        estimate = self.estimate(index)
+        return abs(estimate.value) / estimate.stderr if self.fit.known[index] and estimate.stderr > 0 else 0.0
 
 
 def learned_model(observations: Sequence[Observation]) -> FocusModel | None:
-    """Learn what moves best focus.
+    """Return the focus model; `None` if the observations are too few, or no temperature varies enough.
 
     Each night has a free level, as the camera may have been taken off in between; the offsets of the filters are the
-    same in all nights. The temperature that explains most counts if it varies by `LEAST_RANGE_C` within the nights.
-    Any further one must vary by as much on its own, apart from the others, and its coefficient must be significant; so
-    must the term of the altitude, if that varies by more than `LEAST_RANGE_DEG`. Runs far from the others are left out.
-
-    Args:
-        observations: In any order; what is not a number is left out.
-
-    Returns:
-        The model; `None` if the observations are too few, or no temperature varies enough.
+    same in all nights. The temperature that explains most is used if it varies by `LEAST_RANGE_C` within the nights.
+    Any further one must vary by as much independently of the others, and its coefficient must be significant; so
+    must that of the altitude, if it varies by more than `LEAST_RANGE_DEG`. Outliers and values that are not numbers
+    are left out (decision 0017).
     """
     usable = [each for each in observations if math.isfinite(each.position) and 0 <= each.stderr < math.inf]
     usable.sort(key=lambda each: (each.at, each.filter_name, each.position))
-    found = _best_terms(usable, altitude=True) if _altitudes_vary(usable) else None
-    # An altitude that matters must be known to tell the temperatures apart; one that does not only costs accuracy.
-    if found is None or found.sigmas(len(found.terms.temperatures)) < SIGNIFICANT_SIGMAS:
-        found = _best_terms(usable, altitude=False)
-    return None if found is None else _model(found)
+    learned = _best_terms(usable, altitude=True) if _altitudes_vary(usable) else None
+    # An altitude that matters distorts the temperature coefficients unless it is fitted; any other costs accuracy.
+    if learned is None or learned.sigmas(len(learned.terms.temperatures)) < SIGNIFICANT_SIGMAS:
+        learned = _best_terms(usable, altitude=False)
+    return None if learned is None else _model(learned)
 
 
 def _sensors_read(observations: Sequence[Observation]) -> tuple[str, ...]:
-    """Return the sensor read most often, and those that can be compared with it, as enough runs read all of them."""
+    """Return the sensor read most often, and further ones as long as enough runs have read all of them."""
     counts = Counter(
         name for each in observations for name, value in each.temperatures_c.items() if math.isfinite(value)
     )
@@ -119,7 +113,7 @@ def _sensors_read(observations: Sequence[Observation]) -> tuple[str, ...]:
 
 
 def _best_terms(observations: Sequence[Observation], *, altitude: bool) -> _Learned | None:
-    """Take one temperature after the other, that which explains most first, as long as it is worth it."""
+    """Fit one temperature after the other, the most significant first, as long as a further one is significant."""
     sensors = _sensors_read(observations)
     common = _Terms(temperatures=sensors, altitude=altitude).in_all(observations)
     chosen = _Terms(altitude=altitude)
@@ -130,16 +124,15 @@ def _best_terms(observations: Sequence[Observation], *, altitude: bool) -> _Lear
             for name in sensors
             if name not in chosen.temperatures and _own_range_c(common, name, chosen) >= LEAST_RANGE_C
         ]
-        fits = [learned for terms in wider if (learned := _learned(common, terms)) is not None]
-        tried = [learned for learned in fits if learned.fit.known[index]]
-        best = max(tried, key=lambda each: each.sigmas(index), default=None)
+        fits = [learned for terms in wider if (learned := _learned(common, terms)) and learned.fit.known[index]]
+        best = max(fits, key=lambda each: each.sigmas(index), default=None)
         if best is None or (index > 0 and best.sigmas(index) < SIGNIFICANT_SIGMAS):
             return _learned(observations, chosen) if chosen.temperatures else None
         chosen = best.terms
 
 
 def _own_range_c(observations: Sequence[Observation], name: str, chosen: _Terms) -> float:
-    """Return by how much a temperature varies within the nights, apart from what the terms chosen explain of it."""
+    """Return by how much a temperature varies within the nights, independently of the chosen terms."""
     known = chosen.in_all(observations)
     if not known:
         return 0.0
@@ -186,27 +179,27 @@ def _learned(observations: Sequence[Observation], terms: _Terms) -> _Learned | N
     least = FEWEST_RUNS - 2 if len(terms.of(known[0])) == 1 else LEAST_FREEDOM
     if fit is None or fit.freedom < least:
         return None
-    runs = np.count_nonzero(nights.terms[fit.kept], axis=0)
+    runs = np.count_nonzero(nights.terms[fit.used], axis=0)
     return _Learned(terms=terms, filters=filters, gap_s=gap_s, fit=fit, runs=tuple(runs.tolist()))
 
 
 def _by_night(known: Sequence[Observation], numbers: NDArray[np.int_], rows: Array, times: Array) -> Nights:
-    """Lay the observations out by night."""
+    """Arrange the observations by night."""
     starts = np.searchsorted(numbers, np.arange(numbers[-1] + 1))
-    place = (numbers, np.arange(len(known)) - starts[numbers])
-    shape = (len(starts), int(place[1].max()) + 1)
+    at = (numbers, np.arange(len(known)) - starts[numbers])
+    shape = (len(starts), int(at[1].max()) + 1)
     terms = np.zeros((*shape, rows.shape[1]))
     positions, variances, since, counts = np.zeros(shape), np.ones(shape), np.zeros(shape), np.zeros(shape, dtype=bool)
-    terms[place] = rows
-    positions[place] = [each.position for each in known]
-    variances[place] = [max(each.stderr, LEAST_STDERR_STEPS) ** 2 for each in known]
-    since[place] = times - times[starts][numbers]
-    counts[place] = True
+    terms[at] = rows
+    positions[at] = [each.position for each in known]
+    variances[at] = [max(each.stderr, LEAST_STDERR_STEPS) ** 2 for each in known]
+    since[at] = times - times[starts][numbers]
+    counts[at] = True
     return Nights(terms, positions, variances, since, counts)
 
 
 def _model(learned: _Learned) -> FocusModel:
-    names, terms = learned.terms.temperatures, len(learned.terms.temperatures) + int(learned.terms.altitude)
+    terms = len(learned.terms.temperatures) + int(learned.terms.altitude)
     offsets = [
         index
         for index in range(terms, len(learned.runs))
@@ -214,7 +207,9 @@ def _model(learned: _Learned) -> FocusModel:
     ]
     order = [*range(terms), *offsets]
     return FocusModel(
-        steps_per_c=MappingProxyType({name: learned.estimate(index) for index, name in enumerate(names)}),
+        steps_per_c=MappingProxyType(
+            {name: learned.estimate(index) for index, name in enumerate(learned.terms.temperatures)}
+        ),
         steps_per_sin_altitude=learned.estimate(terms - 1) if learned.terms.altitude else None,
         filter_offsets_steps=MappingProxyType(
             {learned.filters[index - terms + 1]: learned.estimate(index) for index in offsets}
@@ -223,5 +218,5 @@ def _model(learned: _Learned) -> FocusModel:
         scatter_steps=learned.fit.walk_steps,
         gap_s=learned.gap_s,
         covariance=tuple(tuple(map(float, row)) for row in learned.fit.covariance[np.ix_(order, order)]),
-        count=int(learned.fit.kept.sum()),
+        count=int(learned.fit.used.sum()),
     )

@@ -1,8 +1,8 @@
-"""Where best focus is, against temperatures, altitude and filter: learned from the history, with honest errors."""
+"""The focus model: where best focus is by temperatures, altitude and filter, with standard errors."""
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 import numpy as np
@@ -12,6 +12,11 @@ from alpaca_focus.core.curves.learned_curve import LearnedCurve
 from alpaca_focus.core.night.compensation import Compensated
 from alpaca_focus.core.night.state import History
 
+AVERAGE = "average"
+"""Name of the temperature that the night uses: the average of the chosen thermometer."""
+RUN = "run"
+"""Name of the temperature that a run is saved with."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Conditions:
@@ -20,8 +25,8 @@ class Conditions:
     Attributes:
         at: When.
         temperatures_c: By the name of the sensor, for example "focuser", "air", "tube" or "mirror".
-        altitude_deg: Where the telescope points; `None` where nobody knows.
-        filter_name: Filter in the light; empty where nobody knows.
+        altitude_deg: Where the telescope points; `None`: not known.
+        filter_name: The current filter; empty: not known.
     """
 
     at: datetime
@@ -31,32 +36,23 @@ class Conditions:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Observation:
-    """Where one run found focus, and under which conditions.
-
-    Attributes:
-        position: Best position in steps.
-        stderr: Its standard error in steps.
-        at: When.
-        filter_name: Through which filter; empty where nobody knows.
-        temperatures_c: By the name of the sensor.
-        altitude_deg: Where the telescope pointed; `None` where nobody knows.
-    """
+class Observation(Conditions):
+    """The best position that one run measured, its standard error in steps, and the conditions."""
 
     position: float
     stderr: float
-    at: datetime
-    filter_name: str
-    temperatures_c: Mapping[str, float]
-    altitude_deg: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prediction:
-    """By how many steps best focus has moved outward, and the standard error of that."""
+    """By how many steps best focus has moved outward, with the standard error."""
 
     steps: float
     stderr_steps: float
+
+    def probable_defocus_steps(self, moved_steps: float) -> float:
+        """Return the root mean square distance from best focus after the focuser has moved by `moved_steps`."""
+        return math.hypot(self.steps - moved_steps, self.stderr_steps)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,14 +60,14 @@ class FocusModel:
     """What moves best focus.
 
     Attributes:
-        steps_per_c: Coefficients by the name of the sensor: all of them work together.
-        steps_per_sin_altitude: Steps from the horizon to the zenith, by the sine of the altitude; `None`: no matter.
+        steps_per_c: Coefficients by the name of the sensor; their effects add up.
+        steps_per_sin_altitude: Steps from the horizon to the zenith, by the sine of the altitude; `None`: no effect.
         filter_offsets_steps: From best focus through the reference filter, by name, the reference left out.
         reference_filter: Name of the filter with the most runs.
-        scatter_steps: By how much best focus wanders on its own within `gap_s`, as a standard deviation.
-        gap_s: Typical time between two of the runs learned from, in seconds.
+        scatter_steps: Standard deviation of the random walk of best focus after `gap_s`.
+        gap_s: Typical time between two runs, in seconds.
         covariance: Of the coefficients, the altitude term if there is one, and the offsets, in the order above.
-        count: Runs learned from.
+        count: Number of runs that were used.
     """
 
     steps_per_c: Mapping[str, Estimate]
@@ -84,19 +80,18 @@ class FocusModel:
     count: int
 
     def shift(self, before: Conditions, now: Conditions, *, verified_stderr_steps: float = 0.0) -> Prediction | None:
-        """Predict by how much best focus has moved.
+        """Predict by how much best focus has moved; valid as long as the camera is not taken off.
 
-        What the model does not know grows as a random walk does, with the root of the time. It holds as long as
-        nobody takes the camera off.
+        The variance of the random walk grows in proportion to the time (decision 0017).
 
         Args:
-            before: When focus was verified.
-            now: The moment asked for.
-            verified_stderr_steps: Standard error of the focus found then.
+            before: Conditions when focus was verified.
+            now: Conditions of the prediction.
+            verified_stderr_steps: Standard error of the focus verified then.
 
         Returns:
-            The prediction; `None` when a temperature or an altitude that counts is missing at either moment, or the
-            offset of a filter that was changed is not known: an unknown change could be of any size.
+            The prediction; `None` when a temperature or an altitude of the model is missing at either moment, or the
+            offset of a filter is not known: the change could be of any size.
         """
         changes = self._changes(before, now)
         if not all(math.isfinite(each) for each in changes):
@@ -129,91 +124,64 @@ class FocusModel:
         return changes
 
 
-def probable_defocus_steps(prediction: Prediction, moved_steps: float) -> float:
-    """Return how far out of focus the telescope probably is: the root mean square over what may have happened.
-
-    Args:
-        prediction: Movement of best focus since it was verified.
-        moved_steps: How far the focuser has already followed.
-    """
-    return math.hypot(prediction.steps - moved_steps, prediction.stderr_steps)
-
-
 def sin_altitude(altitude_deg: float | None) -> float:
-    """Return the sine of an altitude, along which gravity pulls on the tube; NaN where it is not known."""
+    """Return the sine of an altitude, the share of the weight that pulls along the tube; NaN where it is not known."""
     if altitude_deg is None or not -90 <= altitude_deg <= 90:
         return math.nan
     return math.sin(math.radians(altitude_deg))
 
 
-AVERAGE = "average"
-"""Name of the temperature that the night goes by: the chosen thermometer's, averaged."""
-RUN = "run"
-"""Name of the temperature that a run was kept with."""
-
-
 def defocus_by_now_steps(model: FocusModel, history: History, compensated: Compensated) -> float | None:
-    """Return how far out of focus the telescope probably is; `None` where too little is known.
+    """Return how far out of focus the telescope probably is; `None`: not known.
 
     Args:
         model: Learned with temperatures named `AVERAGE`.
-        history: The night so far.
-        compensated: What has been followed since the last refocus.
+        history: Since the last refocus.
+        compensated: Since the last refocus.
     """
-    prediction = moved_by_now(model, history)
-    return None if prediction is None else probable_defocus_steps(prediction, compensated.moved_steps)
+    prediction = _moved_by_now(model, history)
+    return None if prediction is None else prediction.probable_defocus_steps(compensated.moved_steps)
 
 
 def focus_by_now(model: FocusModel, history: History) -> float | None:
-    """Return where best focus probably is by now; `None` where too little is known.
-
-    Args:
-        model: Learned with temperatures named `AVERAGE`.
-        history: The night so far.
-    """
-    prediction, baseline = moved_by_now(model, history), history.baseline
+    """Return where best focus probably is by now, by a model of temperatures named `AVERAGE`; `None`: not known."""
+    prediction, baseline = _moved_by_now(model, history), history.baseline
     return None if prediction is None or baseline is None else baseline.position + prediction.steps
 
 
-def moved_by_now(model: FocusModel, history: History) -> Prediction | None:
-    """Return by how much best focus has moved since the last refocus; `None` where too little is known.
-
-    Args:
-        model: Learned with temperatures named `AVERAGE`.
-        history: The night so far.
-    """
+def _moved_by_now(model: FocusModel, history: History) -> Prediction | None:
     baseline = history.baseline
     if baseline is None or baseline.temperature_c is None or history.followed.latest_c is None:
         return None
-    filter_name = baseline.filter_name or ""
     before = Conditions(
         at=baseline.at,
         temperatures_c={AVERAGE: baseline.temperature_c},
         altitude_deg=baseline.altitude_deg,
-        filter_name=filter_name,
+        filter_name=baseline.filter_name or "",
     )
-    now = Conditions(
+    # A filter's offset is not part of the drift: the compensator applies it.
+    now = replace(
+        before,
         at=baseline.at + timedelta(seconds=history.since_s),
         temperatures_c={AVERAGE: history.followed.latest_c},
         altitude_deg=history.altitude_deg,
-        filter_name=filter_name,
     )
     return model.shift(before, now, verified_stderr_steps=baseline.stderr_steps)
 
 
 def expected_position(model: FocusModel | None, profile: LearnedCurve, now: Conditions) -> float:
-    """Return where a run should look for focus first.
+    """Return where a run should search for focus first.
 
     Args:
-        model: Learned with temperatures named `RUN`; `None`: nothing is known of what moves focus.
-        profile: What is known of the V-curve, with the place and the temperature of the last run.
-        now: The present conditions, with the temperature named so.
+        model: Learned with temperatures named `RUN`; `None`: none has been learned.
+        profile: The learned curve, with the best position and the temperature of its last run.
+        now: The present conditions, with a temperature named `RUN`.
     """
     if model is None or profile.temperature_c is None:
         return profile.best_position
     before = Conditions(at=profile.learned_at, temperatures_c={RUN: profile.temperature_c}, filter_name=now.filter_name)
     prediction = model.shift(before, now)
-    # A prediction that knows less than "where it was" is none.
+    # A prediction whose error exceeds the movement is worse than the last position.
     if prediction is None or prediction.stderr_steps > max(abs(prediction.steps), 1.0):
         return profile.best_position
     return profile.best_position + prediction.steps

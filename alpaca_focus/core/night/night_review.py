@@ -1,4 +1,4 @@
-"""What a night was like, from its runs and its light frames: what is known, what is not, and what could be better."""
+"""Reviews a night by its runs and light frames: the share in focus, what is not known, and advice."""
 
 import math
 import statistics
@@ -13,19 +13,19 @@ from alpaca_focus.core.curves.calibration import Estimate
 from alpaca_focus.core.values import FocusResult, Light, Outcome
 
 REFERENCE_FRAMES = 3
-"""After a refocus, to the size that stars have in focus."""
+"""Frames after a refocus whose median is the size of stars in focus."""
 LEAST_FRAMES = 5
 FEW_MOVES = 4
-"""Refocuses from which on it can be said that they are too many."""
+"""Fewest refocuses that can be called too many."""
 LITTLE_MOVE = 1 / 6
-"""Of the critical focus zone: what a refocus moves the focuser by when it was hardly needed."""
+"""Share of the critical focus zone: smaller moves show that a refocus was hardly needed."""
 GOOD_SHARE = 0.8
 MANY_WAITS = 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReviewedRun:
-    """A run of the night: its number in the history, why it was made, and all of it."""
+    """A run of the night, with its number in the history."""
 
     number: int
     trigger: str
@@ -44,19 +44,18 @@ class ReviewedRun:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReviewedNight:
-    """What was kept of one night.
+    """The record of one night.
 
     Attributes:
-        telescope: Its name.
         date: Of its evening.
         runs: The oldest first.
         lights: Light frames, the oldest first.
         ignored: How often a due refocus had to wait, by reason.
-        zone_steps: The critical focus zone; `None`: nobody has said how far one step goes.
-        tolerance: Growth of the stars that is borne, as a share.
-        learned: By how many steps a degree focus moves, learned from the whole history; `None`: not known.
-        set_steps_per_c: What the settings say of that.
-        compensates: Whether the focuser follows the temperature.
+        zone_steps: The critical focus zone; `None`: the travel of one step is not set.
+        tolerance: Largest growth of stars that count as in focus, as a share.
+        learned: Steps for each degree, learned from the whole history; `None`: not known.
+        set_steps_per_c: The same by the settings.
+        compensates: Whether temperature compensation is enabled.
     """
 
     telescope: str
@@ -73,13 +72,7 @@ class ReviewedNight:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Share:
-    """Some part of a whole.
-
-    Attributes:
-        good: How much of it.
-        whole: All that can be judged.
-        left_out: What cannot.
-    """
+    """The good part of all that can be judged, and the rest, which cannot."""
 
     good: float
     whole: float
@@ -97,9 +90,8 @@ class Interval:
 
     Attributes:
         number: Of the run that it ends with.
-        lasted_s: How long it was.
-        away_steps: How far from best focus the second one found the telescope.
-        moved_steps: By how much the focuser stands elsewhere after it.
+        away_steps: Distance from best focus at the start of that run.
+        moved_steps: Change of best focus since the first refocus.
     """
 
     number: int
@@ -109,11 +101,11 @@ class Interval:
 
 
 def night_of(at: datetime, east: timedelta) -> date:
-    """Return the date of the evening of the night that a time belongs to: a night goes from noon to noon.
+    """Return the date of the evening of the night that a time belongs to: a night lasts from noon to noon.
 
     Args:
         at: The time.
-        east: How much later the sun, or the clock on the wall, is there than UTC.
+        east: Offset of the local or solar time from UTC.
     """
     return (at.astimezone(UTC) + east - timedelta(hours=12)).date()
 
@@ -125,9 +117,9 @@ def bounds_of(night: date, east: timedelta) -> tuple[datetime, datetime]:
 
 
 def by_stars(night: ReviewedNight) -> Share:
-    """Return how many light frames had stars about as small as those right after the refocus before.
+    """Return how many light frames had stars about as small as those right after the last refocus before.
 
-    What the seeing does cannot be told from defocus: the frames in focus are at least these.
+    Seeing cannot be distinguished from defocus, so this is a lower limit.
     """
     groups: dict[tuple[int, str | None], list[float]] = {}
     left_out = 0
@@ -149,9 +141,8 @@ def by_stars(night: ReviewedNight) -> Share:
 
 
 def intervals(night: ReviewedNight) -> Iterator[Interval]:
-    """Return the times between two good refocuses through one filter, in which focus drifted by a known amount."""
-    good = [run for run in night.runs if run.is_good]
-    for before, after in pairwise(good):
+    """Yield the times between two good refocuses through one filter, in which focus drifted by a known amount."""
+    for before, after in pairwise(run for run in night.runs if run.is_good):
         first, second = before.result, after.result
         if first.filter_name != second.filter_name or second.fit is None or first.final_position is None:
             continue
@@ -164,9 +155,9 @@ def intervals(night: ReviewedNight) -> Iterator[Interval]:
 
 
 def by_curves(night: ReviewedNight) -> Share | None:
-    """Return for how many seconds the telescope was within the zone, if focus drifted evenly between two refocuses.
+    """Return for how many seconds the telescope was within the zone; `None`: the zone is not known.
 
-    `None`: the zone is not known.
+    Focus is assumed to drift at a constant rate between two refocuses.
     """
     if night.zone_steps is None:
         return None
@@ -178,46 +169,43 @@ def by_curves(night: ReviewedNight) -> Share | None:
 
 
 def not_known(night: ReviewedNight) -> tuple[str, ...]:
-    """Say what the report cannot say, and why."""
-    stars, found = by_stars(night), []
+    """Return what the report cannot show, each with the reason."""
+    stars, sentences = by_stars(night), []
     if not night.lights:
-        found.append(
-            "How large the stars were on the light frames: none was measured. The gateway, imaging.folder or "
-            "`alpaca-focus exposure end --hfd` tell."
+        sentences.append(
+            "Size of the stars on the light frames: none was measured. Use the gateway, imaging.folder or "
+            "`alpaca-focus exposure end --hfd`."
         )
     elif stars.share is None:
-        found.append(
-            f"How many light frames were in focus: there are too few after one refocus, fewer than {LEAST_FRAMES}."
+        sentences.append(
+            f"Number of light frames in focus: fewer than {LEAST_FRAMES} were taken after any one refocus."
         )
     elif stars.left_out:
-        found.append(
-            f"Whether {stars.left_out:.0f} of the light frames were in focus: they come before the first refocus, or "
-            f"are fewer than {LEAST_FRAMES} through one filter after one."
+        sentences.append(
+            f"Whether {stars.left_out:.0f} of the light frames were in focus: they precede the first refocus, or "
+            f"are fewer than {LEAST_FRAMES} through one filter after a refocus."
         )
     if stars.share is not None:
-        found.append("What the seeing did: stars that it made larger count as out of focus here.")
+        sentences.append("Effect of the seeing: stars that it enlarges count as out of focus here.")
     if night.zone_steps is None:
-        found.append(
-            "For how long the telescope was within the critical focus zone: set focuser.step_size_um, the travel of "
-            "one step; the report has only the settings to go by."
+        sentences.append(
+            "Time within the critical focus zone: focuser.step_size_um, the travel of one step, is not set."
         )
     elif not any(True for _ in intervals(night)):
-        found.append("For how long the telescope was within the critical focus zone: that takes two good refocuses.")
+        sentences.append("Time within the critical focus zone: it takes two good refocuses through one filter.")
     if night.learned is None:
-        found.append(
-            "By how much focus moves with temperature: the history has too few good runs over too few degrees."
-        )
-    return tuple(found)
+        sentences.append("Movement of focus with temperature: the history has too few good runs over too few degrees.")
+    return tuple(sentences)
 
 
 def advice(night: ReviewedNight) -> tuple[str, ...]:
-    """Say what could be better, each with the numbers that it comes from."""
-    found = [*_of_temperature(night), *_of_number(night), *_of_doubts(night), *_of_failures(night)]
+    """Return what could be better, each with the numbers that show it."""
+    sentences = [*_of_temperature(night), *_of_number(night), *_of_doubts(night), *_of_failures(night)]
     waits = Counter(dict(night.ignored)).most_common(1)
     if waits and waits[0][1] >= MANY_WAITS:
         reason, count = waits[0]
-        found.append(f'A due refocus waited at {count} looks for "{reason}": can that be helped?')
-    return tuple(found)
+        sentences.append(f'A due refocus had to wait {count} times, with the reason "{reason}": try to avoid that.')
+    return tuple(sentences)
 
 
 def _of_temperature(night: ReviewedNight) -> Iterator[str]:
@@ -227,12 +215,12 @@ def _of_temperature(night: ReviewedNight) -> Iterator[str]:
     proposed = f"{learned.value:+.2f} \u00b1 {learned.stderr:.2f} steps a degree, from {learned.count} runs"
     if is_set is not None and abs(learned.value - is_set) > 2 * learned.stderr:
         yield (
-            f"focuser.temperature_coefficient_steps_per_c is {is_set:+.2f}, and the history says {proposed}: set that."
+            f"focuser.temperature_coefficient_steps_per_c is {is_set:+.2f}, but the history shows {proposed}: set that."
         )
     elif is_set is None and not learned.is_zero:
         yield f"Focus moves with temperature: set focuser.temperature_coefficient_steps_per_c to {proposed}."
     if not learned.is_zero and not night.compensates:
-        yield "The focuser does not follow the temperature between refocuses: compensation.enabled: true lets it."
+        yield "The focuser does not follow the temperature between refocuses: set compensation.enabled: true."
 
 
 def _of_number(night: ReviewedNight) -> Iterator[str]:
@@ -243,14 +231,14 @@ def _of_number(night: ReviewedNight) -> Iterator[str]:
     if len(some) >= FEW_MOVES and moved < LITTLE_MOVE * night.zone_steps:
         (reason, count), *_ = Counter(run.trigger for run in night.runs).most_common(1)
         yield (
-            f"The refocuses moved the focuser by {moved:.0f} steps in the median, where the critical focus zone has "
-            f'{night.zone_steps:.0f}: they may be rarer. Most were for "{reason}" ({count}).'
+            f"The refocuses moved the focuser by a median of {moved:.0f} steps (critical focus zone: "
+            f'{night.zone_steps:.0f} steps): fewer would do. The most frequent trigger is "{reason}" ({count}).'
         )
     elif share is not None and share.share is not None and share.share < GOOD_SHARE:
         away = max(some, key=lambda each: abs(each.away_steps))
         yield (
-            f"Refocuses came late: run {away.number} found the telescope {abs(away.away_steps):.0f} steps from focus, "
-            f"where half of the critical focus zone has {night.zone_steps / 2:.0f}. Let the triggers act sooner."
+            f"Refocuses came late: run {away.number} began {abs(away.away_steps):.0f} steps from focus (half of the "
+            f"critical focus zone: {night.zone_steps / 2:.0f} steps). Let the triggers act sooner."
         )
 
 
@@ -258,7 +246,7 @@ def _of_doubts(night: ReviewedNight) -> Iterator[str]:
     doubtful = [run.number for run in night.runs if run.result.doubtful]
     if doubtful:
         yield (
-            f"{_runs(doubtful)} missed focus at first and found it with far more overshoot: the backlash setting may "
+            f"{_runs(doubtful)} missed focus at first and reached it with far more overshoot: the backlash setting may "
             "be too small. Measure it with `alpaca-focus calibrate backlash`."
         )
 
@@ -266,7 +254,7 @@ def _of_doubts(night: ReviewedNight) -> Iterator[str]:
 def _of_failures(night: ReviewedNight) -> Iterator[str]:
     failed = [run.number for run in night.runs if run.result.outcome is not Outcome.FOCUSED]
     if len(failed) > 1 and len(failed) >= len(night.runs) / 4:
-        yield f"{_runs(failed)} of {len(night.runs)} failed: their reasons stand above."
+        yield f"{_runs(failed)} of {len(night.runs)} failed: see their reasons."
 
 
 def _runs(numbers: Sequence[int]) -> str:
@@ -276,6 +264,6 @@ def _runs(numbers: Sequence[int]) -> str:
 
 
 def temperature_of(result: FocusResult, sensor: str) -> float:
-    """Return the temperature that a run is compared by: that of the sensor, else the one it was kept with; or NaN."""
-    told = result.temperatures_c.get(sensor, result.temperature_c)
-    return math.nan if told is None else told
+    """Return the temperature of a sensor during a run, else the one the run was saved with; NaN: not known."""
+    temperature_c = result.temperatures_c.get(sensor, result.temperature_c)
+    return math.nan if temperature_c is None else temperature_c

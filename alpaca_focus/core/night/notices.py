@@ -1,7 +1,7 @@
-"""What is worth a message to a person: from what the night looks like to notices, and none of them too often."""
+"""Decides which changes of the night are worth a message to a person, and sends none of them too often."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from enum import StrEnum
 from types import MappingProxyType
 
@@ -9,7 +9,7 @@ from alpaca_focus.core.status import LastRun
 from alpaca_focus.core.values import FocusResult, Outcome
 
 LOST_AFTER_S = 60.0
-"""A device that misses a question or two is not lost."""
+"""A device that misses one or two requests is not lost."""
 THERMOMETER = "the thermometer"
 
 
@@ -32,11 +32,10 @@ class Notice:
 
     Attributes:
         kind: What it is about.
-        about: The device, where it is about one.
-        title: A few words.
         text: What happened, what was done and what to do.
-        run: Number of the run in the history whose curve belongs to it; `None`: none does.
-        file: Path of a file that belongs to it; empty: none does.
+        about: The device; empty: it is about none.
+        run: Number in the history of the run whose curve is attached; `None`: none is.
+        file: Path of the attached file; empty: none is.
     """
 
     kind: Kind
@@ -52,11 +51,11 @@ class EndedRun:
     """How the last run ended.
 
     Attributes:
-        outcome: An `Outcome`, or what the keeper says where there is no result.
+        outcome: An `Outcome`, or the scheduler's word where there is no result.
         reason: One sentence.
         number: In the history; `None`: it is not there.
         doubtful: Whether it contradicted itself.
-        was_worse: Whether it was undone because its verifying frame did not show what the curve promised.
+        was_worse: Whether it was undone because the verifying frame was worse than predicted by the curve.
     """
 
     outcome: str
@@ -67,75 +66,76 @@ class EndedRun:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Seen:
-    """What the night looks like just now.
+class Situation:
+    """The present state of the devices and runs.
 
     Attributes:
-        silent: Devices that do not answer, by name, and why.
-        temperature_trouble: Why the temperature is not believed; empty: it is.
-        daylight: Whether the sun is up: then devices may well be switched off.
-        runs_ended: How many runs have ended since the keeper was made.
-        run: The last of them; `None`: none has.
+        silent: Why each device that does not answer does not, by name.
+        temperature_problem: Why the latest temperature was rejected; empty: it was accepted.
+        daylight: Whether the sun is up: then devices may be switched off.
+        runs_ended: How many runs have ended since the daemon connected the devices.
+        run: The last of them; `None`: none has ended.
     """
 
     silent: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
-    temperature_trouble: str = ""
+    temperature_problem: str = ""
     daylight: bool = False
     runs_ended: int = 0
     run: EndedRun | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Watched:
-    """What has been seen and told so far.
+class NoticeLog:
+    """The notices sent so far, and what they depend on.
 
     Attributes:
         missing_since_s: Since when each device that is silent now has been.
-        lost: Those of them that people were told of.
-        told_s: When each kind was last told, by kind and device.
-        runs_ended: The count at the last look; `None` before the first.
+        lost: Those of them whose loss was sent.
+        sent_s: When a notice was last sent, by kind and device.
+        runs_ended: The count in the previous situation; `None`: there was none.
     """
 
     missing_since_s: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
     lost: frozenset[str] = frozenset()
-    told_s: Mapping[tuple[Kind, str], float] = field(default_factory=lambda: MappingProxyType({}))
+    sent_s: Mapping[tuple[Kind, str], float] = field(default_factory=lambda: MappingProxyType({}))
     runs_ended: int | None = None
 
 
-def noticed(watched: Watched, seen: Seen, *, now_s: float, repeat_s: float) -> tuple[Watched, tuple[Notice, ...]]:
-    """Return what is to be told after one more look, and what to remember.
+def new_notices(
+    sent: NoticeLog, now: Situation, *, now_s: float, repeat_s: float
+) -> tuple[NoticeLog, tuple[Notice, ...]]:
+    """Return the notices to send now, and the log with them.
 
-    A device is lost when it has been silent for `LOST_AFTER_S` and it is night; that it is back is told only where
-    its loss was. Anything else of the same kind about the same device is told once in `repeat_s`.
+    A device is lost when it has been silent for `LOST_AFTER_S` at night; its return is sent only if its loss was. Any
+    other notice of the same kind about the same device is sent once in `repeat_s`.
 
     Args:
-        watched: So far.
-        seen: Just now.
+        sent: So far.
+        now: The present situation.
         now_s: Time on a clock that never jumps.
         repeat_s: Least time between two notices of one kind about one device.
     """
-    missing = dict(seen.silent)
-    if seen.temperature_trouble:
-        missing[THERMOMETER] = seen.temperature_trouble
-    since = {name: watched.missing_since_s.get(name, now_s) for name in missing}
+    missing = dict(now.silent)
+    if now.temperature_problem:
+        missing[THERMOMETER] = now.temperature_problem
+    since = {name: sent.missing_since_s.get(name, now_s) for name in missing}
     found = [
         _lost(name, missing[name])
         for name, since_s in since.items()
-        if name not in watched.lost and now_s - since_s >= LOST_AFTER_S and not seen.daylight
+        if name not in sent.lost and now_s - since_s >= LOST_AFTER_S and not now.daylight
     ]
-    found += _of_run(watched, seen)
-    told = [each for each in found if now_s - watched.told_s.get((each.kind, each.about), -repeat_s) >= repeat_s]
-    told_s = {**watched.told_s, **{(each.kind, each.about): now_s for each in told}}
-    lost = watched.lost | {each.about for each in told if each.kind in {Kind.DEVICE_LOST, Kind.SENSOR_LOST}}
+    found += _of_run(sent, now)
+    due = [each for each in found if now_s - sent.sent_s.get((each.kind, each.about), -repeat_s) >= repeat_s]
+    sent_s = {**sent.sent_s, **{(each.kind, each.about): now_s for each in due}}
+    lost = sent.lost | {each.about for each in due if each.kind in {Kind.DEVICE_LOST, Kind.SENSOR_LOST}}
     back = [_back(name) for name in sorted(lost - missing.keys())]
-    watched = replace(
-        watched,
+    sent = NoticeLog(
         missing_since_s=MappingProxyType(since),
         lost=frozenset(lost & missing.keys()),
-        told_s=MappingProxyType(told_s),
-        runs_ended=seen.runs_ended,
+        sent_s=MappingProxyType(sent_s),
+        runs_ended=now.runs_ended,
     )
-    return watched, (*told, *back)
+    return sent, (*due, *back)
 
 
 def ended_run(last_run: LastRun, *, number: int | None, result: FocusResult | None) -> EndedRun:
@@ -158,26 +158,26 @@ def _lost(name: str, why: str) -> Notice:
             kind=Kind.SENSOR_LOST,
             about=name,
             title="The temperature is lost",
-            text=f"No temperature is believed: {why}. Triggers and compensation by temperature wait until it is back.",
+            text=f"No temperature is accepted: {why}. The temperature trigger and compensation wait until it is back.",
         )
     return Notice(
         kind=Kind.DEVICE_LOST,
         about=name,
-        title=f"{_sentence(name)} does not answer",
-        text=f"{why} It is asked again and again; nothing is done without it. Look at its power and its cable.",
+        title=f"{_capitalised(name)} does not answer",
+        text=f"{why} Retrying; nothing is done until it answers. Check power and cables.",
     )
 
 
 def _back(name: str) -> Notice:
-    what = "The temperature" if name == THERMOMETER else _sentence(name)
+    what = "The temperature" if name == THERMOMETER else _capitalised(name)
     return Notice(
-        kind=Kind.DEVICE_BACK, about=name, title=f"{what} is back", text=f"{what} is back, and the night goes on."
+        kind=Kind.DEVICE_BACK, about=name, title=f"{what} is back", text=f"{what} is back; the night continues."
     )
 
 
-def _of_run(watched: Watched, seen: Seen) -> list[Notice]:
-    run = seen.run
-    if run is None or watched.runs_ended is None or seen.runs_ended <= watched.runs_ended:
+def _of_run(sent: NoticeLog, now: Situation) -> list[Notice]:
+    run = now.run
+    if run is None or sent.runs_ended is None or now.runs_ended <= sent.runs_ended:
         return []
     if run.outcome == Outcome.STRANDED:
         kind, title = Kind.FOCUSER_STRANDED, "The focuser is stranded"
@@ -192,5 +192,5 @@ def _of_run(watched: Watched, seen: Seen) -> list[Notice]:
     return [Notice(kind=kind, title=title, text=run.reason, run=run.number)]
 
 
-def _sentence(name: str) -> str:
+def _capitalised(name: str) -> str:
     return name[:1].upper() + name[1:]

@@ -1,7 +1,7 @@
-"""Marks on the fields of the night's state: which changes must reach the disk at once, and what the next night keeps.
+"""Marks on the fields of the night's state: which changes are saved at once, and which values the next night keeps.
 
 A field without a mark is written with the whole state about once a minute. An unmarked field that is a dataclass is
-searched for marked fields of its own.
+searched for marked fields.
 """
 
 from collections.abc import Callable
@@ -14,7 +14,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class SaveMark:
-    """When a field must be on disk before anything further is done.
+    """Which changes of a field must be on disk before anything further is done.
 
     Attributes:
         save_if: Called with the new and the old value; returns whether the change must be saved at once.
@@ -28,15 +28,15 @@ class SaveMark:
 AtOnce: TypeAlias = Annotated[T, SaveMark(ne)]
 """Saved at every change."""
 AtOnceIfRaised: TypeAlias = Annotated[T, SaveMark(gt)]
-"""A countdown: it falls by itself as time passes, so only setting it is an event."""
+"""For a countdown, which falls as time passes: only setting it is saved at once."""
 AtOnceIfLowered: TypeAlias = Annotated[T, SaveMark(lt)]
-"""Seconds since an event: they rise by themselves, so only their reset is an event."""
+"""For seconds since an event, which rise as time passes: only their reset is saved at once."""
 AcrossNights: TypeAlias = Annotated[T, SaveMark(ne, across_nights=True)]
 """Saved at every change, and kept by the next night."""
 
 
 def must_save(before: object, after: object) -> bool:
-    """Return whether a marked field differs so that it must be saved at once."""
+    """Return whether a marked field has a change that must be saved at once."""
     if before is after or type(before) is not type(after) or not is_dataclass(after):
         return False
     for each in fields(after):

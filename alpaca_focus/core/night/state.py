@@ -1,23 +1,29 @@
-"""The night's state and what it is made from, frozen: a poll's snapshot, the last good focus, the counts since then.
+"""The night's state, frozen: the last good focus and the counts since then; and the snapshot that each poll returns.
 
-`core/night/transitions.py` has the functions that lead from one state to the next.
+`core/night/transitions.py` has the functions that lead from one state to the next. Field names are those on disk.
 """
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Literal
 
 from alpaca_focus.core.night.compensation import Compensated
-from alpaca_focus.core.night.gap_monitor import GapMonitor
 from alpaca_focus.core.night.outlier_filter import OutlierFilter, Window
-from alpaca_focus.core.night.save_marks import AcrossNights, AtOnce, AtOnceIfRaised
+from alpaca_focus.core.night.save_marks import AcrossNights, AtOnce, AtOnceIfLowered, AtOnceIfRaised
 from alpaca_focus.core.values import Position
 
 CorrectionKind = Literal["compensation", "offset"]
+IMAGES_WITHOUT_A_GAP = 3
+NIGHT_S = 12 * 3600.0
+"""The advice is logged once in this time."""
+ADVICE = (
+    "The imaging program leaves no gap between its exposures that a focus run could use. Let it work through the "
+    "gateway (imaging.way: gateway), or let its script call `alpaca-focus refocus --if-due --wait` after each exposure."
+)
 
 
 class PierSide(StrEnum):
@@ -50,22 +56,14 @@ class Snapshot:
     Attributes:
         at: Time of day, UTC.
         passed_s: Seconds since the previous poll.
-        temperature_c: Reading of the chosen thermometers.
+        temperature_c: Mean of the chosen thermometers.
         filter_name: The current filter.
-        filter_is_reported: Whether a script has reported it, and no wheel.
-        pier_side: Side of the pier that the mount reports.
-        tracking: Whether the mount tracks.
-        parked: Whether it is parked.
-        slewing: Whether it slews.
-        altitude_deg: Where it points above the horizon.
+        filter_is_reported: Whether a script has reported the filter, and no wheel.
         exposing: Whether the imaging program exposes, reads out or is about to expose.
         camera_free: Whether the imaging program leaves the camera to a focus run while it does not expose.
         program_moves: Whether the imaging program moves the focuser.
         images: Light frames that ended since the previous poll.
         exposures: Exposures that followed another one since then, as far as the camera distinguishes them.
-        plan: What the imaging program takes.
-        safe: Whether the safety monitor reports safe conditions.
-        sun_altitude_deg: The sun above the horizon.
         probable_defocus_steps: Probable distance from focus, by the focus model.
         silent: Names of required devices that did not answer.
     """
@@ -98,13 +96,10 @@ class Baseline:
 
     Attributes:
         at: When, UTC.
-        position: Where the focuser stood then.
-        trigger: Why.
+        trigger: Names of the triggers that were due.
         metric: Name of the metric.
         value: The metric in focus.
         temperature_c: Average temperature; `None`: not known.
-        altitude_deg: Where the telescope pointed; `None`: not known.
-        filter_name: The filter then; `None`: not known.
         stderr_steps: Standard error of the position.
     """
 
@@ -124,7 +119,7 @@ class Reading:
     """How the thermometer is read.
 
     Attributes:
-        every_s: Seconds from reading to reading.
+        every_s: Seconds between two readings.
         count: Readings in a window of the trigger.
         followed_count: Readings in a window of the compensation.
     """
@@ -148,8 +143,53 @@ class Patience:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class GapMonitor:
+    """Counts the exposures and runs for which the gap was too short.
+
+    Attributes:
+        images: Exposures in a row without a gap in between while a refocus waited for a gap only; `None`: none waits.
+        lost_gaps: Runs since the last refocus for which the gap was too short.
+        advised_s: Seconds since the advice was logged.
+    """
+
+    images: AtOnce[int | None] = None
+    lost_gaps: AtOnce[int] = 0
+    advised_s: AtOnceIfLowered[float] = math.inf
+
+    @property
+    def needs_advice(self) -> bool:
+        """Whether gaps are missing and the advice was not logged this night."""
+        is_tight = self.lost_gaps > 0 or (self.images or 0) >= IMAGES_WITHOUT_A_GAP
+        return is_tight and not self.is_advised
+
+    @property
+    def is_advised(self) -> bool:
+        """Whether the advice was logged this night."""
+        return self.advised_s < NIGHT_S
+
+    def later(self, passed_s: float) -> "GapMonitor":
+        """Return the monitor some time later."""
+        return replace(self, advised_s=self.advised_s + passed_s)
+
+    def polled(self, *, waits: bool, exposures: int) -> "GapMonitor":
+        """Return the monitor after a poll.
+
+        Args:
+            waits: Whether a refocus is due and waits for the end of an exposure, and for nothing else.
+            exposures: Exposures that have followed another one since the previous poll.
+        """
+        if not waits:
+            return replace(self, images=None)
+        return replace(self, images=0 if self.images is None else self.images + exposures)
+
+    def refocused(self) -> "GapMonitor":
+        """Return the monitor after a good focus."""
+        return GapMonitor(advised_s=self.advised_s)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class History:
-    """What the triggers know of the time since the last refocus.
+    """What the triggers judge: the time since the last refocus. No field holds a time of day (decision 0014).
 
     Attributes:
         baseline: The last good focus; `None`: none yet.
@@ -161,14 +201,13 @@ class History:
         images: Light frames since then.
         window: Averages of the temperature for the trigger.
         followed: Averages of the temperature for the compensation.
-        outliers: Accepts or rejects the readings.
         reading_s: Seconds since the last reading.
         filter_name: The last known filter.
-        filter_changed: Whether it has changed since the last refocus.
-        by_hand: Whether that was outside of the imaging plan.
-        asked_s: Seconds since a person was asked about it.
+        filter_changed: Whether the filter has changed since the last refocus.
+        by_hand: Whether it was changed outside of the imaging plan.
+        asked_s: Seconds since the change.
         pier_side: The last known side of the pier while tracking.
-        flipped: Whether it has changed, or a flip was reported.
+        flipped: Whether the side has changed, or a flip was reported.
         asap: Whether a refocus was requested.
         hfds_px: Sizes of the stars on the latest frames since the last refocus.
         idle_s: Seconds since the imaging program last exposed.
@@ -176,7 +215,6 @@ class History:
         hold_s: Seconds until the triggers may act again after a failed run.
         blocked_by: Reasons for which a due refocus waits right now.
         ignored: How often a due refocus had to wait, by reason, this night.
-        gaps: How little room the imaging program leaves.
     """
 
     baseline: AtOnce[Baseline | None] = None
@@ -208,13 +246,7 @@ class History:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CorrectionMove:
-    """A correction move that was begun: on disk before its first leg, so that it is made exactly once.
-
-    Attributes:
-        target: Where it ends.
-        steps: Its length.
-        what: Whether it compensates for the temperature or applies a filter's offset.
-    """
+    """A correction move that was begun: on disk before its first leg, so it is made exactly once (decision 0015)."""
 
     target: Position
     steps: int
@@ -223,12 +255,10 @@ class CorrectionMove:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NightState:
-    """The state of the night. What is marked reaches the disk before anything further is done.
+    """The state of the night. Changes of marked fields are on disk before anything further is done.
 
     Attributes:
-        history: What the triggers know.
-        compensated: What has been compensated.
-        plan: What the imaging program takes, as reported.
+        plan: The kind of frames that the imaging program takes, as reported.
         paused: Whether automatic refocusing is paused.
         follows: Whether compensation is switched on, where the settings enable it.
         reported_filter: The current filter as a script reported it; `None`: none was reported.

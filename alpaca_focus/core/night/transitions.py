@@ -1,8 +1,9 @@
 """Transitions of the night's state: each takes the state and returns the next one; nothing else changes it.
 
-Time enters with each poll as seconds passed, so setting the computer's clock changes no counter.
+Time enters with each poll as seconds passed, so setting the computer's clock changes no counter (decision 0014).
 """
 
+from collections import Counter
 from dataclasses import replace
 from datetime import datetime
 from types import MappingProxyType
@@ -33,7 +34,7 @@ LONGEST_ABSENCE_S = 12 * 3600.0
 
 
 def after_absence(state: NightState, absent_s: float) -> NightState:
-    """Return the saved state as of now, the time since it was saved included."""
+    """Return the saved state with the counters advanced by the time since it was saved."""
     if absent_s > LONGEST_ABSENCE_S:
         return NightState(**kept_across_nights(state))
     return replace(state, history=_later(state.history, absent_s))
@@ -45,7 +46,7 @@ def after_absence(state: NightState, absent_s: float) -> NightState:
 def polled(
     state: NightState, snapshot: Snapshot, reading: Reading, compensation: CompensationSettings | None = None
 ) -> NightState:
-    """Return the state after a poll; without `compensation`, nothing is followed."""
+    """Return the state after a poll; `compensation` of `None`: the focuser does not follow the temperature."""
     passed_s = max(0.0, snapshot.passed_s)
     history = _later(state.history, passed_s)
     history = replace(
@@ -74,20 +75,20 @@ def polled(
 
 
 def decision_made(state: NightState, snapshot: Snapshot, decision: Decision) -> NightState:
-    """Return the state with the reasons counted for which a due refocus waits: once a spell, not once a poll."""
+    """Return the state with the reasons counted for which a due refocus waits."""
     history = state.history
     blocked_by = decision.blocked_by if decision.due else ()
-    ignored = dict(history.ignored)
-    for reason in blocked_by:
-        if reason not in history.blocked_by:
-            ignored[reason] = ignored.get(reason, 0) + 1
-    waits_for_exposure = bool(decision.due) and decision.blocked_by == (EXPOSING,)
-    gaps = history.gaps.polled(waits=waits_for_exposure, exposures=snapshot.exposures)
+    # A reason counts when it begins to block, not at each poll that finds it again: the counts would only show how
+    # often the devices are polled.
+    began = Counter(each for each in blocked_by if each not in history.blocked_by)
+    ignored = Counter(history.ignored) + began
+    # Only an exposure as the one reason shows that a gap is missing: under clouds a gap would not help either.
+    gaps = history.gaps.polled(waits=blocked_by == (EXPOSING,), exposures=snapshot.exposures)
     return replace(state, history=replace(history, blocked_by=blocked_by, ignored=MappingProxyType(ignored), gaps=gaps))
 
 
 def _later(history: History, passed_s: float) -> History:
-    """Return the history some time later; only what runs by itself changes."""
+    """Return the history some time later; only counters of time change."""
     return replace(
         history,
         since_s=history.since_s + passed_s,
@@ -102,7 +103,7 @@ def _with_temperature(history: History, reading_c: float | None, passed_s: float
     if reading_s < reading.every_s:
         return replace(history, reading_s=reading_s)
     outliers = history.outliers.take(reading_c)
-    if outliers.trouble or outliers.last_c is None:
+    if outliers.rejection or outliers.last_c is None:
         return replace(history, reading_s=0.0, outliers=outliers)
     window = history.window.take(outliers.last_c, size=reading.count)
     # Without a temperature of the last focus, drifts are counted from the first average.
@@ -117,23 +118,25 @@ def _with_filter(history: History, snapshot: Snapshot) -> History:
     name = snapshot.filter_name
     if name is None or name == history.filter_name:
         return history
-    seen_before = history.filter_name is not None
+    # The first filter that is known is no change.
+    was_known = history.filter_name is not None
     focused_through = None if history.baseline is None else history.baseline.filter_name
+    # Back to the filter of the last focus: the focuser stands right again, whatever was due in between.
     if name == focused_through:
         return replace(history, filter_name=name, filter_changed=False, by_hand=False, asked_s=0.0)
     unplanned = snapshot.plan is Plan.UNKNOWN and history.idle_s > BY_HAND_AFTER_S and not snapshot.filter_is_reported
     return replace(
         history,
         filter_name=name,
-        filter_changed=history.filter_changed or seen_before,
-        by_hand=seen_before and (snapshot.plan is Plan.IDLE or unplanned),
+        filter_changed=history.filter_changed or was_known,
+        by_hand=was_known and (snapshot.plan is Plan.IDLE or unplanned),
         asked_s=0.0,
     )
 
 
 def _with_pier_side(history: History, snapshot: Snapshot) -> History:
     side = snapshot.pier_side
-    # A parked or slewing mount passes through either side on its way.
+    # A slewing mount reports either side on its way, a parked one whatever its park position has.
     if side is PierSide.UNKNOWN or snapshot.tracking is False or snapshot.parked or snapshot.slewing:
         return history
     flipped = history.pier_side not in {PierSide.UNKNOWN, side}
@@ -154,7 +157,7 @@ def request_withdrawn(state: NightState) -> NightState:
 
 
 def filter_change_declined(state: NightState) -> NightState:
-    """Return the state after a person has decided that a filter change by hand needs no refocus."""
+    """Return the state in which a filter change needs no refocus, as an operator or an offset has settled it."""
     return replace(state, history=replace(state.history, filter_changed=False, by_hand=False, asked_s=0.0))
 
 
@@ -164,10 +167,8 @@ def pause_switched(state: NightState, *, on: bool) -> NightState:
 
 
 def compensation_switched(state: NightState, *, on: bool) -> NightState:
-    """Return the state with compensation switched on or off.
-
-    A change of temperature while it was off is not caught up with: the focuser was meant to stay where it is.
-    """
+    """Return the state with compensation switched on or off."""
+    # A change of temperature while it was off is not made up for: the focuser was meant to stay where it is.
     compensated = state.compensated
     if on and not state.follows:
         history = state.history
@@ -199,7 +200,7 @@ def image_reported(state: NightState, hfd_px: float | None = None) -> NightState
 def hfd_reported(state: NightState, hfd_px: float, ended_at: datetime | None = None) -> NightState:
     """Return the state with the size of the stars on one more frame, which is counted elsewhere."""
     history = state.history
-    # A frame of before the last refocus does not count; one of unknown age is assumed to be recent.
+    # A frame from before the last refocus does not count; one of unknown age is assumed to be recent.
     if history.baseline is not None and ended_at is not None and ended_at < history.baseline.at:
         return state
     return replace(state, history=replace(history, hfds_px=(*history.hfds_px, hfd_px)[-MOST_HFDS:]))
@@ -209,7 +210,7 @@ def hfd_reported(state: NightState, hfd_px: float, ended_at: datetime | None = N
 
 
 def refocused(state: NightState, baseline: Baseline, since_s: float = 0.0) -> NightState:
-    """Return the state some seconds after a good focus: whatever the reason was, all counting starts again."""
+    """Return the state `since_s` after a good focus: whatever the trigger was, all counting starts again."""
     history = state.history
     return replace(
         state,
@@ -235,14 +236,14 @@ def refocused(state: NightState, baseline: Baseline, since_s: float = 0.0) -> Ni
 
 
 def run_failed(state: NightState, patience: Patience) -> NightState:
-    """Return the state after a failed run: what was due stays due, and waits."""
+    """Return the state after a failed run: due triggers stay due, and all wait twice as long at each failure."""
     history = state.history
     hold_s = min(patience.first_s * 2.0**history.failures, patience.longest_s)
     return replace(state, history=replace(history, asap=False, failures=history.failures + 1, hold_s=hold_s))
 
 
 def run_aborted(state: NightState, patience: Patience) -> NightState:
-    """Return the state after a run that a person aborted: the triggers wait once."""
+    """Return the state after a run that an operator aborted: the triggers wait once."""
     history = state.history
     return replace(state, history=replace(history, asap=False, hold_s=max(history.hold_s, patience.first_s)))
 
@@ -262,11 +263,9 @@ def gap_advice_logged(state: NightState) -> NightState:
 
 
 def moved_by_program(state: NightState, position: Position, at: datetime) -> NightState:
-    """Return the state after the imaging program has moved the focuser itself.
-
-    The focuser belongs where it stands now: drifts are counted from here, and earlier star sizes no longer count.
-    Whether this is a good focus is not known, so images and time go on being counted.
-    """
+    """Return the state after the imaging program has moved the focuser to where it belongs from now on."""
+    # Drifts are counted from here, and earlier star sizes no longer count. Whether this is a good focus is not known,
+    # so images and time are still counted.
     history = state.history
     baseline = replace(
         history.baseline or Baseline(at=at, position=position, trigger="imaging program"),
@@ -287,12 +286,13 @@ def moved_by_program(state: NightState, position: Position, at: datetime) -> Nig
 
 
 def correction_begun(state: NightState, move: CorrectionMove) -> NightState:
-    """Return the state with a correction move that is made whatever happens now."""
+    """Return the state with an unfinished correction move, saved before its first leg (decision 0015)."""
     return replace(state, unfinished_move=move)
 
 
 def correction_done(state: NightState, move: CorrectionMove) -> NightState:
-    """Return the state after a correction move, counted in the same write that ends it: so it counts exactly once."""
+    """Return the state after a correction move."""
+    # The write that counts the move also removes it from `unfinished_move`, so it counts exactly once (decision 0015).
     state = replace(state, unfinished_move=None)
     if move.what == "compensation":
         return replace(state, compensated=moved(state.compensated, move.steps))
@@ -300,7 +300,7 @@ def correction_done(state: NightState, move: CorrectionMove) -> NightState:
     baseline = history.baseline
     if baseline is not None:
         baseline = replace(baseline, position=baseline.position + move.steps, filter_name=history.filter_name)
-    # Stars have another size through another filter; all other counting goes on.
+    # Stars have another size through another filter; all other counts continue.
     return filter_change_declined(replace(state, history=replace(history, baseline=baseline, hfds_px=())))
 
 

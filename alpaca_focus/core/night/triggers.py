@@ -1,6 +1,6 @@
 """Triggers: each judges from the history whether a refocus is due, how near it is, and why.
 
-There is no priority among them: a refocus restarts the counting of all.
+None has priority, and none has a state: a refocus restarts the counting of all (decision 0014).
 """
 
 import math
@@ -25,18 +25,13 @@ class Trigger(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class TemperatureChange:
-    """The temperature, averaged over full windows, has drifted since the last refocus.
-
-    Attributes:
-        limit_c: Drift from which on a refocus is due, either way.
-        readings: Readings to a window.
-    """
+    """The temperature, averaged over full windows of so many readings, has drifted since the last refocus."""
 
     limit_c: float
     readings: int
 
     def __call__(self, history: History) -> Verdict:
-        """Due once the mean of the last full window has drifted by the limit; short spells of wind do nothing."""
+        """Due once the mean of the last full window has drifted by `limit_c`; a short gust of wind has no effect."""
         window = history.window
         number = f"#{len(window.readings_c):0{len(str(self.readings))}d}{'*' if window.filled else ''}"
         if history.reference_c is None or window.latest_c is None:
@@ -47,7 +42,7 @@ class TemperatureChange:
         drift_c = window.mean_c - history.reference_c
         return Verdict(
             trigger="temperature",
-            # Readings have two decimals at most; what equals the limit counts.
+            # The tolerance covers rounding, so that a drift of exactly the limit is due.
             due=abs(drift_c) >= self.limit_c - 1e-9,
             state=state,
             reason=f"the temperature has changed by {drift_c:+.2f} degrees since the last refocus",
@@ -77,7 +72,7 @@ class AfterTime:
     limit_s: float
 
     def __call__(self, history: History) -> Verdict:
-        """Due once `limit_s` have passed since the last refocus, and at once where there was none."""
+        """Due once `limit_s` have passed since the last refocus, and at once if there was none."""
         minutes, limit = history.since_s / 60, self.limit_s / 60
         if history.baseline is None:
             reason = "no focus of this night is known yet"
@@ -95,18 +90,18 @@ class FilterChange:
     """The filter has changed since the last refocus.
 
     Attributes:
-        ask_s: How long a change by hand waits for an answer; 0: nobody is asked.
-        by_hand: Whether to refocus if there is no answer.
+        ask_s: How long an operator can decline a refocus after a change by hand.
+        by_hand: Whether to refocus when that time is over.
     """
 
     ask_s: float = 0.0
     by_hand: bool = True
 
     def __call__(self, history: History) -> Verdict:
-        """Due at once after a change by the imaging plan; after one by hand, once nobody has answered in time."""
+        """Due at once after a change by the imaging plan; after one by hand, unless an operator declines in time."""
         if not history.filter_changed:
             return Verdict(trigger="filter", due=False, state=f"[{history.filter_name or '-'}]")
-        reason = f"the filter {history.filter_name} is in the light"
+        reason = f"the filter has changed to {history.filter_name}"
         if not history.by_hand:
             return Verdict(trigger="filter", due=True, state=f"[{history.filter_name}!]", reason=reason)
         left_s = self.ask_s - history.asked_s
@@ -115,9 +110,7 @@ class FilterChange:
             state = f"[{history.filter_name} by hand? {left_s:.0f} s, then {then}]"
             return Verdict(trigger="filter", due=False, state=state)
         state = f"[{history.filter_name} by hand]"
-        return Verdict(
-            trigger="filter", due=self.by_hand, state=state, reason=f"{reason}, by hand, and nobody objected"
-        )
+        return Verdict(trigger="filter", due=self.by_hand, state=state, reason=f"{reason} by hand")
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,33 +130,31 @@ class MeridianFlip:
 
 @dataclass(frozen=True, slots=True)
 class AsSoonAsPossible:
-    """A person has requested a refocus; the refocus clears the request."""
+    """An operator or a script has requested a refocus; the refocus clears the request."""
 
     def __call__(self, history: History) -> Verdict:
         """Due after a request."""
-        return Verdict(
-            trigger="asap", due=history.asap, state="[!]" if history.asap else "[-]", reason="it was asked for"
-        )
+        state = "[!]" if history.asap else "[-]"
+        return Verdict(trigger="asap", due=history.asap, state=state, reason="a refocus was requested")
 
 
 @dataclass(frozen=True, slots=True)
 class HfdRise:
     """The stars on the frames have grown since the first frames after the last refocus.
 
-    Both are medians of as many frames, so that one bad frame does nothing, and the growth must stand out of the scatter
-    from frame to frame, which is the seeing's. The reference is reset at each refocus: where it was the
-    seeing that had become worse, that is the new normal.
+    Medians keep one bad frame from having an effect, and the growth must exceed the scatter from frame to frame, which
+    the seeing causes. The reference is reset at each refocus, so worse seeing triggers only once.
 
     Attributes:
-        share: Growth as a share of the size then.
-        frames: Frames to a median.
+        share: Growth as a share of the first size.
+        frames: Frames in each median.
     """
 
     share: float
     frames: int
 
     def __call__(self, history: History) -> Verdict:
-        """Due once the latest frames exceed the first ones by the share, and by the scatter."""
+        """Due once the latest frames exceed the first ones by `share`, and significantly."""
         hfds_px = history.hfds_px
         if len(hfds_px) < 2 * self.frames:
             return Verdict(trigger="hfd", due=False, state=f"[{len(hfds_px)}/{2 * self.frames} frames]")
@@ -171,7 +162,7 @@ class HfdRise:
         before, now = statistics.median(first), statistics.median(last)
         growth = now / before - 1
         scatter = max(robust_sigma(first, before), robust_sigma(last, now))
-        # The error of a median of so many, twice.
+        # The standard error of a median is 1.25 times that of a mean; the difference of two has twice the variance.
         error = scatter / before * 1.25 * math.sqrt(2 / self.frames)
         return Verdict(
             trigger="hfd",
@@ -203,11 +194,7 @@ class AltitudeChange:
 
 @dataclass(frozen=True, slots=True)
 class FocusUncertainty:
-    """By the focus model, the telescope is probably out of focus by now.
-
-    Attributes:
-        limit_steps: Probable defocus, the model's own error included, from which on a refocus is due.
-    """
+    """By the focus model, the telescope is probably out of focus by now, the error of the model included."""
 
     limit_steps: float
 

@@ -40,7 +40,7 @@ def test_a_button_refocuses_and_a_switch_pauses(observatory_with: Callable[..., 
                 assert (await night.asked("status"))["paused"]
                 house.says(f"{BASE}/command/compensation", "ON")
                 said = await house.hears(f"{BASE}/said", lambda text: "compensation" in text)
-                assert "settings do not ask for it" in json.loads(said)["error"]
+                assert "settings do not enable it" in json.loads(said)["error"]
 
     try:
         asyncio.run(story())

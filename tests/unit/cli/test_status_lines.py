@@ -28,10 +28,10 @@ def test_everything_at_once() -> None:
         state="a focus run",
         paused=True,
         plan="light",
-        due=("30 images since the last refocus", "it was asked for"),
+        due=("30 images since the last refocus", "a refocus was requested"),
         blocked_by=("paused", "exposure running"),
         triggers=(
-            Verdict(trigger="asap", due=True, state="[!]", reason="it was asked for"),
+            Verdict(trigger="asap", due=True, state="[!]", reason="a refocus was requested"),
             Verdict(trigger="temperature", due=False, state="[-0.4 #01*]"),
         ),
         temperature_c=3.87,
@@ -58,7 +58,7 @@ def test_everything_at_once() -> None:
     assert status_lines(status) == [
         "a focus run, paused; the plan takes: light",
         "last focus: 2026-01-15 22:41 UTC (60 min ago), position 24987, HFD 2.47, filter Ha, 4.2 deg C, why: images",
-        "due: 30 images since the last refocus; it was asked for",
+        "due: 30 images since the last refocus; a refocus was requested",
         "waits for: paused, exposure running",
         "  asap         [!]",
         "  temperature  [-0.4 #01*]",

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from alpaca_focus.feed.feed import LONGEST_LOG, LONGEST_MEMORY, LONGEST_QUEUE, Entry, Feed, Subscription
+from alpaca_focus.feed.feed import LONGEST_LOG, LONGEST_QUEUE, LONGEST_REPLAY, Entry, Feed, Subscription
 
 pytestmark = pytest.mark.unit
 
@@ -28,7 +28,7 @@ async def read_until(subscription: Subscription, topic: str) -> list[Entry]:
     return entries
 
 
-def test_the_newest_of_each_topic_is_kept() -> None:
+def test_the_newest_of_each_topic_is_stored() -> None:
     feed = a_feed()
     feed.publish("status", {"state": "watching"})
     feed.publish("run", {"active": True})
@@ -96,12 +96,12 @@ async def not_remembered(*, after_a_restart: bool) -> None:
     feed = a_feed()
     feed.publish("run", {"active": False})
     known = 12 if after_a_restart else feed.latest["run"].number
-    for number in range(LONGEST_MEMORY + 1):
+    for number in range(LONGEST_REPLAY + 1):
         feed.publish("log", {"event": str(number)})
     with feed.subscribe(after=known) as subscription:
         entries = await read(subscription, 2)
     assert [entry.topic for entry in entries] == ["run", "log"]
-    assert entries[1].data == {"event": str(LONGEST_MEMORY)}
+    assert entries[1].data == {"event": str(LONGEST_REPLAY)}
 
 
 @pytest.mark.parametrize("after_a_restart", [False, True])
@@ -135,7 +135,7 @@ async def slow() -> None:
     assert later.data == {"event": "later"}
 
 
-def test_a_slow_subscriber_loses_the_oldest_and_is_told() -> None:
+def test_a_slow_subscriber_loses_the_oldest_and_gets_a_gap() -> None:
     asyncio.run(slow())
 
 
@@ -165,12 +165,12 @@ def test_many_threads_publish_to_many_loops() -> None:
     publishers, subscribers, each = 8, 6, 300
     feed = a_feed()
     entered = threading.Barrier(subscribers + 1)
-    heard: list[list[Entry]] = []
+    received: list[list[Entry]] = []
 
     async def listen() -> None:
         with feed.subscribe() as subscription:
             entered.wait()
-            heard.append(await read_until(subscription, "end"))
+            received.append(await read_until(subscription, "end"))
 
     def publish(topic: str) -> None:
         for number in range(each):
@@ -189,10 +189,10 @@ def test_many_threads_publish_to_many_loops() -> None:
     for thread in listeners:
         thread.join()
 
-    assert len(heard) == subscribers
-    for entries in heard:
+    assert len(received) == subscribers
+    for entries in received:
         numbers = [entry.number for entry in entries]
         assert numbers == sorted(set(numbers))
         lost = sum(int(str(entry.data["lost"])) for entry in entries if entry.topic == "gap")
-        told = sum(entry.topic != "gap" for entry in entries)
-        assert told + lost == publishers * each + 1
+        delivered = sum(entry.topic != "gap" for entry in entries)
+        assert delivered + lost == publishers * each + 1

@@ -5,7 +5,7 @@ from alpaca_focus.feed.night_curves import APART_S, NightCurves, thinned
 BEGIN = datetime(2026, 3, 1, 22, 0, tzinfo=UTC)
 
 
-def test_points_are_kept_some_time_apart() -> None:
+def test_points_are_recorded_some_time_apart() -> None:
     curves = NightCurves()
     for second in range(0, 241, 2):
         curves.note(

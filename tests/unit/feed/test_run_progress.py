@@ -101,7 +101,7 @@ def test_a_frame_that_is_not_usable_has_no_value_and_what_was_published_does_not
     )
 
 
-def test_a_run_that_cannot_begin_is_told_too() -> None:
+def test_a_run_that_cannot_begin_is_published_too() -> None:
     published = Published()
     with pytest.raises(RunFailed), published.runs.follow("images"):
         raise RunFailed("The mount is parked.")
@@ -113,7 +113,7 @@ def test_a_run_that_cannot_begin_is_told_too() -> None:
     assert published.runs.tally.outcomes == {"failed": 1}
 
 
-def test_a_run_that_could_not_be_kept_has_no_number() -> None:
+def test_a_run_that_could_not_be_saved_has_no_number() -> None:
     published = Published()
     with published.runs.follow("asap", number=7):
         published.runs.take(RunStarted(start_position=980))
@@ -123,7 +123,7 @@ def test_a_run_that_could_not_be_kept_has_no_number() -> None:
     assert published.last.number is None
 
 
-def test_an_aborted_run_keeps_what_its_end_said() -> None:
+def test_an_aborted_run_keeps_its_reason() -> None:
     published = Published()
     ended = RunEnded(result=replace(RESULT, outcome=Outcome.RESTORED, reason="The run was aborted."))
 
@@ -150,8 +150,8 @@ def test_a_new_run_begins_empty() -> None:
 
 
 def test_a_run_of_the_history_has_the_same_form() -> None:
-    told = progress_of(RESULT, number=3, trigger="asap")
-    assert told.number == 3
-    assert len(told.samples) == len(SAMPLES) + 1
+    progress = progress_of(RESULT, number=3, trigger="asap")
+    assert progress.number == 3
+    assert len(progress.samples) == len(SAMPLES) + 1
     empty = progress_of(replace(RESULT, samples=(), fit=None, verification=None), number=4, trigger="")
     assert (empty.samples, empty.fit, empty.unit) == ((), None, "")

@@ -15,7 +15,7 @@ COUNTED = IncomingFrame(path=Path("light.fits"), ended_at=None, is_named_light=T
 MEASURED = replace(COUNTED, hfd_px=2.5)
 
 
-def test_stars_on_a_frame_from_before_the_last_refocus_say_nothing_of_it() -> None:
+def test_stars_on_a_frame_from_before_the_last_refocus_do_not_count() -> None:
     scene = Scene(night_settings())
 
     async def night() -> None:
@@ -35,7 +35,7 @@ def test_stars_on_a_frame_from_before_the_last_refocus_say_nothing_of_it() -> No
 
 @pytest.mark.parametrize("plan", Plan)
 @pytest.mark.parametrize("is_named_light", [True, False])
-def test_a_frame_that_does_not_say_what_it_is_counts_by_the_plan(plan: Plan, is_named_light: bool) -> None:
+def test_a_frame_of_unknown_kind_counts_by_the_plan(plan: Plan, is_named_light: bool) -> None:
     scene = Scene(night_settings())
 
     async def night() -> None:

@@ -137,18 +137,18 @@ def test_frames_without_starlight_do_not_count(plan: Plan, count: int) -> None:
     played(night)
 
 
-@pytest.mark.parametrize("tells", [True, False])
-def test_frames_of_our_own_do_not_count(tells: bool) -> None:
+@pytest.mark.parametrize("reports_start", [True, False])
+def test_frames_of_our_own_do_not_count(reports_start: bool) -> None:
     scene = Scene()
 
     async def night() -> None:
         await scene.poll()
-        assert await scene.exposure("22:00" if tells else None) == 1
+        assert await scene.exposure("22:00" if reports_start else None) == 1
         # A focus run: there is no poll, and the camera shows its last frame then.
-        scene.shows(exposure_started="22:10" if tells else None, exposure_s=60.0)
+        scene.shows(exposure_started="22:10" if reports_start else None, exposure_s=60.0)
         scene.poller.ignore_own_exposures()
         assert (await scene.poll()).images == 0
-        assert await scene.exposure("22:11" if tells else None) == 1
+        assert await scene.exposure("22:11" if reports_start else None) == 1
 
     played(night)
 
@@ -271,7 +271,7 @@ def test_one_thermometer_of_two_that_never_spoke_is_no_mean(
 
 
 @pytest.mark.parametrize(("counts", "temperature_c"), [(True, 6.0), (False, 4.0)])
-def test_the_focusers_sensor_counts_if_the_settings_say_so(counts: bool, temperature_c: float) -> None:
+def test_the_focusers_sensor_counts_if_the_settings_select_it(counts: bool, temperature_c: float) -> None:
     scene = Scene(focuser_counts=counts, thermometers=(FakeThermometer("tube", 4.0),))
 
     async def eight() -> float:
@@ -307,7 +307,7 @@ def test_a_device_that_goes_and_comes_back_is_logged_once_each_way() -> None:
     assert log[0]["why"] == f"{mount.name} does not answer."
 
 
-def test_what_the_devices_say_is_put_together() -> None:
+def test_the_answers_of_the_devices_are_combined() -> None:
     mount, wheel, safety = FakeMount(), FakeWheel(), FakeSafety()
     scene = Scene(mount=mount, filter_wheel=wheel, safety_monitor=safety)
 
@@ -324,7 +324,7 @@ def test_what_the_devices_say_is_put_together() -> None:
     played(night)
 
 
-def test_devices_that_are_not_there_are_no_trouble() -> None:
+def test_missing_devices_cause_no_error() -> None:
     async def night() -> None:
         snapshot = await Scene().poll()
         assert (snapshot.safe, snapshot.filter_name, snapshot.tracking, snapshot.sun_altitude_deg) == (None,) * 4
@@ -333,13 +333,15 @@ def test_devices_that_are_not_there_are_no_trouble() -> None:
     played(night)
 
 
-@pytest.mark.parametrize(("is_gone", "says", "safe"), [(False, True, True), (False, False, False), (True, True, False)])
-def test_no_answer_of_the_safety_monitor_is_not_safe(is_gone: bool, says: bool, safe: bool) -> None:
+@pytest.mark.parametrize(
+    ("is_gone", "reading", "safe"), [(False, True, True), (False, False, False), (True, True, False)]
+)
+def test_no_answer_of_the_safety_monitor_is_not_safe(is_gone: bool, reading: bool, safe: bool) -> None:
     monitor = FakeSafety()
     scene = Scene(safety_monitor=monitor)
 
     async def night() -> None:
-        monitor.is_gone, monitor.safe = is_gone, says
+        monitor.is_gone, monitor.safe = is_gone, reading
         assert (await scene.poll()).safe is safe
 
     played(night)

@@ -13,8 +13,7 @@ from structlog.typing import EventDict
 
 from alpaca_focus.core.errors import ConfigurationError, DeviceMisbehaved, DeviceUnreachable, StorageTrouble
 from alpaca_focus.core.night.compensation import CompensationSettings
-from alpaca_focus.core.night.gap_monitor import ADVICE
-from alpaca_focus.core.night.state import CorrectionMove, PierSide, Plan
+from alpaca_focus.core.night.state import ADVICE, CorrectionMove, PierSide, Plan
 from alpaca_focus.core.night.triggers import AfterImages, AfterTime, FilterChange, MeridianFlip, TemperatureChange
 from alpaca_focus.core.values import Light, Outcome
 from alpaca_focus.night import run_outcomes
@@ -150,7 +149,7 @@ def test_the_focuser_follows_the_temperature_between_exposures() -> None:
     played(night)
 
 
-def test_compensation_that_is_switched_off_follows_no_more_and_catches_up_with_nothing(tmp_path: Path) -> None:
+def test_compensation_that_is_switched_off_does_not_make_up_for_the_time_without_it(tmp_path: Path) -> None:
     scene = Scene(night_settings(compensation=FOLLOWING), tmp_path)
 
     async def night() -> None:
@@ -158,7 +157,7 @@ def test_compensation_that_is_switched_off_follows_no_more_and_catches_up_with_n
         scene.thermometer.reading_c = 4.0
         await scene.poll(6)
         assert scene.focuser.motor == 24970
-        assert "follows no more" in scene.scheduler.requests.switch_compensation(on=False)
+        assert "is off until" in scene.scheduler.requests.switch_compensation(on=False)
         scene.thermometer.reading_c = 2.0
         await scene.poll(6)
         scene.new_scheduler()
@@ -166,7 +165,7 @@ def test_compensation_that_is_switched_off_follows_no_more_and_catches_up_with_n
         scene.thermometer.reading_c = 1.0
         await scene.poll(6)
         assert scene.focuser.motor == 24970
-        assert "follows from here" in scene.scheduler.requests.switch_compensation(on=True)
+        assert "from the present position" in scene.scheduler.requests.switch_compensation(on=True)
         await scene.poll(6)
         assert scene.focuser.motor == 24970
         scene.thermometer.reading_c = 0.0
@@ -224,7 +223,7 @@ def test_begin_and_end_of_what_it_does_are_reported_and_light_frames() -> None:
     played(night)
 
 
-def test_a_correction_beyond_the_limits_stops_and_says_so() -> None:
+def test_a_correction_beyond_the_limits_stops_with_the_reason() -> None:
     limited = replace(FOLLOWING, most_steps=50)
     scene = Scene(night_settings(compensation=limited))
 
@@ -381,7 +380,7 @@ def test_a_run_that_is_aborted_before_its_first_step_has_ended_too() -> None:
     played(night)
 
 
-def test_an_error_of_the_program_itself_waits_and_the_night_goes_on() -> None:
+def test_after_an_internal_error_the_triggers_wait_and_the_night_continues() -> None:
     scene = Scene(night_settings(AfterTime(600.0)))
     scene.outcomes = [ZeroDivisionError("a bug")]
 
@@ -441,7 +440,7 @@ def test_an_imaging_program_that_leaves_no_gap_is_logged_once_a_night(tmp_path: 
             if number == 2:
                 scene.new_scheduler()
             await image_without_a_gap(scene, number)
-        # One poll of the new scheduler cannot tell whether the image is another one.
+        # One poll of the new scheduler does not know whether the image is another one.
         await image_without_a_gap(scene, 4)
         assert (advices(), scene.runs) == (1, [])
         scene.camera.shown = replace(scene.camera.shown, busy=False)
@@ -617,14 +616,14 @@ def test_a_focus_run_that_was_cut_off_leaves_the_focuser_where_it_belongs(tmp_pa
     played(night)
 
 
-def test_a_good_run_that_was_kept_but_not_noted_counts(tmp_path: Path) -> None:
+def test_a_good_run_that_was_saved_but_not_recorded_counts(tmp_path: Path) -> None:
     scene = Scene(night_settings(AfterImages(5)), tmp_path)
 
     async def night() -> None:
         await scene.poll()
         for _ in range(4):
             await scene.image()
-        # Killed between the end of the run and the note of it.
+        # Killed between the end of the run and its record.
         await scene._focus("images")
         scene.new_scheduler()
         await scene.poll()
@@ -717,16 +716,16 @@ def test_a_history_that_cannot_be_read_does_not_keep_the_focuser_from_home(
 
 
 @pytest.mark.parametrize("answers", [True, False])
-def test_a_focuser_that_answers_gets_the_time_for_its_way_home(*, answers: bool) -> None:
+def test_a_focuser_that_answers_gets_the_time_to_return(*, answers: bool) -> None:
     scene = Scene(night_settings(AfterImages(50)))
 
     async def night() -> None:
-        async def way_home() -> None:
+        async def restore() -> None:
             for _ in range(30):
                 scene.focuser.replies += answers
                 await asyncio.sleep(0.01)
 
-        scene.scheduler._job.start("a small move", way_home)
+        scene.scheduler._job.start("a small move", restore)
         assert await scene.scheduler.stop(0.1) is answers
         await scene.scheduler.at_rest()
 
@@ -759,7 +758,7 @@ def test_what_is_asked_before_the_first_poll_writes_nothing_over_the_night(tmp_p
     played(night)
 
 
-def test_a_thermometer_that_says_nothing_until_after_the_focus_moves_nothing() -> None:
+def test_a_thermometer_that_answers_only_after_the_focus_moves_nothing() -> None:
     scene = Scene(night_settings(compensation=FOLLOWING))
 
     async def night() -> None:

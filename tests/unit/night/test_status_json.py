@@ -11,10 +11,9 @@ import numpy as np
 from alpaca_focus.core.events import CurveFitted, FrameMeasured, Moved, RunEnded, RunStarted
 from alpaca_focus.core.night.compensation import Compensated
 from alpaca_focus.core.night.decisions import Decision
-from alpaca_focus.core.night.gap_monitor import ADVICE, GapMonitor
 from alpaca_focus.core.night.notices import Kind, Notice
 from alpaca_focus.core.night.outlier_filter import OutlierFilter, Window
-from alpaca_focus.core.night.state import Baseline, History, NightState, Plan, Snapshot
+from alpaca_focus.core.night.state import ADVICE, Baseline, GapMonitor, History, NightState, Plan, Snapshot
 from alpaca_focus.core.status import GatewayStatus, LastRun, Verdict, as_json
 from alpaca_focus.core.values import Fit, FocusResult, Frame, Light, Measurement, Outcome, Sample
 from alpaca_focus.daemon.notifications import Telling
@@ -111,7 +110,7 @@ FULL_HISTORY = History(
     since_s=754.5,
     images=12,
     followed=Window(mean_c=3.875),
-    outliers=OutlierFilter(trouble="the temperature jumped"),
+    outliers=OutlierFilter(rejection="the temperature jumped"),
     filter_name="Ha",
     failures=2,
     hold_s=1199.5,

@@ -52,7 +52,7 @@ def test_a_run_by_a_known_curve_moves_where_focus_is_expected(tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("outcome", [Outcome.RESTORED, Outcome.STRANDED])
-def test_a_failed_run_is_kept_and_teaches_nothing(tmp_path: Path, outcome: Outcome) -> None:
+def test_a_failed_run_is_saved_and_nothing_is_learned(tmp_path: Path, outcome: Outcome) -> None:
     with Memory(tmp_path, TRAIN) as memory:
         memory.remember(result(samples=CURVE, outcome=outcome), trigger="asked for")
         assert memory.profile("Ha") is None
@@ -66,24 +66,24 @@ def test_one_arm_teaches_nothing_and_is_no_trouble(tmp_path: Path) -> None:
         assert memory.profile("Ha") is None
 
 
-def test_without_a_folder_nothing_is_kept(tmp_path: Path) -> None:
+def test_without_a_folder_nothing_is_saved(tmp_path: Path) -> None:
     with Memory(None, TRAIN) as memory:
         memory.remember(result(samples=CURVE), trigger="asked for")
         assert memory.profile("Ha") is None
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_folder_that_cannot_be_used_is_told_and_the_run_goes_on(
+def test_a_folder_that_cannot_be_used_is_logged_and_the_run_continues(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     (tmp_path / "file").write_text("in the way")
     with Memory(tmp_path / "file" / "below", TRAIN) as memory:
         memory.remember(result(samples=CURVE), trigger="asked for")
         assert memory.profile("Ha") is None
-    assert "The run goes on without the history" in caplog.text
+    assert "The run continues without the history" in caplog.text
 
 
-def test_a_damaged_history_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_damaged_history_is_logged(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     (tmp_path / FILE_NAME).write_bytes(b"no database, but long enough to be looked at")
     with Memory(tmp_path, TRAIN) as memory:
         memory.remember(result(samples=CURVE), trigger="asked for")
@@ -91,7 +91,7 @@ def test_a_damaged_history_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixt
     assert "The history was damaged" in caplog.text
 
 
-def test_a_full_disk_is_told_and_the_run_goes_on(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_full_disk_is_logged_and_the_run_continues(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     with Memory(tmp_path, TRAIN) as memory:
         assert memory._store is not None
         memory._store._connection.execute("PRAGMA max_page_count = 8")

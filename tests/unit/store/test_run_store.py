@@ -87,7 +87,7 @@ def test_a_run_comes_back_as_it_was(tmp_path: Path) -> None:
     assert kept.result == result()
 
 
-def test_a_run_kept_before_altitude_and_sensors_were_known_still_loads(tmp_path: Path) -> None:
+def test_a_run_saved_before_altitude_and_sensors_were_known_still_loads(tmp_path: Path) -> None:
     with RunStore(tmp_path) as store:
         number = store.save(result(), trigger="asked for")
         store._connection.execute(
@@ -169,13 +169,13 @@ def test_a_folder_that_cannot_be_made_is_a_sentence(tmp_path: Path) -> None:
         RunStore(tmp_path / "file" / "below")
 
 
-def test_looking_makes_nothing(tmp_path: Path) -> None:
-    with pytest.raises(StorageTrouble, match="no run has been kept"):
+def test_reading_creates_nothing(tmp_path: Path) -> None:
+    with pytest.raises(StorageTrouble, match="no run has been saved"):
         RunStore(tmp_path, read_only=True)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_full_disk_is_a_sentence_and_what_was_kept_stays(tmp_path: Path) -> None:
+def test_a_full_disk_is_a_sentence_and_saved_runs_stay(tmp_path: Path) -> None:
     with RunStore(tmp_path) as store:
         store.save(result(), trigger="asked for")
         store._connection.execute("PRAGMA max_page_count = 8")
@@ -196,7 +196,7 @@ with RunStore(Path(sys.argv[1])) as store:
 """
 
 
-def test_what_was_reported_as_kept_survives_a_kill(tmp_path: Path) -> None:
+def test_what_was_reported_as_saved_survives_a_kill(tmp_path: Path) -> None:
     root = Path(__file__).parents[3]
     writer = subprocess.Popen(
         [sys.executable, "-c", WRITER, str(tmp_path)], stdout=subprocess.PIPE, cwd=root, env={**os.environ}
@@ -214,11 +214,11 @@ def test_what_was_reported_as_kept_survives_a_kill(tmp_path: Path) -> None:
 
 
 def test_light_frames_come_back_the_newest_first(tmp_path: Path) -> None:
-    told = Light(ended_at=NIGHT, hfd_px=2.75, position=5000, filter_name="Ha", temperature_c=-3.5)
-    untold = Light(ended_at=NIGHT, hfd_px=3.0)
+    known_light = Light(ended_at=NIGHT, hfd_px=2.75, position=5000, filter_name="Ha", temperature_c=-3.5)
+    unknown_light = Light(ended_at=NIGHT, hfd_px=3.0)
     with RunStore(tmp_path) as store:
-        store.save_light(told)
-        store.save_light(untold)
+        store.save_light(known_light)
+        store.save_light(unknown_light)
     with RunStore(tmp_path) as store:
-        assert store.lights(last=20) == (untold, told)
-        assert store.lights(last=1) == (untold,)
+        assert store.lights(last=20) == (unknown_light, known_light)
+        assert store.lights(last=1) == (unknown_light,)

@@ -1,4 +1,4 @@
-"""What the focus model says of tonight."""
+"""What the focus model predicts for tonight."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta

@@ -10,7 +10,7 @@ import pytest
 
 from alpaca_focus.core.curves.calibration import Estimate
 from alpaca_focus.core.night.focus_learning import learned_model
-from alpaca_focus.core.night.focus_model import Conditions, FocusModel, Observation, Prediction, probable_defocus_steps
+from alpaca_focus.core.night.focus_model import Conditions, FocusModel, Observation, Prediction
 from tests.drawn_focus import EVENING, FocusTruth, draw_nights, observations_of
 
 MODEL = FocusModel(
@@ -89,13 +89,13 @@ def test_what_does_not_count_may_be_missing() -> None:
 
 
 def test_the_probable_defocus_is_what_was_not_followed_and_what_is_not_known() -> None:
-    assert probable_defocus_steps(Prediction(steps=50.0, stderr_steps=12.0), 45.0) == pytest.approx(13.0)
+    assert Prediction(steps=50.0, stderr_steps=12.0).probable_defocus_steps(45.0) == pytest.approx(13.0)
 
 
 def test_few_runs_teach_nothing(rng: np.random.Generator) -> None:
     assert learned_model([]) is None
     assert learned_model(observations_of(draw_nights(rng, FocusTruth(), nights=1, runs=3))) is None
-    # Each night has a level of its own: one run in each says nothing.
+    # Each night has a level of its own: one run in each determines nothing.
     assert learned_model(observations_of(draw_nights(rng, FocusTruth(), nights=12, runs=1))) is None
 
 
@@ -136,7 +136,7 @@ def test_one_wrong_run_is_left_out(rng: np.random.Generator) -> None:
     assert model.steps_per_c["focuser"].value == pytest.approx(-30.0, abs=2.5)
 
 
-def test_of_two_sensors_that_say_the_same_one_is_taken(rng: np.random.Generator) -> None:
+def test_of_two_sensors_with_the_same_readings_one_is_used(rng: np.random.Generator) -> None:
     some = observations_of(draw_nights(rng, FocusTruth()))
     twice = [
         replace(

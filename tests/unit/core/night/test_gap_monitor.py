@@ -5,8 +5,7 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alpaca_focus.core.night.gap_monitor import IMAGES_WITHOUT_A_GAP, NIGHT_S, GapMonitor
-from alpaca_focus.core.night.state import NightState
+from alpaca_focus.core.night.state import IMAGES_WITHOUT_A_GAP, NIGHT_S, GapMonitor, NightState
 from alpaca_focus.core.night.transitions import gap_advice_logged, gap_lost
 
 POLLS = st.lists(st.tuples(st.booleans(), st.integers(0, 1)), max_size=60)

@@ -1,4 +1,4 @@
-"""What is said of a night, from runs and frames made of a formula."""
+"""The review of a night, of runs and frames that a formula generates."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -63,7 +63,7 @@ def test_frames_that_cannot_be_compared_are_counted_apart(rng: np.random.Generat
     assert by_stars(reviewed(lights=tuple(lights))).share is None
 
 
-def test_the_curves_tell_how_far_focus_had_drifted(rng: np.random.Generator) -> None:
+def test_the_curves_show_how_far_focus_had_drifted(rng: np.random.Generator) -> None:
     kept = KeptNight(rng)
     night = reviewed(*kept.runs(60), zone_steps=20.0)
     first = next(iter(intervals(night)))
@@ -103,18 +103,18 @@ def test_a_quiet_night_has_no_advice(rng: np.random.Generator) -> None:
         compensates=True,
     )
     assert advice(night) == ()
-    assert not_known(night) == ("What the seeing did: stars that it made larger count as out of focus here.",)
+    assert not_known(night) == ("Effect of the seeing: stars that it enlarges count as out of focus here.",)
 
 
-def test_what_could_be_better_is_told_with_its_numbers(rng: np.random.Generator) -> None:
+def test_advice_has_its_numbers(rng: np.random.Generator) -> None:
     kept = KeptNight(rng)
     runs = kept.runs(60)
     night = reviewed(*runs, zone_steps=600.0, learned=LEARNED, set_steps_per_c=-10.0)
     some = " ".join(advice(replace(night, ignored={"exposing": 300, "paused": 2})))
-    assert "is -10.00, and the history says -14.00 \u00b1 0.50 steps a degree, from 30 runs: set that." in some
+    assert "is -10.00, but the history shows -14.00 \u00b1 0.50 steps a degree, from 30 runs: set that." in some
     assert "compensation.enabled: true" in some
-    assert 'they may be rarer. Most were for "time" (9).' in some
-    assert 'waited at 300 looks for "exposing"' in some
+    assert 'fewer would do. The most frequent trigger is "time" (9).' in some
+    assert 'had to wait 300 times, with the reason "exposing"' in some
 
 
 def test_a_coefficient_that_is_set_right_is_left_alone() -> None:
@@ -130,16 +130,16 @@ def test_late_doubtful_and_failed_runs_are_pointed_out(rng: np.random.Generator)
     failed = result(BEGINS + timedelta(hours=4), Outcome.RESTORED, start=25400, final=25400)
     again = replace(failed, started_at=BEGINS + timedelta(hours=5))
     found = " ".join(advice(reviewed(first, replace(second, doubtful=True), failed, again, third, zone_steps=8.0)))
-    assert "Refocuses came late: run 8 found the telescope" in found
+    assert "Refocuses came late: run 8 began" in found
     assert "Run 8 missed focus at first" in found
     assert "Runs 9 and 10 of 5 failed" in found
 
 
-def test_an_empty_night_says_what_is_not_known() -> None:
+def test_an_empty_night_lists_what_is_not_known() -> None:
     sentences = not_known(reviewed())
     assert [sentence.split(":")[0] for sentence in sentences] == [
-        "How large the stars were on the light frames",
-        "For how long the telescope was within the critical focus zone",
-        "By how much focus moves with temperature",
+        "Size of the stars on the light frames",
+        "Time within the critical focus zone",
+        "Movement of focus with temperature",
     ]
     assert advice(reviewed()) == ()

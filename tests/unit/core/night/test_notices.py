@@ -1,37 +1,37 @@
-"""What is told to people, and how often."""
+"""Which notices are sent to people, and how often."""
 
 from dataclasses import replace
 
 import pytest
 
-from alpaca_focus.core.night.notices import LOST_AFTER_S, EndedRun, Kind, Notice, Seen, Watched, noticed
+from alpaca_focus.core.night.notices import LOST_AFTER_S, EndedRun, Kind, Notice, NoticeLog, Situation, new_notices
 
 CAMERA = "camera 0 (QHY)"
-GONE = Seen(silent={CAMERA: "The camera does not answer."})
-WELL = Seen()
+GONE = Situation(silent={CAMERA: "The camera does not answer."})
+WELL = Situation()
 REPEAT_S = 3600.0
 
 
 class Night:
-    """Looks every ten seconds, and keeps what was told."""
+    """Polls every ten seconds and collects the notices."""
 
     def __init__(self) -> None:
-        self.watched = Watched()
+        self.watched = NoticeLog()
         self.now_s = 1000.0
-        self.told: list[Notice] = []
+        self.sent: list[Notice] = []
 
-    def goes_on(self, seen: Seen, for_s: float = 10.0) -> list[Notice]:
-        told: list[Notice] = []
+    def goes_on(self, seen: Situation, for_s: float = 10.0) -> list[Notice]:
+        sent: list[Notice] = []
         ends_s = self.now_s + for_s
         while self.now_s < ends_s:
             self.now_s += 10.0
-            self.watched, some = noticed(self.watched, seen, now_s=self.now_s, repeat_s=REPEAT_S)
-            told += some
-        return told
+            self.watched, some = new_notices(self.watched, seen, now_s=self.now_s, repeat_s=REPEAT_S)
+            sent += some
+        return sent
 
 
-def kinds(told: list[Notice]) -> list[Kind]:
-    return [each.kind for each in told]
+def kinds(sent: list[Notice]) -> list[Kind]:
+    return [each.kind for each in sent]
 
 
 def test_a_device_that_misses_a_question_is_not_lost() -> None:
@@ -50,16 +50,16 @@ def test_a_device_is_lost_once_and_back_once() -> None:
     assert kinds(night.goes_on(WELL, REPEAT_S)) == [Kind.DEVICE_BACK]
 
 
-def test_one_that_comes_and_goes_is_told_once_in_the_time() -> None:
+def test_a_device_that_comes_and_goes_is_reported_once_in_the_time() -> None:
     night = Night()
-    told = []
+    sent = []
     for _ in range(10):
-        told += night.goes_on(GONE, 2 * LOST_AFTER_S)
-        told += night.goes_on(WELL, 2 * LOST_AFTER_S)
-    assert kinds(told) == [Kind.DEVICE_LOST, Kind.DEVICE_BACK]
+        sent += night.goes_on(GONE, 2 * LOST_AFTER_S)
+        sent += night.goes_on(WELL, 2 * LOST_AFTER_S)
+    assert kinds(sent) == [Kind.DEVICE_LOST, Kind.DEVICE_BACK]
 
 
-def test_a_loss_that_was_not_told_in_time_is_told_after_it() -> None:
+def test_a_loss_that_was_held_back_is_sent_afterwards() -> None:
     night = Night()
     night.goes_on(GONE, 2 * LOST_AFTER_S)
     night.goes_on(WELL)
@@ -75,9 +75,9 @@ def test_nobody_is_woken_for_devices_that_are_off_by_day() -> None:
 
 def test_a_temperature_that_is_not_believed_is_a_lost_sensor() -> None:
     night = Night()
-    (lost,) = night.goes_on(Seen(temperature_trouble="the thermometer gives no reading"), 2 * LOST_AFTER_S)
+    (lost,) = night.goes_on(Situation(temperature_problem="the thermometer reports no temperature"), 2 * LOST_AFTER_S)
     assert lost.kind is Kind.SENSOR_LOST
-    assert "the thermometer gives no reading" in lost.text
+    assert "the thermometer reports no temperature" in lost.text
     (back,) = night.goes_on(WELL)
     assert (back.kind, back.title) == (Kind.DEVICE_BACK, "The temperature is back")
 
@@ -95,31 +95,31 @@ def test_a_temperature_that_is_not_believed_is_a_lost_sensor() -> None:
         (EndedRun(outcome="cut off", reason="Cut off."), None),
     ],
 )
-def test_a_run_is_told_once_by_how_it_ended(run: EndedRun, kind: Kind | None) -> None:
+def test_the_outcome_of_a_run_is_sent_once(run: EndedRun, kind: Kind | None) -> None:
     night = Night()
     night.goes_on(WELL)
-    told = night.goes_on(Seen(runs_ended=1, run=replace(run, number=7)), 60.0)
-    assert kinds(told) == ([] if kind is None else [kind])
-    assert all((each.text, each.run) == (run.reason, 7) for each in told)
+    sent = night.goes_on(Situation(runs_ended=1, run=replace(run, number=7)), 60.0)
+    assert kinds(sent) == ([] if kind is None else [kind])
+    assert all((each.text, each.run) == (run.reason, 7) for each in sent)
 
 
 def test_a_second_failure_waits_for_the_time_to_pass() -> None:
     night = Night()
     night.goes_on(WELL)
     failed = EndedRun(outcome="restored", reason="No stars.")
-    assert len(night.goes_on(Seen(runs_ended=1, run=failed))) == 1
-    assert night.goes_on(Seen(runs_ended=2, run=failed), REPEAT_S) == []
-    assert len(night.goes_on(Seen(runs_ended=3, run=failed))) == 1
+    assert len(night.goes_on(Situation(runs_ended=1, run=failed))) == 1
+    assert night.goes_on(Situation(runs_ended=2, run=failed), REPEAT_S) == []
+    assert len(night.goes_on(Situation(runs_ended=3, run=failed))) == 1
 
 
-def test_what_ended_before_the_first_look_is_not_told() -> None:
+def test_a_run_that_ended_before_the_first_poll_is_not_sent() -> None:
     failed = EndedRun(outcome="restored", reason="No stars.")
-    assert Night().goes_on(Seen(runs_ended=4, run=failed), 60.0) == []
+    assert Night().goes_on(Situation(runs_ended=4, run=failed), 60.0) == []
 
 
 def test_new_settings_make_a_new_count() -> None:
     night = Night()
     failed = EndedRun(outcome="restored", reason="No stars.")
-    night.goes_on(Seen(runs_ended=4, run=failed))
+    night.goes_on(Situation(runs_ended=4, run=failed))
     night.goes_on(WELL)
-    assert len(night.goes_on(Seen(runs_ended=1, run=failed))) == 1
+    assert len(night.goes_on(Situation(runs_ended=1, run=failed))) == 1

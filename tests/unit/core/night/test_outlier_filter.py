@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from alpaca_focus.core.night.outlier_filter import BELIEVED_AFTER, OutlierFilter, Window, steady_mean
+from alpaca_focus.core.night.outlier_filter import ACCEPTED_AFTER, OutlierFilter, Window, steady_mean
 
 
 def filtered(*readings: float | None) -> OutlierFilter:
@@ -22,24 +22,24 @@ def test_steady_readings_are_believed() -> None:
 @pytest.mark.parametrize(
     ("bad", "why"),
     [
-        (None, "no reading"),
-        (math.nan, "no reading"),
-        (85.0, "nonsense"),
-        (-127.0, "nonsense"),
+        (None, "no temperature"),
+        (math.nan, "no temperature"),
+        (85.0, "impossible"),
+        (-127.0, "impossible"),
         (24.0, "jumped from 4.0"),
     ],
 )
-def test_what_cannot_be_is_ignored_counted_and_told(bad: float | None, why: str) -> None:
+def test_an_impossible_reading_is_ignored_and_counted_with_the_reason(bad: float | None, why: str) -> None:
     outliers = filtered(4.0, bad)
     assert outliers.last_c == 4.0
     assert outliers.ignored == 1
-    assert why in outliers.trouble
+    assert why in outliers.rejection
     healed = outliers.take(4.1)
-    assert (healed.last_c, healed.trouble, healed.ignored) == (4.1, "", 1)
+    assert (healed.last_c, healed.rejection, healed.ignored) == (4.1, "", 1)
 
 
 def test_a_jump_that_stays_is_believed_in_the_end() -> None:
-    jumped = [24.0 + 0.1 * number for number in range(BELIEVED_AFTER)]
+    jumped = [24.0 + 0.1 * number for number in range(ACCEPTED_AFTER)]
     assert filtered(4.0, *jumped[:-1]).last_c == 4.0
     assert filtered(4.0, *jumped).last_c == jumped[-1]
 

@@ -272,4 +272,4 @@ def test_waits_are_counted_by_reason_once_for_each_spell() -> None:
         state = decision_made(state, snapshot, decision_on(snapshot))
     assert dict(state.history.ignored) == {"not night": 2}
     assert decision_on(night).refocus
-    assert decision_on(night).reason == "it was asked for"
+    assert decision_on(night).reason == "a refocus was requested"
