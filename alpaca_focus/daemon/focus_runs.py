@@ -14,8 +14,8 @@ from alpaca_focus.daemon.status_publisher import StatusPublisher
 from alpaca_focus.gateway.service import Gateway
 from alpaca_focus.ports import Clock
 from alpaca_focus.run.device_adapters import Devices
-from alpaca_focus.run.filter_choice import filter_in_light, way_through
-from alpaca_focus.run.focus_run import Order, focus_with
+from alpaca_focus.run.filter_choice import current_filter, choose_filter
+from alpaca_focus.run.focus_run import RunRequest, run_with_devices
 from alpaca_focus.run.run_conditions import ensure_can_focus
 from alpaca_focus.settings.models import Settings
 from alpaca_focus.store.run_store import RunStore
@@ -24,7 +24,7 @@ _log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Refocuses:
+class NightFocusRuns:
     """Carries them out.
 
     Attributes:
@@ -66,12 +66,12 @@ class Refocuses:
     async def _focused(self, triggers: str) -> FocusResult:
         devices = self.devices
         await ensure_can_focus(devices)
-        wanted = await filter_in_light(devices, told=self.night().reported_filter)
-        way = way_through(self.settings, devices, wanted)
+        wanted = await current_filter(devices, reported=self.night().reported_filter)
+        filter_choice = choose_filter(self.settings, devices, wanted)
         average_c = self.night().history.followed.latest_c
-        order = Order(
+        request = RunRequest(
             settings=self.settings,
-            way=way,
+            filter_choice=filter_choice,
             emit=self.tell,
             clock=self.clock,
             trigger=triggers,
@@ -81,17 +81,17 @@ class Refocuses:
             filter_before=wanted,
         )
         if self.gateway is not None:
-            order = await sharing_camera(order, devices, self.gateway)
-        result = await focus_with(devices, order)
+            request = await share_camera(request, devices, self.gateway)
+        result = await run_with_devices(devices, request)
         self.learn()
         return result
 
 
-async def sharing_camera(order: Order, devices: Devices, gateway: Gateway) -> Order:
+async def share_camera(request: RunRequest, devices: Devices, gateway: Gateway) -> RunRequest:
     """Return a focus run that shares the camera with the imaging program.
 
     Args:
-        order: The run.
+        request: The run.
         devices: Of the observatory.
         gateway: That the imaging program connects to.
 
@@ -103,17 +103,17 @@ async def sharing_camera(order: Order, devices: Devices, gateway: Gateway) -> Or
     async def still_valid() -> str:
         try:
             await ensure_can_focus(devices)
-            side_now, filter_now = await _pier_side(devices), await filter_in_light(devices)
+            side_now, filter_now = await _pier_side(devices), await current_filter(devices)
         except AlpacaFocusError as error:
             return str(error)
         if side_now is not side:
             return "The mount has flipped to the other side of the pier."
         # While the run has the camera its own filter is in the light path.
-        if filter_now not in {order.way.filter_name, order.filter_before}:
+        if filter_now not in {request.filter_choice.filter_name, request.filter_before}:
             return f"The filter is {filter_now} now."
         return ""
 
-    return replace(order, sharing=gateway.sharing(), still_valid=still_valid)
+    return replace(request, sharing=gateway.sharing(), still_valid=still_valid)
 
 
 async def _pier_side(devices: Devices) -> PierSide:

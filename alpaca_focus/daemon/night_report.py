@@ -43,7 +43,7 @@ def last_night(settings: Settings, now: datetime) -> date:
     return night_of(now, east_of(settings, now))
 
 
-def reviewed(settings: Settings, night: date, now: datetime) -> ReviewedNight:
+def review_night(settings: Settings, night: date, now: datetime) -> ReviewedNight:
     """Collect what was kept of a night.
 
     Raises:
@@ -117,7 +117,7 @@ def summary(night: ReviewedNight) -> str:
     return " ".join(told)
 
 
-class Dawn:
+class ReportSchedule:
     """Knows when a night is over and has no report yet.
 
     With a site and a limit for the sun, a night is over when the sun is above that limit between midnight and noon.

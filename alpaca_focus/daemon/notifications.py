@@ -17,7 +17,7 @@ import structlog
 from alpaca_focus.core.errors import AlpacaFocusError, ConfigurationError
 from alpaca_focus.core.night.notices import EndedRun, Kind, Notice, Seen, Watched, ended_run, noticed
 from alpaca_focus.core.status import LastRun, Status, Waiting
-from alpaca_focus.daemon.night_report import Dawn, last_night, reviewed, summary, write_report
+from alpaca_focus.daemon.night_report import ReportSchedule, last_night, review_night, summary, write_report
 from alpaca_focus.devices.sun import AstropySun
 from alpaca_focus.feed.feed import Entry, Feed
 from alpaca_focus.files.pictures import curve_of_run, write_picture
@@ -39,7 +39,7 @@ Answer = Callable[[Request], Awaitable[Mapping[str, object]]]
 _log = structlog.get_logger(__name__)
 
 
-class Telling:
+class Notifications:
     """Follows the feed and tells of it; an asynchronous context manager, made in the daemon's loop.
 
     Args:
@@ -54,7 +54,7 @@ class Telling:
         self._clock = clock
         self._settings: Settings | None = None
         self._messenger: Messenger | None = None
-        self._dawn: Dawn | None = None
+        self._dawn: ReportSchedule | None = None
         self._mqtt = AsyncExitStack()
         self._watched = Watched()
         self._why: dict[str, str] = {}
@@ -79,7 +79,7 @@ class Telling:
     async def follow(self, settings: Settings) -> None:
         """Let all of it follow new settings; what cannot is left out, and told in the log."""
         before, self._settings = self._settings, settings
-        self._dawn = Dawn(settings, _sun(settings))
+        self._dawn = ReportSchedule(settings, _sun(settings))
         # What a file says may have changed, too.
         messages, mqtt = settings.messages, settings.mqtt
         if (
@@ -193,7 +193,7 @@ class Telling:
         path = None if dawn is None else dawn.report_due(now)
         if settings is None or dawn is None or path is None:
             return None
-        night = reviewed(settings, last_night(settings, now), now)
+        night = review_night(settings, last_night(settings, now), now)
         write_report(path, night, now)
         dawn.made(now)
         _log.info("The report of the night is made", file=str(path))

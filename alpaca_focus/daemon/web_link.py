@@ -87,7 +87,7 @@ class WebLink:
         self.server, self._wanted = None, None
 
 
-def from_another_loop(
+def answer_from_any_loop(
     answer: Callable[[Request], Awaitable[Mapping[str, object]]],
 ) -> Callable[[Request], Awaitable[Mapping[str, object]]]:
     """Return how a command is carried out in the present loop, for whoever is in another one."""

@@ -426,7 +426,7 @@ def test_a_told_filter_is_focused_through_with_its_own_settings(night: Night) ->
             assert "Refocusing will fail" in (await night.asked("filter", name="SII"))["said"]
             told = await night.told(lambda told: told.get("runs_ended"))
             assert told["last_run"]["outcome"] == "failed"
-            assert "focus.filters.SII asks to focus through L" in told["last_run"]["reason"]
+            assert "focus.filters.SII requires focusing through L" in told["last_run"]["reason"]
 
     lived(story)
     with RunStore(night.directory, read_only=True) as store:

@@ -191,9 +191,9 @@ def test_nothing_is_moved_when_it_is_not_safe_or_the_mount_is_parked(observatory
 @pytest.mark.parametrize(
     ("quirks", "sections", "sentence"),
     [
-        (("no-step-size",), {"focuser": {}}, "does not say how far one step goes. Set focuser.step_size_um"),
-        ((), {"focuser": {"max_position": 25000}}, "stands at 26000, outside of the limits 0 to 25000"),
-        ((), {"focus": {"exposure_s": 2.0, "binning": 8}}, "bins up to 4, and focus.binning asks for 8"),
+        (("no-step-size",), {"focuser": {}}, "does not report its step size. Set focuser.step_size_um"),
+        ((), {"focuser": {"max_position": 25000}}, "is at 26000, outside the limits 0 to 25000"),
+        ((), {"focus": {"exposure_s": 2.0, "binning": 8}}, "focus.binning is 8, but"),
         ((), {"camera": {"device_number": 7}}, "camera 7"),
     ],
 )

@@ -137,7 +137,7 @@ def test_a_guider_that_never_settles_is_told_with_the_result(night_with: Callabl
     result = asyncio.run(night_with(FakePhd2(settles_after_s=None)).focus())
     assert result.outcome is Outcome.FOCUSED
     assert "Guiding could not be resumed: PHD2 at 127.0.0.1:" in result.reason
-    assert "its star is not steady: timed-out waiting for guider to settle. Look after PHD2" in result.reason
+    assert "its star is not steady: timed-out waiting for guider to settle. Check PHD2" in result.reason
 
 
 def test_a_phd2_that_is_not_there_hinders_nothing(night_with: Callable[..., Night]) -> None:

@@ -220,7 +220,7 @@ def test_the_rest_of_the_settings_arrives() -> None:
 
 def test_a_focuser_outside_of_its_limits_is_told_in_a_sentence() -> None:
     sentence = told_why_not(focuser={"min_position": 30000})
-    assert f"stands at {START}, outside of the limits 30000 to 60000" in sentence
+    assert f"is at {START}, outside the limits 30000 to 60000" in sentence
 
 
 @pytest.mark.parametrize(("way", "watches"), [("watch", True), ("told", False), ("gateway", False)])

@@ -72,7 +72,7 @@ def test_a_failed_run_after_a_crash_goes_back_to_where_the_cut_run_had_started(
     result = run(replace(devices, measure=lambda _: lost), events)
     assert result.outcome is Outcome.RESTORED
     assert events[0] == RunStarted(start_position=25600, belongs_at=25111)
-    assert "back at position 25111, where a run that was cut off had started" in result.reason
+    assert "back at position 25111, where an interrupted run had started" in result.reason
     assert asyncio.run(devices.focuser.position()) == 25111
     assert list(tmp_path.iterdir()) == []
 
