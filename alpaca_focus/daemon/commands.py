@@ -76,9 +76,7 @@ def _report(scheduler: RefocusScheduler, arguments: Mapping[str, object], settin
     try:
         plan = Plan(str(what))
     except ValueError:
-        raise ConfigurationError(
-            f"{what} cannot be reported. Use image, flip, or one of {', '.join(Plan)}."
-        ) from None
+        raise ConfigurationError(f"{what} cannot be reported. Use image, flip, or one of {', '.join(Plan)}.") from None
     scheduler.requests.report_plan(plan)
     return f"The plan: {plan}."
 
@@ -86,8 +84,8 @@ def _report(scheduler: RefocusScheduler, arguments: Mapping[str, object], settin
 def _report_filter(scheduler: RefocusScheduler, name: str, settings: Settings) -> str:
     if settings.filter_wheel is not None:
         raise ConfigurationError(
-            "The filter was ignored: the filter_wheel of the settings reports it. Remove `alpaca-focus filter` from the "
-            "script."
+            "The filter was ignored: the filter_wheel of the settings reports it. Remove `alpaca-focus filter` from "
+            "the script."
         )
     if not name:
         raise ConfigurationError("The name of the filter is missing. Add it, as in `alpaca-focus filter Ha`.")
@@ -104,7 +102,7 @@ def _report_filter(scheduler: RefocusScheduler, name: str, settings: Settings) -
 class ExposureCommands:
     """The commands `alpaca-focus exposure begin` and `alpaca-focus exposure end`.
 
-    They work without a scheduler, too: imaging continues while the daemon waits for its devices or reloads its settings.
+    They work without a scheduler, too: imaging continues while the daemon waits for devices or reloads its settings.
 
     Attributes:
         reported: The exposures reported so far.

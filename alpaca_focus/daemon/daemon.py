@@ -18,7 +18,7 @@ from alpaca_focus.daemon.light_frames import count_frames
 from alpaca_focus.daemon.notifications import Notifications
 from alpaca_focus.daemon.session import Session, SessionContext, open_session
 from alpaca_focus.daemon.status_publisher import StatusPublisher
-from alpaca_focus.daemon.web_link import WebLink, draw_run, answer_from_any_loop
+from alpaca_focus.daemon.web_link import WebLink, answer_from_any_loop, draw_run
 from alpaca_focus.gateway.service import Gateway
 from alpaca_focus.night.scheduler import RefocusScheduler
 from alpaca_focus.ports import Clock
@@ -104,8 +104,8 @@ class Daemon:
         async with ControlServer(socket_path(self._directory), self._answer), AsyncExitStack() as stack:
             stack.callback(self._publisher.close)
             stack.enter_context(told_to(lambda line: self.feed.publish("log", line)))
-            gateway = stack.enter_context(DaemonGateway(self._answer, self._clock))
-            gateway.follow(self._settings)
+            gateway_link = stack.enter_context(DaemonGateway(self._answer, self._clock))
+            gateway_link.follow(self._settings)
             notifications = await stack.enter_async_context(Notifications(self.feed, self._answer, self._clock))
             web = stack.enter_context(WebLink(self._web_source()))
             _log.info("alpaca-focus has started", state=str(self._directory))
@@ -113,19 +113,19 @@ class Daemon:
             systemd.ready()
             while not self._stop.is_set() and ended:
                 self._reload.clear()
-                self._apply_to_gateway(gateway)
+                self._apply_to_gateway(gateway_link)
                 await notifications.follow(self._settings)
                 self._apply_to_web(web)
-                ended = await self._session(self._settings, gateway)
+                ended = await self._session(self._settings, gateway_link)
             systemd.stopping()
         if ended:
             _log.info("alpaca-focus has stopped; the focuser is where it belongs")
         return ended
 
-    def _apply_to_gateway(self, gateway: DaemonGateway) -> None:
+    def _apply_to_gateway(self, gateway_link: DaemonGateway) -> None:
         """Apply new settings to the gateway; if that fails, the night continues without it."""
         try:
-            gateway.follow(self._settings)
+            gateway_link.follow(self._settings)
         except ConfigurationError as error:
             _log.error("The gateway is off", why=str(error))
 
@@ -152,7 +152,7 @@ class Daemon:
             version=__version__,
         )
 
-    async def _session(self, settings: Settings, gateway: DaemonGateway) -> bool:
+    async def _session(self, settings: Settings, gateway_link: DaemonGateway) -> bool:
         """Run the night with one set of settings, until a stop or reload."""
         async with AsyncExitStack() as stack:
             session = await self._connect(stack, settings, gateway_link.gateway)
@@ -161,7 +161,7 @@ class Daemon:
             scheduler = session.scheduler
             self._replies = session.replies
             self._publisher.begin(scheduler, session.model, session.gateway, stood_at=session.start)
-            gateway.link.scheduler = scheduler
+            gateway_link.link.scheduler = scheduler
             self._exposures.hand_over(scheduler)
             try:
                 every_s = settings.night.poll_s / self._clock_rate
@@ -169,7 +169,7 @@ class Daemon:
                     await self._until_signalled(None)
             finally:
                 ended = await scheduler.stop(STOP_WITHIN_S)
-                self._publisher.scheduler = gateway.link.scheduler = None
+                self._publisher.scheduler = gateway_link.link.scheduler = None
                 self._publisher.publish()
         if not ended:
             _log.error("The focuser could not be restored in time; the next start of alpaca-focus restores it")

@@ -72,7 +72,9 @@ class Session:
     replies: Callable[[], int]
 
 
-async def open_session(stack: AsyncExitStack, settings: Settings, gateway: Gateway | None, context: SessionContext) -> Session:
+async def open_session(
+    stack: AsyncExitStack, settings: Settings, gateway: Gateway | None, context: SessionContext
+) -> Session:
     """Connect the devices and return the session; `stack` closes it.
 
     Raises:

@@ -149,7 +149,7 @@ def test_late_devices_are_waited_for_and_then_used(night: Night, log: list[Event
         async with night.kept():
             why = (await night.told(waiting))["why"]
             assert night.address in why
-            assert (await night.asked("refocus"))["error"].startswith("The daemon still waits for the devices. ")
+            assert (await night.asked("refocus"))["error"].startswith("The daemon is still waiting for the devices. ")
             await asyncio.sleep(1.0)
             assert counted(log)["Waiting for the devices"] == 1
             await asyncio.to_thread(night.observatory.start, port=port)

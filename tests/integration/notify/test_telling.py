@@ -176,7 +176,7 @@ def test_new_settings_are_followed(observatory: Observatory, hook: WebHook, log:
             await observatory.until(lambda: hook.told, silent=(CAMERA,))
 
     lived(story)
-    assert [line["event"] for line in log] == ["No messages are sent"]
+    assert [line["event"] for line in log] == ["Messages are off"]
     assert "cannot be read" in log[0]["why"]
 
 

@@ -219,7 +219,7 @@ def test_after_the_end_of_the_engine_everything_passes_and_nothing_is_left() -> 
 
 
 def test_a_light_frame_is_measured_and_released(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engine_link, "measured", lambda taken, tell: tell(3.0 * taken.binning))
+    monkeypatch.setattr(engine_link, "measure_light_frame", lambda taken, report: report(3.0 * taken.binning))
 
     async def play() -> None:
         scheduler, image = FakeScheduler(), FakeImage(np.zeros((4, 4), np.uint16))
@@ -245,7 +245,7 @@ def test_a_frame_that_cannot_be_measured_is_released(capsys: pytest.CaptureFixtu
 
 def test_a_frame_that_there_is_no_time_or_no_use_for_is_released(monkeypatch: pytest.MonkeyPatch) -> None:
     gate = threading.Event()
-    monkeypatch.setattr(engine_link, "measured", lambda _taken, _tell: gate.wait(10))
+    monkeypatch.setattr(engine_link, "measure_light_frame", lambda _taken, _tell: gate.wait(10))
 
     async def play() -> None:
         images = [FakeImage(np.zeros((4, 4), np.uint16)) for _ in range(3)]
@@ -376,7 +376,9 @@ class FakeGateway:
 
 def run_request(filter_name: str | None) -> RunRequest:
     choice = FilterChoice(filter_name=filter_name, offset_steps=0)
-    return RunRequest(settings=settings(1), filter_choice=choice, emit=lambda _: None, clock=FakeClock(), filter_before="L")
+    return RunRequest(
+        settings=settings(1), filter_choice=choice, emit=lambda _: None, clock=FakeClock(), filter_before="L"
+    )
 
 
 def observatory(wheel: FakeWheel | None, mount: FakeMount | None) -> Devices:

@@ -295,5 +295,5 @@ def test_a_notice() -> None:
     notice = Notice(
         kind=Kind.NIGHT_REPORT, title="The night of 14 January", text="All is well.", file="/srv/night/2026-01-14.html"
     )
-    Notifications(feed, answer, FakeClock()).tell(notice)
+    Notifications(feed, answer, FakeClock()).publish(notice)
     assert encoded_entry(feed.latest["notice"]).decode() == NOTICE

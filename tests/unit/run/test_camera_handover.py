@@ -189,7 +189,7 @@ def test_when_things_have_changed_the_run_is_given_up_at_home(session_with: Call
     session.devices = replace(session.devices, still_valid=still_valid)
     result = asyncio.run(session.run())
     assert result.outcome is Outcome.RESTORED
-    assert "could not go on after 2 min of imaging: Another filter is in the light: Ha." in result.reason
+    assert "could not continue after 2 min of imaging: Another filter is in the light: Ha." in result.reason
     assert (len(session.told(Resumed)), len(session.told(CameraHandover))) == (1, 2)
     assert session.at.focuser.motor == START
     moves_after_home = session.events[session.events.index(session.told(RestoreStarted)[0]) :]

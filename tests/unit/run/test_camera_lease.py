@@ -206,7 +206,7 @@ def test_a_wheel_that_sticks_is_tried_again_and_does_not_keep_the_camera(
 
 @pytest.mark.parametrize(("name", "back_to"), [("OIII", "L"), ("Ha", "OIII")])
 def test_an_unknown_filter_is_named_with_those_there_are(name: str, back_to: str) -> None:
-    with pytest.raises(ConfigurationError, match="has no filter OIII: it has L, R, Ha"):
+    with pytest.raises(ConfigurationError, match="has no filter OIII; its filters are L, R, Ha"):
         filter_turn(Observatory(), name, back_to)
     with pytest.raises(ConfigurationError, match="has no filter OIII"):
         slot_of(Observatory(), "OIII")

@@ -110,7 +110,7 @@ def test_a_folder_that_takes_no_file_is_told_and_the_run_goes_on(
     (tmp_path / "file").write_text("in the way")
     marked = replace(devices, restore_marker=RestoreMarker(tmp_path / "file" / "below", FOCUSER))
     assert run(marked).outcome is Outcome.FOCUSED
-    assert "could not be noted" in caplog.text
+    assert "cannot be written" in caplog.text
 
 
 def test_without_a_folder_nothing_is_noted(devices: RunDevices, tmp_path: Path) -> None:

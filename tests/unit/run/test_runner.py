@@ -341,7 +341,7 @@ def test_the_offset_of_another_filter_is_added_in_the_end(observatory: Observato
     assert result.final_position == result.verification.position + offset == observatory.focuser.motor
     # The slack is on the same side as it was when the focus was verified.
     assert observatory.focuser.tube == observatory.focuser.motor + observatory.focuser.backlash
-    assert f"{offset:+d} steps from where L is" in result.reason
+    assert f"{offset:+d} steps from the best focus of L" in result.reason
 
 
 def test_an_offset_that_cannot_be_added_ends_at_the_start(observatory: Observatory) -> None:
