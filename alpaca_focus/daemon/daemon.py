@@ -113,29 +113,22 @@ class Daemon:
             systemd.ready()
             while not self._stop.is_set() and ended:
                 self._reload.clear()
-                self._apply_to_gateway(gateway_link)
+                self._publisher.preview.spectrum = self._settings.focus.spectrum
+                self._apply("gateway", gateway_link)
                 await notifications.follow(self._settings)
-                self._apply_to_web(web)
+                self._apply("dashboard", web)
                 ended = await self._session(self._settings, gateway_link)
             systemd.stopping()
         if ended:
             _log.info("alpaca-focus has stopped; the focuser is where it belongs")
         return ended
 
-    def _apply_to_gateway(self, gateway_link: DaemonGateway) -> None:
-        """Apply new settings to the gateway; if that fails, the night continues without it."""
+    def _apply(self, name: str, link: DaemonGateway | WebLink) -> None:
+        """Apply new settings to the gateway or the web server; after an error the night continues without it."""
         try:
-            gateway_link.follow(self._settings)
+            link.follow(self._settings)
         except ConfigurationError as error:
-            _log.error("The gateway is off", why=str(error))
-
-    def _apply_to_web(self, web: WebLink) -> None:
-        """Apply new settings to the web server; if that fails, the night continues without it."""
-        self._publisher.preview.spectrum = self._settings.focus.spectrum
-        try:
-            web.follow(self._settings)
-        except ConfigurationError as error:
-            _log.error("The dashboard is off", why=str(error))
+            _log.error(f"The {name} is off", why=str(error))
 
     def _web_source(self) -> NightSource:
         """Return the web server's view of the night."""

@@ -1,6 +1,7 @@
 """The report of a night: its part of the history, the time when it is due, and its file."""
 
 from datetime import date, datetime, timedelta
+from operator import attrgetter
 from pathlib import Path
 
 import structlog
@@ -10,7 +11,6 @@ from alpaca_focus.core.curves.calibration import Estimate
 from alpaca_focus.core.errors import ConfigurationError
 from alpaca_focus.core.night.focus_model import AVERAGE
 from alpaca_focus.core.night.night_review import ReviewedNight, ReviewedRun, bounds_of, by_curves, by_stars, night_of
-from alpaca_focus.core.values import Light
 from alpaca_focus.daemon.night_settings import zone_steps
 from alpaca_focus.files.file_access import atomic_write
 from alpaca_focus.files.report_page import report_page
@@ -64,7 +64,7 @@ def review_night(settings: Settings, night: date, now: datetime) -> ReviewedNigh
         telescope=settings.telescope.name,
         date=night,
         runs=tuple(ReviewedRun(number=run.number, trigger=run.trigger, result=run.result) for run in of_night),
-        lights=_of_night(lights, begins, ends),
+        lights=tuple(sorted((each for each in lights if begins <= each.ended_at < ends), key=attrgetter("ended_at"))),
         ignored=state.history.ignored if is_of_night else {},
         zone_steps=_zone_steps(settings),
         tolerance=settings.night.tolerance_percent / 100,
@@ -72,10 +72,6 @@ def review_night(settings: Settings, night: date, now: datetime) -> ReviewedNigh
         set_steps_per_c=settings.focuser.temperature_coefficient_steps_per_c,
         compensates=settings.compensation.enabled,
     )
-
-
-def _of_night(lights: tuple[Light, ...], begins: datetime, ends: datetime) -> tuple[Light, ...]:
-    return tuple(sorted((each for each in lights if begins <= each.ended_at < ends), key=lambda each: each.ended_at))
 
 
 def _zone_steps(settings: Settings) -> float | None:

@@ -207,20 +207,17 @@ class Notifications:
 
 def _ended(directory: Path | None, last_run: LastRun) -> EndedRun:
     """Return how the last run ended, with its number and result if the history holds them."""
+    newest: tuple[KeptRun, ...] = ()
     try:
-        newest = () if directory is None else _newest(directory)
+        if directory is not None:
+            with RunStore(directory, read_only=True) as store:
+                newest = store.runs(last=1)
     except AlpacaFocusError as error:
         _log.warning("The history cannot be read; the message on the last run has no details", why=str(error))
-        newest = ()
     for kept in newest:
         if kept.result.reason == last_run.reason:
             return ended_run(last_run, number=kept.number, result=kept.result)
     return ended_run(last_run, number=None, result=None)
-
-
-def _newest(directory: Path) -> tuple[KeptRun, ...]:
-    with RunStore(directory, read_only=True) as store:
-        return store.runs(last=1)
 
 
 def _attachment(notice: Notice, directory: Path | None) -> Callable[[Path], Path | None]:

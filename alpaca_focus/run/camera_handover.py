@@ -7,6 +7,7 @@ focuser is where the plan expects it, with its slack on the same side.
 
 import math
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
 
 from alpaca_focus.core.errors import RunFailed
 from alpaca_focus.core.events import CameraHandover, Event, Resumed
@@ -26,48 +27,33 @@ MOST_LATE_GAPS = 2
 """Accepted gaps in a row that end before an exposure has begun: the computer may be busy, or a device slow."""
 
 
+@dataclass(slots=True, kw_only=True)
 class CameraHandovers:
     """Hands the camera over before the imaging program's patience ends.
 
-    Args:
+    Attributes:
         reserve: Estimates how long the next step may take.
         settle_s: Wait after the return to the sweep.
         still_valid: Returns why the samples are no longer valid, as a sentence; empty if they are.
         finish_frame: Waits for a frame that is still being downloaded and measured.
-
-    Attributes:
         without_camera_s: Total time for which the run had released the camera.
     """
 
-    def __init__(
-        self,
-        *,
-        lease: CameraLease,
-        path: RestorePath,
-        guider: PausedGuider,
-        reserve: Reserve,
-        clock: Clock,
-        settle_s: float,
-        abort: Abort,
-        still_valid: Callable[[], Awaitable[str]],
-        finish_frame: Callable[[], Awaitable[None]],
-        emit: Callable[[Event], None],
-    ) -> None:
-        self._lease = lease
-        self._path = path
-        self._guider = guider
-        self._reserve = reserve
-        self._clock = clock
-        self._settle_s = settle_s
-        self._abort = abort
-        self._still_valid = still_valid
-        self._finish_frame = finish_frame
-        self._emit = emit
-        self._count = 0
-        self._has_exposed = False
-        self._most_left_s = 0.0
-        self._late_gaps = 0
-        self.without_camera_s = 0.0
+    lease: CameraLease
+    path: RestorePath
+    guider: PausedGuider
+    reserve: Reserve
+    clock: Clock
+    settle_s: float
+    abort: Abort
+    still_valid: Callable[[], Awaitable[str]]
+    finish_frame: Callable[[], Awaitable[None]]
+    emit: Callable[[Event], None]
+    without_camera_s: float = field(default=0.0, init=False)
+    _count: int = field(default=0, init=False)
+    _has_exposed: bool = field(default=False, init=False)
+    _most_left_s: float = field(default=0.0, init=False)
+    _late_gaps: int = field(default=0, init=False)
 
     @property
     def summary(self) -> str:
@@ -79,7 +65,7 @@ class CameraHandovers:
         """Record that an exposure begins."""
         self._has_exposed = True
         self._late_gaps = 0
-        self._reserve.exposing(exposure_s, self._clock.monotonic())
+        self.reserve.exposing(exposure_s, self.clock.monotonic())
 
     async def make_room_for(self, action: Action) -> bool:
         """Hand the camera over if the imaging program would not wait for the end of an action.
@@ -94,15 +80,15 @@ class CameraHandovers:
             RunFailed: The imaging program does not even wait for one exposure, or the samples are no longer valid.
             DeviceError: A device failed; the lease may be held or not.
         """
-        rest_s = max(0.0, action.duration_s - self._settle_s) if isinstance(action, Settle) else 0.0
-        self._reserve.rested(rest_s)
+        rest_s = max(0.0, action.duration_s - self.settle_s) if isinstance(action, Settle) else 0.0
+        self.reserve.rested(rest_s)
         if isinstance(action, Measure) or (isinstance(action, Settle) and rest_s == 0.0):
             return False
         was_interrupted = False
         while (left_s := self._left_s()) < (needed_s := self._needed_s(action) + rest_s):
             # A settling pause can be spent on a handover even before the gap has yielded an exposure.
             if not self._has_exposed and not isinstance(action, Settle):
-                if left_s >= needed_s - self._reserve.guiding_s:
+                if left_s >= needed_s - self.reserve.guiding_s:
                     # Only the guider's settling would be cut short: better an unsettled guide star than no focus.
                     break
                 self._late_gaps += 1
@@ -116,7 +102,7 @@ class CameraHandovers:
         return was_interrupted
 
     def _left_s(self) -> float:
-        left_s = self._lease.left_s
+        left_s = self.lease.left_s
         if math.isfinite(left_s):
             self._most_left_s = max(self._most_left_s, left_s)
         return left_s
@@ -124,7 +110,7 @@ class CameraHandovers:
     def _needed_s(self, action: Action) -> float:
         target = action.position if isinstance(action, MoveTo) else None
         exposure_s = action.settings.exposure_s if isinstance(action, Expose) else None
-        return self._reserve.needed_s(self._path.steps_away(self._path.here, target), exposure_s)
+        return self.reserve.needed_s(self.path.steps_away(self.path.here, target), exposure_s)
 
     def _too_impatient(self, action: Action, left_s: float, needed_s: float) -> str:
         what = f"an exposure of {action.settings.exposure_s:g} s" if isinstance(action, Expose) else "one exposure"
@@ -135,7 +121,7 @@ class CameraHandovers:
         )
 
     async def _interrupt(self, action: Action, left_s: float, needed_s: float) -> None:
-        path = self._path
+        path = self.path
         here = path.here
         assert here is not None  # noqa: S101 - a move that left it unknown has ended the run
         # Before a move the slack must end up as that move would leave it, not as the last move did.
@@ -145,48 +131,48 @@ class CameraHandovers:
             else (here, path.last_direction)
         )
         self._count += 1
-        self._emit(
+        self.emit(
             CameraHandover(number=self._count, restore_position=path.restore_position, left_s=left_s, needed_s=needed_s)
         )
-        self._reserve.interrupted()
+        self.reserve.interrupted()
         lasted_s = await self._hand_over()
         if lasted_s > LONGEST_HANDOVER_S:
             raise RunFailed(
                 f"The imaging program interrupted the run for {lasted_s / 60:.0f} min, longer than the "
                 f"{LONGEST_HANDOVER_S / 60:.0f} min for which its frames are valid. Focus again in a longer gap."
             )
-        if reason := await self._still_valid():
+        if reason := await self.still_valid():
             raise RunFailed(f"The run could not continue after {lasted_s / 60:.0f} min of imaging: {reason}")
-        await self._guider.pause()
+        await self.guider.pause()
         if path.has_moved:
             await self._return_to_sweep(target, direction, but_last_leg=isinstance(action, MoveTo))
         self._has_exposed = False
-        self._emit(Resumed(number=self._count, position=path.here or target, lasted_s=lasted_s))
+        self.emit(Resumed(number=self._count, position=path.here or target, lasted_s=lasted_s))
 
     async def _hand_over(self) -> float:
         """Release the lease, acquire it at the next gap, and return the seconds in between."""
         # Order: restore first (the shutter is closed, a frame may still be read out), then the frame, the camera's
         # settings and guiding; only then is the camera ready for the imaging program.
-        if self._path.has_moved:
-            await self._path.restore()
-        await self._finish_frame()
-        await self._lease.restore_settings()
-        began_s = self._clock.monotonic()
-        await self._guider.resume(within_s=self._lease.left_s)
-        self._reserve.guided(self._clock.monotonic() - began_s)
-        self._abort.check()
-        began_s = self._clock.monotonic()
-        await self._lease.release()
-        self._abort.check()
-        await self._lease.acquire()
-        lasted_s = self._clock.monotonic() - began_s
+        if self.path.has_moved:
+            await self.path.restore()
+        await self.finish_frame()
+        await self.lease.restore_settings()
+        began_s = self.clock.monotonic()
+        await self.guider.resume(within_s=self.lease.left_s)
+        self.reserve.guided(self.clock.monotonic() - began_s)
+        self.abort.check()
+        began_s = self.clock.monotonic()
+        await self.lease.release()
+        self.abort.check()
+        await self.lease.acquire()
+        lasted_s = self.clock.monotonic() - began_s
         self.without_camera_s += lasted_s
         return lasted_s
 
     async def _return_to_sweep(self, target: Position, direction: Direction, *, but_last_leg: bool) -> None:
         """Move to where the plan expects the focuser; `but_last_leg` leaves the last leg to the plan's own move."""
-        legs = await self._path.legs_back(target, direction)
+        legs = await self.path.legs_back(target, direction)
         for leg in legs[:-1] if but_last_leg else legs:
-            await self._path.move(leg)
+            await self.path.move(leg)
         if not but_last_leg:
-            await self._clock.sleep(self._settle_s)
+            await self.clock.sleep(self.settle_s)

@@ -2,7 +2,7 @@
 
 A run ends at a verified focus or back at its start, unless the focuser itself fails (`Outcome.STRANDED`). It acquires
 the camera lease, switches off the focuser's own temperature compensation, pauses the guider, and sweeps; `_end` undoes
-all of it. Before any action of the plan the camera may be handed over to the imaging program (decision 0019).
+these steps. Before any action of the plan the camera may be handed over to the imaging program (decision 0019).
 """
 
 import asyncio

@@ -179,7 +179,7 @@ def test_without_a_night_everything_passes() -> None:
     asyncio.run(play())
 
 
-def test_a_failure_of_the_engine_is_told_and_the_program_goes_on(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_failure_of_the_engine_is_logged_and_the_program_continues(capsys: pytest.CaptureFixture[str]) -> None:
     async def play() -> None:
         with linked(FakeScheduler(fails=True)) as link:
             await elsewhere(link.use_gap())
@@ -274,7 +274,7 @@ def settings(port: int, *, way: str = "gateway", more: str = "") -> Settings:
     return parse_yaml(text, Settings, source="night.yaml")
 
 
-def test_the_gateway_is_told_what_the_user_set() -> None:
+def test_the_gateway_gets_its_settings() -> None:
     more = (
         "filter_wheel: {device_number: 2}\nmount: {address: '10.0.0.7:32323', unique_id: abc}\n"
         "night: {least_image_s: 7}\n"
@@ -324,7 +324,7 @@ def test_the_gateway_stays_open_as_long_as_its_settings_stay() -> None:
     asyncio.run(play())
 
 
-def test_a_port_in_use_is_told_with_the_settings_to_look_at() -> None:
+def test_a_port_in_use_is_reported_with_the_settings_to_check() -> None:
     async def play() -> None:
         with socket.socket() as listener, DaemonGateway(answered, FakeClock()) as beside:
             listener.bind(("127.0.0.1", 0))

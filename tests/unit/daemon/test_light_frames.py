@@ -29,7 +29,7 @@ def test_what_the_camera_does_not_say_is_taken_to_be_usual() -> None:
     assert np.array_equal(usual.pixels, PIXELS)
 
 
-def test_what_the_camera_says_is_taken() -> None:
+def test_the_properties_of_the_camera_are_used() -> None:
     reported = frame(binx=2.0, maxadu=4095.0, sensortype=2.0, electronsperadu=0.25)
     assert (reported.binning, reported.saturation_adu, reported.bayer, reported.electrons_per_adu) == (
         2,

@@ -99,7 +99,7 @@ def test_where_it_belongs_stays_on_disk_if_it_does_not_come_back(tmp_path: Path)
     assert RestoreMarker(tmp_path, focuser.name).left_by_interrupted_run() == START
 
 
-def test_the_way_home_is_on_disk_before_the_first_move(tmp_path: Path) -> None:
+def test_the_restore_marker_is_on_disk_before_the_first_move(tmp_path: Path) -> None:
     focuser, seen = NotingFocuser(start=START), []
 
     async def note(_: Position) -> None:
@@ -111,7 +111,7 @@ def test_the_way_home_is_on_disk_before_the_first_move(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("cancelled_at", [0, 1, 2])
-def test_an_abort_ends_at_the_start_however_often_it_is_asked_for(cancelled_at: int, tmp_path: Path) -> None:
+def test_an_abort_ends_at_the_start_however_often_it_is_requested(cancelled_at: int, tmp_path: Path) -> None:
     focuser, told, count = NotingFocuser(start=START), [], 0
 
     async def aborted(target: Position) -> None:

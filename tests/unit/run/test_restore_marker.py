@@ -90,7 +90,7 @@ def test_the_note_of_another_focuser_is_left_alone(tmp_path: Path) -> None:
     assert RestoreMarker(tmp_path, FOCUSER).left_by_interrupted_run() is None
 
 
-def test_an_old_note_says_nothing_any_more(tmp_path: Path) -> None:
+def test_an_old_marker_is_ignored(tmp_path: Path) -> None:
     RestoreMarker(tmp_path, FOCUSER).set(1234)
     os.utime(tmp_path / FILE_NAME, (0, 0))
     assert RestoreMarker(tmp_path, FOCUSER).left_by_interrupted_run() is None
@@ -104,7 +104,7 @@ def test_a_torn_note_is_not_followed(tmp_path: Path, text: str) -> None:
     assert RestoreMarker(tmp_path, FOCUSER).left_by_interrupted_run() is None
 
 
-def test_a_folder_that_takes_no_file_is_told_and_the_run_goes_on(
+def test_an_unwritable_folder_is_logged_and_the_run_continues(
     devices: RunDevices, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     (tmp_path / "file").write_text("in the way")
