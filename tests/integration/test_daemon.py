@@ -41,7 +41,7 @@ Reply = dict[str, Any]
 
 @pytest.fixture
 def log(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[EventDict]]:
-    """What the daemon tells."""
+    """Return the log entries of the daemon."""
     for module in (daemon_module, session, focus_runs, scheduler, run_outcomes, compensator, poller):
         monkeypatch.setattr(module, "_log", structlog.get_logger())
     with capture_logs() as entries:
@@ -362,7 +362,7 @@ def test_a_reported_exposure_has_the_camera_and_the_next_one_waits_for_the_refoc
             await night.send("refocus")
             status = await night.looks(3)
             assert (status["blocked_by"], status["state"]) == (["exposure running"], "watching")
-            assert (await night.send("exposure", what="end", hfd_px=2.5))["said"].endswith("one image more.")
+            assert (await night.send("exposure", what="end", hfd_px=2.5))["said"].endswith("one image counted.")
             # The next one is status at once, so that no look of the daemon's own falls into the gap.
             assert (await night.send("exposure", what="begin"))["waits_for"] == "a focus run"
             status = await night.status_when(lambda status: status["runs_ended"] and status["state"] == "watching")
@@ -387,8 +387,8 @@ def test_an_exposure_is_reported_to_a_daemon_that_still_waits_for_its_devices(ni
         async with night.kept():
             await night.status_when(waiting)
             await night.send("exposure", what="begin")
-            assert "one image more" in (await night.send("exposure", what="end"))["said"]
-            assert "still waits" in (await night.send("exposure", what="begin"))["said"]
+            assert "one image counted" in (await night.send("exposure", what="end"))["said"]
+            assert "still waiting" in (await night.send("exposure", what="begin"))["said"]
             await asyncio.to_thread(night.observatory.start, port=port)
             status = await night.status_when(watching)
             assert (status["images"], status["blocked_by"]) == (1, ["exposure running"])
