@@ -26,13 +26,13 @@ RunsOption = Annotated[int, typer.Option(min=1, max=20, help="How many.")]
 @calibrate.command()
 def vcurve(config: ConfigOption, *, runs: RunsOption = 3) -> None:
     """Take whole V-curves and learn their slopes, so that later runs need three exposures."""
-    _carry_out(config, lambda asked: calibrations.vcurve(asked, runs=runs), write=False)
+    _carry_out(config, lambda calibration: calibrations.vcurve(calibration, runs=runs), write=False)
 
 
 @calibrate.command()
 def backlash(config: ConfigOption, *, pairs: RunsOption = 2, apply: ApplyOption = False) -> None:
     """Measure the focuser's slack by runs that arrive inward and outward."""
-    _carry_out(config, lambda asked: calibrations.backlash(asked, pairs=pairs), write=apply)
+    _carry_out(config, lambda calibration: calibrations.backlash(calibration, pairs=pairs), write=apply)
 
 
 @calibrate.command()
@@ -46,7 +46,9 @@ def filters(
     apply: ApplyOption = False,
 ) -> None:
     """Measure the focus offsets of all filters of the wheel."""
-    _carry_out(config, lambda asked: calibrations.filters(asked, runs=runs, reference=reference), write=apply)
+    _carry_out(
+        config, lambda calibration: calibrations.filters(calibration, runs=runs, reference=reference), write=apply
+    )
 
 
 @calibrate.command()
@@ -57,8 +59,8 @@ def temperature(config: ConfigOption, *, apply: ApplyOption = False) -> None:
 
 def _carry_out(config: Path, measure: Callable[[Calibration], Coroutine[Any, Any, Proposal]], *, write: bool) -> None:
     """Carry out a calibration with its printing, its signals and its exit code."""
-    asked = calibrations.calibration(load_yaml(config, Settings), tell=typer.echo)
-    proposal = until_signalled(measure(asked))
+    calibration = Calibration(settings=load_yaml(config, Settings), report=typer.echo)
+    proposal = until_signalled(measure(calibration))
     if proposal is None:
         raise typer.Exit(EXIT_ABORTED)
     _show(config, proposal, write=write)

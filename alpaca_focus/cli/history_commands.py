@@ -16,7 +16,7 @@ from alpaca_focus.core.events import FrameMeasured, RunEnded, RunStarted
 from alpaca_focus.core.metrics import STAR_SIZE, heading
 from alpaca_focus.core.sweep.backlash import ApproachMethod, Backlash, Direction
 from alpaca_focus.core.values import Light
-from alpaca_focus.daemon.night_report import last_night, reviewed, summary, write_report
+from alpaca_focus.daemon.night_report import last_night, review_night, summary, write_report
 from alpaca_focus.files.file_access import check_folder
 from alpaca_focus.files.nina import write_nina_report
 from alpaca_focus.files.pictures import check_picture_path, curve_of_run, write_picture
@@ -112,7 +112,7 @@ def report_night(
     """Write the report of a night as one page: what fired, the V-curves, the drift, and what could be better."""
     check_folder(out, "report")
     settings, now = load_yaml(config, Settings), datetime.now(UTC)
-    night = reviewed(settings, last_night(settings, now) if evening is None else evening.date(), now)
+    night = review_night(settings, last_night(settings, now) if evening is None else evening.date(), now)
     write_report(out, night, now)
     typer.echo(f"The night of {night.date}: {summary(night)} The report: {out}")
 

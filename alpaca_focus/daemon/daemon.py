@@ -1,4 +1,4 @@
-"""The daemon: waits for the devices, keeps the night with them, answers commands, reloads, and ends cleanly."""
+"""The daemon: connects the devices, runs the night's sessions, answers commands, reloads, and stops in order."""
 
 import asyncio
 from collections.abc import Callable, Coroutine, Mapping
@@ -11,14 +11,14 @@ from alpaca_focus import __version__
 from alpaca_focus.core.errors import ConfigurationError, DeviceError
 from alpaca_focus.core.events import Event
 from alpaca_focus.core.status import as_json
-from alpaca_focus.daemon.commands import ExposureCommands, carried_out
+from alpaca_focus.daemon.commands import ExposureCommands, carry_out
 from alpaca_focus.daemon.focus_runs import log_event
 from alpaca_focus.daemon.gateway_link import DaemonGateway
 from alpaca_focus.daemon.light_frames import count_frames
-from alpaca_focus.daemon.notifications import Telling
-from alpaca_focus.daemon.session import Session, Surroundings, opened
+from alpaca_focus.daemon.notifications import Notifications
+from alpaca_focus.daemon.session import Session, SessionContext, open_session
 from alpaca_focus.daemon.status_publisher import StatusPublisher
-from alpaca_focus.daemon.web_link import WebLink, draw_run, from_another_loop
+from alpaca_focus.daemon.web_link import WebLink, answer_from_any_loop, draw_run
 from alpaca_focus.gateway.service import Gateway
 from alpaca_focus.night.scheduler import RefocusScheduler
 from alpaca_focus.ports import Clock
@@ -34,21 +34,21 @@ T = TypeVar("T")
 
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 1.0, 60.0
 STOP_WITHIN_S = 8.0
-"""For devices that say nothing any more: people wait for ten."""
+"""Limit for devices that no longer answer; `docker stop` kills after ten seconds."""
 
 _log = structlog.get_logger(__name__)
 
 
 class Daemon:
-    """Keeps one telescope in focus until it is told to stop.
+    """Keeps one telescope in focus until `stop` is called.
 
     Args:
         load: Reads the settings, at the start and for each reload.
         clock: Time.
-        clock_rate: Seconds of that clock to a real one.
+        clock_rate: Seconds of that clock for each real second.
 
     Attributes:
-        feed: What is happening, for whoever wants to see it.
+        feed: The events of the night, for subscribers.
 
     Raises:
         ConfigurationError: The settings are wrong, or have no storage.directory.
@@ -67,82 +67,75 @@ class Daemon:
         self.feed = self._publisher.feed
         directory = self._settings.storage.folder
         if directory is None:
-            raise ConfigurationError("The night needs a place for its state and history: set storage.directory.")
+            raise ConfigurationError("The state and the history need a folder. Set storage.directory.")
         self._directory = directory
-        self._around = Surroundings(
+        self._context = SessionContext(
             directory=directory,
             clock=clock,
             publisher=self._publisher,
             reported=self._exposures.reported,
-            tell=self._tell,
+            emit=self._take,
         )
 
     def stop(self) -> None:
-        """End soon, with the focuser at a good position."""
+        """Stop soon, with the focuser restored."""
         self._stop.set()
 
     def reload(self) -> None:
-        """Read the settings anew; if they are wrong, the old ones stay."""
+        """Reload the settings; if they are wrong, the old ones stay."""
         try:
             settings = self._load()
         except ConfigurationError as error:
             _log.error("The new settings are wrong; the old ones stay", why=str(error))
             return
         if settings.storage.folder != self._directory:
-            _log.error("storage.directory cannot be changed while it runs; the old settings stay. Start it anew")
+            _log.error("storage.directory was changed, which needs a restart; the old settings stay")
             return
         self._settings = settings
         self._reload.set()
 
     async def run(self) -> bool:
-        """Keep the night until told to stop.
+        """Run sessions until `stop` is called.
 
         Returns:
-            Whether everything has ended in time; if not, the next start brings the focuser home.
+            Whether everything has ended in time; if not, the next start restores the focuser.
         """
         ended = True
         async with ControlServer(socket_path(self._directory), self._answer), AsyncExitStack() as stack:
             stack.callback(self._publisher.close)
             stack.enter_context(forward_events(lambda line: self.feed.publish("log", line)))
-            beside = stack.enter_context(DaemonGateway(self._answer, self._clock))
-            beside.follow(self._settings)
-            telling = await stack.enter_async_context(Telling(self.feed, self._answer, self._clock))
-            web = stack.enter_context(WebLink(self._shown()))
+            gateway_link = stack.enter_context(DaemonGateway(self._answer, self._clock))
+            gateway_link.follow(self._settings)
+            notifications = await stack.enter_async_context(Notifications(self.feed, self._answer, self._clock))
+            web = stack.enter_context(WebLink(self._web_source()))
             _log.info("alpaca-focus has started", state=str(self._directory))
             self._publisher.publish()
             systemd.ready()
             while not self._stop.is_set() and ended:
                 self._reload.clear()
-                self._follow(beside)
-                await telling.follow(self._settings)
-                self._follow_web(web)
-                ended = await self._session(self._settings, beside)
+                self._publisher.preview.spectrum = self._settings.focus.spectrum
+                self._apply("gateway", gateway_link)
+                await notifications.follow(self._settings)
+                self._apply("dashboard", web)
+                ended = await self._session(self._settings, gateway_link)
             systemd.stopping()
         if ended:
             _log.info("alpaca-focus has stopped; the focuser is where it belongs")
         return ended
 
-    def _follow(self, beside: DaemonGateway) -> None:
-        """Let the gateway follow new settings; the night goes on without it where that fails."""
+    def _apply(self, name: str, link: DaemonGateway | WebLink) -> None:
+        """Apply new settings to the gateway or the web server; after an error the night continues without it."""
         try:
-            beside.follow(self._settings)
+            link.follow(self._settings)
         except ConfigurationError as error:
-            _log.error("There is no gateway", why=str(error))
+            _log.error(f"The {name} is off", why=str(error))
 
-    def _follow_web(self, web: WebLink) -> None:
-        """Let the web server follow new settings; the night goes on without it where that fails."""
-        self._publisher.preview.spectrum = self._settings.focus.spectrum
-        try:
-            web.follow(self._settings)
-        except ConfigurationError as error:
-            _log.error("There is no dashboard", why=str(error))
-
-    def _shown(self) -> NightSource:
-        """Return the night as the web server sees it."""
+    def _web_source(self) -> NightSource:
+        """Return the web server's view of the night."""
         publisher = self._publisher
         return NightSource(
             feed=publisher.feed,
-            answer=from_another_loop(self._answer),
+            answer=answer_from_any_loop(self._answer),
             directory=self._directory,
             curves=publisher.curves,
             runs=publisher.runs,
@@ -152,27 +145,27 @@ class Daemon:
             version=__version__,
         )
 
-    async def _session(self, settings: Settings, beside: DaemonGateway) -> bool:
-        """Keep the night with one set of settings, until told to stop or to reload."""
+    async def _session(self, settings: Settings, gateway_link: DaemonGateway) -> bool:
+        """Run the night with one set of settings, until a stop or reload."""
         async with AsyncExitStack() as stack:
-            session = await self._connect(stack, settings, beside.gateway)
+            session = await self._connect(stack, settings, gateway_link.gateway)
             if session is None:
                 return True
             scheduler = session.scheduler
             self._replies = session.replies
             self._publisher.begin(scheduler, session.model, session.gateway, stood_at=session.start)
-            beside.link.scheduler = scheduler
+            gateway_link.link.scheduler = scheduler
             self._exposures.hand_over(scheduler)
             try:
                 every_s = settings.night.poll_s / self._clock_rate
                 async with Ticker(lambda: self._tick(session), every_s, self._clock):
-                    await self._until_told(None)
+                    await self._until_signalled(None)
             finally:
                 ended = await scheduler.stop(STOP_WITHIN_S)
-                self._publisher.scheduler = beside.link.scheduler = None
+                self._publisher.scheduler = gateway_link.link.scheduler = None
                 self._publisher.publish()
         if not ended:
-            _log.error("The focuser could not be brought home in time; the next start of alpaca-focus does it")
+            _log.error("The focuser could not be restored in time; the next start of alpaca-focus restores it")
         return ended
 
     async def _tick(self, session: Session) -> None:
@@ -181,47 +174,47 @@ class Daemon:
             count_frames(scheduler, session.incoming.taken())
         await scheduler.tick()
         if session.gateway is not None and session.gateway.waits_for_gap:
-            # A run that is interrupted does nothing for as long as the imaging program exposes, and is well.
+            # During a camera handover a run makes no progress for as long as the imaging program exposes.
             scheduler.progress += 1
         self._feed_watchdog(scheduler)
         self._publisher.note_curves()
         self._publisher.publish()
 
     def _feed_watchdog(self, scheduler: RefocusScheduler) -> None:
-        """Feed the watchdog, but only when the work itself has gone on."""
-        # A long exposure or move is nothing but its device's word that it is still under way.
+        """Feed the watchdog, but only after progress of the work itself (decision 0023)."""
+        # During a long exposure or move the device's replies are the only progress.
         progress = scheduler.progress + self._replies()
         if progress != self._fed:
             self._fed = progress
             systemd.watchdog()
 
-    async def _until_told(self, within_s: float | None) -> bool:
-        """Wait until told to stop or to reload; whether that came within the time."""
+    async def _until_signalled(self, within_s: float | None) -> bool:
+        """Wait for a stop or reload; return whether one came within the time."""
         waits = [asyncio.create_task(event.wait()) for event in (self._stop, self._reload)]
         try:
             done, _ = await asyncio.wait(waits, timeout=within_s, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            await _cancelled(*waits)
+            await _cancel(*waits)
         return bool(done)
 
-    async def _unless_told(self, work: Coroutine[Any, Any, T]) -> T | None:
-        """Carry something out, or leave it when told to stop or to reload before: `None`."""
-        working, told = asyncio.create_task(work), asyncio.create_task(self._until_told(None))
+    async def _unless_signalled(self, work: Coroutine[Any, Any, T]) -> T | None:
+        """Return the result of some work, or cancel it at a stop or reload and return `None`."""
+        working, signalled = asyncio.create_task(work), asyncio.create_task(self._until_signalled(None))
         try:
-            await asyncio.wait({working, told}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({working, signalled}, return_when=asyncio.FIRST_COMPLETED)
             return working.result() if working.done() else None
         finally:
-            await _cancelled(working, told)
+            await _cancel(working, signalled)
 
     async def _connect(self, stack: AsyncExitStack, settings: Settings, gateway: Gateway | None) -> Session | None:
-        """Wait for the devices for as long as it takes; `None`: told to stop or to reload before."""
+        """Connect the devices, with retries without end; return `None` at a stop or reload."""
         pause_s = FIRST_PAUSE_S
         attempts = 0
         while True:
             attempts += 1
             async with AsyncExitStack() as attempt:
                 try:
-                    session = await self._unless_told(opened(attempt, settings, gateway, self._around))
+                    session = await self._unless_signalled(open_session(attempt, settings, gateway, self._context))
                 except (DeviceError, ConfigurationError) as error:
                     if str(error) != self._publisher.waits_for:
                         _log.warning("Waiting for the devices", why=str(error))
@@ -234,11 +227,12 @@ class Daemon:
                     return session
             systemd.watchdog()
             systemd.status(f"waiting: {self._publisher.waits_for}")
-            if await self._until_told(pause_s / self._clock_rate):
+            if await self._until_signalled(pause_s / self._clock_rate):
                 return None
             pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
 
-    def _tell(self, event: Event) -> None:
+    def _take(self, event: Event) -> None:
+        """Publish and log an event of a run; it counts as progress for the watchdog."""
         scheduler = self._publisher.scheduler
         if scheduler is not None:
             scheduler.progress += 1
@@ -252,24 +246,24 @@ class Daemon:
         if request.command == "status":
             return as_json(self._publisher.status())
         try:
-            return await self._carried_out(request)
+            return await self._carry_out(request)
         finally:
             self._publisher.publish()
 
-    async def _carried_out(self, request: Request) -> Mapping[str, object]:
+    async def _carry_out(self, request: Request) -> Mapping[str, object]:
         scheduler = self._publisher.scheduler
         if request.command == "exposure":
             return await self._exposures.carry_out(scheduler, request.arguments, self._settings)
         if scheduler is None:
-            return {"error": f"The daemon still waits for the devices. {self._publisher.waits_for}"}
+            return {"error": f"The daemon is still waiting for the devices. {self._publisher.waits_for}"}
         ended = scheduler.runs_ended
-        said = await carried_out(scheduler, request, self._settings)
+        reply = await carry_out(scheduler, request, self._settings)
         history = scheduler.state.history
         focused_at = "" if history.baseline is None else history.baseline.at.isoformat()
-        return {**said, "runs_ended": ended, "images": history.images, "focused_at": focused_at}
+        return {**reply, "runs_ended": ended, "images": history.images, "focused_at": focused_at}
 
 
-async def _cancelled(*tasks: asyncio.Task[Any]) -> None:
+async def _cancel(*tasks: asyncio.Task[Any]) -> None:
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)

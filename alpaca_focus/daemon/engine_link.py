@@ -1,4 +1,4 @@
-"""The night as the gateway sees it: each has a thread of its own, and neither waits for the other for ever."""
+"""The gateway's link to the scheduler: both run in threads of their own, and every wait is limited."""
 
 import asyncio
 import json
@@ -11,7 +11,7 @@ import structlog
 
 from alpaca_focus.core.errors import ConfigurationError
 from alpaca_focus.core.values import Position
-from alpaca_focus.daemon.light_frames import frame_of, measured
+from alpaca_focus.daemon.light_frames import frame_of, measure_light_frame
 from alpaca_focus.gateway.engine import LightFrame
 from alpaca_focus.night.exclusive_job import FOCUS_RUN
 from alpaca_focus.night.scheduler import RefocusScheduler
@@ -19,22 +19,22 @@ from alpaca_focus.service.control_wire import Request
 from alpaca_focus.service.threads import LowPriorityWorker, start_in_loop
 
 STILL_WITHIN_S = 60.0
-"""Real seconds for which a move of the imaging program waits for the focuser, whatever the engine does."""
+"""Longest wait, in real seconds, of the imaging program's own move for a run or a correction move to end."""
 
 _log = structlog.get_logger(__name__)
 
 
 class EngineLink:
-    """The night as the gateway sees it; implements `gateway.engine.Engine`.
+    """The gateway's link to the scheduler; implements `gateway.engine.Engine`.
 
     Everything but the constructor and `close` is called in the gateway's thread.
 
     Args:
-        answer: Answers a command, in the loop that this is constructed in.
+        answer: Answers a command, in the loop in which the link is constructed.
 
     Attributes:
-        scheduler: Keeps the night; `None`: nobody does just now, and everything passes.
-        measures_stars: Whether frames show stars, as far as the settings tell.
+        scheduler: `None`: there is none at present, and all requests of the imaging program pass.
+        measures_stars: Whether the metric of the settings is one of stars.
     """
 
     def __init__(self, answer: Callable[[Request], Awaitable[Mapping[str, object]]]) -> None:
@@ -45,18 +45,18 @@ class EngineLink:
         self.measures_stars = True
 
     def close(self) -> None:
-        """Wait for a frame that is being measured."""
+        """Wait for the frame that is being measured."""
         self._worker.close()
 
     @property
     def wants_gap(self) -> bool:
-        """Whether something waits for nothing but a gap between two exposures."""
+        """Whether a job is due and waits only for a gap between two exposures."""
         scheduler = self.scheduler
         return scheduler is not None and scheduler.wants_gap
 
     @property
     def correcting(self) -> bool:
-        """Whether a small move of the focuser is under way."""
+        """Whether a correction move is under way."""
         scheduler = self.scheduler
         return scheduler is not None and scheduler.doing not in {"", FOCUS_RUN}
 
@@ -67,11 +67,11 @@ class EngineLink:
         return scheduler is not None and scheduler.doing == FOCUS_RUN
 
     async def use_gap(self) -> None:
-        """Do what waits for a gap; returns when nothing is under way any more."""
+        """Carry out the job that waits for a gap; return when no job is under way."""
         await self._or_pass(self._with_scheduler(lambda scheduler: scheduler.use_gap()))
 
     async def wait_until_idle(self) -> None:
-        """Wait until neither a focus run nor a small move is under way, but not for ever."""
+        """Wait, for a limited time, until neither a focus run nor a correction move is under way."""
         await self._or_pass(self._with_scheduler(lambda scheduler: scheduler.at_rest(STILL_WITHIN_S)))
 
     def give_way(self, why: str) -> None:
@@ -83,34 +83,36 @@ class EngineLink:
         self._soon(lambda scheduler: scheduler.program_moves())
 
     def program_has_moved(self, position: Position | None) -> None:
-        """Take up where the imaging program has moved the focuser to."""
+        """Record the position that the imaging program has moved the focuser to."""
         self._soon(lambda scheduler: scheduler.program_has_moved(position))
 
     def measure_frame(self, frame: LightFrame) -> None:
-        """Measure a frame in the background, and release it; leave it where the one before still is measured."""
+        """Measure a frame in the background and release it; skip it while the one before is being measured."""
         if not self.measures_stars or not self._worker.start(partial(self._measure, frame)):
             frame.image.release()
 
     async def run_action(self, action: str) -> str:
-        """Carry out an action of the virtual devices and return what there is to say.
+        """Carry out an action of the virtual devices and return the reply.
 
         Raises:
-            ConfigurationError: It cannot be done just now.
+            ConfigurationError: The action is not possible at present.
         """
-        told = await start_in_loop(self._loop, self._asked(Request(action, {})))
-        if "error" in told:
-            raise ConfigurationError(str(told["error"]))
-        return json.dumps(told, default=str) if action == "status" else str(told["said"])
+        reply = await start_in_loop(self._loop, self._request(Request(action, {})))
+        if "error" in reply:
+            raise ConfigurationError(str(reply["error"]))
+        return json.dumps(reply, default=str) if action == "status" else str(reply["said"])
 
     def _measure(self, frame: LightFrame) -> None:
-        """Measure in the worker's thread."""
+        """Measure a frame; called in the worker's thread."""
         try:
             taken = frame_of(
                 frame.image.pixels, exposure_s=frame.exposure_s, started_at=frame.started_at, facts=frame.facts
             )
             ended_at = frame.started_at + timedelta(seconds=frame.exposure_s)
-            measured(taken, lambda hfd_px: self._soon(lambda night: night.requests.report_hfd(hfd_px, ended_at)))
-        except Exception:  # noqa: BLE001 - a frame that cannot be measured is the imaging program's all the same
+            measure_light_frame(
+                taken, lambda hfd_px: self._soon(lambda night: night.requests.report_hfd(hfd_px, ended_at))
+            )
+        except Exception:  # noqa: BLE001 - the imaging program gets its frame in any case
             _log.exception("A light frame could not be measured")
         finally:
             frame.image.release()
@@ -120,15 +122,15 @@ class EngineLink:
         if scheduler is not None:
             await work(scheduler)
 
-    async def _asked(self, request: Request) -> Mapping[str, object]:
+    async def _request(self, request: Request) -> Mapping[str, object]:
         return await self._answer(request)
 
     async def _or_pass(self, work: Coroutine[Any, Any, None]) -> None:
-        """Carry something out in the engine's loop; where that fails the imaging program goes on all the same."""
+        """Run work in the daemon's loop; after an error, which is logged, the imaging program continues."""
         try:
             await start_in_loop(self._loop, work)
-        except Exception:  # noqa: BLE001 - the log has it whole
-            _log.exception("The engine failed; the imaging program goes on without it")
+        except Exception:  # noqa: BLE001 - logged with its traceback
+            _log.exception("A request of the gateway failed; the imaging program continues")
 
     def _soon(self, work: Callable[[RefocusScheduler], None]) -> None:
         scheduler = self.scheduler
@@ -137,4 +139,4 @@ class EngineLink:
         try:
             self._loop.call_soon_threadsafe(work, scheduler)
         except RuntimeError:
-            _log.debug("The night has ended; there is nobody to tell")
+            _log.debug("The daemon has stopped; a report of the gateway was dropped")

@@ -1,4 +1,4 @@
-"""The focus runs of the night: alone with the camera, or sharing it with the imaging program."""
+"""The focus runs of the night, with the camera alone or shared with the imaging program."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -14,8 +14,8 @@ from alpaca_focus.daemon.status_publisher import StatusPublisher
 from alpaca_focus.gateway.service import Gateway
 from alpaca_focus.ports import Clock
 from alpaca_focus.run.device_adapters import Devices
-from alpaca_focus.run.filter_choice import filter_in_light, way_through
-from alpaca_focus.run.focus_run import Order, focus_with
+from alpaca_focus.run.filter_choice import choose_filter, current_filter
+from alpaca_focus.run.focus_run import RunRequest, run_with_devices
 from alpaca_focus.run.run_conditions import ensure_can_focus
 from alpaca_focus.settings.models import Settings
 from alpaca_focus.store.run_store import RunStore
@@ -24,18 +24,14 @@ _log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Refocuses:
-    """Carries them out.
+class NightFocusRuns:
+    """Carries out the focus runs that the scheduler starts.
 
     Attributes:
-        settings: What the user set.
-        devices: Connected.
-        gateway: That the imaging program comes through; `None`: there is none, and a run has the camera to itself.
+        gateway: Shares the camera with the imaging program; `None`: a run has the camera to itself.
         store: The history.
-        clock: Time.
-        publisher: Publishes the runs and their frames.
-        tell: Told everything that happens.
-        night: Returns the night so far.
+        emit: Called with each event of a run.
+        night: Returns the night's state.
         learn: Called after each run.
     """
 
@@ -45,15 +41,15 @@ class Refocuses:
     store: RunStore
     clock: Clock
     publisher: StatusPublisher
-    tell: Callable[[Event], None]
+    emit: Callable[[Event], None]
     night: Callable[[], NightState]
     learn: Callable[[], None]
 
     async def run(self, triggers: str) -> FocusResult:
-        """Focus once, for a reason; a run that is cancelled restores the focuser first.
+        """Focus once; a cancelled run restores the focuser first.
 
         Raises:
-            AlpacaFocusError: The run could not be made, or failed without a result.
+            AlpacaFocusError: The run could not begin, or failed without a result.
         """
         runs, before = self.publisher.runs, _newest_number(self.store)
         try:
@@ -66,34 +62,29 @@ class Refocuses:
     async def _focused(self, triggers: str) -> FocusResult:
         devices = self.devices
         await ensure_can_focus(devices)
-        wanted = await filter_in_light(devices, told=self.night().reported_filter)
-        way = way_through(self.settings, devices, wanted)
+        wanted = await current_filter(devices, reported=self.night().reported_filter)
+        filter_choice = choose_filter(self.settings, devices, wanted)
         average_c = self.night().history.followed.latest_c
-        order = Order(
+        request = RunRequest(
             settings=self.settings,
-            way=way,
-            emit=self.tell,
+            filter_choice=filter_choice,
+            emit=self.emit,
             clock=self.clock,
             trigger=triggers,
-            # The temperature that the night goes by, for the history.
+            # The averaged temperature that compensation and triggers use.
             temperatures_c={} if average_c is None else {AVERAGE: average_c},
             seen=self.publisher.preview.offer,
             filter_before=wanted,
         )
         if self.gateway is not None:
-            order = await sharing_camera(order, devices, self.gateway)
-        result = await focus_with(devices, order)
+            request = await share_camera(request, devices, self.gateway)
+        result = await run_with_devices(devices, request)
         self.learn()
         return result
 
 
-async def sharing_camera(order: Order, devices: Devices, gateway: Gateway) -> Order:
-    """Return a focus run that shares the camera with the imaging program.
-
-    Args:
-        order: The run.
-        devices: Of the observatory.
-        gateway: That the imaging program connects to.
+async def share_camera(request: RunRequest, devices: Devices, gateway: Gateway) -> RunRequest:
+    """Return a request with the camera shared with the imaging program.
 
     Raises:
         DeviceError: The mount does not answer.
@@ -103,17 +94,17 @@ async def sharing_camera(order: Order, devices: Devices, gateway: Gateway) -> Or
     async def still_valid() -> str:
         try:
             await ensure_can_focus(devices)
-            side_now, filter_now = await _pier_side(devices), await filter_in_light(devices)
+            side_now, filter_now = await _pier_side(devices), await current_filter(devices)
         except AlpacaFocusError as error:
             return str(error)
         if side_now is not side:
             return "The mount has flipped to the other side of the pier."
-        # While the run has the camera its own filter is in the light path.
-        if filter_now not in {order.way.filter_name, order.filter_before}:
+        # While the run holds the lease, its own filter is the current one.
+        if filter_now not in {request.filter_choice.filter_name, request.filter_before}:
             return f"The filter is {filter_now} now."
         return ""
 
-    return replace(order, sharing=gateway.sharing(), still_valid=still_valid)
+    return replace(request, sharing=gateway.sharing(), still_valid=still_valid)
 
 
 async def _pier_side(devices: Devices) -> PierSide:
@@ -121,17 +112,17 @@ async def _pier_side(devices: Devices) -> PierSide:
 
 
 def _newest_number(store: RunStore) -> int | None:
-    """Return the number of the newest run of the history, 0 where there is none; `None`: it cannot be read."""
+    """Return the number of the newest run in the history, 0 if there is none; `None` if it cannot be read."""
     try:
         newest = store.runs(last=1)
     except StorageTrouble as error:
-        _log.warning("The number of the run in the history is not known", why=str(error))
+        _log.warning("The history cannot be read; the run is shown without a number", why=str(error))
         return None
     return newest[0].number if newest else 0
 
 
 def log_event(event: Event) -> None:
-    """Write what happens during a run into the log, as far as it says something to a reader."""
+    """Log an event of a run; events without a line of their own are ignored."""
     match event:
         case Moved(position=position):
             _log.info("The focuser has moved", position=position)
@@ -162,8 +153,8 @@ def log_event(event: Event) -> None:
                 needed_s=round(needed_s, 1),
             )
         case Resumed(number=number, position=position, lasted_s=lasted_s):
-            _log.info("The focus run goes on", number=number, position=position, lasted_s=round(lasted_s, 1))
+            _log.info("The focus run continues", number=number, position=position, lasted_s=round(lasted_s, 1))
         case RestoreStarted(position=position, reason=reason):
-            _log.warning("The focuser goes back", position=position, why=reason)
+            _log.warning("The focuser is being restored", position=position, why=reason)
         case _:
             pass

@@ -1,4 +1,4 @@
-"""The last focus frame as a picture: made beside everything else, the newest only, and only while somebody looks."""
+"""The newest focus frame as a picture, drawn in a low-priority thread while a dashboard is open."""
 
 import math
 from collections.abc import Callable
@@ -15,10 +15,10 @@ from alpaca_focus.web.source import Picture
 
 
 class FramePreview:
-    """Makes the pictures.
+    """Draws the pictures.
 
     Args:
-        wanted: Tells whether somebody looks; called in the thread that measures.
+        wanted: Returns whether a dashboard is open; called in the measuring thread.
         made: Called with each frame that was drawn.
     """
 
@@ -32,17 +32,17 @@ class FramePreview:
         self.spectrum = SpectrumSection()
 
     def close(self) -> None:
-        """Wait for a picture that is being made."""
+        """Wait for the picture that is being drawn."""
         self._worker.close()
 
     @property
     def last(self) -> Picture | None:
-        """The newest picture; `None`: there is none."""
+        """The newest picture; `None` if there is none."""
         with self._lock:
             return self._last
 
     def offer(self, frame: Frame, measurement: Measurement) -> None:
-        """Make a picture of a frame soon, in place of one that still waits; returns at once."""
+        """Queue a frame, in place of one that still waits; return at once."""
         if not self._wanted():
             return
         with self._lock:
@@ -57,13 +57,13 @@ class FramePreview:
         if taken is None:
             return
         frame, measurement = taken
-        png = self._drawn(frame, measurement)
-        shown = _measured(number, png, frame, measurement)
+        png = self._draw(frame, measurement)
+        shown = _measured_frame(number, png, frame, measurement)
         with self._lock:
             self._last = Picture(png=png, frame=shown)
         self._made(shown)
 
-    def _drawn(self, frame: Frame, measurement: Measurement) -> bytes:
+    def _draw(self, frame: Frame, measurement: Measurement) -> bytes:
         kind = METRICS[measurement.metric].kind
         if kind is MetricKind.SPECTRUM:
             wanted = self.spectrum
@@ -71,12 +71,12 @@ class FramePreview:
         return png_of(star_picture(frame, ring_stars=kind is MetricKind.STARS))
 
 
-def _measured(number: int, png: bytes, frame: Frame, measurement: Measurement) -> MeasuredFrame:
+def _measured_frame(number: int, png: bytes, frame: Frame, measurement: Measurement) -> MeasuredFrame:
     value = measurement.value if measurement.usable and math.isfinite(measurement.value) else None
     return MeasuredFrame(
         number=number,
         at=frame.started_at,
-        # Where every PNG file has them.
+        # The IHDR chunk comes first in every PNG file; its width and height are at these bytes.
         width=int.from_bytes(png[16:20]),
         height=int.from_bytes(png[20:24]),
         stars=measurement.star_count,

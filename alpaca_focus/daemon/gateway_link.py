@@ -1,4 +1,4 @@
-"""The gateway, kept open from one reading of the settings to the next."""
+"""Opens and closes the gateway as the settings require."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from ipaddress import ip_network
@@ -12,7 +12,6 @@ from alpaca_focus.core.device_kinds import DEVICE_KINDS
 from alpaca_focus.core.errors import ConfigurationError
 from alpaca_focus.core.metrics import METRICS, MetricKind
 from alpaca_focus.daemon.engine_link import EngineLink
-from alpaca_focus.devices.address import DeviceAddress
 from alpaca_focus.gateway.service import Gateway, GatewaySettings, RealDevice
 from alpaca_focus.ports import Clock
 from alpaca_focus.run.device_adapters import address_of
@@ -21,17 +20,17 @@ from alpaca_focus.settings.models import Settings
 
 
 class DaemonGateway:
-    """Keeps the gateway open from one reading of the settings to the next, as long as its own stay the same.
+    """Keeps the gateway open across reloads of the settings, unless its own settings change.
 
-    A context manager; to be made in the daemon's loop.
+    A context manager; construct it in the daemon's loop.
 
     Args:
         answer: Answers a command.
         clock: Time.
 
     Attributes:
-        link: The night as the gateway sees it.
-        gateway: The gateway; `None`: none is wanted.
+        link: The gateway's link to the scheduler.
+        gateway: `None` if the settings have none.
     """
 
     def __init__(self, answer: Callable[[Request], Awaitable[Mapping[str, object]]], clock: Clock) -> None:
@@ -41,7 +40,7 @@ class DaemonGateway:
         self.gateway: Gateway | None = None
 
     def __enter__(self) -> Self:
-        """Return itself; nothing is open yet."""
+        """Return itself; the gateway is not open yet."""
         return self
 
     def __exit__(
@@ -52,10 +51,10 @@ class DaemonGateway:
         self.link.close()
 
     def follow(self, settings: Settings) -> None:
-        """Open the gateway, close it, or leave it as it is.
+        """Open, close or keep the gateway, as the settings require.
 
         Raises:
-            ConfigurationError: It cannot listen there.
+            ConfigurationError: The gateway cannot listen at the address that is set.
         """
         self.link.measures_stars = METRICS[settings.focus.metric].kind is MetricKind.STARS
         wanted = gateway_settings(settings) if settings.imaging.way == "gateway" else None
@@ -69,7 +68,7 @@ class DaemonGateway:
         try:
             gateway.open()
         except ServerStartError as error:
-            raise ConfigurationError(f"{error.strerror} Look at gateway.listen and gateway.port.") from error
+            raise ConfigurationError(f"{error.strerror} Check gateway.listen and gateway.port.") from error
         self.gateway, self._wanted = gateway, wanted
 
     def _close(self) -> None:
@@ -79,7 +78,7 @@ class DaemonGateway:
 
 
 def gateway_settings(settings: Settings) -> tuple[GatewaySettings, tuple[RealDevice, ...]]:
-    """Return how the gateway works, and the devices it stands in front of."""
+    """Return the gateway's settings and the real devices behind it."""
     wanted = settings.gateway
     loopback = ("127.0.0.0/8", "::1/128")
     return (
@@ -95,17 +94,14 @@ def gateway_settings(settings: Settings) -> tuple[GatewaySettings, tuple[RealDev
             version=__version__,
         ),
         tuple(
-            _real_device(DeviceType(kind.alpaca_type), address_of(section, settings))
+            RealDevice(
+                device_type=DeviceType(kind.alpaca_type),
+                authority=address.authority,
+                device_number=address.device_number,
+                unique_id=address.unique_id or "",
+            )
             for kind in DEVICE_KINDS.values()
             if kind.fronted and (section := getattr(settings, kind.section)) is not None
+            for address in (address_of(section, settings),)
         ),
-    )
-
-
-def _real_device(kind: DeviceType, address: DeviceAddress) -> RealDevice:
-    return RealDevice(
-        device_type=kind,
-        authority=address.authority,
-        device_number=address.device_number,
-        unique_id=address.unique_id or "",
     )

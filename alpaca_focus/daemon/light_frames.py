@@ -1,4 +1,4 @@
-"""The imaging program's own frames, measured beside everything else: what they say of focus costs no sky time."""
+"""Measures the imaging program's own frames, which show the state of focus without any extra exposure."""
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
@@ -20,13 +20,13 @@ _log = structlog.get_logger(__name__)
 
 
 def frame_of(pixels: Pixels, *, exposure_s: float, started_at: datetime, facts: Mapping[str, float]) -> Frame:
-    """Return a frame with what the camera says of it.
+    """Return a frame with the camera's properties.
 
     Args:
-        pixels: As they came, shape (rows, columns) or (rows, columns, planes).
+        pixels: Shape (rows, columns) or (rows, columns, planes).
         exposure_s: Exposure time.
-        started_at: Its beginning, UTC.
-        facts: binx, maxadu, sensortype, electronsperadu; what is missing is taken to be usual.
+        started_at: Beginning of the exposure, UTC.
+        facts: binx, maxadu, sensortype, electronsperadu; defaults replace those that are missing.
     """
     plane = one_plane(pixels)
     gain = facts.get("electronsperadu", 0.0)
@@ -41,17 +41,17 @@ def frame_of(pixels: Pixels, *, exposure_s: float, started_at: datetime, facts: 
     )
 
 
-def measured(frame: Frame, tell: Callable[[float], None]) -> None:
-    """Measure a frame's stars, and tell their HFD in unbinned pixels; a frame without usable stars tells nothing."""
+def measure_light_frame(frame: Frame, report_hfd: Callable[[float], None]) -> None:
+    """Measure a frame's stars and report their HFD in unbinned pixels, if there are usable ones."""
     measurement = measure_metric(STAR_SIZE, frame)
     if not measurement.usable:
         _log.info("A light frame has no HFD", why=measurement.reason)
         return
-    tell(measurement.value * frame.binning)
+    report_hfd(measurement.value * frame.binning)
 
 
 def count_frames(scheduler: RefocusScheduler, frames: Sequence[IncomingFrame]) -> None:
-    """Count new frames, and take the sizes of their stars."""
+    """Count new frames and report their HFD to the scheduler."""
     for frame in frames:
         if scheduler.state.plan in NO_LIGHTS and not frame.is_named_light:
             continue

@@ -1,6 +1,7 @@
-"""The report of a night: what of the history belongs to it, when it is made, and where it is kept."""
+"""The report of a night: its part of the history, the time when it is due, and its file."""
 
 from datetime import date, datetime, timedelta
+from operator import attrgetter
 from pathlib import Path
 
 import structlog
@@ -10,7 +11,6 @@ from alpaca_focus.core.curves.calibration import Estimate
 from alpaca_focus.core.errors import ConfigurationError
 from alpaca_focus.core.night.focus_model import AVERAGE
 from alpaca_focus.core.night.night_review import ReviewedNight, ReviewedRun, bounds_of, by_curves, by_stars, night_of
-from alpaca_focus.core.values import Light
 from alpaca_focus.daemon.night_settings import zone_steps
 from alpaca_focus.files.file_access import atomic_write
 from alpaca_focus.files.report_page import report_page
@@ -23,28 +23,28 @@ from alpaca_focus.store.run_store import FILE_NAME, RunStore, SavedRun
 FOLDER = "reports"
 MOST_LIGHTS = 5000
 QUIET = timedelta(hours=1)
-"""Without a site a night is over when nothing was exposed for so long."""
+"""Without a site a night is over after so long without an exposure."""
 LEAST_SESSION = timedelta(hours=1)
-"""What is shorter was a try, and no night."""
+"""A shorter session is a test and gets no report."""
 MIDNIGHT_TO_NOON = timedelta(hours=12)
 
 _log = structlog.get_logger(__name__)
 
 
 def east_of(settings: Settings, at: datetime) -> timedelta:
-    """Return by how much the sun, or without a site this computer's clock, is ahead of UTC."""
+    """Return how far local solar time, or without a site this computer's time zone, is ahead of UTC."""
     if settings.site is not None:
         return timedelta(hours=settings.site.longitude_deg / 15)
     return at.astimezone().utcoffset() or timedelta(0)
 
 
 def last_night(settings: Settings, now: datetime) -> date:
-    """Return the date of the night that goes on, or that was the last one."""
+    """Return the date of the present night, or of the last one."""
     return night_of(now, east_of(settings, now))
 
 
-def reviewed(settings: Settings, night: date, now: datetime) -> ReviewedNight:
-    """Collect what was kept of a night.
+def review_night(settings: Settings, night: date, now: datetime) -> ReviewedNight:
+    """Return everything that the history holds about a night.
 
     Raises:
         ConfigurationError: No storage.directory is set.
@@ -52,7 +52,7 @@ def reviewed(settings: Settings, night: date, now: datetime) -> ReviewedNight:
     """
     directory = settings.storage.folder
     if directory is None:
-        raise ConfigurationError("There is no report without a history: set storage.directory.")
+        raise ConfigurationError("There is no history to report on. Set storage.directory.")
     begins, ends = bounds_of(night, east_of(settings, now))
     with RunStore(directory, read_only=True) as store:
         runs = store.runs(last=MOST_RUNS)
@@ -64,7 +64,7 @@ def reviewed(settings: Settings, night: date, now: datetime) -> ReviewedNight:
         telescope=settings.telescope.name,
         date=night,
         runs=tuple(ReviewedRun(number=run.number, trigger=run.trigger, result=run.result) for run in of_night),
-        lights=_of_night(lights, begins, ends),
+        lights=tuple(sorted((each for each in lights if begins <= each.ended_at < ends), key=attrgetter("ended_at"))),
         ignored=state.history.ignored if is_of_night else {},
         zone_steps=_zone_steps(settings),
         tolerance=settings.night.tolerance_percent / 100,
@@ -74,20 +74,16 @@ def reviewed(settings: Settings, night: date, now: datetime) -> ReviewedNight:
     )
 
 
-def _of_night(lights: tuple[Light, ...], begins: datetime, ends: datetime) -> tuple[Light, ...]:
-    return tuple(sorted((each for each in lights if begins <= each.ended_at < ends), key=lambda each: each.ended_at))
-
-
 def _zone_steps(settings: Settings) -> float | None:
     step_size_um = settings.focuser.step_size_um
     if step_size_um is None:
         return None
-    # No zone depends on the pixels.
+    # The critical focus zone does not depend on the size of the pixels.
     return zone_steps(settings, settings.telescope.train(pixel_size_um=1.0, step_size_um=step_size_um))
 
 
 def _learned(runs: tuple[SavedRun, ...]) -> Estimate | None:
-    """Return the coefficient of the temperature that the night goes by, else of the one that runs are kept with."""
+    """Return the temperature coefficient of the averaged temperature, or of the temperature saved with each run."""
     for model in (model_by_sensor(runs, AVERAGE), model_by_run_temperature(runs)):
         if model is not None:
             return next(iter(model.steps_per_c.values()))
@@ -95,10 +91,10 @@ def _learned(runs: tuple[SavedRun, ...]) -> Estimate | None:
 
 
 def write_report(path: Path, night: ReviewedNight, made_at: datetime) -> None:
-    """Write the report and put it in place at once.
+    """Write the report atomically.
 
     Raises:
-        ConfigurationError: It cannot be written.
+        ConfigurationError: The file cannot be written.
     """
     page = report_page(night, made_at=made_at, version=__version__)
     with atomic_write(path, "report") as file:
@@ -106,27 +102,25 @@ def write_report(path: Path, night: ReviewedNight, made_at: datetime) -> None:
 
 
 def summary(night: ReviewedNight) -> str:
-    """Say in two or three sentences what the night was like, for the message that goes with the report."""
+    """Return two or three sentences on the night, for the message that goes with the report."""
     good = sum(run.is_good for run in night.runs)
-    told = [f"{good} of {len(night.runs)} refocuses were good." if night.runs else "There was no refocus."]
+    sentences = [f"{good} of {len(night.runs)} refocuses were good." if night.runs else "There was no refocus."]
     stars, curves = by_stars(night).share, by_curves(night)
     if stars is not None:
-        told.append(f"{100 * stars:.0f} % of the light frames had stars about as small as right after a refocus.")
+        sentences.append(f"{100 * stars:.0f} % of the light frames had stars about as small as just after a refocus.")
     if curves is not None and curves.share is not None:
-        told.append(f"By the V-curves the telescope was in the critical focus zone for {100 * curves.share:.0f} %.")
-    return " ".join(told)
+        sentences.append(
+            f"By the V-curves the telescope was in the critical focus zone for {100 * curves.share:.0f} %."
+        )
+    return " ".join(sentences)
 
 
-class Dawn:
-    """Knows when a night is over and has no report yet.
+class ReportSchedule:
+    """Decides when the report of a night is due.
 
     With a site and a limit for the sun, a night is over when the sun is above that limit between midnight and noon.
-    Without them, it is over when at least an hour of work was followed by an hour without any; should work go on after
-    that, the report is made anew once more.
-
-    Args:
-        settings: Of the night.
-        sun: Where the sun is; `None`: nobody knows.
+    Without them, it is over when at least an hour of work was followed by an hour without any; if work continues after
+    that, the report is written once more.
     """
 
     def __init__(self, settings: Settings, sun: Sun | None) -> None:
@@ -135,11 +129,11 @@ class Dawn:
         self._made: tuple[date, datetime] | None = None
 
     def report_due(self, now: datetime) -> Path | None:
-        """Return where a report is to be written now, its folder made; `None`: none is due.
+        """Return the path of the report that is due, with its folder created; `None` if none is due.
 
         Raises:
             StorageTrouble: The history cannot be read.
-            ConfigurationError: There is no place for it.
+            ConfigurationError: The folder cannot be created.
         """
         directory = self._settings.storage.folder
         if directory is None or not (directory / FILE_NAME).is_file():
@@ -151,11 +145,11 @@ class Dawn:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise ConfigurationError(f"The folder {path.parent} cannot be made ({error.strerror}).") from error
+            raise ConfigurationError(f"The folder {path.parent} cannot be created ({error.strerror}).") from error
         return path
 
     def made(self, now: datetime) -> None:
-        """Take note that the report has been made."""
+        """Record that the report has been written."""
         self._made = (last_night(self._settings, now), now)
 
     def _is_over(self, now: datetime, night: date, *, has_report: bool) -> bool:
@@ -168,7 +162,7 @@ class Dawn:
                 return False
             return self._worked(night, now) is not None
         if has_report and made_at is None:
-            # Of an earlier start of the program.
+            # An earlier process has written it.
             return False
         worked = self._worked(night, now)
         if worked is None:
@@ -178,9 +172,9 @@ class Dawn:
         return is_new and last - first >= LEAST_SESSION and now - last >= QUIET
 
     def _worked(self, night: date, now: datetime) -> tuple[datetime, datetime] | None:
-        """Return from when to when there was work in a night; `None`: there was none."""
+        """Return the times of the first and last work in a night; `None` if there was none."""
         directory = self._settings.storage.folder
-        assert directory is not None  # noqa: S101 - looked at before
+        assert directory is not None  # noqa: S101 - `report_due` has checked it
         begins, ends = bounds_of(night, east_of(self._settings, now))
         with RunStore(directory, read_only=True) as store:
             runs, lights = store.runs(since=begins), store.lights(last=MOST_LIGHTS)

@@ -1,4 +1,4 @@
-"""From the user's settings to what the night is kept by."""
+"""Builds the scheduler's settings from the user's."""
 
 from types import MappingProxyType
 
@@ -28,10 +28,10 @@ from alpaca_focus.settings.models import Settings
 
 
 def night_settings(settings: Settings, devices: Devices, *, start: Position) -> NightSettings:
-    """Put together what the night is kept by.
+    """Return the scheduler's settings.
 
     Raises:
-        ConfigurationError: The settings contradict each other, or what the devices say.
+        ConfigurationError: The settings contradict each other or the devices.
     """
     train = optical_train(settings, devices, binning=1)
     zone = zone_steps(settings, train)
@@ -50,14 +50,14 @@ def night_settings(settings: Settings, devices: Devices, *, start: Position) -> 
         between_exposures=settings.compensation.when == "between exposures",
         offsets_steps=MappingProxyType(offsets),
         backlash=backlash_of(settings),
-        # Not focus.max_travel_steps: that is for the search of one run, from where the run begins.
+        # Without focus.max_travel_steps, which limits one run around its start.
         limits=focuser_range(settings, devices.focuser, start),
         watches_for_gaps=settings.imaging.way == "watch",
     )
 
 
 def zone_steps(settings: Settings, train: OpticalTrain) -> float:
-    """Return the critical focus zone that shares are of, in steps, by the formula that is set."""
+    """Return the critical focus zone in steps, by the formula of `night.zone`."""
     night = settings.night
     if night.zone == "classic":
         return train.critical_focus_zone_steps
@@ -68,32 +68,32 @@ def zone_steps(settings: Settings, train: OpticalTrain) -> float:
 
 
 def triggers(settings: Settings, zone: float) -> tuple[Trigger, ...]:
-    """Return the triggers that are set; one on demand is always there.
+    """Return the triggers that are set, and the one for requests.
 
     Raises:
-        ConfigurationError: A limit is a share of the critical focus zone and cannot be turned into degrees.
+        ConfigurationError: A temperature limit is given in zones, but the temperature coefficient is not set.
     """
     wanted = settings.triggers
     by_hand = wanted.filter_by_hand
-    found: list[Trigger] = [AsSoonAsPossible()]
+    chosen: list[Trigger] = [AsSoonAsPossible()]
     limit_c = _temperature_limit_c(settings, zone)
     if limit_c is not None:
-        found.append(TemperatureChange(limit_c=limit_c, readings=settings.thermometer.readings))
+        chosen.append(TemperatureChange(limit_c=limit_c, readings=settings.thermometer.readings))
     if wanted.images is not None:
-        found.append(AfterImages(wanted.images))
+        chosen.append(AfterImages(wanted.images))
     if wanted.minutes is not None:
-        found.append(AfterTime(wanted.minutes * 60))
+        chosen.append(AfterTime(wanted.minutes * 60))
     if wanted.filter_change != "nothing":
-        found.append(FilterChange(ask_s=by_hand.ask_s, by_hand=by_hand.then == "refocus"))
+        chosen.append(FilterChange(ask_s=by_hand.ask_s, by_hand=by_hand.then == "refocus"))
     if wanted.meridian_flip:
-        found.append(MeridianFlip())
+        chosen.append(MeridianFlip())
     if wanted.hfd_rise_percent is not None:
-        found.append(HfdRise(share=wanted.hfd_rise_percent / 100, frames=wanted.hfd_frames))
+        chosen.append(HfdRise(share=wanted.hfd_rise_percent / 100, frames=wanted.hfd_frames))
     if wanted.altitude_deg is not None:
-        found.append(AltitudeChange(wanted.altitude_deg))
+        chosen.append(AltitudeChange(wanted.altitude_deg))
     if wanted.uncertainty_zones is not None:
-        found.append(FocusUncertainty(wanted.uncertainty_zones * zone))
-    return tuple(found)
+        chosen.append(FocusUncertainty(wanted.uncertainty_zones * zone))
+    return tuple(chosen)
 
 
 def _temperature_limit_c(settings: Settings, zone: float) -> float | None:
@@ -102,8 +102,8 @@ def _temperature_limit_c(settings: Settings, zone: float) -> float | None:
         return wanted.temperature_c
     if not coefficient:
         raise ConfigurationError(
-            "triggers.temperature_zones needs focuser.temperature_coefficient_steps_per_c, which is not known: "
-            "`alpaca-focus calibrate temperature` measures it; or give triggers.temperature_c."
+            "triggers.temperature_zones needs focuser.temperature_coefficient_steps_per_c, which is not set. Measure "
+            "it with `alpaca-focus calibrate temperature`, or set triggers.temperature_c instead."
         )
     return wanted.temperature_zones * zone / abs(coefficient)
 
@@ -114,8 +114,8 @@ def _compensation(settings: Settings, zone: float) -> CompensationSettings | Non
         return None
     if coefficient is None and not wanted.steps_per_c_through and not wanted.altitude_steps:
         raise ConfigurationError(
-            "compensation.enabled needs focuser.temperature_coefficient_steps_per_c, which is not known: "
-            "`alpaca-focus calibrate temperature` measures it."
+            "compensation.enabled needs focuser.temperature_coefficient_steps_per_c, which is not set. Measure it with "
+            "`alpaca-focus calibrate temperature`."
         )
     dead_zone = wanted.dead_zone_steps if wanted.dead_zone_zones is None else wanted.dead_zone_zones * zone
     return CompensationSettings(

@@ -1,6 +1,6 @@
-"""The night and those who are told of it, put together: people by messages, a broker by MQTT, readers by reports.
+"""Sends messages, publishes over MQTT and writes the report of each night.
 
-Nothing here is waited for by the night, and nothing that fails here does anything to it.
+The night never waits for any of this, and continues when it fails.
 """
 
 import asyncio
@@ -17,7 +17,7 @@ import structlog
 from alpaca_focus.core.errors import AlpacaFocusError, ConfigurationError
 from alpaca_focus.core.night.notices import EndedRun, Kind, Notice, NoticeLog, Situation, ended_run, new_notices
 from alpaca_focus.core.status import LastRun, Status, Waiting
-from alpaca_focus.daemon.night_report import Dawn, last_night, reviewed, summary, write_report
+from alpaca_focus.daemon.night_report import ReportSchedule, last_night, review_night, summary, write_report
 from alpaca_focus.devices.sun import AstropySun
 from alpaca_focus.feed.feed import Entry, Feed
 from alpaca_focus.files.pictures import curve_of_run, write_picture
@@ -31,7 +31,7 @@ from alpaca_focus.settings.models import Settings
 from alpaca_focus.store.run_store import RunStore, SavedRun
 
 REPORT_EVERY_S = 300.0
-"""From one look whether the night is over to the next."""
+"""Interval between two checks whether a report is due."""
 WAITING = "the observatory"
 
 Answer = Callable[[Request], Awaitable[Mapping[str, object]]]
@@ -39,11 +39,11 @@ Answer = Callable[[Request], Awaitable[Mapping[str, object]]]
 _log = structlog.get_logger(__name__)
 
 
-class Telling:
-    """Follows the feed and tells of it; an asynchronous context manager, made in the daemon's loop.
+class Notifications:
+    """Follows the feed and sends notifications; an asynchronous context manager, constructed in the daemon's loop.
 
     Args:
-        feed: What is happening.
+        feed: The events of the night.
         answer: Carries out a command.
         clock: Time.
     """
@@ -54,7 +54,7 @@ class Telling:
         self._clock = clock
         self._settings: Settings | None = None
         self._messenger: Messenger | None = None
-        self._dawn: Dawn | None = None
+        self._report_schedule: ReportSchedule | None = None
         self._mqtt = AsyncExitStack()
         self._watched = NoticeLog()
         self._why: dict[str, str] = {}
@@ -62,14 +62,14 @@ class Telling:
         self._tasks: list[asyncio.Task[None]] = []
 
     async def __aenter__(self) -> Self:
-        """Begin to follow the feed; what `follow` has not told of is not done."""
-        self._tasks = [asyncio.create_task(self._watch()), asyncio.create_task(self._look_for_dawn())]
+        """Begin to follow the feed; nothing is sent before the first `follow`."""
+        self._tasks = [asyncio.create_task(self._watch()), asyncio.create_task(self._write_reports())]
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """End all of it."""
+        """Stop following the feed and disconnect."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -77,10 +77,10 @@ class Telling:
         await self._follow_messages(None)
 
     async def follow(self, settings: Settings) -> None:
-        """Let all of it follow new settings; what cannot is left out, and told in the log."""
+        """Apply new settings; a service whose settings are wrong is left out, and the error logged."""
         before, self._settings = self._settings, settings
-        self._dawn = Dawn(settings, _sun(settings))
-        # What a file says may have changed, too.
+        self._report_schedule = ReportSchedule(settings, _sun(settings))
+        # The contents of a secrets file may have changed, too.
         messages, mqtt = settings.messages, settings.mqtt
         if (
             before is None
@@ -101,11 +101,11 @@ class Telling:
         try:
             services = await asyncio.to_thread(services_of, wanted)
         except ConfigurationError as error:
-            _log.error("No messages are sent", why=str(error))
+            _log.error("Messages are off", why=str(error))
             return
         for each in services:
             if not each.is_known:
-                _log.error("Apprise does not know the URL of a service of messages", service=each.name)
+                _log.error("Apprise does not know the URL of a message service", service=each.name)
         self._messenger = Messenger(services)
 
     async def _follow_mqtt(self, settings: Settings) -> None:
@@ -115,7 +115,7 @@ class Telling:
         try:
             wanted = await asyncio.to_thread(mqtt_settings, settings)
         except ConfigurationError as error:
-            _log.error("There is no MQTT", why=str(error))
+            _log.error("MQTT is off", why=str(error))
             return
         await self._mqtt.enter_async_context(MqttLink(wanted, self._feed, self._answer))
 
@@ -126,8 +126,8 @@ class Telling:
             async for entry in entries:
                 try:
                     await self._take(entry)
-                except Exception:  # noqa: BLE001 - the next entry is looked at all the same
-                    _log.exception("What is happening could not be told to people")
+                except Exception:  # noqa: BLE001 - the next entry may succeed
+                    _log.exception("A notification failed")
 
     async def _take(self, entry: Entry) -> None:
         match entry.data:
@@ -140,7 +140,7 @@ class Telling:
                     self._watched, seen, now_s=self._clock.monotonic(), repeat_s=repeat_s
                 )
                 for notice in notices:
-                    self.tell(notice)
+                    self.publish(notice)
             case _:
                 pass
 
@@ -159,8 +159,8 @@ class Telling:
             run=None if last_run is None else self._last_run,
         )
 
-    def tell(self, notice: Notice) -> None:
-        """Tell of something: everybody who follows the feed, and people if they want that kind of message."""
+    def publish(self, notice: Notice) -> None:
+        """Publish a notice in the feed, and send it as a message if its kind is switched on."""
         self._feed.publish("notice", replace(notice, file=Path(notice.file).name))
         settings = self._settings
         if self._messenger is None or settings is None or settings.messages is None:
@@ -172,57 +172,54 @@ class Telling:
 
     # The report
 
-    async def _look_for_dawn(self) -> None:
-        trouble = ""
+    async def _write_reports(self) -> None:
+        problem = ""
         while True:
             await self._clock.sleep(REPORT_EVERY_S)
             try:
-                notice = await asyncio.to_thread(self._reported)
+                notice = await asyncio.to_thread(self._write_report_if_due)
             except AlpacaFocusError as error:
-                if str(error) != trouble:
-                    _log.error("There is no report of the night", why=str(error))
-                trouble = str(error)
-            except Exception:  # noqa: BLE001 - the next night has a report, perhaps; the log has it whole
-                _log.exception("There is no report of the night")
+                if str(error) != problem:
+                    _log.error("The report of the night failed", why=str(error))
+                problem = str(error)
+            except Exception:  # noqa: BLE001 - an unexpected error would recur at every check; it is logged with its traceback
+                _log.exception("The report of the night failed; no more reports until the next start")
                 return
             else:
                 if notice is not None:
-                    self.tell(notice)
+                    self.publish(notice)
 
-    def _reported(self) -> Notice | None:
-        """Write a report if it is time; what there is to tell of it."""
-        settings, dawn, now = self._settings, self._dawn, self._clock.wall()
-        path = None if dawn is None else dawn.report_due(now)
-        if settings is None or dawn is None or path is None:
+    def _write_report_if_due(self) -> Notice | None:
+        """Write the report if it is due, and return the notice on it."""
+        settings, schedule, now = self._settings, self._report_schedule, self._clock.wall()
+        path = None if schedule is None else schedule.report_due(now)
+        if settings is None or schedule is None or path is None:
             return None
-        night = reviewed(settings, last_night(settings, now), now)
+        night = review_night(settings, last_night(settings, now), now)
         write_report(path, night, now)
-        dawn.made(now)
-        _log.info("The report of the night is made", file=str(path))
+        schedule.made(now)
+        _log.info("The report of the night was written", file=str(path))
         return Notice(
             kind=Kind.NIGHT_REPORT,
             title=f"The night of {night.date:%d %B}",
-            text=f"{summary(night)} The report is kept as {path.name}.",
+            text=f"{summary(night)} The report is saved as {path.name}.",
             file=str(path),
         )
 
 
 def _ended(directory: Path | None, last_run: LastRun) -> EndedRun:
-    """Return how the last run ended, with what the history knows of it."""
+    """Return how the last run ended, with its number and result if the history holds them."""
+    newest: tuple[SavedRun, ...] = ()
     try:
-        newest = () if directory is None else _newest(directory)
+        if directory is not None:
+            with RunStore(directory, read_only=True) as store:
+                newest = store.runs(last=1)
     except AlpacaFocusError as error:
-        _log.warning("The history does not tell how the last run ended", why=str(error))
-        newest = ()
+        _log.warning("The history cannot be read; the message on the last run has no details", why=str(error))
     for kept in newest:
         if kept.result.reason == last_run.reason:
             return ended_run(last_run, number=kept.number, result=kept.result)
     return ended_run(last_run, number=None, result=None)
-
-
-def _newest(directory: Path) -> tuple[SavedRun, ...]:
-    with RunStore(directory, read_only=True) as store:
-        return store.runs(last=1)
 
 
 def _attachment(notice: Notice, directory: Path | None) -> Callable[[Path], Path | None]:
@@ -234,7 +231,7 @@ def _attachment(notice: Notice, directory: Path | None) -> Callable[[Path], Path
 
 
 def _picture(directory: Path, number: int, folder: Path) -> Path | None:
-    """Draw the V-curve of a run; `None`: there is nothing to draw."""
+    """Draw the V-curve of a run and return its path; `None` if the run has no samples."""
     with RunStore(directory, read_only=True) as store:
         kept = store.run(number)
     if kept is None or not kept.result.samples:

@@ -1,4 +1,4 @@
-"""The night with one set of settings: its devices connected, and all that looks at them put together."""
+"""A session: the night with one set of settings, its devices connected and the scheduler running on them."""
 
 import asyncio
 from collections.abc import Callable
@@ -11,7 +11,7 @@ import structlog
 from alpaca_focus.core.errors import ConfigurationError
 from alpaca_focus.core.events import Event
 from alpaca_focus.core.values import Position
-from alpaca_focus.daemon.focus_runs import Refocuses
+from alpaca_focus.daemon.focus_runs import NightFocusRuns
 from alpaca_focus.daemon.night_settings import night_settings
 from alpaca_focus.daemon.status_publisher import StatusPublisher
 from alpaca_focus.devices.read_only import AlpacaCameraWatch
@@ -31,28 +31,26 @@ from alpaca_focus.store.learned_model import LearnedModel
 from alpaca_focus.store.run_store import RunStore
 
 LAST_FRAME_S = 0.5
-"""For the frame that is being measured when the watch of the folder ends."""
+"""Wait for the frame that is being measured when the session ends."""
 
 _log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Surroundings:
-    """What stays when the settings change.
+class SessionContext:
+    """The dependencies that outlive a reload of the settings.
 
     Attributes:
         directory: Folder of the history.
-        clock: Time.
-        publisher: Publishes the night.
         reported: The exposures that scripts report.
-        tell: Told everything that happens during a run.
+        emit: Called with each event of a run.
     """
 
     directory: Path
     clock: Clock
     publisher: StatusPublisher
     reported: ReportedExposures
-    tell: Callable[[Event], None]
+    emit: Callable[[Event], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,12 +58,10 @@ class Session:
     """The night with one set of settings.
 
     Attributes:
-        scheduler: Keeps the telescope in focus.
-        model: What the history has taught.
-        gateway: That the imaging program comes through; `None`: there is none.
-        incoming: The folder that it saves its frames in; `None`: none is watched.
-        start: Where the focuser stood at its beginning.
-        replies: Counts what the devices answer that a run waits for.
+        gateway: `None`: the imaging program uses the devices directly.
+        incoming: The folder in which the imaging program saves its frames; `None`: not watched.
+        start: Position of the focuser at the beginning.
+        replies: Returns the number of replies from the camera and the focuser, for the watchdog.
     """
 
     scheduler: RefocusScheduler
@@ -76,23 +72,25 @@ class Session:
     replies: Callable[[], int]
 
 
-async def opened(stack: AsyncExitStack, settings: Settings, gateway: Gateway | None, around: Surroundings) -> Session:
-    """Connect the devices and put the night together; `stack` closes it.
+async def open_session(
+    stack: AsyncExitStack, settings: Settings, gateway: Gateway | None, context: SessionContext
+) -> Session:
+    """Connect the devices and return the session; `stack` closes it.
 
     Raises:
-        ConfigurationError: A device cannot be used as the settings say, or they contradict each other.
+        ConfigurationError: A device cannot be used with these settings, or they contradict each other.
         DeviceError: A device does not answer.
     """
-    clock = around.clock
+    clock = context.clock
     devices = await stack.enter_async_context(connected_devices(settings, clock))
     watch = AlpacaCameraWatch(address_of(settings.camera, settings), clock, timeout_s=settings.alpaca.timeout_s)
     stack.push_async_callback(watch.close)
     await watch.connect()
     thermometers = _thermometers(settings, devices)
     for thermometer in thermometers:
-        # Harmless for the one that is connected already; the others have their setting checked.
+        # Does nothing to one that is connected already; checks the settings of the others.
         await thermometer.connect()
-    store = stack.enter_context(RunStore(around.directory))
+    store = stack.enter_context(RunStore(context.directory))
     if store.notice:
         _log.warning(store.notice)
     poller = Poller(
@@ -105,21 +103,21 @@ async def opened(stack: AsyncExitStack, settings: Settings, gateway: Gateway | N
             mount=devices.mount,
             safety_monitor=devices.safety_monitor,
             sun=_sun(settings),
-            reported=around.reported if settings.imaging.way == "told" else None,
+            reported=context.reported if settings.imaging.way == "told" else None,
         ),
         clock,
         watch_s=settings.night.watch_s,
         least_image_s=settings.night.least_image_s,
     )
     model = LearnedModel(store)
-    refocuses = Refocuses(
+    refocuses = NightFocusRuns(
         settings=settings,
         devices=devices,
         gateway=gateway,
         store=store,
         clock=clock,
-        publisher=around.publisher,
-        tell=around.tell,
+        publisher=context.publisher,
+        emit=context.emit,
         night=lambda: scheduler.state,
         learn=model.learn,
     )
@@ -128,12 +126,12 @@ async def opened(stack: AsyncExitStack, settings: Settings, gateway: Gateway | N
         poller=poller,
         focus=refocuses.run,
         store=store,
-        restore_marker=RestoreMarker(around.directory, devices.focuser.name),
+        restore_marker=RestoreMarker(context.directory, devices.focuser.name),
         clock=clock,
         guider=devices.guider,
         probable_defocus=model.probable_defocus,
-        light=around.publisher.publish_light,
-        changed=around.publisher.publish,
+        light=context.publisher.publish_light,
+        changed=context.publisher.publish,
     )
     start = await devices.focuser.position()
     scheduler = RefocusScheduler(dependencies, night_settings(settings, devices, start=start))
@@ -151,7 +149,7 @@ async def opened(stack: AsyncExitStack, settings: Settings, gateway: Gateway | N
 
 
 def _watched_folder(stack: AsyncExitStack, settings: Settings, clock: Clock) -> IncomingFrames | None:
-    """Begin to watch the folder that the imaging program saves its frames in, if there is one."""
+    """Watch the folder in which the imaging program saves its frames, if one is set."""
     wanted = settings.imaging
     if wanted.folder is None:
         return None
@@ -167,10 +165,10 @@ def _watched_folder(stack: AsyncExitStack, settings: Settings, clock: Clock) -> 
 
 
 def _thermometers(settings: Settings, devices: Devices) -> tuple[Thermometer, ...]:
-    """Return the external thermometer, if it counts.
+    """Return the external thermometer, if the settings use one.
 
     Raises:
-        ConfigurationError: It counts, and there is none.
+        ConfigurationError: They use one, but none is set.
     """
     wanted = settings.thermometer
     if wanted.source == "focuser":
@@ -182,7 +180,7 @@ def _thermometers(settings: Settings, devices: Devices) -> tuple[Thermometer, ..
     if devices.thermometer is not None:
         return (devices.thermometer,)
     raise ConfigurationError(
-        f"thermometer.source is {wanted.source}, and there is no external thermometer: set observing_conditions, "
+        f"thermometer.source is {wanted.source}, but there is no external thermometer. Set observing_conditions, "
         "thermometer.file or thermometer.url."
     )
 

@@ -1,4 +1,4 @@
-"""Builds the daemon's status and publishes it, with the focus runs, their pictures and the light frames."""
+"""Builds and publishes the daemon's status, the focus runs, their pictures and the light frames."""
 
 from alpaca_focus.core.events import Event, Moved
 from alpaca_focus.core.night.state import ADVICE, Baseline
@@ -17,21 +17,14 @@ from alpaca_focus.web.source import Viewers
 
 
 class StatusPublisher:
-    """Publishes the night in a feed; it sends no request to any device.
-
-    Args:
-        clock: Time.
+    """Publishes the night in a feed, without any request to a device.
 
     Attributes:
-        feed: Where all of it is published.
-        runs: Follows the focus runs.
-        curves: Temperature and position of the last day.
+        curves: Temperature and position over the last day.
         viewers: The open dashboards.
-        preview: The last focus frame.
-        scheduler: Keeps the night; `None`: the devices are not connected.
+        scheduler: `None`: the devices are not connected.
         model: The focus model learned from the history.
-        gateway: Between the imaging program and the devices; `None`: there is none.
-        waits_for: Why the devices are not connected.
+        waits_for: The reason why the devices are not connected.
     """
 
     def __init__(self, clock: Clock) -> None:
@@ -50,12 +43,12 @@ class StatusPublisher:
     def begin(
         self, scheduler: RefocusScheduler, model: LearnedModel, gateway: Gateway | None, *, stood_at: Position | None
     ) -> None:
-        """Publish another night from now on; at its end `scheduler` is set to `None`."""
+        """Publish a new session from now on; at its end the daemon sets `scheduler` to `None`."""
         self.scheduler, self.model, self.gateway, self.waits_for = scheduler, model, gateway, ""
         self._stood_at = stood_at
 
     def close(self) -> None:
-        """Wait for a picture that is being made."""
+        """Wait for the picture that is being drawn."""
         self.preview.close()
 
     def take(self, event: Event) -> None:
@@ -65,18 +58,18 @@ class StatusPublisher:
             self._stood_at = event.position
 
     def publish(self) -> None:
-        """Publish the status as it is now."""
+        """Publish the current status."""
         self.feed.publish("status", self.status())
 
     def publish_light(self, light: Light) -> None:
-        """Publish a light frame that was measured."""
+        """Publish a measured light frame."""
         self.feed.publish("light", measured_light(light))
 
     def note_curves(self) -> None:
-        """Add the temperature, and where the focuser stands and should stand, to the curves of the night."""
+        """Add the temperature, the position and the expected best position to the curves of the night."""
         scheduler = self.scheduler
         if scheduler is None or scheduler.doing == FOCUS_RUN:
-            # A search is no part of where the focuser belonged in the night.
+            # The positions of a sweep do not belong to the curve of best focus.
             return
         history = scheduler.state.history
         self.curves.note(
@@ -87,14 +80,14 @@ class StatusPublisher:
         )
 
     def _position(self, scheduler: RefocusScheduler) -> Position | None:
-        """Return where the focuser stands as far as is known without a request to it."""
+        """Return the focuser's position, as far as it is known without a request to the device."""
         baseline = scheduler.state.history.baseline
         if baseline is None or scheduler.doing == FOCUS_RUN:
             return self._stood_at
         return baseline.position + scheduler.state.compensated.moved_steps
 
     def status(self) -> Status | Waiting:
-        """Return the status as it is now."""
+        """Return the current status."""
         scheduler = self.scheduler
         if scheduler is None:
             return Waiting(why=self.waits_for)

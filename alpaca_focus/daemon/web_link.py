@@ -1,4 +1,4 @@
-"""The web server and the night, put together: each has its own thread and loop, and the night never waits."""
+"""Opens and closes the web server, which runs in a thread and loop of its own, as the settings require."""
 
 import asyncio
 import socket
@@ -33,15 +33,15 @@ class _Wanted:
 
 
 class WebLink:
-    """Keeps the web server open from one reading of the settings to the next, as long as its own stay the same.
+    """Keeps the web server open across reloads of the settings, unless its own settings change.
 
-    A context manager; to be made in the daemon's loop.
+    A context manager; construct it in the daemon's loop.
 
     Args:
-        night: What it shows; `answer` is called in the server's loop.
+        night: The server's view of the night; its `answer` is called in the server's loop.
 
     Attributes:
-        server: The server; `None`: there is none.
+        server: `None` if the settings have none.
     """
 
     def __init__(self, night: NightSource) -> None:
@@ -50,7 +50,7 @@ class WebLink:
         self.server: RunningServer | None = None
 
     def __enter__(self) -> Self:
-        """Return itself; nothing is open yet."""
+        """Return itself; the server is not open yet."""
         return self
 
     def __exit__(
@@ -60,10 +60,10 @@ class WebLink:
         self._close()
 
     def follow(self, settings: Settings) -> None:
-        """Open the server, close it, or leave it as it is.
+        """Open, close or keep the server, as the settings require.
 
         Raises:
-            ConfigurationError: It cannot listen there, or there is no token where one should be; it is closed then.
+            ConfigurationError: The server cannot listen there, or its token is missing; the server is closed then.
         """
         wanted = None if settings.web is None else _wanted(settings.web)
         if wanted == self._wanted:
@@ -71,13 +71,13 @@ class WebLink:
         self._close()
         if wanted is None:
             return
-        # Slow to import, and of no use to a night without a dashboard.
+        # Slow to import, and not needed without a dashboard.
         from alpaca_focus.web.pages import make_app  # noqa: PLC0415
 
         try:
             self.server = RunningServer(make_app(self._night, wanted.rules), host=wanted.listen, port=wanted.port)
         except ServerStartError as error:
-            raise ConfigurationError(f"{error.strerror} Look at web.listen and web.port.") from error
+            raise ConfigurationError(f"{error.strerror} Check web.listen and web.port.") from error
         self._wanted = wanted
         _log.info("The dashboard is open", address=f"{self.server.base_url}/")
 
@@ -87,24 +87,24 @@ class WebLink:
         self.server, self._wanted = None, None
 
 
-def from_another_loop(
+def answer_from_any_loop(
     answer: Callable[[Request], Awaitable[Mapping[str, object]]],
 ) -> Callable[[Request], Awaitable[Mapping[str, object]]]:
-    """Return how a command is carried out in the present loop, for whoever is in another one."""
+    """Return a function that answers a command in the present loop and can be awaited in any other loop."""
     loop = asyncio.get_running_loop()
 
     async def here(request: Request) -> Mapping[str, object]:
         return await answer(request)
 
-    async def asked(request: Request) -> Mapping[str, object]:
-        # It is carried out to its end, also when nobody waits for the answer any more.
+    async def answer_there(request: Request) -> Mapping[str, object]:
+        # Shielded: a command is carried out to its end, also if the browser no longer waits for the answer.
         return await asyncio.shield(start_in_loop(loop, here(request)))
 
-    return asked
+    return answer_there
 
 
 def draw_run(run: SavedRun) -> bytes:
-    """Return a PNG picture of the V-curve of a run that took frames."""
+    """Return the V-curve of a run with frames as a PNG picture."""
     fitted, title = curve_of_run(run.number, run.result)
     return picture_png(fitted, title=title)
 
@@ -116,7 +116,7 @@ def _wanted(web: WebSection) -> _Wanted:
 
 
 def _names(listen: str) -> frozenset[str]:
-    """Return the names of this computer, in small letters."""
+    """Return the names of this computer, in lower case."""
     name = socket.gethostname().lower()
     short = name.partition(".")[0]
     return frozenset({name, short, f"{short}.local", listen.lower()})

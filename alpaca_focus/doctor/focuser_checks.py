@@ -13,7 +13,7 @@ from alpaca_focus.doctor.camera_checks import exposes
 from alpaca_focus.doctor.checks import Check, CheckOutcome, Subject, size_check
 from alpaca_focus.doctor.examination import Examination, using
 from alpaca_focus.run.device_adapters import focuser_adapter
-from alpaca_focus.run.nudge import Nudge, Nudged
+from alpaca_focus.run.nudge import Nudge, NudgeResult
 from alpaca_focus.run.restore_marker import RestoreMarker
 from alpaca_focus.run.sweep_settings import backlash_of
 from alpaca_focus.settings.models import Settings
@@ -147,7 +147,7 @@ async def _move(examination: Examination, connection: Connection, facts: Focuser
         examination.add(_FOCUSER.not_tried("move", f"its limits leave no room for {steps} steps"))
         return
 
-    def report(outcome: Nudged) -> None:
+    def report(outcome: NudgeResult) -> None:
         examination.is_stranded = outcome.is_stranded
         examination.add(judge_nudge(outcome))
 
@@ -275,20 +275,20 @@ def nudge_target(here: Position, steps: int, limits: Limits, arrive: Direction) 
     return None
 
 
-def judge_nudge(facts: Nudged) -> Check:
+def judge_nudge(facts: NudgeResult) -> Check:
     """Judge how a focuser moves."""
     if facts.is_stranded:
         where = "its position is unknown" if facts.ended_at is None else f"it stands at {facts.ended_at}"
-        why = facts.return_trouble or facts.trouble
+        why = facts.return_problem or facts.problem
         return _FOCUSER.fails(
             "move",
             f"it was moved from {facts.start}, and could not be brought back: {where}{f'. {why}' if why else ''}",
             f"Move it to {facts.start} by hand.",
         )
-    if facts.reached is None and not facts.trouble:
+    if facts.reached is None and not facts.problem:
         return _FOCUSER.not_tried("move", f"aborted; it is back at {facts.ended_at}")
-    if facts.trouble:
-        check = _FOCUSER.failed("move", facts.trouble, "Check its power and cable.")
+    if facts.problem:
+        check = _FOCUSER.failed("move", facts.problem, "Check its power and cable.")
         return _FOCUSER.fails("move", f"{check.seen} It is back at {facts.ended_at}.", check.remedy)
     return _FOCUSER.ok(
         "move", f"from {facts.start} to {facts.reached} and back to {facts.ended_at}, in {facts.lasted_s:.1f} s"

@@ -1,12 +1,13 @@
-"""Camera handovers: a focus run is interrupted for the imaging program, and goes on at the next gap.
+"""Camera handovers: a focus run lets the imaging program expose and continues at the next gap (decision 0019).
 
-The imaging program waits for the camera only so long. Before a step that would not end in time the focuser is restored,
-where the images are as good as before the run, the lease of the camera is released, and the run waits. The plan does
-not notice: afterwards the focuser is where the plan believes it to be, with its slack on the same side.
+The imaging program's patience is limited. Before a step that would outlast it, the focuser is restored, so that images
+are as good as before the run, the camera lease is released, and the run waits. The plan does not notice: afterwards the
+focuser is where the plan expects it, with its slack on the same side.
 """
 
 import math
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
 
 from alpaca_focus.core.errors import RunFailed
 from alpaca_focus.core.events import CameraHandover, Event, Resumed
@@ -20,96 +21,75 @@ from alpaca_focus.run.paused_guider import PausedGuider
 from alpaca_focus.run.restore_path import Abort, RestorePath
 
 LONGEST_HANDOVER_S = 1800.0
-"""After a longer handover the samples are not valid any more: the temperature and the sky have changed."""
+"""After a longer handover the samples are no longer valid: temperature and sky have changed."""
 
 MOST_LATE_GAPS = 2
-"""Gaps in a row that end before an exposure has begun: the computer may be busy, or a device slow."""
+"""Accepted gaps in a row that end before an exposure has begun: the computer may be busy, or a device slow."""
 
 
+@dataclass(slots=True, kw_only=True)
 class CameraHandovers:
-    """Hands the camera over before the imaging program has lost its patience.
-
-    Args:
-        lease: Of the camera.
-        path: Of the focuser.
-        guider: Of the run.
-        reserve: Estimates how long the next step may take.
-        clock: Time.
-        settle_s: Wait after the way back.
-        abort: Of the run.
-        still_valid: Returns why the samples are not valid any more, as a sentence; empty where they are.
-        finish_frame: Waits for a frame that is still being downloaded and measured.
-        emit: Publishes each handover.
+    """Hands the camera over before the imaging program's patience ends.
 
     Attributes:
-        without_camera_s: How long the imaging program had the camera in the middle of the run.
+        reserve: Estimates how long the next step may take.
+        settle_s: Wait after the return to the sweep.
+        still_valid: Returns why the samples are no longer valid, as a sentence; empty if they are.
+        finish_frame: Waits for a frame that is still being downloaded and measured.
+        without_camera_s: Total time for which the run had released the camera.
     """
 
-    def __init__(
-        self,
-        *,
-        lease: CameraLease,
-        path: RestorePath,
-        guider: PausedGuider,
-        reserve: Reserve,
-        clock: Clock,
-        settle_s: float,
-        abort: Abort,
-        still_valid: Callable[[], Awaitable[str]],
-        finish_frame: Callable[[], Awaitable[None]],
-        emit: Callable[[Event], None],
-    ) -> None:
-        self._lease = lease
-        self._path = path
-        self._guider = guider
-        self._reserve = reserve
-        self._clock = clock
-        self._settle_s = settle_s
-        self._abort = abort
-        self._still_valid = still_valid
-        self._finish_frame = finish_frame
-        self._emit = emit
-        self._count = 0
-        self._has_exposed = False
-        self._most_left_s = 0.0
-        self._late_gaps = 0
-        self.without_camera_s = 0.0
+    lease: CameraLease
+    path: RestorePath
+    guider: PausedGuider
+    reserve: Reserve
+    clock: Clock
+    settle_s: float
+    abort: Abort
+    still_valid: Callable[[], Awaitable[str]]
+    finish_frame: Callable[[], Awaitable[None]]
+    emit: Callable[[Event], None]
+    without_camera_s: float = field(default=0.0, init=False)
+    _count: int = field(default=0, init=False)
+    _has_exposed: bool = field(default=False, init=False)
+    _most_left_s: float = field(default=0.0, init=False)
+    _late_gaps: int = field(default=0, init=False)
 
     @property
     def summary(self) -> str:
-        """A sentence on how often the run was interrupted; empty where it was not."""
+        """A sentence on how often the run was interrupted; empty if it was not."""
         times = {1: "once", 2: "twice"}.get(self._count, f"{self._count} times")
         return f"The run was interrupted {times} for the imaging program." if self._count else ""
 
     def exposing(self, exposure_s: float) -> None:
-        """Note that an exposure begins."""
+        """Record that an exposure begins."""
         self._has_exposed = True
         self._late_gaps = 0
-        self._reserve.exposing(exposure_s, self._clock.monotonic())
+        self.reserve.exposing(exposure_s, self.clock.monotonic())
 
     async def make_room_for(self, action: Action) -> bool:
-        """Interrupt the run if the imaging program would not wait for the end of an action.
+        """Hand the camera over if the imaging program would not wait for the end of an action.
 
-        Afterwards the focuser stands where the plan believes it to be, settled; before a move, where that move takes
-        it to its target with the slack as the plan expects it.
+        Afterwards the focuser is settled where the plan expects it; before a move, at a position from which that move
+        leaves the slack as the plan expects.
 
         Returns:
             Whether the run was interrupted.
 
         Raises:
-            RunFailed: The imaging program does not even wait for one exposure, or the samples are not good any more.
+            RunFailed: The imaging program does not even wait for one exposure, or the samples are no longer valid.
             DeviceError: A device failed; the lease may be held or not.
         """
-        rest_s = max(0.0, action.duration_s - self._settle_s) if isinstance(action, Settle) else 0.0
-        self._reserve.rested(rest_s)
+        rest_s = max(0.0, action.duration_s - self.settle_s) if isinstance(action, Settle) else 0.0
+        self.reserve.rested(rest_s)
         if isinstance(action, Measure) or (isinstance(action, Settle) and rest_s == 0.0):
             return False
         was_interrupted = False
         while (left_s := self._left_s()) < (needed_s := self._needed_s(action) + rest_s):
-            # A long rest is as good for a handover as for nothing, and there is no endless row of them.
+            # A settling pause can be spent on a handover even before the gap has yielded an exposure.
             if not self._has_exposed and not isinstance(action, Settle):
-                if left_s >= needed_s - self._reserve.guiding_s:
-                    # An image with a guide star that is not quite steady is better than no focus.
+                if left_s >= needed_s - self.reserve.guiding_s:
+                    # Only the guider's settling would be cut short: better an unsettled guide star than no focus.
                     break
                 self._late_gaps += 1
                 if self._late_gaps > MOST_LATE_GAPS:
@@ -117,12 +97,12 @@ class CameraHandovers:
             await self._interrupt(action, left_s, needed_s)
             was_interrupted = True
             if isinstance(action, Settle):
-                # It has rested meanwhile.
+                # The handover has lasted longer than the pause.
                 break
         return was_interrupted
 
     def _left_s(self) -> float:
-        left_s = self._lease.left_s
+        left_s = self.lease.left_s
         if math.isfinite(left_s):
             self._most_left_s = max(self._most_left_s, left_s)
         return left_s
@@ -130,71 +110,69 @@ class CameraHandovers:
     def _needed_s(self, action: Action) -> float:
         target = action.position if isinstance(action, MoveTo) else None
         exposure_s = action.settings.exposure_s if isinstance(action, Expose) else None
-        return self._reserve.needed_s(self._path.steps_away(self._path.here, target), exposure_s)
+        return self.reserve.needed_s(self.path.steps_away(self.path.here, target), exposure_s)
 
     def _too_impatient(self, action: Action, left_s: float, needed_s: float) -> str:
         what = f"an exposure of {action.settings.exposure_s:g} s" if isinstance(action, Expose) else "one exposure"
         return (
-            f"The imaging program waits only {self._most_left_s:.0f} s for the camera, of which {max(0.0, left_s):.0f} "
-            f"s were left, and {what} of the focus run takes up to {needed_s:.0f} s with its moves, its download and "
-            "the way back. Choose a shorter focus.exposure_s, or a greater gateway.patience_s."
+            f"The imaging program waits only {self._most_left_s:.0f} s for the camera ({max(0.0, left_s):.0f} s were "
+            f"left), but {what} of the focus run takes up to {needed_s:.0f} s with its moves, its download and the "
+            "restore. Choose a shorter focus.exposure_s, or a greater gateway.patience_s."
         )
 
     async def _interrupt(self, action: Action, left_s: float, needed_s: float) -> None:
-        path = self._path
+        path = self.path
         here = path.here
         assert here is not None  # noqa: S101 - a move that left it unknown has ended the run
-        # Before a move, how that move would leave the slack is what counts.
+        # Before a move the slack must end up as that move would leave it, not as the last move did.
         target, direction = (
             (action.position, path.direction_to(action.position))
             if isinstance(action, MoveTo)
             else (here, path.last_direction)
         )
         self._count += 1
-        self._emit(
+        self.emit(
             CameraHandover(number=self._count, restore_position=path.restore_position, left_s=left_s, needed_s=needed_s)
         )
-        self._reserve.interrupted()
+        self.reserve.interrupted()
         lasted_s = await self._hand_over()
-        self._check_age(lasted_s)
-        if trouble := await self._still_valid():
-            raise RunFailed(f"The run could not go on after {lasted_s / 60:.0f} min of imaging: {trouble}")
-        await self._guider.pause()
+        if lasted_s > LONGEST_HANDOVER_S:
+            raise RunFailed(
+                f"The imaging program interrupted the run for {lasted_s / 60:.0f} min, longer than the "
+                f"{LONGEST_HANDOVER_S / 60:.0f} min for which its frames are valid. Focus again in a longer gap."
+            )
+        if reason := await self.still_valid():
+            raise RunFailed(f"The run could not continue after {lasted_s / 60:.0f} min of imaging: {reason}")
+        await self.guider.pause()
         if path.has_moved:
-            await self._come_back(target, direction, short_of_it=isinstance(action, MoveTo))
+            await self._return_to_sweep(target, direction, but_last_leg=isinstance(action, MoveTo))
         self._has_exposed = False
-        self._emit(Resumed(number=self._count, position=path.here or target, lasted_s=lasted_s))
+        self.emit(Resumed(number=self._count, position=path.here or target, lasted_s=lasted_s))
 
     async def _hand_over(self) -> float:
-        """Release the lease and acquire it at the next gap; return how long the imaging program had the camera."""
-        # The focuser may move while a frame is still being read: the shutter is closed.
-        if self._path.has_moved:
-            await self._path.restore()
-        await self._finish_frame()
-        await self._lease.restore_settings()
-        began_s = self._clock.monotonic()
-        await self._guider.resume(within_s=self._lease.left_s)
-        self._reserve.guided(self._clock.monotonic() - began_s)
-        self._abort.check()
-        began_s = self._clock.monotonic()
-        await self._lease.release()
-        self._abort.check()
-        await self._lease.acquire()
-        lasted_s = self._clock.monotonic() - began_s
+        """Release the lease, acquire it at the next gap, and return the seconds in between."""
+        # Order: restore first (the shutter is closed, a frame may still be read out), then the frame, the camera's
+        # settings and guiding; only then is the camera ready for the imaging program.
+        if self.path.has_moved:
+            await self.path.restore()
+        await self.finish_frame()
+        await self.lease.restore_settings()
+        began_s = self.clock.monotonic()
+        await self.guider.resume(within_s=self.lease.left_s)
+        self.reserve.guided(self.clock.monotonic() - began_s)
+        self.abort.check()
+        began_s = self.clock.monotonic()
+        await self.lease.release()
+        self.abort.check()
+        await self.lease.acquire()
+        lasted_s = self.clock.monotonic() - began_s
         self.without_camera_s += lasted_s
         return lasted_s
 
-    def _check_age(self, lasted_s: float) -> None:
-        if lasted_s > LONGEST_HANDOVER_S:
-            raise RunFailed(
-                f"The run was interrupted for {lasted_s / 60:.0f} min by the imaging program, longer than the "
-                f"{LONGEST_HANDOVER_S / 60:.0f} min for which its frames are good. Focus again in a longer gap."
-            )
-
-    async def _come_back(self, target: Position, direction: Direction, *, short_of_it: bool) -> None:
-        """Go where the plan believes the focuser to be; `short_of_it` leaves the last leg to a move that is due."""
-        legs = await self._path.legs_back(target, direction)
-        for leg in legs[:-1] if short_of_it else legs:
-            await self._path.move(leg)
-        if not short_of_it:
-            await self._clock.sleep(self._settle_s)
+    async def _return_to_sweep(self, target: Position, direction: Direction, *, but_last_leg: bool) -> None:
+        """Move to where the plan expects the focuser; `but_last_leg` leaves the last leg to the plan's own move."""
+        legs = await self.path.legs_back(target, direction)
+        for leg in legs[:-1] if but_last_leg else legs:
+            await self.path.move(leg)
+        if not but_last_leg:
+            await self.clock.sleep(self.settle_s)

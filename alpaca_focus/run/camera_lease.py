@@ -1,4 +1,4 @@
-"""The camera of a focus run: acquired in a gap of the imaging program, and released as it was found."""
+"""The lease of the camera: acquired in a gap of the imaging program, released with the camera's settings restored."""
 
 import math
 from dataclasses import dataclass
@@ -12,19 +12,18 @@ from alpaca_focus.ports import Camera, CameraSharing, FilterWheel
 from alpaca_focus.run.restore_path import Abort
 
 TRIES = 3
-"""To turn the wheel back: a wheel that sticks often moves at the second try."""
+"""Attempts to turn the wheel back: a wheel that sticks often moves at the second one."""
 
 _log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FilterTurn:
-    """A filter that is in the light path only during a lease.
+    """A change of filter for the duration of a lease.
 
     Attributes:
-        wheel: Is turned.
-        slot: During the lease.
-        back_to: Slot before the lease and after it.
+        slot: Slot during the lease.
+        back_to: Slot before and after the lease.
     """
 
     wheel: FilterWheel
@@ -33,12 +32,7 @@ class FilterTurn:
 
 
 def filter_turn(wheel: FilterWheel | None, name: str | None, back_to: str | None) -> FilterTurn | None:
-    """Return the turn to a filter and back; `None` where there is nothing to turn.
-
-    Args:
-        wheel: The wheel.
-        name: Filter of the run.
-        back_to: The current filter.
+    """Return the turn from the filter `back_to` to the filter `name`; `None` if nothing has to turn.
 
     Raises:
         ConfigurationError: The wheel has no such filter.
@@ -52,10 +46,10 @@ def slot_of(wheel: FilterWheel, name: str) -> int:
     """Return the slot of a filter.
 
     Raises:
-        ConfigurationError: There is no such filter.
+        ConfigurationError: The wheel has no such filter.
     """
     if name not in wheel.names:
-        raise ConfigurationError(f"{wheel.name} has no filter {name}: it has {', '.join(wheel.names)}.")
+        raise ConfigurationError(f"{wheel.name} has no filter {name}; its filters are {', '.join(wheel.names)}.")
     return wheel.names.index(name)
 
 
@@ -63,13 +57,12 @@ class CameraLease:
     """The right of one focus run to use the camera, and the filter wheel with it; an async context manager.
 
     Entering acquires it, leaving releases it on every path. Inside, a run hands the camera over by `release` and
-    `acquire`. Without an imaging program it is there at once, and nobody asks for it back.
+    `acquire`. Without an imaging program the lease is granted at once and without a limit.
 
     Args:
-        camera: The camera.
-        abort: Of the run; a cancellation during a release is noted there.
+        abort: Records a cancellation during a release.
         sharing: Shares the camera with the imaging program; `None`: nobody else uses it.
-        turn: To the filter of the run; `None`: the current one.
+        turn: To the filter of the run; `None`: the current filter.
     """
 
     def __init__(
@@ -79,7 +72,7 @@ class CameraLease:
         self._abort = abort
         self._sharing = sharing
         self._turn = turn
-        self._is_asked_for = self._is_turned = self._may_differ = False
+        self._is_requested = self._is_turned = self._may_differ = False
         self.is_held = False
 
     async def __aenter__(self) -> Self:
@@ -93,28 +86,28 @@ class CameraLease:
         """Release it.
 
         Raises:
-            asyncio.CancelledError: The run was asked to stop, perhaps during the release.
+            asyncio.CancelledError: An abort was requested, perhaps during the release.
         """
         await self.release()
         self._abort.check()
 
     @property
     def left_s(self) -> float:
-        """Seconds of the clock until it has to be released; infinite while nobody waits for it."""
+        """Seconds of the clock until the lease must be released; infinite while the imaging program does not wait."""
         return math.inf if self._sharing is None else self._sharing.left_s
 
     async def acquire(self) -> None:
-        """Wait for the next gap, acquire the camera, turn to the filter, note the camera's own settings.
+        """Wait for the next gap, acquire the camera, turn to the filter, and save the camera's settings.
 
-        A call that fails or is cancelled has released everything.
+        A call that fails or is cancelled releases everything.
 
         Raises:
-            DeviceError: The camera cannot be had, or the wheel does not turn.
+            DeviceError: The camera cannot be acquired, or the wheel does not turn.
         """
         try:
             if self._sharing is not None:
-                # Before the call: one that is cancelled at its very end may have acquired the camera.
-                self._is_asked_for = True
+                # Set before the call: a call cancelled at its very end may have acquired the camera.
+                self._is_requested = True
                 await self._sharing.acquire()
             if self._turn is not None:
                 self._is_turned = True
@@ -127,43 +120,44 @@ class CameraLease:
         self.is_held = self._may_differ = True
 
     async def restore_settings(self) -> None:
-        """Put the camera's own settings back, if they may have been changed since it was acquired.
+        """Restore the camera's settings if they may have changed since the camera was acquired.
 
         Raises:
-            DeviceError: They could not be put back; another call tries again.
+            DeviceError: They could not be restored; another call tries again.
         """
         if self._may_differ:
             await self._camera.restore_settings()
             self._may_differ = False
 
     async def release(self) -> None:
-        """Turn back to the filter and let the imaging program have the camera; harmless when it has it already.
+        """Turn the filter wheel back and release the camera; does nothing if that has been done.
 
-        It is carried out to its end even when the run is asked to stop meanwhile. Never raises a `DeviceError`.
+        Runs to its end also when the run is aborted meanwhile. Never raises a `DeviceError`.
         """
         # From here on another program may use the camera.
         self.is_held = False
-        await self._abort.see_through(self._release())
+        await self._abort.shield(self._release())
 
     async def _release(self) -> None:
         try:
+            # The wheel first: once released, the imaging program exposes through whatever filter is current.
             if self._turn is not None and self._is_turned:
                 self._is_turned = False
                 await _turn_back(self._turn)
         finally:
-            if self._sharing is not None and self._is_asked_for:
+            if self._sharing is not None and self._is_requested:
                 await self._sharing.release()
-                self._is_asked_for = False
+                self._is_requested = False
 
 
 async def _turn_back(turn: FilterTurn) -> None:
-    """Turn the wheel back, patiently; a failure is logged, for a person to turn it."""
+    """Turn the wheel back, with retries; a failure is logged."""
     for attempt in range(1, TRIES + 1):
         try:
             await turn.wheel.move_to(turn.back_to)
         except DeviceError as error:
             if attempt == TRIES:
                 name = turn.wheel.names[turn.back_to]
-                _log.error(f"The filter {name} could not be put back: {error} Turn the wheel by hand.")
+                _log.error(f"The filter wheel could not be turned back to {name}: {error} Turn it by hand.")
         else:
             return

@@ -22,17 +22,12 @@ from alpaca_focus.service.lock import exclusive_lock
 from alpaca_focus.settings.models import DeviceSection, Settings
 
 LEAST_READOUT_S = 60.0
-"""A camera has at least so long to read a frame out."""
+"""Shortest timeout for a camera's readout."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Devices:
-    """The connected devices of one observatory.
-
-    Attributes:
-        connected: The devices by their section of the settings.
-        guider: The guider; `None`: there is none.
-    """
+    """The connected devices of one observatory, by their section of the settings."""
 
     connected: Mapping[str, Device]
     guider: Guider | None = None
@@ -69,7 +64,7 @@ class Devices:
 
 
 def address_of(section: DeviceSection, settings: Settings) -> DeviceAddress:
-    """Return where a device is: on the server that it names, else on that of all devices."""
+    """Return a device's address: on its own server, or on the common one of the section `alpaca`."""
     return parse_address(section.address or settings.alpaca.address, section.device_number, section.unique_id)
 
 
@@ -99,7 +94,7 @@ def focuser_adapter(settings: Settings, clock: Clock) -> AlpacaFocuser:
 
 
 def plain_adapter(section: str, adapter: Callable[..., Device]) -> Callable[[Settings, Clock], Device]:
-    """Return a function that makes an adapter which needs no more than its address."""
+    """Return a function that makes an adapter whose settings are its address alone."""
 
     def make(settings: Settings, clock: Clock) -> Device:
         address = address_of(getattr(settings, section), settings)
@@ -117,15 +112,15 @@ _ADAPTERS: dict[str, Callable[[Settings, Clock], Device]] = {
     "safety_monitor": plain_adapter("safety_monitor", AlpacaSafetyMonitor),
 }
 ADAPTERS = MappingProxyType(_ADAPTERS)
-"""What makes the adapter of each kind of device, by its section of the settings."""
+"""The function that makes the adapter of each device kind, by its section of the settings."""
 
 
 @asynccontextmanager
 async def connected_devices(settings: Settings, clock: Clock) -> AsyncIterator[Devices]:
-    """Connect all devices that the settings name, and let go of them at the end.
+    """Connect all devices of the settings, and disconnect them at the end.
 
     Raises:
-        ConfigurationError: A device cannot be used as the settings say.
+        ConfigurationError: A device cannot be used with these settings.
         DeviceError: A device does not answer.
     """
     connected: dict[str, Device] = {}
@@ -142,7 +137,7 @@ async def connected_devices(settings: Settings, clock: Clock) -> AsyncIterator[D
 
 
 def _guider(settings: Settings) -> Guider | None:
-    """Return the guider; it is not connected yet, because no run needs it."""
+    """Return the guider, not connected: it connects when a run pauses it."""
     wanted = settings.guider
     if wanted is None:
         return None
@@ -157,10 +152,10 @@ def _guider(settings: Settings) -> Guider | None:
 
 @asynccontextmanager
 async def devices_alone(settings: Settings, clock: Clock) -> AsyncIterator[Devices]:
-    """Connect all devices, as `connected_devices` does, unless a daemon with the same storage.directory has them.
+    """Connect all devices for this process alone.
 
     Raises:
-        RunsAlready: It has.
+        RunsAlready: A daemon with the same storage.directory uses them.
     """
     directory = settings.storage.folder
     with ExitStack() as stack:
@@ -170,7 +165,7 @@ async def devices_alone(settings: Settings, clock: Clock) -> AsyncIterator[Devic
             except RunsAlready:
                 raise
             except ConfigurationError:
-                # A folder that cannot be written holds no daemon; the history reports the trouble.
+                # No daemon can run in a folder that is not writable; the history reports that error later.
                 pass
         async with connected_devices(settings, clock) as devices:
             yield devices

@@ -1,4 +1,4 @@
-"""One focus run: asked for, carried out with connected devices, and kept in the history."""
+"""One focus run: requested, carried out with connected devices, and saved in the history."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -17,7 +17,7 @@ from alpaca_focus.imaging.spectrum import SpectrumSettings, TraceAxis
 from alpaca_focus.ports import CameraSharing, Clock
 from alpaca_focus.run.camera_lease import filter_turn
 from alpaca_focus.run.device_adapters import Devices, devices_alone
-from alpaca_focus.run.filter_choice import Way, filter_in_light, way_through
+from alpaca_focus.run.filter_choice import FilterChoice, choose_filter, current_filter
 from alpaca_focus.run.restore_marker import RestoreMarker
 from alpaca_focus.run.run_conditions import ensure_can_focus, read_run_conditions
 from alpaca_focus.run.runner import RunConditions, RunDevices, always_valid, run_focus
@@ -28,27 +28,24 @@ from alpaca_focus.store.run_memory import Memory
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Order:
-    """One focus run as it was requested.
+class RunRequest:
+    """A request for one focus run.
 
     Attributes:
-        settings: What the user set.
-        way: Filter of the run, and the offset that is added for another one.
         emit: Publishes the events of the run.
-        clock: Time.
-        trigger: Why, for the history.
-        backlash: How targets are approached; `None`: as the settings say.
-        whole_curve: Whether to take a whole curve although one is known.
-        teaches: Whether the curve and the place of focus are learned from it.
-        temperatures_c: Temperatures besides those that are read for it, by name, for the history.
-        filter_before: The current filter, which is put back after the run; `None`: the wheel is left alone.
+        trigger: The reason, for the history.
+        backlash: Overrides the settings.
+        whole_curve: Whether to measure a whole curve although one is known.
+        teaches: Whether the curve and the best position are learned from the run.
+        temperatures_c: Further temperatures by name, for the history.
+        filter_before: The current filter, which is restored after the run; `None`: the wheel is left alone.
         sharing: Shares the camera with an imaging program; `None`: nobody else uses it.
-        still_valid: Returns after an interruption why the frames before it are not valid any more.
-        seen: Called with each frame and its measurement, in the thread that measures.
+        still_valid: Returns, after a camera handover, why earlier frames are no longer valid; empty if they are.
+        seen: Called with each frame and its measurement, in the measuring thread.
     """
 
     settings: Settings
-    way: Way
+    filter_choice: FilterChoice
     emit: Callable[[Event], None]
     clock: Clock
     trigger: str = "asked for"
@@ -65,11 +62,6 @@ class Order:
 async def focus_once(settings: Settings, *, emit: Callable[[Event], None], clock: Clock | None = None) -> FocusResult:
     """Connect, focus once, disconnect.
 
-    Args:
-        settings: What the user set.
-        emit: Publishes the events of the run.
-        clock: Time; the system's own when left out.
-
     Raises:
         ConfigurationError: The settings have to be corrected first; nothing was moved.
         DeviceError: A device failed before anything was moved.
@@ -79,14 +71,15 @@ async def focus_once(settings: Settings, *, emit: Callable[[Event], None], clock
     clock = clock or SystemClock()
     async with devices_alone(settings, clock) as devices:
         await ensure_can_focus(devices)
-        wanted = await filter_in_light(devices)
-        way = way_through(settings, devices, wanted)
-        return await focus_with(
-            devices, Order(settings=settings, way=way, emit=emit, clock=clock, filter_before=wanted)
+        wanted = await current_filter(devices)
+        filter_choice = choose_filter(settings, devices, wanted)
+        return await run_with_devices(
+            devices,
+            RunRequest(settings=settings, filter_choice=filter_choice, emit=emit, clock=clock, filter_before=wanted),
         )
 
 
-async def focus_with(devices: Devices, order: Order) -> FocusResult:
+async def run_with_devices(devices: Devices, request: RunRequest) -> FocusResult:
     """Focus once with connected devices.
 
     Raises:
@@ -94,39 +87,39 @@ async def focus_with(devices: Devices, order: Order) -> FocusResult:
         DeviceError: A device failed before anything was moved.
         asyncio.CancelledError: Aborted; the focuser was restored first.
     """
-    settings, way = order.settings, order.way
-    turn = filter_turn(devices.filter_wheel, way.filter_name, order.filter_before)
-    focus_settings = settings.focus.through(way.filter_name)
+    settings, filter_choice = request.settings, request.filter_choice
+    turn = filter_turn(devices.filter_wheel, filter_choice.filter_name, request.filter_before)
+    focus_settings = settings.focus.through(filter_choice.filter_name)
     train = optical_train(settings, devices, binning=focus_settings.binning)
-    conditions = await read_run_conditions(devices, way, order.temperatures_c)
+    conditions = await read_run_conditions(devices, filter_choice, request.temperatures_c)
     with Memory(settings.storage.folder, subject(train, focus_settings.metric)) as memory:
         sweep_settings = plan_settings(
             settings,
             devices,
             start=await devices.focuser.position(),
-            filter_name=way.filter_name,
-            known=None if order.whole_curve else _known_curve(memory, conditions, order.clock),
+            filter_name=filter_choice.filter_name,
+            known=None if request.whole_curve else _known_curve(memory, conditions, request.clock),
         )
-        if order.backlash is not None:
-            sweep_settings = replace(sweep_settings, backlash=order.backlash)
+        if request.backlash is not None:
+            sweep_settings = replace(sweep_settings, backlash=request.backlash)
 
         def emit(event: Event) -> None:
             if isinstance(event, RunEnded):
-                # Here and not after the run, so that an aborted one is kept too, and subscribers find it there.
-                memory.remember(event.result, trigger=order.trigger, learn=order.teaches)
-            order.emit(event)
+                # Save before publishing: an aborted run is saved too, and subscribers to the event can read it.
+                memory.remember(event.result, trigger=request.trigger, learn=request.teaches)
+            request.emit(event)
 
         return await run_focus(
             RunDevices(
                 camera=devices.camera,
                 focuser=devices.focuser,
-                clock=order.clock,
-                measure=_seen_by(order.seen, _measure(focus_settings, train)),
+                clock=request.clock,
+                measure=_measuring(request, focus_settings, train),
                 restore_marker=RestoreMarker(settings.storage.folder, devices.focuser.name),
                 guider=devices.guider,
-                sharing=order.sharing,
+                sharing=request.sharing,
                 turn=turn,
-                still_valid=order.still_valid,
+                still_valid=request.still_valid,
             ),
             sweep_settings,
             conditions=conditions,
@@ -136,7 +129,7 @@ async def focus_with(devices: Devices, order: Order) -> FocusResult:
 
 
 def _known_curve(memory: Memory, conditions: RunConditions, clock: Clock) -> KnownCurve | None:
-    """Return the curve that is known, with focus expected where the history says that it has moved to."""
+    """Return the learned curve, shifted to where the focus model expects best focus now."""
     filter_name, temperature_c = conditions.filter_name, conditions.temperature_c
     profile = memory.profile(filter_name)
     if profile is None:
@@ -147,27 +140,25 @@ def _known_curve(memory: Memory, conditions: RunConditions, clock: Clock) -> Kno
     return profile.known_curve(expected_position=expected_position(model, profile, now))
 
 
-def _measure(focus_settings: FocusSection, train: OpticalTrain) -> Callable[[Frame], Measurement]:
-    """Return how the frames of one run are measured."""
+def _measuring(
+    request: RunRequest, focus_settings: FocusSection, train: OpticalTrain
+) -> Callable[[Frame], Measurement]:
+    """Return the function that measures a frame and passes both on to `request.seen`."""
     spectrum = focus_settings.spectrum
-    return measuring(
+    measure = measuring(
         focus_settings.metric,
         SpectrumSettings(axis=TraceAxis(spectrum.axis), x0=spectrum.x0, x1=spectrum.x1),
         train if focus_settings.by_rings else None,
     )
 
-
-def _seen_by(
-    seen: Callable[[Frame, Measurement], None], measure: Callable[[Frame], Measurement]
-) -> Callable[[Frame], Measurement]:
     def measured(frame: Frame) -> Measurement:
         measurement = measure(frame)
-        seen(frame, measurement)
+        request.seen(frame, measurement)
         return measurement
 
     return measured
 
 
 def subject(train: OpticalTrain, metric: str) -> str:
-    """Name what a learned V-curve belongs to."""
+    """Return the key that a learned V-curve is saved under: the optics, and the metric if it is not star size."""
     return train.name if metric == STAR_SIZE else f"{train.name}, {metric}"

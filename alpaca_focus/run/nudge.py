@@ -1,4 +1,4 @@
-"""A small move of the focuser and the way back, to see whether it moves; it always ends where it began."""
+"""The doctor's test move: the focuser goes a few steps away and returns to its start, whatever happens."""
 
 import asyncio
 from collections.abc import Callable
@@ -13,45 +13,41 @@ from alpaca_focus.run.restore_path import Abort
 from alpaca_focus.run.runner import RESTORE_PAUSES_S
 
 AT_START_STEPS = 1
-"""A move is over within a step of its target."""
+"""A position within one step of the start counts as the start: some focusers stop one step off."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Nudged:
-    """The outcome of a small move and the way back.
+class NudgeResult:
+    """The outcome of a test move.
 
     Attributes:
-        start: The position before it.
-        reached: The position at which it came to rest; `None`: it did not arrive.
-        ended_at: The position afterwards; `None`: unknown.
-        lasted_s: Duration of all of it.
-        trouble: What went wrong on the way there; empty: nothing, or it was aborted.
-        return_trouble: What went wrong on the way back; empty: nothing.
+        reached: The position near the target at which the focuser stopped; `None`: it did not arrive.
+        ended_at: The position after the return; `None`: unknown.
+        lasted_s: Duration of both moves.
+        problem: The error on the way out; empty if there was none, or on an abort.
+        return_problem: The error on the way back; empty if there was none.
     """
 
     start: Position
     reached: Position | None
     ended_at: Position | None
     lasted_s: float
-    trouble: str = ""
-    return_trouble: str = ""
+    problem: str = ""
+    return_problem: str = ""
 
     @property
     def is_stranded(self) -> bool:
-        """Whether the focuser is not back."""
+        """Whether the focuser did not return to its start."""
         return self.ended_at is None or abs(self.ended_at - self.start) > AT_START_STEPS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Nudge:
-    """How the focuser is moved.
+    """Carries out a test move.
 
     Attributes:
-        focuser: Is moved.
-        clock: Time.
-        backlash: How the start is approached again.
-        limits: No leg goes beyond them.
-        restore_marker: Where it belongs, on disk while it is away.
+        backlash: How the start is approached on the way back.
+        restore_marker: Set while the focuser is away from its start.
     """
 
     focuser: Focuser
@@ -60,34 +56,34 @@ class Nudge:
     limits: Limits
     restore_marker: RestoreMarker
 
-    async def there_and_back(self, start: Position, target: Position, report: Callable[[Nudged], None]) -> None:
-        """Go to a position and come back, whatever happens meanwhile.
+    async def there_and_back(self, start: Position, target: Position, report: Callable[[NudgeResult], None]) -> None:
+        """Move to a position and back, also after an error or a cancellation.
 
         Args:
-            start: Where it stands.
-            target: Where it goes.
-            report: Takes the outcome, also when the call is cancelled.
+            start: The current position.
+            target: The position to move to.
+            report: Called with the outcome, also when the call is cancelled.
 
         Raises:
-            asyncio.CancelledError: Cancelled; it was brought back first.
+            asyncio.CancelledError: Cancelled; the focuser was returned first.
         """
-        abort, trouble, reached = Abort(), "", None
+        abort, problem, reached = Abort(), "", None
         began_s = self.clock.monotonic()
         self.restore_marker.set(start)
         try:
             reached = await self.focuser.move_to(target)
         except DeviceError as error:
-            trouble = str(error)
+            problem = str(error)
         except asyncio.CancelledError:
-            abort.asked = True
-        ended_at, return_trouble = await abort.see_through(self._come_back(start, has_moved=reached is not None))
-        outcome = Nudged(
+            abort.requested = True
+        ended_at, return_problem = await abort.shield(self._come_back(start, has_moved=reached is not None))
+        outcome = NudgeResult(
             start=start,
             reached=reached,
             ended_at=ended_at,
             lasted_s=self.clock.monotonic() - began_s,
-            trouble=trouble,
-            return_trouble=return_trouble,
+            problem=problem,
+            return_problem=return_problem,
         )
         if not outcome.is_stranded:
             self.restore_marker.clear()
@@ -95,11 +91,8 @@ class Nudge:
         abort.check()
 
     async def _come_back(self, start: Position, *, has_moved: bool) -> tuple[Position | None, str]:
-        """Return where it stands in the end, and why that is not the start, if it is not.
-
-        It is tried patiently: the device may be restarting.
-        """
-        here, trouble = None, ""
+        """Return the final position and, if it is not the start, the reason."""
+        here, problem = None, ""
         for pause_s in RESTORE_PAUSES_S:
             await self.clock.sleep(pause_s)
             try:
@@ -112,11 +105,11 @@ class Nudge:
                 if abs(here - start) <= AT_START_STEPS:
                     return here, ""
             except DeviceError as error:
-                trouble = str(error)
-        return here, trouble
+                problem = str(error)
+        return here, problem
 
     async def _go(self, here: Position, start: Position) -> None:
-        # The position that the device itself shows is what counts here, hence the overshoot.
+        # Overshoot whatever the settings: the restore marker and the report refer to the device's own position.
         legs = approach(
             here,
             start,
@@ -127,7 +120,7 @@ class Nudge:
         for leg in legs[:-1]:
             try:
                 await self.focuser.move_to(leg)
-            except DeviceMisbehaved:  # the start is the start, also with the slack on the other side
+            except DeviceMisbehaved:  # the last leg still reaches the start, if with the slack on the other side
                 continue
         if legs:
             await self.focuser.move_to(legs[-1])

@@ -1,4 +1,4 @@
-"""The guider during a focus run: its troubles are reported with the result, and stop nothing."""
+"""The guider during a focus run: its errors are added to the result and do not end the run."""
 
 import asyncio
 import math
@@ -9,17 +9,15 @@ from alpaca_focus.ports import Clock, Guider
 from alpaca_focus.run.restore_path import Abort
 
 RESUME_WITHIN_S = 2.0
-"""Wait for guiding to go on where a steady star is not waited for; in real seconds, as guiders have."""
+"""Wait for the resume command alone, without a settled star; real seconds, since guiders know no other clock."""
 
 
 class PausedGuider:
-    """Pauses a guider while the focus moves, or only waits for it.
+    """Pauses guiding during a run, or only waits for it to settle after each move.
 
     Args:
-        guider: The guider; `None`: there is none.
-        clock: Time.
-        abort: After an abort a steady star is not waited for.
-        note: Adds a trouble to the result, as a sentence.
+        abort: After an abort `resume` does not wait for the star to settle.
+        note: Adds a sentence to the result.
     """
 
     def __init__(self, guider: Guider | None, clock: Clock, abort: Abort, note: Callable[[str], None]) -> None:
@@ -28,7 +26,7 @@ class PausedGuider:
         self._abort = abort
         self._note = note
         self._is_paused = False
-        self._waited_in_vain = False
+        self._has_failed_to_settle = False
 
     async def pause(self) -> None:
         """Pause guiding."""
@@ -38,21 +36,21 @@ class PausedGuider:
         try:
             await self._guider.pause()
         except DeviceError as error:
-            # Focusing while guiding works, if less well.
+            # A run with active guiding is less accurate, but better than none.
             self._note(f"Guiding could not be paused: {error}")
 
     async def after_move(self) -> None:
-        """Wait for a steady star before an exposure; no more in this run once that was in vain."""
-        if self._guider is None or self._waited_in_vain:
+        """Wait until guiding has settled, before an exposure; after one failure the run does not wait again."""
+        if self._guider is None or self._has_failed_to_settle:
             return
         try:
             await self._guider.after_move()
         except DeviceError as error:
-            self._waited_in_vain = True
-            self._note(f"From then on the run did not wait for the guide star any more: {error}")
+            self._has_failed_to_settle = True
+            self._note(f"Guiding did not settle, so that later exposures did not wait for it: {error}")
 
     async def resume(self, *, within_s: float = math.inf) -> None:
-        """Resume guiding if it is paused, and wait for a steady star; an abort meanwhile is only noted.
+        """Resume guiding if it is paused and wait until it has settled; an abort meanwhile is only recorded.
 
         Args:
             within_s: Seconds of the clock until the imaging program gets the camera.
@@ -61,22 +59,22 @@ class PausedGuider:
             return
         resuming = asyncio.create_task(self._guider.resume())
         try:
-            if not self._abort.asked:
-                await self._ended(resuming, within_s - RESUME_WITHIN_S)
+            if not self._abort.requested:
+                await self._wait_for(resuming, within_s - RESUME_WITHIN_S)
         except asyncio.CancelledError:
-            self._abort.asked = True
-        await self._abort.see_through(_let_go(resuming, RESUME_WITHIN_S))
+            self._abort.requested = True
+        await self._abort.shield(_finish_or_cancel(resuming, RESUME_WITHIN_S))
         self._is_paused = False
         if resuming.cancelled():
-            why = "After the abort nobody" if self._abort.asked else "For the sake of the imaging program nobody"
-            self._note(f"{why} waited until {self._guider.name} guided steadily again.")
+            why = "the run was aborted" if self._abort.requested else "the imaging program needed the camera"
+            self._note(f"{self._guider.name} was resumed without waiting until it settled: {why}.")
             return
         try:
             resuming.result()
         except DeviceError as error:
-            self._note(f"Guiding could not be resumed: {error} Look after {self._guider.name}.")
+            self._note(f"Guiding could not be resumed: {error} Check {self._guider.name}.")
 
-    async def _ended(self, resuming: asyncio.Task[None], within_s: float) -> None:
+    async def _wait_for(self, resuming: asyncio.Task[None], within_s: float) -> None:
         if math.isinf(within_s):
             await asyncio.wait({resuming})
             return
@@ -84,11 +82,11 @@ class PausedGuider:
         try:
             await asyncio.wait({resuming, late}, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            await self._abort.see_through(_let_go(late, 0.0))
+            await self._abort.shield(_finish_or_cancel(late, 0.0))
 
 
-async def _let_go(work: asyncio.Task[None], within_s: float) -> None:
-    """Wait a while for the end of something, then cancel it."""
+async def _finish_or_cancel(work: asyncio.Task[None], within_s: float) -> None:
+    """Wait for a task for a limited time, then cancel it."""
     await asyncio.wait({work}, timeout=within_s)
     work.cancel()
     await asyncio.wait({work})

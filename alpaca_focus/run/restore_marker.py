@@ -1,4 +1,4 @@
-"""The restore marker: a file that keeps where the focuser belongs during a run, for the start after a crash."""
+"""The restore marker: a file with the position to restore after a crash in the middle of a run."""
 
 import json
 import os
@@ -12,17 +12,17 @@ from alpaca_focus.core.values import Position
 FILE_NAME = "focuser-belongs-at.json"
 
 OLDEST_S = 86_400.0
-"""Older markers are ignored: the focuser has been moved since."""
+"""Older markers are ignored: by then the focuser has most likely been moved by other means."""
 
 _log = structlog.get_logger(__name__)
 
 
 class RestoreMarker:
-    """The marker of one focuser, on disk from before the first move of a run to its end.
+    """The marker of one focuser, on disk from before the first move of a run to its end (decision 0015).
 
     Args:
-        directory: Folder of the marker; `None`: none is kept.
-        device: Name of the focuser; a marker of another one is left alone.
+        directory: Folder of the marker; `None`: no marker is written.
+        device: Name of the focuser; the marker of another one is ignored.
     """
 
     def __init__(self, directory: Path | None, device: str) -> None:
@@ -30,7 +30,7 @@ class RestoreMarker:
         self._device = device
 
     def left_by_interrupted_run(self) -> Position | None:
-        """Return where the focuser belongs if an earlier run was cut off; `None` if none was."""
+        """Return the position to restore if an earlier run was interrupted by a crash, else `None`."""
         if self._path is None:
             return None
         try:
@@ -41,14 +41,14 @@ class RestoreMarker:
         except FileNotFoundError:
             return None
         except (OSError, ValueError, KeyError, TypeError) as error:
-            _log.warning(f"The note {self._path} of an earlier run cannot be read ({error}) and is not followed.")
+            _log.warning(f"The restore marker {self._path} cannot be read ({error}) and is ignored.")
             return None
         if device != self._device or isinstance(position, bool) or not isinstance(position, int):
             return None
         return position
 
     def set(self, position: Position) -> None:
-        """Write to disk, before returning, where the focuser belongs."""
+        """Write the restore position; it is on the disk, not only in the cache, when this returns."""
         if self._path is None:
             return
         new = self._path.with_suffix(".new")
@@ -59,11 +59,12 @@ class RestoreMarker:
                 file.flush()
                 os.fsync(file.fileno())
             new.replace(self._path)
+            # The rename itself survives a power cut only after the folder is synchronised, too.
             _sync_folder(self._path.parent)
         except OSError as error:
             _log.warning(
-                f"The place to return to, {position}, could not be noted in {self._path} ({error.strerror}): after a "
-                "power cut nobody would know it. The run goes on."
+                f"The restore marker {self._path} cannot be written ({error.strerror}). The run continues; after a "
+                f"power cut the focuser has to be moved to {position} by hand."
             )
 
     def clear(self) -> None:
@@ -73,7 +74,7 @@ class RestoreMarker:
         try:
             self._path.unlink(missing_ok=True)
         except OSError as error:
-            _log.warning(f"The note {self._path} could not be taken away ({error.strerror}). Delete it.")
+            _log.warning(f"The restore marker {self._path} cannot be deleted ({error.strerror}). Delete it by hand.")
 
 
 def _sync_folder(folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""The focuser's way in a run: away from where it belongs, back to it, and out again after a handover."""
+"""The focuser's moves in a run: the sweep, the restore path to where it belongs, the return after a handover."""
 
 import asyncio
 from collections.abc import Callable, Coroutine
@@ -17,25 +17,19 @@ from alpaca_focus.run.restore_marker import RestoreMarker
 
 
 class RestorePath:
-    """Moves the focuser of a run, and knows the way back to where it belongs.
+    """Moves the focuser of a run and restores it.
 
     Args:
-        focuser: Is moved.
-        clock: Time.
-        settings: How positions are approached, and the limits.
-        start: Where it stands.
-        restore_marker: Keeps on disk where it belongs, from before the first move.
+        restore_marker: Set before the first move.
         reserve: Learns how long moves take.
-        note: Adds a trouble that stops nothing to the result.
-        emit: Publishes every move.
+        note: Adds a sentence to the result.
 
     Attributes:
-        start: As given.
-        restore_position: Where it belongs: the start, or where a run that was cut off had started.
-        here: Where it stands; `None` where that is not known.
-        last_direction: Of the last move, as the slack remembers it.
-        has_moved: Whether it was moved in this run at all.
-        has_moved_since: Whether it was moved since this was last set to False.
+        restore_position: Where the focuser belongs: the start, or the start of an earlier run that a crash interrupted.
+        here: The current position; `None` if a failed move left it unknown.
+        last_direction: The direction in which the last move took up the slack.
+        has_moved: Whether the run has moved the focuser.
+        has_moved_since: Whether the focuser has moved since the last exposure; the runner resets it.
     """
 
     def __init__(
@@ -69,22 +63,23 @@ class RestorePath:
     @property
     def restore_place(self) -> str:
         """The restore position in words."""
-        return "where it started" if self.restore_position == self.start else "where a run that was cut off had started"
+        return "where it started" if self.restore_position == self.start else "where an interrupted run had started"
 
     def steps_away(self, *positions: Position | None) -> int:
-        """Return how far the farthest of some positions is from the restore position."""
+        """Return the largest distance of the given positions from the restore position."""
         return max(
             abs(each - self.restore_position) for each in (*positions, self.restore_position) if each is not None
         )
 
     async def move(self, position: Position) -> Position:
-        """Go to a position in one leg, and return where the focuser came to rest."""
+        """Move to a position in one leg and return the position reached."""
         if not self.has_moved:
             self._restore_marker.set(self.restore_position)
         before, began_s = self.here, self._clock.monotonic()
         self.has_moved = self.has_moved_since = True
         self._is_restored = False
         self.last_direction = self.direction_to(position)
+        # Unknown until the move has ended well: a failed or cancelled one may stop anywhere.
         self.here = None
         self.here = await self._focuser.move_to(position)
         if before is not None:
@@ -93,30 +88,30 @@ class RestorePath:
         return self.here
 
     def direction_to(self, position: Position) -> Direction:
-        """Return in which direction the slack is taken up after a move to a position."""
+        """Return the direction in which a move to a position leaves the slack."""
         if self.here is None or position == self.here:
             return self.last_direction
         return Direction.OUT if position > self.here else Direction.IN
 
     async def restore(self) -> None:
-        """Go where the focuser belongs, unless it has been restored already and stayed there."""
+        """Move to the restore position, unless the focuser has been restored already and not moved since."""
         self.here = await self._focuser.position()
         if self._is_restored and self.here == self.restore_position:
             return
-        # The position the device itself shows is what counts here, hence the overshoot.
+        # Overshoot whatever the settings: images were good at the device's own position, reached from this side.
         legs = self._legs(self.restore_position, replace(self._settings.backlash, method=ApproachMethod.OVERSHOOT))
         for leg in legs[:-1]:
             try:
                 await self.move(leg)
             except DeviceMisbehaved as error:
-                # The position counts, also with the slack on the other side.
-                self._note(f"On the way back the slack could not be taken up: {error}")
+                # The first leg only takes up the slack; the last one still reaches the position.
+                self._note(f"The backlash could not be taken up on the way back: {error}")
         if legs:
             await self.move(legs[-1])
         self._is_restored = True
 
     async def legs_back(self, position: Position, direction: Direction) -> tuple[Position, ...]:
-        """Return the legs that put the focuser at a position with its slack taken up in a direction.
+        """Return the legs to a position that leave the slack taken up in a direction.
 
         The plan relies on the slack as the last move before the handover left it: in the direction of arrival with the
         overshoot method, against it after a reversal with the absolute one.
@@ -126,7 +121,7 @@ class RestorePath:
         return self._legs(position, generous)
 
     def _legs(self, target: Position, backlash: Backlash) -> tuple[Position, ...]:
-        assert self.here is not None  # noqa: S101 - it was just asked for
+        assert self.here is not None  # noqa: S101 - both callers have just read it
         return approach(self.here, target, backlash=backlash, limits=self._settings.limits, slack_taken_up=False)
 
 
@@ -134,30 +129,30 @@ T = TypeVar("T")
 
 
 class Abort:
-    """Whether a run was asked to stop.
+    """A request to abort a run; `shield` delays it while the focuser is restored.
 
     Attributes:
-        asked: Whether it was, once or many times.
+        requested: Whether the run has to end; it stays true.
     """
 
     def __init__(self) -> None:
-        self.asked = False
+        self.requested = False
 
     def check(self) -> None:
-        """Stop here if the run was asked to.
+        """End the run here if an abort was requested.
 
         Raises:
             asyncio.CancelledError: It was.
         """
-        if self.asked:
+        if self.requested:
             raise asyncio.CancelledError
 
-    async def see_through(self, work: Coroutine[Any, Any, T]) -> T:
-        """Carry something out to its end even when asked to stop meanwhile; that is noted."""
+    async def shield(self, work: Coroutine[Any, Any, T]) -> T:
+        """Await work to its end; a cancellation meanwhile is recorded as `requested`, however often it comes."""
         task = asyncio.create_task(work)
         while not task.done():
             try:
                 await asyncio.shield(task)
             except asyncio.CancelledError:
-                self.asked = True
+                self.requested = True
         return task.result()

@@ -1,7 +1,8 @@
-"""Carries out a focus plan on real devices, and restores the focuser when it fails.
+"""Carries out a focus plan on real devices, and restores the focuser if the plan fails.
 
-Whatever happens, a run ends in one of two places: at a verified focus, or back at the position it started from. The
-lease of the camera is acquired before anything else and released after everything else.
+A run ends at a verified focus or back at its start, unless the focuser itself fails (`Outcome.STRANDED`). It acquires
+the camera lease, switches off the focuser's own temperature compensation, pauses the guider, and sweeps; `_end` undoes
+these steps. Before any action of the plan the camera may be handed over to the imaging program (decision 0019).
 """
 
 import asyncio
@@ -37,29 +38,23 @@ from alpaca_focus.run.restore_marker import RestoreMarker
 from alpaca_focus.run.restore_path import Abort, RestorePath
 
 RESTORE_PAUSES_S = (0.0, 2.0, 5.0, 15.0, 30.0)
-"""Waits before each try to restore the focuser: a device that is restarting gets most of a minute."""
+"""Waits before each attempt to restore the focuser: a server that restarts needs most of a minute."""
 
 
 async def always_valid() -> str:
-    """Default: frames taken before an interruption stay valid."""
+    """Default: frames taken before a handover stay valid."""
     return ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunDevices:
-    """What one run works with: its devices, the measurement of a frame, and the restore marker.
+    """The devices and dependencies of one run.
 
     Attributes:
-        camera: Takes the frames.
-        focuser: Is moved.
-        clock: Time.
-        measure: Measures a frame; may remember the frames of the run.
-        restore_marker: Where the focuser belongs, on disk.
-        guider: Paused during the run; `None`: there is none.
+        measure: Measures a frame, in a worker thread.
         sharing: Shares the camera with an imaging program; `None`: nobody else uses it.
-        turn: To the filter of the run; `None`: the current one.
-        still_valid: Returns after an interruption why the frames before it are not valid any more, as a sentence; empty
-            where they are.
+        turn: To the filter of the run; `None`: the current filter.
+        still_valid: Returns, after a handover, why earlier frames are no longer valid; empty if they are.
     """
 
     camera: Camera
@@ -72,21 +67,15 @@ class RunDevices:
     turn: FilterTurn | None = None
     still_valid: Callable[[], Awaitable[str]] = always_valid
 
-    def lease(self, abort: Abort) -> CameraLease:
-        """Return the run's lease of the camera, to be entered."""
-        return CameraLease(self.camera, abort, sharing=self.sharing, turn=self.turn)
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunConditions:
-    """The conditions at the beginning of a run; `None` where they are not known.
+    """The conditions at the beginning of a run, for its result; `None` where they are unknown.
 
     Attributes:
-        temperature_c: Goes into the result.
-        filter_name: Filter that the frames are taken through; goes into the result.
+        filter_name: Filter that the frames are taken through.
         offset_steps: Added to the best position in the end, for the filter that is current after the run.
-        altitude_deg: Where the telescope points; goes into the result.
-        temperatures_c: By the name of the sensor; goes into the result.
+        temperatures_c: By the name of the sensor.
     """
 
     temperature_c: float | None = None
@@ -104,16 +93,15 @@ async def run_focus(
     max_duration_s: float,
     emit: Callable[[Event], None],
 ) -> FocusResult:
-    """Find focus and stay there, or go back to the start and return the reason.
+    """Find best focus and stay there, or return to the start and report the reason.
 
-    After an earlier run that was interrupted by a crash, the position to go back to is the one that it noted.
+    If a crash interrupted an earlier run, the restore position is that of its restore marker.
 
     Args:
         devices: Connected devices.
-        settings: Of the sweep.
-        conditions: Goes into the result.
-        max_duration_s: The run is given up when it takes longer; the time in which an imaging program has the camera
-            does not count.
+        settings: Settings of the sweep.
+        conditions: Conditions for the result.
+        max_duration_s: A longer run fails; time in which the imaging program has the camera does not count.
         emit: Publishes the events of the run.
 
     Returns:
@@ -121,18 +109,18 @@ async def run_focus(
 
     Raises:
         DeviceError: The focuser or the camera failed before anything was moved, or the camera cannot be acquired.
-        asyncio.CancelledError: The run was aborted; the focuser was restored first, and the end published. Nothing was
-            touched or published if that came while the run still waited for the camera.
+        asyncio.CancelledError: The run was aborted; the focuser was restored first and the end published. If the run
+            was still waiting for the camera, nothing was moved or published.
     """
     abort = Abort()
-    async with devices.lease(abort) as lease:
+    async with CameraLease(devices.camera, abort, sharing=devices.sharing, turn=devices.turn) as lease:
         start = await devices.focuser.position()
         run = _Run(devices, lease, abort, settings, conditions, max_duration_s=max_duration_s, emit=emit, start=start)
         return await run.run()
 
 
 class _Run:
-    """One run: what it has done so far, and how to undo it."""
+    """One run: its progress, and the state it has to restore."""
 
     def __init__(
         self,
@@ -192,20 +180,21 @@ class _Run:
         self._emit(RunStarted(start_position=start, belongs_at=None if belongs_at == start else belongs_at))
         try:
             if device_compensates:
-                # The device would move the focuser under the sweep.
+                # It would move the focuser during the sweep.
                 await focuser.set_temperature_compensation(enabled=False)
             await self._guider.pause()
             found = await self._carry_out()
             await self._add_offset(found)
         except (RunFailed, DeviceError) as error:
+            # A camera that another program has taken must not be stopped: the exposure is not ours.
             self._camera_taken = isinstance(error, CameraTaken)
-            result = await self._abort.see_through(self._restore(str(error)))
+            result = await self._abort.shield(self._restore(str(error)))
         except asyncio.CancelledError:
-            self._abort.asked = True
-            result = await self._abort.see_through(self._restore("The run was aborted."))
+            self._abort.requested = True
+            result = await self._abort.shield(self._restore("The run was aborted."))
         except Exception as error:
-            reason = f"The run met an error in the program itself ({type(error).__name__}: {error})."
-            restored = await self._abort.see_through(self._restore(reason))
+            reason = f"The run failed because of an error in alpaca-focus itself ({type(error).__name__}: {error})."
+            restored = await self._abort.shield(self._restore(reason))
             await self._end(restored, device_compensates=device_compensates)
             raise
         else:
@@ -215,9 +204,10 @@ class _Run:
 
     async def _end(self, result: FocusResult, *, device_compensates: bool) -> FocusResult:
         if result.outcome is Outcome.FOCUSED and self._path.here is not None:
-            # Whatever cuts the program off from here on, the new place is where the focuser belongs.
+            # After a crash from here on, the focuser belongs at the new position (decision 0015).
             self._devices.restore_marker.set(self._path.here)
-        await self._abort.see_through(self._tidy(device_compensates=device_compensates))
+        # The lease is released last: its settings need the camera, and the next image needs a settled guide star.
+        await self._abort.shield(self._put_back_settings(device_compensates=device_compensates))
         await self._guider.resume(within_s=self._lease.left_s)
         await self._lease.release()
         sentences = [result.reason, self._handovers.summary, *self._progress.notes, *self._notes]
@@ -227,6 +217,7 @@ class _Run:
             duration_s=self._devices.clock.monotonic() - self._began_s,
         )
         self._emit(RunEnded(result=result))
+        # A stranded focuser keeps its marker, so that the next start or run restores it.
         if result.outcome is not Outcome.STRANDED:
             self._devices.restore_marker.clear()
         self._abort.check()
@@ -244,10 +235,10 @@ class _Run:
             return found
         finally:
             plan.close()
-            await self._abort.see_through(self._drop_frame())
+            await self._abort.shield(self._drop_frame())
 
     def _next_action(self, plan: Plan[SweepResult], answer: Answer) -> Action:
-        """Send the plan its answer, and publish the samples and the fit that it made of it."""
+        """Send the plan the answer to its last action, publish its new samples and fit, and return the next action."""
         published, fit = len(self._progress.samples), self._progress.fit
         try:
             return plan.send(answer)
@@ -271,7 +262,7 @@ class _Run:
             case MoveTo(position):
                 return await self._path.move(position)
             case Settle(duration_s):
-                # What it was to wait for has had its time.
+                # A handover has lasted longer than the pause.
                 await self._devices.clock.sleep(0.0 if was_interrupted else duration_s)
                 return None
             case Expose(settings):
@@ -281,14 +272,14 @@ class _Run:
                     await self._guider.after_move()
                     self._path.has_moved_since = False
                 await self._devices.camera.expose(settings)
-                # The plan may move on meanwhile: the shutter is closed.
+                # In a task: the plan may move the focuser meanwhile, because the shutter is closed.
                 self._measuring = asyncio.create_task(self._measure())
                 return self._exposures
             case Measure():
                 return await self._measured()
 
     async def _measured(self) -> Measurement:
-        assert self._measuring is not None  # noqa: S101 - a plan measures what it has exposed
+        assert self._measuring is not None  # noqa: S101 - plans expose before they measure
         task, self._measuring = self._measuring, None
         try:
             return await task
@@ -297,7 +288,7 @@ class _Run:
             raise
 
     async def _finish_frame(self) -> None:
-        """Wait until a frame is downloaded and measured, and keep it for the plan; a lost one ends the run now."""
+        """Wait until the frame is measured; the plan gets the result later, but a lost frame fails the run now."""
         if self._measuring is None:
             return
         await asyncio.wait({self._measuring})
@@ -305,21 +296,21 @@ class _Run:
             await self._measured()
 
     async def _drop_frame(self) -> None:
-        """Drop a frame that is not needed any more."""
+        """Cancel the measurement of a frame that is no longer needed."""
         if self._measuring is None:
             return
         task, self._measuring = self._measuring, None
         task.cancel()
         (outcome,) = await asyncio.gather(task, return_exceptions=True)
         if isinstance(outcome, DeviceError):
-            self._note(f"A frame was lost as well: {outcome}")
+            self._note(f"A frame was lost, too: {outcome}")
 
     async def _measure(self) -> Measurement:
         frame = await self._devices.camera.download()
         return await asyncio.to_thread(self._devices.measure, frame)
 
     async def _add_offset(self, found: SweepResult) -> None:
-        """Go on to where another filter is in focus."""
+        """Move by the focus offset to the best position of the filter that is current after the run."""
         if not self._conditions.offset_steps:
             return
         legs = approach(
@@ -335,54 +326,54 @@ class _Run:
     # The restore path
 
     async def _restore(self, reason: str) -> FocusResult:
-        """Restore the focuser, patiently: its device may be restarting."""
+        """Restore the focuser, with retries: its server may be restarting."""
         path = self._path
         if not path.has_moved and path.restore_position == path.start:
             return self._result(Outcome.RESTORED, f"{reason} The focuser was not moved.")
         restored = f"{reason} The focuser is back at position {path.restore_position}, {path.restore_place}."
         if not self._lease.is_held:
-            # It was restored before the handover, and must hold still while the imaging program exposes.
+            # Restored before the handover (decision 0019); it must not move while the imaging program exposes.
             return self._result(Outcome.RESTORED, restored)
         self._emit(RestoreStarted(position=path.restore_position, reason=reason))
         if not self._camera_taken:
             await self._stop_exposing()
-        trouble = ""
+        problem = ""
         for pause_s in RESTORE_PAUSES_S:
             await self._devices.clock.sleep(pause_s)
             try:
                 await path.restore()
             except DeviceError as error:
-                trouble = str(error)
+                problem = str(error)
             else:
                 return self._result(Outcome.RESTORED, restored)
         return self._result(
             Outcome.STRANDED,
-            f"{reason} The focuser could not be brought back to position {path.restore_position}: {trouble} "
-            f"Move it there by hand, or focus again.",
+            f"{reason} The focuser could not be brought back to position {path.restore_position}: {problem} "
+            "Move it there by hand, or focus again.",
         )
 
     async def _stop_exposing(self) -> None:
         try:
             await self._devices.camera.abort()
         except DeviceError as error:
-            # The camera may be what failed; the focuser has to be restored all the same.
+            # The camera may be the device that failed; the focuser is restored all the same.
             self._note(f"The exposure could not be aborted: {error}")
 
     def _note(self, sentence: str) -> None:
         if sentence not in self._notes:
             self._notes.append(sentence)
 
-    async def _tidy(self, *, device_compensates: bool) -> None:
-        """Put the settings of the camera and of the focuser back."""
+    async def _put_back_settings(self, *, device_compensates: bool) -> None:
+        """Restore the camera's settings and the focuser's own temperature compensation."""
         try:
             await self._lease.restore_settings()
         except DeviceError as error:
-            self._note(f"The camera's settings could not be put back: {error}")
+            self._note(f"The camera's settings could not be restored: {error}")
         if device_compensates:
             try:
                 await self._devices.focuser.set_temperature_compensation(enabled=True)
             except DeviceError as error:
-                self._note(f"The focuser's own temperature compensation is still off: {error}")
+                self._note(f"The focuser's own temperature compensation could not be switched on again: {error}")
 
     def _result(self, outcome: Outcome, reason: str, *, found: SweepResult | None = None) -> FocusResult:
         return FocusResult(
@@ -406,10 +397,10 @@ class _Run:
 
     def _focused_sentence(self, found: SweepResult) -> str:
         offset = self._conditions.offset_steps
-        through = f", {offset:+d} steps from where {self._conditions.filter_name} is," if offset else ""
+        through = f" ({offset:+d} steps from the best focus of {self._conditions.filter_name})" if offset else ""
         zone_steps = self._settings.critical_focus_zone_steps
         return (
             f"Focused at position {self._path.here}{through} with a standard error of "
-            f"{found.fit.best_position_stderr:.1f} steps, where the critical focus zone has {zone_steps:.0f}; "
+            f"{found.fit.best_position_stderr:.1f} steps (critical focus zone: {zone_steps:.0f} steps); "
             f"{result_text(found.verification.measurement)}."
         )

@@ -1,4 +1,4 @@
-"""What a sweep must know: from the settings, and from what the devices say of themselves."""
+"""The settings of a sweep, from the user's settings and the properties that the devices report."""
 
 from alpaca_focus.core.curves.known_curve import KnownCurve
 from alpaca_focus.core.errors import ConfigurationError
@@ -12,9 +12,9 @@ from alpaca_focus.run.device_adapters import Devices
 from alpaca_focus.settings.models import FocusSection, Settings
 
 LONGEST_EXPOSURE_S = 60.0
-"""A focus frame is never made longer than this by itself."""
+"""The longest exposure that the sweep lengthens its frames to by itself."""
 TYPICAL_SEEING_ARCSEC = 2.5
-"""Seeing assumed before the first frame; it only decides how wide the first curve is taken."""
+"""Seeing assumed before the first frame; it decides the width of the first curve only."""
 
 
 def plan_settings(
@@ -25,10 +25,10 @@ def plan_settings(
     filter_name: str | None = None,
     known: KnownCurve | None = None,
 ) -> SweepSettings:
-    """Put together what a sweep must know from the settings and from what the devices say of themselves.
+    """Return the settings of a sweep.
 
     Raises:
-        ConfigurationError: Neither says it, or the camera cannot do what the settings ask for.
+        ConfigurationError: A size is neither set nor reported, or the camera cannot do what is set.
     """
     focus_settings, info = settings.focus.through(filter_name), devices.camera.info
     _check_exposure(focus_settings, devices.camera)
@@ -62,33 +62,31 @@ def _check_exposure(wanted: FocusSection, camera: Camera) -> None:
     info = camera.info
     if not info.exposure_min_s <= wanted.exposure_s <= info.exposure_max_s:
         raise ConfigurationError(
-            f"{camera.name} takes exposures from {info.exposure_min_s:g} to {info.exposure_max_s:g} s, and "
-            f"focus.exposure_s asks for {wanted.exposure_s:g} s."
+            f"focus.exposure_s is {wanted.exposure_s:g} s, but {camera.name} takes exposures from "
+            f"{info.exposure_min_s:g} to {info.exposure_max_s:g} s."
         )
     if wanted.binning > info.max_binning:
-        raise ConfigurationError(
-            f"{camera.name} bins up to {info.max_binning}, and focus.binning asks for {wanted.binning}."
-        )
+        raise ConfigurationError(f"focus.binning is {wanted.binning}, but {camera.name} bins up to {info.max_binning}.")
 
 
 def optical_train(settings: Settings, devices: Devices, *, binning: int) -> OpticalTrain:
-    """Put together the optics from the settings and from what the devices say of themselves.
+    """Return the optical train; sizes that are not set are those that the devices report.
 
     Raises:
-        ConfigurationError: Neither says how large the pixels or the steps are.
+        ConfigurationError: The size of the pixels or of a step is neither set nor reported.
     """
     camera, focuser = devices.camera, devices.focuser
     pixel_size_um = settings.camera.pixel_size_um or camera.info.pixel_size_um
     if pixel_size_um is None:
-        raise ConfigurationError(f"{camera.name} does not say how large its pixels are. Set camera.pixel_size_um.")
+        raise ConfigurationError(f"{camera.name} does not report its pixel size. Set camera.pixel_size_um.")
     step_size_um = settings.focuser.step_size_um or focuser.info.step_size_um
     if step_size_um is None:
-        raise ConfigurationError(f"{focuser.name} does not say how far one step goes. Set focuser.step_size_um.")
+        raise ConfigurationError(f"{focuser.name} does not report its step size. Set focuser.step_size_um.")
     return settings.telescope.train(pixel_size_um=pixel_size_um * binning, step_size_um=step_size_um)
 
 
 def backlash_of(settings: Settings) -> Backlash:
-    """Return how targets are approached."""
+    """Return the backlash compensation that is set."""
     wanted, arrive = settings.focuser.backlash, Direction(settings.focuser.backlash.arrive)
     if wanted.method == "none":
         return Backlash(steps=0, arrive=arrive)
@@ -96,7 +94,7 @@ def backlash_of(settings: Settings) -> Backlash:
 
 
 def _limits(settings: Settings, focuser: Focuser, start: Position) -> Limits:
-    """Return where the focuser may go in a run that begins at `start`.
+    """Return the limits of a run that begins at `start`.
 
     Raises:
         ConfigurationError: The start lies outside.
@@ -108,16 +106,16 @@ def _limits(settings: Settings, focuser: Focuser, start: Position) -> Limits:
 
 
 def focuser_range(settings: Settings, focuser: Focuser, here: Position) -> Limits:
-    """Return where the focuser may go at all.
+    """Return the limits of the focuser: those of the settings, within its travel.
 
     Raises:
-        ConfigurationError: It stands outside.
+        ConfigurationError: The position `here` lies outside.
     """
     lowest = settings.focuser.min_position or 0
     highest = min(settings.focuser.max_position or focuser.info.max_step, focuser.info.max_step)
     if not lowest <= here <= highest:
         raise ConfigurationError(
-            f"{focuser.name} stands at {here}, outside of the limits {lowest} to {highest}. Move it inside, or widen "
+            f"{focuser.name} is at {here}, outside the limits {lowest} to {highest}. Move it inside, or widen "
             "focuser.min_position and focuser.max_position."
         )
     return Limits(lowest=lowest, highest=highest)

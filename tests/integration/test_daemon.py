@@ -36,16 +36,16 @@ from tests.folder_polls import FolderPolls
 
 START = 25400
 PATIENCE_S = 30.0
-Told = dict[str, Any]
+Reply = dict[str, Any]
 
 
 @pytest.fixture
 def log(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[EventDict]]:
-    """What the daemon tells."""
+    """Return the log entries of the daemon."""
     for module in (daemon_module, session, focus_runs, scheduler, run_outcomes, compensator, poller):
         monkeypatch.setattr(module, "_log", structlog.get_logger())
-    with capture_logs() as told:
-        yield told
+    with capture_logs() as entries:
+        yield entries
 
 
 def counted(log: list[EventDict]) -> Counter[str]:
@@ -94,25 +94,25 @@ class Night:
             daemon.stop()
             assert await asyncio.wait_for(running, PATIENCE_S)
 
-    async def asked(self, command: str, **arguments: Any) -> Told:
+    async def send(self, command: str, **arguments: Any) -> Reply:
         return await asyncio.to_thread(ask, socket_path(self.directory), command, arguments, timeout_s=10.0)
 
-    async def told(self, is_so: Callable[[Told], object]) -> Told:
+    async def status_when(self, is_so: Callable[[Reply], object]) -> Reply:
         """Ask for the status until it is so."""
-        told: Told = {}
+        status: Reply = {}
         ends_at = time.monotonic() + PATIENCE_S
         while time.monotonic() < ends_at:
             if socket_path(self.directory).exists():
-                told = await self.asked("status")
-                if is_so(told):
-                    return told
+                status = await self.send("status")
+                if is_so(status):
+                    return status
             await asyncio.sleep(0.05)
-        raise AssertionError(f"it never came to pass: {told}")
+        raise AssertionError(f"it never came to pass: {status}")
 
-    async def looks(self, count: int = 3) -> Told:
+    async def looks(self, count: int = 3) -> Reply:
         """Wait for that many looks more."""
-        now = (await self.told(watching))["looks"]
-        return await self.told(lambda told: told.get("looks", -1) >= now + count)
+        now = (await self.status_when(watching))["looks"]
+        return await self.status_when(lambda status: status.get("looks", -1) >= now + count)
 
     def motor(self) -> int:
         world = self.observatory.world
@@ -123,12 +123,12 @@ class Night:
         assert answer["ErrorNumber"] == 0, answer
 
 
-def watching(told: Told) -> bool:
-    return "looks" in told and told["looks"] > 0
+def watching(status: Reply) -> bool:
+    return "looks" in status and status["looks"] > 0
 
 
-def waiting(told: Told) -> bool:
-    return bool(told["state"] == "waiting for the devices" and told["why"])
+def waiting(status: Reply) -> bool:
+    return bool(status["state"] == "waiting for the devices" and status["why"])
 
 
 @pytest.fixture
@@ -147,16 +147,16 @@ def test_late_devices_are_waited_for_and_then_used(night: Night, log: list[Event
 
     async def story() -> None:
         async with night.kept():
-            why = (await night.told(waiting))["why"]
+            why = (await night.status_when(waiting))["why"]
             assert night.address in why
-            assert (await night.asked("refocus"))["error"].startswith("The daemon still waits for the devices. ")
+            assert (await night.send("refocus"))["error"].startswith("The daemon is still waiting for the devices. ")
             await asyncio.sleep(1.0)
             assert counted(log)["Waiting for the devices"] == 1
             await asyncio.to_thread(night.observatory.start, port=port)
-            await night.told(watching)
-            await night.asked("refocus")
-            told = await night.told(lambda told: told.get("runs_ended"))
-            assert told["last_run"]["outcome"] == "focused", told["last_run"]
+            await night.status_when(watching)
+            await night.send("refocus")
+            status = await night.status_when(lambda status: status.get("runs_ended"))
+            assert status["last_run"]["outcome"] == "focused", status["last_run"]
 
     lived(story)
     assert counted(log)["All devices are connected"] == 1
@@ -165,7 +165,9 @@ def test_late_devices_are_waited_for_and_then_used(night: Night, log: list[Event
 
 
 @pytest.mark.parametrize("way", ["no answer", "the server is started anew"])
-def test_a_device_that_goes_and_comes_back_is_told_once_each_way(way: str, night: Night, log: list[EventDict]) -> None:
+def test_a_device_that_fails_and_answers_again_is_logged_once_each_way(
+    way: str, night: Night, log: list[EventDict]
+) -> None:
     world, port = night.observatory.world, night.observatory.running.port
     if way == "no answer":
         night.timeout_s = 1.0
@@ -184,15 +186,15 @@ def test_a_device_that_goes_and_comes_back_is_told_once_each_way(way: str, night
 
     async def story() -> None:
         async with night.kept():
-            await night.told(watching)
+            await night.status_when(watching)
             await go()
-            await night.asked("refocus")
-            told = await night.told(lambda told: any("telescope 0" in each for each in told["blocked_by"]))
-            assert told["due"] == ["a refocus was requested"]
+            await night.send("refocus")
+            status = await night.status_when(lambda status: any("telescope 0" in each for each in status["blocked_by"]))
+            assert status["due"] == ["a refocus was requested"]
             await asyncio.sleep(0.5)
-            assert (night.motor(), (await night.asked("status"))["runs_ended"]) == (START, 0)
+            assert (night.motor(), (await night.send("status"))["runs_ended"]) == (START, 0)
             await come_back()
-            await night.told(lambda told: told["runs_ended"] == 1)
+            await night.status_when(lambda status: status["runs_ended"] == 1)
 
     lived(story)
     lines = [line["event"] for line in log if "telescope 0" in line.get("device", "")]
@@ -207,7 +209,7 @@ def test_a_stop_while_a_device_is_waited_for_does_not_wait(member: str, night: N
 
     async def story() -> None:
         async with night.kept() as daemon:
-            await night.told(lambda told: told["state"] == "waiting for the devices")
+            await night.status_when(lambda status: status["state"] == "waiting for the devices")
             await asyncio.sleep(0.5)
             daemon.stop()
             stopped_s = time.monotonic()
@@ -216,21 +218,21 @@ def test_a_stop_while_a_device_is_waited_for_does_not_wait(member: str, night: N
     lived(story)
 
 
-def names(told: Told) -> list[str]:
-    return [each["trigger"] for each in told.get("triggers", [])]
+def names(status: Reply) -> list[str]:
+    return [each["trigger"] for each in status.get("triggers", [])]
 
 
 def test_good_settings_are_taken_over_and_the_night_goes_on(night: Night, log: list[EventDict]) -> None:
     async def story() -> None:
         async with night.kept() as daemon:
-            await night.told(watching)
-            await night.asked("tell", what="image")
-            await night.asked("pause")
+            await night.status_when(watching)
+            await night.send("tell", what="image")
+            await night.send("pause")
             night.sections["triggers"] = {"images": 30, "minutes": 90.0}
             daemon.reload()
-            told = await night.told(lambda told: names(told) == ["asap", "images", "time"])
-            assert told["triggers"][1]["state"] == "[1/30]"
-            assert told["paused"]
+            status = await night.status_when(lambda status: names(status) == ["asap", "images", "time"])
+            assert status["triggers"][1]["state"] == "[1/30]"
+            assert status["paused"]
 
     lived(story)
     assert counted(log)["All devices are connected"] == 2
@@ -242,7 +244,7 @@ def test_wrong_settings_leave_the_old_ones_in_force(mistake: str, night: Night, 
 
     async def story() -> None:
         async with night.kept() as daemon:
-            await night.told(watching)
+            await night.status_when(watching)
             if mistake == "another directory":
                 night.sections["storage"] = {"directory": str(night.directory / "elsewhere")}
             else:
@@ -265,32 +267,34 @@ def test_settings_that_contradict_the_devices_are_waited_out(night: Night) -> No
 
     async def story() -> None:
         async with night.kept() as daemon:
-            told = await night.told(waiting)
-            assert "triggers.temperature_zones needs" in told["why"]
+            status = await night.status_when(waiting)
+            assert "triggers.temperature_zones needs" in status["why"]
             night.sections["triggers"] = {"temperature_c": 0.5}
             daemon.reload()
-            assert names(await night.told(watching)) == ["asap", "temperature"]
+            assert names(await night.status_when(watching)) == ["asap", "temperature"]
 
     lived(story)
 
 
-def test_a_temperature_file_that_is_a_folder_is_told(night: Night, tmp_path: Path) -> None:
+def test_a_temperature_file_that_is_a_folder_is_reported(night: Night, tmp_path: Path) -> None:
     night.sections["thermometer"] = {"source": "external", "file": str(tmp_path)}
 
     async def story() -> None:
         async with night.kept():
-            assert f"{tmp_path} is a folder" in (await night.told(waiting))["why"]
+            assert f"{tmp_path} is a folder" in (await night.status_when(waiting))["why"]
 
     lived(story)
 
 
-def test_a_stop_during_a_focus_run_brings_the_focuser_home(night: Night, log: list[EventDict]) -> None:
+def test_a_stop_during_a_focus_run_restores_the_focuser(night: Night, log: list[EventDict]) -> None:
     async def story() -> None:
         async with night.kept() as daemon:
-            await night.told(watching)
-            await night.asked("tell", what="image")
-            await night.asked("refocus")
-            await night.told(lambda told: told["state"] == "a focus run" and counted(log)["A frame was measured"] > 2)
+            await night.status_when(watching)
+            await night.send("tell", what="image")
+            await night.send("refocus")
+            await night.status_when(
+                lambda status: status["state"] == "a focus run" and counted(log)["A frame was measured"] > 2
+            )
             assert night.motor() != START
             daemon.stop()
         assert night.motor() == START
@@ -312,15 +316,15 @@ def test_nothing_happens_while_it_is_not_safe(night: Night) -> None:
 
     async def story() -> None:
         async with night.kept():
-            told = await night.told(watching)
-            assert told["due"] == ["no focus of this night is known yet"]
-            assert told["blocked_by"] == ["not safe"]
-            told = await night.looks(5)
-            assert (told["state"], told["ignored"], told["runs_ended"]) == ("watching", {"not safe": 1}, 0)
+            status = await night.status_when(watching)
+            assert status["due"] == ["no focus of this night is known yet"]
+            assert status["blocked_by"] == ["not safe"]
+            status = await night.looks(5)
+            assert (status["state"], status["ignored"], status["runs_ended"]) == ("watching", {"not safe": 1}, 0)
             assert night.motor() == START
             night.observatory.world.weather.safe = True
-            told = await night.told(lambda told: told.get("runs_ended"))
-            assert told["last_run"]["outcome"] == "focused"
+            status = await night.status_when(lambda status: status.get("runs_ended"))
+            assert status["last_run"]["outcome"] == "focused"
 
     lived(story)
 
@@ -331,63 +335,63 @@ def test_the_devices_own_compensation_is_switched_off_when_ours_is_on(night: Nig
 
     async def story() -> None:
         async with night.kept() as daemon:
-            await night.told(watching)
+            await night.status_when(watching)
             await asyncio.to_thread(night.put, "focuser/0/tempcomp", TempComp="true")
             await night.looks()
             assert await asyncio.to_thread(compensates)
             night.sections["compensation"] = {"enabled": True}
             night.sections["focuser"] = {"temperature_coefficient_steps_per_c": -30.0}
             daemon.reload()
-            await night.told(lambda told: watching(told) and counted(log)["All devices are connected"] == 2)
+            await night.status_when(lambda status: watching(status) and counted(log)["All devices are connected"] == 2)
             assert not await asyncio.to_thread(compensates)
 
     lived(story)
     assert any("own temperature compensation is switched off" in line["event"] for line in log)
 
 
-# Beside an imaging program that tells what it does
+# Beside an imaging program that reports its exposures
 
 
-def test_a_told_exposure_has_the_camera_and_the_next_one_waits_for_the_refocus(night: Night) -> None:
+def test_a_reported_exposure_has_the_camera_and_the_next_one_waits_for_the_refocus(night: Night) -> None:
     night.sections["imaging"] = {"way": "told"}
 
     async def story() -> None:
         async with night.kept():
-            await night.told(watching)
-            assert (await night.asked("exposure", what="begin", seconds=3600.0))["said"] == "The exposure begins."
-            await night.asked("refocus")
-            told = await night.looks(3)
-            assert (told["blocked_by"], told["state"]) == (["exposure running"], "watching")
-            assert (await night.asked("exposure", what="end", hfd_px=2.5))["said"].endswith("one image more.")
-            # The next one is told at once, so that no look of the daemon's own falls into the gap.
-            assert (await night.asked("exposure", what="begin"))["waits_for"] == "a focus run"
-            told = await night.told(lambda told: told["runs_ended"] and told["state"] == "watching")
-            assert told["last_run"]["outcome"] == "focused"
-            assert (await night.asked("exposure", what="begin", seconds=5.0))["said"] == "The exposure begins."
+            await night.status_when(watching)
+            assert (await night.send("exposure", what="begin", seconds=3600.0))["said"] == "The exposure begins."
+            await night.send("refocus")
+            status = await night.looks(3)
+            assert (status["blocked_by"], status["state"]) == (["exposure running"], "watching")
+            assert (await night.send("exposure", what="end", hfd_px=2.5))["said"].endswith("one image counted.")
+            # The next one is status at once, so that no look of the daemon's own falls into the gap.
+            assert (await night.send("exposure", what="begin"))["waits_for"] == "a focus run"
+            status = await night.status_when(lambda status: status["runs_ended"] and status["state"] == "watching")
+            assert status["last_run"]["outcome"] == "focused"
+            assert (await night.send("exposure", what="begin", seconds=5.0))["said"] == "The exposure begins."
             for what, images in (("end", 0), ("end", 1), ("begin", 1), ("end", 2)):
                 arguments = {"seconds": 60.0, "dark": False} if what == "begin" else {}
-                await night.asked("exposure", what=what, **arguments)
-                assert (await night.asked("status"))["images"] == images
-            await night.asked("exposure", what="begin", dark=True)
-            assert "does not count" in (await night.asked("exposure", what="end"))["said"]
+                await night.send("exposure", what=what, **arguments)
+                assert (await night.send("status"))["images"] == images
+            await night.send("exposure", what="begin", dark=True)
+            assert "does not count" in (await night.send("exposure", what="end"))["said"]
 
     lived(story)
 
 
-def test_an_exposure_is_told_to_a_daemon_that_still_waits_for_its_devices(night: Night) -> None:
+def test_an_exposure_is_reported_to_a_daemon_that_still_waits_for_its_devices(night: Night) -> None:
     night.sections["imaging"] = {"way": "told"}
     port = night.observatory.running.port
     night.observatory.stop()
 
     async def story() -> None:
         async with night.kept():
-            await night.told(waiting)
-            await night.asked("exposure", what="begin")
-            assert "one image more" in (await night.asked("exposure", what="end"))["said"]
-            assert "still waits" in (await night.asked("exposure", what="begin"))["said"]
+            await night.status_when(waiting)
+            await night.send("exposure", what="begin")
+            assert "one image counted" in (await night.send("exposure", what="end"))["said"]
+            assert "still waiting" in (await night.send("exposure", what="begin"))["said"]
             await asyncio.to_thread(night.observatory.start, port=port)
-            told = await night.told(watching)
-            assert (told["images"], told["blocked_by"]) == (1, ["exposure running"])
+            status = await night.status_when(watching)
+            assert (status["images"], status["blocked_by"]) == (1, ["exposure running"])
 
     lived(story)
 
@@ -397,15 +401,15 @@ def test_what_does_not_go_with_the_settings_is_refused_in_one_sentence(night: Ni
 
     async def story() -> None:
         async with night.kept():
-            await night.told(watching)
+            await night.status_when(watching)
             for what in ("begin", "end"):
-                assert "imaging.way is watch" in (await night.asked("exposure", what=what))["error"]
-            assert "filter_wheel" in (await night.asked("filter", name="Ha"))["error"]
+                assert "imaging.way is watch" in (await night.send("exposure", what=what))["error"]
+            assert "filter_wheel" in (await night.send("filter", name="Ha"))["error"]
 
     lived(story)
 
 
-def test_a_told_filter_is_focused_through_with_its_own_settings(night: Night) -> None:
+def test_a_reported_filter_is_focused_through_with_its_own_settings(night: Night) -> None:
     night.sections["focus"] = {
         "exposure_s": 2.0,
         "max_duration_s": 3600.0,
@@ -415,18 +419,18 @@ def test_a_told_filter_is_focused_through_with_its_own_settings(night: Night) ->
 
     async def story() -> None:
         async with night.kept():
-            await night.told(watching)
-            assert (await night.asked("filter", name="Ha"))["said"] == "The filter: Ha."
-            await night.asked("refocus")
-            told = await night.told(lambda told: told.get("runs_ended"))
-            assert told["last_focus"]["filter_name"] == told["filter"] == "Ha"
+            await night.status_when(watching)
+            assert (await night.send("filter", name="Ha"))["said"] == "The filter: Ha."
+            await night.send("refocus")
+            status = await night.status_when(lambda status: status.get("runs_ended"))
+            assert status["last_focus"]["filter_name"] == status["filter"] == "Ha"
         async with night.kept():
-            assert (await night.told(watching))["filter"] == "Ha"
-            assert "cannot" not in (await night.asked("filter", name="L"))["said"]
-            assert "Refocusing will fail" in (await night.asked("filter", name="SII"))["said"]
-            told = await night.told(lambda told: told.get("runs_ended"))
-            assert told["last_run"]["outcome"] == "failed"
-            assert "focus.filters.SII asks to focus through L" in told["last_run"]["reason"]
+            assert (await night.status_when(watching))["filter"] == "Ha"
+            assert "cannot" not in (await night.send("filter", name="L"))["said"]
+            assert "Refocusing will fail" in (await night.send("filter", name="SII"))["said"]
+            status = await night.status_when(lambda status: status.get("runs_ended"))
+            assert status["last_run"]["outcome"] == "failed"
+            assert "focus.filters.SII requires focusing through L" in status["last_run"]["reason"]
 
     lived(story)
     with RunStore(night.directory, read_only=True) as store:
@@ -440,25 +444,25 @@ def test_a_refocus_if_due_holds_the_imaging_up_only_where_it_can_be_made(night: 
 
     async def story() -> None:
         async with night.kept():
-            await night.told(watching)
-            told = await night.asked("refocus", if_due=True)
-            assert (told["said"], told["follows"]) == ("Nothing is due.", False)
-            await night.asked("pause")
+            await night.status_when(watching)
+            status = await night.send("refocus", if_due=True)
+            assert (status["said"], status["follows"]) == ("Nothing is due.", False)
+            await night.send("pause")
             for _ in range(2):
-                await night.asked("tell", what="image")
-            told = await night.asked("refocus", if_due=True)
-            assert (told["follows"], told["said"]) == (
+                await night.send("tell", what="image")
+            status = await night.send("refocus", if_due=True)
+            assert (status["follows"], status["said"]) == (
                 False,
                 "A refocus is due (2 images since the last refocus) and waits for: paused.",
             )
             await asyncio.to_thread(night.put, "camera/0/startexposure", Duration=3600, Light="true")
-            await night.asked("resume")
-            told = await night.asked("refocus", if_due=True)
-            assert (told["follows"], told["said"].endswith("follows after the exposure.")) == (True, True)
+            await night.send("resume")
+            status = await night.send("refocus", if_due=True)
+            assert (status["follows"], status["said"].endswith("follows after the exposure.")) == (True, True)
             await asyncio.to_thread(night.put, "camera/0/abortexposure")
-            told = await night.asked("refocus", if_due=True)
-            assert told["follows"]
-            await night.told(lambda told: told["runs_ended"] == 1)
+            status = await night.send("refocus", if_due=True)
+            assert status["follows"]
+            await night.status_when(lambda status: status["runs_ended"] == 1)
 
     lived(story)
 
@@ -482,22 +486,22 @@ def test_new_frames_of_the_folder_count_alone_and_feed_the_trigger(
         clock = night.observatory.world.clock
         save("old.fits", clock.utc())
         async with night.kept():
-            await night.told(watching)
+            await night.status_when(watching)
             await asyncio.to_thread(looks.wait)
             save("one.fits", clock.utc())
             save("dark.fits", clock.utc(), IMAGETYP="DARK")
-            await night.told(lambda told: told["images"] == 1)
-            assert "imaging.folder" in (await night.asked("tell", what="image"))["said"]
+            await night.status_when(lambda status: status["images"] == 1)
+            assert "imaging.folder" in (await night.send("tell", what="image"))["said"]
             if way == "told":
-                assert "imaging.folder" in (await night.asked("exposure", what="end"))["said"]
+                assert "imaging.folder" in (await night.send("exposure", what="end"))["said"]
             else:
                 await asyncio.to_thread(night.put, "camera/0/startexposure", Duration=20, Light="true")
-                await night.told(lambda told: told["blocked_by"])
-                await night.told(lambda told: not told["blocked_by"])
+                await night.status_when(lambda status: status["blocked_by"])
+                await night.status_when(lambda status: not status["blocked_by"])
             assert (await night.looks(3))["images"] == 1
-            await night.asked("tell", what="flat")
+            await night.send("tell", what="flat")
             save("flat perhaps.fits", clock.utc())
             save("light.fits", clock.utc() + timedelta(seconds=5), IMAGETYP="Light Frame")
-            await night.told(lambda told: told["images"] == 2)
+            await night.status_when(lambda status: status["images"] == 2)
 
     lived(story)

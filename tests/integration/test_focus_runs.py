@@ -115,7 +115,7 @@ def test_a_single_deviation_ends_in_focus_or_at_the_start_with_a_reason(
         assert abs(observatory.world.mechanism.position(observatory.world.clock.now_s()) - START) <= 1
 
 
-def test_a_focuser_that_always_stops_short_is_reported_for_a_person_to_look(
+def test_a_focuser_that_always_stops_short_is_reported_as_stranded(
     observatory_with: Callable[..., Observatory],
 ) -> None:
     observatory = observatory_with(quirks=("stops-short",), focuser=FocuserSettings(start_position=START))
@@ -140,7 +140,7 @@ BAD_NIGHTS: dict[str, FaultRequest] = {
 
 
 @pytest.mark.parametrize("night", BAD_NIGHTS)
-def test_a_bad_night_brings_the_focuser_home(night: str, observatory_with: Callable[..., Observatory]) -> None:
+def test_a_bad_night_ends_with_the_focuser_restored(night: str, observatory_with: Callable[..., Observatory]) -> None:
     observatory = observatory_with(focuser=FocuserSettings(start_position=START))
     frames = 0
 
@@ -191,13 +191,13 @@ def test_nothing_is_moved_when_it_is_not_safe_or_the_mount_is_parked(observatory
 @pytest.mark.parametrize(
     ("quirks", "sections", "sentence"),
     [
-        (("no-step-size",), {"focuser": {}}, "does not say how far one step goes. Set focuser.step_size_um"),
-        ((), {"focuser": {"max_position": 25000}}, "stands at 26000, outside of the limits 0 to 25000"),
-        ((), {"focus": {"exposure_s": 2.0, "binning": 8}}, "bins up to 4, and focus.binning asks for 8"),
+        (("no-step-size",), {"focuser": {}}, "does not report its step size. Set focuser.step_size_um"),
+        ((), {"focuser": {"max_position": 25000}}, "is at 26000, outside the limits 0 to 25000"),
+        ((), {"focus": {"exposure_s": 2.0, "binning": 8}}, "focus.binning is 8, but"),
         ((), {"camera": {"device_number": 7}}, "camera 7"),
     ],
 )
-def test_what_cannot_work_is_said_in_one_sentence_before_anything_moves(
+def test_what_cannot_work_is_reported_in_one_sentence_before_anything_moves(
     quirks: tuple[str, ...],
     sections: dict[str, Any],
     sentence: str,

@@ -133,11 +133,11 @@ def test_nothing_is_paused_where_guiding_is_only_waited_for_before_each_frame(ni
     assert guider.log[-6:] == ["move", *["get_app_state", "guide"] * 2, "end"]
 
 
-def test_a_guider_that_never_settles_is_told_with_the_result(night_with: Callable[..., Night]) -> None:
+def test_a_guider_that_never_settles_is_reported_in_the_result(night_with: Callable[..., Night]) -> None:
     result = asyncio.run(night_with(FakePhd2(settles_after_s=None)).focus())
     assert result.outcome is Outcome.FOCUSED
     assert "Guiding could not be resumed: PHD2 at 127.0.0.1:" in result.reason
-    assert "its star is not steady: timed-out waiting for guider to settle. Look after PHD2" in result.reason
+    assert "its star is not steady: timed-out waiting for guider to settle. Check PHD2" in result.reason
 
 
 def test_a_phd2_that_is_not_there_hinders_nothing(night_with: Callable[..., Night]) -> None:

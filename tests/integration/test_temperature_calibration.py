@@ -76,10 +76,10 @@ def test_a_focus_that_does_not_follow_the_temperature_proposes_nothing(
     keep(tmp_path, up_and_down)
     proposal = calibrations.temperature(settings_for(tmp_path))
     assert proposal.changes == {}
-    assert proposal.lines[-1] == "The coefficient may as well be nothing: there is nothing to set."
+    assert proposal.lines[-1] == "The coefficient does not differ from zero: there is nothing to set."
 
 
-def test_what_each_sensor_and_the_altitude_do_is_told(tmp_path: Path, rng: np.random.Generator) -> None:
+def test_the_effect_of_each_sensor_and_the_altitude_is_reported(tmp_path: Path, rng: np.random.Generator) -> None:
     truth = FocusTruth(steps_per_c={"focuser": -30.0, "air": 20.0}, altitude_steps=250.0, walk_steps=3.0)
     assert KEPT.fit is not None
     keep(

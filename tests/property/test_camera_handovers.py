@@ -141,7 +141,7 @@ def test_whatever_happens_everything_is_given_back_as_it_was_found(night: Night)
         assert at.camera.settings == ITS_SETTINGS
         return
     (result,) = run.results
-    if "settings could not be put back" not in result.reason:
+    if "settings could not be restored" not in result.reason:
         assert at.camera.settings == ITS_SETTINGS
     if result.outcome is Outcome.FOCUSED:
         assert result.verification is not None

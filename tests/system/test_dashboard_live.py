@@ -60,7 +60,7 @@ def test_a_run_is_seen_live_through_to_its_end_and_after_a_kill(
     browser.until_text("said", "Paused")
     browser.until_text("sentence", "Paused")
     browser.click("pause")
-    browser.until_text("said", "It goes on.")
+    browser.until_text("said", "Resumed.")
 
     browser.click("refocus")
     browser.until_text("said", "A refocus follows as soon as possible.")

@@ -105,7 +105,7 @@ def test_a_night_is_kept_and_told_what_to_do(
     assert shown.returncode == 0, shown.stderr
     assert "paused; the plan takes: light\n" in shown.stdout
     assert ["images", "[0/50]"] in [line.split() for line in shown.stdout.splitlines()]
-    assert "It goes on" in run("resume", "--config", night_file).stdout
+    assert "Resumed" in run("resume", "--config", night_file).stdout
     assert run("compensation", "off", "--config", night_file).stdout == "The compensation is off, by the settings.\n"
     one_sentence(run("compensation", "on", "--config", night_file), "compensation.enabled: true")
     out, err = focusing.communicate(timeout=PATIENCE_S)
@@ -148,7 +148,7 @@ def test_the_focuser_goes_home_after_an_abort_and_if_it_cannot_then_at_the_next_
     fault(simulator, kind="no-answer")
     code, log = ended(process)
     assert code == 3, log
-    assert "could not be brought home in time" in log
+    assert "could not be restored in time" in log
     assert position(simulator) != START
 
     requests.delete(f"http://{simulator}/simulator/v1/faults", timeout=5).raise_for_status()
@@ -206,7 +206,7 @@ def test_scripts_tell_of_exposures_filters_and_flips(
     assert said("refocus", "--if-due", "--wait") == "Nothing is due."
     assert said("exposure", "begin", "--seconds", "300") == "The exposure begins."
     told(directory, lambda status: status["blocked_by"] == ["exposure running"])
-    assert said("exposure", "end", "--hfd", "2.4") == "The exposure has ended: one image more."
+    assert said("exposure", "end", "--hfd", "2.4") == "The exposure has ended: one image counted."
     assert said("exposure", "begin", "--dark") == "The exposure begins."
     assert said("exposure", "end") == "The exposure has ended; it does not count."
     assert told(directory, watching)["images"] == 1

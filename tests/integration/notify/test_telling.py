@@ -19,7 +19,7 @@ from alpaca_focus.core.status import LastRun, Waiting
 from alpaca_focus.core.values import Outcome
 from alpaca_focus.daemon import notifications
 from alpaca_focus.daemon.night_report import FOLDER
-from alpaca_focus.daemon.notifications import Telling
+from alpaca_focus.daemon.notifications import Notifications
 from alpaca_focus.devices.clock import ScaledClock
 from alpaca_focus.feed.feed import Entry, Feed
 from alpaca_focus.settings.models import Settings
@@ -66,11 +66,11 @@ class Observatory:
         return Settings.model_validate(usual | self.sections)
 
     @asynccontextmanager
-    async def told(self) -> AsyncIterator[Telling]:
+    async def told(self) -> AsyncIterator[Notifications]:
         async def answer(_request: object) -> dict[str, object]:
             return {}
 
-        async with Telling(self.feed, answer, self.clock) as some:
+        async with Notifications(self.feed, answer, self.clock) as some:
             await some.follow(self.settings())
             yield some
 
@@ -176,7 +176,7 @@ def test_new_settings_are_followed(observatory: Observatory, hook: WebHook, log:
             await observatory.until(lambda: hook.told, silent=(CAMERA,))
 
     lived(story)
-    assert [line["event"] for line in log] == ["No messages are sent"]
+    assert [line["event"] for line in log] == ["Messages are off"]
     assert "cannot be read" in log[0]["why"]
 
 

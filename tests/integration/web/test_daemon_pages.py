@@ -104,7 +104,7 @@ def test_commands_change_what_is_shown(night: RunningDaemon) -> None:
         assert (compensation["enabled"], compensation["switched_off"]) == (False, True)
         night.command("compensation", b'{"enabled": true}')
         assert night.get("status")["compensation"]["enabled"]
-        assert night.command("tell", b'{"what": "image", "hfd_px": 2.5}') == "One image more."
+        assert night.command("tell", b'{"what": "image", "hfd_px": 2.5}') == "One image counted."
         reply = night.ask("/api/v1/exposure", method="POST", body=b'{"what": "begin"}', headers=JSON)
         assert reply.status == 409
         assert "imaging.way" in reply.json["error"]
@@ -125,7 +125,7 @@ def test_without_devices_it_is_alive_and_not_ready(night: RunningDaemon) -> None
     assert (reply.status, reply.json["error"]) == (503, f"The daemon waits for the devices. {told['why']}")
     refused = night.ask("/api/v1/refocus", method="POST")
     assert refused.status == 409
-    assert refused.json["error"].startswith("The daemon still waits for the devices.")
+    assert refused.json["error"].startswith("The daemon is still waiting for the devices.")
     assert "alpaca_focus_devices_connected 0.0" in night.ask("/metrics").body.decode()
 
 
@@ -144,5 +144,5 @@ def test_a_port_in_use_leaves_the_night_as_it_is(observatory: Observatory, tmp_p
             assert is_watching()
             lines = [line.data for line in feed.log() if isinstance(line.data, Mapping)]
             troubles = [line for line in lines if line["level"] == "error"]
-    assert [trouble["event"] for trouble in troubles] == ["There is no dashboard"]
-    assert "Look at web.listen and web.port." in str(troubles[0]["why"])
+    assert [trouble["event"] for trouble in troubles] == ["The dashboard is off"]
+    assert "Check web.listen and web.port." in str(troubles[0]["why"])

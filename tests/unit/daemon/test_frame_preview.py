@@ -82,7 +82,7 @@ def test_a_spectrum_is_shown_with_its_trace(rng: np.random.Generator) -> None:
     assert (facts.metric, facts.hfd_px) == ("spectrum_fwhm", None)
 
 
-def test_while_nobody_looks_nothing_is_made() -> None:
+def test_without_an_open_dashboard_nothing_is_drawn() -> None:
     told: list[MeasuredFrame] = []
     with previewing(told.append, wanted=lambda: False) as preview:
         preview.offer(frame_of(np.zeros((100, 100), np.uint16)), NOTHING)

@@ -20,7 +20,7 @@ from alpaca_focus.core.status import GatewayStatus
 from alpaca_focus.core.values import Position
 from alpaca_focus.daemon import engine_link
 from alpaca_focus.daemon.engine_link import EngineLink
-from alpaca_focus.daemon.focus_runs import sharing_camera
+from alpaca_focus.daemon.focus_runs import share_camera
 from alpaca_focus.daemon.gateway_link import DaemonGateway, gateway_settings
 from alpaca_focus.gateway.engine import LightFrame
 from alpaca_focus.gateway.service import Gateway
@@ -28,8 +28,8 @@ from alpaca_focus.night.exclusive_job import FOCUS_RUN
 from alpaca_focus.night.scheduler import RefocusScheduler
 from alpaca_focus.ports import MountState
 from alpaca_focus.run.device_adapters import Devices
-from alpaca_focus.run.filter_choice import Way
-from alpaca_focus.run.focus_run import Order, focus_with
+from alpaca_focus.run.filter_choice import FilterChoice
+from alpaca_focus.run.focus_run import RunRequest, run_with_devices
 from alpaca_focus.service.control_wire import Request
 from alpaca_focus.settings.loader import parse_yaml
 from alpaca_focus.settings.models import Settings
@@ -179,7 +179,7 @@ def test_without_a_night_everything_passes() -> None:
     asyncio.run(play())
 
 
-def test_a_failure_of_the_engine_is_told_and_the_program_goes_on(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_failure_of_the_engine_is_logged_and_the_program_continues(capsys: pytest.CaptureFixture[str]) -> None:
     async def play() -> None:
         with linked(FakeScheduler(fails=True)) as link:
             await elsewhere(link.use_gap())
@@ -219,7 +219,7 @@ def test_after_the_end_of_the_engine_everything_passes_and_nothing_is_left() -> 
 
 
 def test_a_light_frame_is_measured_and_released(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engine_link, "measured", lambda taken, tell: tell(3.0 * taken.binning))
+    monkeypatch.setattr(engine_link, "measure_light_frame", lambda taken, report: report(3.0 * taken.binning))
 
     async def play() -> None:
         scheduler, image = FakeScheduler(), FakeImage(np.zeros((4, 4), np.uint16))
@@ -245,7 +245,7 @@ def test_a_frame_that_cannot_be_measured_is_released(capsys: pytest.CaptureFixtu
 
 def test_a_frame_that_there_is_no_time_or_no_use_for_is_released(monkeypatch: pytest.MonkeyPatch) -> None:
     gate = threading.Event()
-    monkeypatch.setattr(engine_link, "measured", lambda _taken, _tell: gate.wait(10))
+    monkeypatch.setattr(engine_link, "measure_light_frame", lambda _taken, _tell: gate.wait(10))
 
     async def play() -> None:
         images = [FakeImage(np.zeros((4, 4), np.uint16)) for _ in range(3)]
@@ -274,7 +274,7 @@ def settings(port: int, *, way: str = "gateway", more: str = "") -> Settings:
     return parse_yaml(text, Settings, source="night.yaml")
 
 
-def test_the_gateway_is_told_what_the_user_set() -> None:
+def test_the_gateway_gets_its_settings() -> None:
     more = (
         "filter_wheel: {device_number: 2}\nmount: {address: '10.0.0.7:32323', unique_id: abc}\n"
         "night: {least_image_s: 7}\n"
@@ -324,7 +324,7 @@ def test_the_gateway_stays_open_as_long_as_its_settings_stay() -> None:
     asyncio.run(play())
 
 
-def test_a_port_in_use_is_told_with_the_settings_to_look_at() -> None:
+def test_a_port_in_use_is_reported_with_the_settings_to_check() -> None:
     async def play() -> None:
         with socket.socket() as listener, DaemonGateway(answered, FakeClock()) as beside:
             listener.bind(("127.0.0.1", 0))
@@ -374,9 +374,11 @@ class FakeGateway:
         return "the gateway's sharing"
 
 
-def run_order(filter_name: str | None) -> Order:
-    way = Way(filter_name=filter_name, offset_steps=0)
-    return Order(settings=settings(1), way=way, emit=lambda _: None, clock=FakeClock(), filter_before="L")
+def run_request(filter_name: str | None) -> RunRequest:
+    choice = FilterChoice(filter_name=filter_name, offset_steps=0)
+    return RunRequest(
+        settings=settings(1), filter_choice=choice, emit=lambda _: None, clock=FakeClock(), filter_before="L"
+    )
 
 
 def observatory(wheel: FakeWheel | None, mount: FakeMount | None) -> Devices:
@@ -393,17 +395,17 @@ def observatory(wheel: FakeWheel | None, mount: FakeMount | None) -> Devices:
 def test_a_run_takes_turns_and_asks_whether_its_frames_are_still_good() -> None:
     async def play() -> None:
         wheel, mount = FakeWheel(), FakeMount()
-        order = await sharing_camera(run_order("L"), observatory(wheel, mount), cast("Gateway", FakeGateway()))
-        assert cast("Any", order.sharing) == "the gateway's sharing"
-        assert await order.still_valid() == ""
+        request = await share_camera(run_request("L"), observatory(wheel, mount), cast("Gateway", FakeGateway()))
+        assert cast("Any", request.sharing) == "the gateway's sharing"
+        assert await request.still_valid() == ""
         wheel.now = 1
-        assert await order.still_valid() == "The filter is R now."
+        assert await request.still_valid() == "The filter is R now."
         wheel.now, mount.side = 0, PierSide.WEST
-        assert "flipped" in await order.still_valid()
+        assert "flipped" in await request.still_valid()
         mount.parked = True
-        assert "parked" in await order.still_valid()
+        assert "parked" in await request.still_valid()
         mount.error = DeviceUnreachable(mount.name, "No answer.")
-        assert await order.still_valid() == "No answer."
+        assert await request.still_valid() == "No answer."
 
     asyncio.run(play())
 
@@ -412,11 +414,11 @@ def test_a_run_through_another_filter_stays_valid_with_either_filter() -> None:
     async def play() -> None:
         wheel = FakeWheel()
         devices = observatory(wheel, None)
-        order = await sharing_camera(run_order("Ha"), devices, cast("Gateway", FakeGateway()))
+        request = await share_camera(run_request("Ha"), devices, cast("Gateway", FakeGateway()))
         for slot in (0, 2):
             wheel.now = slot
-            assert await order.still_valid() == ""
+            assert await request.still_valid() == ""
         with pytest.raises(ConfigurationError, match="no filter OIII"):
-            await focus_with(devices, run_order("OIII"))
+            await run_with_devices(devices, run_request("OIII"))
 
     asyncio.run(play())

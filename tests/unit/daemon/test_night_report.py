@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from alpaca_focus.daemon.night_report import FOLDER, Dawn, last_night
+from alpaca_focus.daemon.night_report import FOLDER, ReportSchedule, last_night
 from alpaca_focus.settings.models import Settings
 from alpaca_focus.store.run_store import RunStore
 from tests.kept_nights import BEGINS, KeptNight
@@ -44,7 +44,7 @@ def settings(directory: Path | None, **more: Any) -> Settings:
 
 
 def test_it_is_made_once_when_the_sun_comes_up(night: Path) -> None:
-    dawn = Dawn(settings(night), FakeSun())
+    dawn = ReportSchedule(settings(night), FakeSun())
     assert dawn.report_due(EVENING) is None
     assert dawn.report_due(DAWN - timedelta(minutes=5)) is None
     path = dawn.report_due(DAWN)
@@ -55,31 +55,31 @@ def test_it_is_made_once_when_the_sun_comes_up(night: Path) -> None:
 
 
 def test_one_that_is_there_is_not_made_anew_by_the_next_start(night: Path) -> None:
-    path = Dawn(settings(night), FakeSun()).report_due(DAWN)
+    path = ReportSchedule(settings(night), FakeSun()).report_due(DAWN)
     assert path is not None
     path.write_text("a report")
-    assert Dawn(settings(night), FakeSun()).report_due(DAWN + timedelta(hours=1)) is None
-    assert Dawn(settings(night), None).report_due(DAWN + timedelta(hours=3)) is None
+    assert ReportSchedule(settings(night), FakeSun()).report_due(DAWN + timedelta(hours=1)) is None
+    assert ReportSchedule(settings(night), None).report_due(DAWN + timedelta(hours=3)) is None
 
 
 def test_a_night_without_work_has_none(night: Path) -> None:
-    assert Dawn(settings(night), FakeSun()).report_due(DAWN + timedelta(days=1)) is None
+    assert ReportSchedule(settings(night), FakeSun()).report_due(DAWN + timedelta(days=1)) is None
 
 
 def test_twilight_in_the_evening_is_no_dawn(night: Path, rng: np.random.Generator) -> None:
     with RunStore(night) as store:
         store.save(KeptNight(rng).run(EVENING - timedelta(minutes=5), 25400), trigger="asap")
-    assert Dawn(settings(night), FakeSun()).report_due(EVENING) is None
+    assert ReportSchedule(settings(night), FakeSun()).report_due(EVENING) is None
 
 
 def test_without_a_history_there_is_none(tmp_path: Path) -> None:
-    assert Dawn(settings(None), FakeSun()).report_due(DAWN) is None
-    assert Dawn(settings(tmp_path), FakeSun()).report_due(DAWN) is None
+    assert ReportSchedule(settings(None), FakeSun()).report_due(DAWN) is None
+    assert ReportSchedule(settings(tmp_path), FakeSun()).report_due(DAWN) is None
     assert list(tmp_path.iterdir()) == []
 
 
 def test_without_the_sun_it_is_made_in_quiet_and_anew_after_more_work(night: Path, rng: np.random.Generator) -> None:
-    dawn = Dawn(settings(night), None)
+    dawn = ReportSchedule(settings(night), None)
     last = BEGINS + timedelta(hours=8)
     assert dawn.report_due(last + timedelta(minutes=50)) is None
     quiet = last + timedelta(minutes=70)

@@ -48,7 +48,7 @@ def night_of(**sections: Any) -> NightSettings:
     return night_settings(settings_of(**sections), devices, start=START)
 
 
-def told_why_not(**sections: Any) -> str:
+def error_of(**sections: Any) -> str:
     with pytest.raises(ConfigurationError) as caught:
         night_of(**sections)
     sentence = str(caught.value)
@@ -121,7 +121,7 @@ def test_a_temperature_in_zones_is_turned_into_degrees(coefficient: float) -> No
 
 @pytest.mark.parametrize("focuser", [{}, {"temperature_coefficient_steps_per_c": 0.0}])
 def test_a_temperature_in_zones_needs_a_coefficient(focuser: dict[str, float]) -> None:
-    sentence = told_why_not(triggers={"temperature_zones": 0.5}, focuser=focuser)
+    sentence = error_of(triggers={"temperature_zones": 0.5}, focuser=focuser)
     assert "triggers.temperature_zones needs focuser.temperature_coefficient_steps_per_c" in sentence
     assert "alpaca-focus calibrate temperature" in sentence
 
@@ -187,7 +187,7 @@ def test_a_coefficient_of_one_filter_or_of_altitude_is_enough() -> None:
 
 
 def test_compensation_that_knows_nothing_is_refused() -> None:
-    sentence = told_why_not(compensation={"enabled": True})
+    sentence = error_of(compensation={"enabled": True})
     assert "compensation.enabled needs focuser.temperature_coefficient_steps_per_c" in sentence
 
 
@@ -218,11 +218,11 @@ def test_the_rest_of_the_settings_arrives() -> None:
     assert night.limits == Limits(lowest=10000, highest=40000)
 
 
-def test_a_focuser_outside_of_its_limits_is_told_in_a_sentence() -> None:
-    sentence = told_why_not(focuser={"min_position": 30000})
-    assert f"stands at {START}, outside of the limits 30000 to 60000" in sentence
+def test_a_focuser_outside_its_limits_is_reported() -> None:
+    sentence = error_of(focuser={"min_position": 30000})
+    assert f"is at {START}, outside the limits 30000 to 60000" in sentence
 
 
 @pytest.mark.parametrize(("way", "watches"), [("watch", True), ("told", False), ("gateway", False)])
-def test_gaps_are_looked_for_only_where_the_camera_is_watched(way: str, watches: bool) -> None:
+def test_gaps_are_monitored_only_where_the_camera_is_watched(way: str, watches: bool) -> None:
     assert night_of(imaging={"way": way}).watches_for_gaps is watches

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from alpaca_focus.core.errors import ConfigurationError
-from alpaca_focus.daemon.web_link import WebLink, from_another_loop
+from alpaca_focus.daemon.web_link import WebLink, answer_from_any_loop
 from alpaca_focus.service.control_wire import Request
 from alpaca_focus.settings.models import Settings
 from tests.ports import free_port
@@ -99,7 +99,7 @@ def test_commands_are_carried_out_in_the_loop_of_the_daemon() -> None:
         return {"said": request.command}
 
     async def daemon() -> Mapping[str, object]:
-        ask = from_another_loop(answer)
+        ask = answer_from_any_loop(answer)
         return await asyncio.to_thread(lambda: asyncio.run(_asked(ask)))
 
     assert asyncio.run(daemon()) == {"said": "pause"}
@@ -127,7 +127,7 @@ def test_a_command_is_carried_out_though_nobody_waits_any_more() -> None:
             done.set()
             return {}
 
-        ask = from_another_loop(answer)
+        ask = answer_from_any_loop(answer)
         await asyncio.to_thread(lambda: asyncio.run(hang_up(ask)))
         await asyncio.wait_for(done.wait(), 10)
 
@@ -141,7 +141,7 @@ def test_after_the_daemon_has_ended_commands_are_refused() -> None:
 
     async def daemon() -> Any:
         await asyncio.sleep(0)
-        return from_another_loop(answer)
+        return answer_from_any_loop(answer)
 
     ask = asyncio.run(daemon())
     with pytest.raises(ConfigurationError, match="has just stopped"):

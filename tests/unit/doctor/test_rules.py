@@ -54,7 +54,7 @@ from alpaca_focus.doctor.program_checks import (
 from alpaca_focus.doctor.server_checks import Reach, ServerFacts, judge_server
 from alpaca_focus.doctor.settings_checks import SettingsFacts, judge_settings
 from alpaca_focus.doctor.wheel_checks import WheelFacts, judge_wheel
-from alpaca_focus.run.nudge import Nudged
+from alpaca_focus.run.nudge import NudgeResult
 from alpaca_focus.settings.models import Settings
 
 OK, NOTE, FAILS, NOT_TRIED = CheckOutcome.OK, CheckOutcome.NOTE, CheckOutcome.FAILS, CheckOutcome.NOT_TRIED
@@ -291,7 +291,7 @@ def test_there_is_no_nudge_without_room() -> None:
     assert nudge_target(5, 10, Limits(lowest=0, highest=12), Direction.IN) is None
 
 
-NUDGE = Nudged(start=500, reached=510, ended_at=500, lasted_s=2.0)
+NUDGE = NudgeResult(start=500, reached=510, ended_at=500, lasted_s=2.0)
 
 
 @pytest.mark.parametrize(
@@ -300,9 +300,9 @@ NUDGE = Nudged(start=500, reached=510, ended_at=500, lasted_s=2.0)
         ({}, OK, "from 500 to 510 and back to 500", False),
         ({"ended_at": 501}, OK, "501", False),
         ({"reached": None}, NOT_TRIED, "aborted; it is back at 500", False),
-        ({"ended_at": 507, "return_trouble": "It is stuck."}, FAILS, "Move it to 500 by hand", True),
+        ({"ended_at": 507, "return_problem": "It is stuck."}, FAILS, "Move it to 500 by hand", True),
         ({"ended_at": None}, FAILS, "its position is unknown", True),
-        ({"reached": None, "trouble": "It stalls. Oil it."}, FAILS, "It is back at 500. Oil it.", False),
+        ({"reached": None, "problem": "It stalls. Oil it."}, FAILS, "It is back at 500. Oil it.", False),
     ],
 )
 def test_nudges(changes: dict[str, object], outcome: CheckOutcome, words: str, *, is_stranded: bool) -> None:

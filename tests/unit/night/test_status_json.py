@@ -16,7 +16,7 @@ from alpaca_focus.core.night.outlier_filter import OutlierFilter, Window
 from alpaca_focus.core.night.state import ADVICE, Baseline, GapMonitor, History, NightState, Plan, Snapshot
 from alpaca_focus.core.status import GatewayStatus, LastRun, Verdict, as_json
 from alpaca_focus.core.values import Fit, FocusResult, Frame, Light, Measurement, Outcome, Sample
-from alpaca_focus.daemon.notifications import Telling
+from alpaca_focus.daemon.notifications import Notifications
 from alpaca_focus.daemon.status_publisher import StatusPublisher
 from alpaca_focus.feed.feed import Feed
 from alpaca_focus.gateway.service import Gateway
@@ -294,5 +294,5 @@ def test_a_notice() -> None:
     notice = Notice(
         kind=Kind.NIGHT_REPORT, title="The night of 14 January", text="All is well.", file="/srv/night/2026-01-14.html"
     )
-    Telling(feed, answer, FakeClock()).tell(notice)
+    Notifications(feed, answer, FakeClock()).publish(notice)
     assert encoded_entry(feed.latest["notice"]).decode() == NOTICE

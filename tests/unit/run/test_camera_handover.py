@@ -50,7 +50,7 @@ class Session:
             emit=self.events.append,
         )
 
-    def told(self, kind: type[Any]) -> list[Any]:
+    def published(self, kind: type[Any]) -> list[Any]:
         return [event for event in self.events if isinstance(event, kind)]
 
 
@@ -81,7 +81,7 @@ def test_without_anybody_waiting_a_run_is_not_interrupted(session_with: Callable
     session = session_with(asks_after_s=repeat(math.inf))
     result = asyncio.run(session.run())
     assert result.outcome is Outcome.FOCUSED
-    assert session.told(CameraHandover) == []
+    assert session.published(CameraHandover) == []
     assert session.at.program.takes == 1
     assert "interrupted" not in result.reason
     check_given_back(session)
@@ -103,8 +103,8 @@ def test_an_interrupted_run_finds_the_same_focus(
 
     session, result = focused(patience_s)
     _, undisturbed = focused(PATIENT)
-    handovers = len(session.told(CameraHandover))
-    assert handovers == len(session.told(Resumed)) == session.at.program.takes - 1 > 0
+    handovers = len(session.published(CameraHandover))
+    assert handovers == len(session.published(Resumed)) == session.at.program.takes - 1 > 0
     times = {1: "once", 2: "twice"}.get(handovers, f"{handovers} times")
     assert f"The run was interrupted {times} for the imaging program." in result.reason
     assert session.at.program.places == [START] * handovers + [result.final_position]
@@ -136,7 +136,9 @@ def test_a_guide_star_that_takes_too_long_does_not_keep_the_imaging_program_wait
     session.devices = replace(session.devices, guider=Pausable(session.at.clock, settles_s=math.inf))
     result = asyncio.run(session.run())
     assert result.outcome is Outcome.FOCUSED, result.reason
-    assert "For the sake of the imaging program nobody waited until guider guided steadily again." in result.reason
+    assert (
+        "guider was resumed without waiting until it settled: the imaging program needed the camera." in result.reason
+    )
     assert max(session.at.program.too_late_s) < 0.1
 
 
@@ -169,14 +171,14 @@ def test_after_a_very_long_handover_the_run_is_given_up_at_the_start(session_wit
     session = session_with(patience_s=33.0, exposes_s=repeat(1801.0))
     result = asyncio.run(session.run())
     assert result.outcome is Outcome.RESTORED
-    assert "longer than the 30 min for which its frames are good" in result.reason
+    assert "longer than the 30 min for which its frames are valid" in result.reason
     assert "The run was interrupted once for the imaging program." in result.reason
     assert session.at.focuser.motor == START
-    assert session.told(Resumed) == []
+    assert session.published(Resumed) == []
     check_given_back(session)
 
 
-def test_when_things_have_changed_the_run_is_given_up_at_home(session_with: Callable[..., Session]) -> None:
+def test_a_run_whose_frames_are_no_longer_valid_ends_at_the_start(session_with: Callable[..., Session]) -> None:
     session = session_with(patience_s=33.0)
     session.settings = replace(SETTINGS, exposure=ExposureSettings(exposure_s=6.0))
     answers: Iterator[str] = chain([""], repeat("Another filter is in the light: Ha."))
@@ -187,16 +189,16 @@ def test_when_things_have_changed_the_run_is_given_up_at_home(session_with: Call
     session.devices = replace(session.devices, still_valid=still_valid)
     result = asyncio.run(session.run())
     assert result.outcome is Outcome.RESTORED
-    assert "could not go on after 2 min of imaging: Another filter is in the light: Ha." in result.reason
-    assert (len(session.told(Resumed)), len(session.told(CameraHandover))) == (1, 2)
+    assert "could not continue after 2 min of imaging: Another filter is in the light: Ha." in result.reason
+    assert (len(session.published(Resumed)), len(session.published(CameraHandover))) == (1, 2)
     assert session.at.focuser.motor == START
-    moves_after_home = session.events[session.events.index(session.told(RestoreStarted)[0]) :]
+    moves_after_home = session.events[session.events.index(session.published(RestoreStarted)[0]) :]
     assert not any(isinstance(event, Moved) for event in moves_after_home)
     check_given_back(session)
 
 
 @pytest.mark.parametrize("patience_s", [5.0, 15.0])
-def test_a_patience_too_short_for_one_exposure_is_told_with_what_to_do(
+def test_a_patience_too_short_for_one_exposure_is_reported_with_a_remedy(
     session_with: Callable[..., Session], patience_s: float
 ) -> None:
     session = session_with(patience_s=patience_s, asks_after_s=repeat(0.0))
@@ -206,7 +208,7 @@ def test_a_patience_too_short_for_one_exposure_is_told_with_what_to_do(
     assert "Choose a shorter focus.exposure_s, or a greater gateway.patience_s." in result.reason
     assert "The focuser was not moved." in result.reason
     # The first gaps may have been late ones only by chance.
-    assert len(session.told(CameraHandover)) == MOST_LATE_GAPS
+    assert len(session.published(CameraHandover)) == MOST_LATE_GAPS
     check_given_back(session)
 
 
@@ -217,7 +219,7 @@ def test_a_focuser_that_is_too_slow_for_the_gaps_gives_up_in_time(session_with: 
     result = asyncio.run(session.run())
     assert result.outcome is Outcome.RESTORED
     assert "The imaging program waits only" in result.reason
-    assert result.exposures + MOST_LATE_GAPS >= len(session.told(CameraHandover)) > 3
+    assert result.exposures + MOST_LATE_GAPS >= len(session.published(CameraHandover)) > 3
     assert max(session.at.program.too_late_s) == 0.0
     check_given_back(session)
 
@@ -228,7 +230,7 @@ def test_a_camera_that_is_never_free_again_ends_the_run_without_a_touch(session_
     result = asyncio.run(session.run())
     assert result.outcome is Outcome.RESTORED
     assert result.reason.startswith("The camera is never free. The focuser is back at position 25600")
-    assert session.told(RestoreStarted) == []
+    assert session.published(RestoreStarted) == []
     check_given_back(session)
 
 
@@ -251,7 +253,7 @@ def test_an_abort_during_the_handover_touches_nothing(session_with: Callable[...
             await running
 
     asyncio.run(abort_in_the_handover())
-    (ended,) = session.told(RunEnded)
+    (ended,) = session.published(RunEnded)
     assert ended.result.outcome is Outcome.RESTORED
     assert session.at.program.places == [START]
     assert session.at.camera.aborted == 0
@@ -265,11 +267,11 @@ def test_the_restore_marker_is_there_during_a_handover(session_with: Callable[..
     session.devices = replace(session.devices, restore_marker=RestoreMarker(tmp_path, name))
     session.at.program.on_turn = lambda: noted.append(RestoreMarker(tmp_path, name).left_by_interrupted_run())
     result = asyncio.run(session.run())
-    assert noted == [START] * len(session.told(CameraHandover)) + [result.final_position]
+    assert noted == [START] * len(session.published(CameraHandover)) + [result.final_position]
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_run_after_a_cut_one_waits_at_the_home_of_that_one(
+def test_after_an_interrupted_run_the_next_waits_at_its_restore_position(
     session_with: Callable[..., Session], tmp_path: Path
 ) -> None:
     session = session_with(patience_s=33.0)

@@ -178,7 +178,7 @@ def test_a_release_goes_on_when_the_run_is_cancelled_even_twice() -> None:
 
     asyncio.run(cancelled())
     assert at.done == [*ACQUIRED, *RELEASED]
-    assert abort.asked
+    assert abort.requested
 
 
 def test_settings_are_put_back_once_and_again_only_after_a_failure() -> None:
@@ -201,12 +201,12 @@ def test_a_wheel_that_sticks_is_tried_again_and_does_not_keep_the_camera(
     at = Observatory(refuses=["L"] * stuck)
     asyncio.run(_use(at.lease()))
     assert at.done == [*ACQUIRED, *RELEASED[not turns_back :]]
-    assert ("could not be put back" in "".join(capsys.readouterr())) is not turns_back
+    assert ("could not be turned back" in "".join(capsys.readouterr())) is not turns_back
 
 
 @pytest.mark.parametrize(("name", "back_to"), [("OIII", "L"), ("Ha", "OIII")])
 def test_an_unknown_filter_is_named_with_those_there_are(name: str, back_to: str) -> None:
-    with pytest.raises(ConfigurationError, match="has no filter OIII: it has L, R, Ha"):
+    with pytest.raises(ConfigurationError, match="has no filter OIII; its filters are L, R, Ha"):
         filter_turn(Observatory(), name, back_to)
     with pytest.raises(ConfigurationError, match="has no filter OIII"):
         slot_of(Observatory(), "OIII")

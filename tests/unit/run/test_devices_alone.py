@@ -38,7 +38,7 @@ def entered(address: str, directory: Path) -> AlpacaFocusError:
     return caught.value
 
 
-def test_no_device_is_asked_while_a_daemon_has_them(nobody: str, tmp_path: Path) -> None:
+def test_no_device_is_contacted_while_a_daemon_uses_them(nobody: str, tmp_path: Path) -> None:
     with exclusive_lock(lock_path(tmp_path)):
         error = entered(nobody, tmp_path)
     assert isinstance(error, RunsAlready)

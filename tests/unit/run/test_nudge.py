@@ -9,7 +9,7 @@ import pytest
 from alpaca_focus.core.errors import DeviceMisbehaved, DeviceUnreachable
 from alpaca_focus.core.sweep.backlash import Backlash, Direction, Limits
 from alpaca_focus.core.values import Position
-from alpaca_focus.run.nudge import Nudge, Nudged
+from alpaca_focus.run.nudge import Nudge, NudgeResult
 from alpaca_focus.run.restore_marker import FILE_NAME, RestoreMarker
 from tests.fakes import FakeClock, FakeFocuser
 
@@ -38,8 +38,8 @@ def nudge(focuser: FakeFocuser, directory: Path, *, limits: Limits | None = None
     )
 
 
-def carried_out(asked: Nudge, target: Position = START + 30) -> Nudged:
-    told: list[Nudged] = []
+def carried_out(asked: Nudge, target: Position = START + 30) -> NudgeResult:
+    told: list[NudgeResult] = []
     asyncio.run(asked.there_and_back(START, target, told.append))
     (became,) = told
     return became
@@ -50,7 +50,7 @@ def test_it_goes_there_and_comes_back_with_the_slack_taken_up(tmp_path: Path) ->
     became = carried_out(nudge(focuser, tmp_path))
     assert focuser.moves == [START + 30, START + 120, START]
     assert focuser.tube == START + focuser.backlash  # as after each arrival inward
-    assert (became.reached, became.ended_at, became.trouble, became.return_trouble) == (START + 30, START, "", "")
+    assert (became.reached, became.ended_at, became.problem, became.return_problem) == (START + 30, START, "", "")
     assert not (tmp_path / FILE_NAME).exists()
 
 
@@ -64,7 +64,7 @@ def test_a_move_that_was_refused_moves_nothing(tmp_path: Path) -> None:
     focuser = FakeFocuser(start=START, fails=[GONE])
     became = carried_out(nudge(focuser, tmp_path))
     assert focuser.moves == []
-    assert (became.reached, became.ended_at, became.trouble) == (None, START, str(GONE))
+    assert (became.reached, became.ended_at, became.problem) == (None, START, str(GONE))
     assert not (tmp_path / FILE_NAME).exists()
 
 
@@ -80,14 +80,14 @@ def test_a_move_that_fails_on_its_way_is_taken_back(tmp_path: Path) -> None:
     became = carried_out(nudge(focuser, tmp_path))
     assert focuser.moves == [START + 120, START]
     assert became.ended_at == START
-    assert became.trouble == "It stopped short. Oil it."
+    assert became.problem == "It stopped short. Oil it."
 
 
 def test_it_is_brought_back_once_the_device_answers_again(tmp_path: Path) -> None:
     focuser = FakeFocuser(start=START, fails=[None, GONE, GONE, GONE])
     became = carried_out(nudge(focuser, tmp_path))
     assert focuser.motor == START
-    assert (became.ended_at, became.return_trouble) == (START, "")
+    assert (became.ended_at, became.return_problem) == (START, "")
     assert became.lasted_s > 0
     assert not (tmp_path / FILE_NAME).exists()
 
@@ -95,11 +95,11 @@ def test_it_is_brought_back_once_the_device_answers_again(tmp_path: Path) -> Non
 def test_where_it_belongs_stays_on_disk_if_it_does_not_come_back(tmp_path: Path) -> None:
     focuser = FakeFocuser(start=START, fails=[None, *[GONE] * 99])
     became = carried_out(nudge(focuser, tmp_path))
-    assert (became.ended_at, became.return_trouble) == (START + 30, str(GONE))
+    assert (became.ended_at, became.return_problem) == (START + 30, str(GONE))
     assert RestoreMarker(tmp_path, focuser.name).left_by_interrupted_run() == START
 
 
-def test_the_way_home_is_on_disk_before_the_first_move(tmp_path: Path) -> None:
+def test_the_restore_marker_is_on_disk_before_the_first_move(tmp_path: Path) -> None:
     focuser, seen = NotingFocuser(start=START), []
 
     async def note(_: Position) -> None:
@@ -111,7 +111,7 @@ def test_the_way_home_is_on_disk_before_the_first_move(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("cancelled_at", [0, 1, 2])
-def test_an_abort_ends_at_the_start_however_often_it_is_asked_for(cancelled_at: int, tmp_path: Path) -> None:
+def test_an_abort_ends_at_the_start_however_often_it_is_requested(cancelled_at: int, tmp_path: Path) -> None:
     focuser, told, count = NotingFocuser(start=START), [], 0
 
     async def aborted(target: Position) -> None:

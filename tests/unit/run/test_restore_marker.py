@@ -72,7 +72,7 @@ def test_a_failed_run_after_a_crash_goes_back_to_where_the_cut_run_had_started(
     result = run(replace(devices, measure=lambda _: lost), events)
     assert result.outcome is Outcome.RESTORED
     assert events[0] == RunStarted(start_position=25600, belongs_at=25111)
-    assert "back at position 25111, where a run that was cut off had started" in result.reason
+    assert "back at position 25111, where an interrupted run had started" in result.reason
     assert asyncio.run(devices.focuser.position()) == 25111
     assert list(tmp_path.iterdir()) == []
 
@@ -90,7 +90,7 @@ def test_the_note_of_another_focuser_is_left_alone(tmp_path: Path) -> None:
     assert RestoreMarker(tmp_path, FOCUSER).left_by_interrupted_run() is None
 
 
-def test_an_old_note_says_nothing_any_more(tmp_path: Path) -> None:
+def test_an_old_marker_is_ignored(tmp_path: Path) -> None:
     RestoreMarker(tmp_path, FOCUSER).set(1234)
     os.utime(tmp_path / FILE_NAME, (0, 0))
     assert RestoreMarker(tmp_path, FOCUSER).left_by_interrupted_run() is None
@@ -104,13 +104,13 @@ def test_a_torn_note_is_not_followed(tmp_path: Path, text: str) -> None:
     assert RestoreMarker(tmp_path, FOCUSER).left_by_interrupted_run() is None
 
 
-def test_a_folder_that_takes_no_file_is_told_and_the_run_goes_on(
+def test_an_unwritable_folder_is_logged_and_the_run_continues(
     devices: RunDevices, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     (tmp_path / "file").write_text("in the way")
     marked = replace(devices, restore_marker=RestoreMarker(tmp_path / "file" / "below", FOCUSER))
     assert run(marked).outcome is Outcome.FOCUSED
-    assert "could not be noted" in caplog.text
+    assert "cannot be written" in caplog.text
 
 
 def test_without_a_folder_nothing_is_noted(devices: RunDevices, tmp_path: Path) -> None:

@@ -9,12 +9,12 @@ from alpaca_focus.core.errors import DeviceUnreachable
 from alpaca_focus.core.night.state import PierSide
 from alpaca_focus.ports import MountState
 from alpaca_focus.run.device_adapters import Devices
-from alpaca_focus.run.filter_choice import Way
+from alpaca_focus.run.filter_choice import FilterChoice
 from alpaca_focus.run.run_conditions import read_run_conditions
 from alpaca_focus.run.runner import RunConditions
 from tests.fakes import FakeCamera, FakeClock, FakeFocuser, FakeSky
 
-WAY = Way(filter_name="L", offset_steps=12)
+CHOICE = FilterChoice(filter_name="L", offset_steps=12)
 
 
 class Sensor(FakeFocuser):
@@ -49,7 +49,7 @@ def noted(rng: np.random.Generator, *, focuser_c: float | None, air_c: float | N
             "observing_conditions": weather,
         }
     )
-    return asyncio.run(read_run_conditions(devices, WAY, {}))
+    return asyncio.run(read_run_conditions(devices, CHOICE, {}))
 
 
 @pytest.mark.parametrize(
@@ -82,5 +82,5 @@ def test_what_is_known_already_is_kept_with_it(rng: np.random.Generator) -> None
     focuser = Sensor()
     focuser.reading_c = 4.0
     devices = Devices(connected={"camera": FakeCamera(FakeSky(focuser, rng), FakeClock()), "focuser": focuser})
-    found = asyncio.run(read_run_conditions(devices, WAY, {"average": 4.2}))
+    found = asyncio.run(read_run_conditions(devices, CHOICE, {"average": 4.2}))
     assert (found.temperature_c, dict(found.temperatures_c)) == (4.0, {"focuser": 4.0, "average": 4.2})

@@ -50,7 +50,7 @@ def observatory(rng: np.random.Generator) -> Observatory:
     return Observatory(clock, focuser, sky, FakeCamera(sky, clock), [])
 
 
-def test_a_good_run_ends_in_focus_and_tells_everything(observatory: Observatory) -> None:
+def test_a_good_run_ends_in_focus_and_publishes_its_events(observatory: Observatory) -> None:
     result = asyncio.run(observatory.run())
     assert result.outcome is Outcome.FOCUSED
     assert abs(observatory.focuser.tube - observatory.sky.best_tube) < 33
@@ -95,7 +95,7 @@ def _spy(frame: Frame, observatory: Observatory, during: list[bool]) -> Measurem
     return observatory.camera.measure(frame)
 
 
-def test_clouds_bring_the_focuser_home(observatory: Observatory) -> None:
+def test_clouds_end_with_the_focuser_restored(observatory: Observatory) -> None:
     observatory.sky.clouds_from_frame = 5
     result = asyncio.run(observatory.run())
     assert result.outcome is Outcome.RESTORED
@@ -105,7 +105,7 @@ def test_clouds_bring_the_focuser_home(observatory: Observatory) -> None:
 
 
 @pytest.mark.parametrize("failing_move", range(9))
-def test_a_failed_move_brings_the_focuser_home(observatory: Observatory, failing_move: int) -> None:
+def test_a_failed_move_ends_with_the_focuser_restored(observatory: Observatory, failing_move: int) -> None:
     observatory.focuser.fails = [None] * failing_move + [STALLED]
     result = asyncio.run(observatory.run())
     assert result.outcome is Outcome.RESTORED
@@ -113,7 +113,7 @@ def test_a_failed_move_brings_the_focuser_home(observatory: Observatory, failing
     assert observatory.focuser.motor == 25600
 
 
-def test_a_camera_that_fails_brings_the_focuser_home(observatory: Observatory) -> None:
+def test_a_camera_that_fails_ends_with_the_focuser_restored(observatory: Observatory) -> None:
     observatory.camera.fails = [None, None, None, DeviceUnreachable("camera 0", "Camera 0 does not answer.")]
     result = asyncio.run(observatory.run())
     assert result.outcome is Outcome.RESTORED
@@ -122,7 +122,7 @@ def test_a_camera_that_fails_brings_the_focuser_home(observatory: Observatory) -
     assert observatory.focuser.motor == 25600
 
 
-def test_a_focuser_that_comes_back_later_is_brought_home(observatory: Observatory) -> None:
+def test_a_focuser_that_answers_again_later_is_restored(observatory: Observatory) -> None:
     observatory.focuser.fails = [None, None, None, SILENT, SILENT, SILENT]
     result = asyncio.run(observatory.run())
     assert result.outcome is Outcome.RESTORED
@@ -137,7 +137,7 @@ def test_a_focuser_that_stays_away_is_reported_with_what_to_do(observatory: Obse
     assert "Move it there by hand" in result.reason
 
 
-def test_a_run_that_takes_too_long_goes_home(observatory: Observatory) -> None:
+def test_a_run_that_takes_too_long_is_restored(observatory: Observatory) -> None:
     result = asyncio.run(observatory.run(max_duration_s=10.0))
     assert result.outcome is Outcome.RESTORED
     assert "longer than the 10 s allowed by focus.max_duration_s" in result.reason
@@ -145,7 +145,9 @@ def test_a_run_that_takes_too_long_goes_home(observatory: Observatory) -> None:
 
 
 @pytest.mark.parametrize("cancels", [1, 3])
-def test_an_aborted_run_goes_home_first_however_often_it_is_told(observatory: Observatory, cancels: int) -> None:
+def test_an_aborted_run_restores_the_focuser_however_often_it_is_cancelled(
+    observatory: Observatory, cancels: int
+) -> None:
     async def scenario() -> None:
         task = asyncio.create_task(observatory.run())
         while observatory.sky.frames < 4:  # noqa: ASYNC110 - the fake sky counts frames, it tells nobody
@@ -164,7 +166,7 @@ def test_an_aborted_run_goes_home_first_however_often_it_is_told(observatory: Ob
     assert ended.result.reason.startswith("The run was aborted.")
 
 
-def test_an_error_in_the_program_itself_goes_home_and_is_not_hidden(observatory: Observatory) -> None:
+def test_an_internal_error_restores_the_focuser_and_is_raised(observatory: Observatory) -> None:
     def broken(frame: Frame) -> Measurement:
         if observatory.sky.frames == 4:
             raise ZeroDivisionError("division by zero")
@@ -238,7 +240,7 @@ def test_guiding_rests_during_the_run_and_goes_on_after_it(observatory: Observat
 
 
 @pytest.mark.parametrize("refuses", ["pause", "resume"])
-def test_a_guider_that_does_not_answer_is_told_and_stops_nothing(observatory: Observatory, refuses: str) -> None:
+def test_a_guider_that_does_not_answer_is_reported_and_ends_nothing(observatory: Observatory, refuses: str) -> None:
     guider = FakeGuider(refuses=refuses)
     result = asyncio.run(
         run_focus(
@@ -297,7 +299,9 @@ def test_after_an_abort_a_steady_star_is_not_waited_for_for_long(
     assert ended.result.outcome is Outcome.FOCUSED
     in_vain = settles_after_s > 1
     assert guider.told == ["pause", "resume"] + ([] if in_vain else ["steady"])
-    assert ("After the abort nobody waited until guider guided steadily again." in ended.result.reason) is in_vain
+    assert (
+        "guider was resumed without waiting until it settled: the run was aborted." in ended.result.reason
+    ) is in_vain
 
 
 def test_the_new_focus_is_where_the_focuser_belongs_before_the_star_is_waited_for(
@@ -339,7 +343,7 @@ def test_the_offset_of_another_filter_is_added_in_the_end(observatory: Observato
     assert result.final_position == result.verification.position + offset == observatory.focuser.motor
     # The slack is on the same side as it was when the focus was verified.
     assert observatory.focuser.tube == observatory.focuser.motor + observatory.focuser.backlash
-    assert f"{offset:+d} steps from where L is" in result.reason
+    assert f"{offset:+d} steps from the best focus of L" in result.reason
 
 
 def test_an_offset_that_cannot_be_added_ends_at_the_start(observatory: Observatory) -> None:
