@@ -194,7 +194,7 @@ def _health(last: TelescopeState, *, is_online: bool) -> Health:
 
 
 def _minutes(state: TelescopeState, now: datetime) -> int | None:
-    """Return the age of the last focus now; for a state without the time of it, the age when it was sent."""
+    """Return the age of the last focus now; for a state without that time, the age when it was sent."""
     if state.focused_at is not None:
         # The clocks of two computers differ, so the age can be negative.
         with contextlib.suppress(OverflowError):

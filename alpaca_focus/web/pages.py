@@ -286,7 +286,7 @@ def _reports(night: NightSource) -> APIRouter:
 
     @router.post("/exposure", operation_id="exposure")
     async def exposure(body: models.ExposureRequest) -> models.CommandReply:
-        """Report the begin or the end of an exposure, with imaging.way: told."""
+        """Report the begin or the end of an exposure, with the setting `imaging.way: told`."""
         return await reply_to("exposure", **body.model_dump(exclude_none=True))
 
     @router.post("/filter", operation_id="filter")

@@ -17,8 +17,7 @@ import yaml
 from alpaca_focus.devices.clock import ScaledClock
 from alpaca_focus.doctor.checks import Check, CheckOutcome
 from alpaca_focus.doctor.checkup import CheckupOrder, examine
-from alpaca_focus.notify.mqtt_client import MqttSettings
-from alpaca_focus.notify.mqtt_client import broker_problem
+from alpaca_focus.notify.mqtt_client import MqttSettings, broker_problem
 from alpaca_focus.run.restore_marker import FILE_NAME, RestoreMarker
 from alpaca_focus.service.control_wire import lock_path
 from alpaca_focus.service.lock import exclusive_lock
