@@ -135,7 +135,7 @@ def test_a_scheduler_that_goes_in_the_middle_is_told_with_the_first_file_that_is
     with Cluster(ADDRESS) as connection, pytest.raises(ConfigurationError) as caught:
         list(connection.measure_files(paths, DEFAULT, print))
     assert f"The Dask scheduler {ADDRESS} has stopped" in str(caught.value)
-    assert f"the files from {paths[0]} on were not measured" in str(caught.value)
+    assert f"The files from {paths[0]} on were not measured" in str(caught.value)
 
 
 def test_workers_that_are_away_for_long_are_no_longer_waited_for(acted: type[ActedClient], tmp_path: Path) -> None:
