@@ -19,7 +19,7 @@ from alpaca_focus.cli.common import JsonOption
 from alpaca_focus.cli.keys import EndRequest
 from alpaca_focus.cli.terminal import for_people
 from alpaca_focus.core.errors import ConfigurationError
-from alpaca_focus.notify.fleet import FAILED_OUTCOMES, Row, Standing, rows
+from alpaca_focus.notify.fleet import FAILED_OUTCOMES, Health, TelescopeRow, rows
 from alpaca_focus.notify.fleet_listener import FleetListener
 from alpaca_focus.notify.mqtt_client import MqttSettings
 from alpaca_focus.notify.notification_settings import broker_settings
@@ -34,10 +34,10 @@ PAPER_WIDTH = 120
 TROUBLE, LOOK, OK = "TROUBLE", "look", "ok"
 STYLES = {TROUBLE: "bold red", LOOK: "yellow", OK: "green"}
 STATES = {
-    Standing.STRANDED: "FOCUSER STRANDED",
-    Standing.OFFLINE: "OFFLINE",
-    Standing.UNCLEAR: "not understood",
-    Standing.PAUSED: "paused",
+    Health.STRANDED: "FOCUSER STRANDED",
+    Health.OFFLINE: "OFFLINE",
+    Health.UNCLEAR: "not understood",
+    Health.PAUSED: "paused",
 }
 
 
@@ -99,7 +99,7 @@ def _settings(config: Path | None, options: dict[str, str]) -> MqttSettings:
 
 def _print_once(settings: MqttSettings, *, json: bool) -> None:
     with FleetListener(settings) as listener:
-        fleet = listener.hear_all()
+        fleet = listener.read_retained()
     now = datetime.now(UTC)
     found = rows(fleet, now)
     if json:
@@ -116,16 +116,16 @@ def _print_once(settings: MqttSettings, *, json: bool) -> None:
             f"Nobody tells the MQTT broker {settings.broker} anything under {settings.prefix}/: look whether the "
             "daemons have the same mqtt.broker and mqtt.prefix."
         )
-    if any(row.standing.is_trouble for row in found):
+    if any(row.health.is_urgent for row in found):
         raise typer.Exit(EXIT_TROUBLE)
 
 
-def _told(settings: MqttSettings, found: tuple[Row, ...], now: datetime) -> dict[str, object]:
+def _told(settings: MqttSettings, found: tuple[TelescopeRow, ...], now: datetime) -> dict[str, object]:
     return {
         "broker": settings.broker,
         "prefix": settings.prefix,
         "at": now.isoformat(timespec="seconds"),
-        "all_well": bool(found) and not any(row.standing.is_trouble for row in found),
+        "all_well": bool(found) and not any(row.health.is_urgent for row in found),
         "telescopes": [row.as_dict() for row in found],
     }
 
@@ -141,14 +141,14 @@ def _follow(settings: MqttSettings) -> None:
         while not end.wait(REDRAWN_EVERY_S):
             now = datetime.now(UTC)
             found = rows(listener.fleet, now)
-            trouble = trouble_line(*listener.trouble, now)
+            trouble = trouble_line(*listener.problem, now)
             where = f"{settings.broker}, {settings.prefix}/"
             state = "" if listener.is_listening or trouble else " (connecting)"
             heading = f"{where}{state}: {summary(found)}; {end.how} ends it."
             live.update(page(found, heading, trouble), refresh=True)
 
 
-def page(found: Sequence[Row], heading: str, trouble: str = "") -> RenderableType:
+def page(found: Sequence[TelescopeRow], heading: str, trouble: str = "") -> RenderableType:
     """Return the page of a terminal.
 
     Args:
@@ -161,7 +161,7 @@ def page(found: Sequence[Row], heading: str, trouble: str = "") -> RenderableTyp
     return Group(*above, Text(heading), *below)
 
 
-def table(found: Sequence[Row]) -> Table:
+def table(found: Sequence[TelescopeRow]) -> Table:
     """Return a line a telescope."""
     shown = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
     shown.add_column("", no_wrap=True)
@@ -171,11 +171,11 @@ def table(found: Sequence[Row]) -> Table:
         shown.add_column(name, justify="right", no_wrap=True)
     shown.add_column("last run", overflow="fold", min_width=6, max_width=10)
     for row in found:
-        word = word_of(row.standing)
+        word = word_of(row.health)
         shown.add_row(
             Text(word, style=STYLES[word]),
             Text(row.name),
-            Text(STATES.get(row.standing, row.last.state), style="bold" if row.standing.is_trouble else ""),
+            Text(STATES.get(row.health, row.last.state), style="bold" if row.health.is_urgent else ""),
             "" if row.last.position is None else f"{row.last.position}",
             "" if row.last.hfd is None else f"{row.last.hfd:.2f}",
             "" if row.last.temperature is None else f"{row.last.temperature:.1f}",
@@ -185,23 +185,23 @@ def table(found: Sequence[Row]) -> Table:
     return shown
 
 
-def remarks(found: Sequence[Row]) -> list[Text]:
+def remarks(found: Sequence[TelescopeRow]) -> list[Text]:
     """Return what there is to say beside the numbers, a line each, in the order of the table."""
     return [
-        Text.assemble((f"{row.name}: ", "bold" if row.standing.is_trouble else ""), note)
+        Text.assemble((f"{row.name}: ", "bold" if row.health.is_urgent else ""), note)
         for row in found
         for note in _notes(row)
     ]
 
 
-def word_of(standing: Standing) -> str:
+def word_of(health: Health) -> str:
     """Return the one word that says whether somebody has to look."""
-    return TROUBLE if standing.is_trouble else LOOK if standing.needs_look else OK
+    return TROUBLE if health.is_urgent else LOOK if health.needs_attention else OK
 
 
-def _notes(row: Row) -> list[str]:
+def _notes(row: TelescopeRow) -> list[str]:
     told = []
-    if row.standing is Standing.STRANDED:
+    if row.health is Health.STRANDED:
         told.append(f"the focuser could not be brought back. {row.last.reason}")
     if not row.is_online:
         told.append("its daemon is gone" + (f"; the last it told: {row.last.state}." if row.last.state else "."))
@@ -211,7 +211,7 @@ def _notes(row: Row) -> list[str]:
         told.append(f"no answer from {', '.join(row.last.silent)}.")
     if row.last.waits_for:
         told.append(f"waits for its devices. {row.last.waits_for}")
-    if row.last.paused and row.standing is not Standing.PAUSED:
+    if row.last.paused and row.health is not Health.PAUSED:
         told.append("paused.")
     if row.last.due:
         waits = f"; it waits for: {', '.join(row.last.blocked_by)}" if row.last.blocked_by else ""
@@ -219,10 +219,10 @@ def _notes(row: Row) -> list[str]:
     return told
 
 
-def summary(found: Sequence[Row]) -> str:
+def summary(found: Sequence[TelescopeRow]) -> str:
     """Return how many telescopes there are, and how many of them are in trouble."""
     count = f"{len(found)} telescope{'' if len(found) == 1 else 's'}"
-    bad = sum(row.standing.is_trouble for row in found)
+    bad = sum(row.health.is_urgent for row in found)
     return f"{count}, {bad} in trouble" if bad else f"{count}, none in trouble"
 
 

@@ -13,7 +13,7 @@ from alpaca_focus.cli.live import LiveGraph
 from alpaca_focus.cli.measure import AxisOption, EndOption, FirstOption, MetricOption
 from alpaca_focus.core.errors import ConfigurationError
 from alpaca_focus.files.best_focus import FittedCurve, fitted_curve
-from alpaca_focus.files.curve_tables import Collected
+from alpaca_focus.files.curve_tables import CollectedFrames
 from alpaca_focus.files.file_report import AUTO
 from alpaca_focus.files.folder_watch import FolderListing, FolderWatch, file_stamp, folder_snapshot
 from alpaca_focus.files.measuring import MeasureOptions, measure_file
@@ -69,7 +69,7 @@ class _Session:
         self.wait_s = min(max(settle_s / LOOKS_PER_SETTLE, SHORTEST_WAIT_S), LONGEST_WAIT_S)
         self._folder, self._options, self._plot, self._graph = folder, options, plot, graph
         self._files = FolderWatch(settle_s=settle_s)
-        self._frames = Collected()
+        self._frames = CollectedFrames()
         self._fitted: list[FittedCurve] = []
         self._away = False
         self._picture_problem = ""

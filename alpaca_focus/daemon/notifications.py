@@ -168,7 +168,7 @@ class Notifications:
         if settings.messages.is_on(notice.kind):
             title = f"{settings.telescope.name}: {notice.title}"
             attachment = _attachment(notice, settings.storage.folder)
-            self._messenger.tell(Message(title=title, text=notice.text, kind=notice.kind, attachment=attachment))
+            self._messenger.enqueue(Message(title=title, text=notice.text, kind=notice.kind, attachment=attachment))
 
     # The report
 

@@ -14,7 +14,7 @@ from alpaca_focus.core.status import Waiting
 from alpaca_focus.devices.phd2_wire import connected, one_line
 from alpaca_focus.doctor.checks import Check, Subject
 from alpaca_focus.doctor.examination import Examination, run_in_thread
-from alpaca_focus.notify.mqtt_probe import broker_trouble
+from alpaca_focus.notify.mqtt_client import broker_problem
 from alpaca_focus.notify.notification_settings import mqtt_settings, services_of
 from alpaca_focus.service.control_client import ask, status_of_reply
 from alpaca_focus.service.control_wire import lock_path, socket_path
@@ -139,7 +139,7 @@ async def probe_broker(examination: Examination) -> None:
     timeout_s = examination.timeout_s
     wanted = await run_in_thread(partial(mqtt_settings, examination.settings), timeout_s)
     try:
-        trouble = await run_in_thread(partial(broker_trouble, wanted, timeout_s), 2 * timeout_s + 1)
+        trouble = await run_in_thread(partial(broker_problem, wanted, timeout_s), 2 * timeout_s + 1)
     except TimeoutError:
         trouble = f"{section.broker} does not answer within {timeout_s:g} s. Check mqtt.broker and the network."
     examination.add(judge_broker(section.broker, trouble, user=wanted.user))

@@ -1,1 +1,1 @@
-"""Frames, reports and tables on disk: read, measured, watched for."""
+"""Frames, reports, tables and pictures on disk."""

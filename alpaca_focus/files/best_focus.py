@@ -1,4 +1,4 @@
-"""The best focus that one or two curves say: a star's size, or FWHM and NSIG of a spectrum."""
+"""The best focus of one or two curves: a star's size, or FWHM and NSIG of a spectrum."""
 
 import math
 from collections.abc import Sequence
@@ -11,17 +11,17 @@ from alpaca_focus.core.metrics import MetricKind, fitted_curves, heading, label_
 from alpaca_focus.core.values import Fit, Sample
 
 OF_SPECTRA = fitted_curves(MetricKind.SPECTRUM)
-"""The two curves of a spectrograph: the width, which is the steadier one, and what judges it, the signal that comes
-through the slit, which feels centring and transparency too."""
+"""The two curves of a spectrograph: the width, which scatters less, and the signal through the slit, which is to be
+maximised but depends on centring and transparency too."""
 COMPROMISE = "compromise"
 """The mean of both optima, each weighted by the inverse of its variance."""
 DECIDERS = (*OF_SPECTRA, COMPROMISE)
-"""What can decide the best focus of a spectrograph."""
+"""The curves that can decide the best focus of a spectrograph."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Curve:
-    """The points of one metric, which one curve is fitted to.
+    """The points of one metric, to which one curve is fitted.
 
     Attributes:
         metric: Name of the metric, for example "hfd".
@@ -48,7 +48,7 @@ class Curve:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FittedCurve:
-    """A curve with its fit, or with one sentence why there is none."""
+    """A curve with its fit, or with a sentence that explains why there is none."""
 
     curve: Curve
     fit: Fit | None
@@ -57,13 +57,13 @@ class FittedCurve:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BestFocus:
-    """The best focus and all that it comes from.
+    """The best focus with the fits behind it.
 
     Attributes:
         position: Best position in steps, not rounded.
         position_stderr: Its standard error in steps.
         by: Name of the metric that decided, or "compromise".
-        fitted: The curves; the first is the one that decided, where one did.
+        fitted: The curves; the first one decided, unless it is a compromise.
     """
 
     position: float
@@ -73,7 +73,7 @@ class BestFocus:
 
     @property
     def offset(self) -> tuple[float, float] | None:
-        """From the first of the two optima of spectra to the second, and its standard error, in steps; else `None`."""
+        """Distance in steps from the best FWHM to the best NSIG of a spectrum and its standard error; else `None`."""
         fits = {each.curve.metric: each.fit for each in self.fitted}
         width, signal = (fits.get(curve) for curve in OF_SPECTRA)
         if width is None or signal is None:
@@ -83,7 +83,7 @@ class BestFocus:
 
 
 def fitted_curve(curve: Curve, model: CurveModel = CurveModel.HYPERBOLA) -> FittedCurve:
-    """Fit one curve; never raises, the problem is told instead."""
+    """Fit one curve; a failure is returned as `problem`."""
     try:
         return FittedCurve(curve=curve, fit=fit_curve(curve.samples, model))
     except RunFailed as failure:
@@ -93,12 +93,12 @@ def fitted_curve(curve: Curve, model: CurveModel = CurveModel.HYPERBOLA) -> Fitt
 def find_best_focus(
     curves: Sequence[Curve], by: str | None = None, model: CurveModel = CurveModel.HYPERBOLA
 ) -> BestFocus:
-    """Fit every curve and take the best position from the one asked for.
+    """Fit every curve and take the best position from the requested one.
 
     Args:
         curves: One curve, or FWHM and NSIG of the same spectra.
-        by: Which decides, one of `DECIDERS`; by default the first curve.
-        model: Which curve is fitted.
+        by: The curve that decides, one of `DECIDERS`; by default the first curve.
+        model: The model to fit.
 
     Returns:
         The best focus with every curve's fit. A curve that did not decide may have none.

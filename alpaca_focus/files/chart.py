@@ -1,7 +1,4 @@
-"""The description of a chart, which `chart_svg`, `chart_text` and `pictures` draw each in its own way.
-
-A V-curve is described here once, so that the report, a picture and the terminal show the same one.
-"""
+"""Describes charts, so that SVG, the terminal and matplotlib (`chart_drawing`, `pictures`) draw the same V-curve."""
 
 import math
 from collections.abc import Sequence
@@ -19,13 +16,13 @@ NICE = (1.0, 2.0, 2.5, 5.0, 10.0)
 NICE_MINUTES = (1, 2, 5, 10, 15, 30, 60, 120, 180, 240, 360)
 CURVE_POINTS = 241
 HEADROOM, UPPER_END = 1.05, 0.97
-"""Room above the highest point, and where points too high for the axis are drawn, as a share of it."""
+"""Room above the highest point, and where points too high for the axis are drawn, as a share of the axis."""
 OUTLIER_ROOM = 2.0
 """Frames left out of a fit stretch the axes up to so many times the highest one kept; more would flatten the V."""
 
 
 class Colour(StrEnum):
-    """A colour by name; each way of drawing has its own shade of it."""
+    """A colour by name; each output has its own shade."""
 
     BLUE = "blue"
     RED = "red"
@@ -42,14 +39,11 @@ class Range:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Points:
-    """Single points.
+    """Single points, named in a legend.
 
     Attributes:
-        at: Their places.
-        colour: Their colour.
-        errors: The standard error of each, NaN where it is not known; empty when none is.
-        crossed: Whether they are drawn as crosses instead of dots.
-        name: Their name in a legend.
+        errors: Standard error of each point, NaN if unknown; empty if all are unknown.
+        crossed: Whether to draw crosses instead of dots.
     """
 
     at: Sequence[tuple[float, float]]
@@ -61,7 +55,7 @@ class Points:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Polyline:
-    """A line through places, named in a legend."""
+    """A line through points, named in a legend."""
 
     at: Sequence[tuple[float, float]]
     colour: Colour
@@ -97,11 +91,9 @@ class Chart:
     """Points and lines over two axes.
 
     Attributes:
-        label: What the vertical axis shows, with its unit.
-        x: The horizontal axis.
-        y: The vertical axis.
-        marks: What is drawn, the lowest layer first.
-        x_label: What the horizontal axis shows, with its unit; empty for times.
+        label: Quantity and unit of the vertical axis.
+        marks: The lowest layer first.
+        x_label: Quantity and unit of the horizontal axis; empty for times.
         at_times: Whether the horizontal axis shows times, as seconds since 1970.
     """
 
@@ -113,11 +105,11 @@ class Chart:
     at_times: bool = False
 
     def x_ticks(self, most: int) -> list[tuple[float, str]]:
-        """Return about so many round places on the horizontal axis with their labels."""
+        """Return up to about `most` round values on the horizontal axis with their labels."""
         return _times(self.x, most) if self.at_times else _ticks(self.x, most)
 
     def y_ticks(self, most: int) -> list[tuple[float, str]]:
-        """Return about so many round places on the vertical axis with their labels."""
+        """Return up to about `most` round values on the vertical axis with their labels."""
         return _ticks(self.y, most)
 
 
@@ -137,7 +129,7 @@ def v_curve(samples: Sequence[Sample], fit: Fit | None) -> Chart:
 
     Args:
         samples: Frames of one metric, at least one of them usable.
-        fit: The curve through them; `None`: there is none.
+        fit: The curve through them, if there is one.
     """
     rejected = frozenset() if fit is None else frozenset(fit.rejected)
     usable = [(index, sample) for index, sample in enumerate(samples) if sample.measurement.usable]

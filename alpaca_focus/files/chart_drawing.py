@@ -13,18 +13,12 @@ CROSS = "m-3,-3 l6,6 m0,-6 l-6,6"
 
 
 def chart_svg(chart: Chart, *, width: int = SVG_WIDTH, height: int = SVG_HEIGHT) -> str:
-    """Return a chart as an SVG element.
-
-    Args:
-        chart: What to draw.
-        width: Width of the picture in its own units.
-        height: Height of the picture without the label of the horizontal axis.
-    """
+    """Return a chart as an SVG element; `height` excludes the label of the horizontal axis."""
     return _Drawing(chart, width, height).svg()
 
 
 class _Drawing:
-    """One chart on its way to SVG."""
+    """Draws one chart as SVG."""
 
     def __init__(self, chart: Chart, width: int, height: int) -> None:
         self._chart = chart
@@ -106,13 +100,7 @@ TEXT_WIDTH, TEXT_HEIGHT = 52, 14
 
 
 def chart_text(chart: Chart, *, width: int = TEXT_WIDTH, height: int = TEXT_HEIGHT) -> str:
-    """Return a chart as lines of characters, without its vertical lines and bands.
-
-    Args:
-        chart: What to draw.
-        width: Characters inside the axes.
-        height: Lines inside the axes.
-    """
+    """Return a chart as lines of text, without its vertical lines and bands; width and height are inside the axes."""
     # Not needed by the daemon.
     import plotille  # noqa: PLC0415
 

@@ -39,22 +39,24 @@ CHECK_S, WORKERLESS_CHECKS = 5.0, 12
 LOGGERS = ("distributed", "distributed.client", "distributed.core", "tornado", "tornado.application")
 
 
-def measure_seen(path: str, place: str, stamp: Stamp, options: MeasureOptions, version: str) -> FileReport | None:
-    """Measure a file of a worker's own file system; `None` if it is not the client's file.
+def measure_shared(
+    path: str, absolute_path: str, stamp: Stamp, options: MeasureOptions, version: str
+) -> FileReport | None:
+    """Measure a file in a worker's own file system; return `None` if it is not the client's file.
 
     Args:
-        path: The path that the user named.
-        place: The absolute path.
-        stamp: The stamp that the client sees.
+        path: The path that the user named, for the report.
+        absolute_path: The path to open.
+        stamp: The file's stamp on the client.
         options: How to measure it.
         version: The client's version of this program.
     """
     _check_version(version)
-    here = file_stamp(Path(place))
+    here = file_stamp(Path(absolute_path))
     if here is None or here.size_bytes != stamp.size_bytes or abs(here.changed_ns - stamp.changed_ns) > STAMPS_APART_NS:
         return None
     try:
-        file = open_regular(Path(place))
+        file = open_regular(Path(absolute_path))
     except FileUnreadable:
         return None
     with file:
@@ -62,14 +64,7 @@ def measure_seen(path: str, place: str, stamp: Stamp, options: MeasureOptions, v
 
 
 def measure_sent(path: str, content: bytes, options: MeasureOptions, version: str) -> FileReport:
-    """Measure a file that was sent to a worker.
-
-    Args:
-        path: The path that the user named.
-        content: Its bytes.
-        options: How to measure it.
-        version: The client's version of this program.
-    """
+    """Measure a file whose content was sent to a worker; see `measure_shared`."""
     _check_version(version)
     with tempfile.TemporaryFile() as file:
         file.write(content)
@@ -80,14 +75,14 @@ def measure_sent(path: str, content: bytes, options: MeasureOptions, version: st
 def _check_version(version: str) -> None:
     if version != __version__:
         raise ConfigurationError(
-            f"A worker that has joined the Dask cluster has alpaca-focus {__version__}, and here it is {version}: "
-            "install the same one there."
+            f"A worker that has joined the Dask cluster has alpaca-focus {__version__}, this computer {version}. "
+            "Install the same version there."
         )
 
 
 @dataclass(slots=True)
 class _Task:
-    """A file in progress; `sent_bytes` is 0 if the worker reads it itself."""
+    """A file in progress; `sent_bytes` is 0 if the worker reads the file itself."""
 
     path: Path
     future: "Future[Any]"
@@ -95,10 +90,10 @@ class _Task:
 
 
 class Cluster:
-    """A connection to a Dask cluster, which is left unchanged. A context manager.
+    """A connection to a Dask cluster; a context manager.
 
     Args:
-        address: Of its scheduler, such as tcp://HOST:8786.
+        address: Address of the scheduler, such as tcp://HOST:8786.
     """
 
     def __init__(self, address: str) -> None:
@@ -114,10 +109,10 @@ class Cluster:
         """
         self._quiet.__enter__()
         try:
-            # A client without a scheduler leaves threads behind, so it is made only after an answer.
+            # Without a scheduler, a distributed.Client leaves threads behind: it is created only after an answer.
             asyncio.run(asyncio.wait_for(_greeted(self._address), CONNECTED_WITHIN_S))
             with warnings.catch_warnings():
-                # The versions that matter are checked here.
+                # distributed warns of different versions of any package; those that matter are checked here.
                 warnings.simplefilter("ignore")
                 self._client = Client(  # type: ignore[no-untyped-call]
                     self._address, timeout=CONNECTED_WITHIN_S, set_as_default=False
@@ -126,8 +121,8 @@ class Cluster:
         except (OSError, ValueError) as error:
             self._leave()
             raise ConfigurationError(
-                f"There is no Dask scheduler at {self._address} ({_first_line(error)}): look whether `dask scheduler` "
-                "runs there, and whether its address looks like tcp://HOST:8786."
+                f"There is no Dask scheduler at {self._address} ({_first_line(error)}). Check that `dask scheduler` "
+                "runs there, and that its address has the form tcp://HOST:8786."
             ) from None
         except BaseException:
             self._leave()
@@ -152,29 +147,29 @@ class Cluster:
         versions = self._client.get_versions(packages=[PACKAGE])
         if not versions["workers"]:
             raise ConfigurationError(
-                f"The Dask cluster at {self._address} has no workers: start some with `dask worker {self._address}`."
+                f"The Dask cluster at {self._address} has no workers. Start some with `dask worker {self._address}`."
             )
-        asked = {"scheduler": versions["scheduler"], **versions["workers"]}
-        for name, answer in asked.items():
+        nodes = {"scheduler": versions["scheduler"], **versions["workers"]}
+        for name, answer in nodes.items():
             version = (answer or {}).get("packages", {}).get(PACKAGE)
             if version == __version__:
                 continue
             who = f"scheduler {self._address}" if name == "scheduler" else f"worker {name}"
             has = f"alpaca-focus {version}" if version else "no alpaca-focus"
             raise ConfigurationError(
-                f"The Dask {who} has {has}, and here it is {__version__}: install the same one there, or its numbers "
-                "could be others."
+                f"The Dask {who} has {has}, this computer {__version__}. Install the same version there, so that the "
+                "results are the same."
             )
 
     def measure_files(
         self, paths: Sequence[Path], options: MeasureOptions, notify: Callable[[str], None]
     ) -> Generator[FileReport, None, None]:
-        """Yield the reports of files in their order. When the caller stops, work in progress is cancelled.
+        """Yield the reports of files in their order; cancel the work in progress when the caller stops.
 
         Args:
             paths: The files.
             options: How to measure them.
-            notify: Called once, with a sentence, if files have to be sent.
+            notify: Called once, with a sentence, if the content of files has to be sent.
 
         Raises:
             ConfigurationError: The scheduler or all workers have gone.
@@ -184,9 +179,9 @@ class Cluster:
         most = min(MOST_FILES, max(2, FILES_A_THREAD * threads))
         waiting = deque(paths)
         try:
-            while waiting or work.is_busy:
+            while waiting or len(work):
                 # The first file goes alone: it shows whether the workers see the files.
-                while waiting and work.count < (most if work.has_reported else 1) and work.has_room_for(waiting[0]):
+                while waiting and len(work) < (most if work.has_reported else 1) and work.has_room_for(waiting[0]):
                     work.begin(waiting.popleft())
                 yield work.next_report()
         finally:
@@ -202,13 +197,8 @@ class _Work:
         self._sends = False
         self.has_reported = False
 
-    @property
-    def count(self) -> int:
+    def __len__(self) -> int:
         return len(self._tasks)
-
-    @property
-    def is_busy(self) -> bool:
-        return bool(self._tasks)
 
     def has_room_for(self, path: Path) -> bool:
         """Return whether a file can be started without sending too many bytes together."""
@@ -219,7 +209,7 @@ class _Work:
         return sent_bytes + (0 if stamp is None else stamp.size_bytes) <= MOST_SENT_BYTES
 
     def begin(self, path: Path) -> None:
-        """Give a file to the cluster; one that is unreadable here is reported here."""
+        """Submit a file to the cluster; report it here if it is unreadable here."""
         if self._sends:
             self._tasks.append(self._sent(path))
             return
@@ -227,23 +217,19 @@ class _Work:
         if stamp is None or not path.is_file():
             self._tasks.append(measure_file(path, self._options))
             return
-        place = str(path.absolute())
-        future = self._submit(measure_seen, str(path), place, stamp, self._options, __version__)
+        future = self._submit(measure_shared, str(path), str(path.absolute()), stamp, self._options, __version__)
         self._tasks.append(_Task(path, future))
 
     def next_report(self) -> FileReport:
         """Wait for the file that was started first."""
-        task = self._tasks[0]
-        while isinstance(task, _Task):
+        while isinstance(task := self._tasks[0], _Task):
             report = self._outcome(task)
             self.has_reported = True
-            if report is None:
-                if not self._sends:
-                    self._notify("The workers do not see these files under the same path: they are sent to them.")
+            if report is None and not self._sends:
+                self._notify("The workers have no files under these paths. Sending their content.")
                 self._sends = True
-                self._tasks[0] = task = self._sent(task.path)
-            else:
-                task = report
+            # The task stays the first one in the queue until it has a report, so that `cancel` includes it.
+            self._tasks[0] = self._sent(task.path) if report is None else report
         self._tasks.popleft()
         return task
 
@@ -264,7 +250,7 @@ class _Work:
 
     def _submit(self, function: Callable[..., FileReport | None], *arguments: object) -> "Future[Any]":
         with warnings.catch_warnings():
-            # About files sent through the scheduler, whose number is bounded here.
+            # distributed warns of large arguments; MOST_SENT_BYTES bounds them.
             warnings.filterwarnings("ignore", "Sending large graph")
             future: Future[Any] = self._client.submit(function, *arguments, pure=False)
             return future
@@ -278,15 +264,15 @@ class _Work:
                 return lost_report(task.path, self._options)
             except CancelledError:
                 raise ConfigurationError(
-                    f"The Dask scheduler {self._address} has gone, or somebody has cancelled the work: the files from "
+                    f"The Dask scheduler {self._address} has stopped, or the work was cancelled. The files from "
                     f"{task.path} on were not measured."
                 ) from None
             except TimeoutError:
                 workerless = 0 if self._has_workers() else workerless + 1
                 if workerless > WORKERLESS_CHECKS:
                     raise ConfigurationError(
-                        f"All workers of the Dask cluster at {self._address} have gone: the files from {task.path} on "
-                        "were not measured."
+                        f"All workers of the Dask cluster at {self._address} have stopped. The files from {task.path} "
+                        "on were not measured."
                     ) from None
             else:
                 return report
@@ -295,12 +281,12 @@ class _Work:
         try:
             return bool(self._client.nthreads())
         except OSError:
-            # Reconnecting; when that fails, the work is cancelled.
+            # The client reconnects; if that fails, it cancels the work.
             return False
 
 
 async def _greeted(address: str) -> None:
-    """Request the identity of a scheduler, as a sign of life."""
+    """Request the identity of a scheduler, to check that it answers."""
     comm = await connect(address, timeout=CONNECTED_WITHIN_S)  # type: ignore[no-untyped-call]
     try:
         await send_recv(comm, op="identity", reply=True)

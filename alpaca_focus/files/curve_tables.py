@@ -1,14 +1,14 @@
-"""V-curves out of tables: the rows that `alpaca-focus measure` writes, and plain tables of positions and values."""
+"""Reads V-curves from tables: those that `alpaca-focus measure` writes, and plain tables of positions and values."""
 
 import csv
 import math
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from alpaca_focus.core.errors import ConfigurationError
-from alpaca_focus.core.metrics import CURVES, MEASUREMENTS, STAR_SIZE, Metric, MetricKind, fitted_curves
+from alpaca_focus.core.metrics import CURVES, MEASUREMENTS, STAR_SIZE, MetricKind, fitted_curves
 from alpaca_focus.core.values import Measurement, Sample
 from alpaca_focus.files.best_focus import Curve
 from alpaca_focus.files.file_access import read_text
@@ -16,14 +16,14 @@ from alpaca_focus.files.file_access import read_text
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Point:
-    """One point.
+    """One point of a curve.
 
     Attributes:
         position: Focuser position in steps.
-        value: The metric; NaN when there is none.
-        stderr: Its error, same unit; 0 or NaN if unknown.
-        reason: Why the value may not be used; empty when it may.
-        name: The file it comes from, if each point has its own.
+        value: The metric; NaN if it is missing.
+        stderr: Standard error of the value; 0 or NaN if unknown.
+        reason: Why the value may not be used; empty if it may.
+        name: File of the point, if each point has its own.
     """
 
     position: int
@@ -34,7 +34,7 @@ class Point:
 
 
 def make_curve(metric: str, unit: str, points: Sequence[Point]) -> Curve:
-    """Make a curve of points.
+    """Return the curve of some points.
 
     A point without an error among others with one gets their median: a missing error does not mean a perfect point.
     Where no point has one, the errors are 0 and the fit goes by the scatter alone.
@@ -65,27 +65,28 @@ def _sample(metric: str, unit: str, point: Point, usual_error: float) -> Sample:
 
 
 LATEST_FRAMES = 40
-"""Earlier frames take no part: in a night of many they tell of another temperature, and no longer of focus now."""
+"""Earlier frames are left out: after many frames, temperature and focus have changed."""
 
 Row = Mapping[str, object]
-"""One row: values by column, as text or as what `FileReport.as_dict` returns."""
+"""One row: values by column, as text or as `FileReport.as_dict` returns them."""
 
-
+LINE = "line of the file"
+"""Key of a row's line number; no column has this name."""
 POSITIONS = ("position", "focuser_position", "focuspos", "focpos", "pos", "steps")
 ANY_ERROR = ("error", "stderr", "err", "sigma", "uncertainty")
 
 
 def read_csv(path: Path) -> tuple[Curve, ...]:
-    """Read a table: a header line, a column of positions and one of values, perhaps one of errors.
+    """Return the curves of a table: a header line, a column of positions, one of values, and optionally one of errors.
 
-    Columns are parted by comma, semicolon or tab; with the latter two a decimal comma is understood. Lines that start
-    with `#` are comments. The table of `alpaca-focus measure --csv` is one of these.
+    Columns are separated by comma, semicolon or tab; with the latter two, decimal commas are accepted. Lines that start
+    with `#` are comments. `alpaca-focus measure --csv` writes such a table.
 
     Returns:
-        The curves in it: FWHM and NSIG for spectra, else one.
+        FWHM and NSIG for spectra, else one curve.
 
     Raises:
-        ConfigurationError: It cannot be read, has no such columns, or a number is none; line and column are named.
+        ConfigurationError: It cannot be read, lacks a column, or has a cell that is no number.
     """
     lines = [(number, line) for number, line in enumerate(read_text(path).splitlines(), start=1)]
     lines = [(number, line) for number, line in lines if line.strip() and not line.lstrip().startswith("#")]
@@ -107,50 +108,45 @@ def read_csv(path: Path) -> tuple[Curve, ...]:
     return curves_of_rows(rows, source=str(path))
 
 
-LINE = "line of the file"
-"""Key under which a row keeps its line number; no column is called so."""
-
-
 def curves_of_rows(rows: Sequence[Row], *, source: str) -> tuple[Curve, ...]:
-    """Make curves of rows, be they of a table or `FileReport.as_dict` of measured frames.
+    """Return the curves of rows, from a table or from `FileReport.as_dict`.
 
     Args:
-        rows: At least one row; a row with an empty or no position takes no part.
-        source: Where they come from, for the messages.
+        rows: At least one row; rows without a position are left out.
+        source: Name of the table, for the messages.
 
     Raises:
-        ConfigurationError: There is no position or nothing to fit, a number is none, or the frames are of two kinds.
+        ConfigurationError: Positions or values are missing, a cell is no number, or the frames are of two kinds.
     """
     columns = list(dict.fromkeys(name for row in rows for name in row if name != LINE))
-    position = next((name for name in POSITIONS if name in columns), None)
-    if position is None:
-        raise ConfigurationError(f"{source} has no column called position; it has {', '.join(columns)}.")
-    placed = [row for row in rows if not _empty(row.get(position))]
-    if not placed:
+    position = _first_in(columns, POSITIONS)
+    if not position:
+        raise ConfigurationError(f"{source} has no column position; it has {', '.join(columns)}.")
+    positioned = [row for row in rows if not _empty(row.get(position))]
+    if not positioned:
         raise ConfigurationError(f"{source}: no row has a focuser position.")
     return tuple(
-        make_curve(metric, unit, [_point(row, position, value, errors, source) for row in placed])
-        for metric, unit, value, errors in _values(placed, columns, position, source)
+        make_curve(metric, unit, [_point(row, position, value, errors, source) for row in positioned])
+        for metric, unit, value, errors in _values(positioned, columns, position, source)
     )
 
 
 def _values(
     rows: Sequence[Row], columns: Sequence[str], position: str, source: str
 ) -> list[tuple[str, str, str, tuple[str, ...]]]:
-    """Choose what to fit: metric, unit, column, and columns that may hold its error."""
+    """Return the curves to fit: metric, unit, column, and the columns that may hold its error."""
     known = _curves_measured(rows, source)
     if known is None:
-        present = [curve for curve, metric in CURVES.items() if any(name in columns for name in _columns(metric))]
+        present = [curve for curve, metric in CURVES.items() if _first_in(columns, (metric.column, curve))]
         of_spectra = fitted_curves(MetricKind.SPECTRUM)
         is_spectrum = set(of_spectra) <= set(present) and STAR_SIZE not in present
         known = of_spectra if is_spectrum else tuple(present[:1])
     if known:
-        chosen = [(curve, next((name for name in _columns(CURVES[curve]) if name in columns), "")) for curve in known]
-        any_error = ANY_ERROR if len(chosen) == 1 else ()
+        any_error = ANY_ERROR if len(known) == 1 else ()
         return [
-            (curve, CURVES[curve].table_unit, name, (*_error_columns(CURVES[curve]), *any_error))
-            for curve, name in chosen
-            if name
+            (curve, metric.table_unit, name, (metric.error_column, f"{curve}_stderr", *any_error))
+            for curve, metric in ((curve, CURVES[curve]) for curve in known)
+            if (name := _first_in(columns, (metric.column, curve)))
         ]
     others = [name for name in columns if name not in {position, "usable", "reason", "file", *ANY_ERROR}]
     if len(others) != 1:
@@ -161,23 +157,19 @@ def _values(
     return [(others[0], "", others[0], (f"{others[0]}_stderr", f"{others[0]}_error", *ANY_ERROR))]
 
 
-def _columns(metric: Metric) -> tuple[str, ...]:
-    """Return the names that the column of a metric may have."""
-    return metric.column, metric.curve
-
-
-def _error_columns(metric: Metric) -> tuple[str, ...]:
-    return metric.error_column, f"{metric.curve}_stderr"
+def _first_in(columns: Sequence[str], names: Iterable[str]) -> str:
+    """Return the first of some names that is a column; empty if none is."""
+    return next((name for name in names if name in columns), "")
 
 
 def _curves_measured(rows: Sequence[Row], source: str) -> tuple[str, ...] | None:
-    """Return the curves of what the column `metric` says that was measured; `None` where it says nothing."""
+    """Return the curves of the metric named in the column `metric`; `None` if none is named."""
     kinds = {str(row["metric"]) for row in rows if not _empty(row.get("metric"))} & MEASUREMENTS.keys()
     measured = {fitted_curves(kind) for kind in kinds}
     if len(measured) > 1:
         raise ConfigurationError(
-            f"{source}: these frames were measured in different ways ({', '.join(sorted(kinds))}); one curve needs one "
-            "metric: name it with --metric."
+            f"{source}: these frames were measured in different ways ({', '.join(sorted(kinds))}). One curve needs one "
+            "metric: select it with --metric."
         )
     return next(iter(measured), None)
 
@@ -185,7 +177,7 @@ def _curves_measured(rows: Sequence[Row], source: str) -> tuple[str, ...] | None
 def _point(row: Row, position: str, value: str, errors: tuple[str, ...], source: str) -> Point:
     at = _number(row, position, source)
     if not math.isfinite(at):
-        raise ConfigurationError(f"{_place(row, source)}: the position {row[position]!r} is not finite.")
+        raise ConfigurationError(f"{_row_name(row, source)}: the position {row[position]!r} is not finite.")
     usable = str(row.get("usable", "true")).lower() not in {"false", "0", "no"}
     reason = str(row.get("reason") or "") or "marked as not usable"
     return Point(
@@ -205,10 +197,10 @@ def _number(row: Row, name: str, source: str) -> float:
     try:
         return float(str(cell))
     except ValueError as error:
-        raise ConfigurationError(f"{_place(row, source)}: {cell!r} in column {name} is not a number.") from error
+        raise ConfigurationError(f"{_row_name(row, source)}: {cell!r} in column {name} is not a number.") from error
 
 
-def _place(row: Row, source: str) -> str:
+def _row_name(row: Row, source: str) -> str:
     return f"{source}, line {row[LINE]}" if LINE in row else source
 
 
@@ -216,20 +208,20 @@ def _empty(cell: object) -> bool:
     return cell is None or cell == ""
 
 
-class Collected:
-    """The measured frames by name: a frame that is written again takes the place of itself."""
+class CollectedFrames:
+    """The measured frames by name; a frame that is written again replaces its earlier measurement."""
 
     def __init__(self) -> None:
         self._rows: dict[str, Row] = {}
 
     def add(self, name: str, row: Row) -> None:
-        """Take a frame's row, as `FileReport.as_dict` gives it; without a position it is of no use here."""
+        """Add a frame's row, as `FileReport.as_dict` returns it; one without a position is left out."""
         self._rows.pop(name, None)
         if row.get("position") is not None:
             self._rows[name] = {**row, "file": name}
 
     def curves(self) -> tuple[Curve, ...]:
-        """Return the curves of the latest frames that were measured as the last one was; none without a value."""
+        """Return the curves with a usable value of the latest frames with the metric of the last one."""
         usable = [row for row in self._rows.values() if row.get("usable")]
         if not usable:
             return ()

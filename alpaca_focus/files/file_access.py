@@ -1,4 +1,4 @@
-"""Opening files so that a reader never hangs, and writing them so that nobody sees half of one."""
+"""Opens files so that the reader never blocks, and writes them atomically."""
 
 import contextlib
 import os
@@ -19,7 +19,7 @@ def check_folder(path: Path, what: str) -> None:
     if not path.parent.is_dir():
         raise ConfigurationError(f"There is no folder {path.parent} to write the {what} {path.name} into.")
     if not os.access(path.parent, os.W_OK):
-        raise ConfigurationError(f"The folder {path.parent} takes no file: the {what} cannot be written there.")
+        raise ConfigurationError(f"The folder {path.parent} is not writable, so the {what} cannot be written there.")
 
 
 @contextlib.contextmanager
@@ -69,9 +69,9 @@ def open_regular(path: Path) -> BinaryIO:
     """
     try:
         if path.is_dir():
-            raise FileUnreadable(f"{path} is a folder where a FITS file is wanted: name a file in it.")
+            raise FileUnreadable(f"{path} is a folder. Name a FITS file in it.")
         if path.exists() and not path.is_file():
-            raise FileUnreadable(f"{path} is no ordinary file: name a FITS file.")
+            raise FileUnreadable(f"{path} is not an ordinary file. Name a FITS file.")
         return path.open("rb")
     except FileNotFoundError as error:
         raise FileUnreadable(f"There is no file {path}: check its name.") from error

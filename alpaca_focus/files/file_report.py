@@ -1,4 +1,4 @@
-"""What measuring one file gave, for a person, for a table and for a machine."""
+"""The result of measuring one file, as text, as a table row and as JSON."""
 
 import math
 from collections.abc import Mapping
@@ -8,23 +8,23 @@ from pathlib import Path
 from alpaca_focus.core.metrics import COLUMNS, MEASUREMENTS, Metric, MetricKind, label_of
 
 AUTO = "auto"
-"""What to measure: as a spectrum where a frame looks like one, else by its stars."""
+"""Measure a frame as a spectrum if it looks like one, else by its stars."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FileReport:
-    """What measuring one file gave.
+    """The result of measuring one file.
 
     Attributes:
         path: The file.
-        metric: What it was measured as, a name in `core.metrics.MEASUREMENTS`; `AUTO` when the file could not be read
-            and `auto` was asked for.
-        numbers: The numbers that `core.metrics.COLUMNS` lists for it; one that is missing is not known.
+        metric: The metric measured, a name in `core.metrics.MEASUREMENTS`; `AUTO` if it was requested and the file
+            could not be read.
+        numbers: The numbers that `core.metrics.COLUMNS` lists for the metric; a missing one is unknown.
         usable: Whether the numbers may take part in a fit.
         reason: Why not: a clause, or a whole sentence that names the file when it could not be read; else empty.
-        readable: Whether there was a frame in the file.
-        position: Where the focuser stood; `None` where nothing tells.
-        flags: Count by kind of what was noticed or left out.
+        readable: Whether the file contains a frame.
+        position: Position of the focuser; `None` if unknown.
+        flags: Number of stars or pixels left out, by reason.
     """
 
     path: Path
@@ -37,11 +37,11 @@ class FileReport:
     flags: Mapping[str, int] = field(default_factory=dict)
 
     def number(self, name: str) -> float:
-        """Return a number by name; NaN when it is not known."""
+        """Return a number by name; NaN if it is unknown."""
         return self.numbers.get(name, math.nan)
 
     def as_dict(self) -> dict[str, object]:
-        """Return what a machine is told; `None` for what is not known."""
+        """Return the report for JSON; `None` stands for unknown values."""
         names = COLUMNS[MetricKind.STARS if self.metric == AUTO else self.metric]
         return {
             "file": str(self.path),
@@ -54,7 +54,7 @@ class FileReport:
         }
 
     def line(self) -> str:
-        """Return what a person is told, on one line."""
+        """Return the report as one line of text."""
         if not self.readable:
             return self.reason
         if not self.usable:

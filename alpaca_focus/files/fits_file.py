@@ -34,7 +34,7 @@ class FileFrame:
         path: The file.
         frame: The frame; its pixels have 2 axes and the machine's byte order. Of a colour image, the green plane.
         position: Focuser position, from the header or the file's name; `None` if unknown.
-        filter_name: Filter in the light path; empty if unknown.
+        filter_name: Name of the filter; empty if unknown.
         image_type: Kind of frame, such as "Light Frame"; empty if unknown.
     """
 
@@ -120,15 +120,15 @@ def _advice(damage: Damaged) -> str:
 def _first_image(stream: FitsStream) -> tuple[Unit, fits.Header, bytearray]:
     """Return the first unit that holds a frame, the file's first header, and the unit's data."""
     first: fits.Header | None = None
-    trouble = ""
+    problem = ""
     for unit in stream.units():
         first = unit.header if first is None else first
         refusal = _refusal(unit.shape)
         if not refusal:
             check_size(unit)
             return unit, first, stream.data(unit)
-        trouble = trouble or (refusal if 0 not in unit.shape and unit.shape else "")
-    raise Damaged(trouble or "holds no image, at most tables")
+        problem = problem or (refusal if 0 not in unit.shape and unit.shape else "")
+    raise Damaged(problem or "holds no image, at most tables")
 
 
 def _refusal(shape: tuple[int, ...]) -> str:

@@ -58,7 +58,7 @@ class Unit:
 
 
 class FitsStream:
-    """Reads one file from start to end, packed with gzip or not."""
+    """Reads one file from start to end, compressed with gzip or not."""
 
     def __init__(self, file: BinaryIO) -> None:
         start = file.read(len(GZIP_START))
@@ -161,7 +161,7 @@ def _unit(cards: str) -> Unit:
     header = fits.Header.fromstring(cards)
     bits = _whole_number(header, "BITPIX")
     if bits not in BITS:
-        raise Damaged("is damaged: its header gives the values no size (BITPIX)")
+        raise Damaged("is damaged: its header has no valid size of the values (BITPIX)")
     axes = _axes(header, "NAXIS")
     extra = _whole_number(header, "PCOUNT") or 0
     groups = _whole_number(header, "GCOUNT") or 1
@@ -181,11 +181,11 @@ def _is_image(header: fits.Header) -> bool:
 def _axes(header: fits.Header, keyword: str) -> tuple[int, ...]:
     count = _whole_number(header, keyword)
     if count is None or not 0 <= count <= 999:
-        raise Damaged(f"is damaged: its header does not say how many axes its data have ({keyword})")
+        raise Damaged(f"is damaged: its header lacks the number of axes ({keyword})")
     lengths = [_whole_number(header, f"{keyword}{axis}") for axis in range(count, 0, -1)]
     known = tuple(length for length in lengths if length is not None and length >= 0)
     if len(known) < count:
-        raise Damaged(f"is damaged: its header does not say how long the axes of its data are ({keyword}1 and on)")
+        raise Damaged(f"is damaged: its header lacks the lengths of the axes ({keyword}1 and on)")
     return known
 
 

@@ -1,4 +1,4 @@
-"""Watches the imaging program's folder in a thread of its own: counts new light frames at once, then measures them."""
+"""Watches the imaging program's folder in a thread: reports new light frames at once, and again when measured."""
 
 import math
 import os
@@ -8,7 +8,7 @@ import time
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
-from queue import Empty, SimpleQueue
+from queue import SimpleQueue
 
 import structlog
 
@@ -31,13 +31,13 @@ _log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IncomingFrame:
-    """A new light frame; reported once when it counts, and again when it is measured.
+    """A new light frame; reported when it is complete, and again when it is measured.
 
     Attributes:
         path: Its file.
         ended_at: End of its exposure, UTC; `None` if unknown.
-        is_named_light: Whether its header names it a light frame, rather than nothing.
-        hfd_px: Size of its stars in unbinned pixels; `None`: not measured yet.
+        is_named_light: Whether its header names it a light frame; headers without a frame type are accepted too.
+        hfd_px: Size of its stars in unbinned pixels; `None` if not measured yet.
     """
 
     path: Path
@@ -49,15 +49,15 @@ class IncomingFrame:
 class IncomingFrames:
     """Watches a folder and its subfolders.
 
-    Frames found by the first poll do not count, nor does a frame whose file is copied, renamed or rewritten. The folder
-    may come and go.
+    The frames of the first poll do not count, nor does a frame whose file is copied, renamed or rewritten. The folder
+    may be absent for a time.
 
     Args:
-        folder: Where the frames are saved.
-        pattern: Which names count.
-        least_s: Shorter exposures are test shots and do not count.
+        folder: The folder.
+        pattern: File names to accept.
+        least_s: Shortest exposure to accept; shorter ones are test shots.
         since: Start of the watch, UTC; far older frames belong to another night.
-        settle_s: A file is complete when it has not changed for so many seconds.
+        settle_s: Time without changes after which a file is complete.
     """
 
     def __init__(
@@ -68,10 +68,10 @@ class IncomingFrames:
         self._least_s = least_s
         self._since = since
         self._files = FolderWatch(settle_s=settle_s)
-        self._seen: set[tuple[datetime, str]] = set()
-        self._is_there: bool | None = None
+        self._reported: set[tuple[datetime, str]] = set()
+        self._was_present: bool | None = None
         self._is_first = True
-        self._found: SimpleQueue[IncomingFrame] = SimpleQueue()
+        self._queue: SimpleQueue[IncomingFrame] = SimpleQueue()
         self._stopping = threading.Event()
         # A daemon thread: measuring a frame must not delay the end of the program.
         self._thread = threading.Thread(target=self._run, name="incoming frames", daemon=True)
@@ -87,12 +87,8 @@ class IncomingFrames:
 
     def taken(self) -> list[IncomingFrame]:
         """Return the frames reported since the last call, in order, without waiting."""
-        frames = []
-        while True:
-            try:
-                frames.append(self._found.get_nowait())
-            except Empty:
-                return frames
+        # This is the only reader of the queue, so it holds at least as many frames as it reports.
+        return [self._queue.get_nowait() for _ in range(self._queue.qsize())]
 
     def _run(self) -> None:
         _lower_priority()
@@ -100,7 +96,7 @@ class IncomingFrames:
             began_s = time.monotonic()
             snapshot = tree_snapshot(self._folder, self._pattern)
             pause_s = max(POLL_S, PAUSE_OVER_POLL * (time.monotonic() - began_s))
-            self._log_presence(is_there=snapshot is not None)
+            self._log_presence(is_present=snapshot is not None)
             if snapshot is not None:
                 self._read_new(snapshot)
             self._stopping.wait(pause_s)
@@ -114,18 +110,18 @@ class IncomingFrames:
                 return
             try:
                 self._take(name, snapshot)
-            except Exception as error:  # noqa: BLE001 - the watch goes on with the next file; the log has it whole
-                _log.exception("A frame was left out: the program itself failed on it", file=name, why=str(error))
+            except Exception as error:  # noqa: BLE001 - the watch goes on with the next file; the log has the details
+                _log.exception("Frame skipped: internal error of the program", file=name, why=str(error))
                 self._files.outcome(name, time.monotonic(), complete=True)
 
-    def _log_presence(self, *, is_there: bool) -> None:
-        if is_there == self._is_there:
+    def _log_presence(self, *, is_present: bool) -> None:
+        if is_present == self._was_present:
             return
-        if not is_there:
-            _log.warning("imaging.folder is not there or does not answer; it is waited for", folder=str(self._folder))
-        elif self._is_there is not None:
-            _log.info("imaging.folder is there again", folder=str(self._folder))
-        self._is_there = is_there
+        if not is_present:
+            _log.warning("imaging.folder does not exist or does not answer. Retrying.", folder=str(self._folder))
+        elif self._was_present is not None:
+            _log.info("imaging.folder is back", folder=str(self._folder))
+        self._was_present = is_present
 
     def _take(self, name: str, snapshot: FolderListing) -> None:
         path = self._folder / name
@@ -133,19 +129,19 @@ class IncomingFrames:
             file = read_frame(path)
         except FileUnreadable as error:
             if file_stamp(path) == snapshot[name] and self._files.outcome(name, time.monotonic(), complete=False):
-                _log.warning("A frame cannot be read and is left out", why=str(error))
+                _log.warning("Frame skipped: file unreadable", why=str(error))
             return
         if file_stamp(path) != snapshot[name]:
-            # It was changed or removed while it was read: the next poll will find out.
+            # Changed or removed while it was read: the next poll handles it.
             return
         self._files.outcome(name, time.monotonic(), complete=True)
         if not self._counts(file, name):
             return
         frame = IncomingFrame(path=path, ended_at=_ended_at(file), is_named_light=bool(file.image_type))
-        self._found.put(frame)
+        self._queue.put(frame)
         hfd_px = _hfd_px(file)
         if hfd_px is not None:
-            self._found.put(replace(frame, hfd_px=hfd_px))
+            self._queue.put(replace(frame, hfd_px=hfd_px))
 
     def _counts(self, file: FileFrame, name: str) -> bool:
         ended_at = _ended_at(file)
@@ -153,22 +149,22 @@ class IncomingFrames:
         is_light = not file.image_type or file.image_type.upper().startswith("LIGHT")
         is_short = file.frame.exposure_s < self._least_s
         is_old = ended_at is not None and ended_at < self._since - LOCAL_TIME
-        if not is_light or is_short or is_old or key in self._seen:
+        if not is_light or is_short or is_old or key in self._reported:
             return False
-        self._seen.add(key)
+        self._reported.add(key)
         return True
 
 
 def _ended_at(file: FileFrame) -> datetime | None:
     """Return the end of the exposure; `None` if the header has a date without a time."""
     started_at, exposure_s = file.frame.started_at, file.frame.exposure_s
-    if (started_at.hour, started_at.minute, started_at.second, started_at.microsecond) == (0, 0, 0, 0):
+    if started_at.time() == datetime.min.time():
         return None
     return started_at + timedelta(seconds=exposure_s if math.isfinite(exposure_s) else 0.0)
 
 
 def _hfd_px(file: FileFrame) -> float | None:
-    """Return the size of the stars in unbinned pixels; `None`: there are none."""
+    """Return the size of the stars in unbinned pixels; `None` if there are none."""
     row = METRICS[STAR_SIZE]
     report = measure_frame(file, MeasureOptions(metric=row.measured_as))
     hfd_px = report.number(row.column) if report.usable else math.nan

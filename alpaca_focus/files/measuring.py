@@ -1,4 +1,4 @@
-"""Measuring frames in files: each file gives a report, whatever is in it, and many files keep all cores busy."""
+"""Measures the frames of files, many files on all cores; a file that cannot be measured gets a report too."""
 
 import math
 from collections.abc import Generator, Sequence
@@ -20,17 +20,12 @@ from alpaca_focus.imaging.measuring_functions import measure_all
 from alpaca_focus.imaging.spectrum import SpectrumSettings
 
 FEW_FILES = 4
-"""So many are measured sooner than further processes have started."""
+"""Up to this number, one process is faster, because further ones take time to start."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MeasureOptions:
-    """How to measure.
-
-    Attributes:
-        metric: What to measure: a name in `core.metrics.MEASUREMENTS`, or `AUTO`.
-        spectrum: How to measure spectra.
-    """
+    """How to measure; `metric` is a name in `core.metrics.MEASUREMENTS`, or `AUTO`."""
 
     metric: str = AUTO
     spectrum: SpectrumSettings = SpectrumSettings()  # noqa: RUF009 - it is frozen
@@ -40,7 +35,7 @@ DEFAULT = MeasureOptions()
 
 
 def measure_file(path: Path, options: MeasureOptions = DEFAULT) -> FileReport:
-    """Measure one file. A file that cannot be read or measured gives a report that says why."""
+    """Return the report of one file; the reason, if it cannot be read or measured."""
     try:
         with open_regular(path) as file:
             return measure_content(path, file, options)
@@ -49,32 +44,21 @@ def measure_file(path: Path, options: MeasureOptions = DEFAULT) -> FileReport:
 
 
 def measure_content(path: Path, file: BinaryIO, options: MeasureOptions = DEFAULT) -> FileReport:
-    """Measure a file that is open, as `measure_file` does.
-
-    Args:
-        path: What the file is called.
-        file: An ordinary file, at its start.
-        options: How to measure it.
-    """
+    """Return the report of an ordinary file that is open at its start; `path` is its name in the report."""
     try:
-        frame = read_content(path, file)
+        return measure_frame(read_content(path, file), options)
     except FileUnreadable as error:
         return _unreadable(path, options, str(error))
-    return measure_frame(frame, options)
 
 
 def measure_frame(file: FileFrame, options: MeasureOptions = DEFAULT) -> FileReport:
-    """Measure the frame of a file."""
-    # Pixels out of a damaged file can lead a fit far astray; what comes of it is judged by its result.
+    """Return the report of a frame."""
+    # Pixels of a damaged file can make a fit overflow; its result is judged, so numpy's warnings are not needed.
     with np.errstate(all="ignore"):
-        return _measured(file, options)
-
-
-def _measured(file: FileFrame, options: MeasureOptions) -> FileReport:
-    measured_as = options.metric
-    if measured_as == AUTO:
-        measured_as = MetricKind.SPECTRUM if looks_like_spectrum(file.frame.pixels) else MetricKind.STARS
-    measurements = measure_all(measured_as, file.frame, options.spectrum)
+        measured_as = options.metric
+        if measured_as == AUTO:
+            measured_as = MetricKind.SPECTRUM if looks_like_spectrum(file.frame.pixels) else MetricKind.STARS
+        measurements = measure_all(measured_as, file.frame, options.spectrum)
     first = measurements[0]
     known: dict[str, float] = {**first.details, "stars": first.star_count}
     for metric, measurement in zip(MEASUREMENTS[measured_as], measurements, strict=True):
@@ -93,12 +77,12 @@ def _measured(file: FileFrame, options: MeasureOptions) -> FileReport:
 def measure_files(
     paths: Sequence[Path], options: MeasureOptions = DEFAULT, workers: int | None = None
 ) -> Generator[FileReport, None, None]:
-    """Measure files, each reported as it is finished, on as many cores as there are.
+    """Yield the report of each file as it is finished.
 
     Args:
         paths: The files.
         options: How to measure them.
-        workers: Processes to use; by default one a core, and none but this one for a few files.
+        workers: Number of processes; by default one for each core, or this one alone for a few files.
     """
     count = min(usable_cores(), len(paths)) if workers is None else workers
     if count < 2 or (workers is None and len(paths) <= FEW_FILES):
@@ -114,8 +98,8 @@ def lost_report(path: Path, options: MeasureOptions) -> FileReport:
     return _unreadable(
         path,
         options,
-        f"The process that measured {path} was killed, perhaps because memory ran out: the file was left out; measure "
-        "it alone, or look at it with another program.",
+        f"The process that measured {path} was killed, perhaps because memory ran out. Measure the file alone, or "
+        "check it with another program.",
     )
 
 

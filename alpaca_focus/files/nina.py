@@ -2,6 +2,7 @@
 
 import json
 import math
+import statistics
 from pathlib import Path
 from typing import Any
 
@@ -70,7 +71,7 @@ def _number(values: object, name: str) -> float | None:
 VERSION = 2
 NAME = "alpaca-focus"
 TICKS = 10_000_000
-"""Of a second."""
+"""Per second."""
 STAR_METRICS = frozenset(name for name, row in METRICS.items() if row.is_star_diameter)
 NOT_KNOWN = "NaN"
 """How a report writes an unknown number, for example the R^2 of a curve that was not fitted."""
@@ -108,17 +109,17 @@ def nina_report(result: FocusResult, backlash: Backlash | None = None) -> dict[s
         "StarDetectorName": NAME,
         "Timestamp": result.started_at.isoformat(),
         "Temperature": NOT_KNOWN if result.temperature_c is None else result.temperature_c,
-        "Method": "STARHFR",
+        "Method": STAR_METHOD,
         "Fitting": "HYPERBOLIC",
         "InitialFocusPoint": start,
-        "CalculatedFocusPoint": _place(hyperbola) if result.verification is None else _point(result.verification),
+        "CalculatedFocusPoint": _minimum(hyperbola) if result.verification is None else _point(result.verification),
         "PreviousFocusPoint": start,
         "MeasurePoints": [_point(sample) for sample in sorted(samples, key=lambda each: each.position)],
         "Intersections": {
-            "TrendLineIntersection": _place(lines),
-            "HyperbolicMinimum": _place(hyperbola),
-            "QuadraticMinimum": _place(parabola),
-            "GaussianMaximum": _place(None),
+            "TrendLineIntersection": _minimum(lines),
+            "HyperbolicMinimum": _minimum(hyperbola),
+            "QuadraticMinimum": _minimum(parabola),
+            "GaussianMaximum": _minimum(None),
         },
         "Fittings": {
             "Quadratic": _quadratic(parabola),
@@ -162,7 +163,7 @@ def _fits(samples: list[Sample], accepted: Fit | None) -> dict[CurveModel, Fit]:
         try:
             fits[model] = fit_beside(samples, hyperbola, model)
         except RunFailed:
-            # Not every V has points enough near focus, or on both arms: the report says that there is none.
+            # Not every V has points enough near focus, or on both arms: the report leaves such a curve empty.
             continue
     return fits
 
@@ -186,7 +187,7 @@ def _point(sample: Sample) -> dict[str, float]:
     return {"Position": float(sample.position), "Value": value, "Error": error}
 
 
-def _place(fit: Fit | None) -> dict[str, float]:
+def _minimum(fit: Fit | None) -> dict[str, float]:
     if fit is None:
         return {"Position": 0.0, "Value": 0.0, "Error": 0.0}
     return {"Position": float(round(fit.best_position)), "Value": fit.best_value / 2, "Error": 0.0}
@@ -200,15 +201,11 @@ def _start(position: int, samples: list[Sample]) -> dict[str, Any]:
     return {"Position": float(position), "Value": NOT_KNOWN, "Error": 0.0}
 
 
-def _slope(fit: Fit) -> float:
-    slopes = [fit.parameters[name] for name in ("slope", "slope_in", "slope_out") if name in fit.parameters]
-    return math.fsum(slopes) / len(slopes)
-
-
 def _hyperbolic(fit: Fit | None) -> str:
     if fit is None:
         return ""
-    reach = fit.best_value / _slope(fit)
+    slopes = [fit.parameters[name] for name in ("slope", "slope_in", "slope_out") if name in fit.parameters]
+    reach = fit.best_value / statistics.fmean(slopes)
     return f"y = {fit.best_value / 2!r} * cosh(asinh(({fit.best_position!r} - x) / {reach!r}))"
 
 

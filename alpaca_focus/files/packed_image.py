@@ -2,8 +2,8 @@
 
 Source: FITS standard 4.0, section 10.1. astropy trusts the header: one that promises 10^20 columns keeps it busy for
 ever. So it is given only the cards that unpacking needs, each of them checked. The C code that unpacks HCOMPRESS reads
-and writes beyond its memory when the data are damaged, so this module is also a program that does it in a process of
-its own: it reads a FITS file from its standard input and writes the pixels to its standard output.
+and writes beyond its memory when the data are damaged, so this module is also a program that does it in a separate
+process: it reads a FITS file from its standard input and writes the pixels to its standard output.
 """
 
 import io
@@ -60,7 +60,7 @@ def unpacked(unit: Unit, content: bytearray) -> Pixels:
     header = checked_header(unit)
     file = STUB + header.tostring().encode("ascii") + bytes(content) + bytes(-len(content) % BLOCK_BYTES)
     try:
-        pixels = unpacked_apart(file) if header["ZCMPTYPE"] in UNSAFE_METHODS else unpacked_here(file)
+        pixels = unpacked_in_process(file) if header["ZCMPTYPE"] in UNSAFE_METHODS else unpacked_here(file)
     except CannotUnpack as error:
         raise Damaged(f"is damaged: its packed image cannot be read ({error})") from error
     if pixels.shape != unit.shape or pixels.dtype.kind not in "iuf":
@@ -81,7 +81,7 @@ def checked_header(unit: Unit) -> fits.Header:
     _copy_tiles(unit, header)
     _copy_parameters(unit.header, header)
     if header.get("ZCMPTYPE") not in METHODS or header.get("ZBITPIX") not in BITS:
-        raise Damaged("is damaged: its header does not say how its image is packed (ZCMPTYPE, ZBITPIX)")
+        raise Damaged("is damaged: its header lacks the packing method (ZCMPTYPE, ZBITPIX)")
     return header
 
 
@@ -97,11 +97,11 @@ def _copy(source: fits.Header, target: fits.Header, keyword: str, types: tuple[t
 def _copy_columns(source: fits.Header, target: fits.Header) -> None:
     count = target.get("TFIELDS", 0)
     if not 1 <= count <= MAX_COLUMNS:
-        raise Damaged(f"is damaged: its header speaks of {count} columns in the table of its packed image")
+        raise Damaged(f"is damaged: its header has {count} columns in the table of its packed image")
     for column in range(1, count + 1):
         form, name = header_value(source, f"TFORM{column}"), header_value(source, f"TTYPE{column}")
         if not isinstance(form, str) or not isinstance(name, str) or not COLUMN_FORM.fullmatch(form.strip()):
-            raise Damaged("is damaged: its header does not say what the columns of its packed image are (TFORM, TTYPE)")
+            raise Damaged("is damaged: its header lacks the columns of its packed image (TFORM, TTYPE)")
         target[f"TTYPE{column}"], target[f"TFORM{column}"] = name, form
 
 
@@ -144,8 +144,8 @@ def unpacked_here(file: bytes) -> Pixels:
             raise CannotUnpack(type(error).__name__) from error
 
 
-def unpacked_apart(file: bytes) -> Pixels:
-    """Return the same from a process of its own, which a damaged file may crash.
+def unpacked_in_process(file: bytes) -> Pixels:
+    """Return the same from a separate process, which a damaged file may crash.
 
     Raises:
         CannotUnpack: It is damaged.

@@ -25,9 +25,8 @@ class Paper:
     """The colours of a picture.
 
     Attributes:
-        colours: The shade of each colour.
-        error: Of error bars.
-        grid: Of the grid; `None`: there is none.
+        error: Colour of error bars.
+        grid: Colour of the grid; `None` for none.
     """
 
     colours: Mapping[Colour, str]
@@ -47,7 +46,7 @@ def check_picture_path(path: Path) -> None:
         ConfigurationError: The ending names no format, or the folder does not exist or is not writable.
     """
     if path.suffix.lower() not in FORMATS:
-        raise ConfigurationError(f"{path} is no picture's name: let it end in {', '.join(FORMATS)}.")
+        raise ConfigurationError(f"{path} is not the name of a picture. It must end in one of {', '.join(FORMATS)}.")
     check_folder(path, "picture")
 
 

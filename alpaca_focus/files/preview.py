@@ -48,9 +48,9 @@ def check_preview(target: Path, paths: Sequence[Path]) -> None:
         ConfigurationError: Several files are named, the ending is not .png, or the folder is not writable.
     """
     if len(paths) != 1:
-        raise ConfigurationError(f"A preview shows one file, and {len(paths)} were named: name one, or leave it out.")
+        raise ConfigurationError(f"A preview shows one file, but {len(paths)} were named. Name only one.")
     if target.suffix.lower() != ".png":
-        raise ConfigurationError(f"The preview {target} is to be a PNG picture: let its name end in .png.")
+        raise ConfigurationError(f"The preview {target} must be a PNG picture. Let its name end in .png.")
     check_folder(target, "preview")
 
 
@@ -80,7 +80,7 @@ def star_picture(frame: Frame, *, ring_stars: bool) -> NDArray[np.uint8]:
     picture = np.repeat(grey[:, :, None], 3, axis=2)
     if ring_stars:
         factor = bin_factor(frame.pixels, MOST_COLUMNS_LIVE)
-        colour = np.array([int(RING_COLOUR[place : place + 2], 16) for place in (1, 3, 5)], np.uint8)
+        colour = np.array([int(RING_COLOUR[start : start + 2], 16) for start in (1, 3, 5)], np.uint8)
         for x_px, y_px, hfd_px in _stars(frame):
             radius = max(RING_OVER_HFD * hfd_px / factor / 2, LEAST_RING_PX)
             _ring(picture, x_px / factor, y_px / factor, radius, colour)

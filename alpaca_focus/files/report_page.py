@@ -43,10 +43,15 @@ class _Figure:
 
 @dataclass(frozen=True, slots=True)
 class _RunCurve:
-    """The V-curve of a run and the number of frames left out of its fit."""
+    """The V-curve of a run."""
 
     run: ReviewedRun
-    left_out: int
+
+    @property
+    def left_out(self) -> int:
+        """The number of usable frames left out of the fit."""
+        result = self.run.result
+        return sum(result.samples[index].measurement.usable for index in (result.fit.rejected if result.fit else ()))
 
     @property
     def svg(self) -> str:
@@ -90,7 +95,7 @@ def report_page(night: ReviewedNight, *, made_at: datetime, version: str) -> str
             for run in night.runs
             if run.result.outcome is not Outcome.FOCUSED
         ],
-        curves=[_RunCurve(run, _left_out(run.result)) for run in night.runs if _has_curve(run.result)],
+        curves=[_RunCurve(run) for run in night.runs if any(each.measurement.usable for each in run.result.samples)],
         drift=_drift(night),
         not_known=not_known(night),
     )
@@ -103,15 +108,6 @@ def _number(value: float, digits: int, sign: str = "") -> str:
 
 def _temperature_c(result: FocusResult) -> float:
     return temperature_of(result, AVERAGE)
-
-
-def _has_curve(result: FocusResult) -> bool:
-    return any(sample.measurement.usable for sample in result.samples)
-
-
-def _left_out(result: FocusResult) -> int:
-    rejected = () if result.fit is None else result.fit.rejected
-    return sum(result.samples[index].measurement.usable for index in rejected)
 
 
 def _tiles(night: ReviewedNight) -> list[tuple[str, str]]:
@@ -162,7 +158,7 @@ def _positions(night: ReviewedNight, times: Range) -> _Figure | None:
         Points(at=found, colour=Colour.RED, errors=[fit.best_position_stderr for _, fit in good]),
     )
     caption = (
-        f"Points: best focus found by each refocus{'; line: focuser position' if stands else ''}"
+        f"Points: best focus of each refocus{'; line: focuser position' if stands else ''}"
         f"{'; dashed: position the model expects from there' if expected else ''}."
     )
     return _Figure(

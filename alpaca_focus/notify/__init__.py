@@ -1,1 +1,1 @@
-"""Messages to people, and to MQTT."""
+"""Messages to people and to an MQTT broker."""

@@ -1,4 +1,4 @@
-"""Several telescopes by what their daemons publish through a broker: messages in, rows out, trouble first. Pure."""
+"""The overview of several telescopes, made from what their daemons publish through an MQTT broker. Pure."""
 
 import contextlib
 import math
@@ -13,21 +13,21 @@ from alpaca_focus.notify.home_assistant import LONGEST_NAME, NOTHING, ONLINE, Te
 
 AVAILABILITY, STATE = "availability", "state"
 MOST_TELESCOPES = 200
-"""More topics than that are somebody's mistake."""
+"""More are ignored: somebody publishes wrong topics."""
 FAILED_OUTCOMES = frozenset({Outcome.RESTORED.value, "failed"})
 
 
-class Standing(IntEnum):
-    """How a telescope is; the smaller, the sooner a person has to look."""
+class Health(IntEnum):
+    """The condition of a telescope, the most urgent first."""
 
     STRANDED = 0
-    """Its focuser could not be brought back."""
+    """The focuser could not be moved back."""
     OFFLINE = 1
-    """Its daemon is gone."""
+    """The daemon has gone."""
     FAILED = 2
-    """Its last focus run failed."""
+    """The last focus run failed."""
     UNCLEAR = 3
-    """What it tells cannot be understood, or it has told nothing yet."""
+    """No state was received, or it is malformed."""
     SILENT = 4
     """Devices do not answer."""
     WAITING = 5
@@ -38,97 +38,98 @@ class Standing(IntEnum):
     WELL = 8
 
     @property
-    def is_trouble(self) -> bool:
-        """Whether somebody is to be woken."""
-        return self <= Standing.FAILED
+    def is_urgent(self) -> bool:
+        """Whether to wake somebody."""
+        return self <= Health.FAILED
 
     @property
-    def needs_look(self) -> bool:
-        """Whether somebody should look, sooner or later."""
-        return self <= Standing.PAUSED
+    def needs_attention(self) -> bool:
+        """Whether somebody should check it, sooner or later."""
+        return self <= Health.PAUSED
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
-    """What was heard of one telescope.
+class TelescopeMessages:
+    """The latest messages of one telescope.
 
     Attributes:
-        is_online: Whether its daemon is connected; `None`: nothing tells.
-        state: What it sent last; `None`: nothing, or nothing that can be understood.
-        is_unclear: Whether something came that cannot be understood.
+        is_online: Whether its daemon is connected; `None` if unknown.
+        state: The latest state; `None` if there is none, or it is malformed.
+        is_malformed: Whether the latest state is malformed.
     """
 
     is_online: bool | None = None
     state: TelescopeState | None = None
-    is_unclear: bool = False
+    is_malformed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Fleet:
-    """What was heard of all telescopes.
+    """The latest messages of all telescopes.
 
     Attributes:
         prefix: Beginning of their topics.
-        telescopes: By the part of the topic that is theirs.
+        telescopes: The messages by the telescope's part of the topic.
     """
 
     prefix: str
-    telescopes: Mapping[str, Heard] = field(default_factory=lambda: MappingProxyType({}))
+    telescopes: Mapping[str, TelescopeMessages] = field(default_factory=lambda: MappingProxyType({}))
 
     @property
     def topics(self) -> tuple[str, str]:
-        """What to subscribe to."""
+        """The topics to subscribe to."""
         return f"{self.prefix}/+/{AVAILABILITY}", f"{self.prefix}/+/{STATE}"
 
     def with_message(self, topic: str, payload: bytes) -> "Fleet":
-        """Return the fleet after one message more; an empty one takes back what was told."""
+        """Return the fleet after one more message; an empty payload withdraws the message before it."""
         name, _, kind = topic.removeprefix(f"{self.prefix}/").partition("/")
-        is_known = name in self.telescopes
         if not topic.startswith(f"{self.prefix}/") or not name or kind not in {AVAILABILITY, STATE}:
             return self
-        if not is_known and (not payload or len(self.telescopes) >= MOST_TELESCOPES):
+        if name not in self.telescopes and (not payload or len(self.telescopes) >= MOST_TELESCOPES):
             return self
-        before = self.telescopes.get(name, Heard())
+        messages = self.telescopes.get(name, TelescopeMessages())
         if kind == AVAILABILITY:
-            heard = replace(before, is_online=payload == ONLINE.encode() if payload else None)
+            messages = replace(messages, is_online=payload == ONLINE.encode() if payload else None)
         else:
             state = state_in(payload)
-            heard = replace(before, state=state, is_unclear=bool(payload) and state is None)
-        others = {each: known for each, known in self.telescopes.items() if each != name}
-        return replace(self, telescopes=others if heard == Heard() else {**others, name: heard})
+            messages = replace(messages, state=state, is_malformed=bool(payload) and state is None)
+        telescopes = {**self.telescopes, name: messages}
+        if messages == TelescopeMessages():
+            del telescopes[name]
+        return replace(self, telescopes=telescopes)
 
-    def with_nobody_online(self) -> "Fleet":
-        """Return the fleet as it is known before the broker has told who is connected."""
+    def with_unknown_availability(self) -> "Fleet":
+        """Return the fleet as it is known after a reconnection, before the broker sends who is connected."""
         return replace(self, telescopes={name: replace(each, is_online=None) for name, each in self.telescopes.items()})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Row:
-    """One telescope, as it is shown.
+class TelescopeRow:
+    """One telescope of the overview.
 
     Attributes:
-        name: What people call it.
+        name: The telescope's name.
         topic: Its part of the topics.
-        standing: How it is.
+        health: Its condition.
         is_online: Whether its daemon is connected.
         minutes: Minutes since the last good focus.
-        last: What it sent last, with "nothing" as empty text.
+        last: The latest state, with empty texts in place of "nothing".
     """
 
     name: str
     topic: str
-    standing: Standing
+    health: Health
     is_online: bool
     minutes: int | None
     last: TelescopeState
 
     def as_dict(self) -> dict[str, object]:
-        """Return what a machine is told; `None` for what is not known."""
+        """Return the row for JSON; `None` stands for unknown values."""
         return {
             "telescope": self.name,
             "topic": self.topic,
-            "standing": self.standing.name.lower(),
-            "trouble": self.standing.is_trouble,
+            "standing": self.health.name.lower(),
+            "trouble": self.health.is_urgent,
             "online": self.is_online,
             "state": self.last.state,
             "paused": self.last.paused,
@@ -145,56 +146,57 @@ class Row:
         }
 
 
-def rows(fleet: Fleet, now: datetime) -> tuple[Row, ...]:
-    """Return a row a telescope: those in trouble first, and of the same standing by name.
+def rows(fleet: Fleet, now: datetime) -> tuple[TelescopeRow, ...]:
+    """Return a row for each telescope, the most urgent first, then by name.
 
     Args:
-        fleet: What was heard.
-        now: Time of day, UTC, that ages are counted to.
+        fleet: The messages.
+        now: Time of day, UTC, to compute ages.
     """
-    found = [_row(topic, heard, now) for topic, heard in fleet.telescopes.items()]
-    names = [row.name for row in found]
-    # Whoever writes to a broker can call a telescope by the name of another one; its topic is its own.
-    told_apart = [replace(row, name=f"{row.name} ({row.topic})") if names.count(row.name) > 1 else row for row in found]
-    return tuple(sorted(told_apart, key=lambda row: (row.standing, row.name.casefold(), row.topic)))
+    listed = [_row(topic, messages, now) for topic, messages in fleet.telescopes.items()]
+    names = [row.name for row in listed]
+    # The state holds the name, so two telescopes can have the same one; a topic belongs to one telescope.
+    unique = [replace(row, name=f"{row.name} ({row.topic})") if names.count(row.name) > 1 else row for row in listed]
+    return tuple(sorted(unique, key=lambda row: (row.health, row.name.casefold(), row.topic)))
 
 
-def _row(topic: str, heard: Heard, now: datetime) -> Row:
-    sent = heard.state or TelescopeState()
-    row = Row(
-        name=sent.telescope or printable(topic, LONGEST_NAME) or "?",
-        topic=printable(topic, LONGEST_NAME),
-        standing=Standing.WELL,
-        is_online=heard.is_online is True,
-        minutes=_minutes(sent, now),
-        last=replace(
-            sent,
-            due="" if sent.due == NOTHING else sent.due,
-            result="" if sent.result == NOTHING else sent.result,
-        ),
+def _row(topic: str, messages: TelescopeMessages, now: datetime) -> TelescopeRow:
+    state = messages.state or TelescopeState()
+    last = replace(
+        state,
+        due="" if state.due == NOTHING else state.due,
+        result="" if state.result == NOTHING else state.result,
     )
-    return replace(row, standing=_standing(row))
+    topic = printable(topic, LONGEST_NAME)
+    is_online = messages.is_online is True
+    return TelescopeRow(
+        name=state.telescope or topic or "?",
+        topic=topic,
+        health=_health(last, is_online=is_online),
+        is_online=is_online,
+        minutes=_minutes(state, now),
+        last=last,
+    )
 
 
-def _standing(row: Row) -> Standing:
+def _health(last: TelescopeState, *, is_online: bool) -> Health:
     holds = {
-        Standing.STRANDED: row.last.result == Outcome.STRANDED,
-        Standing.OFFLINE: not row.is_online,
-        Standing.FAILED: row.last.result in FAILED_OUTCOMES,
-        Standing.UNCLEAR: not row.last.state,
-        Standing.SILENT: bool(row.last.silent),
-        Standing.WAITING: bool(row.last.waits_for),
-        Standing.PAUSED: row.last.paused,
-        Standing.HELD: bool(row.last.due and row.last.blocked_by),
-        Standing.WELL: True,
+        Health.STRANDED: last.result == Outcome.STRANDED,
+        Health.OFFLINE: not is_online,
+        Health.FAILED: last.result in FAILED_OUTCOMES,
+        Health.UNCLEAR: not last.state,
+        Health.SILENT: bool(last.silent),
+        Health.WAITING: bool(last.waits_for),
+        Health.PAUSED: last.paused,
+        Health.HELD: bool(last.due and last.blocked_by),
     }
-    return min(standing for standing, is_so in holds.items() if is_so)
+    return min((health for health, is_so in holds.items() if is_so), default=Health.WELL)
 
 
 def _minutes(state: TelescopeState, now: datetime) -> int | None:
-    """Return the age of the last focus; of a daemon that sends no time, its age when it was sent."""
+    """Return the age of the last focus now; for a state without that time, the age when it was sent."""
     if state.focused_at is not None:
-        # The clocks of two computers differ.
+        # The clocks of two computers differ, so the age can be negative.
         with contextlib.suppress(OverflowError):
             return max(0, math.floor((now - state.focused_at).total_seconds() / 60))
     return state.minutes

@@ -1,4 +1,4 @@
-"""Home Assistant's discovery of the telescope, and the state that is published by MQTT. Pure."""
+"""Home Assistant's discovery messages, and the state as it is published by MQTT. Pure."""
 
 import math
 import re
@@ -13,12 +13,12 @@ from alpaca_focus.core.metrics import STAR_SIZE
 from alpaca_focus.core.status import Status, Waiting
 
 DISCOVERY = "homeassistant"
-"""Home Assistant's own usual prefix."""
+"""Home Assistant's default prefix."""
 BIRTH_TOPIC = f"{DISCOVERY}/status"
 ONLINE, OFFLINE = "online", "offline"
 ON, OFF, PRESS = "ON", "OFF", "PRESS"
 LONGEST_STATE = 255
-"""Home Assistant takes no longer ones."""
+"""Home Assistant rejects longer states."""
 NOTHING = "nothing"
 LONGEST_PAYLOAD_BYTES = 16_384
 LONGEST_NAME, LONGEST_TEXT = 60, 400
@@ -29,63 +29,57 @@ Payload = dict[str, object]
 
 @dataclass(frozen=True, slots=True)
 class Topics:
-    """The topics of one telescope.
-
-    Attributes:
-        prefix: Beginning of all of them.
-        telescope: Its name.
-    """
+    """The topics of one telescope, all under one prefix."""
 
     prefix: str
     telescope: str
 
     @property
     def node(self) -> str:
-        """The telescope's name as Home Assistant bears it."""
+        """The telescope's name with the characters that Home Assistant allows in a node ID."""
         return re.sub(r"[^a-z0-9]+", "_", f"{self.prefix} {self.telescope}".lower()).strip("_")
 
     @property
     def base(self) -> str:
-        """What all topics but Home Assistant's begin with."""
+        """The beginning of all topics but Home Assistant's."""
         return f"{self.prefix}/{re.sub(r'[^A-Za-z0-9]+', '-', self.telescope).strip('-').lower() or 'telescope'}"
 
     @property
     def availability(self) -> str:
-        """Whether the program runs."""
+        """The topic of whether the daemon runs."""
         return f"{self.base}/availability"
 
     @property
     def state(self) -> str:
-        """The state as JSON."""
+        """The topic of the state as JSON."""
         return f"{self.base}/state"
 
     @property
-    def said(self) -> str:
-        """What a command was answered."""
+    def reply(self) -> str:
+        """The topic of replies to commands."""
         return f"{self.base}/said"
 
     @property
     def commands(self) -> str:
-        """All commands."""
+        """The topics of all commands."""
         return f"{self.base}/command/+"
 
     def command(self, name: str) -> str:
-        """One command."""
+        """Return the topic of one command."""
         return f"{self.base}/command/{name}"
 
 
 def printable(value: object, longest: int = LONGEST_TEXT) -> str:
-    """Return text on one line, without characters that steer a terminal or turn the direction of writing round."""
+    """Return text on one line, without control characters of terminals or marks that reverse the writing direction."""
     if not isinstance(value, str):
         return ""
-    words = "".join(sign if sign.isprintable() else " " for sign in value[: 4 * longest]).split()
-    text = " ".join(words)
+    text = " ".join("".join(sign if sign.isprintable() else " " for sign in value[: 4 * longest]).split())
     return text if len(text) <= longest else f"{text[: longest - 3]}..."
 
 
 def _names(value: object) -> tuple[str, ...]:
-    found = [printable(each, LONGEST_NAME) for each in value[:MOST_NAMES]] if isinstance(value, list) else []
-    return tuple(text for text in found if text)
+    texts = (printable(each, LONGEST_NAME) for each in (value[:MOST_NAMES] if isinstance(value, list) else ()))
+    return tuple(text for text in texts if text)
 
 
 def _number(value: object) -> float | None:
@@ -121,12 +115,12 @@ class TelescopeState:
 
     Attributes:
         minutes: Minutes since the last good focus when this was sent.
-        focused_at: When that was, UTC.
-        due: Why a refocus is due; "nothing": none is.
-        blocked_by: Why it has to wait then.
-        waits_for: Why the devices are not connected; empty: they are.
-        result: How the last run ended; "nothing": there was none.
-        daemon: A mark of the daemon, by which it knows its own messages.
+        focused_at: Time of the last good focus, UTC.
+        due: Why a refocus is due; "nothing" if none is.
+        blocked_by: Why the due refocus waits.
+        waits_for: Why the devices are not connected; empty if they are.
+        result: Outcome of the last run; "nothing" if there was none.
+        daemon: ID of the daemon, by which it recognises its own messages.
     """
 
     telescope: _Name = ""
@@ -148,7 +142,7 @@ class TelescopeState:
 
 
 def discovery(topics: Topics, version: str) -> dict[str, Payload]:
-    """Return what to publish where, so that Home Assistant shows the telescope."""
+    """Return the discovery messages by topic, which make Home Assistant show the telescope."""
     common: Payload = {
         "availability_topic": topics.availability,
         "device": {
@@ -183,30 +177,30 @@ def discovery(topics: Topics, version: str) -> dict[str, Payload]:
         return f"{DISCOVERY}/switch/{topics.node}/{key}/config", own
 
     measured = {"state_class": "measurement"}
-    found = [
+    entities = [
         sensor("state", "State", icon="mdi:telescope"),
         sensor("temperature", "Temperature", unit_of_measurement="\u00b0C", device_class="temperature", **measured),
         sensor("position", "Focuser position", unit_of_measurement="steps", icon="mdi:arrow-left-right", **measured),
         sensor("hfd", "Last HFD", unit_of_measurement="px", icon="mdi:star-four-points", **measured),
-        sensor("minutes", "Since the last refocus", unit_of_measurement="min", device_class="duration", **measured),
-        sensor("due", "Due", icon="mdi:clock-alert-outline"),
+        sensor("minutes", "Time since last refocus", unit_of_measurement="min", device_class="duration", **measured),
+        sensor("due", "Refocus due", icon="mdi:clock-alert-outline"),
         sensor("result", "Last result", icon="mdi:check-decagram-outline"),
         button("refocus", "Refocus", "mdi:image-filter-center-focus"),
         button("abort", "Abort", "mdi:stop-circle-outline"),
         switch("pause", "Pause", "paused", "mdi:pause"),
         switch("compensation", "Compensation", "compensation", "mdi:thermometer-lines"),
     ]
-    return {topic: {**own, "unique_id": "_".join(topic.split("/")[2:4]), **common} for topic, own in found}
+    return {topic: {**own, "unique_id": "_".join(topic.split("/")[2:4]), **common} for topic, own in entities}
 
 
 def state_of(status: Status | Waiting, hfd_px: float | None, *, telescope: str, daemon: str = "") -> TelescopeState:
-    """Return the state that is published whenever it has changed; nothing in it changes with every second.
+    """Return the state to publish when it has changed; so nothing in it may change with every second.
 
     Args:
         status: The daemon's status.
-        hfd_px: Size of the stars on the last light frame; `None`: there was none.
-        telescope: Its name.
-        daemon: A mark of this daemon, by which it knows its own messages.
+        hfd_px: Size of the stars on the last light frame; `None` if there was none.
+        telescope: The telescope's name.
+        daemon: ID of this daemon.
     """
     if isinstance(status, Waiting):
         return TelescopeState(
@@ -225,7 +219,7 @@ def state_of(status: Status | Waiting, hfd_px: float | None, *, telescope: str, 
         minutes=None if last_focus is None else math.floor(status.since_s / 60),
         focused_at=None if last_focus is None else last_focus.at,
         due=(due or NOTHING)[:LONGEST_STATE],
-        # What would hold up a refocus comes and goes with every exposure; it matters while one is due.
+        # Inhibitors come and go with every exposure; they matter only while a refocus is due.
         blocked_by=status.blocked_by if due else (),
         silent=status.silent,
         result=NOTHING if last_run is None else last_run.outcome,
@@ -241,10 +235,9 @@ def _rounded(value: float | None) -> float | None:
 
 
 def state_in(payload: bytes) -> TelescopeState | None:
-    """Return the state in a message; `None`: it is not a JSON object.
+    """Return the state in a message; `None` if it is not a JSON object.
 
-    Anybody may write to a broker: a field that is malformed is as good as left out, and no character reaches a
-    terminal that is not printable.
+    Anybody may publish to a broker, so malformed fields get their defaults, and unprintable characters are removed.
     """
     if len(payload) > LONGEST_PAYLOAD_BYTES:
         return None

@@ -1,6 +1,6 @@
-"""Messages to people, by the many services that Apprise speaks; nothing ever waits for them.
+"""Messages to people through the services that Apprise supports; the daemon never waits for them.
 
-The URL of a service holds its secret. It is never told, and neither is what Apprise itself logs.
+The URL of a service contains its secret. It is never logged, and neither are Apprise's own log records.
 """
 
 import contextlib
@@ -19,9 +19,9 @@ import structlog
 
 from alpaca_focus.core.night.notices import Kind
 
-ANSWER_S = 60.0
-"""For a picture over a slow line; what hangs for longer is left to itself."""
-CLOSED_WITHIN_S = 1.0
+SEND_TIMEOUT_S = 60.0
+"""Enough for a picture over a slow line; a thread that hangs for longer is abandoned."""
+CLOSE_TIMEOUT_S = 1.0
 MOST_WAITING = 20
 URGENT = frozenset({Kind.FOCUSER_STRANDED, Kind.FOCUS_FAILED, Kind.DEVICE_LOST})
 WORRYING = frozenset({Kind.DEGRADED, Kind.SENSOR_LOST})
@@ -31,13 +31,13 @@ _log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Message:
-    """Something to be told to people.
+    """A message to people.
 
     Attributes:
         title: A few words.
-        text: All of it.
-        kind: What it is about; `None`: a test.
-        attachment: Makes a file to go with it, in a folder, and returns where it is; `None`: there is none.
+        text: The whole message.
+        kind: Kind of the notice; `None` for a test.
+        attachment: Creates a file to attach in a folder and returns its path; `None` if there is none.
     """
 
     title: str
@@ -50,25 +50,25 @@ class Service:
     """One service.
 
     Attributes:
-        name: What to call it: its number in the settings, and its kind where the URL is understood.
+        name: Its number in the settings and, if Apprise supports the URL, its kind.
 
     Args:
-        url: Apprise's.
-        number: In the settings, from 1.
+        url: Apprise's URL of the service.
+        number: Position in the settings, from 1.
     """
 
     def __init__(self, url: str, number: int) -> None:
-        # Slow to import, and of no use to the other commands.
+        # Slow to import, and not needed by other commands.
         import apprise  # noqa: PLC0415
 
-        # It would name hosts and URLs, which may be secret.
+        # Its records contain hosts and URLs, which may be secret.
         logging.getLogger("apprise").disabled = True
         asset = apprise.AppriseAsset(app_id="alpaca-focus", app_desc="Keeps a telescope in focus", app_url="")
         with warnings.catch_warnings():
-            # Its plugins, which are loaded now, import modules of Python that are on their way out.
+            # Its plugins, which are loaded now, import deprecated modules.
             warnings.simplefilter("ignore")
             try:
-                # Not by its own notify(): that has a pool of threads, which the end of the program would wait for.
+                # Apprise.notify() is not used: the program could not end before its thread pool.
                 self._plugin: Any = apprise.Apprise.instantiate(url, asset=asset, suppress_exceptions=False)
             except Exception:  # noqa: BLE001 - the library's message would quote the URL
                 self._plugin = None
@@ -78,42 +78,38 @@ class Service:
 
     @property
     def is_known(self) -> bool:
-        """Whether Apprise understands the URL."""
+        """Whether Apprise supports the URL."""
         return self._plugin is not None
 
     def send(self, message: Message, file: Path | None) -> str:
-        """Send a message.
-
-        Returns:
-            Why it did not go, as a sentence; empty: it went.
-        """
+        """Send a message; return why it could not be sent, as a sentence, empty if it was sent."""
         if self._plugin is None:
-            return "Apprise does not know that URL: look at its beginning, and at the list of Apprise's services."
+            return "Apprise does not support this URL. Check its beginning against Apprise's list of services."
         if self._sending is not None and self._sending.is_alive():
-            return "It still hangs on a message before."
-        went: list[bool | str] = []
+            return "The service still hangs on an earlier message."
+        results: list[bool | str] = []
         self._sending = threading.Thread(
-            target=self._send, args=(message, file, went), name="message-service", daemon=True
+            target=self._send, args=(message, file, results), name="message-service", daemon=True
         )
         self._sending.start()
-        self._sending.join(ANSWER_S)
+        self._sending.join(SEND_TIMEOUT_S)
         if self._sending.is_alive():
-            return f"It has not answered within {ANSWER_S:.0f} s."
-        if went == [True]:
+            return f"The service has not answered within {SEND_TIMEOUT_S:.0f} s."
+        if results == [True]:
             return ""
-        inside = f" (inside its library: {went[0]})" if isinstance(went[0], str) else ""
+        inside = f" ({results[0]})" if isinstance(results[0], str) else ""
         return (
-            f"It cannot be reached, or has refused it{inside}: look at the network, the address and the secret in its "
-            "URL."
+            f"The service cannot be reached, or has refused the message{inside}. Check the network, and the address "
+            "and the secret in its URL."
         )
 
-    def _send(self, message: Message, file: Path | None, went: list[bool | str]) -> None:
+    def _send(self, message: Message, file: Path | None, results: list[bool | str]) -> None:
         try:
-            went.append(self._went(message, file))
-        except Exception as error:  # noqa: BLE001 - only its kind is told: the library's message would quote the URL
-            went.append(type(error).__name__)
+            results.append(self._notify(message, file))
+        except Exception as error:  # noqa: BLE001 - only its kind: the library's message would quote the URL
+            results.append(type(error).__name__)
 
-    def _went(self, message: Message, file: Path | None) -> bool:
+    def _notify(self, message: Message, file: Path | None) -> bool:
         from apprise import AppriseAttachment  # noqa: PLC0415
 
         kind = "failure" if message.kind in URGENT else "warning" if message.kind in WORRYING else "info"
@@ -124,65 +120,57 @@ class Service:
 
 
 class Messenger:
-    """Sends messages to all services, in a thread of its own; use it as a context manager.
-
-    Args:
-        services: Where to.
-    """
+    """Sends messages to all services, in a thread of its own; close it at the end."""
 
     def __init__(self, services: Sequence[Service]) -> None:
         self._services = tuple(services)
         self._queue: queue.Queue[Message | None] = queue.Queue(MOST_WAITING)
-        self._trouble: dict[str, str] = {}
+        self._failures: dict[str, str] = {}
         self._thread = threading.Thread(target=self._work, name="messages", daemon=True)
         self._thread.start()
 
-    def tell(self, message: Message) -> None:
-        """Have a message sent; returns at once."""
+    def enqueue(self, message: Message) -> None:
+        """Queue a message for sending; returns at once."""
         try:
             self._queue.put_nowait(message)
         except queue.Full:
-            _log.error("A message is not sent: too many wait for services that do not answer", title=message.title)
+            _log.error("Message not sent: too many messages wait for services that do not answer", title=message.title)
 
     def close(self) -> None:
-        """End; what is being sent goes on for a moment, and is left to itself then."""
+        """End the thread; a message being sent gets a moment to finish, and is abandoned then."""
         with contextlib.suppress(queue.Full):
             self._queue.put_nowait(None)
-        self._thread.join(CLOSED_WITHIN_S)
+        self._thread.join(CLOSE_TIMEOUT_S)
 
     def _work(self) -> None:
         while (message := self._queue.get()) is not None:
             try:
                 self.send(message)
-            except Exception:  # noqa: BLE001 - the next message goes all the same; the log has it whole
-                _log.exception("A message could not be sent", title=message.title)
+            except Exception:  # noqa: BLE001 - the next message is sent all the same; the log has the details
+                _log.exception("Message not sent", title=message.title)
 
     def send(self, message: Message) -> dict[str, str]:
-        """Send a message now.
-
-        Returns:
-            For each service why it did not go; empty: it went.
-        """
+        """Send a message now; return for each service why it failed, empty if it was sent."""
         with tempfile.TemporaryDirectory(prefix="alpaca-focus-", ignore_cleanup_errors=True) as folder:
             file = _attached(message, Path(folder))
-            said = {each.name: each.send(message, file) for each in self._services}
-        for name, why in said.items():
-            self._tell(name, why)
-        return said
+            failures = {each.name: each.send(message, file) for each in self._services}
+        for name, why in failures.items():
+            self._log_change(name, why)
+        return failures
 
-    def _tell(self, name: str, why: str) -> None:
-        """Tell once of a service that fails, and once more when it works again."""
-        before = self._trouble.get(name, "")
-        self._trouble[name] = why
+    def _log_change(self, name: str, why: str) -> None:
+        """Log a service when it fails in a new way, and when it works again."""
+        before = self._failures.get(name, "")
+        self._failures[name] = why
         if why and why != before:
-            _log.error("A message did not go", service=name, why=why)
+            _log.error("Message not sent", service=name, why=why)
         elif before and not why:
-            _log.info("Messages go again", service=name)
+            _log.info("Messages are sent again", service=name)
 
 
 def _attached(message: Message, folder: Path) -> Path | None:
     try:
         return message.attachment(folder)
     except Exception:  # noqa: BLE001 - the message matters more than its picture
-        _log.exception("A message goes without its picture", title=message.title)
+        _log.exception("Message sent without its picture", title=message.title)
         return None

@@ -1,4 +1,4 @@
-"""The night for an MQTT broker, with Home Assistant's discovery; and commands from there."""
+"""Publishes the night's state to an MQTT broker, with Home Assistant's discovery, and receives commands from it."""
 
 import asyncio
 import contextlib
@@ -29,7 +29,7 @@ from alpaca_focus.notify.home_assistant import (
     discovery,
     state_of,
 )
-from alpaca_focus.notify.mqtt_client import CLOSED_WITHIN_S, KEEP_ALIVE_S, MqttSettings, end_client, new_client, refusal
+from alpaca_focus.notify.mqtt_client import CLOSE_TIMEOUT_S, KEEP_ALIVE_S, MqttSettings, end_client, new_client, refusal
 from alpaca_focus.service.control_wire import Request
 
 LONGEST_COMMAND_BYTES = 64
@@ -38,14 +38,14 @@ _log = structlog.get_logger(__name__)
 
 
 class MqttLink:
-    """Publishes what a feed tells, and hands commands on; an asynchronous context manager, made in the daemon's loop.
+    """Publishes the feed, and passes commands on; an asynchronous context manager, created in the daemon's loop.
 
-    The network is that of a thread of its own, which connects again and again; whatever the broker does, nobody waits.
+    paho's thread does all networking and reconnects by itself, so the daemon never waits for the broker.
 
     Args:
-        settings: Where the broker is.
-        feed: Tells what is happening.
-        answer: Carries out a command, in the loop that this is made in.
+        settings: The broker.
+        feed: The daemon's feed.
+        answer: Carries out a command, in the loop in which this is created.
     """
 
     def __init__(
@@ -59,7 +59,7 @@ class MqttLink:
         self._reading: asyncio.Task[None] | None = None
         self._state: TelescopeState | None = None
         self._lock = threading.Lock()
-        self._trouble = ""
+        self._problem = ""
         self._daemon = secrets.token_hex(4)
         self._is_alone = True
         client = new_client(settings)
@@ -67,11 +67,11 @@ class MqttLink:
         client.on_connect = self._connected
         client.on_connect_fail = self._not_connected
         client.on_disconnect = self._disconnected
-        client.on_message = self._came
+        client.on_message = self._received
         self._client = client
 
     async def __aenter__(self) -> Self:
-        """Begin to connect, and return at once."""
+        """Start to connect, and return at once."""
         self._client.connect_async(self._settings.host, self._settings.port, KEEP_ALIVE_S)
         self._client.loop_start()
         self._reading = asyncio.create_task(self._read())
@@ -80,7 +80,7 @@ class MqttLink:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Say good-bye, and end."""
+        """Publish that the daemon is offline, and disconnect."""
         if self._reading is not None:
             self._reading.cancel()
             await asyncio.gather(self._reading, return_exceptions=True)
@@ -88,13 +88,13 @@ class MqttLink:
 
     def _end(self) -> None:
         if self._client.is_connected():
-            told = self._client.publish(self._topics.availability, OFFLINE, qos=1, retain=True)
+            published = self._client.publish(self._topics.availability, OFFLINE, qos=1, retain=True)
             with contextlib.suppress(RuntimeError, ValueError):
-                told.wait_for_publish(CLOSED_WITHIN_S)
+                published.wait_for_publish(CLOSE_TIMEOUT_S)
         end_client(self._client)
 
     async def _read(self) -> None:
-        """Follow the feed."""
+        """Publish each new state from the feed."""
         hfd_px: float | None = None
         with self._feed.subscribe() as entries:
             async for entry in entries:
@@ -116,18 +116,18 @@ class MqttLink:
     def _publish(self, topic: str, payload: Payload, *, retain: bool) -> None:
         self._client.publish(topic, json.dumps(payload, ensure_ascii=False, default=str), retain=retain)
 
-    # In paho's thread
+    # Called in paho's thread
 
     def _connected(self, client: Client, _userdata: Any, _flags: Any, reason: Any, _properties: Any) -> None:
         if reason.is_failure:
-            self._tell(f"{refusal(reason)} Look at mqtt.user and the password.")
+            self._log_problem(f"{refusal(reason)} Check mqtt.user and the password.")
             return
-        self._trouble = ""
-        _log.info("The MQTT broker is connected", broker=self._settings.broker)
+        self._problem = ""
+        _log.info("MQTT broker connected", broker=self._settings.broker)
         client.subscribe([(self._topics.commands, 1), (BIRTH_TOPIC, 1), (self._topics.state, 0)])
-        self._introduce()
+        self._publish_all()
 
-    def _introduce(self) -> None:
+    def _publish_all(self) -> None:
         for topic, payload in discovery(self._topics, __version__).items():
             self._publish(topic, payload, retain=True)
         self._client.publish(self._topics.availability, ONLINE, qos=1, retain=True)
@@ -137,73 +137,73 @@ class MqttLink:
             self._publish(self._topics.state, as_json(state), retain=True)
 
     def _not_connected(self, _client: Client, _userdata: Any) -> None:
-        self._tell("The MQTT broker does not answer; it is tried again and again. Look at mqtt.broker.")
+        self._log_problem("MQTT broker does not answer. Retrying; check mqtt.broker.")
 
     def _disconnected(self, _client: Client, _userdata: Any, _flags: Any, reason: Any, _properties: Any) -> None:
         if reason.is_failure:
-            self._tell("The MQTT broker has gone; it is tried again and again.")
+            self._log_problem("Connection to the MQTT broker lost. Retrying.")
 
-    def _tell(self, trouble: str) -> None:
-        if not self._trouble:
-            _log.warning(trouble, broker=self._settings.broker)
-        self._trouble = trouble
+    def _log_problem(self, problem: str) -> None:
+        if not self._problem:
+            _log.warning(problem, broker=self._settings.broker)
+        self._problem = problem
 
-    def _came(self, _client: Client, _userdata: Any, message: MQTTMessage) -> None:
+    def _received(self, _client: Client, _userdata: Any, message: MQTTMessage) -> None:
         if message.topic == self._topics.state:
-            self._look_for_namesake(message)
+            self._check_namesake(message)
             return
         text = message.payload[:LONGEST_COMMAND_BYTES].decode(errors="replace").strip()
         if message.topic == BIRTH_TOPIC:
-            # Home Assistant has started anew.
+            # Home Assistant has restarted.
             if text == ONLINE:
-                self._introduce()
+                self._publish_all()
             return
         name = message.topic.rpartition("/")[2]
         if message.retain:
-            _log.warning("A command by MQTT was kept by the broker and may be old; it is not carried out", command=name)
+            _log.warning("MQTT command ignored: it is a retained message and may be old", command=name)
             return
         request = requested(name, text)
         if request is None:
             self._publish(
-                self._topics.said, {"command": name, "error": f"There is no command {name} {text}."}, retain=False
+                self._topics.reply, {"command": name, "error": f"There is no command {name} {text}."}, retain=False
             )
             return
         work = self._carry_out(request)
         try:
             asyncio.run_coroutine_threadsafe(work, self._loop)
         except RuntimeError:
-            # The daemon's loop has just ended.
+            # The daemon's loop has ended in the meantime.
             work.close()
 
-    def _look_for_namesake(self, message: MQTTMessage) -> None:
-        # What the broker has kept is of an earlier start of this daemon, more likely than not.
+    def _check_namesake(self, message: MQTTMessage) -> None:
+        # A retained state is most likely from an earlier start of this daemon.
         if message.retain or not message.payload or self._daemon.encode() in message.payload or not self._is_alone:
             return
         self._is_alone = False
         _log.warning(
-            "Another daemon tells the MQTT broker of a telescope of the same name, and each overwrites what the other "
-            "tells. Give each telescope its own telescope.name, or another mqtt.prefix.",
+            "Two daemons publish under the same telescope name and overwrite each other's state. Give each telescope "
+            "its own telescope.name, or another mqtt.prefix.",
             broker=self._settings.broker,
             telescope=self._settings.telescope,
         )
 
-    # In the daemon's loop
+    # Called in the daemon's loop
 
     async def _carry_out(self, request: Request) -> None:
         try:
-            told = await self._answer(request)
+            answer = await self._answer(request)
         except AlpacaFocusError as error:
-            told = {"error": str(error)}
-        except Exception:  # noqa: BLE001 - the log has it whole
-            _log.exception("A command by MQTT failed", command=request.command)
-            told = {"error": "The program itself failed; its log has the details."}
-        said = {key: told[key] for key in ("said", "error") if key in told}
-        _log.info("A command came by MQTT", command=request.command, **said)
-        self._publish(self._topics.said, {"command": request.command, **said}, retain=False)
+            answer = {"error": str(error)}
+        except Exception:  # noqa: BLE001 - the log has the details
+            _log.exception("MQTT command failed", command=request.command)
+            answer = {"error": "Internal error of the program. See the log for details."}
+        reply = {key: answer[key] for key in ("said", "error") if key in answer}
+        _log.info("MQTT command received", command=request.command, **reply)
+        self._publish(self._topics.reply, {"command": request.command, **reply}, retain=False)
 
 
 def requested(name: str, payload: str) -> Request | None:
-    """Return what a command topic and its payload ask for; `None`: nothing that there is."""
+    """Return the request of a command topic and its payload; `None` if there is no such command."""
     match name:
         case "refocus" | "abort" if payload.upper() == PRESS:
             return Request(name, {})

@@ -1,4 +1,4 @@
-"""Who is told of the night, as the settings name them: the broker, and the services of messages; the secrets read."""
+"""Builds the MQTT and notification settings, with secrets resolved."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,53 +11,52 @@ from alpaca_focus.settings.loader import secret_lines
 from alpaca_focus.settings.models import Settings
 
 
-def services_of(wanted: MessagesSection) -> tuple[Service, ...]:
-    """Return the services that messages are sent to.
+def services_of(section: MessagesSection) -> tuple[Service, ...]:
+    """Return the services for messages.
 
     Raises:
-        ConfigurationError: Their file cannot be read.
+        ConfigurationError: The file with their URLs cannot be read.
     """
-    if wanted.services_file is None:
-        urls: Sequence[str] = [each.get_secret_value() for each in wanted.services]
+    if section.services_file is None:
+        urls: Sequence[str] = [each.get_secret_value() for each in section.services]
     else:
-        lines = secret_lines(Path(wanted.services_file), "messages.services_file")
+        lines = secret_lines(Path(section.services_file), "messages.services_file")
         urls = [line for line in lines if line and not line.startswith("#")]
     return tuple(Service(url, number) for number, url in enumerate(urls, start=1))
 
 
 def mqtt_settings(settings: Settings) -> MqttSettings:
-    """Return where the broker is.
+    """Return the broker of the settings.
 
     Raises:
-        ConfigurationError: The password cannot be read, or none is wanted.
+        ConfigurationError: The password cannot be read, or there is no section mqtt.
     """
-    wanted = settings.mqtt
-    if wanted is None:
-        raise ConfigurationError("There is no section mqtt in the settings.")
-    return broker_settings(wanted, telescope=settings.telescope.name)
+    if settings.mqtt is None:
+        raise ConfigurationError("The settings have no section mqtt.")
+    return broker_settings(settings.mqtt, telescope=settings.telescope.name)
 
 
-def broker_settings(wanted: MqttSection, *, telescope: str = "", named: str = "mqtt.password_file") -> MqttSettings:
-    """Return where the broker is.
+def broker_settings(section: MqttSection, *, telescope: str = "", named: str = "mqtt.password_file") -> MqttSettings:
+    """Return the broker of a section mqtt.
 
     Args:
-        wanted: As it was set.
-        telescope: Name of the telescope that is told of; empty: who asks only listens.
-        named: What the user calls the file of the password, for the message.
+        section: The section.
+        telescope: Name of the telescope to publish; empty for a listener.
+        named: The user's name for the password file, for the message.
 
     Raises:
         ConfigurationError: The password cannot be read.
     """
-    password = None if wanted.password is None else wanted.password.get_secret_value()
-    if wanted.password_file is not None:
-        password = next(iter(secret_lines(Path(wanted.password_file), named)), "")
-    host, _, port = wanted.broker.rpartition(":")
+    password = None if section.password is None else section.password.get_secret_value()
+    if section.password_file is not None:
+        password = next(iter(secret_lines(Path(section.password_file), named)), "")
+    host, _, port = section.broker.rpartition(":")
     return MqttSettings(
         host=host.strip("[]"),
         port=int(port),
-        user=wanted.user,
+        user=section.user,
         password=password,
-        prefix=wanted.prefix,
+        prefix=section.prefix,
         telescope=telescope,
-        tls=wanted.tls,
+        tls=section.tls,
     )

@@ -1,1 +1,1 @@
-"""The dashboard, the REST API, live events and meters: what the daemon does, for whoever may see it."""
+"""The dashboard, the REST API, live events and the metrics for Prometheus."""

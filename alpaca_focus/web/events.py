@@ -1,4 +1,4 @@
-"""What is published as JSON, encoded once for all dashboards, and as server-sent events."""
+"""Server-sent events: the entries of the feed as JSON, encoded once for all dashboards."""
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
@@ -11,11 +11,12 @@ from alpaca_focus.feed.feed import Entry, Feed
 from alpaca_focus.web.source import Viewers
 
 WITH_TIME = frozenset({"log", "notice"})
-"""Topics whose data have no time of their own."""
-KEPT = 128
+"""Topics whose data carry no time; the time of publication is added."""
+CACHED_ENTRIES = 128
 RETRY_MS = 2000
-SILENCE_S = 15.0
-STILL_HERE = b": still here\n\n"
+KEEP_ALIVE_S = 15.0
+KEEP_ALIVE = b": still here\n\n"
+"""A comment, which browsers ignore: it shows them and proxies that the connection is alive."""
 
 
 def encoded(value: object) -> bytes:
@@ -23,7 +24,7 @@ def encoded(value: object) -> bytes:
     return to_json(value, inf_nan_mode="null", fallback=_plain)
 
 
-@lru_cache(maxsize=KEPT)
+@lru_cache(maxsize=CACHED_ENTRIES)
 def encoded_entry(entry: Entry) -> bytes:
     """Return an entry's data as JSON."""
     data = dict(entry.data) if isinstance(entry.data, Mapping) else as_json(entry.data)
@@ -35,12 +36,12 @@ def _plain(value: object) -> object:
 
 
 async def events(feed: Feed, viewers: Viewers, after: int | None) -> AsyncIterator[bytes]:
-    """Yield events until the listener is gone.
+    """Yield events until the browser disconnects; it counts as one of the viewers meanwhile.
 
     Args:
-        feed: Where the daemon publishes.
-        viewers: Open dashboards; one more as long as this goes on.
-        after: Number of the last event that the listener knows; `None`: none.
+        feed: The daemon's feed.
+        viewers: The open dashboards.
+        after: Number of the last event that the browser has received; `None`: none.
     """
     viewers.count += 1
     try:
@@ -48,21 +49,21 @@ async def events(feed: Feed, viewers: Viewers, after: int | None) -> AsyncIterat
         with feed.subscribe(after=after) as subscription:
             while True:
                 try:
-                    entry = await asyncio.wait_for(anext(subscription), SILENCE_S)
+                    entry = await asyncio.wait_for(anext(subscription), KEEP_ALIVE_S)
                 except TimeoutError:
-                    yield STILL_HERE
+                    yield KEEP_ALIVE
                 else:
                     yield event(entry)
     finally:
         viewers.count -= 1
 
 
-@lru_cache(maxsize=KEPT)
+@lru_cache(maxsize=CACHED_ENTRIES)
 def event(entry: Entry) -> bytes:
-    """Return one event."""
+    """Return an entry as a server-sent event."""
     return b"event: %s\nid: %d\ndata: %s\n\n" % (entry.topic.encode(), entry.number, encoded_entry(entry))
 
 
 def last_event_id(header: str | None) -> int | None:
-    """Return the number in a `Last-Event-ID` header; `None`: there is none that was ever given."""
+    """Return the number in a `Last-Event-ID` header; `None` if it is missing or not a number this server issued."""
     return int(header) if header is not None and header.isascii() and header.isdigit() and len(header) < 19 else None

@@ -1,4 +1,4 @@
-"""What every request passes and every answer gets: the rules of `security`, a bounded body, safe headers."""
+"""ASGI middleware in front of all pages: applies the access rules, bounds the body, adds security headers."""
 
 import asyncio
 
@@ -6,12 +6,12 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from alpaca_focus.web.security import LOOKING, AccessRules, Asked, refusal
+from alpaca_focus.web.security import READ_METHODS, AccessRules, Refusal, RequestFacts, refusal
 
 LONGEST_BODY_BYTES = 65536
-BODY_S = 20.0
+BODY_TIMEOUT_S = 20.0
 FORWARDED = ("forwarded", "x-forwarded-for", "x-real-ip", "via")
-SAFE_HEADERS = {
+SECURITY_HEADERS = {
     "Content-Security-Policy": "default-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'self'; "
     "object-src 'none'",
     "X-Frame-Options": "DENY",
@@ -23,53 +23,44 @@ SAFE_HEADERS = {
 
 
 class Guard:
-    """Stands in front of the pages.
-
-    Args:
-        app: What is guarded.
-        rules: Who may do what.
-    """
+    """Lets a request through to the application if the access rules permit it."""
 
     def __init__(self, app: ASGIApp, rules: AccessRules) -> None:
         self._app = app
         self._rules = rules
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request, or have it answered."""
+        """Answer a request, or pass it on."""
         if scope["type"] != "http":
             # There are no websockets, and nothing to start or stop.
             return
 
-        async def send_safely(message: Message) -> None:
+        async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
-                for name, value in SAFE_HEADERS.items():
-                    headers[name] = value
+                headers.update(SECURITY_HEADERS)
                 headers.setdefault("Cache-Control", "no-store")
             await send(message)
 
-        refused = refusal(_asked(scope), self._rules)
-        if refused is not None:
-            await _refuse(refused.status, refused.sentence)(scope, receive, send_safely)
+        refused = refusal(_facts(scope), self._rules)
+        if refused is None and scope["method"] not in READ_METHODS:
+            # The body is read here, so that its size and the time it takes are bounded for all commands alike.
+            body = await _body_or_refusal(scope, receive)
+            if isinstance(body, bytes):
+                receive = _Replay(body, receive)
+            else:
+                refused = body
+        if refused is None:
+            await self._app(scope, receive, send_with_headers)
             return
-        if scope["method"] in LOOKING:
-            await self._app(scope, receive, send_safely)
-            return
-        try:
-            async with asyncio.timeout(BODY_S):
-                body = await _body(scope, receive)
-        except TimeoutError:
-            await _refuse(408, f"The command did not come in {BODY_S:g} s.")(scope, receive, send_safely)
-            return
-        if body is None:
-            sentence = f"The command is longer than {LONGEST_BODY_BYTES} bytes, which none is."
-            await _refuse(413, sentence)(scope, receive, send_safely)
-            return
-        await self._app(scope, _Replayed(body, receive), send_safely)
+        status, sentence = refused
+        # The rest of a refused request is not read, so the connection ends with the answer.
+        headers = {"Connection": "close"} | ({"WWW-Authenticate": "Bearer"} if status == 401 else {})
+        await JSONResponse({"error": sentence}, status, headers=headers)(scope, receive, send_with_headers)
 
 
-class _Replayed:
-    """A body that has been read already."""
+class _Replay:
+    """Delivers a body that has been read already, then what the connection delivers."""
 
     def __init__(self, body: bytes, receive: Receive) -> None:
         self._body: bytes | None = body
@@ -82,27 +73,29 @@ class _Replayed:
         return {"type": "http.request", "body": body, "more_body": False}
 
 
-async def _body(scope: Scope, receive: Receive) -> bytes | None:
-    """Read a body; `None`: it is too long."""
-    told = Headers(scope=scope).get("content-length", "0")
-    if not told.isdigit() or int(told) > LONGEST_BODY_BYTES:
-        return None
+async def _body_or_refusal(scope: Scope, receive: Receive) -> bytes | Refusal:
+    too_long = Refusal(413, f"The command is longer than {LONGEST_BODY_BYTES} bytes.")
+    length = Headers(scope=scope).get("content-length", "0")
+    if not length.isdigit() or int(length) > LONGEST_BODY_BYTES:
+        return too_long
     body = b""
-    while True:
-        message = await receive()
-        if message["type"] != "http.request":
-            return body
-        body += bytes(message.get("body", b""))
-        if len(body) > LONGEST_BODY_BYTES:
-            return None
-        if not message.get("more_body", False):
-            return body
+    try:
+        async with asyncio.timeout(BODY_TIMEOUT_S):
+            while len(body) <= LONGEST_BODY_BYTES:
+                message = await receive()
+                body += message.get("body", b"")
+                # A client that disconnects ends its body as well.
+                if not message.get("more_body", False):
+                    break
+    except TimeoutError:
+        return Refusal(408, f"The command was not complete after {BODY_TIMEOUT_S:g} s.")
+    return too_long if len(body) > LONGEST_BODY_BYTES else body
 
 
-def _asked(scope: Scope) -> Asked:
+def _facts(scope: Scope) -> RequestFacts:
     headers = Headers(scope=scope)
     client = scope.get("client")
-    return Asked(
+    return RequestFacts(
         method=scope["method"],
         client=None if client is None else client[0],
         hosts=tuple(headers.getlist("host")),
@@ -112,9 +105,3 @@ def _asked(scope: Scope) -> Asked:
         has_body=headers.get("content-length", "0") != "0" or "transfer-encoding" in headers,
         is_forwarded=any(name in headers for name in FORWARDED),
     )
-
-
-def _refuse(status: int, sentence: str) -> JSONResponse:
-    # What is left of the request is not read: the connection ends with the answer.
-    headers = {"Connection": "close"} | ({"WWW-Authenticate": "Bearer"} if status == 401 else {})
-    return JSONResponse({"error": sentence}, status, headers=headers)

@@ -1,11 +1,10 @@
-"""The history for the dashboards: read in a thread, once for all of them."""
+"""The history for the dashboards, read in a thread and shared by all of them."""
 
 import asyncio
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from functools import partial
 from typing import TypeVar
 
 from alpaca_focus.core.status import as_json, measured_light
@@ -21,8 +20,8 @@ T = TypeVar("T")
 NIGHT = timedelta(hours=24)
 MOST_RUNS, MOST_LIGHTS = 300, 5000
 FRESH_S = 30.0
-"""Temperatures are as old as that at most; runs and lights are always there at once."""
-MOST_KEPT = 32
+"""Temperatures are at most this old; a new run or light frame is shown at once."""
+MOST_CACHED = 32
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,7 +73,7 @@ class NightSoFar:
         temperature: Degrees Celsius.
         position: Steps.
         refocuses: The oldest first.
-        model: Where the focus model expected focus, in steps.
+        model: Position that the focus model expects, in steps.
         lights: Half-flux diameter of the light frames, px.
     """
 
@@ -86,105 +85,94 @@ class NightSoFar:
 
 
 class HistoryReader:
-    """Reads the history of a night.
-
-    Args:
-        night: The night.
-    """
+    """Reads the history of a night."""
 
     def __init__(self, night: NightSource) -> None:
         self._night = night
-        self._reading = asyncio.Lock()
-        self._kept: dict[str, tuple[object, bytes]] = {}
+        # One read at a time: a page that requests all runs at once must not slow down a focus run under way.
+        self._lock = asyncio.Lock()
+        self._cache: dict[str, tuple[object, bytes]] = {}
 
     async def so_far(self) -> bytes:
         """Return the last 24 hours as JSON."""
-        return await self._fresh("night", lambda: encoded(self._so_far()))
+        return await self._cached("night", self._so_far)
 
     async def runs(self, last: int) -> bytes:
         """Return the latest runs, the newest first, as JSON."""
-        return await self._fresh(f"runs {last}", lambda: encoded([summary(run) for run in self._runs(last)]))
+        return await self._cached(f"runs {last}", lambda: [summary(run) for run in self._runs(last)])
 
     async def lights(self, last: int) -> bytes:
         """Return the latest light frames, the newest first, as JSON."""
-        return await self._fresh(
-            f"lights {last}", lambda: encoded([measured_light(each) for each in self._lights(last)])
-        )
+        return await self._cached(f"lights {last}", lambda: [measured_light(light) for light in self._lights(last)])
 
     async def run(self, number: int) -> bytes | None:
-        """Return one run as JSON; `None`: there is none of that number."""
-        kept = await self._read(partial(self._run, number))
-        if kept is None:
-            return None
-        return encoded(as_json(progress_of(kept.result, number=kept.number, trigger=kept.trigger)))
+        """Return one run as JSON; `None` if no run has that number."""
+        run = await self._in_thread(lambda: self._run(number))
+        return None if run is None else encoded(as_json(progress_of(run.result, number=number, trigger=run.trigger)))
 
     async def picture(self, number: int) -> bytes | None:
-        """Return a picture of one run's V-curve; `None`: there is no run of that number, or it took no frame."""
+        """Return a picture of one run's V-curve; `None` if no run has that number, or it took no frame."""
 
         def drawn() -> bytes | None:
-            kept = self._run(number)
-            return None if kept is None or not kept.result.samples else self._night.draw(kept)
+            run = self._run(number)
+            return None if run is None or not run.result.samples else self._night.draw(run)
 
-        return await self._read(drawn)
+        return await self._in_thread(drawn)
 
-    async def _fresh(self, name: str, read: Callable[[], bytes]) -> bytes:
+    async def _cached(self, name: str, read: Callable[[], object]) -> bytes:
         light = self._night.feed.latest.get("light")
         key = (
             self._night.runs.tally.runs,
             None if light is None else light.number,
             int(time.monotonic() / FRESH_S),
         )
-        async with self._reading:
-            kept = self._kept.get(name)
-            if kept is not None and kept[0] == key:
-                return kept[1]
-            if len(self._kept) >= MOST_KEPT:
-                self._kept.clear()
-            told = await asyncio.to_thread(read)
-            self._kept[name] = (key, told)
-            return told
+        async with self._lock:
+            cached_key, body = self._cache.get(name, (None, b""))
+            if cached_key != key:
+                body = await asyncio.to_thread(lambda: encoded(read()))
+                if len(self._cache) >= MOST_CACHED:
+                    self._cache.clear()
+                self._cache[name] = key, body
+            return body
 
-    async def _read(self, read: Callable[[], T]) -> T:
-        # One after another: a page that asks for all runs at once must not take the processor from one under way.
-        async with self._reading:
+    async def _in_thread(self, read: Callable[[], T]) -> T:
+        async with self._lock:
             return await asyncio.to_thread(read)
 
-    # In a thread
+    # Called in a thread
 
     def _runs(self, last: int, since: datetime | None = None) -> tuple[SavedRun, ...]:
-        if not self._is_there():
-            return ()
-        with self._store() as store:
-            return store.runs(last=last, since=since)
+        return self._from_store(lambda store: store.runs(last=last, since=since), ())
 
     def _lights(self, last: int) -> tuple[Light, ...]:
-        if not self._is_there():
-            return ()
-        with self._store() as store:
-            return store.lights(last=last)
+        return self._from_store(lambda store: store.lights(last=last), ())
 
     def _run(self, number: int) -> SavedRun | None:
-        if not self._is_there():
-            return None
-        with self._store() as store:
-            return store.run(number)
+        return self._from_store(lambda store: store.run(number), None)
 
-    def _is_there(self) -> bool:
-        return (self._night.directory / FILE_NAME).is_file()
-
-    def _store(self) -> RunStore:
-        return RunStore(self._night.directory, read_only=True)
+    def _from_store(self, read: Callable[[RunStore], T], otherwise: T) -> T:
+        if not (self._night.directory / FILE_NAME).is_file():
+            return otherwise
+        with RunStore(self._night.directory, read_only=True) as store:
+            return read(store)
 
     def _so_far(self) -> NightSoFar:
         status = self._night.feed.latest.get("status")
-        now = datetime.now(UTC) if status is None else status.at
-        since = now - NIGHT
+        since = (datetime.now(UTC) if status is None else status.at) - NIGHT
         curves = self._night.curves
         runs = self._runs(MOST_RUNS, since)[::-1]
         lights = [light for light in reversed(self._lights(MOST_LIGHTS)) if light.ended_at >= since]
+        temperatures: list[tuple[datetime, float | None]] = [
+            *((run.result.started_at, run.result.temperature_c) for run in runs),
+            *((light.ended_at, light.temperature_c) for light in lights),
+        ]
+        positions: list[tuple[datetime, float | None]] = [
+            *((run.result.started_at, run.result.final_position) for run in runs),
+            *((light.ended_at, light.position) for light in lights),
+        ]
         return NightSoFar(
-            temperature=_with_before(curves.temperature(), _temperatures(runs, lights), since),
-            position=_with_before(curves.position(), _positions(runs, lights), since),
+            temperature=_extended(curves.temperature(), temperatures, since),
+            position=_extended(curves.position(), positions, since),
             refocuses=[
                 NightRefocus(
                     at=run.result.started_at.timestamp(),
@@ -194,32 +182,23 @@ class HistoryReader:
                 )
                 for run in runs
             ],
-            model=_with_before(curves.model(), [], since),
+            model=_extended(curves.model(), [], since),
             lights=thinned([(light.ended_at.timestamp(), light.hfd_px) for light in lights]),
         )
 
 
-def _with_before(noted: Sequence[Point], kept: Sequence[Point], since: datetime) -> list[Point]:
-    """Return what was noted, and before that what the history knows from before the program was started."""
-    begin_s = noted[0][0] if noted else float("inf")
-    before = sorted(point for point in kept if point[0] < begin_s)
-    return thinned([*before, *(point for point in noted if point[0] >= since.timestamp())])
-
-
-def _temperatures(runs: Sequence[SavedRun], lights: Sequence[Light]) -> list[Point]:
-    told = [(run.result.started_at, run.result.temperature_c) for run in runs]
-    told += [(light.ended_at, light.temperature_c) for light in lights]
-    return [(at.timestamp(), value) for at, value in told if value is not None]
-
-
-def _positions(runs: Sequence[SavedRun], lights: Sequence[Light]) -> list[Point]:
-    told = [(run.result.started_at, run.result.final_position) for run in runs]
-    told += [(light.ended_at, light.position) for light in lights]
-    return [(at.timestamp(), float(value)) for at, value in told if value is not None]
+def _extended(
+    recorded: Sequence[Point], stored: Sequence[tuple[datetime, float | None]], since: datetime
+) -> list[Point]:
+    """Return the recorded points, preceded by those of the history from before the program was started."""
+    begin_s = recorded[0][0] if recorded else float("inf")
+    points = [(at.timestamp(), float(value)) for at, value in stored if value is not None]
+    before = sorted(point for point in points if point[0] < begin_s)
+    return thinned([*before, *(point for point in recorded if point[0] >= since.timestamp())])
 
 
 def summary(run: SavedRun) -> RunSummary:
-    """Return a run in one line."""
+    """Return the summary of a run."""
     result = run.result
     fit, verified = result.fit, None if result.verification is None else result.verification.measurement
     first = result.samples[0].measurement if result.samples else None

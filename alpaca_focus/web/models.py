@@ -1,4 +1,4 @@
-"""The bodies of commands, which are validated, and the replies that are no status."""
+"""The bodies of commands and the replies to them; the status has its own type in `core.status`."""
 
 from datetime import datetime
 from typing import Annotated, Literal
@@ -7,15 +7,15 @@ from pydantic import BaseModel, ConfigDict, Field
 
 
 class ErrorReply(BaseModel):
-    """Why something was not done."""
+    """Why a request failed."""
 
     error: str = Field(description="One sentence for a person")
 
 
 class CommandReply(BaseModel):
-    """What was done."""
+    """What a command did."""
 
-    said: str = Field(description="One sentence for a person")
+    sentence: str = Field(serialization_alias="said", description="One sentence for a person")
 
 
 class LogLine(BaseModel):
@@ -53,8 +53,8 @@ class ExposureRequest(CommandRequest):
     """Report the begin or the end of an exposure."""
 
     what: Literal["begin", "end"]
-    seconds: Annotated[float | None, Field(gt=0, le=86_400, description="How long it lasts")] = None
-    dark: bool = Field(default=False, description="Whether it sees no stars")
+    seconds: Annotated[float | None, Field(gt=0, le=86_400, description="Exposure time")] = None
+    dark: bool = Field(default=False, description="Whether the frame shows no stars")
     hfd_px: HfdPx = None
 
 
@@ -64,7 +64,7 @@ class FilterRequest(CommandRequest):
     name: Annotated[str, Field(min_length=1, max_length=100)]
 
 
-class TellRequest(CommandRequest):
+class ImagingRequest(CommandRequest):
     """Report what the imaging program does."""
 
     what: Literal["light", "dark", "flat", "bias", "idle", "image", "flip"]

@@ -1,4 +1,4 @@
-"""The application: every address of the REST API, the dashboard's files, the metrics."""
+"""The web application: the REST API, the dashboard's files, the metrics."""
 
 import asyncio
 import json
@@ -15,7 +15,7 @@ from fastapi.responses import JSONResponse, Response, StreamingResponse
 from starlette.exceptions import HTTPException as StarletteHTTPException
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.staticfiles import StaticFiles
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Scope
 from typing_extensions import override
 
 from alpaca_focus.core.errors import AlpacaFocusError, ConfigurationError
@@ -31,34 +31,34 @@ from alpaca_focus.web.security import AccessRules
 from alpaca_focus.web.source import NightSource
 
 METRICS_SCRIPT = f"export const METRIC_LABELS = {json.dumps({row.name: row.label for row in ROWS})};\n"
-"""The dashboard's own module of the table of metrics."""
+"""The JavaScript module with the names of the metrics, for the dashboard."""
 STATIC = Path(__file__).parent / "static"
 MOST_VIEWERS = 200
-ALIVE_WITHIN_S = 5.0
+ANSWER_TIMEOUT_S = 5.0
 LARGEST_NUMBER = 2**53
+"""JavaScript has exact integers up to this one."""
+REVALIDATED = {"Cache-Control": "no-cache"}
 
 Responses = dict[int | str, dict[str, Any]]
 
 
-def _problems(**sentences: str) -> Responses:
+def _errors(**sentences: str) -> Responses:
     return {int(name[1:]): {"model": models.ErrorReply, "description": text} for name, text in sentences.items()}
 
 
-LOOKING = _problems(_403="The address, or the name that was asked for, is not allowed")
-COMMANDING = {
-    **_problems(
-        _401="The token is missing or wrong",
-        _403="The address, the name or the page is not allowed, or no token is set",
-        _408="The command did not come to its end",
-        _409="It cannot be done now",
-        _413="The command is too long",
-        _415="The command is not JSON",
-        _422="The command is malformed",
-    ),
-}
-NOT_THERE = _problems(_404="There is none")
-NOT_READ = _problems(_409="The history cannot be read now")
-MALFORMED = _problems(_422="The question is malformed")
+READING = _errors(_403="The address or the host name is not allowed")
+COMMANDING = _errors(
+    _401="The token is missing or wrong",
+    _403="The address, the host name or the web page is not allowed, or no token is set",
+    _408="The command was not complete in time",
+    _409="The command cannot be carried out now",
+    _413="The command is too long",
+    _415="The command is not JSON",
+    _422="The command is malformed",
+)
+NOT_FOUND = _errors(_404="It does not exist")
+NO_HISTORY = _errors(_409="The history cannot be read now")
+MALFORMED = _errors(_422="The request is malformed")
 PNG: Responses = {200: {"content": {"image/png": {"schema": {"type": "string", "format": "binary"}}}}}
 STREAM: Responses = {200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}}}
 TEXT: Responses = {200: {"content": {"text/plain": {"schema": {"type": "string"}}}}}
@@ -69,17 +69,12 @@ _log = structlog.get_logger(__name__)
 
 
 def make_app(night: NightSource, rules: AccessRules) -> ASGIApp:
-    """Return what the web server serves.
-
-    Args:
-        night: What is shown.
-        rules: Who may look and command.
-    """
+    """Return the application that the web server serves, behind its access rules."""
     return Guard(unguarded(night), rules)
 
 
 def unguarded(night: NightSource) -> FastAPI:
-    """Return the application without its guard, for whoever describes it."""
+    """Return the application without its access rules; use it to generate the API's description."""
     app = _Api(
         title="alpaca-focus",
         version=night.version,
@@ -88,32 +83,40 @@ def unguarded(night: NightSource) -> FastAPI:
         redoc_url=None,
         redirect_slashes=False,
     )
-    app.include_router(_looking(night), prefix="/api/v1")
-    app.include_router(_history(night), prefix="/api/v1")
-    app.include_router(_commanding(night), prefix="/api/v1")
-    app.include_router(_telling(night), prefix="/api/v1")
-    app.include_router(_watching(night))
-    files = StaticFiles(directory=STATIC)
+    for router in (_current(night), _history(night), _commands(night), _reports(night)):
+        app.include_router(router, prefix="/api/v1")
+    app.include_router(_monitoring(night))
+    files = _CachedFiles(directory=STATIC)
 
     @app.get("/", include_in_schema=False)
     async def dashboard(request: Request) -> Response:
-        return _to_be_asked_again(await files.get_response("index.html", request.scope))
+        return await files.get_response("index.html", request.scope)
 
     @app.get("/static/metrics.js", include_in_schema=False)
     async def metric_labels() -> Response:
-        return _to_be_asked_again(Response(METRICS_SCRIPT, media_type="text/javascript"))
+        return Response(METRICS_SCRIPT, media_type="text/javascript", headers=REVALIDATED)
 
-    # Packed they are a third of the size; the live events are not, which would keep them back.
-    app.mount("/static", GZipMiddleware(_Files(files), minimum_size=1000))
-    app.add_exception_handler(StarletteHTTPException, _http_problem)
+    # Files only: compression would delay the live events.
+    app.mount("/static", GZipMiddleware(files, minimum_size=1000))
+    app.add_exception_handler(StarletteHTTPException, _http_error)
     app.add_exception_handler(RequestValidationError, _malformed)
-    app.add_exception_handler(AlpacaFocusError, _not_now)
-    app.add_exception_handler(Exception, _failed)
+    app.add_exception_handler(AlpacaFocusError, _conflict)
+    app.add_exception_handler(Exception, _internal_error)
     return app
 
 
+class _CachedFiles(StaticFiles):
+    """Files that a browser caches, and revalidates at each use."""
+
+    @override
+    async def get_response(self, path: str, scope: Scope) -> Response:
+        response = await super().get_response(path, scope)
+        response.headers.update(REVALIDATED)
+        return response
+
+
 class _Api(FastAPI):
-    """Takes the descriptions of fields from the docstrings of the dataclasses."""
+    """An application whose schema takes the descriptions of fields from the docstrings of the dataclasses."""
 
     @override
     def openapi(self) -> dict[str, Any]:
@@ -129,7 +132,7 @@ def _describe_fields(schema: dict[str, Any]) -> None:
     if not is_documented:
         return
     schema["description"] = text
-    # Every field is sent, those with a default as well.
+    # Replies contain every field, those with a default as well.
     schema["required"] = list(schema["properties"])
     for field in schema["properties"].values():
         field.pop("default", None)
@@ -138,36 +141,16 @@ def _describe_fields(schema: dict[str, Any]) -> None:
         schema["properties"][name]["description"] = description.removesuffix(".")
 
 
-class _Files:
-    """The files of the dashboard, which a browser keeps as long as they are the same."""
-
-    def __init__(self, files: StaticFiles) -> None:
-        self._files = files
-
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        async def send_with_care(message: Any) -> None:
-            if message["type"] == "http.response.start":
-                message["headers"] = [*message["headers"], (b"cache-control", b"no-cache")]
-            await send(message)
-
-        await self._files(scope, receive, send_with_care)
-
-
-def _to_be_asked_again(response: Response) -> Response:
-    response.headers["Cache-Control"] = "no-cache"
-    return response
-
-
 def _json(body: bytes) -> Response:
     return Response(body, media_type="application/json")
 
 
-def _looking(night: NightSource) -> APIRouter:
-    router = APIRouter(tags=["what happens"], responses=LOOKING)
+def _current(night: NightSource) -> APIRouter:
+    router = APIRouter(tags=["current state"], responses=READING)
 
     @router.get("/status", response_model=Status | Waiting, operation_id="status")
     async def status() -> Response:
-        """What the daemon does, what is due, how near each trigger is."""
+        """The daemon's state, the refocuses that are due, and how near each trigger is."""
         entry = night.feed.latest.get("status")
         return _json(encoded(as_json(Waiting(why=""))) if entry is None else encoded_entry(entry))
 
@@ -179,20 +162,20 @@ def _looking(night: NightSource) -> APIRouter:
 
     @router.get("/log", response_model=list[models.LogLine], responses=MALFORMED, operation_id="log")
     async def log(last: Annotated[int, Query(ge=1, le=500)] = 200) -> Response:
-        """The focusing log, the newest line at the end."""
+        """The focusing log, the newest line last."""
         return _json(b"[%s]" % b",".join(encoded_entry(entry) for entry in night.feed.log()[-last:]))
 
-    @router.get("/frame", response_model=MeasuredFrame, responses=NOT_THERE, operation_id="frame")
+    @router.get("/frame", response_model=MeasuredFrame, responses=NOT_FOUND, operation_id="frame")
     async def frame() -> Response:
-        """What there is to say of the last focus frame."""
+        """The measurement of the last focus frame."""
         picture = night.picture()
         if picture is None:
             raise HTTPException(404, _NO_FRAME)
         return _json(encoded(as_json(picture.frame)))
 
-    @router.get("/frame.png", response_class=Response, responses={**PNG, **NOT_THERE}, operation_id="frame_picture")
+    @router.get("/frame.png", response_class=Response, responses={**PNG, **NOT_FOUND}, operation_id="frame_picture")
     async def frame_picture() -> Response:
-        """The last focus frame, stretched, with what was measured marked."""
+        """The last focus frame, stretched, with the measured stars or spectrum marked."""
         picture = night.picture()
         if picture is None:
             raise HTTPException(404, _NO_FRAME)
@@ -201,13 +184,13 @@ def _looking(night: NightSource) -> APIRouter:
     @router.get(
         "/events",
         response_class=StreamingResponse,
-        responses={**STREAM, **MALFORMED, **_problems(_503="Too many look already")},
+        responses={**STREAM, **MALFORMED, **_errors(_503="Too many dashboards are open")},
         operation_id="events",
     )
     async def live(last_event_id_: Annotated[str | None, Header(alias="Last-Event-ID")] = None) -> Response:
-        """All that happens, as server-sent events; `Last-Event-ID` goes on where the connection broke."""
+        """All updates as server-sent events; `Last-Event-ID` continues after a lost connection."""
         if night.viewers.count >= MOST_VIEWERS:
-            raise HTTPException(503, f"There are {MOST_VIEWERS} dashboards open already: close some of them.")
+            raise HTTPException(503, f"{MOST_VIEWERS} dashboards are open already. Close some of them.")
         return StreamingResponse(
             events(night.feed, night.viewers, last_event_id(last_event_id_)),
             media_type="text/event-stream",
@@ -217,11 +200,11 @@ def _looking(night: NightSource) -> APIRouter:
     return router
 
 
-_NO_FRAME = "There is no picture yet: one is made of each focus frame while a dashboard is open."
+_NO_FRAME = "There is no picture yet. Each focus frame is drawn while a dashboard is open."
 
 
 def _history(night: NightSource) -> APIRouter:
-    router = APIRouter(tags=["history"], responses={**LOOKING, **NOT_READ})
+    router = APIRouter(tags=["history"], responses={**READING, **NO_HISTORY})
     history = HistoryReader(night)
 
     @router.get("/night", response_model=NightSoFar, operation_id="night")
@@ -235,26 +218,26 @@ def _history(night: NightSource) -> APIRouter:
         return _json(await history.runs(last))
 
     @router.get(
-        "/runs/{number}", response_model=RunProgress, responses={**NOT_THERE, **MALFORMED}, operation_id="run_by_number"
+        "/runs/{number}", response_model=RunProgress, responses={**NOT_FOUND, **MALFORMED}, operation_id="run_by_number"
     )
     async def run(number: Number) -> Response:
         """One focus run with all of its frames."""
-        told = await history.run(number)
-        if told is None:
-            raise HTTPException(404, f"There is no run {number} in the history.")
-        return _json(told)
+        body = await history.run(number)
+        if body is None:
+            raise HTTPException(404, f"The history has no run {number}.")
+        return _json(body)
 
     @router.get(
         "/runs/{number}/picture.png",
         response_class=Response,
-        responses={**PNG, **NOT_THERE, **MALFORMED},
+        responses={**PNG, **NOT_FOUND, **MALFORMED},
         operation_id="run_picture",
     )
     async def picture(number: Number) -> Response:
         """The V-curve of one focus run."""
         png = await history.picture(number)
         if png is None:
-            raise HTTPException(404, f"There is no run {number} in the history, or it took no frame.")
+            raise HTTPException(404, f"The history has no run {number}, or the run took no frame.")
         return Response(png, media_type="image/png")
 
     @router.get("/lights", response_model=list[MeasuredLight], responses=MALFORMED, operation_id="lights")
@@ -265,76 +248,81 @@ def _history(night: NightSource) -> APIRouter:
     return router
 
 
-def _commanding(night: NightSource) -> APIRouter:
+def _commands(night: NightSource) -> APIRouter:
     router = APIRouter(tags=["commands"], responses=COMMANDING)
-    carried_out = partial(_carried_out, night)
+    reply_to = partial(_reply_to, night)
 
     @router.post("/refocus", operation_id="refocus")
-    async def refocus(asked: models.RefocusRequest | None = None) -> models.CommandReply:
+    async def refocus(body: models.RefocusRequest | None = None) -> models.CommandReply:
         """Refocus as soon as possible."""
-        return await carried_out("refocus", if_due=asked is not None and asked.if_due)
+        return await reply_to("refocus", if_due=body is not None and body.if_due)
 
     @router.post("/pause", operation_id="pause")
     async def pause() -> models.CommandReply:
-        """Do nothing by itself until `resume`."""
-        return await carried_out("pause")
+        """Start no refocus and no correction move until `resume`."""
+        return await reply_to("pause")
 
     @router.post("/resume", operation_id="resume")
     async def resume() -> models.CommandReply:
-        """Go on after `pause`."""
-        return await carried_out("resume")
+        """Continue after `pause`."""
+        return await reply_to("resume")
 
     @router.post("/abort", operation_id="abort")
     async def abort() -> models.CommandReply:
-        """End a run that is under way, or take back the wish for one."""
-        return await carried_out("abort")
+        """Abort the focus run under way, or withdraw the refocus request."""
+        return await reply_to("abort")
 
     @router.post("/compensation", operation_id="compensation")
-    async def compensation(asked: models.CompensationRequest) -> models.CommandReply:
-        """Follow the temperature between two refocuses, or do not."""
-        return await carried_out("compensation", enabled=asked.enabled)
+    async def compensation(body: models.CompensationRequest) -> models.CommandReply:
+        """Switch temperature compensation on or off."""
+        return await reply_to("compensation", enabled=body.enabled)
 
     return router
 
 
-def _telling(night: NightSource) -> APIRouter:
+def _reports(night: NightSource) -> APIRouter:
     router = APIRouter(tags=["for scripts of the imaging program"], responses=COMMANDING)
-    carried_out = partial(_carried_out, night)
+    reply_to = partial(_reply_to, night)
 
     @router.post("/exposure", operation_id="exposure")
-    async def exposure(asked: models.ExposureRequest) -> models.CommandReply:
-        """Tell of the begin or the end of an exposure, with imaging.way: told."""
-        return await carried_out("exposure", **asked.model_dump(exclude_none=True))
+    async def exposure(body: models.ExposureRequest) -> models.CommandReply:
+        """Report the begin or the end of an exposure, with the setting `imaging.way: told`."""
+        return await reply_to("exposure", **body.model_dump(exclude_none=True))
 
     @router.post("/filter", operation_id="filter")
-    async def filter_(asked: models.FilterRequest) -> models.CommandReply:
-        """Tell which filter is in the light, where no wheel can be asked."""
-        return await carried_out("filter", name=asked.name)
+    async def filter_(body: models.FilterRequest) -> models.CommandReply:
+        """Report the current filter, where no filter wheel is connected."""
+        return await reply_to("filter", name=body.name)
 
     @router.post("/flip", operation_id="flip")
     async def flip() -> models.CommandReply:
-        """Tell that the mount has flipped."""
-        return await carried_out("tell", what="flip")
+        """Report a meridian flip."""
+        return await reply_to("tell", what="flip")
 
     @router.post("/tell", operation_id="tell")
-    async def tell(asked: models.TellRequest) -> models.CommandReply:
-        """Tell what the imaging program does."""
-        return await carried_out("tell", **asked.model_dump(exclude_none=True))
+    async def tell(body: models.ImagingRequest) -> models.CommandReply:
+        """Report what the imaging program does."""
+        return await reply_to("tell", **body.model_dump(exclude_none=True))
 
     return router
 
 
-async def _carried_out(night: NightSource, command: str, **arguments: object) -> models.CommandReply:
-    told = await night.answer(Command(command, arguments))
-    if "error" in told:
-        raise HTTPException(409, str(told["error"]))
-    if "waits_for" in told:
-        raise HTTPException(409, f"It waits for the end of {told['waits_for']}: ask again in a moment.")
-    return models.CommandReply(said=str(told["said"]))
+async def _reply_to(night: NightSource, command: str, **arguments: object) -> models.CommandReply:
+    """Have the daemon carry out a command and return its reply.
+
+    Raises:
+        HTTPException: The daemon refuses the command.
+    """
+    answer = await night.answer(Command(command, arguments))
+    if "error" in answer:
+        raise HTTPException(409, str(answer["error"]))
+    if "waits_for" in answer:
+        raise HTTPException(409, f"The daemon is busy until {answer['waits_for']} has ended. Try again in a moment.")
+    return models.CommandReply(sentence=str(answer["said"]))
 
 
-def _watching(night: NightSource) -> APIRouter:
-    router = APIRouter(tags=["watching the program"], responses=LOOKING)
+def _monitoring(night: NightSource) -> APIRouter:
+    router = APIRouter(tags=["monitoring"], responses=READING)
     exporter = PrometheusExporter(night)
 
     @router.get("/metrics", response_class=Response, responses=TEXT, operation_id="metrics")
@@ -342,55 +330,57 @@ def _watching(night: NightSource) -> APIRouter:
         """The metrics, for Prometheus."""
         return Response(exporter.text(), media_type=CONTENT_TYPE)
 
-    @router.get("/healthz", responses=_problems(_503="The daemon hangs"), operation_id="alive")
+    @router.get("/healthz", responses=_errors(_503="The daemon hangs"), operation_id="alive")
     async def alive() -> models.CommandReply:
         """Whether the daemon is alive."""
         try:
-            async with asyncio.timeout(ALIVE_WITHIN_S):
+            async with asyncio.timeout(ANSWER_TIMEOUT_S):
                 await night.answer(Command("status", {}))
         except (TimeoutError, ConfigurationError):
-            raise HTTPException(503, "The daemon does not answer its own web server: look at the log.") from None
-        return models.CommandReply(said="It is alive.")
+            raise HTTPException(503, "The daemon does not answer its own web server. See the log.") from None
+        return models.CommandReply(sentence="The daemon is alive.")
 
-    @router.get("/readyz", responses=_problems(_503="The devices are not connected"), operation_id="ready")
+    @router.get("/readyz", responses=_errors(_503="The devices are not connected"), operation_id="ready")
     async def ready() -> models.CommandReply:
         """Whether the devices are connected."""
         entry = night.feed.latest.get("status")
         status = Waiting(why="") if entry is None else entry.data
         if isinstance(status, Waiting):
-            raise HTTPException(503, f"The daemon waits for the devices. {status.why}".rstrip())
-        return models.CommandReply(said="All devices are connected.")
+            raise HTTPException(503, f"The devices are not connected. {status.why}".rstrip())
+        return models.CommandReply(sentence="All devices are connected.")
 
     return router
 
 
-# What went wrong
+# Errors
 
 
-def _problem(sentence: str, status: int, headers: Mapping[str, str] | None = None) -> JSONResponse:
+def _error(sentence: str, status: int, headers: Mapping[str, str] | None = None) -> JSONResponse:
     return JSONResponse({"error": sentence}, status, headers=headers)
 
 
-async def _http_problem(request: Request, error: Exception) -> Response:
+async def _http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, StarletteHTTPException)  # noqa: S101 - it is registered for those
     if error.status_code == 400:
-        return _problem("That was not understood. It is no JSON.", 422)
-    usual = {404: f"There is nothing at {request.url.path}.", 405: f"{request.method} means nothing here."}
-    is_ours = isinstance(error, HTTPException)
-    sentence = str(error.detail) if is_ours else usual.get(error.status_code, str(error.detail))
-    return _problem(sentence, error.status_code, error.headers)
+        return _error("The request is malformed: its body is not JSON.", 422)
+    sentence = error.detail
+    # FastAPI's class is raised here only; Starlette's own errors have no sentence.
+    if not isinstance(error, HTTPException):
+        by_status = {404: f"There is no page {request.url.path}.", 405: f"{request.method} is not allowed here."}
+        sentence = by_status.get(error.status_code, sentence)
+    return _error(sentence, error.status_code, error.headers)
 
 
 async def _malformed(_: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)  # noqa: S101 - as above
-    told = [f"{'.'.join(map(str, each['loc'][1:])) or 'what was sent'}: {each['msg']}" for each in error.errors()]
-    return _problem(f"That was not understood. {'; '.join(told)}.", 422)
+    problems = (f"{'.'.join(map(str, each['loc'][1:])) or 'the body'}: {each['msg']}" for each in error.errors())
+    return _error(f"The request is malformed: {'; '.join(problems)}.", 422)
 
 
-async def _not_now(_: Request, error: Exception) -> Response:
-    return _problem(str(error), 409)
+async def _conflict(_: Request, error: Exception) -> Response:
+    return _error(str(error), 409)
 
 
-async def _failed(request: Request, error: Exception) -> Response:
-    _log.error("The web server failed", path=request.url.path, why=repr(error))
-    return _problem("The program itself failed; the log has the details.", 500)
+async def _internal_error(request: Request, error: Exception) -> Response:
+    _log.error("A request failed: internal error of the web server", path=request.url.path, why=repr(error))
+    return _error("Internal error of the program. See the log for details.", 500)

@@ -1,4 +1,4 @@
-"""The metrics for Prometheus, computed at each request from what was published last."""
+"""The metrics for Prometheus, computed at each request from the latest status and light frame."""
 
 from collections.abc import Iterable
 
@@ -19,15 +19,11 @@ from alpaca_focus.web.source import NightSource
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 OUTCOMES = ("focused", "restored", "stranded", "failed", "aborted")
-"""Counted from 0, so that the first failure is a rise."""
+"""Exported from the start with 0, so that Prometheus sees the first failure as an increase."""
 
 
 class PrometheusExporter:
-    """Renders the metrics of a night for Prometheus.
-
-    Args:
-        night: The night.
-    """
+    """Renders the metrics of a night for Prometheus."""
 
     def __init__(self, night: NightSource) -> None:
         self._registry = CollectorRegistry(auto_describe=False)
@@ -35,7 +31,7 @@ class PrometheusExporter:
         ProcessCollector(registry=self._registry)
 
     def text(self) -> bytes:
-        """Return all of them in the text format of Prometheus."""
+        """Return the metrics in the text format of Prometheus."""
         return generate_latest(self._registry)
 
 
@@ -49,7 +45,7 @@ class _NightCollector(Collector):
         latest = night.feed.latest
         status, light = (latest[topic].data if topic in latest else None for topic in ("status", "light"))
         yield InfoMetricFamily("alpaca_focus", "This program.", {"version": night.version})
-        yield _gauge("dashboards", "Dashboards that are open.", night.viewers.count)
+        yield _gauge("dashboards", "Open dashboards.", night.viewers.count)
         yield _gauge("devices_connected", "Whether all devices are connected.", isinstance(status, Status))
         if isinstance(status, Status):
             yield from _of_status(status)
@@ -60,22 +56,22 @@ class _NightCollector(Collector):
 
 def _of_status(status: Status) -> Iterable[Metric]:
     compensation = status.compensation
-    yield CounterMetricFamily("alpaca_focus_looks", "Signs of work that goes on.", value=status.looks)
+    yield CounterMetricFamily("alpaca_focus_looks", "Polls and other signs of progress.", value=status.looks)
     if status.temperature_c is not None:
-        yield _gauge("temperature_celsius", "Temperature that counts, averaged.", status.temperature_c)
+        yield _gauge("temperature_celsius", "Temperature used for focusing, averaged.", status.temperature_c)
     if status.position is not None:
-        yield _gauge("position_steps", "Where the focuser stands.", status.position)
+        yield _gauge("position_steps", "Position of the focuser.", status.position)
     if status.last_focus is not None:
         yield _gauge("since_refocus_seconds", "Time since the last good refocus.", status.since_s)
-    yield _gauge("refocus_due", "Triggers that want a refocus.", len(status.due))
-    yield _gauge("refocus_blocked", "Reasons for which a refocus would wait.", len(status.blocked_by))
+    yield _gauge("refocus_due", "Triggers that are due.", len(status.due))
+    yield _gauge("refocus_blocked", "Reasons that block a refocus.", len(status.blocked_by))
     yield _gauge("focus_run_active", "Whether a focus run is under way.", status.state == FOCUS_RUN)
-    yield _gauge("paused", "Whether somebody has paused it.", status.paused)
+    yield _gauge("paused", "Whether the program is paused.", status.paused)
     yield _gauge("devices_silent", "Devices that do not answer.", len(status.silent))
     yield _gauge("images_since_refocus", "Light frames since the last refocus.", status.images)
-    yield _gauge("failed_runs_in_a_row", "Focus runs that failed one after another.", status.failures)
-    yield _gauge("compensation_enabled", "Whether the focuser follows the temperature.", compensation.enabled)
-    yield _gauge("compensation_moved_steps", "Followed since the last refocus.", compensation.moved_steps)
+    yield _gauge("failed_runs_in_a_row", "Consecutive failed focus runs.", status.failures)
+    yield _gauge("compensation_enabled", "Whether temperature compensation is enabled.", compensation.enabled)
+    yield _gauge("compensation_moved_steps", "Steps compensated since the last refocus.", compensation.moved_steps)
 
 
 def _of_runs(night: NightSource) -> Iterable[Metric]:

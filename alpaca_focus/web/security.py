@@ -1,18 +1,18 @@
-"""Who may look, who may command, and which pages may not. Pure.
+"""Access rules: who may read, who may command, and from which web pages. Pure.
 
-A browser carries requests of any page to this computer: what it says of itself (`Host`, `Origin`, the type of the
-content) decides as much as the address that it comes from.
+Any web page can make its visitor's browser send requests to this computer. So the headers that a browser sets (`Host`,
+`Origin`, the content type) are checked as well as the address of the client.
 """
 
 import hmac
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
+from typing import NamedTuple
 from urllib.parse import urlsplit
 
-LOOKING = frozenset({"GET", "HEAD", "OPTIONS"})
+READ_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 JSON = "application/json"
 LOOPBACK_NAME = "localhost"
-BEARER = "bearer "
 
 Network = IPv4Network | IPv6Network
 
@@ -22,9 +22,9 @@ class AccessRules:
     """Who may do what.
 
     Attributes:
-        allowed: Networks that may look besides this computer.
-        names: Names of this computer, in small letters.
-        token: What others must know to command; `None`: they cannot.
+        allowed: Networks that may read, besides this computer.
+        names: Names of this computer, in lower case.
+        token: Required for commands from other computers; `None`: they cannot command.
     """
 
     allowed: tuple[Network, ...] = ()
@@ -33,17 +33,12 @@ class AccessRules:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Asked:
-    """What a request says of itself; `None` where it does not.
+class RequestFacts:
+    """The facts of a request that the rules judge; a header that is missing is `None`.
 
     Attributes:
-        method: Of HTTP.
-        client: Address that it comes from.
-        hosts: Its `Host` headers.
-        origin: Page that it was sent by.
-        content_type: Of its body.
-        authorization: The header of that name.
-        has_body: Whether there is a body.
+        client: Address of the client.
+        hosts: All `Host` headers.
         is_forwarded: Whether a proxy has passed it on.
     """
 
@@ -57,55 +52,51 @@ class Asked:
     is_forwarded: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Refusal:
-    """Why a request is not answered.
-
-    Attributes:
-        status: Of HTTP.
-        sentence: For a person.
-    """
+class Refusal(NamedTuple):
+    """The HTTP status and the sentence with which a request is refused."""
 
     status: int
     sentence: str
 
 
-def refusal(asked: Asked, rules: AccessRules) -> Refusal | None:
-    """Return why a request is refused; `None`: it is not."""
-    client = _address(asked.client)
+def refusal(request: RequestFacts, rules: AccessRules) -> Refusal | None:
+    """Return why a request is refused; `None` if it is permitted."""
+    client = _address(request.client)
     if client is None or not (client.is_loopback or any(client in network for network in rules.allowed)):
-        return Refusal(403, "Your address may not look here: the setting web.allow names those that may.")
-    if len(asked.hosts) != 1 or not _is_ours(host_name(asked.hosts[0]), rules):
+        return Refusal(403, "Access from this address is not allowed. Add its network to the setting web.allow.")
+    if len(request.hosts) != 1 or not _is_this_computer(host_name(request.hosts[0]), rules):
         return Refusal(
             403,
-            "This name is not one of this computer's: ask for it by its address, or by its own name. (It keeps pages "
-            "of others from reaching it under a name of theirs.)",
+            "This host name does not belong to this computer, so the request may come from another web page. Use the "
+            "computer's IP address or its own name.",
         )
-    if asked.method in LOOKING:
+    if request.method in READ_METHODS:
         return None
-    return _of_command(asked, rules, is_local=client.is_loopback and not asked.is_forwarded)
+    return _refusal_of_command(request, rules, is_local=client.is_loopback and not request.is_forwarded)
 
 
-def _of_command(asked: Asked, rules: AccessRules, *, is_local: bool) -> Refusal | None:
-    if asked.origin is not None and not _is_same(asked.origin, asked.hosts[0]):
-        return Refusal(403, "A page of somebody else may not give commands here.")
-    if (asked.has_body or asked.origin is not None) and not _is_json(asked.content_type):
-        return Refusal(415, f"A command is sent as {JSON}.")
+def _refusal_of_command(request: RequestFacts, rules: AccessRules, *, is_local: bool) -> Refusal | None:
+    if request.origin is not None and not _is_same_origin(request.origin, request.hosts[0]):
+        return Refusal(403, "Commands from web pages of other servers are not allowed.")
+    content_type = (request.content_type or "").partition(";")[0].strip().lower()
+    # A form of another page can send other content types without the browser's permission check, JSON it cannot.
+    if (request.has_body or request.origin is not None) and content_type != JSON:
+        return Refusal(415, f"A command needs the content type {JSON}.")
     if is_local:
         return None
     if rules.token is None:
         return Refusal(
             403,
-            "Other computers cannot give commands, because no token is set: set web.token or web.token_file in the "
+            "Other computers cannot give commands, because no token is set. Set web.token or web.token_file in the "
             "settings of alpaca-focus.",
         )
-    if not _knows(asked.authorization, rules.token):
+    if not _has_token(request.authorization or "", rules.token):
         return Refusal(401, "Commands from another computer need the token of web.token.")
     return None
 
 
 def host_name(header: str) -> str | None:
-    """Return the name or address of a `Host` header, without the port, in small letters; `None`: it is none."""
+    """Return the name or address in a `Host` header, without the port, in lower case; `None` if it is malformed."""
     try:
         parts = urlsplit(f"//{header}")
         name, _ = parts.hostname, parts.port
@@ -116,16 +107,12 @@ def host_name(header: str) -> str | None:
     return name.rstrip(".")
 
 
-def _is_ours(name: str | None, rules: AccessRules) -> bool:
-    if name is None:
-        return False
-    if name == LOOPBACK_NAME or name in rules.names:
-        return True
-    # An address cannot be made to point here by somebody else's name server, as a name can.
-    return _address(name) is not None
+def _is_this_computer(name: str | None, rules: AccessRules) -> bool:
+    # Any name server can make its own names point here (DNS rebinding); an address cannot be forged in that way.
+    return name is not None and (name == LOOPBACK_NAME or name in rules.names or _address(name) is not None)
 
 
-def _is_same(origin: str, host: str) -> bool:
+def _is_same_origin(origin: str, host: str) -> bool:
     try:
         parts = urlsplit(origin)
     except ValueError:
@@ -133,15 +120,11 @@ def _is_same(origin: str, host: str) -> bool:
     return parts.scheme in {"http", "https"} and parts.netloc.lower() == host.lower()
 
 
-def _is_json(content_type: str | None) -> bool:
-    return content_type is not None and content_type.partition(";")[0].strip().lower() == JSON
-
-
-def _knows(authorization: str | None, token: str) -> bool:
-    if authorization is None or not authorization.lower().startswith(BEARER):
-        return False
-    given = authorization[len(BEARER) :].strip()
-    return hmac.compare_digest(given.encode(errors="replace"), token.encode())
+def _has_token(authorization: str, token: str) -> bool:
+    scheme, _, given = authorization.partition(" ")
+    # The comparison takes the same time for every wrong token, so that its duration does not reveal the right one.
+    is_right = hmac.compare_digest(given.strip().encode(errors="replace"), token.encode())
+    return is_right and scheme.lower() == "bearer"
 
 
 def _address(text: str | None) -> IPv4Address | IPv6Address | None:

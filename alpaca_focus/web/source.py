@@ -1,4 +1,4 @@
-"""The night as the web server sees it: nothing here may hold up the daemon."""
+"""What the web server needs from the daemon; nothing here may block the daemon's loop."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
@@ -14,19 +14,14 @@ from alpaca_focus.store.run_store import SavedRun
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Picture:
-    """A picture of the last focus frame.
-
-    Attributes:
-        png: The picture.
-        frame: The frame that it shows.
-    """
+    """The last focus frame as a PNG picture."""
 
     png: bytes
     frame: MeasuredFrame
 
 
 class Viewers:
-    """How many dashboards look just now; counted in the server's loop, and may be read in any thread."""
+    """The number of open dashboards; changed in the server's loop, readable from any thread."""
 
     def __init__(self) -> None:
         self.count = 0
@@ -34,18 +29,15 @@ class Viewers:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NightSource:
-    """What is shown, and who is told what people want.
+    """The night's data and the entry point for commands.
 
     Attributes:
-        feed: What happens.
         answer: Has a command carried out by the daemon; called in the server's loop.
         directory: Folder of the history.
         curves: Temperature and position.
-        runs: Follows the focus runs.
-        picture: Returns the last focus frame; `None`: there is none.
+        picture: Returns the last focus frame; `None` if there is none.
         draw: Draws a run of the history as a PNG picture; called in a thread.
-        viewers: Who looks.
-        version: Of this program.
+        version: Version of this program.
     """
 
     feed: Feed

@@ -17,8 +17,7 @@ import yaml
 from alpaca_focus.devices.clock import ScaledClock
 from alpaca_focus.doctor.checks import Check, CheckOutcome
 from alpaca_focus.doctor.checkup import CheckupOrder, examine
-from alpaca_focus.notify.mqtt_client import MqttSettings
-from alpaca_focus.notify.mqtt_probe import broker_trouble
+from alpaca_focus.notify.mqtt_client import MqttSettings, broker_problem
 from alpaca_focus.run.restore_marker import FILE_NAME, RestoreMarker
 from alpaca_focus.service.control_wire import lock_path
 from alpaca_focus.service.lock import exclusive_lock
@@ -420,24 +419,24 @@ def test_the_broker_is_asked_whether_it_lets_us_in(tmp_path: Path) -> None:
     broker = Mosquitto(tmp_path)
     broker.start()
     try:
-        assert broker_trouble(MqttSettings(host="127.0.0.1", port=broker.port), 5.0) == ""
+        assert broker_problem(MqttSettings(host="127.0.0.1", port=broker.port), 5.0) == ""
     finally:
         broker.stop()
     (tmp_path / "mosquitto.conf").write_text(f"listener {broker.port} 127.0.0.1\nallow_anonymous false\n")
     broker.start()
     try:
         wanted = MqttSettings(host="127.0.0.1", port=broker.port, user="me", password="hush")  # noqa: S106
-        trouble = broker_trouble(wanted, 5.0)
+        trouble = broker_problem(wanted, 5.0)
     finally:
         broker.stop()
     assert "refuses the connection" in trouble
     assert "hush" not in trouble
-    assert "cannot be reached" in broker_trouble(wanted, 1.0)
+    assert "cannot be reached" in broker_problem(wanted, 1.0)
 
 
 def test_a_broker_that_says_nothing_is_not_waited_for() -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
-        assert "does not speak MQTT" in broker_trouble(
+        assert "does not speak MQTT" in broker_problem(
             MqttSettings(host="127.0.0.1", port=silent.getsockname()[1]), 0.3
         )
 

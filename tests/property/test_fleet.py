@@ -52,7 +52,7 @@ def test_whatever_comes_is_shown_without_a_sign_that_steers_a_terminal(messages:
         fleet = fleet.with_message(topic, payload)
     found = rows(fleet, NOW)
     assert len(found) == len(fleet.telescopes)
-    assert [row.standing for row in found] == sorted(row.standing for row in found)
+    assert [row.health for row in found] == sorted(row.health for row in found)
     json.dumps([row.as_dict() for row in found], allow_nan=False)
     screen = io.StringIO()
     Console(file=screen, width=80, highlight=False).print(page(found, summary(found)))

@@ -1,4 +1,4 @@
-"""Whatever a request says of itself, nobody commands from elsewhere without the token, nor a page of somebody else."""
+"""Whatever headers a request has, nobody else commands without the token, nor does a page of another server."""
 
 from dataclasses import replace
 from ipaddress import ip_network
@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alpaca_focus.web.security import LOOKING, AccessRules, Asked, host_name, refusal
+from alpaca_focus.web.security import READ_METHODS, AccessRules, RequestFacts, host_name, refusal
 
 TOKEN = "a-token-that-nobody-guesses"  # noqa: S105 - made up
 RULES = AccessRules(allowed=(ip_network("192.168.1.0/24"),), names=frozenset({"observatory"}), token=TOKEN)
@@ -18,7 +18,7 @@ HOSTS = st.one_of(
 TEXTS = st.none() | st.text(max_size=60) | st.sampled_from(("null", "http://localhost", f"Bearer {TOKEN}x", "bearer"))
 
 REQUESTS = st.builds(
-    Asked,
+    RequestFacts,
     method=st.sampled_from(("GET", "HEAD", "POST", "PUT", "DELETE", "get", "")) | st.text(max_size=8),
     client=st.none() | st.ip_addresses().map(str) | st.sampled_from(("127.0.0.1", "::1", "192.168.1.7")) | st.text(),
     hosts=st.lists(HOSTS, max_size=2).map(tuple),
@@ -31,28 +31,28 @@ REQUESTS = st.builds(
 
 
 @given(REQUESTS)
-def test_without_the_token_others_only_look(asked: Asked) -> None:
-    refused = refusal(asked, RULES)
-    if refused is None and asked.method not in LOOKING:
-        assert asked.client is not None
-        assert asked.client.startswith(("127.", "::1", "::ffff:127."))
-        assert not asked.is_forwarded
+def test_without_the_token_others_only_read(request: RequestFacts) -> None:
+    refused = refusal(request, RULES)
+    if refused is None and request.method not in READ_METHODS:
+        assert request.client is not None
+        assert request.client.startswith(("127.", "::1", "::ffff:127."))
+        assert not request.is_forwarded
     if refused is not None:
         assert refused.status in {401, 403, 415}
         assert TOKEN not in refused.sentence
 
 
 @given(REQUESTS)
-def test_a_page_of_somebody_else_does_not_command_even_with_the_token(asked: Asked) -> None:
-    asked = replace(asked, authorization=f"Bearer {TOKEN}")
-    if refusal(asked, RULES) is None and asked.method not in LOOKING and asked.origin is not None:
-        assert urlsplit(asked.origin).netloc.lower() == asked.hosts[0].lower()
-        assert asked.content_type is not None
+def test_a_page_of_another_server_does_not_command_even_with_the_token(request: RequestFacts) -> None:
+    request = replace(request, authorization=f"Bearer {TOKEN}")
+    if refusal(request, RULES) is None and request.method not in READ_METHODS and request.origin is not None:
+        assert urlsplit(request.origin).netloc.lower() == request.hosts[0].lower()
+        assert request.content_type is not None
 
 
 @given(HOSTS)
-def test_a_name_is_ours_or_refused(host: str) -> None:
-    refused = refusal(Asked(method="GET", client="127.0.0.1", hosts=(host,)), RULES)
+def test_a_name_that_is_not_this_computers_is_refused(host: str) -> None:
+    refused = refusal(RequestFacts(method="GET", client="127.0.0.1", hosts=(host,)), RULES)
     if refused is None:
         name = host_name(host)
         assert name in {"localhost", "observatory"} or (name is not None and (":" in name or name[-1].isdigit()))

@@ -57,7 +57,7 @@ def test_a_run_is_seen_from_its_first_frame_to_its_end(page: Browser, server: Fa
     server.show_status(state="a focus run")
     server.show_run(run(0))
     page.until_text("sentence", "A focus run is under way.")
-    page.until_text("curve", "The first frame is being taken.")
+    page.until_text("curve", "Taking the first frame.")
     for frames in (1, 3, 9):
         server.show_run(run(frames))
         page.until_text("run-line", f"{frames} frame")
@@ -148,16 +148,16 @@ def test_the_token_is_asked_for_and_kept_for_the_tab_alone(page: Browser, server
         ({"paused": True, "blocked_by": ["paused"]}, "waiting", "Paused"),
         ({"blocked_by": ["no answer from the focuser"]}, "trouble", "No answer from the focuser"),
         ({"failures": 2, "hold_s": 300.0}, "trouble", "The last 2 focus runs failed"),
-        ({"last_focus": None}, "waiting", "there was no refocus yet"),
+        ({"last_focus": None}, "waiting", "no refocus yet"),
         ({"state": "a move after the temperature"}, "working", "A move after the temperature is under way"),
         (
             {"compensation": status()["compensation"] | {"stopped": "It has gone too far."}},
             "trouble",
-            "compensation has stopped",
+            "compensation stopped",
         ),
     ],
 )
-def test_one_sentence_and_a_mark_say_what_happens(
+def test_the_state_is_shown_as_a_sentence_and_a_mark(
     page: Browser, server: FakeDashboard, changes: dict[str, object], mark: str, sentence: str
 ) -> None:
     server.show_status(**changes)

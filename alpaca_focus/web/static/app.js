@@ -1,4 +1,4 @@
-// The dashboard: takes what the daemon tells and puts it on the page.
+// The dashboard: shows the daemon's state and events on the page.
 
 import { Drift, Lights, VCurve } from "./charts.js";
 import { command, reallyAbort } from "./commands.js";
@@ -13,8 +13,8 @@ const NIGHT_EVERY_MS = 60_000;
 const NIGHT_AT_MOST_EVERY_MS = 10_000;
 
 const $ = (id) => document.getElementById(id);
-const say = (id, text) => {
-  // A live region is read out when it is written to, changed or not.
+const setText = (id, text) => {
+  // Screen readers read a live region out at each write, changed or not.
   if ($(id).textContent !== text) $(id).textContent = text;
 };
 
@@ -30,16 +30,16 @@ const curve = new VCurve($("curve"));
 const drift = new Drift($("drift"));
 const lights = new Lights($("lights"));
 
-// What happens now
+// The current state
 
 function showNow() {
   const { mark, sentence, more } = happening(shown.status);
   const isLost = shown.lostAt !== null;
   document.body.classList.toggle("lost", isLost);
   $("now").dataset.mark = isLost ? "lost" : mark;
-  say("sentence", isLost ? "No connection to alpaca-focus." : sentence);
-  const since = `What is shown is from ${timeOf(shown.lostAt ?? "", { seconds: true })}. It tries again by itself.`;
-  say("more", isLost ? since : more);
+  setText("sentence", isLost ? "No connection to alpaca-focus." : sentence);
+  const since = `Shown as of ${timeOf(shown.lostAt ?? "", { seconds: true })}. Retrying.`;
+  setText("more", isLost ? since : more);
   for (const button of document.querySelectorAll("#commands button")) button.disabled = isLost;
 }
 
@@ -49,13 +49,11 @@ function showStatus(status) {
   const isWhole = "triggers" in status;
   showDue(status);
   $("triggers").replaceChildren(...(status.triggers ?? []).map(triggerLine));
-  say("compensated", isWhole ? compensationLine(status) : "");
-  say("ignored", [ignoredLine(status), status.advice].filter(Boolean).join(" "));
-  say("drift-line", isWhole ? `Now: ${nowLine(status)}.` : "");
-  say("pause", status.paused ? "Resume" : "Pause");
-  const told = status.compensation;
-  const isOn = told?.enabled === true;
-  $("compensation").setAttribute("aria-checked", String(isOn));
+  setText("compensated", isWhole ? compensationLine(status) : "");
+  setText("ignored", [ignoredLine(status), status.advice].filter(Boolean).join(" "));
+  setText("drift-line", isWhole ? `Now: ${nowLine(status)}.` : "");
+  setText("pause", status.paused ? "Resume" : "Pause");
+  $("compensation").setAttribute("aria-checked", String(status.compensation?.enabled === true));
 }
 
 function showDue(status) {
@@ -70,7 +68,7 @@ function showDue(status) {
       item.append(made("strong", reason), why ? `: ${why}` : "");
       list.append(item);
     }
-    lines.push(made("p", status.due.length ? "It waits for:" : "A refocus would wait for:"), list);
+    lines.push(made("p", status.due.length ? "Waiting for:" : "A refocus would wait for:"), list);
   }
   $("due").replaceChildren(...lines);
 }
@@ -95,8 +93,8 @@ function showRun(run) {
   const wasActive = shown.run?.active;
   shown.run = run;
   curve.show(run);
-  say("run-line", runLine(run));
-  say("run-reason", run.reason ?? "");
+  setText("run-line", runLine(run));
+  setText("run-reason", run.reason ?? "");
   const samples = run.samples ?? [];
   $("frames-part").hidden = samples.length === 0;
   $("frames").replaceChildren(...samples.map((sample, index) => {
@@ -111,36 +109,35 @@ function showRun(run) {
   if (wasActive && !run.active) loadNight();
 }
 
-/** A daemon that has just been started knows of no run: then the last one of the history is shown. */
+/** Shows the latest run; after a restart of the daemon that is the last one of the history. */
 async function loadRun() {
   const run = await load("run");
   const [last] = run.started_at || run.active ? [] : await load("runs?last=1");
   showRun(last ? await load(`runs/${last.number}`) : run);
 }
 
-// The last frame, fetched only while somebody can see it
+// The last frame, loaded only while it is visible
 
-const frame = { wanted: null, got: null, isInSight: false };
+const frame = { wanted: null, loaded: null, isOnScreen: false };
 
 async function showFrame() {
-  const isVisible = frame.isInSight && document.visibilityState === "visible";
-  if (!isVisible || frame.wanted === null || frame.wanted === frame.got) return;
-  frame.got = frame.wanted;
+  const isVisible = frame.isOnScreen && document.visibilityState === "visible";
+  if (!isVisible || frame.wanted === null || frame.wanted === frame.loaded) return;
+  frame.loaded = frame.wanted;
   const image = $("frame");
-  image.src = `api/v1/frame.png?number=${encodeURIComponent(frame.got)}`;
+  image.src = `api/v1/frame.png?number=${encodeURIComponent(frame.loaded)}`;
   image.hidden = false;
-  const told = await load("frame");
-  const line = frameLine(told);
-  image.alt = `The last focus frame with what was measured ringed: ${line}`;
-  say("frame-line", line);
+  const line = frameLine(await load("frame"));
+  image.alt = `The last focus frame with its measured stars ringed: ${line}`;
+  setText("frame-line", line);
 }
 
 $("frame").addEventListener("error", () => {
   $("frame").hidden = true;
-  frame.got = null;
+  frame.loaded = null;
 });
 new IntersectionObserver((entries) => {
-  frame.isInSight = entries.at(-1).isIntersecting;
+  frame.isOnScreen = entries.at(-1).isIntersecting;
   attempt(showFrame());
 }).observe($("frame-part"));
 
@@ -163,26 +160,26 @@ function showNight(night) {
   lights.show(night);
   const { refocuses } = night;
   $("refocuses-part").hidden = refocuses.length === 0;
-  say("refocuses-title", refocuses.length === 1 ? "1 refocus" : `${refocuses.length} refocuses`);
+  setText("refocuses-title", refocuses.length === 1 ? "1 refocus" : `${refocuses.length} refocuses`);
   $("refocuses").replaceChildren(...refocuses.toReversed().map(({ at, position, trigger, outcome }) => {
     const parts = [timeOf(at), outcome, position === null ? "" : `position ${position}`, triggerNames(trigger)];
     return made("li", parts.filter(Boolean).join(", "), outcome === "focused" ? "" : "trouble");
   }));
   const sizes = night.lights.map(([, hfd]) => hfd);
-  const best = sizes.length ? `, the best ${Math.min(...sizes).toFixed(2)} px` : "";
-  say("lights-line", sizes.length ? `The last: HFD ${sizes.at(-1).toFixed(2)} px${best}.` : "");
+  const best = sizes.length ? `, best ${Math.min(...sizes).toFixed(2)} px` : "";
+  setText("lights-line", sizes.length ? `Last frame: HFD ${sizes.at(-1).toFixed(2)} px${best}.` : "");
 }
 
 // The log
 
 function logItem(entry) {
-  const { time, level, event, told } = logLine(entry);
+  const { time, level, event, details } = logLine(entry);
   const item = made("li", "", level);
-  item.append(made("time", time), " ", made("strong", event), told ? `: ${told}` : "");
+  item.append(made("time", time), " ", made("strong", event), details ? `: ${details}` : "");
   return item;
 }
 
-/** Put a line where its time belongs; one that is there already stays as it is. */
+/** Insert a line in order of time, unless it is there already. */
 function addToLog(entry) {
   const log = $("log");
   const key = `${entry.at} ${entry.event}`;
@@ -197,10 +194,10 @@ function addToLog(entry) {
 
 // The connection
 
-/** Tell of something that could not be loaded; a lost connection is told by the sentence, and all is loaded again. */
+/** Show that something could not be loaded; a lost connection is shown at the top, and all is loaded again after it. */
 function attempt(promise) {
   promise.catch((error) => {
-    if (!(error instanceof Unreachable)) say("said", `Something could not be shown: ${error.message}`);
+    if (!(error instanceof Unreachable)) setText("said", `Loading failed: ${error.message}`);
   });
 }
 
@@ -208,7 +205,7 @@ function loadAll() {
   attempt(load("status").then(showStatus));
   attempt(loadRun());
   attempt(load(`log?last=${LONGEST_LOG}`).then((entries) => entries.forEach(addToLog)));
-  frame.got = null;
+  frame.loaded = null;
   nightLoadedAt = -Infinity;
   loadNight();
 }
@@ -245,24 +242,24 @@ setInterval(() => {
 
 // The commands
 
-async function give(button, path, body) {
+async function send(button, path, body) {
   button.setAttribute("aria-busy", "true");
   const { isError, text } = await command(path, body);
   button.removeAttribute("aria-busy");
   $("said").classList.toggle("trouble", isError);
-  // Anew, so that it is read out even if it is the same again.
+  // A new element, so that screen readers read out even the same text again.
   $("said").replaceChildren(made("span", `${timeOf(new Date(), { seconds: true })} ${text}`));
 }
 
-$("refocus").addEventListener("click", (event) => give(event.currentTarget, "refocus", { if_due: false }));
-$("pause").addEventListener("click", (event) => give(event.currentTarget, shown.status?.paused ? "resume" : "pause"));
+$("refocus").addEventListener("click", (event) => send(event.currentTarget, "refocus", { if_due: false }));
+$("pause").addEventListener("click", (event) => send(event.currentTarget, shown.status?.paused ? "resume" : "pause"));
 $("abort").addEventListener("click", async (event) => {
   const button = event.currentTarget;
-  if (await reallyAbort()) await give(button, "abort");
+  if (await reallyAbort()) await send(button, "abort");
 });
 $("compensation").addEventListener("click", (event) => {
   const enabled = event.currentTarget.getAttribute("aria-checked") !== "true";
-  return give(event.currentTarget, "compensation", { enabled });
+  return send(event.currentTarget, "compensation", { enabled });
 });
 
 // Day and night
@@ -280,7 +277,7 @@ $("night").addEventListener("click", () => {
   try {
     localStorage.setItem("night", isOn ? "on" : "off");
   } catch {
-    // A browser that keeps nothing: it lasts as long as the page.
+    // The browser has no local storage: the mode lasts as long as the page.
   }
   showNightMode();
   recolour();

@@ -1,11 +1,11 @@
-// The charts, drawn by uPlot. Their colours are the page's, read anew whenever a chart is made.
+// The charts, drawn by uPlot in the colours of the page's style.
 
 import { bestText, measured, metricName, timeOf } from "./words.js";
 
 const { uPlot } = window;
 const FONT = "12px system-ui, sans-serif";
 const LEAST_SPAN_S = 900;
-// The values at the mouse, in the key of a chart; a finger has none, and the key is a key.
+// The legend shows the values at the mouse pointer; touch screens have none.
 const READOUT = {
   cursor: { drag: { x: false, y: false }, y: false },
   legend: { live: matchMedia("(hover: hover)").matches },
@@ -26,7 +26,7 @@ function padded(values, share, least) {
   return [low - more, high + more];
 }
 
-/** An element with a uPlot in it that follows the element's width; made anew when its colours change. */
+/** A uPlot that follows the width of its element; created again when the colours change. */
 class Chart {
   #plot = null;
   #content = null;
@@ -36,7 +36,7 @@ class Chart {
     new ResizeObserver(() => this.#fit()).observe(element);
   }
 
-  /** Show data, or a sentence where there is none: `data` is null. */
+  /** Show data, or `emptyText` if `data` is null. */
   put(data, options, emptyText) {
     this.#content = { data, options, emptyText };
     if (data === null) {
@@ -77,7 +77,7 @@ function axis(colour, rest) {
 const timeAxis = (colour) =>
   axis(colour, { size: 28, space: 60, values: (_plot, splits) => splits.map((seconds) => timeOf(seconds)) });
 
-/** The canvas of a chart in a plotting hook: lines and marks in its own pixels. */
+/** Draws lines and marks on the canvas of a chart, from a hook of uPlot. */
 class Pen {
   constructor(plot, colour) {
     this.plot = plot;
@@ -152,7 +152,7 @@ class Pen {
   }
 }
 
-/** The V-curve of a run while it goes on, and after. */
+/** The V-curve of a run, during it and afterwards. */
 export class VCurve {
   #chart;
   #run = null;
@@ -170,7 +170,7 @@ export class VCurve {
     this.#chart.put(
       isEmpty ? null : this.#drawn(curve),
       (colour) => this.#options(colour),
-      run?.active ? "The first frame is being taken." : "The curve of the next focus run appears here.",
+      run?.active ? "Taking the first frame." : "The curve of the next focus run appears here.",
     );
   }
 
@@ -178,7 +178,7 @@ export class VCurve {
     this.#chart.recolour();
   }
 
-  /** uPlot draws the fitted curve alone; before there is one, two empty points hold its place. */
+  /** uPlot draws only the fitted curve; before there is one, two empty points set the range. */
   #drawn(curve) {
     return columns(curve.length ? curve : this.#range(this.#run).x.map((x) => [x, null]));
   }
@@ -194,7 +194,7 @@ export class VCurve {
     const last = run.samples.at(-1);
     const parts = [
       `V-curve of ${run.samples.length} frames, ${usable.length} of them usable`,
-      last.usable ? `the last at position ${last.position}: ${measured(last, run)}` : "",
+      last.usable ? `last at position ${last.position}: ${measured(last, run)}` : "",
       bestText(run),
     ];
     return parts.filter(Boolean).join("; ");
@@ -268,7 +268,7 @@ export class VCurve {
   }
 }
 
-/** Ends of a time axis: all of the data, up to now, and never less than a quarter of an hour. */
+/** Ends of a time axis: all data, up to now, at least a quarter of an hour. */
 function nightRange(lists) {
   const times = lists.flatMap((list) => (list.length ? [list[0][0], list.at(-1)[0]] : []));
   const end = Math.max(Date.now() / 1000, ...times);
@@ -277,7 +277,7 @@ function nightRange(lists) {
 
 const seconds = (at) => (typeof at === "number" ? at : Date.parse(at) / 1000);
 
-/** Temperature and focuser position over the night, the model's line, and each refocus. */
+/** Temperature, focuser position, the model's position and each refocus over the night. */
 export class Drift {
   #chart;
   #night = null;
@@ -294,7 +294,7 @@ export class Drift {
     this.#chart.put(
       isEmpty ? null : uPlot.join(lists.map(columns)),
       (colour) => this.#options(colour),
-      "Temperature and position appear here in the course of the night.",
+      "Temperature and position appear here during the night.",
     );
   }
 
@@ -316,7 +316,7 @@ export class Drift {
   #options(colour) {
     const plain = (_plot, splits) => splits.map((value) => String(Math.round(value * 100) / 100));
     const value = (digits, unit) => (_plot, raw) => (isNumber(raw) ? `${raw.toFixed(digits)}${unit}` : "–");
-    // One or two values make no line.
+    // One or two values make no visible line.
     const points = { show: (plot, series) => plot.data[series].filter(isNumber).length < 3 };
     const steps = { scale: "steps", points };
     return {
@@ -359,7 +359,7 @@ export class Drift {
   }
 }
 
-/** Sizes of the stars on the light frames. */
+/** Star sizes on the light frames. */
 export class Lights {
   #chart;
   #night = null;
@@ -378,7 +378,7 @@ export class Lights {
     this.#chart.put(
       lights.length ? columns(lights) : null,
       (colour) => this.#options(colour),
-      "The star sizes of light frames appear here, where the imaging program's frames can be seen.",
+      "Star sizes appear here if alpaca-focus can read the imaging program's light frames.",
     );
   }
 

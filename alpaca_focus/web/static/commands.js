@@ -1,27 +1,27 @@
-// What a person asks of the daemon, and the token where the server wants one.
+// Sends commands to the daemon, with the token if the server requires one.
 
 const TOKEN = "token";
-let keptToken = "";
+let tokenOfPage = "";
 
 function token() {
   try {
-    return sessionStorage.getItem(TOKEN) ?? keptToken;
+    return sessionStorage.getItem(TOKEN) ?? tokenOfPage;
   } catch {
-    return keptToken;
+    return tokenOfPage;
   }
 }
 
 function keep(text) {
-  keptToken = text;
+  tokenOfPage = text;
   try {
     sessionStorage.setItem(TOKEN, text);
   } catch {
-    // A browser that keeps nothing: then it is asked for again in the next tab.
+    // The browser has no session storage: the token lasts as long as the page.
   }
 }
 
-/** Open a dialog and wait for the answer of the person: whether it is yes. */
-function asked(dialog) {
+/** Open a dialog and return whether the answer is yes. */
+function confirmed(dialog) {
   dialog.returnValue = "no";
   dialog.showModal();
   return new Promise((done) => {
@@ -30,25 +30,25 @@ function asked(dialog) {
 }
 
 export function reallyAbort() {
-  return asked(document.getElementById("ask-abort"));
+  return confirmed(document.getElementById("ask-abort"));
 }
 
-/** Ask for the token; whether there is one now. */
-async function askedForToken(why) {
+/** Ask for the token and return whether one was entered. */
+async function tokenEntered(why) {
   const input = document.getElementById("token");
   document.getElementById("ask-token-why").textContent = why;
   input.value = "";
-  const isGiven = await asked(document.getElementById("ask-token"));
+  const isGiven = await confirmed(document.getElementById("ask-token"));
   const text = input.value.trim();
   input.value = "";
   if (!isGiven || !text) return false;
-  // What a header cannot carry is no token.
-  if (!/^[!-~]+$/.test(text)) return askedForToken("A token has English letters, digits and signs only.");
+  // HTTP headers carry printable ASCII only.
+  if (!/^[!-~]+$/.test(text)) return tokenEntered("This is no token: it may contain only ASCII letters, digits and signs.");
   keep(text);
   return true;
 }
 
-/** Give a command; returns what was said, with `isError` where it was refused. */
+/** Send a command; returns the reply as `text`, with `isError` if it was refused. */
 export async function command(path, body = {}) {
   for (;;) {
     const headers = { "Content-Type": "application/json" };
@@ -57,11 +57,11 @@ export async function command(path, body = {}) {
     try {
       answer = await fetch(`api/v1/${path}`, { method: "POST", headers, body: JSON.stringify(body) });
     } catch {
-      return { isError: true, text: "There is no connection: nothing was done." };
+      return { isError: true, text: "No connection. The command was not sent." };
     }
-    const told = await answer.json().catch(() => ({}));
-    if (answer.ok) return { isError: false, text: told.said ?? "Done." };
-    const text = typeof told.error === "string" ? told.error : `The server answers ${answer.status}: nothing was done.`;
-    if (answer.status !== 401 || !(await askedForToken(text))) return { isError: true, text };
+    const reply = await answer.json().catch(() => ({}));
+    if (answer.ok) return { isError: false, text: reply.said ?? "Done." };
+    const text = typeof reply.error === "string" ? reply.error : `Command refused: the server answered with status ${answer.status}.`;
+    if (answer.status !== 401 || !(await tokenEntered(text))) return { isError: true, text };
   }
 }

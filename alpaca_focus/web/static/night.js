@@ -4,7 +4,7 @@
   try {
     wanted = localStorage.getItem("night");
   } catch {
-    // A browser that keeps nothing: it begins without.
+    // The browser has no local storage: start in the normal mode.
   }
   document.documentElement.toggleAttribute("data-night", wanted === "on");
 })();

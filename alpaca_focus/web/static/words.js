@@ -1,4 +1,4 @@
-// What the numbers mean, in words. Pure: nothing here touches the page.
+// Turns states and numbers into words. Pure: nothing here touches the page.
 
 import { METRIC_LABELS } from "./metrics.js";
 
@@ -39,7 +39,7 @@ export function measured(sample, run) {
   return `${fixed(sample.value)}${error}${run.unit ? ` ${run.unit}` : ""}`;
 }
 
-/** What is happening now: a mark, one sentence, and a line of details that changes more often. */
+/** The current state: a mark, one sentence, and a line of details that changes more often. */
 export function happening(status) {
   if (status === null) return { mark: "waiting", sentence: "Connecting to alpaca-focus.", more: "" };
   if (!("triggers" in status)) {
@@ -47,42 +47,42 @@ export function happening(status) {
   }
   const { state, due = [], blocked_by: blockedBy = [] } = status;
   if (state === FOCUS_RUN) {
-    const waits = status.gateway?.interrupted ? "It waits for the next gap in the imaging." : "";
+    const waits = status.gateway?.interrupted ? "Waiting for the next gap in the imaging." : "";
     return { mark: "working", sentence: "A focus run is under way.", more: waits };
   }
   if (state !== WATCHING) return { mark: "working", sentence: sentence(`${state} is under way`), more: "" };
-  const trouble = troubleOf(status);
-  if (trouble) return { mark: "trouble", ...trouble };
+  const problem = problemOf(status);
+  if (problem) return { mark: "trouble", ...problem };
   if (status.paused) {
-    return { mark: "waiting", sentence: "Paused: nothing is done by itself.", more: lastFocus(status) };
+    return { mark: "waiting", sentence: "Paused: no refocus until it is resumed.", more: lastFocus(status) };
   }
   if (due.length && blockedBy.length) {
     const others = blockedBy.length > 1 ? `, and ${blockedBy.length - 1} more` : "";
-    const waits = `A refocus is due and waits: ${blockedBy[0]}${others}.`;
+    const waits = `Refocus due, waiting: ${blockedBy[0]}${others}.`;
     return { mark: "waiting", sentence: waits, more: lastFocus(status) };
   }
   if (due.length) {
-    return { mark: "working", sentence: "A refocus is due and follows at once.", more: lastFocus(status) };
+    return { mark: "working", sentence: "Refocus due; it starts at once.", more: lastFocus(status) };
   }
-  if (!status.last_focus) return { mark: "waiting", sentence: "Watching; there was no refocus yet.", more: "" };
+  if (!status.last_focus) return { mark: "waiting", sentence: "Watching; no refocus yet.", more: "" };
   return { mark: "fine", sentence: "Watching: nothing is due.", more: lastFocus(status) };
 }
 
-function troubleOf(status) {
+function problemOf(status) {
   const silent = (status.blocked_by ?? []).filter((reason) => reason.startsWith("no answer from"));
   if (silent.length) {
-    return { sentence: sentence(silent.join(", ")), more: "It is asked again and again; look at its power and cable." };
+    return { sentence: sentence(silent.join(", ")), more: "Retrying. Check power and cables." };
   }
   if (status.failures) {
-    const then = status.hold_s ? `The triggers wait for ${duration(status.hold_s)} more.` : "";
+    const then = status.hold_s ? `Triggers are held off for another ${duration(status.hold_s)}.` : "";
     const runs = status.failures === 1 ? "focus run" : `${status.failures} focus runs`;
     return { sentence: `The last ${runs} failed.`, more: [status.last_run?.reason, then].filter(Boolean).join(" ") };
   }
   if (status.compensation?.stopped) {
-    return { sentence: "Temperature compensation has stopped.", more: status.compensation.stopped };
+    return { sentence: "Temperature compensation stopped.", more: status.compensation.stopped };
   }
   if (status.temperature_trouble) {
-    return { sentence: "The thermometer cannot be trusted.", more: sentence(status.temperature_trouble) };
+    return { sentence: "Thermometer unreliable.", more: sentence(status.temperature_trouble) };
   }
   return null;
 }
@@ -99,15 +99,15 @@ function lastFocus({ last_focus: last, since_s: since }) {
 
 const TRIGGERS = {
   temperature: "Temperature", images: "Images", time: "Time", filter: "Filter", flip: "Meridian flip",
-  asap: "Asked for", hfd: "Star size", altitude: "Altitude", uncertainty: "Focus model",
+  asap: "Request", hfd: "Star size", altitude: "Altitude", uncertainty: "Focus model",
 };
 
-/** Names of triggers, as the daemon lists them, for people. */
+/** The names of triggers for people, from the daemon's list. */
 export function triggerNames(text) {
   return text.split(", ").map((name) => TRIGGERS[name]?.toLowerCase() ?? name).join(", ");
 }
 
-/** How near a trigger is: its name, a text, and the share of the way where its state has numbers, else `null`. */
+/** How near a trigger is: its name, a text, and the share of its limit, `null` where its state has no numbers. */
 export function nearness({ trigger, state, due, reason }) {
   const bare = state.replace(/^\[|\]$/g, "");
   const name = TRIGGERS[trigger] ?? trigger;
@@ -122,29 +122,29 @@ export function nearness({ trigger, state, due, reason }) {
   if (drift) {
     const change = drift[1] === "?" ? "not known yet" : `${drift[1].replace("-", "−")} °C since the last refocus`;
     const readings = Number(drift[2]);
-    return { name, text: `${change}, ${count(readings, "reading")} to the average`, share: null, due, reason };
+    return { name, text: `${change}, average of ${count(readings, "reading")}`, share: null, due, reason };
   }
   const text = { "-": "no", "!": "yes", "?": "not known yet" }[bare] ?? bare.replace(/!$/, ", changed");
   return { name, text, share: null, due, reason };
 }
 
-/** Why a refocus that is due waits, and what ends it. */
+/** What ends the wait for a reason that blocks a refocus. */
 export function whyItWaits(reason, status) {
-  if (reason.startsWith("no answer from")) return "the device is asked again at each look";
-  if (reason.startsWith("the plan takes")) return "such frames need no focus";
+  if (reason.startsWith("no answer from")) return "retrying at each poll";
+  if (reason.startsWith("the plan takes")) return "these frames need no focus";
   return {
     paused: "until Resume is pressed",
-    "not safe": "the safety monitor says so",
+    "not safe": "reported by the safety monitor",
     "mount parked": "until the mount tracks",
     "mount not tracking": "until the mount tracks",
-    "mount slewing": "until it has arrived",
+    "mount slewing": "until the slew ends",
     "not night": isNumber(status.sun_altitude_deg)
       ? `the sun is at ${fixed(status.sun_altitude_deg, 0)}°`
       : "the sun is too high",
-    "waiting after a failed run": `so that it does not fail again at once; ${duration(status.hold_s ?? 0)} more`,
-    "the imaging program moves the focuser": "until it is done",
-    "exposure running": "it follows after the exposure",
-    "no gap in the imaging yet": "it follows in the next pause between two frames",
+    "waiting after a failed run": `for another ${duration(status.hold_s ?? 0)}`,
+    "the imaging program moves the focuser": "until the move ends",
+    "exposure running": "it starts after the exposure",
+    "no gap in the imaging yet": "it starts in the next pause between two frames",
   }[reason] ?? "";
 }
 
@@ -162,17 +162,17 @@ export function nowLine(status) {
 }
 
 export function compensationLine(status) {
-  const told = status.compensation;
-  if (!told) return "";
-  const moved = `${signed(told.moved_steps)} steps moved since the last refocus`;
-  if (told.switched_off) return `Compensation is switched off: ${moved}.`;
-  if (!told.enabled) return "Compensation is off by the settings.";
-  return `Compensation: ${moved}, ${signed(told.carried_steps, 2)} not moved yet. ${told.stopped}`.trim();
+  const { compensation } = status;
+  if (!compensation) return "";
+  const moved = `${signed(compensation.moved_steps)} steps moved since the last refocus`;
+  if (compensation.switched_off) return `Compensation is switched off: ${moved}.`;
+  if (!compensation.enabled) return "Compensation is disabled in the settings.";
+  return `Compensation: ${moved}, ${signed(compensation.carried_steps, 2)} not moved yet. ${compensation.stopped}`.trim();
 }
 
 export function ignoredLine(status) {
   const counted = Object.entries(status.ignored ?? {}).map(([reason, number]) => `${reason} (${number})`);
-  return counted.length ? `What a due refocus waited for this night: ${counted.join(", ")}.` : "";
+  return counted.length ? `Polls at which a due refocus had to wait this night: ${counted.join(", ")}.` : "";
 }
 
 export function runLine(run) {
@@ -180,7 +180,7 @@ export function runLine(run) {
   const parts = [
     run.active ? "Under way" : capital(run.outcome || "ended"),
     `began ${timeOf(run.started_at, { seconds: true })}`,
-    run.trigger ? `why: ${triggerNames(run.trigger)}` : "",
+    run.trigger ? `trigger: ${triggerNames(run.trigger)}` : "",
     count(run.samples.length, "frame"),
     run.active && isNumber(run.position) ? `now at position ${run.position}` : "",
     bestText(run),
@@ -203,14 +203,14 @@ export function frameLine({ at, stars, hfd_px: hfd, width, height }) {
 }
 
 const UNITS = { s: "s", steps: "steps", px: "px", c: "°C" };
-const OF_THE_LOG_ITSELF = new Set(["event", "level", "at", "why"]);
+const SHOWN_ELSEWHERE = new Set(["event", "level", "at", "why"]);
 
-/** One line of the log: its time, its level, what happened, and the numbers with it. */
+/** One line of the log: its time, level, event and details. */
 export function logLine(entry) {
   const fields = Object.entries(entry).filter(
-    ([name, value]) => !OF_THE_LOG_ITSELF.has(name) && value !== null && value !== "",
+    ([name, value]) => !SHOWN_ELSEWHERE.has(name) && value !== null && value !== "",
   );
-  const told = fields.map(([name, value]) => {
+  const details = fields.map(([name, value]) => {
     const text = typeof value === "object" ? JSON.stringify(value) : String(value);
     const [, bare, unit] = /^(.*?)(?:_(s|steps|px|c))?$/.exec(name);
     return `${bare.replaceAll("_", " ")} ${text}${unit ? ` ${UNITS[unit]}` : ""}`;
@@ -219,6 +219,6 @@ export function logLine(entry) {
     time: timeOf(entry.at ?? "", { seconds: true }),
     level: entry.level ?? "info",
     event: entry.event,
-    told: [entry.why, told.join(", ")].filter(Boolean).join(" "),
+    details: [entry.why, details.join(", ")].filter(Boolean).join(" "),
   };
 }

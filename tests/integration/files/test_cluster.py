@@ -182,7 +182,7 @@ def test_a_worker_that_dies_over_a_file_loses_that_file_alone(
 
 def test_workers_of_another_version_are_refused(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cluster, "__version__", "0.0.1")
-    with pytest.raises(ConfigurationError, match=r"Dask scheduler tcp://.* has alpaca-focus .*, and here it is 0.0.1"):
+    with pytest.raises(ConfigurationError, match=r"Dask scheduler tcp://.* has alpaca-focus .*, this computer 0.0.1"):
         Cluster(address).__enter__()
 
 

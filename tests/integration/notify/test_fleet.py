@@ -14,7 +14,7 @@ from paho.mqtt.client import Client
 from paho.mqtt.enums import CallbackAPIVersion
 
 from alpaca_focus.core.errors import ConfigurationError
-from alpaca_focus.notify.fleet import Row, Standing, rows
+from alpaca_focus.notify.fleet import Health, TelescopeRow, rows
 from alpaca_focus.notify.fleet_listener import FleetListener
 from alpaca_focus.notify.mqtt_client import MqttSettings
 from tests.mosquitto import PATIENCE_S, Mosquitto
@@ -68,8 +68,8 @@ def settings(port: int) -> MqttSettings:
     return MqttSettings(host="127.0.0.1", port=port)
 
 
-def standings(listener: FleetListener) -> dict[str, Standing]:
-    return {row.name: row.standing for row in rows(listener.fleet, datetime.now(UTC))}
+def healths(listener: FleetListener) -> dict[str, Health]:
+    return {row.name: row.health for row in rows(listener.fleet, datetime.now(UTC))}
 
 
 def seen(look: Callable[[], object], wanted: object) -> None:
@@ -86,25 +86,25 @@ def test_one_of_two_telescopes_dies_and_the_broker_goes_and_comes(
         listener.start()
         east = telescope("East")
         telescope("West")
-        seen(lambda: standings(listener), {"East": Standing.WELL, "West": Standing.WELL})
+        seen(lambda: healths(listener), {"East": Health.WELL, "West": Health.WELL})
         east.kill()
-        seen(lambda: standings(listener), {"East": Standing.OFFLINE, "West": Standing.WELL})
+        seen(lambda: healths(listener), {"East": Health.OFFLINE, "West": Health.WELL})
         # Whoever comes later is told what the broker has kept.
         with FleetListener(settings(broker.port)) as later:
-            found = rows(later.hear_all(), datetime.now(UTC))
-        assert [(row.name, row.standing) for row in found] == [("East", Standing.OFFLINE), ("West", Standing.WELL)]
-        assert isinstance(found[1], Row)
+            found = rows(later.read_retained(), datetime.now(UTC))
+        assert [(row.name, row.health) for row in found] == [("East", Health.OFFLINE), ("West", Health.WELL)]
+        assert isinstance(found[1], TelescopeRow)
         assert found[1].last.position == 25412
         broker.stop()
-        seen(lambda: listener.trouble[0], "The MQTT broker does not answer.")
+        seen(lambda: listener.problem[0], "The MQTT broker does not answer.")
         assert not listener.is_listening
         broker.start()
-        seen(lambda: listener.trouble[0], "")
-        seen(lambda: standings(listener), {"East": Standing.OFFLINE, "West": Standing.WELL})
+        seen(lambda: listener.problem[0], "")
+        seen(lambda: healths(listener), {"East": Health.OFFLINE, "West": Health.WELL})
         assert listener.is_listening
 
 
-def test_garbage_that_the_broker_has_kept_is_told_as_that(broker: Mosquitto) -> None:
+def test_malformed_retained_messages_are_shown_as_unclear(broker: Mosquitto) -> None:
     client = Client(CallbackAPIVersion.VERSION2)
     client.connect("127.0.0.1", broker.port)
     client.loop_start()
@@ -119,35 +119,35 @@ def test_garbage_that_the_broker_has_kept_is_told_as_that(broker: Mosquitto) -> 
     client.disconnect()
     client.loop_stop()
     with FleetListener(settings(broker.port)) as listener:
-        found = rows(listener.hear_all(), datetime.now(UTC))
-    assert [(row.name, row.standing) for row in found] == [("west", Standing.OFFLINE), ("east", Standing.WELL)]
+        found = rows(listener.read_retained(), datetime.now(UTC))
+    assert [(row.name, row.health) for row in found] == [("west", Health.OFFLINE), ("east", Health.WELL)]
     assert (found[1].last.position, found[1].last.due, found[1].last.silent) == (None, "", ())
 
 
-def test_a_broker_that_lets_nobody_in_is_told_so_once_and_live(tmp_path: Path) -> None:
+def test_a_refused_connection_is_reported_once_and_live(tmp_path: Path) -> None:
     broker = Mosquitto(tmp_path)
     broker._config.write_text(broker._config.read_text().replace("allow_anonymous true", "allow_anonymous false"))
     broker.start()
     try:
-        words = "The MQTT broker refuses the connection (Not authorized). Look at the user and the password."
+        words = "The MQTT broker refuses the connection (Not authorized). Check the user and the password."
         with FleetListener(settings(broker.port)) as listener, pytest.raises(ConfigurationError) as caught:
-            listener.hear_all()
+            listener.read_retained()
         assert str(caught.value) == words
         with FleetListener(settings(broker.port)) as listener:
             listener.start()
-            seen(lambda: listener.trouble[0], words)
+            seen(lambda: listener.problem[0], words)
     finally:
         broker.stop()
 
 
-def test_what_is_no_broker_is_told_in_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("alpaca_focus.notify.fleet_listener.ACCEPTED_WITHIN_S", 0.2)
+def test_a_server_that_is_no_broker_is_reported_in_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("alpaca_focus.notify.fleet_listener.ACCEPT_TIMEOUT_S", 0.2)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         port: int = silent.getsockname()[1]
         with (
             FleetListener(settings(port)) as listener,
             pytest.raises(ConfigurationError, match="does not answer as an MQTT broker does"),
         ):
-            listener.hear_all()
+            listener.read_retained()
     with FleetListener(settings(port)) as listener, pytest.raises(ConfigurationError, match="cannot be reached"):
-        listener.hear_all()
+        listener.read_retained()

@@ -30,7 +30,7 @@ def log(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[EventDict]]:
         yield told
 
 
-def messenger(*urls: str) -> Messenger:
+def opened(*urls: str) -> Messenger:
     return Messenger([Service(url, number) for number, url in enumerate(urls, start=1)])
 
 
@@ -40,75 +40,77 @@ def test_a_message_arrives_with_its_file(hook: WebHook) -> None:
         picture.write_bytes(b"a picture")
         return picture
 
-    telling = messenger(hook.url)
-    telling.tell(Message(title="A refocus failed", text="No stars.", kind=Kind.FOCUS_FAILED, attachment=draw))
+    messenger = opened(hook.url)
+    messenger.enqueue(Message(title="A refocus failed", text="No stars.", kind=Kind.FOCUS_FAILED, attachment=draw))
     (told,) = hook.messages(1)
-    telling.close()
+    messenger.close()
     assert (told["title"], told["message"], told["type"]) == ("A refocus failed", "No stars.", "failure")
     (attached,) = told["attachments"]
     assert attached["filename"] == "curve.png"
     assert base64.b64decode(attached["base64"]) == b"a picture"
 
 
-def test_a_picture_that_cannot_be_drawn_keeps_no_message_back(hook: WebHook, log: list[EventDict]) -> None:
+def test_a_message_is_sent_without_a_picture_that_cannot_be_drawn(hook: WebHook, log: list[EventDict]) -> None:
     def fail(_folder: Path) -> Path:
         raise OSError("the disk is full")
 
-    telling = messenger(hook.url)
-    telling.tell(Message(title="A refocus failed", text="No stars.", attachment=fail))
+    messenger = opened(hook.url)
+    messenger.enqueue(Message(title="A refocus failed", text="No stars.", attachment=fail))
     (told,) = hook.messages(1)
-    telling.close()
+    messenger.close()
     assert told["attachments"] == []
-    assert [line["event"] for line in log] == ["A message goes without its picture"]
+    assert [line["event"] for line in log] == ["Message sent without its picture"]
 
 
-def test_a_service_that_refuses_is_told_once_without_its_secret(hook: WebHook, log: list[EventDict]) -> None:
-    telling = messenger(hook.url)
+def test_a_refusing_service_is_logged_once_without_its_secret(hook: WebHook, log: list[EventDict]) -> None:
+    messenger = opened(hook.url)
     hook.status = 403
-    assert list(telling.send(HELLO)) == ["service 1 (JSON)"]
-    telling.send(HELLO)
+    assert list(messenger.send(HELLO)) == ["service 1 (JSON)"]
+    messenger.send(HELLO)
     hook.status = 200
-    assert telling.send(HELLO) == {"service 1 (JSON)": ""}
-    telling.close()
-    assert [line["event"] for line in log] == ["A message did not go", "Messages go again"]
+    assert messenger.send(HELLO) == {"service 1 (JSON)": ""}
+    messenger.close()
+    assert [line["event"] for line in log] == ["Message not sent", "Messages are sent again"]
     assert all(secret not in str(log) for secret in ("hunter2", "secret-path"))
 
 
-def test_the_others_are_told_all_the_same(hook: WebHook, log: list[EventDict]) -> None:
-    telling = messenger("no-such-service://abcdef", "json://127.0.0.1:9/", hook.url)
-    said = telling.send(HELLO)
-    telling.close()
+def test_one_failing_service_does_not_stop_the_others(hook: WebHook, log: list[EventDict]) -> None:
+    messenger = opened("no-such-service://abcdef", "json://127.0.0.1:9/", hook.url)
+    said = messenger.send(HELLO)
+    messenger.close()
     assert [bool(why) for why in said.values()] == [True, True, False]
-    assert said["service 1"].startswith("Apprise does not know that URL")
+    assert said["service 1"].startswith("Apprise does not support this URL")
     assert len(hook.told) == 1
     assert "abcdef" not in str(log)
 
 
-def test_a_service_that_hangs_holds_nobody_up(hook: WebHook, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(messages, "ANSWER_S", 1.0)
+def test_a_hanging_service_delays_nobody(hook: WebHook, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(messages, "SEND_TIMEOUT_S", 1.0)
     hook.lets_go.clear()
     with WebHook() as other:
-        telling = messenger(hook.url, other.url)
-        first, second = telling.send(HELLO), telling.send(HELLO)
-        assert list(first.values()) == ["It has not answered within 1 s.", ""]
-        assert list(second.values()) == ["It still hangs on a message before.", ""]
-        telling.close()
+        messenger = opened(hook.url, other.url)
+        first, second = messenger.send(HELLO), messenger.send(HELLO)
+        assert list(first.values()) == ["The service has not answered within 1 s.", ""]
+        assert list(second.values()) == ["The service still hangs on an earlier message.", ""]
+        messenger.close()
     hook.lets_go.set()
     hook.messages(1)
 
 
-def test_too_many_messages_are_refused_and_told(hook: WebHook, log: list[EventDict]) -> None:
+def test_too_many_messages_are_refused_and_logged(hook: WebHook, log: list[EventDict]) -> None:
     hook.lets_go.clear()
-    telling = messenger(hook.url)
+    messenger = opened(hook.url)
     for _ in range(messages.MOST_WAITING + 2):
-        telling.tell(HELLO)
-    assert {line["event"] for line in log} == {"A message is not sent: too many wait for services that do not answer"}
+        messenger.enqueue(HELLO)
+    assert {line["event"] for line in log} == {
+        "Message not sent: too many messages wait for services that do not answer"
+    }
     hook.lets_go.set()
     hook.messages(messages.MOST_WAITING)
-    telling.close()
+    messenger.close()
 
 
-def test_a_failure_inside_the_library_is_told_by_its_kind_alone(hook: WebHook, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failure_inside_the_library_is_reported_by_its_kind(hook: WebHook, monkeypatch: pytest.MonkeyPatch) -> None:
     service = Service(hook.url, 1)
 
     def fail(**_: object) -> bool:
@@ -116,6 +118,6 @@ def test_a_failure_inside_the_library_is_told_by_its_kind_alone(hook: WebHook, m
 
     monkeypatch.setattr(service._plugin, "notify", fail)
     why = service.send(HELLO, None)
-    assert "(inside its library: KeyError)" in why
+    assert "(KeyError)" in why
     assert "secret?" not in why
     assert hook.url not in why

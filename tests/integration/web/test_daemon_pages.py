@@ -122,7 +122,7 @@ def test_without_devices_it_is_alive_and_not_ready(night: RunningDaemon) -> None
     assert set(told) == {"state", "why"}
     assert night.ask("/healthz").status == 200
     reply = night.ask("/readyz")
-    assert (reply.status, reply.json["error"]) == (503, f"The daemon waits for the devices. {told['why']}")
+    assert (reply.status, reply.json["error"]) == (503, f"The devices are not connected. {told['why']}")
     refused = night.ask("/api/v1/refocus", method="POST")
     assert refused.status == 409
     assert refused.json["error"].startswith("The daemon is still waiting for the devices.")

@@ -177,7 +177,7 @@ def test_meters_and_probes(page: Page) -> None:
     assert page.ask("/healthz").status == 200
     reply = page.ask("/readyz")
     assert reply.status == 503
-    assert "waits for the devices" in reply.json["error"]
+    assert reply.json["error"].startswith("The devices are not connected.")
 
 
 # Commands
@@ -204,7 +204,7 @@ def test_an_exposure_that_has_to_wait_is_told_so(page: Page) -> None:
     reply = page.command("exposure", COMMANDS["exposure"])
     assert (reply.status, reply.json["error"]) == (
         409,
-        "It waits for the end of a focus run: ask again in a moment.",
+        "The daemon is busy until a focus run has ended. Try again in a moment.",
     )
 
 
@@ -231,7 +231,7 @@ def test_an_exposure_that_has_to_wait_is_told_so(page: Page) -> None:
 def test_nonsense_is_refused_in_a_sentence(name: str, body: bytes, page: Page) -> None:
     reply = page.ask(f"/api/v1/{name}", method="POST", body=body, headers=JSON)
     assert reply.status == 422
-    assert reply.json["error"].startswith("That was not understood. ")
+    assert reply.json["error"].startswith("The request is malformed: ")
     assert page.commands == []
 
 
@@ -463,10 +463,10 @@ def test_a_dashboard_that_does_not_read_harms_nobody(page: Page) -> None:
             if number % LONGEST_QUEUE == 0:
                 listener.wait_until(lambda data, number=number: data.get("looks") == number)
         assert [data for topic, _, data in listener.events if topic == "gap"] == []
-        told = b""
-        while b"event: gap" not in told:
-            told += sleeper.recv(1_000_000)
-    assert len(told) < 3000 * len(filling)
+        received = b""
+        while b"event: gap" not in received:
+            received += sleeper.recv(1_000_000)
+    assert len(received) < 3000 * len(filling)
     while page.night.viewers.count:
         page.feed.publish("status", {"looks": 0})
 
@@ -486,7 +486,7 @@ def test_a_stop_does_not_wait_for_dashboards(tmp_path: Path) -> None:
 
 
 def test_a_daemon_that_hangs_is_not_alive(page: Page, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("alpaca_focus.web.pages.ALIVE_WITHIN_S", 0.05)
+    monkeypatch.setattr("alpaca_focus.web.pages.ANSWER_TIMEOUT_S", 0.05)
     page.hangs = True
     reply = page.ask("/healthz")
     assert (reply.status, set(reply.json)) == (503, {"error"})
@@ -495,7 +495,7 @@ def test_a_daemon_that_hangs_is_not_alive(page: Page, monkeypatch: pytest.Monkey
 def test_a_mistake_of_the_program_is_a_sentence_without_details(page: Page) -> None:
     page.breaks = True
     reply = page.command("pause")
-    assert (reply.status, reply.json) == (500, {"error": "The program itself failed; the log has the details."})
+    assert (reply.status, reply.json) == (500, {"error": "Internal error of the program. See the log for details."})
     assert reply.headers["x-frame-options"] == "DENY"
 
 
@@ -508,7 +508,7 @@ def test_a_damaged_history_is_told(path: str, page: Page) -> None:
 
 
 def test_a_command_that_does_not_come_to_its_end_is_not_waited_for(page: Page, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("alpaca_focus.web.guard.BODY_S", 0.05)
+    monkeypatch.setattr("alpaca_focus.web.guard.BODY_TIMEOUT_S", 0.05)
     with socket.create_connection(("127.0.0.1", page.port), timeout=10) as line:
         line.sendall(
             b"POST /api/v1/filter HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"

@@ -12,7 +12,7 @@ from alpaca_focus import __version__
 from alpaca_focus.cli.measure import _measured
 from alpaca_focus.core.errors import ConfigurationError
 from alpaca_focus.files import cluster
-from alpaca_focus.files.cluster import Cluster, measure_seen, measure_sent
+from alpaca_focus.files.cluster import Cluster, measure_sent, measure_shared
 from alpaca_focus.files.file_report import FileReport
 from alpaca_focus.files.folder_watch import Stamp
 from alpaca_focus.files.measuring import DEFAULT
@@ -79,7 +79,7 @@ def acted(monkeypatch: pytest.MonkeyPatch) -> type[ActedClient]:
 @pytest.mark.parametrize(
     ("scheduler", "workers", "words"),
     [
-        (HERE, {}, f"The Dask cluster at {ADDRESS} has no workers: start some with `dask worker {ADDRESS}`."),
+        (HERE, {}, f"The Dask cluster at {ADDRESS} has no workers. Start some with `dask worker {ADDRESS}`."),
         (
             HERE,
             {"tcp://a:1": HERE, "tcp://b:2": {"packages": {"alpaca_focus": "0.1"}}},
@@ -134,8 +134,8 @@ def test_a_scheduler_that_goes_in_the_middle_is_told_with_the_first_file_that_is
     paths = frames(tmp_path, 3)
     with Cluster(ADDRESS) as connection, pytest.raises(ConfigurationError) as caught:
         list(connection.measure_files(paths, DEFAULT, print))
-    assert f"The Dask scheduler {ADDRESS} has gone" in str(caught.value)
-    assert f"the files from {paths[0]} on were not measured" in str(caught.value)
+    assert f"The Dask scheduler {ADDRESS} has stopped" in str(caught.value)
+    assert f"The files from {paths[0]} on were not measured" in str(caught.value)
 
 
 def test_workers_that_are_away_for_long_are_no_longer_waited_for(acted: type[ActedClient], tmp_path: Path) -> None:
@@ -156,9 +156,9 @@ def test_workers_that_are_away_for_long_are_no_longer_waited_for(acted: type[Act
 
 def test_a_worker_that_joins_later_with_another_version_does_not_measure(tmp_path: Path) -> None:
     path = str(tmp_path / "a.fits")
-    with pytest.raises(ConfigurationError, match=r"has alpaca-focus .*, and here it is 0\.1"):
-        measure_seen(path, path, Stamp(0, 0), DEFAULT, "0.1")
-    with pytest.raises(ConfigurationError, match="install the same one there"):
+    with pytest.raises(ConfigurationError, match=r"has alpaca-focus .*, this computer 0\.1"):
+        measure_shared(path, path, Stamp(0, 0), DEFAULT, "0.1")
+    with pytest.raises(ConfigurationError, match="Install the same version there"):
         measure_sent(path, b"", DEFAULT, "0.1")
 
 
@@ -166,7 +166,7 @@ def test_a_worker_that_joins_later_with_another_version_does_not_measure(tmp_pat
 def test_another_file_of_the_same_name_is_not_the_one_that_is_meant(tmp_path: Path, stamp: Stamp) -> None:
     path = tmp_path / "a.fits"
     path.write_bytes(b"")
-    assert measure_seen("a.fits", str(path), stamp, DEFAULT, __version__) is None
+    assert measure_shared("a.fits", str(path), stamp, DEFAULT, __version__) is None
 
 
 def test_without_the_library_a_sentence_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:

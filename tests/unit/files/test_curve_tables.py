@@ -7,7 +7,7 @@ import pytest
 from alpaca_focus.core.curves.hyperbola import compromise
 from alpaca_focus.core.errors import ConfigurationError, RunFailed
 from alpaca_focus.files.best_focus import Curve, find_best_focus
-from alpaca_focus.files.curve_tables import LATEST_FRAMES, Collected, curves_of_rows, read_csv
+from alpaca_focus.files.curve_tables import LATEST_FRAMES, CollectedFrames, curves_of_rows, read_csv
 from alpaca_focus.files.file_report import FileReport
 
 POSITIONS = tuple(range(9300, 9620, 30))
@@ -86,7 +86,7 @@ def test_the_metric_of_measured_rows_decides_what_is_fitted(tmp_path: Path) -> N
 WRONG = {
     "empty": ([], "holds no table"),
     "header alone": (["position,hfd"], "holds no table"),
-    "no position": (["hfd,fwhm", "1,2"], "no column called position; it has hfd, fwhm"),
+    "no position": (["hfd,fwhm", "1,2"], "no column position; it has hfd, fwhm"),
     "which column": (["position,a,b", "1,2,3"], "not clear which"),
     "a word": (["position,hfd", "1,2", "2,big"], "line 3: 'big' in column hfd is not a number"),
     "infinite": (["position,hfd", "inf,2"], "line 2: the position 'inf' is not finite"),
@@ -155,7 +155,7 @@ def row(metric: str, position: int | None, value: float, *, usable: bool = True)
 
 
 def test_a_frame_written_again_takes_the_place_of_itself() -> None:
-    frames = Collected()
+    frames = CollectedFrames()
     assert frames.curves() == ()
     for name, value in (("a", 3.0), ("b", 4.0), ("a", 5.0)):
         frames.add(name, row("stars", 100, value))
@@ -165,7 +165,7 @@ def test_a_frame_written_again_takes_the_place_of_itself() -> None:
 
 
 def test_only_the_latest_frames_of_one_kind_make_the_curve() -> None:
-    frames = Collected()
+    frames = CollectedFrames()
     frames.add("s", row("spectrum", 1, 9.0))
     frames.add("nowhere", row("stars", None, 9.0))
     for number in range(LATEST_FRAMES + 5):

@@ -217,7 +217,7 @@ def test_what_is_no_file_is_named(tmp_path: Path) -> None:
     assert "There is no file" in refusal(tmp_path / "missing.fits")
     pipe = tmp_path / "pipe.fits"
     os.mkfifo(pipe)
-    assert "no ordinary file" in refusal(pipe)
+    assert "not an ordinary file" in refusal(pipe)
 
 
 def test_a_file_that_may_not_be_read_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -53,7 +53,8 @@ def test_what_cannot_be_written_is_told_and_leaves_the_old_picture(tmp_path: Pat
 
 
 @pytest.mark.parametrize(
-    ("name", "words"), [("curve.doc", "no picture's name"), ("curve", "no picture's name"), ("no/a.png", "no folder")]
+    ("name", "words"),
+    [("curve.doc", "not the name of a picture"), ("curve", "not the name of a picture"), ("no/a.png", "no folder")],
 )
 def test_a_place_where_no_picture_can_be_is_told_beforehand(tmp_path: Path, name: str, words: str) -> None:
     with pytest.raises(ConfigurationError, match=words):

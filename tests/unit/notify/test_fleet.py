@@ -13,7 +13,7 @@ from rich.console import Console
 from alpaca_focus.cli.fleet_command import _settings, page, summary, trouble_line
 from alpaca_focus.core.errors import ConfigurationError
 from alpaca_focus.core.status import LastRun, Waiting, as_json
-from alpaca_focus.notify.fleet import MOST_TELESCOPES, Fleet, Row, Standing, rows
+from alpaca_focus.notify.fleet import MOST_TELESCOPES, Fleet, Health, TelescopeRow, rows
 from alpaca_focus.notify.home_assistant import LONGEST_PAYLOAD_BYTES, state_of
 from tests.statuses import LAST_FOCUS, a_status
 
@@ -38,18 +38,18 @@ def told(fleet: Fleet, name: str, available: str = "online", **changes: Any) -> 
     return fleet.with_message(f"alpaca-focus/{name}/availability", available.encode())
 
 
-def only(**changes: Any) -> Row:
+def only(**changes: Any) -> TelescopeRow:
     (row,) = rows(told(Fleet("alpaca-focus"), "east", **changes), NOW)
     return row
 
 
-def shown(*found: Row, width: int = 100) -> str:
+def shown(*found: TelescopeRow, width: int = 100) -> str:
     screen = io.StringIO()
     Console(file=screen, width=width, highlight=False).print(page(found, summary(found)))
     return screen.getvalue()
 
 
-def test_what_a_daemon_tells_becomes_a_row() -> None:
+def test_a_state_becomes_a_row() -> None:
     row = only()
     assert row.as_dict() == {
         "telescope": "East",
@@ -73,36 +73,36 @@ def test_what_a_daemon_tells_becomes_a_row() -> None:
 
 
 @pytest.mark.parametrize(
-    ("changes", "standing", "words"),
+    ("changes", "health", "words"),
     [
-        (ended("stranded", "It does not move."), Standing.STRANDED, "STRANDED"),
-        ({"available": "offline"}, Standing.OFFLINE, "OFFLINE"),
-        (ended("restored", "Clouds."), Standing.FAILED, "the last run failed. Clouds."),
-        (ended("failed", "Clouds."), Standing.FAILED, "FAILED"),
-        (ended("aborted", "Aborted."), Standing.WELL, "aborted"),
-        ({"silent": ("focuser", "mount")}, Standing.SILENT, "no answer from focuser, mount."),
-        ({"paused": True}, Standing.PAUSED, "paused"),
-        ({"due": ("it is colder",)}, Standing.HELD, "due: it is colder; it waits for: exposure running."),
-        ({"due": ("it is colder",), "blocked_by": ()}, Standing.WELL, "due: it is colder."),
+        (ended("stranded", "It does not move."), Health.STRANDED, "STRANDED"),
+        ({"available": "offline"}, Health.OFFLINE, "OFFLINE"),
+        (ended("restored", "Clouds."), Health.FAILED, "the last run failed. Clouds."),
+        (ended("failed", "Clouds."), Health.FAILED, "FAILED"),
+        (ended("aborted", "Aborted."), Health.WELL, "aborted"),
+        ({"silent": ("focuser", "mount")}, Health.SILENT, "no answer from focuser, mount."),
+        ({"paused": True}, Health.PAUSED, "paused"),
+        ({"due": ("it is colder",)}, Health.HELD, "due: it is colder; it waits for: exposure running."),
+        ({"due": ("it is colder",), "blocked_by": ()}, Health.WELL, "due: it is colder."),
     ],
 )
-def test_the_worst_of_a_telescope_is_its_standing_and_is_said_in_words(
-    changes: dict[str, Any], standing: Standing, words: str
+def test_the_most_urgent_condition_is_the_health_and_is_shown_in_words(
+    changes: dict[str, Any], health: Health, words: str
 ) -> None:
     row = only(**changes)
-    assert row.standing is standing
+    assert row.health is health
     assert words in shown(row)
 
 
-def test_a_daemon_that_waits_says_for_what() -> None:
+def test_a_waiting_daemon_is_shown_with_the_reason() -> None:
     state = state_of(Waiting(why="The server does not answer."), None, telescope="East")
     fleet = Fleet("a").with_message("a/east/state", json.dumps(as_json(state)).encode())
     (row,) = rows(fleet.with_message("a/east/availability", b"online"), NOW)
-    assert (row.standing, row.last.waits_for) == (Standing.WAITING, "The server does not answer.")
+    assert (row.health, row.last.waits_for) == (Health.WAITING, "The server does not answer.")
     assert (row.last.position, row.last.hfd, row.minutes, row.last.result) == (None, None, None, "")
 
 
-def test_those_in_trouble_stand_first_and_the_others_by_name() -> None:
+def test_urgent_telescopes_come_first_and_the_others_by_name() -> None:
     fleet = Fleet("alpaca-focus")
     fleet = told(fleet, "delta")
     fleet = told(fleet, "alpha", paused=True)
@@ -116,7 +116,7 @@ def test_those_in_trouble_stand_first_and_the_others_by_name() -> None:
     assert [line.split()[0] for line in lines[2:7]] == ["TROUBLE", "TROUBLE", "look", "ok", "ok"]
 
 
-def test_an_age_goes_on_without_a_new_message_and_is_never_negative() -> None:
+def test_an_age_grows_without_a_new_message_and_is_never_negative() -> None:
     fleet = told(Fleet("alpaca-focus"), "east")
     ages = [rows(fleet, NOW + timedelta(minutes=minutes))[0].minutes for minutes in (-60, 0, 1, 200, 10_000)]
     assert ages == [0, 36, 37, 236, 10_036]
@@ -127,20 +127,20 @@ def test_an_age_goes_on_without_a_new_message_and_is_never_negative() -> None:
 def test_a_daemon_of_an_older_version_is_understood() -> None:
     fleet = Fleet("p/q").with_message("p/q/big-dob/state", b'{"state": "watching", "minutes": 12, "due": "nothing"}')
     (row,) = rows(fleet.with_message("p/q/big-dob/availability", b"online"), NOW)
-    assert (row.name, row.minutes, row.last.due, row.standing) == ("big-dob", 12, "", Standing.WELL)
+    assert (row.name, row.minutes, row.last.due, row.health) == ("big-dob", 12, "", Health.WELL)
 
 
 @pytest.mark.parametrize(
     "payload",
     [b"", b"{", b"[1]", b"null", b"\xff\xfe", b"[" * 100_000, b'{"a": "%s"}' % (b"x" * LONGEST_PAYLOAD_BYTES)],
 )
-def test_a_state_that_makes_no_sense_is_told_as_that(payload: bytes) -> None:
+def test_a_malformed_state_is_shown_as_unclear(payload: bytes) -> None:
     fleet = Fleet("a").with_message("a/east/availability", b"online").with_message("a/east/state", payload)
     (row,) = rows(fleet, NOW)
-    assert (row.name, row.standing) == ("east", Standing.UNCLEAR)
+    assert (row.name, row.health) == ("east", Health.UNCLEAR)
 
 
-def test_a_telescope_that_was_taken_back_is_gone() -> None:
+def test_a_withdrawn_telescope_is_removed() -> None:
     fleet = told(told(Fleet("alpaca-focus"), "east"), "west")
     fleet = fleet.with_message("alpaca-focus/east/state", b"")
     assert len(rows(fleet, NOW)) == 2
@@ -148,26 +148,26 @@ def test_a_telescope_that_was_taken_back_is_gone() -> None:
     assert [row.name for row in rows(fleet, NOW)] == ["West"]
 
 
-def test_after_the_broker_was_away_nobody_is_online_until_it_says_so() -> None:
-    fleet = told(Fleet("alpaca-focus"), "east").with_nobody_online()
-    assert rows(fleet, NOW)[0].standing is Standing.OFFLINE
+def test_after_a_reconnection_nobody_is_online_until_a_message_arrives() -> None:
+    fleet = told(Fleet("alpaca-focus"), "east").with_unknown_availability()
+    assert rows(fleet, NOW)[0].health is Health.OFFLINE
     fleet = fleet.with_message("alpaca-focus/east/availability", b"online")
-    assert rows(fleet, NOW)[0].standing is Standing.WELL
+    assert rows(fleet, NOW)[0].health is Health.WELL
 
 
 @pytest.mark.parametrize("topic", ["b/east/state", "a/east/other", "a/east/state/more", "a//state", "a", "a/state", ""])
-def test_other_topics_are_nobody(topic: str) -> None:
+def test_other_topics_are_ignored(topic: str) -> None:
     assert Fleet("a").with_message(topic, b'{"state": "watching"}').telescopes == {}
 
 
-def test_nobody_can_flood_the_table() -> None:
+def test_the_number_of_telescopes_is_bounded() -> None:
     fleet = Fleet("a")
     for number in range(MOST_TELESCOPES + 5):
         fleet = fleet.with_message(f"a/{number}/availability", b"online")
     assert len(fleet.telescopes) == MOST_TELESCOPES
 
 
-def test_two_of_one_name_are_told_apart_by_their_topics() -> None:
+def test_two_telescopes_of_one_name_show_their_topics() -> None:
     fleet = Fleet("a")
     for topic in ("east", "spoof"):
         fleet = fleet.with_message(f"a/{topic}/state", b'{"telescope": "East", "state": "watching"}')
@@ -184,7 +184,7 @@ def test_markup_and_escapes_reach_no_screen() -> None:
     assert len(text.splitlines()) == 4
 
 
-def test_a_broker_that_is_away_says_for_how_long() -> None:
+def test_a_lost_broker_is_shown_with_the_time_since() -> None:
     assert trouble_line("", NOW, NOW) == ""
     line = trouble_line("The MQTT broker has gone.", NOW - timedelta(minutes=3), NOW)
     assert line.startswith("The MQTT broker has gone. For 3 min. It is tried again and again")

@@ -7,7 +7,7 @@ import pytest
 
 from alpaca_focus.feed.feed import Feed
 from alpaca_focus.web import events as events_module
-from alpaca_focus.web.events import STILL_HERE, events, last_event_id
+from alpaca_focus.web.events import KEEP_ALIVE, events, last_event_id
 from alpaca_focus.web.source import Viewers
 
 AT = datetime(2026, 3, 1, 22, 0, tzinfo=UTC)
@@ -38,7 +38,7 @@ def test_events_as_a_browser_reads_them() -> None:
 
 
 def test_a_silent_stream_says_that_it_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(events_module, "SILENCE_S", 0.01)
+    monkeypatch.setattr(events_module, "KEEP_ALIVE_S", 0.01)
     feed = Feed(lambda: AT)
 
     async def read() -> list[bytes]:
@@ -50,7 +50,7 @@ def test_a_silent_stream_says_that_it_is_there(monkeypatch: pytest.MonkeyPatch) 
         return parts
 
     parts = asyncio.run(read())
-    assert parts[1:3] == [STILL_HERE, STILL_HERE]
+    assert parts[1:3] == [KEEP_ALIVE, KEEP_ALIVE]
     assert parts[3].startswith(b"event: run\n")
 
 

@@ -3,7 +3,7 @@ from ipaddress import ip_network
 
 import pytest
 
-from alpaca_focus.web.security import AccessRules, Asked, host_name, refusal
+from alpaca_focus.web.security import AccessRules, RequestFacts, host_name, refusal
 
 TOKEN = "a token that nobody guesses"  # noqa: S105 - made up
 RULES = AccessRules(
@@ -11,13 +11,13 @@ RULES = AccessRules(
     names=frozenset({"observatory", "observatory.local"}),
     token=TOKEN,
 )
-LOOK = Asked(method="GET", client="127.0.0.1", hosts=("127.0.0.1:11180",))
-COMMAND = replace(LOOK, method="POST", content_type="application/json", has_body=True)
+READ = RequestFacts(method="GET", client="127.0.0.1", hosts=("127.0.0.1:11180",))
+COMMAND = replace(READ, method="POST", content_type="application/json", has_body=True)
 ELSEWHERE = replace(COMMAND, client="192.168.1.7", hosts=("192.168.1.5:11180",))
 
 
-def status(asked: Asked, rules: AccessRules = RULES) -> int:
-    refused = refusal(asked, rules)
+def status(request: RequestFacts, rules: AccessRules = RULES) -> int:
+    refused = refusal(request, rules)
     if refused is None:
         return 200
     assert refused.sentence.endswith((".", ")"))
@@ -42,8 +42,8 @@ def status(asked: Asked, rules: AccessRules = RULES) -> int:
         (None, 403),
     ],
 )
-def test_who_may_look(client: str | None, expected: int) -> None:
-    assert status(replace(LOOK, client=client)) == expected
+def test_who_may_read(client: str | None, expected: int) -> None:
+    assert status(replace(READ, client=client)) == expected
 
 
 @pytest.mark.parametrize(
@@ -71,13 +71,13 @@ def test_who_may_look(client: str | None, expected: int) -> None:
         ("", 403),
     ],
 )
-def test_the_name_that_is_asked_for_must_be_ours(host: str, expected: int) -> None:
-    assert status(replace(LOOK, hosts=(host,))) == expected
+def test_the_host_name_must_be_this_computers(host: str, expected: int) -> None:
+    assert status(replace(READ, hosts=(host,))) == expected
 
 
-def test_no_name_or_two_of_them_are_refused() -> None:
-    assert status(replace(LOOK, hosts=())) == 403
-    assert status(replace(LOOK, hosts=("localhost", "localhost"))) == 403
+def test_no_host_header_and_two_of_them_are_refused() -> None:
+    assert status(replace(READ, hosts=())) == 403
+    assert status(replace(READ, hosts=("localhost", "localhost"))) == 403
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH", "FROB"])
@@ -97,11 +97,11 @@ def test_no_name_or_two_of_them_are_refused() -> None:
         (f"bearer  {TOKEN} ", 200),
     ],
 )
-def test_commands_from_elsewhere_need_the_token(method: str, authorization: str | None, expected: int) -> None:
+def test_commands_from_other_computers_need_the_token(method: str, authorization: str | None, expected: int) -> None:
     assert status(replace(ELSEWHERE, method=method, authorization=authorization)) == expected
 
 
-def test_without_a_token_nobody_else_commands() -> None:
+def test_without_a_token_other_computers_cannot_command() -> None:
     none = replace(RULES, token=None)
     assert status(replace(ELSEWHERE, authorization="Bearer "), none) == 403
     assert status(replace(ELSEWHERE, authorization="Bearer None"), none) == 403
@@ -109,7 +109,7 @@ def test_without_a_token_nobody_else_commands() -> None:
     assert status(COMMAND, none) == 200
 
 
-def test_what_a_proxy_passes_on_is_not_from_this_computer() -> None:
+def test_a_forwarded_request_is_not_local() -> None:
     assert status(replace(COMMAND, is_forwarded=True)) == 401
     assert status(replace(COMMAND, is_forwarded=True, authorization=f"Bearer {TOKEN}")) == 200
 
@@ -130,13 +130,13 @@ def test_what_a_proxy_passes_on_is_not_from_this_computer() -> None:
         ("http://[", 403),
     ],
 )
-def test_pages_of_others_do_not_command(origin: str | None, expected: int) -> None:
+def test_pages_of_other_servers_do_not_command(origin: str | None, expected: int) -> None:
     assert status(replace(COMMAND, origin=origin)) == expected
 
 
-def test_the_token_does_not_help_a_page_of_others() -> None:
-    asked = replace(ELSEWHERE, authorization=f"Bearer {TOKEN}", origin="http://attacker.example")
-    assert status(asked) == 403
+def test_the_token_does_not_help_a_page_of_another_server() -> None:
+    request = replace(ELSEWHERE, authorization=f"Bearer {TOKEN}", origin="http://attacker.example")
+    assert status(request) == 403
 
 
 @pytest.mark.parametrize(
@@ -150,7 +150,7 @@ def test_the_token_does_not_help_a_page_of_others() -> None:
         (None, 415),
     ],
 )
-def test_what_a_form_can_send_is_no_command(content_type: str | None, expected: int) -> None:
+def test_a_form_of_a_web_page_cannot_command(content_type: str | None, expected: int) -> None:
     assert status(replace(COMMAND, content_type=content_type)) == expected
 
 

@@ -97,7 +97,7 @@ def lived(story: Callable[[], Coroutine[Any, Any, None]]) -> None:
     asyncio.run(story())
 
 
-def test_a_failed_run_is_told_with_its_curve(observatory: Observatory, hook: WebHook) -> None:
+def test_a_failed_run_is_reported_with_its_curve(observatory: Observatory, hook: WebHook) -> None:
     reason = "The V-curve has no arms. The focuser is back at position 25400, where the run began."
     samples = tuple(sample(25300 + 50 * index, 3.0 + index % 2, "point") for index in range(5))
 
@@ -123,7 +123,7 @@ def test_a_failed_run_is_told_with_its_curve(observatory: Observatory, hook: Web
     assert base64.b64decode(picture["base64"]).startswith(b"\x89PNG")
 
 
-def test_a_device_is_lost_with_its_reason_and_back(observatory: Observatory, hook: WebHook) -> None:
+def test_a_lost_device_is_reported_with_its_reason_and_its_return(observatory: Observatory, hook: WebHook) -> None:
     async def story() -> None:
         async with observatory.told():
             observatory.shows()
@@ -139,7 +139,7 @@ def test_a_device_is_lost_with_its_reason_and_back(observatory: Observatory, hoo
     assert hook.told[0]["message"].startswith("No route. ")
 
 
-def test_devices_that_are_waited_for_are_lost(observatory: Observatory, hook: WebHook) -> None:
+def test_devices_that_the_daemon_waits_for_are_lost(observatory: Observatory, hook: WebHook) -> None:
     waiting = Waiting(why="The focuser does not answer.")
 
     async def story() -> None:
@@ -153,7 +153,7 @@ def test_devices_that_are_waited_for_are_lost(observatory: Observatory, hook: We
     assert hook.told[0]["title"] == "Big Dob: The observatory does not answer"
 
 
-def test_a_kind_that_is_off_is_shown_and_not_sent(observatory: Observatory, hook: WebHook) -> None:
+def test_a_disabled_kind_is_shown_and_not_sent(observatory: Observatory, hook: WebHook) -> None:
     observatory.sections["messages"] = {"services": [hook.url], "device_lost": False}
 
     async def story() -> None:

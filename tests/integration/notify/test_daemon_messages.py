@@ -19,7 +19,7 @@ def night(observatory_with: Callable[..., Observatory], tmp_path: Path) -> Night
     return Night(observatory, tmp_path, observatory.address, timeout_s=1.0)
 
 
-def test_people_are_told_of_a_lost_device_and_of_a_failed_run(night: Night) -> None:
+def test_people_get_a_message_about_a_lost_device_and_of_a_failed_run(night: Night) -> None:
     world = night.observatory.world
 
     async def story() -> None:
