@@ -97,7 +97,7 @@ def gateway_settings(settings: Settings) -> tuple[GatewaySettings, tuple[RealDev
         tuple(
             _real_device(DeviceType(kind.alpaca_type), address_of(section, settings))
             for kind in DEVICE_KINDS.values()
-            if kind.fronted and (section := getattr(settings, kind.section)) is not None
+            if kind.has_virtual_device and (section := getattr(settings, kind.section)) is not None
         ),
     )
 

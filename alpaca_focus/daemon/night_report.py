@@ -48,7 +48,7 @@ def reviewed(settings: Settings, night: date, now: datetime) -> ReviewedNight:
 
     Raises:
         ConfigurationError: No storage.directory is set.
-        StorageTrouble: The history cannot be read.
+        StorageError: The history cannot be read.
     """
     directory = settings.storage.folder
     if directory is None:
@@ -138,7 +138,7 @@ class Dawn:
         """Return where a report is to be written now, its folder made; `None`: none is due.
 
         Raises:
-            StorageTrouble: The history cannot be read.
+            StorageError: The history cannot be read.
             ConfigurationError: There is no place for it.
         """
         directory = self._settings.storage.folder

@@ -12,8 +12,8 @@ from typing import Any, TypeVar
 
 from alpaca_focus.alpaca.management import ConfiguredDevice, parse_devices
 from alpaca_focus.alpaca.standard import DeviceType
-from alpaca_focus.core.device_kinds import DEVICE_KINDS, DeviceKind, FoundDevice, FoundFacts, Members
-from alpaca_focus.core.discovered import FoundServer
+from alpaca_focus.core.device_kinds import DEVICE_KINDS, DeviceKind, DiscoveredDevice, DiscoveredFacts, Members
+from alpaca_focus.core.discovered import SurveyedServer
 from alpaca_focus.core.errors import (
     ConfigurationError,
     DeviceError,
@@ -47,7 +47,7 @@ _TAKEN_AS: Mapping[type, Callable[[Any], object]] = MappingProxyType(
 _log = logging.getLogger(__name__)
 
 
-async def survey_server(address: str, *, timeout_s: float = LIST_TIMEOUT_S) -> FoundServer:
+async def survey_server(address: str, *, timeout_s: float = LIST_TIMEOUT_S) -> SurveyedServer:
     """List the devices of a server; one that gives no list is asked for the devices one by one.
 
     Args:
@@ -74,7 +74,7 @@ async def survey_server(address: str, *, timeout_s: float = LIST_TIMEOUT_S) -> F
     finally:
         await asking.close()
     devices = (
-        FoundDevice(
+        DiscoveredDevice(
             kind=device.device_type,
             number=device.number,
             name=device.name,
@@ -84,7 +84,7 @@ async def survey_server(address: str, *, timeout_s: float = LIST_TIMEOUT_S) -> F
         for device in listed
         if 0 <= device.number < 2**32
     )
-    return FoundServer(address=asking.address.authority, devices=tuple(devices), notes=notes)
+    return SurveyedServer(address=asking.address.authority, devices=tuple(devices), notes=notes)
 
 
 class _Asking:
@@ -146,7 +146,9 @@ class _Asking:
         return await self._worker.run(checked_work, lambda: Call(question, Deadline(self._timeout_s)))
 
 
-async def survey_device(device: FoundDevice, kind: DeviceKind, *, timeout_s: float = CALL_TIMEOUT_S) -> FoundFacts:
+async def survey_device(
+    device: DiscoveredDevice, kind: DeviceKind, *, timeout_s: float = CALL_TIMEOUT_S
+) -> DiscoveredFacts:
     """Read what a device reports of itself; what went wrong is in its notes."""
     values: dict[str, Any] = {}
     notes: list[str] = []
@@ -171,7 +173,7 @@ async def _read(connection: Connection, members: Members, values: dict[str, Any]
 
 
 @asynccontextmanager
-async def _visited(device: FoundDevice, notes: list[str], timeout_s: float) -> AsyncIterator[Connection]:
+async def _visited(device: DiscoveredDevice, notes: list[str], timeout_s: float) -> AsyncIterator[Connection]:
     """Connect a device for a while, and leave it as it was; a failure to do so is added to the notes."""
     address = parse_address(device.server, device.number)
     connection = Connection(DeviceType(device.kind), address, SystemClock(), timeout_s=timeout_s)

@@ -108,9 +108,9 @@ class Compensator:
             DeviceError: It failed again.
         """
         # The direction of its last leg is not known.
-        await self._make(move, await self._focuser.position(), slack_taken_up=False)
+        await self._make(move, await self._focuser.position(), backlash_taken_up=False)
 
-    async def go(self, here: Position, target: Position, *, slack_taken_up: bool) -> None:
+    async def go(self, here: Position, target: Position, *, backlash_taken_up: bool) -> None:
         """Move to the target, arriving from the same side as a focus run does.
 
         Raises:
@@ -118,7 +118,9 @@ class Compensator:
         """
         settings = self._settings
         backlash = replace(settings.backlash, method=ApproachMethod.OVERSHOOT)
-        for leg in approach(here, target, backlash=backlash, limits=settings.limits, slack_taken_up=slack_taken_up):
+        for leg in approach(
+            here, target, backlash=backlash, limits=settings.limits, backlash_taken_up=backlash_taken_up
+        ):
             await self._focuser.move_to(leg)
 
     async def disable_device_compensation(self) -> None:
@@ -146,9 +148,9 @@ class Compensator:
         self._store.apply(transitions.correction_begun, move)
         await self._make(move, here)
 
-    async def _make(self, move: CorrectionMove, here: Position, *, slack_taken_up: bool = True) -> None:
+    async def _make(self, move: CorrectionMove, here: Position, *, backlash_taken_up: bool = True) -> None:
         await self.disable_device_compensation()
-        await self.go(here, move.target, slack_taken_up=slack_taken_up)
+        await self.go(here, move.target, backlash_taken_up=backlash_taken_up)
         state = self._store.apply(transitions.correction_done, move)
         _log.info(
             "The focuser follows",

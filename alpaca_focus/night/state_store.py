@@ -10,7 +10,7 @@ import structlog
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import to_json
 
-from alpaca_focus.core.errors import StorageTrouble
+from alpaca_focus.core.errors import StorageError
 from alpaca_focus.core.night.save_marks import must_save
 from alpaca_focus.core.night.state import NightState
 from alpaca_focus.core.night.transitions import after_absence
@@ -89,7 +89,7 @@ class StateStore:
     def _stored(self, write: Callable[[], None]) -> bool:
         try:
             write()
-        except StorageTrouble as error:
+        except StorageError as error:
             if str(error) != self._trouble:
                 _log.error(str(error))
             self._trouble = str(error)
@@ -101,7 +101,7 @@ class StateStore:
             return NightState()
         try:
             return load_state(self._store, self._clock.wall())
-        except StorageTrouble as error:
+        except StorageError as error:
             _log.error(f"{error} A new night is started.")
             return NightState()
 
@@ -110,7 +110,7 @@ def load_state(store: RunStore, now: datetime) -> NightState:
     """Return the saved state as of now; a new one where there is none, or none of this night.
 
     Raises:
-        StorageTrouble: It cannot be read.
+        StorageError: It cannot be read.
     """
     text = store.night()
     if text is None:
@@ -129,7 +129,7 @@ def save_state(store: RunStore, state: NightState, now: datetime) -> None:
     """Write the state in one transaction, on disk before this returns.
 
     Raises:
-        StorageTrouble: It cannot be written.
+        StorageError: It cannot be written.
     """
     store.save_night(to_json(replace(state, saved_at=now), inf_nan_mode="constants", fallback=dict).decode())
 

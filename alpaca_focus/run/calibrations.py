@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from alpaca_focus.core.curves.calibration import Estimate, Place, backlash_steps, filter_offsets
+from alpaca_focus.core.curves.calibration import Estimate, FocusPosition, backlash_steps, filter_offsets
 from alpaca_focus.core.curves.learned_curve import LearnedCurve
 from alpaca_focus.core.errors import ConfigurationError, RunFailed
 from alpaca_focus.core.events import Event
@@ -101,7 +101,7 @@ async def backlash(asked: Calibration, *, pairs: int) -> Proposal:
     Raises:
         RunFailed: A run failed; the focuser is back where that one started.
     """
-    places: dict[Direction, list[Place]] = {Direction.IN: [], Direction.OUT: []}
+    places: dict[Direction, list[FocusPosition]] = {Direction.IN: [], Direction.OUT: []}
     set_steps = asked.settings.focuser.backlash.steps
     async with devices_alone(asked.settings, asked.clock) as devices:
         await ensure_can_focus(devices)
@@ -156,7 +156,7 @@ def temperature(settings: Settings) -> Proposal:
 
     Raises:
         ConfigurationError: No storage.directory is set.
-        StorageTrouble: The history cannot be read.
+        StorageError: The history cannot be read.
         RunFailed: It says too little.
     """
     directory = settings.storage.folder
@@ -212,9 +212,9 @@ async def _run(asked: Calibration, devices: Devices, order: Order, told: str) ->
     return result
 
 
-def _place(result: FocusResult) -> Place:
+def _place(result: FocusResult) -> FocusPosition:
     assert result.fit is not None  # noqa: S101 - only focused runs come here
-    return Place(
+    return FocusPosition(
         position=result.fit.best_position,
         stderr=result.fit.best_position_stderr,
         at=result.started_at,

@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import cast
 
 from alpaca_focus.core.device_kinds import DEVICE_KINDS
-from alpaca_focus.core.errors import ConfigurationError, RunsAlready
+from alpaca_focus.core.errors import AlreadyRunning, ConfigurationError
 from alpaca_focus.devices.address import DeviceAddress, parse_address
 from alpaca_focus.devices.arrival import ArrivalRules
 from alpaca_focus.devices.camera import AlpacaCamera
@@ -160,14 +160,14 @@ async def devices_alone(settings: Settings, clock: Clock) -> AsyncIterator[Devic
     """Connect all devices, as `connected_devices` does, unless a daemon with the same storage.directory has them.
 
     Raises:
-        RunsAlready: It has.
+        AlreadyRunning: It has.
     """
     directory = settings.storage.folder
     with ExitStack() as stack:
         if directory is not None:
             try:
                 stack.enter_context(exclusive_lock(lock_path(directory)))
-            except RunsAlready:
+            except AlreadyRunning:
                 raise
             except ConfigurationError:
                 # A folder that cannot be written holds no daemon; the history reports the trouble.

@@ -5,12 +5,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from alpaca_focus.core.errors import ConfigurationError, RunsAlready
+from alpaca_focus.core.errors import AlreadyRunning, ConfigurationError
 
 
-def runs_already(directory: Path) -> RunsAlready:
+def runs_already(directory: Path) -> AlreadyRunning:
     """Make the error for a second program on one storage directory."""
-    return RunsAlready(
+    return AlreadyRunning(
         f"Another alpaca-focus runs already with this storage.directory ({directory}). Ask that one (`alpaca-focus "
         "refocus`), stop it first, or give this one a storage.directory of its own."
     )
@@ -23,7 +23,7 @@ def exclusive_lock(path: Path) -> Iterator[None]:
     The file stays when the lock is let go of: if it were removed, two processes could each lock a file of that name.
 
     Raises:
-        RunsAlready: Another process holds it.
+        AlreadyRunning: Another process holds it.
         ConfigurationError: The file cannot be made or locked.
     """
     try:

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import structlog
 
-from alpaca_focus.core.errors import StorageTrouble
+from alpaca_focus.core.errors import StorageError
 from alpaca_focus.core.night.compensation import Compensated
 from alpaca_focus.core.night.focus_learning import learned_model
 from alpaca_focus.core.night.focus_model import (
@@ -89,7 +89,7 @@ class LearnedModel:
         """Learn from all runs; where the history cannot be read, what was learned before stays."""
         try:
             self._model = model_by_sensor(self._store.runs(last=MOST_RUNS), AVERAGE)
-        except StorageTrouble as error:
+        except StorageError as error:
             _log.warning("Nothing is learned from the history", why=str(error))
 
     def probable_defocus(self, history: History, compensated: Compensated) -> float | None:

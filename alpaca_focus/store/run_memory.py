@@ -7,8 +7,8 @@ from typing import Self
 import structlog
 
 from alpaca_focus.core.curves.hyperbola import KNOWN
-from alpaca_focus.core.curves.learned_curve import LearnedCurve, learned, moved
-from alpaca_focus.core.errors import RunFailed, StorageTrouble
+from alpaca_focus.core.curves.learned_curve import LearnedCurve, learn_curve, move_learned_focus
+from alpaca_focus.core.errors import RunFailed, StorageError
 from alpaca_focus.core.values import FocusResult, Outcome
 from alpaca_focus.store.run_store import KeptRun, RunStore
 
@@ -30,7 +30,7 @@ class Memory:
             return
         try:
             self._store = RunStore(directory)
-        except StorageTrouble as error:
+        except StorageError as error:
             _log.warning(f"{error} The run goes on without the history.")
             return
         if self._store.notice:
@@ -53,7 +53,7 @@ class Memory:
             return ()
         try:
             return self._store.runs(last=last)
-        except StorageTrouble as error:
+        except StorageError as error:
             _log.warning(f"{error} The run goes on as if nothing were known.")
             return ()
 
@@ -66,7 +66,7 @@ class Memory:
             profile = self._taught_by(result) if learn else None
             if profile is not None:
                 self._store.save_profile(self._train, result.filter_name, profile)
-        except StorageTrouble as error:
+        except StorageError as error:
             _log.warning(f"{error} This run is not in the history.")
 
     def profile(self, filter_name: str | None) -> LearnedCurve | None:
@@ -75,7 +75,7 @@ class Memory:
             return None
         try:
             return self._store.profile(self._train, filter_name)
-        except StorageTrouble as error:
+        except StorageError as error:
             _log.warning(f"{error} The run goes on as if nothing were known.")
             return None
 
@@ -86,7 +86,7 @@ class Memory:
         if result.fit.model == KNOWN:
             if before is None:
                 return None
-            return moved(
+            return move_learned_focus(
                 before,
                 result.samples,
                 result.fit,
@@ -94,7 +94,7 @@ class Memory:
                 learned_at=result.started_at,
             )
         try:
-            return learned(
+            return learn_curve(
                 result.samples,
                 result.fit,
                 before=before,

@@ -17,7 +17,7 @@ from pydantic import TypeAdapter, ValidationError
 from pydantic_core import to_json
 
 from alpaca_focus.core.curves.learned_curve import LearnedCurve
-from alpaca_focus.core.errors import StorageTrouble
+from alpaca_focus.core.errors import StorageError
 from alpaca_focus.core.values import FocusResult, Light
 
 FILE_NAME = "alpaca-focus.sqlite3"
@@ -84,7 +84,7 @@ class RunStore:
         notice: A sentence when the file was damaged and put aside; else empty.
 
     Raises:
-        StorageTrouble: The folder or the file cannot be used.
+        StorageError: The folder or the file cannot be used.
     """
 
     def __init__(self, directory: Path, *, read_only: bool = False) -> None:
@@ -92,19 +92,19 @@ class RunStore:
         self.notice = ""
         if read_only:
             if not self.path.is_file():
-                raise StorageTrouble(f"There is no history in {directory}: no run has been kept there yet.")
+                raise StorageError(f"There is no history in {directory}: no run has been kept there yet.")
             self._connection = self._open()
             return
         try:
             directory.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise StorageTrouble(
+            raise StorageError(
                 f"The folder {directory} for the history cannot be made ({error.strerror}). Make it, or choose another "
                 "one as storage.directory."
             ) from error
         try:
             self._connection = self._open()
-        except StorageTrouble:
+        except StorageError:
             if not self.path.is_file() or not self._is_damaged():
                 raise
             self.notice = self._put_aside()
@@ -127,7 +127,7 @@ class RunStore:
             Its number.
 
         Raises:
-            StorageTrouble: It could not be written.
+            StorageError: It could not be written.
         """
         with self._transaction():
             cursor = self._connection.execute(
@@ -152,7 +152,7 @@ class RunStore:
             since: Those that have begun then or later; `None`: all.
 
         Raises:
-            StorageTrouble: They could not be read.
+            StorageError: They could not be read.
         """
         query = "SELECT number, trigger, result FROM runs WHERE started_at >= ? ORDER BY number DESC LIMIT ?"
         begin = "" if since is None else since.astimezone(UTC).isoformat()
@@ -167,7 +167,7 @@ class RunStore:
         """Keep what a light frame of the imaging program has said.
 
         Raises:
-            StorageTrouble: It could not be written.
+            StorageError: It could not be written.
         """
         with self._transaction():
             self._connection.execute(
@@ -185,7 +185,7 @@ class RunStore:
         """Return the latest light frames, the newest first.
 
         Raises:
-            StorageTrouble: They could not be read.
+            StorageError: They could not be read.
         """
         query = "SELECT ended_at, hfd_px, position, filter_name, temperature_c FROM lights ORDER BY number DESC LIMIT ?"
         names = ("ended_at", "hfd_px", "position", "filter_name", "temperature_c")
@@ -196,7 +196,7 @@ class RunStore:
         """Keep what is known of the V-curve of an optical train and filter, in place of what was known before.
 
         Raises:
-            StorageTrouble: It could not be written.
+            StorageError: It could not be written.
         """
         with self._transaction():
             self._connection.execute(
@@ -219,7 +219,7 @@ class RunStore:
         """Keep the state of the night, a text, in place of the one before.
 
         Raises:
-            StorageTrouble: It could not be written.
+            StorageError: It could not be written.
         """
         with self._transaction():
             self._connection.execute(
@@ -232,7 +232,7 @@ class RunStore:
         """Return the state of the night; `None`: none was kept.
 
         Raises:
-            StorageTrouble: It could not be read.
+            StorageError: It could not be read.
         """
         rows = self._rows("SELECT state FROM night WHERE number = 1", ())
         return str(rows[0][0]) if rows else None
@@ -241,17 +241,17 @@ class RunStore:
         try:
             connection = sqlite3.connect(self.path, timeout=BUSY_S, isolation_level=None)
         except sqlite3.Error as error:
-            raise StorageTrouble(f"The history {self.path} cannot be opened ({error}).") from error
+            raise StorageError(f"The history {self.path} cannot be opened ({error}).") from error
         try:
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = FULL")
             self._migrate(connection)
         except sqlite3.Error as error:
             connection.close()
-            raise StorageTrouble(
+            raise StorageError(
                 f"The history {self.path} cannot be used ({error}). If the disk is full or read-only, mend that."
             ) from error
-        except StorageTrouble:
+        except StorageError:
             connection.close()
             raise
         return connection
@@ -259,7 +259,7 @@ class RunStore:
     def _migrate(self, connection: sqlite3.Connection) -> None:
         (version,) = connection.execute("PRAGMA user_version").fetchone()
         if version > len(MIGRATIONS):
-            raise StorageTrouble(
+            raise StorageError(
                 f"The history {self.path} was written by a later version of alpaca-focus. Use that one, or choose "
                 "another storage.directory."
             )
@@ -283,7 +283,7 @@ class RunStore:
             for suffix in ("-wal", "-shm"):
                 self.path.with_name(self.path.name + suffix).unlink(missing_ok=True)
         except OSError as error:
-            raise StorageTrouble(
+            raise StorageError(
                 f"The history {self.path} is damaged and cannot be put aside ({error.strerror}). Move it away."
             ) from error
         return f"The history was damaged. It is kept as {aside}, and a new one was begun."
@@ -299,7 +299,7 @@ class RunStore:
                 raise
             self._connection.execute("COMMIT")
         except sqlite3.Error as error:
-            raise StorageTrouble(
+            raise StorageError(
                 f"The history {self.path} could not be written ({error}). The run itself is not touched by that; look "
                 "whether the disk is full or read-only."
             ) from error
@@ -308,7 +308,7 @@ class RunStore:
         try:
             return self._connection.execute(query, parameters).fetchall()
         except sqlite3.Error as error:
-            raise StorageTrouble(f"The history {self.path} could not be read ({error}).") from error
+            raise StorageError(f"The history {self.path} could not be read ({error}).") from error
 
 
 def _as_json(value: FocusResult | LearnedCurve) -> str:
@@ -321,6 +321,6 @@ def _kept(row: tuple[object, ...]) -> KeptRun:
     try:
         return KeptRun(number=int(str(number)), trigger=str(trigger), result=_RESULT.validate_json(str(result)))
     except ValidationError as error:
-        raise StorageTrouble(
+        raise StorageError(
             f"Run {number} of the history cannot be read: it is not what this version writes."
         ) from error

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from alpaca_focus.core.device_kinds import believable_optics_mm, believable_site_deg, believable_size_um
+from alpaca_focus.core.device_kinds import plausible_optics_mm, plausible_site_deg, plausible_size_um
 from alpaca_focus.core.discovered import distinct_servers, servers_with_focuser
 from alpaca_focus.core.errors import ConfigurationError
 from tests.found import device, server
@@ -13,8 +13,8 @@ from tests.found import device, server
 
 @pytest.mark.parametrize(("said", "believed"), [(3.76, 3.76), (0.0, None), (-1.0, None), (1001.0, None), (None, None)])
 def test_the_size_of_a_pixel(said: float | None, believed: float | None) -> None:
-    assert believable_size_um(said, 1000.0) == believed
-    assert believable_size_um(math.nan, 1000.0) is None
+    assert plausible_size_um(said, 1000.0) == believed
+    assert plausible_size_um(math.nan, 1000.0) is None
 
 
 @pytest.mark.parametrize(
@@ -36,7 +36,7 @@ def test_the_size_of_a_pixel(said: float | None, believed: float | None) -> None
 def test_the_optics_of_a_mount(
     focal_length_m: float | None, aperture_m: float | None, believed: tuple[float, float] | None
 ) -> None:
-    assert believable_optics_mm(focal_length_m, aperture_m) == believed
+    assert plausible_optics_mm(focal_length_m, aperture_m) == believed
 
 
 @pytest.mark.parametrize(
@@ -55,7 +55,7 @@ def test_the_optics_of_a_mount(
 def test_the_place_of_a_mount(
     latitude: float | None, longitude: float | None, believed: tuple[float, float] | None
 ) -> None:
-    assert believable_site_deg(latitude, longitude) == believed
+    assert plausible_site_deg(latitude, longitude) == believed
 
 
 def test_a_server_that_answers_from_two_addresses_is_one() -> None:

@@ -179,7 +179,7 @@ def test_clouds_are_spoken_of_when_the_stars_lose_their_light(focuser: FakeFocus
         real(), details={"transmission": 0.2 if sky.frames == 4 else 1.0}
     )
     walked = walk_through(focuser, sky)
-    assert walked.progress.notes == ["The stars lost up to 80 % of their light meanwhile: clouds."]
+    assert walked.progress.notes == ["Clouds: the stars lost up to 80 % of their light."]
 
 
 def test_the_next_move_begins_before_the_frame_is_measured(focuser: FakeFocuser, sky: FakeSky) -> None:

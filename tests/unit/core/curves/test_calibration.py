@@ -5,16 +5,16 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import pytest
 
-from alpaca_focus.core.curves.calibration import Estimate, Place, backlash_steps, filter_offsets, mean
+from alpaca_focus.core.curves.calibration import Estimate, FocusPosition, backlash_steps, filter_offsets, mean
 from alpaca_focus.core.errors import RunFailed
 
 EVENING = datetime(2026, 1, 15, 20, tzinfo=UTC)
 ERROR = 3.0
 
 
-def place(position: float, *, minutes: float = 0.0, name: str = "L") -> Place:
+def place(position: float, *, minutes: float = 0.0, name: str = "L") -> FocusPosition:
     at = EVENING + timedelta(minutes=minutes)
-    return Place(position=position, stderr=ERROR, at=at, filter_name=name)
+    return FocusPosition(position=position, stderr=ERROR, at=at, filter_name=name)
 
 
 def coverage(estimates: list[Estimate], truth: float) -> float:
