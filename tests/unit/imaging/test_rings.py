@@ -111,7 +111,7 @@ def test_a_frame_with_too_few_stars_has_no_rings(seed: int) -> None:
     assert rings_of(taken(train, seed, zones=2.6, stars=1), train) is None
 
 
-def test_a_follower_tells_what_the_rings_say_in_steps(seed: int) -> None:
+def test_a_tracker_returns_the_defocus_of_the_rings_in_steps(seed: int) -> None:
     train = train_of("refractor")
     measured = StarTracker(train)(taken(train, seed, zones=2.6))
     assert measured.details["ring_defocus_steps"] == pytest.approx(2.6 * train.critical_focus_zone_steps, rel=0.03)

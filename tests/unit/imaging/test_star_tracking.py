@@ -47,7 +47,7 @@ def taken(
 
 
 @pytest.mark.parametrize("transmission", [1.0, 0.6, 0.25])
-def test_the_stars_tell_what_clouds_take(renderer: Renderer, transmission: float) -> None:
+def test_the_stars_measure_the_loss_by_clouds(renderer: Renderer, transmission: float) -> None:
     follow = StarTracker()
     first = follow(taken(renderer, 0))
     assert "transmission" not in first.details

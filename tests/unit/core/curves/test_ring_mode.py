@@ -67,7 +67,7 @@ def test_without_a_good_calibration_a_pair_is_taken(
     assert abs(focuser.tube - sky.best_tube) < 0.3 * ZONE
 
 
-def test_a_frame_whose_rings_say_nothing_is_followed_by_a_pair(focuser: FakeFocuser, rng: np.random.Generator) -> None:
+def test_a_frame_without_usable_rings_is_followed_by_a_pair(focuser: FakeFocuser, rng: np.random.Generator) -> None:
     sky = with_rings(FakeSky(focuser, rng), from_frame=2)
     walked = walk_through(focuser, sky, by_rings(sky))
     assert [sample.purpose for sample in walked.result.samples[:3]] == ["ring", "pair", "pair"]

@@ -21,12 +21,12 @@ def test_a_move_against_it_goes_past_and_comes_back() -> None:
     assert legs(5000, 4990, OUTWARD) == (4890, 4990)
 
 
-def test_a_short_move_after_an_unknown_one_takes_up_the_slack_first() -> None:
+def test_a_short_move_after_an_unknown_one_takes_up_the_backlash_first() -> None:
     assert legs(5000, 4990, INWARD, backlash_taken_up=False) == (5090, 4990)
     assert legs(5000, 4800, INWARD, backlash_taken_up=False) == (4800,)
 
 
-def test_staying_costs_nothing_unless_the_slack_is_unknown() -> None:
+def test_staying_needs_no_move_unless_the_backlash_is_unknown() -> None:
     assert legs(5000, 5000, INWARD) == ()
     assert legs(5000, 5000, INWARD, backlash_taken_up=False) == (5100, 5000)
 
