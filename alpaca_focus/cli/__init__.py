@@ -25,7 +25,7 @@ from typing_extensions import override
 
 from alpaca_focus import __version__
 from alpaca_focus.cli.common import EXIT_CODES, EXIT_MEND, EXIT_RUNS_ALREADY
-from alpaca_focus.core.errors import AlpacaFocusError, RunFailed, RunsAlready
+from alpaca_focus.core.errors import AlpacaFocusError, AlreadyRunning, RunFailed
 from alpaca_focus.core.values import Outcome
 from alpaca_focus.service.log_output import configure_logging
 
@@ -120,7 +120,7 @@ def main() -> None:
         commands()
     except RunFailed as error:
         _end(str(error), EXIT_CODES[Outcome.RESTORED])
-    except RunsAlready as error:
+    except AlreadyRunning as error:
         _end(str(error), EXIT_RUNS_ALREADY)
     except AlpacaFocusError as error:
         _end(str(error), EXIT_MEND)

@@ -1,6 +1,6 @@
-"""The kinds of devices, one row a kind, and what each of them reports of itself when the first settings are made.
+"""The kinds of devices, one row a kind, and the facts that `init` reads from each.
 
-Other rooms key tables of their own on these rows: `focusing.connected` the adapters, `doctor.checkup` the probes,
+Other rooms key tables of their own on these rows: `run.device_adapters` the adapters, `doctor` the probes,
 `gateway.service` the virtual devices.
 """
 
@@ -15,7 +15,7 @@ from typing_extensions import override
 from alpaca_focus.core.temperature import plausible_temperature_c
 
 LONGEST_LINE = 100
-"""Characters shown of a text that comes from elsewhere."""
+"""Characters shown of a text from outside, such as a device's name."""
 
 LARGEST_PIXEL_UM = 1000.0
 LARGEST_STEP_UM = 10_000.0
@@ -24,25 +24,24 @@ _FOCAL_LENGTHS_MM = (20.0, 100_000.0)
 _FOCAL_RATIOS = (1.0, 40.0)
 
 Members = Mapping[str, type]
-"""Properties as the standard spells them, each with its type; `tuple` is a list of texts."""
+"""Properties as ASCOM spells them, each with its type; `tuple` is a list of texts."""
 
 
 def one_line(text: str) -> str:
-    """Return a text of others as it can stand in a line or a comment: printable, and not too long."""
-    line = " ".join("".join(sign if sign.isprintable() else " " for sign in text).split())
+    """Return a text from outside on one line: printable characters only, at most `LONGEST_LINE`."""
+    line = " ".join("".join(character if character.isprintable() else " " for character in text).split())
     return line if len(line) <= LONGEST_LINE else f"{line[: LONGEST_LINE - 3]}..."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class FoundDevice:
+class DiscoveredDevice:
     """A device as its server lists it.
 
     Attributes:
-        kind: Its type in lower case, as it stands in a path.
-        number: Its number within the type.
-        name: Its name for people; may be empty.
-        unique_id: Its UniqueID; empty if the server gives none.
-        server: "host:port" of its server.
+        kind: The Alpaca type in lower case, as in a path.
+        name: DeviceName; may be empty.
+        unique_id: UniqueID; empty if the server gives none.
+        server: "host:port".
     """
 
     kind: str
@@ -53,50 +52,44 @@ class FoundDevice:
 
     @property
     def numbered(self) -> str:
-        """Its type and number in words: mount 0."""
+        """Type and number: mount 0."""
         return f"{one_line(name_of_type(self.kind))} {self.number}"
 
     @property
     def words(self) -> str:
-        """What to call it: mount 0 "EQ6"."""
+        """Type, number and name: mount 0 "EQ6"."""
         name = one_line(self.name)
         return f'{self.numbered} "{name}"' if name else self.numbered
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class FoundFacts:
-    """A device and what it reports of itself.
-
-    Attributes:
-        device: The device.
-        notes: Sentences on what was odd.
-    """
+class DiscoveredFacts:
+    """A device and the facts it reports; `notes` are sentences about unexpected answers."""
 
     MEMBERS: ClassVar[Members] = MappingProxyType({})
-    """What is read of it; without any it is not connected for this."""
+    """The properties to read; without any the device is not connected."""
 
-    device: FoundDevice
+    device: DiscoveredDevice
     notes: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, device: FoundDevice, values: Mapping[str, Any], notes: Iterable[str]) -> Self:
-        """Return the plausible facts in the values of `MEMBERS` that the device has answered."""
+    def of(cls, device: DiscoveredDevice, values: Mapping[str, Any], notes: Iterable[str]) -> Self:
+        """Return the facts that are plausible among the values of `MEMBERS`."""
         return cls(device=device, notes=tuple(notes), **cls._plausible(values))
 
     @classmethod
-    def _plausible(cls, values: Mapping[str, Any]) -> Mapping[str, Any]:
-        del values
+    def _plausible(cls, _values: Mapping[str, Any]) -> Mapping[str, Any]:
         return {}
 
     @property
     def words(self) -> tuple[str, ...]:
-        """The facts for a person, a few words each; empty where one is not known."""
+        """The facts for a person, a few words each; empty where unknown."""
         return ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class FoundCamera(FoundFacts):
-    """A camera and what it reports of itself; `None`: it does not."""
+class DiscoveredCamera(DiscoveredFacts):
+    """A camera; `None`: not reported."""
 
     MEMBERS = MappingProxyType({"PixelSizeX": float, "CameraXSize": int, "CameraYSize": int, "SensorName": str})
 
@@ -109,7 +102,7 @@ class FoundCamera(FoundFacts):
     @override
     def _plausible(cls, values: Mapping[str, Any]) -> Mapping[str, Any]:
         return {
-            "pixel_size_um": believable_size_um(values.get("PixelSizeX"), LARGEST_PIXEL_UM),
+            "pixel_size_um": plausible_size_um(values.get("PixelSizeX"), LARGEST_PIXEL_UM),
             "width_px": _positive(values.get("CameraXSize")),
             "height_px": _positive(values.get("CameraYSize")),
             "sensor": values.get("SensorName", "").strip(),
@@ -118,7 +111,6 @@ class FoundCamera(FoundFacts):
     @property
     @override
     def words(self) -> tuple[str, ...]:
-        """Its size and that of its pixels."""
         return (
             f"{self.width_px} x {self.height_px} pixels" if self.width_px and self.height_px else "",
             f"{self.pixel_size_um:g} um a pixel" if self.pixel_size_um else "",
@@ -126,16 +118,8 @@ class FoundCamera(FoundFacts):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class FoundFocuser(FoundFacts):
-    """A focuser and what it reports of itself; `None`: it does not.
-
-    Attributes:
-        absolute: Whether it knows its position.
-        max_step: Highest position.
-        step_size_um: Travel of one step.
-        temperature_c: Reading of its thermometer.
-        compensating: Whether its own temperature compensation is on.
-    """
+class DiscoveredFocuser(DiscoveredFacts):
+    """A focuser; `None`: not reported. `compensating`: its own temperature compensation is on."""
 
     MEMBERS = MappingProxyType(
         {"Absolute": bool, "MaxStep": int, "StepSize": float, "TempComp": bool, "Temperature": float}
@@ -153,7 +137,7 @@ class FoundFocuser(FoundFacts):
         return {
             "absolute": values.get("Absolute"),
             "max_step": _positive(values.get("MaxStep")),
-            "step_size_um": believable_size_um(values.get("StepSize"), LARGEST_STEP_UM),
+            "step_size_um": plausible_size_um(values.get("StepSize"), LARGEST_STEP_UM),
             "temperature_c": plausible_temperature_c(values.get("Temperature")),
             "compensating": values.get("TempComp", False),
         }
@@ -161,7 +145,6 @@ class FoundFocuser(FoundFacts):
     @property
     @override
     def words(self) -> tuple[str, ...]:
-        """Its travel, its step and its temperature."""
         return (
             f"positions 0 to {self.max_step}" if self.max_step else "",
             f"{self.step_size_um:g} um a step" if self.step_size_um else "",
@@ -170,7 +153,7 @@ class FoundFocuser(FoundFacts):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class FoundWheel(FoundFacts):
+class DiscoveredWheel(DiscoveredFacts):
     """A filter wheel and its filters by slot."""
 
     MEMBERS = MappingProxyType({"Names": tuple})
@@ -185,13 +168,12 @@ class FoundWheel(FoundFacts):
     @property
     @override
     def words(self) -> tuple[str, ...]:
-        """Its filters."""
         return (one_line(", ".join(self.filters)),)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class FoundMount(FoundFacts):
-    """A mount and what it reports of the telescope on it and of its place; `None`: nothing plausible."""
+class DiscoveredMount(DiscoveredFacts):
+    """A mount with the optics and the site that it reports; `None`: nothing plausible."""
 
     MEMBERS = MappingProxyType(
         {"FocalLength": float, "ApertureDiameter": float, "SiteLatitude": float, "SiteLongitude": float}
@@ -205,8 +187,8 @@ class FoundMount(FoundFacts):
     @classmethod
     @override
     def _plausible(cls, values: Mapping[str, Any]) -> Mapping[str, Any]:
-        optics = believable_optics_mm(values.get("FocalLength"), values.get("ApertureDiameter")) or (None, None)
-        site = believable_site_deg(values.get("SiteLatitude"), values.get("SiteLongitude")) or (None, None)
+        optics = plausible_optics_mm(values.get("FocalLength"), values.get("ApertureDiameter")) or (None, None)
+        site = plausible_site_deg(values.get("SiteLatitude"), values.get("SiteLongitude")) or (None, None)
         return {
             "focal_length_mm": optics[0],
             "aperture_mm": optics[1],
@@ -217,7 +199,6 @@ class FoundMount(FoundFacts):
     @property
     @override
     def words(self) -> tuple[str, ...]:
-        """Its optics and its place."""
         latitude_deg, longitude_deg = self.latitude_deg, self.longitude_deg
         return (
             f"{self.focal_length_mm:g} mm, aperture {self.aperture_mm:g} mm" if self.focal_length_mm else "",
@@ -225,15 +206,15 @@ class FoundMount(FoundFacts):
         )
 
 
-def believable_size_um(size_um: float | None, largest_um: float) -> float | None:
-    """Return the size of a pixel or a step, `None` if it is none: 0, NaN, or larger than the largest there is."""
+def plausible_size_um(size_um: float | None, largest_um: float) -> float | None:
+    """Return the size of a pixel or a step, or `None` if it is 0, NaN or larger than any there is."""
     return size_um if size_um is not None and 0 < size_um <= largest_um else None
 
 
-def believable_optics_mm(focal_length_m: float | None, aperture_m: float | None) -> tuple[float, float] | None:
-    """Return focal length and aperture in millimetres, `None` if there is no such telescope.
+def plausible_optics_mm(focal_length_m: float | None, aperture_m: float | None) -> tuple[float, float] | None:
+    """Return focal length and aperture in millimetres, or `None` if no telescope has them.
 
-    Mounts give them in metres; many give 0, and some millimetres.
+    ASCOM's unit is the metre; many mounts report 0, and some report millimetres.
     """
     focal_length_mm, aperture_mm = _millimetres(focal_length_m), _millimetres(aperture_m)
     if not _within(focal_length_mm, _FOCAL_LENGTHS_MM) or not _within(aperture_mm, _APERTURES_MM):
@@ -243,8 +224,8 @@ def believable_optics_mm(focal_length_m: float | None, aperture_m: float | None)
     return focal_length_mm, aperture_mm
 
 
-def believable_site_deg(latitude_deg: float | None, longitude_deg: float | None) -> tuple[float, float] | None:
-    """Return latitude and longitude, `None` if there is no such place, or it is the one where both are 0."""
+def plausible_site_deg(latitude_deg: float | None, longitude_deg: float | None) -> tuple[float, float] | None:
+    """Return latitude and longitude (-180 to 180), or `None` if out of range or both 0, as of an unset mount."""
     if latitude_deg is None or longitude_deg is None or (not latitude_deg and not longitude_deg):
         return None
     if not _within(latitude_deg, (-90.0, 90.0)) or not _within(longitude_deg, (-180.0, 360.0)):
@@ -253,7 +234,7 @@ def believable_site_deg(latitude_deg: float | None, longitude_deg: float | None)
 
 
 def _millimetres(metres: float | None) -> float:
-    # To a thousandth, because 0.53 m times 1000 is 530.0000000000001.
+    # Rounded, because 0.53 m times 1000 is 530.0000000000001.
     return math.nan if metres is None or not math.isfinite(metres) else round(metres * 1000.0, 3)
 
 
@@ -270,43 +251,57 @@ class DeviceKind:
     """A kind of device.
 
     Attributes:
-        alpaca_type: Its type in lower case, as it stands in an Alpaca path.
-        section: Its section of the settings.
-        name: What people call it.
-        required: Whether there is no focus run without it.
-        facts: What it reports of itself.
+        alpaca_type: The type in lower case, as in an Alpaca path.
+        section: Section of the settings.
+        name: The name that people use.
+        required: Whether a focus run needs it.
+        facts: The facts that `init` reads.
         comment: Comment in the first settings file.
-        fronted: Whether the gateway puts a virtual device in front of it.
+        has_virtual_device: Whether the gateway serves a virtual device in its place.
     """
 
     alpaca_type: str
     section: str
     name: str
     required: bool = False
-    facts: type[FoundFacts] = FoundFacts
+    facts: type[DiscoveredFacts] = DiscoveredFacts
     comment: str = ""
-    fronted: bool = False
+    has_virtual_device: bool = False
 
 
 _KINDS = {
     kind.section: kind
     for kind in (
         DeviceKind(
-            alpaca_type="camera", section="camera", name="camera", required=True, facts=FoundCamera, fronted=True
+            alpaca_type="camera",
+            section="camera",
+            name="camera",
+            required=True,
+            facts=DiscoveredCamera,
+            has_virtual_device=True,
         ),
         DeviceKind(
-            alpaca_type="focuser", section="focuser", name="focuser", required=True, facts=FoundFocuser, fronted=True
+            alpaca_type="focuser",
+            section="focuser",
+            name="focuser",
+            required=True,
+            facts=DiscoveredFocuser,
+            has_virtual_device=True,
         ),
         DeviceKind(
-            alpaca_type="filterwheel", section="filter_wheel", name="filter wheel", facts=FoundWheel, fronted=True
+            alpaca_type="filterwheel",
+            section="filter_wheel",
+            name="filter wheel",
+            facts=DiscoveredWheel,
+            has_virtual_device=True,
         ),
         DeviceKind(
             alpaca_type="telescope",
             section="mount",
             name="mount",
-            facts=FoundMount,
-            comment="It is only looked at, never moved.",
-            fronted=True,
+            facts=DiscoveredMount,
+            comment="It is only polled, never moved.",
+            has_virtual_device=True,
         ),
         DeviceKind(
             alpaca_type="observingconditions",
@@ -318,14 +313,14 @@ _KINDS = {
             alpaca_type="safetymonitor",
             section="safety_monitor",
             name="safety monitor",
-            comment="Nothing is done while it says: not safe.",
+            comment="No refocus while it reports unsafe.",
         ),
     )
 }
 DEVICE_KINDS: Mapping[str, DeviceKind] = MappingProxyType(_KINDS)
-"""All kinds by their section of the settings, in the order in which a person reads of them."""
+"""All kinds by their section of the settings, in the order in which they are listed for people."""
 
 
 def name_of_type(device_type: str) -> str:
-    """Return what people call a type of device; the type itself where this program has no use for it."""
+    """Return the name that people use for an Alpaca type; the type itself if this program has no use for it."""
     return next((kind.name for kind in DEVICE_KINDS.values() if kind.alpaca_type == device_type), device_type)

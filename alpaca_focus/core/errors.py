@@ -1,10 +1,10 @@
 """One tree of errors, split by what the caller should do about them.
 
-Every message is a whole sentence for a person: what happened, to which device, what to do.
+Every message is a sentence for a person: what happened, to which device, and what to do.
 
     AlpacaFocusError
       ConfigurationError        a person must change a setting or a cable; trying again does not help
-        RunsAlready             another alpaca-focus has the devices and the storage.directory: ask or stop that one
+        AlreadyRunning          another alpaca-focus has the devices and the storage.directory: use or stop that one
       DeviceError               a device; `device` names it
         DeviceUnreachable       no answer in time or no connection: may come back, reconnect and try again later
           DeviceTimeout         the deadline of the call has passed
@@ -13,25 +13,25 @@ Every message is a whole sentence for a person: what happened, to which device, 
           NotConnected          the device is not connected to its hardware (Alpaca 0x407)
           InvalidValue          a value out of the device's range (Alpaca 0x401)
           CameraTaken           another program exposes with the camera: wait for its next gap
-        DeviceMisbehaved        the answer makes no sense or the device did not do what it said
-      RunFailed                 a focus run cannot go on (clouds, bad curve, limits): restore and say why
-      RunAborted                somebody or something asked the run to stop: restore
-      FileUnreadable            a file holds no image that can be read: leave it out and go on with the others
-      StorageTrouble            the history cannot be read or written: go on without it and say so
+        DeviceMisbehaved        the answer makes no sense, or the device did not do what it confirmed
+      RunFailed                 a focus run cannot go on (clouds, bad curve, limits): restore and report the reason
+      RunAborted                the run was requested to stop: restore
+      FileUnreadable            a file holds no readable image: skip it and go on with the others
+      StorageError              the history cannot be read or written: go on without it and log it
       DaemonNotRunning          no daemon runs with this storage.directory: start it
-      DaemonUnresponsive        the daemon runs and gives no answer that can be used: look into its log
+      DaemonUnresponsive        the daemon runs and gives no usable answer: read its log
 """
 
 
 class AlpacaFocusError(Exception):
-    """Anything that this program raises on purpose."""
+    """Base class of all errors that this program raises on purpose."""
 
 
 class ConfigurationError(AlpacaFocusError):
     """A person must change a setting, an address or a cable first."""
 
 
-class RunsAlready(ConfigurationError):
+class AlreadyRunning(ConfigurationError):
     """Another alpaca-focus runs with the same storage.directory."""
 
 
@@ -55,8 +55,8 @@ class DeviceRefused(DeviceError):
     """The device answered with an Alpaca error.
 
     Attributes:
-        number: The Alpaca error number, or the HTTP status of a refused request.
-        device_message: What the device itself said.
+        number: Alpaca error number, or HTTP status of a refused request.
+        device_message: The device's own message.
     """
 
     def __init__(self, device: str, message: str, *, number: int, device_message: str) -> None:
@@ -66,7 +66,7 @@ class DeviceRefused(DeviceError):
 
 
 class NotSupported(DeviceRefused):
-    """The device does not implement what was asked."""
+    """The device does not implement the request."""
 
 
 class NotConnected(DeviceRefused):
@@ -74,15 +74,15 @@ class NotConnected(DeviceRefused):
 
 
 class InvalidValue(DeviceRefused):
-    """The device takes no such value."""
+    """The value is out of the device's range."""
 
 
 class CameraTaken(DeviceRefused):
-    """The camera is busy with an exposure of another program."""
+    """Another program is exposing with the camera."""
 
 
 class DeviceMisbehaved(DeviceError):
-    """The device's answer makes no sense, or it did not do what it claimed."""
+    """The device's answer makes no sense, or it did not do what it confirmed."""
 
 
 class RunFailed(AlpacaFocusError):
@@ -90,20 +90,20 @@ class RunFailed(AlpacaFocusError):
 
 
 class RunAborted(AlpacaFocusError):
-    """The focus run was asked to stop; the runner restores the start."""
+    """The focus run was requested to stop; the runner restores the start."""
 
 
 class FileUnreadable(AlpacaFocusError):
-    """A file holds no image that can be read; the message names the file."""
+    """A file holds no readable image; the message names the file."""
 
 
-class StorageTrouble(AlpacaFocusError):
-    """The history of runs cannot be read or written; no run fails for that."""
+class StorageError(AlpacaFocusError):
+    """The history of runs cannot be read or written, which fails no run."""
 
 
 class DaemonNotRunning(AlpacaFocusError):
-    """No daemon runs that a command could be given to; the message says how to start it."""
+    """There is no daemon to send a command to; the message explains how to start one."""
 
 
 class DaemonUnresponsive(AlpacaFocusError):
-    """The daemon did not answer a command in time, or not in a way that makes sense; it may have carried it out."""
+    """The daemon did not answer a command in time or sensibly; it may have carried it out."""

@@ -1,4 +1,4 @@
-"""What happened, with the numbers: for the terminal, the log and whoever else listens."""
+"""Events of a focus run, for the terminal, the log and other listeners."""
 
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -11,8 +11,7 @@ class RunStarted:
     """A run begins.
 
     Attributes:
-        start_position: Where the focuser stands.
-        belongs_at: Where it goes if this run fails, because an earlier one was cut off; `None`: back to the start.
+        belongs_at: Position to restore if this run fails, left by an interrupted run; `None`: the start.
     """
 
     start_position: Position
@@ -47,9 +46,8 @@ class CameraHandover:
 
     Attributes:
         number: 1 for the first of the run.
-        restore_position: Where the focuser waits.
         left_s: How much longer the imaging program waits.
-        needed_s: What one more exposure and the way back may take.
+        needed_s: Time for one more exposure and the restore.
     """
 
     number: int
@@ -60,13 +58,7 @@ class CameraHandover:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Resumed:
-    """The run goes on after a handover.
-
-    Attributes:
-        number: Which handover has ended.
-        position: Where the focuser stands now.
-        lasted_s: How long the imaging program had the camera.
-    """
+    """The run goes on after the handover with this number, which lasted `lasted_s`."""
 
     number: int
     position: Position
@@ -75,7 +67,7 @@ class Resumed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RestoreStarted:
-    """Something went wrong, and the focuser goes back to where the run began."""
+    """The run failed, and the focuser goes back to its start."""
 
     position: Position
     reason: str

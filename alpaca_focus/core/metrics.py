@@ -25,13 +25,13 @@ class Blur(Enum):
     """How the width of the blur enters a metric.
 
     Attributes:
-        power: Power of the metric that is proportional to that width, to which a hyperbola is fitted.
-        suffix: What the name of such a fitted curve ends with.
+        power: Power of the metric that is proportional to that width; a hyperbola is fitted to it.
+        suffix: End of such a curve's name.
     """
 
     WIDTH = (1.0, "")
     RECIPROCAL = (-1.0, " of the reciprocal")
-    """A signal: what the slit of a spectrograph lets through goes as slit over width."""
+    """A signal: the light through the slit of a spectrograph goes as slit over width."""
     AREA = (0.5, " of the square root")
 
     def __init__(self, power: float, suffix: str) -> None:
@@ -44,21 +44,16 @@ class Metric:
     """One measure of focus.
 
     Attributes:
-        name: Its name in the settings, in the store and in the API.
-        label: Its name for people.
-        unit: Unit of its values.
-        kind: What it is measured on.
-        description: What it is, for the manual.
-        explanation: What it is, beside the others in the settings file.
-        blur: How the width of the blur enters it.
-        judge: Metric of the same measurement that has the last word on a verification; its value stands in `details`.
-        stem: What its columns in tables begin with; empty: its name.
+        name: Name in the settings, the store and the API.
+        label: Name for people.
+        description: Explanation in the manual.
+        explanation: Explanation in the settings file, beside the other metrics.
+        judge: Metric of the same measurement that decides on a verification; its value is in `details`.
+        stem: First part of the names of its table columns; empty: the metric's name.
         detail_columns: Further columns, which are details of the measurement.
-        value_format: How a value is written.
-        error_format: How its standard error is written.
-        is_measured: Whether it is measured here, and not only read from files of other programs.
-        is_star_diameter: Whether half of it is the half-flux radius of a star.
-        is_predicted: Whether the optics predict its V-curve, see `OpticalTrain.hfd_slope_px_per_step`.
+        is_measured: False if the metric only occurs in files of other programs.
+        is_star_diameter: Whether half of the value is the half-flux radius of a star.
+        is_predicted: Whether the optics predict the V-curve, see `OpticalTrain.hfd_slope_px_per_step`.
     """
 
     name: str
@@ -84,22 +79,22 @@ class Metric:
 
     @property
     def curve(self) -> str:
-        """The name of its V-curve, which its columns in tables begin with."""
+        """The name of the V-curve, with which the metric's table columns begin."""
         return self.stem or self.name
 
     @property
     def column(self) -> str:
-        """The column of its values."""
+        """The column of the values."""
         return f"{self.curve}{self._column_unit}"
 
     @property
     def error_column(self) -> str:
-        """The column of their standard errors."""
+        """The column of the standard errors."""
         return f"{self.curve}_stderr{self._column_unit}"
 
     @property
     def table_unit(self) -> str:
-        """The unit that the name of its column carries; empty for values in ADU."""
+        """The unit in the name of the column; empty for values in ADU."""
         return self._column_unit.removeprefix("_")
 
     @property
@@ -108,12 +103,12 @@ class Metric:
 
     @property
     def measured_as(self) -> str:
-        """What a frame is measured as to have it: all metrics of stars, or of a spectrum, come from one measurement."""
+        """The key of `MEASUREMENTS`: all metrics of stars, or of a spectrum, come from one measurement."""
         return self.name if self.kind is MetricKind.FRAME else self.kind.value
 
 
 STAR_SIZE = "hfd"
-"""The metric by default, and that of light frames: of the trigger hfd_rise_percent, the store and MQTT."""
+"""The default metric, and the one of light frames: the trigger hfd_rise_percent, the store and MQTT use it."""
 
 ROWS = (
     Metric(
@@ -185,15 +180,14 @@ CURVES: Mapping[str, Metric] = MappingProxyType(
         for curve in dict.fromkeys(row.curve for row in _BY_KIND)
     }
 )
-"""By name of a V-curve in tables: its metric, that of stars where there are two."""
-
+"""The metric of each V-curve in tables; of two with the same name, the one of stars."""
 MEASUREMENTS: Mapping[str, tuple[Metric, ...]] = MappingProxyType(
     {
         name: tuple(row for row in METRICS.values() if row.measured_as == name)
         for name in dict.fromkeys(row.measured_as for row in _BY_KIND)
     }
 )
-"""By what a frame is measured as: the metrics that come from it. The first decides whether the frame is usable."""
+"""The metrics that come from each measurement of a frame; the first decides whether the frame is usable."""
 _FURTHER_COLUMNS: Mapping[MetricKind, tuple[str, ...]] = MappingProxyType(
     {
         MetricKind.STARS: ("stars", "eccentricity", "sky_adu", "median_snr"),
@@ -210,17 +204,17 @@ COLUMNS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         for name, rows in MEASUREMENTS.items()
     }
 )
-"""By what a frame is measured as: the numbers in its row of a table, in their order."""
+"""The columns of a frame's row in a table for each measurement, in their order."""
 
 
 def fitted_curves(measured_as: str) -> tuple[str, ...]:
-    """Return the V-curves that are fitted to frames measured so: of the first metric, and of what judges it."""
+    """Return the V-curves to fit for a measurement: that of the first metric, and that of its judge."""
     first = MEASUREMENTS[measured_as][0]
     return (first.curve, METRICS[first.judge].curve) if first.judge else (first.curve,)
 
 
 def label_of(name: str) -> str:
-    """Return the name of a metric, or of a column of another program's table, as it is written for people."""
+    """Return a metric's label, or a readable name for a column of another program's table."""
     row = next((row for row in ROWS if row.name == name), None)
     if row is not None:
         return row.label
@@ -228,24 +222,19 @@ def label_of(name: str) -> str:
 
 
 def heading(metric: str, unit: str) -> str:
-    """Return a metric with its unit as an axis or a column shows it, for example "HFD px"."""
+    """Return a metric with its unit for an axis or a column, for example "HFD px"."""
     return f"{label_of(metric)} {unit}".strip()
 
 
 def value_text(measurement: Measurement, value: float | None = None) -> str:
-    """Return a value of a measurement's metric with its name and unit, for example "HFD 2.31 px".
-
-    Args:
-        measurement: The measurement.
-        value: The value; by default the measured one.
-    """
+    """Return the measured or another value of a measurement's metric, for example "HFD 2.31 px"."""
     row = METRICS.get(measurement.metric)
     number = format(measurement.value if value is None else value, ".2f" if row is None else row.value_format)
     return f"{label_of(measurement.metric)} {number} {measurement.unit}".rstrip()
 
 
 def result_text(measurement: Measurement) -> str:
-    """Return what a frame showed, for example "HFD 2.31 px", or why it showed nothing."""
+    """Return a frame's value, for example "HFD 2.31 px", or why there is none."""
     return value_text(measurement) if measurement.usable else f"nothing ({measurement.reason})"
 
 
@@ -258,15 +247,12 @@ def blur_of(measurement: Measurement) -> Blur:
 
 
 def blur_width(measurement: Measurement) -> float:
-    """Return a measurement as a width of the blur, so that one sweep serves every metric.
-
-    It is infinite where the frame is not usable or shows no light at all.
-    """
+    """Return a measurement as a width of the blur, so that one sweep serves every metric; infinite if not usable."""
     if not measurement.usable or measurement.value <= 0:
         return math.inf
     return float(measurement.value ** blur_of(measurement).power)
 
 
 def relative_width_error(measurement: Measurement) -> float:
-    """Return the standard error of `blur_width`, as a fraction of it."""
+    """Return the standard error of `blur_width` as a fraction."""
     return abs(blur_of(measurement).power) * measurement.stderr / measurement.value

@@ -1,4 +1,4 @@
-"""What the optics alone say about focus: focal ratio, critical focus zone, plate scale, expected V-curve slope."""
+"""Predictions from the optics alone: focal ratio, critical focus zone, plate scale, slope of the V-curve."""
 
 import math
 from dataclasses import dataclass
@@ -13,8 +13,6 @@ class OpticalTrain:
     """A telescope, its focuser and its camera, as far as focus is concerned.
 
     Attributes:
-        focal_length_mm: Focal length.
-        aperture_mm: Diameter of the entrance pupil.
         central_obstruction: Diameter of the obstruction as a fraction of the aperture, 0 for a refractor.
         pixel_size_um: Side of a pixel as measured, binning included.
         step_size_um: Travel of one focuser step along the optical axis.
@@ -28,7 +26,7 @@ class OpticalTrain:
 
     @property
     def name(self) -> str:
-        """What tells this train from another one."""
+        """The key under which learned curves of this train are stored."""
         return (
             f"{self.focal_length_mm:g} mm f/{self.focal_ratio:.2f}, obstruction {self.central_obstruction:.2f}, "
             f"pixels of {self.pixel_size_um:.3g} um, steps of {self.step_size_um:.4g} um"
@@ -50,21 +48,21 @@ class OpticalTrain:
         return self.critical_focus_zone_um / self.step_size_um
 
     def seeing_focus_zone_um(self, *, seeing_fwhm_arcsec: float, tolerance_percent: float) -> float:
-        """Return the full width of the focus zone that the seeing leaves, in micrometres.
+        """Return the full width of the focus zone in a given seeing, in micrometres.
 
         The formula is 0.00225 x seeing x sqrt(tolerance) x A x N^2 with the aperture A in millimetres (Goldman and
-        Megdal, "In Perfect Focus", Sky & Telescope, August 2010). Wherever the seeing and not diffraction makes the
-        size of a star, it says more than the classic formula.
+        Megdal, "In Perfect Focus", Sky & Telescope, August 2010). It is more realistic than the classic formula
+        wherever the seeing, not diffraction, limits the size of a star.
 
         Args:
-            seeing_fwhm_arcsec: FWHM of a star in perfect focus, of all that widens it together, in arcseconds.
+            seeing_fwhm_arcsec: FWHM of a star in perfect focus, in arcseconds.
             tolerance_percent: By how much defocus may widen the star, in per cent of that FWHM.
         """
         return 0.00225 * seeing_fwhm_arcsec * math.sqrt(tolerance_percent) * self.aperture_mm * self.focal_ratio**2
 
     @property
     def plate_scale_arcsec_per_px(self) -> float:
-        """Angle on the sky that one pixel sees."""
+        """Angle on the sky of one pixel."""
         return ARCSEC_PER_RADIAN * self.pixel_size_um / (self.focal_length_mm * 1000)
 
     @property
@@ -79,8 +77,5 @@ class OpticalTrain:
         return self.step_size_um / (self.focal_ratio * self.pixel_size_um) * half_flux_share
 
     def hfd_px(self, *, seeing_fwhm_arcsec: float) -> float:
-        """Estimate the HFD in focus for a seeing.
-
-        For a Gaussian star HFD equals FWHM; pixels add about half a pixel to what is narrower than two.
-        """
+        """Estimate the HFD in focus: the FWHM, as for a Gaussian star, widened by the pixels where it is small."""
         return math.hypot(seeing_fwhm_arcsec / self.plate_scale_arcsec_per_px, 1.0)

@@ -18,7 +18,7 @@ def robust_sigma(values: Sequence[float], middle: float) -> float:
 def weighted_median(values: NDArray[np.floating], weights: NDArray[np.floating]) -> float:
     """Return the value with half of the weight on either side.
 
-    Faint things that look like stars can outnumber the stars; weighted by how well each is known they have no majority.
+    Faint false detections can outnumber the stars; weighted by precision they have no majority.
 
     Args:
         values: At least one.

@@ -1,6 +1,6 @@
-"""The daemon's status, and what else it publishes, as typed values; the field names are those of the JSON.
+"""The daemon's status and other published values; the field names are those of the JSON.
 
-`as_json` is how all of them become JSON: for the REST API, the live events, the control socket and MQTT.
+`as_json` serialises all of them: for the REST API, the live events, the control socket and MQTT.
 """
 
 from collections.abc import Mapping
@@ -19,14 +19,7 @@ WAITING_FOR_DEVICES = "waiting for the devices"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """How near a trigger is to a refocus.
-
-    Attributes:
-        trigger: Its name.
-        due: Whether a refocus is due.
-        state: How near it is, in a few signs.
-        reason: One clause, when due.
-    """
+    """How near a trigger is to a refocus: `state` in a few characters, `reason` one clause when due."""
 
     trigger: str
     due: bool
@@ -54,9 +47,9 @@ class CompensationStatus:
     """Correction moves since the last refocus.
 
     Attributes:
-        carried_steps: Wanted and not moved yet: fractions of a step, and less than the dead zone.
-        stopped: Why it has stopped, as a sentence; empty: it has not.
-        enabled: Whether the settings ask for it, and nobody has switched it off.
+        carried_steps: Steps due but not yet moved: fractions, and less than the dead zone.
+        stopped: Why compensation has stopped, as a sentence; empty: it has not.
+        enabled: Whether the settings enable it and nobody has switched it off.
         switched_off: Whether somebody has switched it off.
     """
 
@@ -75,7 +68,7 @@ class GatewayStatus:
         waits: Whether an exposure waits for a focus run.
         taken: Whether a focus run has the camera.
         interrupted: Whether a focus run waits for a gap in the imaging.
-        images: Light frames that have passed.
+        images: Light frames passed on.
     """
 
     address: str
@@ -87,12 +80,7 @@ class GatewayStatus:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LastRun:
-    """How the last focus run ended.
-
-    Attributes:
-        outcome: focused, restored, stranded, failed, aborted or cut off.
-        reason: One sentence.
-    """
+    """How the last focus run ended: focused, restored, stranded, failed, aborted or cut off."""
 
     outcome: str
     reason: str
@@ -100,25 +88,24 @@ class LastRun:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Status:
-    """What the daemon does; the same as `alpaca-focus status --json`. null: not known, or there is none.
+    """The daemon's status, as `alpaca-focus status --json` prints it; null: unknown or absent.
 
     Attributes:
-        state: watching, or what owns the optics.
-        looks: Polls and other signs of progress, counted.
-        plan: What the imaging program takes.
+        state: watching, or the job that owns the optics.
+        looks: Number of polls and other signs of progress.
+        plan: The imaging program's sequence.
         due: Why a refocus is due, a clause each.
         blocked_by: Why a refocus would have to wait.
         silent: Devices that do not answer.
-        position: Where the focuser stands, as far as known.
         temperature_c: Average temperature.
         temperature_trouble: Why the latest reading is ignored; empty: it is not.
-        since_s: Seconds since the last refocus, or since the beginning.
+        since_s: Seconds since the last refocus, or since the start.
         images: Light frames since then.
-        advice: What would leave more room for focus runs; empty: nothing.
+        advice: How to leave more room for focus runs; may be empty.
         failures: Failed runs in a row.
         hold_s: Seconds for which the triggers still wait after a failed run.
         ignored: How often a due refocus had to wait this night, by reason.
-        runs_ended: Focus runs that have ended since the devices were connected.
+        runs_ended: Focus runs since the devices were connected.
     """
 
     state: str
@@ -151,11 +138,7 @@ class Status:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Waiting:
-    """The status while the devices are not connected.
-
-    Attributes:
-        why: What is wrong; empty: nothing is known yet.
-    """
+    """The status while the devices are not connected, with the reason if it is known."""
 
     state: str = WAITING_FOR_DEVICES
     why: str
@@ -163,14 +146,7 @@ class Waiting:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunPoint:
-    """A point of a V-curve.
-
-    Attributes:
-        value: The metric; null: not usable.
-        purpose: What the frame was taken for.
-        reason: Why it is not usable.
-        stars: How many took part.
-    """
+    """A point of a V-curve; `value` is null, with the reason, if the frame is not usable."""
 
     position: Position
     value: float | None
@@ -183,12 +159,7 @@ class RunPoint:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunFit:
-    """A curve through the points.
-
-    Attributes:
-        best_position: Its vertex.
-        curve: Positions and values.
-    """
+    """A curve through the points; `curve` holds positions and values."""
 
     model: str
     best_position: float
@@ -199,13 +170,12 @@ class RunFit:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunProgress:
-    """A focus run, under way or ended; without values: none was made yet.
+    """A focus run, active or ended; empty before the first one.
 
     Attributes:
-        number: In the history; null: it is not there.
-        position: Where the focuser stands now, or stood at the end.
-        samples: Every frame so far.
-        outcome: focused, restored, stranded, failed or aborted; empty: it is not over.
+        number: Number in the history; null: not stored.
+        position: The focuser's position now or at the end.
+        outcome: focused, restored, stranded, failed or aborted; empty: active.
     """
 
     active: bool = False
@@ -225,14 +195,7 @@ class RunProgress:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MeasuredFrame:
-    """The last focus frame.
-
-    Attributes:
-        number: Of its picture, counted up.
-        at: Start of the exposure.
-        width: Of the picture, px.
-        height: Of the picture, px.
-    """
+    """The last focus frame, with the number and the size in pixels of its picture; `at`: start of the exposure."""
 
     number: int
     at: datetime
@@ -247,13 +210,7 @@ class MeasuredFrame:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MeasuredLight:
-    """A light frame of the imaging program.
-
-    Attributes:
-        at: End of the exposure.
-        hfd_px: Half-flux diameter of its stars.
-        position: Where the focuser belonged.
-    """
+    """A light frame of the imaging program; `at` is the end of the exposure."""
 
     at: datetime
     hfd_px: float
@@ -263,7 +220,7 @@ class MeasuredLight:
 
 
 def measured_light(light: Light) -> MeasuredLight:
-    """Return a light frame as it is published."""
+    """Return the published form of a light frame."""
     return MeasuredLight(
         at=light.ended_at,
         hfd_px=light.hfd_px,
@@ -274,8 +231,8 @@ def measured_light(light: Light) -> MeasuredLight:
 
 
 def as_json(value: "DataclassInstance") -> dict[str, object]:
-    """Return a dataclass as JSON has it; times keep the offset of UTC as `datetime.isoformat` writes it."""
-    # pydantic would write "Z" for UTC, which other programs have never been sent.
+    """Return a dataclass as a JSON object; times are written by `datetime.isoformat`."""
+    # pydantic would write "Z" for UTC, where clients have always received "+00:00".
     return asdict(value, dict_factory=_json_object)
 
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 
 COLDEST_C, WARMEST_C = -80.0, 70.0
-"""The air at no observatory is colder or warmer; a sensor that is not plugged in reads -127, -273 or 85 degrees."""
+"""No observatory has colder or warmer air; an unplugged sensor reads -127, -273 or 85 degrees."""
 
 _KEYS = ("temperature_c", "temperature")
 _READING = re.compile(
@@ -18,21 +18,20 @@ _READING = re.compile(
     re.VERBOSE | re.IGNORECASE,
 )
 _ALIKE = str.maketrans({"\u2212": "-", "\u00ba": "°", "\u2103": "°C", "\ufeff": " "})
-"""The true minus sign, the ordinal that looks like a degree sign, the degree Celsius in one, the byte order mark."""
+"""The true minus sign, the ordinal indicator used as a degree sign, the one-character °C, the byte order mark."""
 
 
 def plausible_temperature_c(reading_c: float | None) -> float | None:
-    """Return the reading in degrees Celsius, or `None` if no observatory is that cold or warm, or it is NaN."""
+    """Return the reading in degrees Celsius, or `None` if it is NaN or implausible."""
     return reading_c if reading_c is not None and COLDEST_C <= reading_c <= WARMEST_C else None
 
 
 def temperature_of_text(text: str) -> float | None:
-    """Return the temperature in degrees Celsius in a text, `None` if it holds none that is plausible.
+    """Return the temperature in degrees Celsius in a text, or `None` if it holds no plausible one; never raises.
 
     The first line begins with the number, which may have a decimal comma and a unit: "-3.4", "-3,4 °C" or
     "-3.4 C; 80 %". Or the text is a JSON object with a number, or such a text, as `temperature_c` or else
-    `temperature`. Another unit, a date, a time of day, and a number outside of -80 to 70 degrees are no temperature.
-    Never raises.
+    `temperature`. Another unit, a date and a time of day are no temperature.
     """
     try:
         content: object = json.loads(text)
@@ -46,8 +45,8 @@ def temperature_of_text(text: str) -> float | None:
 def _number(content: object) -> float:
     if isinstance(content, str):
         first_line = content.translate(_ALIKE).strip().partition("\n")[0]
-        found = _READING.match(" ".join(first_line.split()))
-        return float(found["number"].replace(",", ".")) if found else math.nan
+        reading = _READING.match(" ".join(first_line.split()))
+        return float(reading["number"].replace(",", ".")) if reading else math.nan
     if isinstance(content, bool) or not isinstance(content, int | float):
         return math.nan
     return float(content) if abs(content) <= WARMEST_C - COLDEST_C else math.nan

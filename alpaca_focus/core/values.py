@@ -1,4 +1,4 @@
-"""Frozen values that travel from the wire to the result.
+"""Frozen values, from the frame to the result of a focus run.
 
 Units are in the names: `_px` pixels of the unbinned sensor, `_um` micrometres, `_s` seconds, `_steps` focuser steps,
 `_c` degrees Celsius. A focuser position is a whole number of steps of an absolute focuser; "out" raises it.
@@ -33,7 +33,7 @@ class Subframe:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExposureSettings:
-    """How to take one frame. `None` leaves what the camera has."""
+    """How to take one frame; `None` leaves the camera's setting."""
 
     exposure_s: float
     binning: int = 1
@@ -45,19 +45,18 @@ class ExposureSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Frame:
-    """One frame as it came off the wire.
+    """One frame of the camera or of a file; `None`: unknown.
 
     Attributes:
-        pixels: ADU, shape (rows, columns); not to be written to.
-        exposure_s: Exposure time in seconds as the camera reports it, else as asked; NaN where nothing tells.
+        pixels: ADU, shape (rows, columns); read only.
+        exposure_s: Exposure time as reported by the camera, else as requested; NaN if unknown.
         started_at: Start of the exposure, UTC.
-        binning: Sensor pixels to a pixel, the same on both axes.
-        saturation_adu: Value at which a pixel is saturated.
+        binning: Sensor pixels per pixel, the same on both axes.
         bayer: Whether the sensor has a colour matrix (neighbouring pixels see different colours).
-        electrons_per_adu: Gain of the converter; `None` where nothing tells.
-        image_scale_arcsec: Sky to a pixel as it lies in `pixels`; `None` where nothing tells.
-        left_px: Column of the whole frame that the first one here is, binned.
-        top_px: Row of the whole frame that the first one here is, binned.
+        electrons_per_adu: Gain of the converter.
+        image_scale_arcsec: Angle on the sky of a pixel of `pixels`.
+        left_px: Column of the full frame at which `pixels` begins, binned.
+        top_px: Row of the full frame at which `pixels` begins, binned.
     """
 
     pixels: Pixels
@@ -74,20 +73,18 @@ class Frame:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Measurement:
-    """What one frame says about focus.
+    """The measurement of one frame by one metric.
 
     Attributes:
         metric: Name in the table of metrics, for example "hfd".
-        value: Value of the metric in `unit`; NaN when not usable.
-        stderr: Standard error of `value`, same unit; NaN when not usable.
-        unit: Unit of `value`, for example "px".
-        lower_is_better: Sense of the metric.
-        star_count: Stars that took part (0 for a spectrum).
+        value: Value of the metric in `unit`; NaN if not usable.
+        stderr: Standard error of `value`, same unit; NaN if not usable.
+        star_count: Stars measured (0 for a spectrum).
         usable: Whether `value` may take part in a fit.
-        reason: One clause why it is not usable, for example "no stars found"; empty when usable.
-        flags: Count by kind of what was noticed or left out, for example {"saturated": 3}.
+        reason: One clause why not, for example "no stars found"; empty if usable.
+        flags: Number of findings by kind, for example {"saturated": 3}.
         details: Further numbers by name with unit, for example {"fwhm_px": 3.1, "sky_adu": 412.0}.
-        region: A part of the frame with many good stars, which later frames may be read from alone.
+        region: A part of the frame with many good stars; the next frames may be limited to it.
     """
 
     metric: str
@@ -105,13 +102,12 @@ class Measurement:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Light:
-    """A light frame of the imaging program, measured; `None` where nothing tells.
+    """A measured light frame of the imaging program; `None`: unknown.
 
     Attributes:
-        ended_at: End of its exposure, or when it was measured, UTC.
-        hfd_px: Half-flux diameter of its stars, in unbinned pixels.
-        position: Where the focuser belonged then.
-        filter_name: Filter in the light.
+        ended_at: End of the exposure, or time of the measurement, UTC.
+        hfd_px: Half-flux diameter of the stars, in unbinned pixels.
+        position: The focuser's intended position at that time.
         temperature_c: Average temperature.
     """
 
@@ -124,7 +120,7 @@ class Light:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sample:
-    """One point of a V-curve: where the focuser stood and what the frame said."""
+    """One point of a V-curve: the focuser's position and the measurement of the frame there."""
 
     position: Position
     measurement: Measurement
@@ -137,13 +133,11 @@ class Fit:
 
     Attributes:
         model: Name of the curve, for example "hyperbola".
-        best_position: Position of the vertex in steps, not rounded.
-        best_position_stderr: Its standard error in steps.
+        best_position: Vertex in steps, not rounded.
         best_value: The metric at the vertex.
-        parameters: The curve's parameters by name.
-        r_squared: Weighted coefficient of determination of the samples kept.
-        residuals: Measured minus fitted value of every sample, in the order given; NaN where it took no part.
-        rejected: Indices of usable samples that were left out, as outliers or as too far from focus.
+        r_squared: Weighted coefficient of determination of the fitted samples.
+        residuals: Measured minus fitted value of every sample in their order; NaN for samples left out.
+        rejected: Indices of usable samples left out as outliers or as too far from focus.
     """
 
     model: str
@@ -160,11 +154,11 @@ class Outcome(StrEnum):
     """How a run ended."""
 
     FOCUSED = "focused"
-    """At the fitted position, verified by a fresh frame."""
+    """The focuser is at the fitted position, verified by another frame."""
     RESTORED = "restored"
-    """Back where it started: the run failed."""
+    """The run failed, and the focuser is back at the start."""
     STRANDED = "stranded"
-    """The focuser could not be brought back; a person has to look."""
+    """The run failed, and the focuser could not be restored; a person has to help."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -172,22 +166,18 @@ class FocusResult:
     """One run from start to commit or restore.
 
     Attributes:
-        outcome: How it ended.
         reason: One sentence for a person.
-        start_position: Where the focuser stood before the first move.
-        final_position: Where it stands now as far as known.
-        fit: The accepted or last fit, if there was one.
-        samples: Every frame measured, in order.
-        verification: The verifying frame, if it came to that.
+        final_position: Position at the end; `None`: unknown.
+        fit: The accepted or last fit.
+        samples: Every measured frame, in order.
         started_at: Start of the run, UTC.
-        duration_s: Time from start to the camera being free.
-        exposures: All exposures taken, the verifying one included.
-        temperature_c: Temperature at the start, if a sensor was read: that of the focuser, else of the air.
-        filter_name: Filter in the light path, if known.
+        duration_s: Time from the start until the camera is free.
+        exposures: Number of exposures, including the verification.
+        temperature_c: Temperature at the start: of the focuser, else of the air.
         doubtful: Whether the run contradicted itself before it was verified: nothing is learned from it.
-        altitude_deg: Where the telescope pointed at the start, if the mount says so.
-        temperatures_c: All temperatures at the start by the name of the sensor: "focuser", "air".
-        camera_taken: Whether it ended because another program exposed with the camera.
+        altitude_deg: Altitude of the telescope at the start.
+        temperatures_c: All temperatures at the start by sensor: "focuser", "air".
+        camera_taken: Whether the run ended because another program exposed with the camera.
     """
 
     outcome: Outcome

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 import structlog
 
-from alpaca_focus.core.errors import AlpacaFocusError, StorageTrouble
+from alpaca_focus.core.errors import AlpacaFocusError, StorageError
 from alpaca_focus.core.events import CameraHandover, CurveFitted, Event, FrameMeasured, Moved, RestoreStarted, Resumed
 from alpaca_focus.core.night.focus_model import AVERAGE
 from alpaca_focus.core.night.state import NightState, PierSide
@@ -115,7 +115,7 @@ def _newest_number(store: RunStore) -> int | None:
     """Return the number of the newest run in the history, 0 if there is none; `None` if it cannot be read."""
     try:
         newest = store.runs(last=1)
-    except StorageTrouble as error:
+    except StorageError as error:
         _log.warning("The history cannot be read; the run is shown without a number", why=str(error))
         return None
     return newest[0].number if newest else 0

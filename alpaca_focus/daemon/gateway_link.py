@@ -101,7 +101,7 @@ def gateway_settings(settings: Settings) -> tuple[GatewaySettings, tuple[RealDev
                 unique_id=address.unique_id or "",
             )
             for kind in DEVICE_KINDS.values()
-            if kind.fronted and (section := getattr(settings, kind.section)) is not None
+            if kind.has_virtual_device and (section := getattr(settings, kind.section)) is not None
             for address in (address_of(section, settings),)
         ),
     )

@@ -48,7 +48,7 @@ def review_night(settings: Settings, night: date, now: datetime) -> ReviewedNigh
 
     Raises:
         ConfigurationError: No storage.directory is set.
-        StorageTrouble: The history cannot be read.
+        StorageError: The history cannot be read.
     """
     directory = settings.storage.folder
     if directory is None:
@@ -132,7 +132,7 @@ class ReportSchedule:
         """Return the path of the report that is due, with its folder created; `None` if none is due.
 
         Raises:
-            StorageTrouble: The history cannot be read.
+            StorageError: The history cannot be read.
             ConfigurationError: The folder cannot be created.
         """
         directory = self._settings.storage.folder

@@ -12,8 +12,8 @@ from typing import Any, TypeVar
 
 from alpaca_focus.alpaca.management import ConfiguredDevice, parse_devices
 from alpaca_focus.alpaca.standard import DeviceType
-from alpaca_focus.core.device_kinds import DEVICE_KINDS, DeviceKind, FoundDevice, FoundFacts, Members
-from alpaca_focus.core.discovered import FoundServer
+from alpaca_focus.core.device_kinds import DEVICE_KINDS, DeviceKind, DiscoveredDevice, DiscoveredFacts, Members
+from alpaca_focus.core.discovered import SurveyedServer
 from alpaca_focus.core.errors import (
     ConfigurationError,
     DeviceError,
@@ -46,7 +46,7 @@ _CONVERSIONS: Mapping[type, Callable[[Any], object]] = MappingProxyType(
 _log = logging.getLogger(__name__)
 
 
-async def survey_server(address: str, *, timeout_s: float = LIST_TIMEOUT_S) -> FoundServer:
+async def survey_server(address: str, *, timeout_s: float = LIST_TIMEOUT_S) -> SurveyedServer:
     """List the devices of a server; without a list, try the devices one by one.
 
     Args:
@@ -73,7 +73,7 @@ async def survey_server(address: str, *, timeout_s: float = LIST_TIMEOUT_S) -> F
     finally:
         await probe.close()
     devices = (
-        FoundDevice(
+        DiscoveredDevice(
             kind=device.device_type,
             number=device.number,
             name=device.name,
@@ -83,7 +83,7 @@ async def survey_server(address: str, *, timeout_s: float = LIST_TIMEOUT_S) -> F
         for device in listed
         if 0 <= device.number < 2**32
     )
-    return FoundServer(address=probe.address.authority, devices=tuple(devices), notes=notes)
+    return SurveyedServer(address=probe.address.authority, devices=tuple(devices), notes=notes)
 
 
 class _ServerProbe:
@@ -138,7 +138,9 @@ class _ServerProbe:
         return await self._worker.run(request, work, timeout_s=self._timeout_s)
 
 
-async def survey_device(device: FoundDevice, kind: DeviceKind, *, timeout_s: float = CALL_TIMEOUT_S) -> FoundFacts:
+async def survey_device(
+    device: DiscoveredDevice, kind: DeviceKind, *, timeout_s: float = CALL_TIMEOUT_S
+) -> DiscoveredFacts:
     """Read the properties of a device; its notes hold the failures."""
     values: dict[str, Any] = {}
     notes: list[str] = []
@@ -163,7 +165,9 @@ async def _read(connection: Connection, members: Members, values: dict[str, Any]
 
 
 @asynccontextmanager
-async def _temporarily_connected(device: FoundDevice, notes: list[str], timeout_s: float) -> AsyncIterator[Connection]:
+async def _temporarily_connected(
+    device: DiscoveredDevice, notes: list[str], timeout_s: float
+) -> AsyncIterator[Connection]:
     """Connect a device for a while, and leave it as it was; add a failure to do so to the notes."""
     address = parse_address(device.server, device.number)
     connection = Connection(DeviceType(device.kind), address, SystemClock(), timeout_s=timeout_s)

@@ -9,7 +9,7 @@ from enum import Enum
 from functools import partial
 from pathlib import Path
 
-from alpaca_focus.core.errors import ConfigurationError, DaemonNotRunning, DaemonUnresponsive, RunsAlready
+from alpaca_focus.core.errors import AlreadyRunning, ConfigurationError, DaemonNotRunning, DaemonUnresponsive
 from alpaca_focus.core.status import Waiting
 from alpaca_focus.devices.phd2_wire import connected, one_line
 from alpaca_focus.doctor.checks import Check, Subject
@@ -89,7 +89,7 @@ async def _holder(examination: Examination, directory: Path, held: ExitStack) ->
         # Nothing is made here: where there is no folder there is no daemon.
         if await run_in_thread(directory.is_dir, examination.timeout_s):
             held.enter_context(exclusive_lock(lock))
-    except RunsAlready:
+    except AlreadyRunning:
         return await _state(examination, directory)
     except (ConfigurationError, PermissionError):
         if await run_in_thread(partial(_may_be_locked, lock), examination.timeout_s):

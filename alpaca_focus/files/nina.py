@@ -6,7 +6,7 @@ import statistics
 from pathlib import Path
 from typing import Any
 
-from alpaca_focus.core.curves.curve_models import CurveModel, fit_beside
+from alpaca_focus.core.curves.curve_models import CurveModel, fit_model
 from alpaca_focus.core.curves.hyperbola import fit_hyperbola
 from alpaca_focus.core.errors import ConfigurationError, RunFailed
 from alpaca_focus.core.metrics import METRICS
@@ -161,7 +161,7 @@ def _fits(samples: list[Sample], accepted: Fit | None) -> dict[CurveModel, Fit]:
     fits.setdefault(CurveModel.HYPERBOLA, hyperbola)
     for model in (CurveModel.PARABOLA, CurveModel.TREND_LINES):
         try:
-            fits[model] = fit_beside(samples, hyperbola, model)
+            fits[model] = fit_model(samples, hyperbola, model)
         except RunFailed:
             # Not every V has points enough near focus, or on both arms: the report leaves such a curve empty.
             continue

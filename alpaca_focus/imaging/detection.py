@@ -1,4 +1,4 @@
-"""Finds stars at any defocus, at the scale of the frame itself, so that one ring is one star.
+"""Detects stars at any defocus, at the scale of the frame itself, so that one ring is one star.
 
 The image is searched in a pyramid of coarser and coarser maps, each smoothed by a small kernel. A star or a ring is
 most significant where it is about as large as the kernel: on finer maps a ring is many faint pieces, on coarser ones it
@@ -15,11 +15,11 @@ from alpaca_focus.imaging.sky_background import Image, binned, robust_noise
 
 DETECT_SIGMA = 6.0
 BRIGHTEST = 6
-"""Objects whose significance decides the scale."""
+"""Number of objects whose significance decides the scale."""
 APART, SCORED_APART = 3, 10
 """Cells to each side among which only the highest counts: for detection, and for the choice of the scale, where the
 pieces of one large ring must not count as many objects."""
-MOST_PLACES = 3000
+MOST_DETECTIONS = 3000
 MIN_MAP_CELLS = 24
 COARSER_MUST_EARN = 1.03
 KERNEL_CELLS = 3
@@ -31,9 +31,9 @@ class Detection:
     """The detections at one scale, most significant first.
 
     Attributes:
-        x_px: Columns of the centres, in pixels of the image given.
+        x_px: Columns of the centres, in pixels of the searched image.
         y_px: Rows of the centres.
-        significance: Height of each above the sky, in sigma of its map.
+        significance: Height above the sky, in sigma of the map at this scale.
         scale_px: Size of the objects searched for.
     """
 
@@ -47,13 +47,12 @@ class Detection:
 
 
 def detect(image: Image) -> tuple[Detection, ...]:
-    """Find significant objects in a sky-subtracted image, at every scale.
+    """Return the significant objects of a sky-subtracted image at each scale that has any.
+
+    The scale at which the brightest objects are most significant is first.
 
     Args:
         image: Shape (rows, columns), the sky subtracted; read only.
-
-    Returns:
-        The detections at each scale that has any, first the scale at which the brightest are most significant.
     """
     scored: list[tuple[float, Detection]] = []
     level, factor = image, 1
@@ -61,7 +60,7 @@ def detect(image: Image) -> tuple[Detection, ...]:
         detection = _peaks(level, factor)
         if len(detection):
             score = float(np.mean(detection.significance[_apart(detection, SCORED_APART * factor, BRIGHTEST)]))
-            # A coarser map must be clearly better: noise of the estimate alone must not change the scale.
+            # A coarser map must be clearly better: noise of the score alone must not change the scale.
             scored.append((score / COARSER_MUST_EARN ** len(scored), detection))
         level, factor = binned(level, 2), 2 * factor
     return tuple(detection for _, detection in sorted(scored, key=lambda pair: pair[0], reverse=True))
@@ -72,13 +71,13 @@ def _peaks(level: Image, factor: int) -> Detection:
     noise = robust_noise(smooth[::KERNEL_CELLS, ::KERNEL_CELLS])
     above = np.flatnonzero(smooth > DETECT_SIGMA * noise) if noise > 0 else np.empty(0, dtype=np.intp)
     rows, columns = np.divmod(above, smooth.shape[1])
-    # The nearest neighbours first: they leave few places for the wider comparison.
+    # The nearest neighbours first: they leave few cells for the wider comparison, which is slow.
     for reach in (1, APART):
         highest = _highest_near(smooth, rows, columns, reach)
-        kept = smooth[rows, columns] >= highest
-        rows, columns = rows[kept], columns[kept]
+        peaks = smooth[rows, columns] >= highest
+        rows, columns = rows[peaks], columns[peaks]
     values = smooth[rows, columns]
-    order = np.argsort(values)[::-1][:MOST_PLACES]
+    order = np.argsort(values)[::-1][:MOST_DETECTIONS]
     rows, columns = rows[order], columns[order]
     shift_y, shift_x = _light_centre(smooth, rows, columns)
     centre = (factor - 1) / 2
@@ -101,12 +100,7 @@ def _smoothed(level: Image) -> Image:
     inner /= np.float32(KERNEL_CELLS**2)
     smooth[0], smooth[-1] = smooth[1], smooth[-2]
     smooth[:, 0], smooth[:, -1] = smooth[:, 1], smooth[:, -2]
-    smooth[0, 0], smooth[0, -1], smooth[-1, 0], smooth[-1, -1] = (
-        smooth[1, 1],
-        smooth[1, -2],
-        smooth[-2, 1],
-        smooth[-2, -2],
-    )
+    smooth[[0, 0, -1, -1], [0, -1, 0, -1]] = smooth[[1, 1, -2, -2], [1, -2, 1, -2]]
     return smooth
 
 
@@ -123,7 +117,7 @@ def _highest_near(smooth: Image, rows: NDArray[np.intp], columns: NDArray[np.int
 def _light_centre(
     smooth: Image, rows: NDArray[np.intp], columns: NDArray[np.intp]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return the centre of the light in 3 x 3 cells around each place, relative to it."""
+    """Return the centre of the light in 3 x 3 cells around each cell, relative to it."""
     total, by_row, by_column = (np.zeros(len(rows)) for _ in range(3))
     for dy in (-1, 0, 1):
         near_rows = np.clip(rows + dy, 0, smooth.shape[0] - 1)
@@ -136,33 +130,30 @@ def _light_centre(
 
 
 def thinned(detection: Detection, apart_px: float) -> Detection:
-    """Return the places without those that are near to a more significant one."""
-    kept = _apart(detection, apart_px, len(detection))
+    """Return the detections without those near to a more significant one."""
+    apart = _apart(detection, apart_px, len(detection))
     return replace(
-        detection,
-        x_px=detection.x_px[kept],
-        y_px=detection.y_px[kept],
-        significance=detection.significance[kept],
+        detection, x_px=detection.x_px[apart], y_px=detection.y_px[apart], significance=detection.significance[apart]
     )
 
 
 def _apart(detection: Detection, apart_px: float, most: int) -> list[int]:
-    """Return the indices of the most significant places that are not near to a more significant one."""
-    kept: list[int] = []
+    """Return the indices of the most significant detections that are not near to a more significant one."""
+    apart: list[int] = []
     near = np.zeros(len(detection), dtype=bool)
     for index in range(len(detection)):
         if near[index]:
             continue
-        kept.append(index)
-        if len(kept) == most:
+        apart.append(index)
+        if len(apart) == most:
             break
         distance = np.hypot(detection.x_px - detection.x_px[index], detection.y_px - detection.y_px[index])
         near |= distance <= apart_px
-    return kept
+    return apart
 
 
 def alone(detection: Detection, diameter_px: float) -> NDArray[np.bool_]:
-    """Return for each place whether no other one with a tenth of its light is nearer than a diameter."""
+    """Return for each detection whether no other with a tenth of its light is nearer than a diameter."""
     lonely = np.ones(len(detection), dtype=bool)
     if len(detection) > 1:
         tree = KDTree(np.column_stack([detection.x_px, detection.y_px]))

@@ -11,7 +11,7 @@ from alpaca_focus.imaging.stars import measure_stars
 
 SEGMENTS, LINES_TO_A_SEGMENT = 16, 24
 LEAST_SHARE = 0.5
-"""Share of the segments that must show the trace; its ends are faint."""
+"""Share of the segments that must show the trace, whose ends are faint."""
 PEAK_SIGMAS = 5.0
 LARGEST_SLANT = 0.1
 NEAR_PX = 4.0
@@ -21,18 +21,11 @@ MANY_STARS = 8
 
 
 def looks_like_spectrum(pixels: Pixels) -> bool:
-    """Return whether a frame shows a spectrum along its rows or its columns.
-
-    Args:
-        pixels: ADU, shape (rows, columns), any number type.
-    """
-    if frame_problem(pixels):
+    """Return whether a frame, ADU of any number type, shows a spectrum along its rows or its columns."""
+    if frame_problem(pixels) or not (_has_trace(pixels) or _has_trace(pixels.T)):
         return False
-    if not _has_trace(pixels) and not _has_trace(pixels.T):
-        return False
-    # The trail of a satellite runs over the whole frame too, but between stars.
-    stars = measure_stars(pixels, saturation_adu=np.inf)
-    return stars.star_count < MANY_STARS
+    # A satellite's trail runs over the whole frame too, but between stars.
+    return measure_stars(pixels, saturation_adu=np.inf).star_count < MANY_STARS
 
 
 def _has_trace(pixels: Pixels) -> bool:
@@ -44,21 +37,18 @@ def _has_trace(pixels: Pixels) -> bool:
     lines -= np.median(lines, axis=0)
     parts = np.array_split(lines, SEGMENTS, axis=1)
     peaks = [_peak(np.median(part, axis=1)) for part in parts]
-    seen = [(index, row) for index, row in enumerate(peaks) if row is not None]
-    if len(seen) < LEAST_SHARE * SEGMENTS:
+    detected = [(index, row) for index, row in enumerate(peaks) if row is not None]
+    if len(detected) < LEAST_SHARE * SEGMENTS:
         return False
-    places, rows = np.array(seen, dtype=float).T
-    slope, level = _line(places, rows)
-    near = np.abs(rows - level - slope * places) <= NEAR_PX
+    segments, rows = np.array(detected, dtype=float).T
+    slope, level = _line(segments, rows)
+    near = np.abs(rows - level - slope * segments) <= NEAR_PX
     slant = abs(slope) * SEGMENTS / pixels.shape[1]
     return bool(np.count_nonzero(near) >= LEAST_SHARE * SEGMENTS and slant <= LARGEST_SLANT)
 
 
 def _peak(profile: NDArray[np.float32]) -> int | None:
-    """Return the row of a profile's narrow peak; `None` when it does not rise above the noise.
-
-    The median of three rows removes a single bad one.
-    """
+    """Return the row of a profile's narrow peak above the noise, if there is one; a median removes single bad rows."""
     width = max(9, len(profile) // NARROW_SHARE) | 1
     narrow = median_filter(profile, 3) - median_filter(profile, width)
     noise = MAD_TO_SIGMA * float(np.median(np.abs(narrow)))

@@ -26,8 +26,8 @@ def inverse_power(frame: Frame) -> Measurement:
 
     The frame's two-dimensional Fourier transform, squared, is summed over its rows. By Parseval's theorem that is the
     sum of the squared one-dimensional transforms of the frame's own rows, which are taken strip by strip. The mean of
-    the top quarter of the frequencies is the noise; what is above it, from k = 1 to the Nyquist frequency, is the power
-    P, here as mean square of the pixels.
+    the top quarter of the frequencies is the noise; the excess over it, from k = 1 to the Nyquist frequency, is the
+    power P, as mean square of the pixels.
 
     Args:
         frame: Its `pixels` have the shape (rows, columns); of a colour matrix, blocks of 2 x 2 are taken.
@@ -36,9 +36,9 @@ def inverse_power(frame: Frame) -> Measurement:
         1 / P in 1/ADU^2, lower is better, with its standard error from the noise; not usable if nothing rises above
         the noise. The details are `power_adu2` and `noise_adu`.
     """
-    trouble = frame_problem(frame.pixels)
-    if trouble:
-        return _unusable(trouble)
+    problem = frame_problem(frame.pixels)
+    if problem:
+        return _unusable(problem)
     pixels = binned(frame.pixels, 2) if frame.bayer else frame.pixels
     spectrum, variance = _power_spectrum(pixels, frame.electrons_per_adu or TYPICAL_ELECTRONS_PER_ADU)
     noise = float(spectrum[_quarter(len(spectrum))].mean())
@@ -56,7 +56,7 @@ def inverse_power(frame: Frame) -> Measurement:
 
 
 def _quarter(length: int) -> slice:
-    """Return the top quarter of the frequencies, which has only noise."""
+    """Return the top quarter of the frequencies, which has noise only."""
     return slice(int(NOISE_QUARTER * length), length)
 
 
@@ -65,9 +65,9 @@ def _power_spectrum(pixels: NDArray[np.generic], electrons_per_adu: float) -> tu
 
     Returns:
         The sums, and the variance of the power above the noise. The power of noise n in a row has an exponential
-        distribution, of variance n^2, and its level is known only as well as a quarter of the frequencies tell, 4 n^2 a
-        frequency. A pixel's light x above the mean counts as x^2 / 2 to the whole, so that its own noise counts x
-        times: the sky's evenly, and the counting noise of x itself, which is most where the light is.
+        distribution with variance n^2; its level comes from a quarter of the frequencies, which adds 4 n^2 for each
+        frequency. A pixel's light x above the mean adds x^2 / 2 to the sum, so that its own noise counts x times: the
+        sky's everywhere, and the counting noise of x where the light is.
     """
     rows, columns = pixels.shape
     fill = filling(pixels)

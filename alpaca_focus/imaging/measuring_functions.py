@@ -1,8 +1,8 @@
 """The measuring function of each metric, registered under the name of its row in `core.metrics`.
 
-What a function is given follows from the kind of its metric: the HFD measurement for stars, the `SpectrumReport` for a
-spectrum, the `Frame` for the frame as a whole. So stars and spectra are measured once for all of their metrics. Name,
-unit and sense of the measurement that it returns are put in by the row.
+The kind of the metric decides the argument: the HFD measurement for stars, the `SpectrumReport` for a spectrum, the
+`Frame` for the frame as a whole, so that stars and spectra are measured once for all of their metrics. Name, unit and
+sense of the returned measurement come from the row.
 """
 
 import math
@@ -15,25 +15,21 @@ from typing import Any
 from alpaca_focus.core.metrics import MEASUREMENTS, METRICS, STAR_SIZE, Metric, MetricKind
 from alpaca_focus.core.optics import OpticalTrain
 from alpaca_focus.core.values import Frame, Measurement
-from alpaca_focus.imaging.following import StarFollower
 from alpaca_focus.imaging.invpower import inverse_power
 from alpaca_focus.imaging.spectrum import SpectrumReport, SpectrumSettings, measure_spectrum
-from alpaca_focus.imaging.stars import found_in, summarised
+from alpaca_focus.imaging.star_tracking import StarTracker
+from alpaca_focus.imaging.stars import find_frame_stars, summarise_stars
 
 MeasuringFunction = Callable[[Any], Measurement]
 
 ANY_SPECTRUM = SpectrumSettings()
 _registered: dict[str, MeasuringFunction] = {}
 FUNCTIONS: Mapping[str, MeasuringFunction] = MappingProxyType(_registered)
-"""The functions by the name of their metric; they never raise for what a frame holds."""
+"""The functions by the name of their metric; they never raise, whatever the frame holds."""
 
 
 def measures(name: str) -> Callable[[MeasuringFunction], MeasuringFunction]:
-    """Register a function as the measuring function of a metric.
-
-    Args:
-        name: The name of the metric's row.
-    """
+    """Register the decorated function for the metric with this name."""
 
     def register(function: MeasuringFunction) -> MeasuringFunction:
         _registered[name] = function
@@ -43,21 +39,12 @@ def measures(name: str) -> Callable[[MeasuringFunction], MeasuringFunction]:
 
 
 def measure_metric(name: str, frame: Frame, spectrum: SpectrumSettings = ANY_SPECTRUM) -> Measurement:
-    """Measure one metric of a frame, with these settings where it is one of spectra."""
+    """Measure one metric of a frame; the settings apply to metrics of spectra."""
     return _evaluated(METRICS[name], _basis(METRICS[name].kind, frame, spectrum))
 
 
 def measure_all(measured_as: str, frame: Frame, spectrum: SpectrumSettings = ANY_SPECTRUM) -> tuple[Measurement, ...]:
-    """Measure all metrics that come from one measurement of a frame.
-
-    Args:
-        measured_as: A name in `core.metrics.MEASUREMENTS`.
-        frame: The frame.
-        spectrum: How to measure it where it is a spectrum.
-
-    Returns:
-        The measurements, in the order of the metrics there.
-    """
+    """Measure all metrics of `core.metrics.MEASUREMENTS[measured_as]`, in their order."""
     metrics = MEASUREMENTS[measured_as]
     basis = _basis(metrics[0].kind, frame, spectrum)
     return tuple(_evaluated(metric, basis) for metric in metrics)
@@ -66,20 +53,20 @@ def measure_all(measured_as: str, frame: Frame, spectrum: SpectrumSettings = ANY
 def measuring(
     name: str, spectrum: SpectrumSettings = ANY_SPECTRUM, rings: OpticalTrain | None = None
 ) -> Callable[[Frame], Measurement]:
-    """Return how the frames of one run are measured; the size of stars by the same ones through the whole run.
+    """Return the measuring function for the frames of one run; for the HFD it tracks the same stars through the run.
 
     Args:
         name: The metric.
         spectrum: How to measure a spectrum.
-        rings: The optics, when rings of stars are to be fitted.
+        rings: The optics, if rings of stars are to be fitted.
     """
-    return StarFollower(rings) if name == STAR_SIZE else partial(measure_metric, name, spectrum=spectrum)
+    return StarTracker(rings) if name == STAR_SIZE else partial(measure_metric, name, spectrum=spectrum)
 
 
 def _basis(kind: MetricKind, frame: Frame, spectrum: SpectrumSettings) -> Measurement | SpectrumReport | Frame:
     match kind:
         case MetricKind.STARS:
-            return summarised(frame, found_in(frame))
+            return summarise_stars(frame, find_frame_stars(frame))
         case MetricKind.SPECTRUM:
             return measure_spectrum(frame, spectrum)
         case MetricKind.FRAME:

@@ -15,7 +15,7 @@ NEAR_HALF = (0.9, 1.0, 1.1)
 OUTSKIRTS = 0.9
 """Radius beyond which a star, or the rim of a ring, has hardly any light, in HFD."""
 EXACT = 0
-"""sep's value of `subpix` for the exact area of a circle in each cell."""
+"""The `subpix` of sep that takes the exact area of a circle in each cell."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,13 +24,13 @@ class Photometry:
 
     Attributes:
         x: Column of the centre, from the middle of the stamp.
-        y: Row of it.
+        y: Row of the centre.
         flux_adu: Light above the sky within the aperture.
         noise_adu: Standard error of that light from the sky's noise.
         half_flux_diameter: Twice the radius about the centre that holds half of that light.
         half_flux_noise: Its standard error from the sky's noise and the light's own.
-        found: Whether there is light, and a radius that holds half of it.
-        elongation: Ratio of the long to the short axis, from second moments; infinite where there is no short one.
+        measurable: Whether there is light, and a radius that holds half of the light.
+        elongation: Ratio of the long to the short axis, from second moments; infinite without a short axis.
         angle_deg: Direction of the long axis from the columns' axis towards higher rows, -90 to 90.
         lopsidedness: How far the light beyond 0.9 HFD lies to one side: its dipole as a share of all light.
         peak_share: Share of the light that the brightest cell has.
@@ -42,7 +42,7 @@ class Photometry:
     noise_adu: Floats
     half_flux_diameter: Floats
     half_flux_noise: Floats
-    found: Flags
+    measurable: Flags
     elongation: Floats
     angle_deg: Floats
     lopsidedness: Floats
@@ -56,9 +56,9 @@ class Photometry:
 def measure(stamps: Stamps, hfd_cells: float, electrons_per_adu: float) -> Photometry:
     """Measure the stars on their stamps.
 
-    Half of the light lies within the half-flux radius. Its error is that of the light inside less half of all light:
-    the sky's noise and the star's own counting noise give it about half of the error of all light, the error of the
-    sky's level adds in proportion to the areas, and the growth curve's slope turns it into a length.
+    The error of the half-flux radius is that of the light inside less half of all light: the sky's noise and the star's
+    own counting noise contribute about half of the error of all light, the error of the sky's level in proportion to
+    the areas; the slope of the growth curve converts it to a length.
 
     Args:
         stamps: The stars.
@@ -71,7 +71,7 @@ def measure(stamps: Stamps, hfd_cells: float, electrons_per_adu: float) -> Photo
     mosaic = stamps.values.reshape(count * size, size)
     on_mosaic = x + half, y + half + np.arange(count) * size
     flux = np.asarray(sep.sum_circle(mosaic, *on_mosaic, aperture, subpix=EXACT)[0])
-    radius, growth, found = _half_flux(mosaic, on_mosaic, flux, aperture)
+    radius, growth, measurable = _half_flux(mosaic, on_mosaic, flux, aperture)
     adu_per_cell = stamps.geometry.binning**2
     noise = np.maximum(stamps.noise_adu, 1e-9) * adu_per_cell
     light = np.where(flux > 0, flux, np.nan) * adu_per_cell
@@ -88,7 +88,7 @@ def measure(stamps: Stamps, hfd_cells: float, electrons_per_adu: float) -> Photo
         noise_adu=np.sqrt(noise**2 * area + (sky_error * area) ** 2),
         half_flux_diameter=2 * radius,
         half_flux_noise=2 * half_flux_error / (growth * adu_per_cell),
-        found=found,
+        measurable=measurable,
         elongation=elongation,
         angle_deg=angle_deg,
         lopsidedness=lopsidedness,
@@ -97,35 +97,34 @@ def measure(stamps: Stamps, hfd_cells: float, electrons_per_adu: float) -> Photo
 
 
 def _half_flux(
-    mosaic: NDArray[np.float32], places: tuple[Floats, Floats], flux: Floats, aperture: float
+    mosaic: NDArray[np.float32], positions: tuple[Floats, Floats], flux: Floats, aperture: float
 ) -> tuple[Floats, Floats, Flags]:
-    """Return the radius that holds half of the light, the growth of the light there, and whether such a radius exists.
+    """Return the half-flux radius, the growth of the light there, and whether such a radius exists.
 
     A coarse search is followed by a parabola through the exact light within three circles near its result.
     """
-    count = len(flux)
-    coarse, trouble = sep.flux_radius(mosaic, *places, np.full(count, aperture), 0.5, normflux=flux, subpix=1)
+    coarse, flags = sep.flux_radius(mosaic, *positions, np.full(len(flux), aperture), 0.5, normflux=flux, subpix=1)
     coarse = np.asarray(coarse, dtype=float)
-    found = (flux > 0) & (np.asarray(trouble) == 0) & np.isfinite(coarse) & (coarse > 0)
-    coarse = np.clip(np.where(found, coarse, aperture / 2), 0.3, aperture / max(NEAR_HALF))
+    valid = (flux > 0) & (np.asarray(flags) == 0) & np.isfinite(coarse) & (coarse > 0)
+    coarse = np.clip(np.where(valid, coarse, aperture / 2), 0.3, aperture / max(NEAR_HALF))
     inner, middle, outer = (
-        np.asarray(sep.sum_circle(mosaic, *places, share * coarse, subpix=EXACT)[0]) / np.where(found, flux, 1)
+        np.asarray(sep.sum_circle(mosaic, *positions, share * coarse, subpix=EXACT)[0]) / np.where(valid, flux, 1)
         for share in NEAR_HALF
     )
-    # The light in units of all of it, against s = r / coarse - 1.
+    # The share of all light, against s = r / coarse - 1.
     step = NEAR_HALF[2] - NEAR_HALF[1]
     slope, bend = (outer - inner) / (2 * step), (outer - 2 * middle + inner) / step**2
-    found &= slope > 0
-    slope = np.where(found, slope, 1)
+    valid &= slope > 0
+    slope = np.where(valid, slope, 1)
     s = (0.5 - middle) / slope
     s = (0.5 - middle - bend * s**2 / 2) / slope
-    found &= np.abs(s) < 0.5
-    radius = coarse * (1 + np.where(found, s, 0))
-    return radius, slope * np.where(found, flux, 1) / coarse, found
+    valid &= np.abs(s) < 0.5
+    radius = coarse * (1 + np.where(valid, s, 0))
+    return radius, slope * np.where(valid, flux, 1) / coarse, valid
 
 
 def _about_middle(stamps: Stamps, radius: float) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Return the stamps' middle parts that hold a circle of this radius with room to move, and their axis."""
+    """Return the middle parts of the stamps around a circle of this radius, with a margin, and their axis."""
     half = stamps.geometry.half
     reach = min(half, math.ceil(radius) + 3)
     axis = np.arange(-reach, reach + 1, dtype=np.float32)
@@ -134,11 +133,11 @@ def _about_middle(stamps: Stamps, radius: float) -> tuple[NDArray[np.float32], N
 
 
 def centres(stamps: Stamps, radius: float | None = None) -> tuple[Floats, Floats]:
-    """Return the centre of the light in a circle that follows it.
+    """Return the centre of the light in a circle that is centred on it iteratively.
 
     Args:
         stamps: The stars.
-        radius: Of the circle; left out: the aperture.
+        radius: Radius of the circle; by default the aperture.
 
     Returns:
         Columns and rows, in cells from the middle of the stamps, never further than a third of the radius.
@@ -152,18 +151,14 @@ def centres(stamps: Stamps, radius: float | None = None) -> tuple[Floats, Floats
 
 
 def _light_centre(stamps: Stamps, x: Floats, y: Floats, radius: float) -> tuple[Floats, Floats]:
-    """Return the centre of the light in circles around some places; NaN where there is none."""
+    """Return the centre of the light in circles around some points; NaN without light."""
     values, axis = _about_middle(stamps, radius)
     total, by_x, by_y = _first_moments(_inside(values, axis, x, y, radius), axis)
     return by_x / total, by_y / total
 
 
 def _inside(
-    values: NDArray[np.float32],
-    axis: NDArray[np.float32],
-    x: NDArray[np.floating],
-    y: NDArray[np.floating],
-    radius: float,
+    values: NDArray[np.float32], axis: NDArray[np.float32], x: Floats, y: Floats, radius: float
 ) -> NDArray[np.float32]:
     """Return the values in circles around the centres, zero outside; a cell on the rim counts in part."""
     x32, y32 = np.asarray(x, dtype=np.float32), np.asarray(y, dtype=np.float32)
@@ -177,7 +172,7 @@ def _inside(
 
 
 def _lopsidedness(stamps: Stamps, x: Floats, y: Floats, inner: float) -> Floats:
-    """Return the dipole of the light between a radius and the aperture; a neighbour star is on one side."""
+    """Return the dipole of the light between a radius and the aperture, which a neighbouring star raises."""
     outer = stamps.geometry.aperture
     values, axis = _about_middle(stamps, outer)
     total, by_x, by_y = _first_moments(_inside(values, axis, x, y, outer), axis)

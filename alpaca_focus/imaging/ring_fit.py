@@ -17,7 +17,7 @@ Array = NDArray[np.float64]
 
 FEWEST_STARS, MOST_STARS = 3, 24
 RADIUS_HFD, RADIUS_PX = 1.15, 4.0
-"""Radius up to which a star is fitted: so many HFD, and so many pixels more."""
+"""Radius up to which a star is fitted: so many HFD plus so many pixels."""
 BINS = 60
 SMALLEST_BLUR = 2.0
 """Smallest ratio of the ring's geometric diameter to that of the seeing at which the shape is meaningful."""
@@ -33,11 +33,10 @@ class Rings:
     """The result of a fit to the rings of a frame.
 
     Attributes:
-        defocus_um: Distance from focus, without its sign.
-        stderr_um: Its standard error.
+        defocus_um: Distance from focus, without a sign.
         seeing_arcsec: FWHM of the seeing disc.
         misfit: Rms departure from the template, as a share of its peak.
-        star_count: Stars that took part.
+        star_count: Number of fitted stars.
     """
 
     defocus_um: float
@@ -49,7 +48,7 @@ class Rings:
 
 @dataclass(frozen=True, slots=True)
 class _Profile:
-    """The mean light of a star of unit flux in a pixel, by radius, with its errors."""
+    """The mean light per pixel of a star of unit flux, by radius, with errors."""
 
     radii_px: Array
     light: Array
@@ -65,7 +64,7 @@ def fit_rings(frame: Frame, field: MeasuredStars, train: OpticalTrain) -> Rings 
         train: The optics.
 
     Returns:
-        The fit; `None` if there are no rings, or none of this shape: aberrations, trails, crowding.
+        The fit; `None` without rings of the expected shape: aberrations, trails, crowding.
     """
     if not field.stars or frame.bayer:
         return None
@@ -83,7 +82,7 @@ def _fitted(
     profiles: RingProfiles, profile: _Profile, train: OpticalTrain, first_um: float, count: int
 ) -> Rings | None:
     def scaled(parameters: Array) -> Array:
-        """Return the template times the flux, on the background, that fit best."""
+        """Return the template with the best-fitting flux and background."""
         defocus_um, seeing = _limited(parameters, first_um)
         template = profiles.profile(defocus_um, seeing)
         design = np.column_stack([template, np.ones_like(template)]) / profile.error[:, None]

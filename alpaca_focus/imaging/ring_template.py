@@ -20,11 +20,11 @@ from alpaca_focus.core.optics import ARCSEC_PER_RADIAN, OpticalTrain
 Array = NDArray[np.float64]
 
 WAVELENGTHS_UM = (0.517, 0.55, 0.583)
-"""Three that stand for a broad band about 0.55 um."""
+"""Three wavelengths that represent a broad band about 0.55 um."""
 PUPIL_SAMPLES = 160
 FRIED, KOLMOGOROV = 0.976, 3.44
 SEEING_REACH = 6.0
-"""The grid of radii reaches so many seeing discs beyond the rim of the ring."""
+"""Extent of the grid of radii beyond the rim of the ring, in seeing discs."""
 SMALLEST_TRANSFER = 1e-4
 
 
@@ -50,14 +50,14 @@ class RingTemplates:
 
     @cached_property
     def _pupil(self) -> tuple[Array, Array]:
-        """Squared radii of the pupil in steps of even area, and the radii."""
+        """Squared radii of the pupil in steps of equal area, and the radii."""
         hole = self._train.central_obstruction**2
         squared = hole + (1 - hole) * (np.arange(PUPIL_SAMPLES) + 0.5) / PUPIL_SAMPLES
         return squared, np.sqrt(squared)
 
     @cached_property
     def _waves(self) -> tuple[Array, ...]:
-        """J0 over image radii and pupil radii, one for each wavelength."""
+        """J0 over image radii and pupil radii, for each wavelength."""
         _, rho = self._pupil
         return tuple(
             j0(np.pi * np.outer(self._radii_um, rho) / (wavelength * self._train.focal_ratio))
@@ -66,7 +66,7 @@ class RingTemplates:
 
     @cached_property
     def _frequencies(self) -> Array:
-        """Cycles per micrometre that pass the sharpest seeing, evenly spaced."""
+        """Cycles per micrometre up to the limit of the sharpest seeing, evenly spaced."""
         cut_off = 1 / (min(WAVELENGTHS_UM) * self._train.focal_ratio)
         fried_um_rad = FRIED / (self._sharpest_arcsec * self._um_per_arcsec)
         # The transform is below SMALLEST_TRANSFER from here on.
@@ -82,7 +82,7 @@ class RingTemplates:
         return np.asarray(kernel * (2 * np.pi * self._step_um * self._radii_um))
 
     def transfer(self, defocus_um: float) -> Array:
-        """Return the transform of the image without seeing, at the template's own frequencies, about 1 at zero."""
+        """Return the transform of the image without seeing at the template's frequencies, about 1 at zero."""
         squared, _ = self._pupil
         intensity = np.zeros_like(self._radii_um)
         for wavelength, wave in zip(WAVELENGTHS_UM, self._waves, strict=True):
@@ -103,7 +103,7 @@ class RingTemplates:
         return np.asarray(transfer * air * pixel)
 
     def backward(self, radii_px: Array) -> Array:
-        """Return the matrix from a transform to the light in a pixel of a star of unit flux, at radii in pixels."""
+        """Return the matrix from a transform to the light per pixel of a star of unit flux, at radii in pixels."""
         pixel_um = self._train.pixel_size_um
         step = float(self._frequencies[1] - self._frequencies[0])
         kernel = j0(2 * np.pi * np.outer(radii_px * pixel_um, self._frequencies))
@@ -111,13 +111,13 @@ class RingTemplates:
 
 
 class RingProfiles:
-    """Templates at fixed radii; a fit calls `profile` many times."""
+    """Templates at fixed radii, so that repeated calls of `profile` in a fit are fast."""
 
     def __init__(self, templates: RingTemplates, radii_px: Array) -> None:
         self._templates = templates
         self._backward = templates.backward(radii_px)
 
     def profile(self, defocus_um: float, seeing_arcsec: float) -> Array:
-        """Return the light in a pixel at each radius of a star of unit flux."""
+        """Return the light per pixel at each radius of a star of unit flux."""
         transfer = self._templates.transfer(defocus_um)
         return np.asarray(self._backward @ self._templates.blurred(transfer, seeing_arcsec))

@@ -1,4 +1,4 @@
-"""Sky and noise of a frame, robust against stars, hot pixels and pixels clipped at the bias; check of a frame."""
+"""Sky and noise of a frame, robust against stars, hot pixels and clipping at the bias; checks of a frame."""
 
 from typing import TypeVar
 
@@ -13,33 +13,30 @@ Image = NDArray[np.float32]
 ScalarT = TypeVar("ScalarT", bound=np.generic)
 
 CELLS_ACROSS = 5
-"""Cells of the sky's map on the shorter side: few, so that a ring a tenth of the frame wide is not taken for sky."""
+"""Cells of the sky's map on the shorter side: few, so that the map does not follow a ring a tenth of the frame wide."""
 SMALLEST_CELL_PX = 8
 LARGE_MAP_CELLS = 800
 SMALLEST_NOISE_CELL, NOISE_CELLS_ACROSS, EVERY_ROW, CHANCE_RATIO = 32, 16, 4, 1.15
 
 SMALLEST_FRAME_PX = 32
 TYPICAL_ELECTRONS_PER_ADU = 1.0
-"""Gain of a converter where it is unknown."""
+"""Gain of an unknown converter."""
 STRIP_ROWS = 64
-"""Rows worked on at a time, few enough to stay in the processor's cache."""
+"""Rows processed at a time, few enough for the processor's cache."""
 NOISE_SAMPLE = 40_000
-"""Differences that the noise is estimated from: more would not improve it."""
+"""Differences sampled for the noise: more would not improve the estimate."""
 
 
 def search_map(pixels: NDArray[np.generic], factor: int) -> Image:
-    """Return the frame in bins of `factor` x `factor` pixels, without single pixels that stand out.
+    """Return the means of bins of `factor` x `factor` pixels without lone bright pixels, for detection only.
 
     Each pixel is first limited to the second highest of its four neighbours, which removes hot pixels, pairs of them
-    and most cosmic rays, and little of any star. Missing pixels become the median of the frame. For detection, never
-    for measuring. It works in strips, so that it needs little memory beside the map.
+    and most cosmic rays, and little of any star. Missing pixels become the median of the frame. Working in strips
+    needs little memory beside the map.
 
     Args:
         pixels: Shape (rows, columns), C order; read only.
         factor: Pixels to a side of a bin.
-
-    Returns:
-        The mean of each bin, shape (rows // factor, columns // factor).
     """
     rows, columns = (size // factor * factor for size in pixels.shape)
     result = np.empty((rows // factor, columns // factor), dtype=np.float32)
@@ -47,7 +44,7 @@ def search_map(pixels: NDArray[np.generic], factor: int) -> Image:
     step = max(STRIP_ROWS // factor, 1) * factor
     for top in range(0, rows, step):
         bottom = min(top + step, rows)
-        # One row more on each side, so that the strips' edges have their neighbours too.
+        # One more row on each side, so that the strips' edges have their neighbours too.
         strip = native(pixels[max(top - 1, 0) : bottom + 1, :columns])
         if fill is not None:
             strip = np.where(np.isfinite(strip), strip, fill)
@@ -57,7 +54,7 @@ def search_map(pixels: NDArray[np.generic], factor: int) -> Image:
 
 
 def filling(pixels: NDArray[np.generic]) -> np.float32 | None:
-    """Return the value that stands for missing ones in a floating-point frame; `None` if every value is finite."""
+    """Return the value that replaces missing ones in a floating-point frame; `None` if every value is finite."""
     if pixels.dtype.kind != "f" or bool(np.isfinite(pixels).all()):
         return None
     sample = pixels[:: max(1, pixels.shape[0] // 256), :: max(1, pixels.shape[1] // 256)]
@@ -85,14 +82,7 @@ def without_lone_maxima(pixels: NDArray[ScalarT]) -> NDArray[ScalarT]:
 
 
 def second_highest_neighbour(pixels: NDArray[ScalarT]) -> NDArray[ScalarT]:
-    """Return the second highest of the four neighbours of each inner pixel.
-
-    Args:
-        pixels: Shape (..., rows, columns).
-
-    Returns:
-        Shape (..., rows - 2, columns - 2).
-    """
+    """Return the second highest neighbour of four for each inner pixel, shape (..., rows - 2, columns - 2)."""
     left, right = pixels[..., 1:-1, :-2], pixels[..., 1:-1, 2:]
     above, below = pixels[..., :-2, 1:-1], pixels[..., 2:, 1:-1]
     beside_high: NDArray[ScalarT] = np.maximum(left, right)
@@ -119,26 +109,26 @@ def binned(pixels: NDArray[np.generic], factor: int) -> Image:
 
 
 def without_sky(image: Image) -> tuple[Image, float]:
-    """Subtract the sky as it varies over the frame.
-
-    Returns:
-        The image less its sky, and the sky's global level in ADU.
-    """
-    # The sky is smooth: of a large map, bins of 4 x 4 are enough.
+    """Return the image less its sky, which may vary over the frame, and the sky's global level in ADU."""
+    # The sky is smooth, so that bins of 4 x 4 are enough for a large map.
     factor = 1 if min(image.shape) < LARGE_MAP_CELLS else 4
     coarse = image if factor == 1 else binned(image, factor)
     cell = max(SMALLEST_CELL_PX, min(coarse.shape) // CELLS_ACROSS)
     sky = sep.Background(coarse, bw=cell, bh=cell)
     level = sky.back(dtype=np.float32)
     if factor > 1:
-        level = np.repeat(np.repeat(level, factor, axis=1), factor, axis=0)
-        rest = [(0, whole - part) for whole, part in zip(image.shape, level.shape, strict=True)]
-        level = np.pad(level, rest, mode="edge")
+        level = _enlarged(level, factor, image.shape)
     return image - level, float(sky.globalback)
 
 
+def _enlarged(coarse: Image, factor: int, shape: tuple[int, ...]) -> Image:
+    """Return a map with each cell repeated `factor` times along both axes, its edge extended to the shape."""
+    wide = np.repeat(np.repeat(coarse, factor, axis=1), factor, axis=0)
+    return np.pad(wide, [(0, whole - part) for whole, part in zip(shape, wide.shape, strict=True)], mode="edge")
+
+
 def with_even_noise(image: Image) -> Image:
-    """Divide a sky-subtracted image by its local noise, where that is higher than usual, in units of the usual one.
+    """Divide a sky-subtracted image by its local noise over the usual one, wherever it is higher.
 
     Amplifier glow, moonlight in one corner and bright nebulae add noise that would look like stars. It is estimated
     from differences of neighbours, in cells that one ring does not fill.
@@ -155,20 +145,18 @@ def with_even_noise(image: Image) -> Image:
     if usual <= 0:
         return image
     ratio = np.clip(noise / usual, 1, None).astype(np.float32)
-    # Chance makes cells differ by so much.
+    # Smaller differences between cells are chance.
     ratio[ratio < CHANCE_RATIO] = 1
     if not (ratio > 1).any():
         return image
-    wide = np.repeat(np.repeat(ratio, cell, axis=0), cell, axis=1)
-    rest = [(0, whole - part) for whole, part in zip(image.shape, wide.shape, strict=True)]
-    return np.asarray(image / np.pad(wide, rest, mode="edge"))
+    return np.asarray(image / _enlarged(ratio, cell, image.shape))
 
 
 def robust_noise(image: NDArray[np.floating]) -> float:
     """Return the standard deviation of the sky's noise in a sky-subtracted image.
 
-    Differences of neighbours are insensitive to gradients and to most stars. Where more than half of the pixels are
-    equal, clipped at the bias for example, the differences that are not zero are taken instead.
+    Differences of neighbours are insensitive to gradients and to most stars. If more than half of the pixels are equal,
+    for example clipped at the bias, only the differences that are not zero count.
     """
     every = max(1, image.size // NOISE_SAMPLE)
     rows = image[::every] if image.shape[0] >= 64 * every else image
@@ -183,7 +171,7 @@ def robust_noise(image: NDArray[np.floating]) -> float:
 def frame_problem(pixels: Pixels) -> str:
     """Return why a frame cannot be measured at all; empty if it can."""
     if pixels.ndim != 2:
-        return f"the frame has {pixels.ndim} axes where an image has 2"
+        return f"the frame has {pixels.ndim} axes instead of 2"
     if min(pixels.shape) < SMALLEST_FRAME_PX:
         return f"the frame of {pixels.shape[1]} x {pixels.shape[0]} pixels is too small"
     if pixels.dtype.kind not in "uif":

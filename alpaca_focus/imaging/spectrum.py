@@ -1,4 +1,4 @@
-"""Measures focus from a 2D slit spectrum: the width of its trace, and how much light came through the slit.
+"""Measures focus from a 2D slit spectrum: the width of its trace, and the light through the slit.
 
 The width is the FWHM of a Gaussian across the trace. NSIG is the light of the trace above its background, as the mean
 over the columns of the slice, per second of exposure; the mean and not the sum, so that it does not depend on the slice
@@ -34,11 +34,11 @@ LEAST_SNR = 5.0
 ASTRAY_SIGMAS = 3.0
 """Largest distance of a fit from the detected trace; beyond, it has fitted something else."""
 MANY = 4
-"""From so many peaks beside the highest on, they are sky lines."""
+"""Number of peaks beside the highest from which on they are sky lines."""
 
 
 class TraceAxis(StrEnum):
-    """Along which axis of the frame the light is dispersed."""
+    """The axis of the frame along which the light is dispersed."""
 
     AUTO = "auto"
     HORIZONTAL = "horizontal"
@@ -60,8 +60,7 @@ class SpectrumSettings:
     """How to measure a spectrum.
 
     Attributes:
-        axis: Along which axis the light is dispersed.
-        x0: First pixel of the slice along the dispersion; `None`: the best exposed part is taken.
+        x0: First pixel of the slice along the dispersion; `None`: the best exposed part.
         x1: Last pixel of the slice + 1; `None`: likewise.
         reference_flux: Divisor of NSIG, for example the light that a guide camera measured meanwhile.
     """
@@ -77,20 +76,17 @@ class SpectrumReport:
     """The measurements of a spectrum; NaN where one failed.
 
     Attributes:
-        axis: Along which axis the light is dispersed.
         x0: First pixel of the slice along the dispersion.
         x1: Last pixel of the slice + 1.
         trace_row: Position of the trace across the dispersion, in the middle of the slice, in pixels.
         slant: Pixels across the dispersion per pixel along it.
         fwhm_px: Full width at half maximum across the trace, without the width of the pixels.
-        fwhm_stderr_px: Its standard error.
         fwhm_arcsec: The same on the sky; NaN if the image scale is unknown.
         nsig: Light of the trace in a column, ADU per second.
-        nsig_stderr: Its standard error.
         snr: Light of the trace in the slice over its error.
         background_adu: Level of the sky.
         profile: Distances from the trace in pixels, and the mean profile there in ADU.
-        model: The fitted Gaussian in ADU, at the same places.
+        model: The fitted Gaussian in ADU, at the same distances.
         flags: Number of findings by kind.
         usable: Whether the numbers may be used in a fit.
         reason: Why not, in one clause; empty if usable.
@@ -121,43 +117,29 @@ DEFAULT = SpectrumSettings()
 def measure_spectrum(frame: Frame, settings: SpectrumSettings = DEFAULT) -> SpectrumReport:
     """Measure the trace of the star in a 2D slit spectrum.
 
-    Args:
-        frame: Its `pixels` have the shape (rows, columns).
-        settings: How to measure.
-
     Returns:
-        The report; not usable, with the reason, if no trace was found, or if it is saturated or cut by the edge.
+        The report; not usable, with the reason, without a trace, or if it is saturated or cut by the edge.
     """
-    trouble = frame_problem(frame.pixels)
-    if trouble:
-        return SpectrumReport(usable=False, reason=trouble)
+    problem = frame_problem(frame.pixels)
+    if problem:
+        return SpectrumReport(usable=False, reason=problem)
+    lost = SpectrumReport(flags=MappingProxyType({SpectrumFlag.TRACE_LOST: 1}), usable=False)
     image = _as_float(frame.pixels)
-    found = _found(image, settings.axis)
-    if found is None:
-        return SpectrumReport(
-            flags=MappingProxyType({SpectrumFlag.TRACE_LOST: 1}),
-            usable=False,
-            reason="no trace found: clouds, too short an exposure, or the star is off the slit",
-        )
-    axis, trace = found
+    detected = _detected(image, settings.axis)
+    if detected is None:
+        return replace(lost, reason="no trace found: clouds, too short an exposure, or the star is off the slit")
+    axis, trace = detected
     lying = image if axis is TraceAxis.HORIZONTAL else image.T
-    slice_, reason = _slice(lying, trace, settings)
+    line = TraceLine((lying.shape[1] - 1) / 2, trace.row, trace.slant)
+    (x0, x1), reason = _slice(lying, line, trace.sigma, settings)
     if reason:
         return SpectrumReport(axis=axis, usable=False, reason=reason)
-    x0, x1 = slice_
-    middle = (lying.shape[1] - 1) / 2
-    line = refined_line(lying, TraceLine(middle, trace.row, trace.slant), trace.sigma, x0, x1)
+    line = refined_line(lying, line, trace.sigma, x0, x1)
     gain = frame.electrons_per_adu or TYPICAL_ELECTRONS_PER_ADU
     fitted = fit_profile(lying, line, trace.sigma, x0=x0, x1=x1, electrons_per_adu=gain)
     if fitted is None or fitted.flux_adu <= 0 or abs(fitted.centre) > ASTRAY_SIGMAS * trace.sigma + 1:
-        return SpectrumReport(
-            axis=axis,
-            x0=x0,
-            x1=x1,
-            flags=MappingProxyType({SpectrumFlag.TRACE_LOST: 1}),
-            usable=False,
-            reason="what looked like a trace has no Gaussian profile: clouds, or the star is off the slit",
-        )
+        reason = "the candidate trace has no Gaussian profile: clouds, or the star is off the slit"
+        return replace(lost, axis=axis, x0=x0, x1=x1, reason=reason)
     report = _report(fitted, line, axis=axis, x0=x0, x1=x1, frame=frame, settings=settings)
     return _judged(report, lying, line, trace, frame)
 
@@ -168,31 +150,29 @@ def _as_float(pixels: Pixels) -> Image:
     return image if fill is None else np.where(np.isfinite(image), image, fill)
 
 
-def _found(image: Image, axis: TraceAxis) -> tuple[TraceAxis, Trace] | None:
+def _detected(image: Image, axis: TraceAxis) -> tuple[TraceAxis, Trace] | None:
     if axis is not TraceAxis.AUTO:
         trace = find_trace(np.ascontiguousarray(image if axis is TraceAxis.HORIZONTAL else image.T))
         return None if trace is None else (axis, trace)
-    found = [pair for each in (TraceAxis.HORIZONTAL, TraceAxis.VERTICAL) if (pair := _found(image, each)) is not None]
-    return max(found, key=lambda pair: _likelihood(pair, image.shape), default=None)
+    both = (_detected(image, each) for each in (TraceAxis.HORIZONTAL, TraceAxis.VERTICAL))
+    return max(filter(None, both), key=lambda pair: _likelihood(pair[0], pair[1], image.shape), default=None)
 
 
-def _likelihood(found: tuple[TraceAxis, Trace], shape: tuple[int, ...]) -> tuple[bool, float]:
-    """Rate a trace against that along the other axis, where sky lines may look like traces.
+def _likelihood(axis: TraceAxis, trace: Trace, shape: tuple[int, ...]) -> tuple[bool, float]:
+    """Rate a trace against one along the other axis, where sky lines may look like traces.
 
     Sky lines are many, stars in the slit are few, and detectors are longer along the dispersion.
     """
-    axis, trace = found
     rows, columns = shape if axis is TraceAxis.HORIZONTAL else shape[::-1]
     are_few = len(trace.others) < MANY
     return are_few, trace.significance * (columns / rows) ** 2 / (1 + len(trace.others)) ** 2
 
 
-def _slice(image: Image, trace: Trace, settings: SpectrumSettings) -> tuple[tuple[int, int], str]:
-    """Return the slice to measure, or why there is none."""
+def _slice(image: Image, line: TraceLine, sigma: float, settings: SpectrumSettings) -> tuple[tuple[int, int], str]:
+    """Return the slice to measure, and why it is impossible, if it is."""
     columns = image.shape[1]
     if settings.x0 is None and settings.x1 is None:
-        line = TraceLine((columns - 1) / 2, trace.row, trace.slant)
-        return exposed_columns(image, line, trace.sigma), ""
+        return exposed_columns(image, line, sigma), ""
     x0 = 0 if settings.x0 is None else settings.x0
     x1 = columns if settings.x1 is None else settings.x1
     if not 0 <= x0 < x1 <= columns or x1 - x0 < 8:
@@ -236,16 +216,16 @@ def _report(
 
 
 def _light(fitted: FittedProfile, columns: int) -> tuple[float, float]:
-    """Sum the profile in its window, and return its standard error.
+    """Return the sum of the profile in its window, and the standard error.
 
-    The bins of a profile laid straight overlap: each row counts once however many bins share it.
+    The bins of a straightened profile overlap: each row counts once, however many bins share it.
     """
     fwhm = SIGMA_TO_FWHM * fitted.sigma
     inside = np.abs(fitted.rows - fitted.centre) <= WINDOW_FWHM * fwhm + 0.5
     outside = np.abs(fitted.rows - fitted.centre) > WINDOW_FWHM * fwhm + 0.5
     share = fitted.weights[inside] / columns
     light = float(np.sum(fitted.adu[inside] * share))
-    # Pixels left out as cosmic rays are missing in the sum; the model fills them in.
+    # Pixels rejected as cosmic rays are missing in the sum; the model fills them in.
     whole = float(np.sum(fitted.model_adu[inside] * share))
     light += fitted.flux_adu - whole if whole > 0 else 0.0
     variance = float(np.sum((fitted.errors_adu[inside] * share) ** 2))

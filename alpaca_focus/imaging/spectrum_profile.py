@@ -15,9 +15,9 @@ from alpaca_focus.imaging.spectrum_trace import Floats
 
 SIGMA_TO_FWHM = 2.3548
 PHASES = 8
-"""Bins per row to which a slanted trace is straightened."""
+"""Bins per row of a straightened trace."""
 STAR_SIGMAS = 5.0
-"""Half width of the star's window in sigma; beyond it is sky."""
+"""Half width of the star's window in sigma; beyond is sky."""
 SKY_SIGMAS, SKY_ROWS = 9.0, 12.0
 """Outer end of the sky in sigma, and its least width in rows."""
 OUTLIER_SIGMAS, SHAPE_SHARE = 5.0, 0.3
@@ -25,7 +25,7 @@ OUTLIER_SIGMAS, SHAPE_SHARE = 5.0, 0.3
 EXPOSED_SHARE = 0.3
 FEWEST_COLUMNS = 24
 SMOOTH_COLUMNS = 21
-"""Columns of the running median along the dispersion: more than a cosmic ray has."""
+"""Columns of the running median along the dispersion: more than a cosmic ray covers."""
 ROUNDS = 4
 
 
@@ -44,18 +44,16 @@ class TraceLine:
 
 @dataclass(frozen=True, slots=True)
 class FittedProfile:
-    """The mean spatial profile of a slice and the fit to it; rows are relative to the line given.
+    """The mean spatial profile of a slice and the fit to it; rows are relative to the given line.
 
     Attributes:
         rows: Distances from the line, in rows.
         adu: Mean signal of a pixel above its column's sky, less the fitted background.
-        model_adu: The fitted Gaussian as the pixels see it.
+        model_adu: The fitted Gaussian, integrated over the pixels.
         errors_adu: Standard errors of `adu`.
         weights: Pixels in each bin.
         flux_adu: Area of the Gaussian: light of the trace in a column.
         centre: Row of its middle.
-        sigma: Its width.
-        sigma_stderr: Its standard error.
         background_adu: Level of the sky in a pixel.
         noise_adu: Standard deviation of a pixel of the sky.
     """
@@ -74,7 +72,7 @@ class FittedProfile:
 
 
 def exposed_columns(image: Image, line: TraceLine, sigma: float) -> tuple[int, int]:
-    """Return first and last + 1 column of the part in which the trace is best exposed."""
+    """Return the first and last + 1 column of the best exposed part of the trace."""
     columns = np.arange(image.shape[1])
     signal = _column_light(image, line, sigma, columns)
     smooth = uniform_filter1d(signal, max(9, image.shape[1] // 40))
@@ -118,10 +116,10 @@ def refined_line(image: Image, line: TraceLine, sigma: float, x0: int, x1: int) 
 def fit_profile(
     image: Image, line: TraceLine, sigma: float, *, x0: int, x1: int, electrons_per_adu: float
 ) -> FittedProfile | None:
-    """Fit a Gaussian, as the pixels see it, and a straight background to the mean profile of a slice.
+    """Fit a Gaussian, integrated over the pixels, and a straight background to the mean profile of a slice.
 
-    Pixels far from the model, hot ones and cosmic rays, are left out, and so is a second star beside the trace. The
-    standard errors are those of the pixels' noise, scaled up if the profile departs from a Gaussian by more.
+    Pixels far from the model (hot pixels, cosmic rays) and a second star beside the trace are rejected. The standard
+    errors come from the pixels' noise, scaled up if the profile departs from a Gaussian by more.
 
     Args:
         image: Shape (rows, columns), dispersion along the columns' axis.
@@ -183,7 +181,7 @@ class _Slice:
         finite = np.isfinite(self.values)
         values = np.where(finite, self.values, 0)
         if fitted is None:
-            # Without a model, compare with the same row in other columns.
+            # Without a model yet, compare with the same row in other columns.
             usual = median_filter(values, (1, min(SMOOTH_COLUMNS, values.shape[1])))
             allowed = OUTLIER_SIGMAS * np.sqrt(self.noise_adu**2 + np.maximum(usual, 0) / self.electrons_per_adu)
             return np.asarray(finite & (np.abs(values - usual) <= allowed + SHAPE_SHARE * np.abs(usual)))
@@ -258,7 +256,7 @@ def _fit(slice_: _Slice, kept: NDArray[np.bool_], light: Floats, sigma: float) -
     if bins.size < 10:
         return None
     noise, first = max(slice_.noise_adu, 1e-6), int(bins.min())
-    # A slanted trace has other columns in each bin: each pixel counts by the light of its column.
+    # Each bin of a slanted trace has other columns: each pixel counts by the light of its column.
     share = np.broadcast_to(light / light.mean(), kept.shape)[kept]
     count = np.bincount(bins - first).astype(float)
     some = count > 0
@@ -286,7 +284,7 @@ def _fit(slice_: _Slice, kept: NDArray[np.bool_], light: Floats, sigma: float) -
         away = (mean_adu - model(solution.x, mean_row)) / error
         scatter = max(1.0, MAD_TO_SIGMA * float(np.median(np.abs(away[used]))))
         beyond = np.abs(mean_row - solution.x[1]) > 3 * _width(solution.x[2])
-        # A second star beside the trace is no sky; the trace itself is never cut.
+        # Outliers beyond the trace are a second star, not sky; the trace itself is never rejected.
         again = ~(beyond & (np.abs(away) > 4 * scatter))
         if again.sum() < 7 or bool((again == used).all()):
             break
@@ -295,7 +293,7 @@ def _fit(slice_: _Slice, kept: NDArray[np.bool_], light: Floats, sigma: float) -
     jacobian = np.asarray(solution.jac)
     freedom = max(int(used.sum()) - 5, 1)
     scatter = 2 * float(solution.cost) / freedom
-    # Chance alone makes it differ from one by so much.
+    # Up to this limit, scatter above one is chance.
     covariance = np.linalg.pinv(jacobian.T @ jacobian) * (scatter if scatter > 1 + 2 * math.sqrt(2 / freedom) else 1.0)
     flux, centre, log_sigma, level, slope = (float(value) for value in solution.x)
     background = level + slope * mean_row

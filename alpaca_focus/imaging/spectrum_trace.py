@@ -1,4 +1,4 @@
-"""Finds the trace of a star in a 2D slit spectrum: a peak that is narrow across the dispersion and runs along it.
+"""Detects the trace of a star in a 2D slit spectrum: a peak narrow across the dispersion that runs along it.
 
 The dispersion is along the columns' axis throughout; a vertical trace is searched for in the transposed frame.
 """
@@ -17,13 +17,13 @@ Floats = NDArray[np.float64]
 SLANT_STEP_PX = 1.5
 """Difference of two slants, over the whole frame."""
 BLOCKS = 24
-"""Parts along the dispersion; within one the slant is little."""
+"""Parts along the dispersion; within one the slant is negligible."""
 STEEPEST_SLANT = 0.06
 """Rows per column; 3.4 degrees."""
 SIGMAS = (0.7, 1.0, 1.4, 2.0, 2.8, 4.0, 5.6, 8.0, 11.3, 16.0, 22.6, 32.0)
 """Widths searched for, as sigma of a Gaussian in rows."""
 SURROUNDING = 2.5
-"""Width of the surroundings that a peak is compared with, in its own sigma."""
+"""Width of the surroundings that a peak is compared with, in the peak's sigma."""
 DETECT_SIGMA = 7.0
 EDGE_WEIGHT = 0.6
 LARGEST_BLOCK_SHARE = 0.5
@@ -37,10 +37,10 @@ class Trace:
     """The course of a trace, with the dispersion along the columns' axis.
 
     Attributes:
-        row: Row of its middle in the middle column.
+        row: Row in the middle column.
         slant: Rows per column.
-        sigma: Its approximate width in rows.
-        significance: Its height in sigma of the noise.
+        sigma: Approximate width in rows.
+        significance: Height in sigma of the noise.
         others: Rows of other peaks of the same kind, the highest first.
     """
 
@@ -52,9 +52,9 @@ class Trace:
 
 
 def find_trace(image: Image) -> Trace | None:
-    """Return the most significant trace, or `None`.
+    """Return the most significant trace, if there is one.
 
-    Sky lines fill the slit and are no peak across it; each column's median, which is their level, is subtracted first.
+    Sky lines fill the slit and form no peak across it; each column's median, which is their level, is subtracted first.
 
     Args:
         image: Shape (rows, columns), dispersion along the columns' axis; finite.
@@ -78,9 +78,9 @@ def find_trace(image: Image) -> Trace | None:
         if 6 * sigma > image.shape[0]:
             break
         responses = _response(profiles, sigma) / (profile_noise * _response_noise(sigma))
-        # Of two equal slants the flatter one is preferred.
+        # Of two equally significant slants the flatter one is preferred.
         responses *= 1 - 0.2 * np.abs(slants)[:, None]
-        # At the edges half of the means is missing, and the noise is higher.
+        # At the edges the means have half of the rows, and the noise is higher.
         edge = min(math.ceil(2 * SURROUNDING * sigma), responses.shape[1])
         responses[:, :edge] *= EDGE_WEIGHT
         responses[:, -edge:] *= EDGE_WEIGHT
@@ -106,7 +106,7 @@ def _block_means(image: Image) -> Floats:
 
 
 def _straight(blocks: Floats, shifts: Floats) -> Floats:
-    """Shift each block's profile by whole rows to straighten a slanted trace; beyond the ends there is sky."""
+    """Shift each block's profile by whole rows to straighten a slanted trace; zero, the sky, beyond the ends."""
     last = blocks.shape[0] - 1
     rows = np.arange(last + 1)[:, None] + np.round(shifts).astype(int)
     shifted = np.take_along_axis(blocks, np.clip(rows, 0, last), axis=0)
@@ -129,7 +129,7 @@ def _response_noise(sigma: float) -> float:
 
 
 def _runs_along(straight: Floats, row: int, sigma: float) -> bool:
-    """Return whether a peak is present in many blocks, and not in one or two alone."""
+    """Return whether a peak is present in many blocks, not only in one or two."""
     heights = _response(straight.T, sigma)[:, row]
     total = float(heights.sum())
     return total > 0 and float(heights.max()) < LARGEST_BLOCK_SHARE * total
@@ -146,5 +146,5 @@ def _others(profile: Floats, row: int, sigma: float, profile_noise: float) -> tu
     reach = max(1, math.ceil(2 * sigma))
     highest = response == maximum_filter1d(response, 2 * reach + 1)
     inside = (rows > 2 * sigma) & (rows < len(profile) - 1 - 2 * sigma)
-    found = rows[apart & highest & inside & (response > limit)]
-    return tuple(float(other) for other in found[np.argsort(-response[found])])
+    others = rows[apart & highest & inside & (response > limit)]
+    return tuple(float(other) for other in others[np.argsort(-response[others])])

@@ -1,4 +1,4 @@
-"""Stamps: the parts of a frame around its stars, all of one size in one array, each with its own sky subtracted."""
+"""Stamps: the parts of a frame around its stars, all of one size in one array, each with its local sky subtracted."""
 
 import math
 from dataclasses import dataclass, fields, replace
@@ -14,14 +14,14 @@ Flags = NDArray[np.bool_]
 Raw = NDArray[np.generic]
 
 LONE_TIMES, LONE_SIGMAS = 4.0, 6.0
-"""A pixel that exceeds the second highest of its neighbours by both is a hot pixel or a cosmic ray. In a star, that
-neighbour of the brightest pixel has more than a quarter of its light, down to a FWHM of 1.3 pixels."""
+"""A pixel that exceeds the second highest of its neighbours by both is a hot pixel or a cosmic ray. In a star down to
+a FWHM of 1.3 pixels, that neighbour of the brightest pixel has more than a quarter of its light."""
 CELLS_PER_HFD = 10.0
-"""Larger stars are binned until their HFD has less than twice as many cells: more would only cost time."""
+"""Larger stars are binned until their HFD has less than twice as many cells: more cells would only cost time."""
 SKY_BEYOND_CELLS = 1.5
 CORE_SHARE, PLATEAU_DEPTH = 0.35, 0.02
-"""Radius of the search for the brightest pixel, as a share of the aperture, and how far below it a pixel counts as
-equally bright."""
+"""Radius of the search for the brightest pixel, as a share of the aperture, and how far below that pixel others count
+as equally bright."""
 CLIP_SIGMAS = 3.0
 CLIP_ROUNDS = 3
 
@@ -31,7 +31,6 @@ class Geometry:
     """The size of all stamps of one measurement; a cell is `binning` x `binning` pixels.
 
     Attributes:
-        binning: Pixels to a side of a cell.
         aperture: Radius in which a star is measured, in cells.
         half: Cells from the middle of a stamp to its edge.
     """
@@ -56,12 +55,11 @@ class Stamps:
     """Stars cut out of a frame.
 
     Attributes:
-        geometry: Their size.
-        values: ADU above the sky to a pixel, shape (stars, size, size).
+        values: ADU above the sky per pixel, shape (stars, size, size).
         x_px: Column of the middle of each stamp's middle cell, in pixels of the frame.
-        y_px: Row of it.
+        y_px: Row of the same point.
         noise_adu: Standard deviation of a cell's sky.
-        sky_cells: Cells that each star's sky was estimated from.
+        sky_cells: Number of cells in the estimate of each star's sky.
         brightest_adu: Highest pixel near the middle, with sky, without hot pixels.
         plateau: Pixels near the middle within 2 % of the highest.
     """
@@ -93,7 +91,7 @@ def geometry_for(hfd_px: float) -> Geometry:
 
 
 def fits_in(shape: tuple[int, ...], x_px: Floats, y_px: Floats, geometry: Geometry) -> Flags:
-    """Return for each place whether the aperture around it lies within a frame of this shape."""
+    """Return for each position whether the aperture around it lies within a frame of this shape."""
     reach = geometry.aperture * geometry.binning + 1.0
     rows, columns = shape[:2]
     inside: Flags = (x_px >= reach) & (y_px >= reach) & (x_px <= columns - 1 - reach) & (y_px <= rows - 1 - reach)
@@ -101,14 +99,14 @@ def fits_in(shape: tuple[int, ...], x_px: Floats, y_px: Floats, geometry: Geomet
 
 
 def cut(pixels: NDArray[np.generic], x_px: Floats, y_px: Floats, geometry: Geometry, fill: np.float32 | None) -> Stamps:
-    """Cut out the stamps around some places, remove hot pixels, and subtract the sky of each.
+    """Cut out the stamps around some positions, remove hot pixels, and subtract the sky of each.
 
     Args:
         pixels: The frame, shape (rows, columns); read only.
         x_px: Columns, all within the frame.
         y_px: Rows.
         geometry: Size of the stamps.
-        fill: Replaces pixels without a finite value; `None`: there are none.
+        fill: Value for pixels without a finite one; `None`: there are none.
     """
     raw, middle_x, middle_y = _raw(pixels, x_px, y_px, geometry)
     if fill is not None:
@@ -122,15 +120,12 @@ def cut(pixels: NDArray[np.generic], x_px: Floats, y_px: Floats, geometry: Geome
     inner = cleaned[:, core, core].reshape(len(raw), (2 * reach + 1) ** 2)
     brightest = inner.max(axis=1).astype(float)
     plateau = (inner >= (brightest - PLATEAU_DEPTH * (brightest - level))[:, None]).sum(axis=1)
-    values = binned(_one_below_another(cleaned), binning).reshape(len(raw), geometry.size, geometry.size)
+    below_one_another = cleaned.reshape(-1, cleaned.shape[2])
+    values = binned(below_one_another, binning).reshape(len(raw), geometry.size, geometry.size)
     values, noise, sky_cells = _without_own_sky(values, geometry, quantum_adu)
     # The middle cell's middle: with an even binning it lies between two pixels.
     offset = (binning - 1) / 2 + half * binning
     return Stamps(geometry, values, middle_x + offset, middle_y + offset, noise, sky_cells, brightest, plateau)
-
-
-def _one_below_another(stamps: Raw) -> Raw:
-    return stamps.reshape(stamps.shape[0] * stamps.shape[1], stamps.shape[2])
 
 
 def _raw(pixels: NDArray[np.generic], x_px: Floats, y_px: Floats, geometry: Geometry) -> tuple[Raw, Floats, Floats]:
@@ -144,7 +139,7 @@ def _raw(pixels: NDArray[np.generic], x_px: Floats, y_px: Floats, geometry: Geom
         if x >= 0 and y >= 0 and x + size <= columns and y + size <= rows:
             raw[index] = pixels[y : y + size, x : x + size]
         else:
-            # The aperture is inside; sky outside the frame is mirrored.
+            # The aperture is inside the frame; the sky outside is mirrored.
             part_x = _mirrored(np.arange(x, x + size), columns)
             part_y = _mirrored(np.arange(y, y + size), rows)
             raw[index] = native(pixels[part_y[0] : part_y[1], part_x[0] : part_x[1]])[np.ix_(part_y[2], part_x[2])]
@@ -152,16 +147,15 @@ def _raw(pixels: NDArray[np.generic], x_px: Floats, y_px: Floats, geometry: Geom
 
 
 def _mirrored(wanted: NDArray[np.intp], length: int) -> tuple[int, int, NDArray[np.intp]]:
-    """Return first and last + 1 index to read along an axis, and the place of each wanted one in that range."""
-    inside = np.where(wanted < 0, -wanted, wanted)
-    inside = np.where(inside >= length, 2 * (length - 1) - inside, inside)
-    inside = np.clip(inside, 0, length - 1)
+    """Return the first and last + 1 index to read along an axis, and the offset of each wanted one in that range."""
+    inside = np.abs(wanted)
+    inside = np.clip(np.where(inside >= length, 2 * (length - 1) - inside, inside), 0, length - 1)
     first, last = int(inside.min()), int(inside.max()) + 1
     return first, last, inside - first
 
 
 def _without_lone_pixels(raw: Raw, level: Floats, quantum_adu: float) -> Raw:
-    """Limit pixels that exceed all their neighbours but one at most to the second highest neighbour."""
+    """Limit pixels that exceed at least three of their neighbours to the second highest neighbour."""
     neighbour, inner = second_highest_neighbour(raw), raw[:, 1:-1, 1:-1]
     above = np.subtract(inner, neighbour, dtype=np.float32)
     steps = np.abs(np.subtract(raw[:, ::8, 1:], raw[:, ::8, :-1], dtype=np.float32))
@@ -178,7 +172,7 @@ def _without_lone_pixels(raw: Raw, level: Floats, quantum_adu: float) -> Raw:
 def _without_own_sky(values: Image, geometry: Geometry, quantum_adu: float) -> tuple[Image, Floats, Floats]:
     """Subtract from each stamp the clipped mean of the sky beyond its aperture.
 
-    Where nearly all of the sky has one value, dark or clipped at the bias, the next value is sky as well.
+    If nearly all of the sky has one value, dark or clipped at the bias, the next value is sky as well.
     """
     y, x = np.ogrid[-geometry.half : geometry.half + 1, -geometry.half : geometry.half + 1]
     outside = np.hypot(x, y) >= geometry.sky_radius

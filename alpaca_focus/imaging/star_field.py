@@ -1,4 +1,4 @@
-"""Finds and measures the stars of a frame at any defocus, and counts those left out by reason."""
+"""Finds and measures the stars of a frame at any defocus, and counts the rejected ones by reason."""
 
 import math
 from collections import Counter
@@ -25,11 +25,11 @@ from alpaca_focus.imaging.star_profile import (
 
 MOST_STARS = 64
 MOST_CELLS = 1_500_000
-"""Cells of all stamps together: fewer are measured of very large rings."""
+"""Cells of all stamps together: of very large rings, fewer are measured."""
 LARGEST_MAP_PX = 4_000_000
 """Frames with more pixels are searched in bins of 2 x 2, 4 x 4 and so on; stars are always measured on full pixels."""
 APART_SIZES = 2.5
-"""Stars nearer to one another than this many of their size are left out as blended."""
+"""Stars nearer to one another than this many of their diameters are rejected as blended."""
 PIECES = 1.3
 RING_SIZE = 1.4
 """Diameter of a ring's rim, in HFD."""
@@ -41,9 +41,9 @@ FAINTEST_SNR = 10.0
 LARGEST_ELONGATION = 1.8
 """Ratio of the axes above which an object is a trail, a pair or a galaxy."""
 LARGEST_LOPSIDEDNESS, LOPSIDED_BY_NOISE = 0.05, 2.5
-"""Largest dipole of a single star, as a share of its light, and what noise may add to it, over the SNR."""
+"""Largest dipole of a single star, as a share of its light, and the part added by noise, times the SNR."""
 TYPICAL = 0.2
-"""Departure of a star's HFD from the median up to which it takes part in the mean profile."""
+"""Largest departure from the median HFD of the stars in the mean profile."""
 CREDIBLE = 0.5
 OFF_CENTRE_CELLS = 2.0
 PILOTS, PILOT_GROUPS, PILOT_ROUNDS = 8, 4, 10
@@ -72,10 +72,10 @@ class Star:
         flux_adu: Light above the sky within the aperture.
         snr: Flux over the sky's noise in the aperture.
         hfd_px: Half-flux diameter of the light on the sensor, without the width of the pixels.
-        hfd_stderr_px: Its standard error from the noise of the sky and of the star's own light.
+        hfd_stderr_px: Standard error from the noise of the sky and of the star's own light.
         fwhm_px: Full width at half maximum of the Moffat profile; NaN if the frame's stars are rings or discs.
-        fwhm_stderr_px: Its standard error from the sky's noise; NaN as well.
-        eccentricity: Of the light's second moments: 0 round, 0.6 an axis ratio of 0.8.
+        fwhm_stderr_px: Standard error from the sky's noise; NaN as well.
+        eccentricity: From the light's second moments: 0 round, 0.6 an axis ratio of 0.8.
         angle_deg: Direction of the long axis from the columns' axis towards higher rows, -90 to 90.
     """
 
@@ -93,42 +93,42 @@ class Star:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MeasuredStars:
-    """The stars of a frame, and the candidates left out.
+    """The stars of a frame, and the rejected candidates.
 
     Attributes:
         stars: Brightest first.
-        left_out: Number of candidates not measured, by flag.
+        left_out: Number of rejected candidates by flag.
         sky_adu: Level of the sky.
-        found: Candidates before anything was left out.
+        candidates: Number of candidates before any rejection.
         correction: Share by which the HFD was reduced to correct for cells, aperture and wings.
     """
 
     stars: tuple[Star, ...] = ()
     left_out: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
     sky_adu: float
-    found: int = 0
+    candidates: int = 0
     correction: float = 0.0
 
     @property
-    def odd(self) -> int:
+    def artefacts(self) -> int:
         """Number of objects unlike stars: hot pixels, cosmic rays, trails."""
         return sum(self.left_out.get(flag, 0) for flag in (Flag.LONE_PIXEL, Flag.ELONGATED, Flag.UNCERTAIN))
 
     @property
     def credibility(self) -> float:
-        """Share of stars among the objects examined: if it is low, even the stars may be none."""
-        return len(self.stars) / max(len(self.stars) + self.odd, 1)
+        """Share of stars among the classified objects: if it is low, even the stars may be artefacts."""
+        return len(self.stars) / max(len(self.stars) + self.artefacts, 1)
 
     @property
     def is_conclusive(self) -> bool:
         """Whether most detections are classified, so that a search at another scale is unnecessary."""
         plain = sum(self.left_out.get(flag, 0) for flag in (Flag.SATURATED, Flag.ELONGATED))
-        return plain > self.found / 2
+        return plain > self.candidates / 2
 
 
 @dataclass(frozen=True, slots=True)
 class _Image:
-    """A frame in its order in memory, with the facts needed to measure it."""
+    """A frame in memory order, with the facts for its measurement."""
 
     pixels: Pixels
     fill: np.float32 | None
@@ -137,10 +137,10 @@ class _Image:
 
 
 def find_stars(pixels: Pixels, *, saturation_adu: float, electrons_per_adu: float = 1.0) -> MeasuredStars:
-    """Find the stars of a frame and measure the brightest that stand alone.
+    """Find the stars of a frame and measure the brightest isolated ones.
 
     Args:
-        pixels: ADU, shape (rows, columns), in C or Fortran order, as frames off the wire are.
+        pixels: ADU, shape (rows, columns), in C order or, as from ImageBytes, in Fortran order.
         saturation_adu: Value at which a pixel is saturated.
         electrons_per_adu: Gain of the converter, for the counting noise of the stars' light.
     """
@@ -154,16 +154,16 @@ def find_stars(pixels: Pixels, *, saturation_adu: float, electrons_per_adu: floa
     best = MeasuredStars(sky_adu=sky_adu)
     for detection in detect(with_even_noise(sky_free)):
         attempt = _measured(image, _on_pixels(detection, factor), sky_adu)
-        if attempt.credibility > best.credibility or not best.found:
+        if attempt.credibility > best.credibility or not best.candidates:
             best = attempt
-        # Crowded rings or hot pixels can mislead the choice of the scale; then the next best one is tried.
+        # Crowded rings or hot pixels can mislead the choice of the scale; then the next best scale is tried.
         if best.credibility > CREDIBLE or best.is_conclusive:
             break
     return replace(best, stars=tuple(_turned(star) for star in best.stars)) if turned else best
 
 
 def _on_pixels(detection: Detection, factor: int) -> Detection:
-    """Return places of a map of `factor` x `factor` bins as places of the frame."""
+    """Convert positions on a map of `factor` x `factor` bins to positions on the frame."""
     centre = (factor - 1) / 2
     return replace(
         detection,
@@ -179,7 +179,7 @@ def _measured(image: _Image, detection: Detection, sky_adu: float) -> MeasuredSt
     order = np.argsort(~lonely, kind="stable")
     hfd_px = _pilot(image, detection.x_px[order], detection.y_px[order], detection.scale_px)
     if hfd_px is not None and hfd_px > PIECES * detection.scale_px:
-        # The detections may be pieces of rims of rings larger than the scale.
+        # The detections may be pieces of the rims of rings larger than the scale.
         detection = thinned(detection, RING_SIZE * hfd_px)
         lonely = alone(detection, APART_SIZES * hfd_px)
     left_out: Counter[str] = Counter({Flag.BLENDED: int((~lonely).sum())})
@@ -201,17 +201,17 @@ def _measured(image: _Image, detection: Detection, sky_adu: float) -> MeasuredSt
         stars=stars,
         left_out=MappingProxyType({flag: count for flag, count in left_out.items() if count}),
         sky_adu=sky_adu,
-        found=len(detection),
+        candidates=len(detection),
         correction=correction,
     )
 
 
 def _pilot(image: _Image, x_px: Floats, y_px: Floats, hfd_px: float) -> float | None:
-    """Return the HFD of a few stars, by an aperture that follows it until both agree; `None` without stars."""
+    """Return the HFD of a few stars, with an aperture adapted to it until both agree; `None` without stars."""
     for first in range(0, min(len(x_px), PILOTS * PILOT_GROUPS), PILOTS):
-        found_px = _converged(image, x_px[first : first + PILOTS], y_px[first : first + PILOTS], hfd_px)
-        if found_px is not None:
-            return found_px
+        pilot_px = _converged(image, x_px[first : first + PILOTS], y_px[first : first + PILOTS], hfd_px)
+        if pilot_px is not None:
+            return pilot_px
     return None
 
 
@@ -220,13 +220,13 @@ def _converged(image: _Image, x_px: Floats, y_px: Floats, hfd_px: float) -> floa
         batch = _Batch.of(image, x_px, y_px, hfd_px)
         if batch is None or not batch.light.any():
             return None
-        # As long as the aperture is too small for them, large rings look lopsided.
+        # In an aperture that is still too small, large rings look lopsided and are not yet good.
         trusted = batch.good if batch.good.any() else batch.light
         measured_px = batch.typical_hfd_px(trusted)
         if abs(measured_px / hfd_px - 1) < PILOT_AGREES:
             return measured_px if batch.good.any() else None
         hfd_px = measured_px
-        x_px, y_px = batch.places(batch.light)
+        x_px, y_px = (at[batch.light] for at in _positions(batch.stamps, batch.photometry))
     return hfd_px
 
 
@@ -243,10 +243,10 @@ class _Batch:
 
     @classmethod
     def of(cls, image: _Image, x_px: Floats, y_px: Floats, hfd_px: float) -> "_Batch | None":
-        """Measure the stars at some places, most significant first, with an aperture for this HFD.
+        """Measure the stars at some positions, most significant first, with an aperture for this HFD.
 
         Returns:
-            The stars, or `None` if all places are too near the edge.
+            The stars, or `None` if all positions are too near the edge.
         """
         geometry = geometry_for(hfd_px)
         inside = fits_in(image.pixels.shape, x_px, y_px, geometry)
@@ -267,16 +267,11 @@ class _Batch:
         diameter = weighted_median(some.half_flux_diameter, some.half_flux_diameter / some.half_flux_noise)
         return diameter * self.stamps.geometry.binning
 
-    def places(self, chosen: Flags) -> tuple[Floats, Floats]:
-        """Return columns and rows of the centres of some of the stars."""
-        size = self.stamps.geometry.binning
-        x_px, y_px = self.stamps.x_px + self.photometry.x * size, self.stamps.y_px + self.photometry.y * size
-        return x_px[chosen], y_px[chosen]
-
     def stars(self) -> tuple[tuple[Star, ...], float]:
         """Return the good stars, corrected for the bias of the measurement, and that correction as a share."""
         stamps, whole = self.stamps.where(self.good), self.photometry.where(self.good)
         size = stamps.geometry.binning
+        x_px, y_px = _positions(stamps, whole)
         hfd_cells = self.typical_hfd_px(self.good) / size
         away = np.abs(whole.half_flux_diameter / hfd_cells - 1)
         typical = away <= max(TYPICAL, float(away.min()))
@@ -291,8 +286,8 @@ class _Batch:
             fwhm_px, fwhm_error_px = curve.fwhm * size * (1 + wider), curve.fwhm * size * error
         stars = tuple(
             Star(
-                x_px=float(stamps.x_px[k] + whole.x[k] * size),
-                y_px=float(stamps.y_px[k] + whole.y[k] * size),
+                x_px=float(x_px[k]),
+                y_px=float(y_px[k]),
                 flux_adu=float(whole.flux_adu[k]),
                 snr=float(whole.flux_adu[k] / whole.noise_adu[k]),
                 hfd_px=float(whole.half_flux_diameter[k] / bias) * size,
@@ -308,7 +303,7 @@ class _Batch:
 
 
 def _centred(image: _Image, x_px: Floats, y_px: Floats, geometry: Geometry) -> Stamps:
-    """Cut stamps around some places, and again if the stars are not in their middles."""
+    """Cut stamps around some positions, and again if the stars are not in their middles."""
     stamps = cut(image.pixels, x_px, y_px, geometry, image.fill)
     x, y = centres(stamps)
     if len(x) and max(np.abs(x).max(), np.abs(y).max()) > OFF_CENTRE_CELLS:
@@ -329,7 +324,7 @@ def _judged(stamps: Stamps, photometry: Photometry, saturation_adu: float) -> tu
         verdicts = {
             Flag.SATURATED: stamps.brightest_adu >= min(SATURATED_SHARE * saturation_adu, piled_up_adu),
             Flag.FAINT: snr < FAINTEST_SNR,
-            Flag.UNCERTAIN: ~photometry.found,
+            Flag.UNCERTAIN: ~photometry.measurable,
             Flag.LONE_PIXEL: (photometry.peak_share > LONE_CELL_SHARE)
             | (photometry.half_flux_diameter * binning < SMALLEST_HFD_PX),
             Flag.ELONGATED: photometry.elongation > LARGEST_ELONGATION,
@@ -345,14 +340,14 @@ def _judged(stamps: Stamps, photometry: Photometry, saturation_adu: float) -> tu
 
 
 def _piled_up(stamps: Stamps, photometry: Photometry) -> float:
-    """Return the value at which the sensor itself is full, below the limit of its converter; infinite if it is not.
+    """Return the value at which the sensor itself saturates, below the limit of its converter; infinite if unknown.
 
     Its sign is stars of different light that all reach the same value, each in several pixels.
     """
     if len(stamps.values) < PILED_UP_STARS:
         return math.inf
     limit = PILED_UP_SHARE * float(stamps.brightest_adu.max())
-    full = (stamps.brightest_adu >= limit) & (stamps.plateau >= PLATEAU_PX) & photometry.found
+    full = (stamps.brightest_adu >= limit) & (stamps.plateau >= PLATEAU_PX) & photometry.measurable
     if full.sum() < PILED_UP_STARS:
         return math.inf
     light = photometry.flux_adu[full]
@@ -360,13 +355,19 @@ def _piled_up(stamps: Stamps, photometry: Photometry) -> float:
 
 
 def _repeated(stamps: Stamps, photometry: Photometry) -> Flags:
-    """Return for each star whether it repeats one before it."""
-    x_px = stamps.x_px + photometry.x * stamps.geometry.binning
-    y_px = stamps.y_px + photometry.y * stamps.geometry.binning
+    """Return for each star whether it repeats an earlier one."""
+    x_px, y_px = _positions(stamps, photometry)
     near = np.hypot(x_px[:, None] - x_px, y_px[:, None] - y_px) < stamps.geometry.aperture * stamps.geometry.binning / 3
     return np.asarray(np.tril(near, -1).any(axis=1))
 
 
+def _positions(stamps: Stamps, photometry: Photometry) -> tuple[Floats, Floats]:
+    """Return columns and rows of the stars' centres, in pixels of the frame."""
+    size = stamps.geometry.binning
+    return stamps.x_px + photometry.x * size, stamps.y_px + photometry.y * size
+
+
 def _turned(star: Star) -> Star:
+    """Return a star of a transposed frame on the frame itself."""
     angle_deg = 90.0 - star.angle_deg
     return replace(star, x_px=star.y_px, y_px=star.x_px, angle_deg=angle_deg - 180.0 if angle_deg > 90 else angle_deg)

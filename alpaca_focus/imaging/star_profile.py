@@ -18,24 +18,19 @@ BINS_PER_HFD = 20.0
 LARGEST_MISFIT = 0.05
 """Departure from a Moffat curve, as a share of the profile, above which stars are rings or discs."""
 MODEL_SHARE = 0.01
-"""Departure that is normal even for a star in focus."""
+"""Normal departure, even of a star in focus."""
 STEEPEST, FLATTEST = 0.003, 0.6
 """Limits of 1 / b: nearly a Gaussian, and wings below those with infinite light."""
 NODES, NODE_WEIGHTS = np.polynomial.legendre.leggauss(3)
 PHASES = (0.125, 0.375)
-"""Places within a cell: the middles of the quarters, of which the other half is the mirror image."""
+"""Positions within a cell: the middles of its quarters; the other half is the mirror image."""
 MODEL_FLUX_ADU = 1e6
 CELL_VARIANCE = 2 / 12
 
 
 @dataclass(frozen=True, slots=True)
 class Moffat:
-    """A Moffat profile; lengths in cells.
-
-    Attributes:
-        fwhm: Full width at half maximum.
-        inverse_exponent: 1 / b.
-    """
+    """A Moffat profile with the exponent b = 1 / `inverse_exponent`; lengths in cells."""
 
     fwhm: float
     inverse_exponent: float
@@ -56,7 +51,7 @@ class Moffat:
         return 2 * self.core * math.sqrt(2 ** (1 / (self.exponent - 1)) - 1)
 
     def brightness(self, squared_radius: NDArray[np.floating]) -> Floats:
-        """Return the light per area, with a total of one."""
+        """Return the light per area; the total is one."""
         peak = (self.exponent - 1) / (math.pi * self.core**2)
         return np.asarray(peak * (1 + squared_radius / self.core**2) ** -self.exponent, dtype=float)
 
@@ -76,8 +71,8 @@ class Profile:
     Attributes:
         radius: Mean distance from the centre in each bin.
         light: Mean light of a cell.
-        error: Its standard error from the sky's noise.
-        cells: How many cells were averaged.
+        error: Standard error from the sky's noise.
+        cells: Number of averaged cells.
     """
 
     radius: Floats
@@ -94,7 +89,7 @@ def stacked(stamps: Stamps, photometry: Photometry, hfd_cells: float) -> Profile
     bins = (distance[inside] / (hfd_cells / BINS_PER_HFD)).astype(int)
     count = np.bincount(bins).astype(float)
     some = count > 0
-    # A star of light f counts f times with its values v / f: the sum is that of the values themselves.
+    # A star of light f has the weight f and the values v / f: the weighted sum is that of the values v.
     weight = np.bincount(bins, light[inside])[some]
     variance = np.broadcast_to(stamps.noise_adu[:, None, None] ** 2, distance.shape)
     return Profile(
@@ -118,11 +113,7 @@ def _light_per_value(stamps: Stamps, photometry: Photometry) -> Floats:
 
 
 def fit_moffat(profile: Profile, hfd_cells: float) -> Moffat | None:
-    """Fit a Moffat curve, as the cells see it, to a mean profile.
-
-    Returns:
-        The curve, or `None` if the stars are rings or discs, which no such curve describes.
-    """
+    """Fit a Moffat curve, integrated over the cells, to a mean profile; `None` if the stars are rings or discs."""
     level = float(profile.light[: max(1, len(profile.light) // 8)].max())
     error = np.hypot(profile.error, MODEL_SHARE * np.abs(profile.light)) + 2e-3 * level
 
@@ -144,7 +135,7 @@ def fit_moffat(profile: Profile, hfd_cells: float) -> Moffat | None:
     )
     amplitude, curve = model(solution.x)
     away = amplitude * curve.on_cells(profile.radius, np.zeros(1)) - profile.light
-    # The area between two radii grows with the radius; the sky's noise is no misfit.
+    # Weighted by the radius, as is the area between two radii; the sky's noise is no misfit.
     misfit = float(np.sum(profile.radius * (away**2 - profile.error**2)))
     return curve if misfit <= LARGEST_MISFIT**2 * float(np.sum(profile.radius * profile.light**2)) else None
 
@@ -152,8 +143,8 @@ def fit_moffat(profile: Profile, hfd_cells: float) -> Moffat | None:
 def width_changes(stamps: Stamps, photometry: Photometry, profile: Profile, hfd_cells: float) -> tuple[Floats, Floats]:
     """Return the share by which each star is wider than the median one, with its standard error.
 
-    A star is the mean profile P, times an amplitude, stretched by 1 + s; to first order P - s r P'. Both numbers follow
-    from a linear fit, whose error is that of the sky's noise.
+    A star is the mean profile P, times an amplitude, stretched by 1 + s; to first order P - s r P'. A linear fit gives
+    amplitude and s, and the sky's noise their errors.
     """
     distance = _distances(stamps, photometry)
     near = distance < 1.5 * hfd_cells
@@ -175,8 +166,8 @@ def width_changes(stamps: Stamps, photometry: Photometry, profile: Profile, hfd_
 def half_flux_bias(curve: Moffat, geometry: Geometry) -> float:
     """Return the factor by which the half-flux diameter of stars with this profile is measured too large.
 
-    The cells of the sensor widen a star, the aperture cuts its wings, and the wings raise its sky. Stars of the known
-    profile are drawn at several places within a cell and measured in the same way.
+    The cells of the sensor widen a star, the aperture cuts its wings, and the wings raise its sky. Stars of this
+    profile are rendered at several positions within a cell and measured in the same way.
     """
     x, y = (each.ravel() for each in np.meshgrid(PHASES, PHASES))
     axis = np.arange(-geometry.half, geometry.half + 1)

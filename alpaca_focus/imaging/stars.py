@@ -1,4 +1,4 @@
-"""Measures focus by the stars of a frame: one HFD and FWHM with standard errors, or the reason why there is none."""
+"""Measures focus by the stars of a frame: HFD and FWHM with standard errors, or the reason why there is none."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -17,18 +17,17 @@ from alpaca_focus.imaging.star_field import Flag, MeasuredStars, Star, find_star
 
 OUTLIER_SIGMAS = 3.5
 CORRECTION_UNCERTAINTY = 0.05
-"""Share of the correction for cells, aperture and wings by which it may be wrong."""
+"""Relative error of the correction for cells, aperture and wings."""
 SYSTEMATIC = 0.0005
-"""Share of the HFD by which the measurement may be wrong for all stars alike, as synthetic fields show."""
+"""Relative error of the HFD common to all stars, as measured on synthetic fields."""
 BELIEF = 8.0
 """Number of stars at which the scatter counts as much for the standard error as the stars' own errors."""
 LEAST_CREDIBLE = 0.08
-"""Share of stars among the objects below which even the stars are not trusted."""
+"""Smallest share of stars among the objects at which the stars are trusted."""
 STAR_SCATTER = 0.0015
-"""Share of the HFD by which stars of one frame differ for reasons other than noise, before their scatter is known."""
-
+"""Relative difference of the HFD of stars of one frame for reasons other than noise, before the scatter is known."""
 EDGE_HFD = 3.0
-"""Least distance of a star from the rim of a part of the frame, in HFD, to count as inside."""
+"""Smallest distance of a star inside a part of the frame from its rim, in HFD."""
 FEWEST_IN_REGION, REGION_SHARE = 10, 0.2
 UNKNOWN_TIME = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -42,11 +41,11 @@ def measure_stars(
         pixels: ADU, shape (rows, columns), any number type, C or Fortran order; not written to.
         saturation_adu: Value at which a pixel is saturated.
         bayer: Whether neighbouring pixels see different colours; then blocks of 2 x 2 are measured.
-        electrons_per_adu: Gain of the converter; left out: about one.
+        electrons_per_adu: Gain of the converter; by default about one.
 
     Returns:
-        The frame's HFD in pixels of the frame as given, or a measurement that is not usable with the reason. Its
-        details are `fwhm_px` and `fwhm_stderr_px` (NaN for rings), `eccentricity`, `sky_adu`, `median_snr`, `flux_adu`.
+        The frame's HFD in pixels of the frame, or an unusable measurement with the reason. The details are `fwhm_px`
+        and `fwhm_stderr_px` (NaN for rings), `eccentricity`, `sky_adu`, `median_snr`, `flux_adu`.
     """
     frame = Frame(
         pixels=pixels,
@@ -57,14 +56,14 @@ def measure_stars(
         bayer=bayer,
         electrons_per_adu=electrons_per_adu,
     )
-    return summarised(frame, found_in(frame))
+    return summarise_stars(frame, find_frame_stars(frame))
 
 
-def found_in(frame: Frame) -> MeasuredStars | None:
-    """Find the stars of a frame; places and sizes are in its pixels. `None` if it cannot be measured."""
+def find_frame_stars(frame: Frame) -> MeasuredStars | None:
+    """Return the stars of a frame, in its pixels; `None` if it cannot be measured."""
     if frame_problem(frame.pixels):
         return None
-    scale = _scale(frame)
+    scale = 2 if frame.bayer else 1
     field = find_stars(
         binned(frame.pixels, scale) if frame.bayer else frame.pixels,
         saturation_adu=frame.saturation_adu,
@@ -73,21 +72,16 @@ def found_in(frame: Frame) -> MeasuredStars | None:
     return replace(field, stars=tuple(_scaled(star, scale) for star in field.stars)) if frame.bayer else field
 
 
-def summarised(frame: Frame, field: MeasuredStars | None) -> Measurement:
-    """Combine the stars of a frame into one measurement.
-
-    Args:
-        frame: Where they are.
-        field: What `found_in` found, or a part of it.
-    """
+def summarise_stars(frame: Frame, field: MeasuredStars | None) -> Measurement:
+    """Combine all or some of the stars from `find_frame_stars` into one measurement of the frame."""
     if field is None:
         return _unusable(frame_problem(frame.pixels))
     if not field.stars:
         return _unusable(_why_none(field), flags=field.left_out)
     if field.credibility < LEAST_CREDIBLE:
-        looked_at = field.odd + len(field.stars)
+        objects = field.artefacts + len(field.stars)
         return _unusable(
-            f"only {len(field.stars)} of {looked_at} objects look like stars: hot pixels, trails or clouds",
+            f"only {len(field.stars)} of {objects} objects look like stars: hot pixels, trails or clouds",
             flags=field.left_out,
         )
     hfd = central([star.hfd_px for star in field.stars], [star.hfd_stderr_px for star in field.stars])
@@ -118,14 +112,11 @@ def summarised(frame: Frame, field: MeasuredStars | None) -> Measurement:
 
 
 def best_region(frame: Frame, stars: Sequence[Star]) -> Subframe | None:
-    """Return a quarter of the frame with many good stars, in pixels of the sensor, so that it can be read alone.
-
-    `None` if no quarter has enough stars.
-    """
+    """Return a quarter of the frame with many good stars, in pixels of the sensor; `None` if none has enough."""
     rows, columns = frame.pixels.shape[:2]
     width, height = columns // 2, rows // 2
     x, y = np.array([star.x_px for star in stars]), np.array([star.y_px for star in stars])
-    # Stars near the rim of the part would be cut off in the next frame, whose stars may be larger.
+    # The next frame's stars may be larger, so that stars near the rim of the part would be cut.
     margin_px = EDGE_HFD * float(np.median([star.hfd_px for star in stars]))
 
     def count(corner: tuple[int, int]) -> int:
@@ -140,12 +131,8 @@ def best_region(frame: Frame, stars: Sequence[Star]) -> Subframe | None:
     return Subframe(x=best[0] + frame.left_px, y=best[1] + frame.top_px, width=width, height=height)
 
 
-def _scale(frame: Frame) -> int:
-    return 2 if frame.bayer else 1
-
-
 def _scaled(star: Star, scale: int) -> Star:
-    """Convert places and sizes of a frame of pixel blocks to those of its pixels."""
+    """Convert a star's position and size from pixel blocks to pixels."""
     shift_px = (scale - 1) / 2
     return replace(
         star,
@@ -160,7 +147,7 @@ def _scaled(star: Star, scale: int) -> Star:
 
 @dataclass(frozen=True, slots=True)
 class Central:
-    """A robust mean: its value, its standard error, and which values it used."""
+    """A robust mean, its standard error, and a flag for each value that it used."""
 
     value: float
     stderr: float
@@ -170,9 +157,9 @@ class Central:
 def central(values: Sequence[float], errors: Sequence[float]) -> Central:
     """Return the robust mean of a value of several stars.
 
-    Each star is weighted by its own error and by the scatter among the stars, which has more causes than noise: field
-    curvature, unseen blends. Values far from the others are left out. With many stars the standard error comes from the
-    scatter; with few, whose scatter is uncertain, mostly from their own errors.
+    Each star is weighted by its own error and by the scatter among the stars, which field curvature and unresolved
+    blends raise above the noise. Outliers are rejected. With many stars the standard error comes from the scatter; with
+    few, whose scatter is uncertain, mostly from their own errors.
 
     Args:
         values: One a star, at least one.
@@ -204,7 +191,7 @@ def _central_fwhm(stars: Sequence[Star]) -> Central:
 
 
 def _why_none(field: MeasuredStars) -> str:
-    if not field.found:
+    if not field.candidates:
         return "no stars found: clouds, or too short an exposure"
     flag, count = max(field.left_out.items(), key=lambda item: item[1], default=("", 0))
     reasons = {
@@ -213,7 +200,7 @@ def _why_none(field: MeasuredStars) -> str:
         Flag.FAINT: "all stars are too faint: clouds, or too short an exposure",
         Flag.LONE_PIXEL: "no stars found, only hot pixels or cosmic rays",
         Flag.ELONGATED: "all stars are trailed",
-        Flag.BLENDED: "too crowded or too defocused: what was found runs into one another",
+        Flag.BLENDED: "too crowded or too defocused: the stars run into one another",
     }
     return reasons.get(Flag(flag), "no star could be measured") if count else "no star could be measured"
 

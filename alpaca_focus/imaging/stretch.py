@@ -25,7 +25,7 @@ def screen_stretch(pixels: Pixels, most_columns: int = MOST_COLUMNS) -> NDArray[
     """Return a picture of a frame, shape (rows, columns) over `bin_factor`, from black 0 to white 255.
 
     The sky's median and noise set black and the curve: brightness rises with the inverse hyperbolic sine, which is
-    linear for what is faint and logarithmic for what is bright. Pixels without a value are black.
+    linear for faint and logarithmic for bright pixels. Pixels without a value are black.
 
     Args:
         pixels: ADU, shape (rows, columns), any number type; not written to.

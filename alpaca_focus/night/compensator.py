@@ -100,16 +100,16 @@ class Compensator:
             DeviceError: It failed again.
         """
         # The direction of its last leg is not known, so the slack has to be taken up (decision 0015).
-        await self._make(move, await self._focuser.position(), slack_taken_up=False)
+        await self._make(move, await self._focuser.position(), backlash_taken_up=False)
 
-    async def go(self, here: Position, target: Position, *, slack_taken_up: bool) -> None:
+    async def go(self, here: Position, target: Position, *, backlash_taken_up: bool) -> None:
         """Move to the target, arriving from the same side as a focus run does.
 
         Raises:
             DeviceError: A move failed.
         """
         backlash, limits = replace(self._settings.backlash, method=ApproachMethod.OVERSHOOT), self._settings.limits
-        for leg in approach(here, target, backlash=backlash, limits=limits, slack_taken_up=slack_taken_up):
+        for leg in approach(here, target, backlash=backlash, limits=limits, backlash_taken_up=backlash_taken_up):
             await self._focuser.move_to(leg)
 
     async def disable_device_compensation(self) -> None:
@@ -138,9 +138,9 @@ class Compensator:
         self._store.apply(transitions.correction_begun, move)
         await self._make(move, here)
 
-    async def _make(self, move: CorrectionMove, here: Position, *, slack_taken_up: bool = True) -> None:
+    async def _make(self, move: CorrectionMove, here: Position, *, backlash_taken_up: bool = True) -> None:
         await self.disable_device_compensation()
-        await self.go(here, move.target, slack_taken_up=slack_taken_up)
+        await self.go(here, move.target, backlash_taken_up=backlash_taken_up)
         state = self._store.apply(transitions.correction_done, move)
         _log.info(
             "The focuser was corrected",

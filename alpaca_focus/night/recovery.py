@@ -2,7 +2,7 @@
 
 import structlog
 
-from alpaca_focus.core.errors import DeviceError, StorageTrouble
+from alpaca_focus.core.errors import DeviceError, StorageError
 from alpaca_focus.core.values import Outcome
 from alpaca_focus.night.compensator import Compensator
 from alpaca_focus.night.dependencies import Dependencies
@@ -53,7 +53,7 @@ class Recovery:
         if position is None:
             return
         here = await self._dependencies.focuser.position()
-        await self._compensator.go(here, position, slack_taken_up=False)
+        await self._compensator.go(here, position, backlash_taken_up=False)
         # Only now: a program killed during the move finds the marker again.
         marker.clear()
         self._outcomes.record_cut_off(position)
@@ -65,7 +65,7 @@ class Recovery:
             return
         try:
             newest = self._dependencies.store.runs(last=1)
-        except StorageTrouble as error:
+        except StorageError as error:
             _log.error(str(error))
             return
         if not newest or newest[0].result.outcome is not Outcome.FOCUSED:

@@ -10,7 +10,7 @@ import structlog
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import to_json
 
-from alpaca_focus.core.errors import StorageTrouble
+from alpaca_focus.core.errors import StorageError
 from alpaca_focus.core.night.save_marks import must_save
 from alpaca_focus.core.night.state import NightState
 from alpaca_focus.core.night.transitions import after_absence
@@ -80,7 +80,7 @@ class StateStore:
     def _stored(self, write: Callable[[], None]) -> bool:
         try:
             write()
-        except StorageTrouble as error:
+        except StorageError as error:
             if str(error) != self._last_error:
                 _log.error(str(error))
             self._last_error = str(error)
@@ -92,7 +92,7 @@ class StateStore:
             return NightState()
         try:
             return load_state(self._store, self._clock.wall())
-        except StorageTrouble as error:
+        except StorageError as error:
             _log.error(f"{error} A new night is started.")
             return NightState()
 
@@ -101,7 +101,7 @@ def load_state(store: RunStore, now: datetime) -> NightState:
     """Return the saved state as of now; a new one if none of this night was saved.
 
     Raises:
-        StorageTrouble: The store cannot be read.
+        StorageError: The store cannot be read.
     """
     text = store.night()
     if text is None:
@@ -120,7 +120,7 @@ def save_state(store: RunStore, state: NightState, now: datetime) -> None:
     """Write the state; it is on disk when this returns.
 
     Raises:
-        StorageTrouble: The store cannot be written.
+        StorageError: The store cannot be written.
     """
     store.save_night(to_json(replace(state, saved_at=now), inf_nan_mode="constants", fallback=dict).decode())
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from alpaca_focus.core.curves.calibration import Estimate, Place, backlash_steps, filter_offsets
+from alpaca_focus.core.curves.calibration import Estimate, FocusPosition, backlash_steps, filter_offsets
 from alpaca_focus.core.curves.learned_curve import LearnedCurve
 from alpaca_focus.core.errors import ConfigurationError, RunFailed
 from alpaca_focus.core.night.focus_learning import FEWEST_RUNS, LEAST_RANGE_C, learned_model
@@ -92,7 +92,7 @@ async def backlash(calibration: Calibration, *, pairs: int) -> Proposal:
     Raises:
         RunFailed: A run failed; the focuser is back where that one started.
     """
-    places: dict[Direction, list[Place]] = {Direction.IN: [], Direction.OUT: []}
+    places: dict[Direction, list[FocusPosition]] = {Direction.IN: [], Direction.OUT: []}
     set_steps = calibration.settings.focuser.backlash.steps
     async with devices_alone(calibration.settings, calibration.clock) as devices:
         await ensure_can_focus(devices)
@@ -147,7 +147,7 @@ def temperature(settings: Settings) -> Proposal:
 
     Raises:
         ConfigurationError: No storage.directory is set.
-        StorageTrouble: The history cannot be read.
+        StorageError: The history cannot be read.
         RunFailed: The history holds too few runs, or too small a range of temperatures.
     """
     directory = settings.storage.folder
@@ -205,9 +205,9 @@ async def _run(calibration: Calibration, devices: Devices, request: RunRequest, 
     return result
 
 
-def _place(result: FocusResult) -> Place:
+def _place(result: FocusResult) -> FocusPosition:
     assert result.fit is not None  # noqa: S101 - `_run` returns focused runs only
-    return Place(
+    return FocusPosition(
         position=result.fit.best_position,
         stderr=result.fit.best_position_stderr,
         at=result.started_at,

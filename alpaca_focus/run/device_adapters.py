@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import cast
 
 from alpaca_focus.core.device_kinds import DEVICE_KINDS
-from alpaca_focus.core.errors import ConfigurationError, RunsAlready
+from alpaca_focus.core.errors import AlreadyRunning, ConfigurationError
 from alpaca_focus.devices.address import DeviceAddress, parse_address
 from alpaca_focus.devices.arrival import ArrivalRules
 from alpaca_focus.devices.camera import AlpacaCamera
@@ -155,14 +155,14 @@ async def devices_alone(settings: Settings, clock: Clock) -> AsyncIterator[Devic
     """Connect all devices for this process alone.
 
     Raises:
-        RunsAlready: A daemon with the same storage.directory uses them.
+        AlreadyRunning: A daemon with the same storage.directory uses them.
     """
     directory = settings.storage.folder
     with ExitStack() as stack:
         if directory is not None:
             try:
                 stack.enter_context(exclusive_lock(lock_path(directory)))
-            except RunsAlready:
+            except AlreadyRunning:
                 raise
             except ConfigurationError:
                 # No daemon can run in a folder that is not writable; the history reports that error later.

@@ -115,7 +115,7 @@ class Nudge:
             start,
             backlash=replace(self.backlash, method=ApproachMethod.OVERSHOOT),
             limits=self.limits,
-            slack_taken_up=False,
+            backlash_taken_up=False,
         )
         for leg in legs[:-1]:
             try:

@@ -122,7 +122,7 @@ class RestorePath:
 
     def _legs(self, target: Position, backlash: Backlash) -> tuple[Position, ...]:
         assert self.here is not None  # noqa: S101 - both callers have just read it
-        return approach(self.here, target, backlash=backlash, limits=self._settings.limits, slack_taken_up=False)
+        return approach(self.here, target, backlash=backlash, limits=self._settings.limits, backlash_taken_up=False)
 
 
 T = TypeVar("T")

@@ -318,7 +318,7 @@ class _Run:
             self._settings.limits.clamp(found.position + self._conditions.offset_steps),
             backlash=self._settings.backlash,
             limits=self._settings.limits,
-            slack_taken_up=True,
+            backlash_taken_up=True,
         )
         for leg in legs:
             await self._path.move(leg)

@@ -5,12 +5,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from alpaca_focus.core.errors import ConfigurationError, RunsAlready
+from alpaca_focus.core.errors import AlreadyRunning, ConfigurationError
 
 
-def runs_already(directory: Path) -> RunsAlready:
+def runs_already(directory: Path) -> AlreadyRunning:
     """Return the error for a second process on one storage directory."""
-    return RunsAlready(
+    return AlreadyRunning(
         f"Another alpaca-focus runs already with this storage.directory ({directory}). Use that one (`alpaca-focus "
         "refocus`), stop it first, or set another storage.directory here."
     )
@@ -23,7 +23,7 @@ def exclusive_lock(path: Path) -> Iterator[None]:
     The file stays when the lock is released: if it were removed, two processes could each lock a file of that name.
 
     Raises:
-        RunsAlready: Another process holds the lock.
+        AlreadyRunning: Another process holds the lock.
         ConfigurationError: The file cannot be created or locked.
     """
     try:

@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from alpaca_focus.core.device_kinds import DEVICE_KINDS, DeviceKind, FoundDevice
-from alpaca_focus.core.discovered import FoundServer, servers_with_focuser
+from alpaca_focus.core.device_kinds import DEVICE_KINDS, DeviceKind, DiscoveredDevice
+from alpaca_focus.core.discovered import SurveyedServer, servers_with_focuser
 from alpaca_focus.core.errors import ConfigurationError
 from alpaca_focus.setup.questions import Given, Person
 
@@ -21,10 +21,10 @@ class Chosen:
     """
 
     server: str
-    devices: Mapping[str, FoundDevice]
+    devices: Mapping[str, DiscoveredDevice]
 
 
-def choose_devices(servers: Sequence[FoundServer], given: Given, person: Person) -> Chosen:
+def choose_devices(servers: Sequence[SurveyedServer], given: Given, person: Person) -> Chosen:
     """Choose a server and one device of each type.
 
     Raises:
@@ -36,7 +36,7 @@ def choose_devices(servers: Sequence[FoundServer], given: Given, person: Person)
         places = ", ".join(each.address for each in able)
         _needs_person(person, f"{len(able)} servers have a focuser ({places}): say which with --address HOST:PORT.")
         server = able[_choice(person, "Which server?", [f"{s.address}: {s.words}" for s in able])]
-    devices: dict[str, FoundDevice] = {}
+    devices: dict[str, DiscoveredDevice] = {}
     for section, kind in DEVICE_KINDS.items():
         found = _cameras(server, servers) if section == "camera" else server.of_kind(kind.alpaca_type)
         if kind.required:
@@ -46,7 +46,7 @@ def choose_devices(servers: Sequence[FoundServer], given: Given, person: Person)
     return Chosen(server=server.address, devices=devices)
 
 
-def _cameras(server: FoundServer, servers: Sequence[FoundServer]) -> tuple[FoundDevice, ...]:
+def _cameras(server: SurveyedServer, servers: Sequence[SurveyedServer]) -> tuple[DiscoveredDevice, ...]:
     """Return the cameras of the server, or else of the others: cameras often hang on a computer of their own."""
     own = server.of_kind("camera")
     others = (camera for other in servers for camera in other.of_kind("camera"))
@@ -59,7 +59,9 @@ def _cameras(server: FoundServer, servers: Sequence[FoundServer]) -> tuple[Found
     return cameras
 
 
-def _required(devices: Sequence[FoundDevice], kind: DeviceKind, number: int | None, person: Person) -> FoundDevice:
+def _required(
+    devices: Sequence[DiscoveredDevice], kind: DeviceKind, number: int | None, person: Person
+) -> DiscoveredDevice:
     words = ", ".join(f"{device.words} at {device.server}" for device in devices)
     if number is not None:
         devices = [device for device in devices if device.number == number]
@@ -74,7 +76,7 @@ def _required(devices: Sequence[FoundDevice], kind: DeviceKind, number: int | No
     return devices[0]
 
 
-def _optional(devices: Sequence[FoundDevice], kind: DeviceKind, person: Person) -> FoundDevice | None:
+def _optional(devices: Sequence[DiscoveredDevice], kind: DeviceKind, person: Person) -> DiscoveredDevice | None:
     if len(devices) < 2:
         return devices[0] if devices else None
     if not person.is_there:

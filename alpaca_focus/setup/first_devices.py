@@ -6,12 +6,12 @@ from typing import Literal, get_args
 
 from alpaca_focus.core.device_kinds import (
     DeviceKind,
-    FoundCamera,
-    FoundDevice,
-    FoundFacts,
-    FoundFocuser,
-    FoundMount,
-    FoundWheel,
+    DiscoveredCamera,
+    DiscoveredDevice,
+    DiscoveredFacts,
+    DiscoveredFocuser,
+    DiscoveredMount,
+    DiscoveredWheel,
     one_line,
 )
 from alpaca_focus.settings.section import HIGHEST_POSITION
@@ -54,13 +54,13 @@ _MARGIN = 50
 """The part of the travel that is kept clear at each end, as in one of so many."""
 
 
-def _words(device: FoundDevice) -> str:
+def _words(device: DiscoveredDevice) -> str:
     name = f', "{one_line(device.name)}"' if one_line(device.name) else ""
     numbered = one_line(device.numbered)
     return f"{numbered[:1].upper()}{numbered[1:]} at {one_line(device.server)}{name}"
 
 
-def _place(device: FoundDevice, server: str) -> Iterator[str]:
+def _place(device: DiscoveredDevice, server: str) -> Iterator[str]:
     """Say where a device is."""
     if device.server != server:
         yield f"  address: {yaml_quoted(device.server)}"
@@ -69,7 +69,7 @@ def _place(device: FoundDevice, server: str) -> Iterator[str]:
         yield f"  # unique_id: {yaml_quoted(device.unique_id)}  # finds it also under another number"
 
 
-def telescope_section(answers: Answers, mount: FoundMount | None) -> Iterator[str]:
+def telescope_section(answers: Answers, mount: DiscoveredMount | None) -> Iterator[str]:
     """Write what the optics are."""
     yield "telescope:"
     yield "  # What to call it in reports and messages."
@@ -87,7 +87,7 @@ def telescope_section(answers: Answers, mount: FoundMount | None) -> Iterator[st
     yield f"  central_obstruction: {yaml_value(answers.central_obstruction)}"
 
 
-def camera_section(camera: FoundCamera, server: str, pixel_size_um: float | None) -> Iterator[str]:
+def camera_section(camera: DiscoveredCamera, server: str, pixel_size_um: float | None) -> Iterator[str]:
     """Write where the camera is."""
     yield "camera:"
     yield f"  # {_words(camera.device)}."
@@ -103,7 +103,7 @@ def camera_section(camera: FoundCamera, server: str, pixel_size_um: float | None
         yield f"  # pixel_size_um: {yaml_value(camera.pixel_size_um)}"
 
 
-def focuser_section(focuser: FoundFocuser, server: str, answers: Answers, file: str) -> Iterator[str]:
+def focuser_section(focuser: DiscoveredFocuser, server: str, answers: Answers, file: str) -> Iterator[str]:
     """Write where the focuser is, and how it is moved."""
     yield "focuser:"
     yield f"  # {_words(focuser.device)}."
@@ -143,16 +143,16 @@ def _backlash(steps: int, file: str) -> Iterator[str]:
         yield "    method: none"
 
 
-def optional_section(kind: DeviceKind, found: FoundFacts, server: str) -> Iterator[str]:
+def optional_section(kind: DeviceKind, found: DiscoveredFacts, server: str) -> Iterator[str]:
     """Write where a device is that not every observatory has."""
     yield f"{kind.section}:"
     yield f"  # {_words(found.device)}." + (f" {kind.comment}" if kind.comment else "")
-    if isinstance(found, FoundWheel) and found.filters:
+    if isinstance(found, DiscoveredWheel) and found.filters:
         yield f"  # Its filters: {one_line(', '.join(found.filters))}."
     yield from _place(found.device, server)
 
 
-def site_section(mount: FoundMount | None) -> Iterator[str]:
+def site_section(mount: DiscoveredMount | None) -> Iterator[str]:
     """Write where the telescope stands; what nobody says is left to be filled in."""
     if mount is None or mount.latitude_deg is None or mount.longitude_deg is None:
         yield "# Where the telescope stands, in degrees, north and east positive: then it is known when it is night."

@@ -4,7 +4,7 @@ import shlex
 from collections.abc import Iterator
 
 from alpaca_focus.core.device_kinds import DEVICE_KINDS, one_line
-from alpaca_focus.core.discovered import FoundObservatory
+from alpaca_focus.core.discovered import DiscoveredObservatory
 from alpaca_focus.settings.yaml_writer import yaml_quoted
 from alpaca_focus.setup.first_devices import (
     Answers,
@@ -26,7 +26,7 @@ from alpaca_focus.setup.first_habits import (
 SCHEMA_NAME = "alpaca-focus.schema.json"
 
 
-def first_file(found: FoundObservatory, answers: Answers, *, file_name: str, beside_schema: bool) -> str:
+def first_file(found: DiscoveredObservatory, answers: Answers, *, file_name: str, beside_schema: bool) -> str:
     """Return the text of a settings file.
 
     Args:

@@ -2,15 +2,15 @@
 
 from collections.abc import Iterator
 
-from alpaca_focus.core.device_kinds import LONGEST_LINE, FoundWheel
-from alpaca_focus.core.discovered import FoundObservatory
+from alpaca_focus.core.device_kinds import LONGEST_LINE, DiscoveredWheel
+from alpaca_focus.core.discovered import DiscoveredObservatory
 from alpaca_focus.settings.yaml_writer import yaml_quoted, yaml_value
 from alpaca_focus.setup.first_devices import ImagingWay
 
 _LONGEST_EXPOSURE_S = 600.0
 
 
-def thermometer_section(found: FoundObservatory) -> Iterator[str]:
+def thermometer_section(found: DiscoveredObservatory) -> Iterator[str]:
     """Write whose temperature counts, where it is not the focuser's."""
     if found.focuser.temperature_c is None and "observing_conditions" in found.devices:
         yield "# The focuser tells no temperature, so that of the weather station counts."
@@ -51,7 +51,7 @@ def imaging_section(way: ImagingWay) -> Iterator[str]:
         yield "  # folder: ~/Pictures/tonight"
 
 
-def focus_section(exposure_s: float, wheel: FoundWheel | None) -> Iterator[str]:
+def focus_section(exposure_s: float, wheel: DiscoveredWheel | None) -> Iterator[str]:
     """Write how a focus frame is taken."""
     yield "focus:"
     yield "  # Exposure of a focus frame, in seconds: enough for some tens of stars, also out of focus."
@@ -65,7 +65,7 @@ def focus_section(exposure_s: float, wheel: FoundWheel | None) -> Iterator[str]:
         yield f"  #     exposure_s: {yaml_value(min(3 * exposure_s, _LONGEST_EXPOSURE_S))}"
 
 
-def triggers_section(found: FoundObservatory, way: ImagingWay) -> Iterator[str]:
+def triggers_section(found: DiscoveredObservatory, way: ImagingWay) -> Iterator[str]:
     """Write what makes a refocus due."""
     yield "# What makes `alpaca-focus run` refocus; without any of them it does so only when asked."
     yield "triggers:"

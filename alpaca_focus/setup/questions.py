@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from alpaca_focus.core.discovered import FoundObservatory
+from alpaca_focus.core.discovered import DiscoveredObservatory
 from alpaca_focus.core.errors import ConfigurationError
 from alpaca_focus.settings.loader import parse_yaml
 from alpaca_focus.settings.models import Settings
@@ -206,7 +206,7 @@ def check_given(given: Given) -> None:
         seen[question.name] = value
 
 
-def answered(found: FoundObservatory, given: Given, person: Person) -> Answers:
+def answered(found: DiscoveredObservatory, given: Given, person: Person) -> Answers:
     """Take the answers from what was given, what the devices report and the defaults, and ask for the rest.
 
     Raises:
@@ -225,13 +225,13 @@ def answered(found: FoundObservatory, given: Given, person: Person) -> Answers:
     return Answers(**values)
 
 
-def _is_reported(name: str, found: FoundObservatory) -> bool:
+def _is_reported(name: str, found: DiscoveredObservatory) -> bool:
     """Return whether the settings leave something to the device, because it reports it."""
     reported = {"pixel_size_um": found.camera.pixel_size_um, "step_size_um": found.focuser.step_size_um}
     return reported.get(name) is not None
 
 
-def _known(question: Question, found: FoundObservatory, values: Mapping[str, Any]) -> Any:
+def _known(question: Question, found: DiscoveredObservatory, values: Mapping[str, Any]) -> Any:
     """Return what the mount reports, if it fits the rest, or else the default."""
     mount = found.mount
     reported = {} if mount is None else {"focal_length_mm": mount.focal_length_mm, "aperture_mm": mount.aperture_mm}
@@ -239,7 +239,7 @@ def _known(question: Question, found: FoundObservatory, values: Mapping[str, Any
     return question.default if value is None or trouble(question, value, values) else value
 
 
-def _answer(question: Question, found: FoundObservatory, values: Mapping[str, Any], person: Person) -> Any:
+def _answer(question: Question, found: DiscoveredObservatory, values: Mapping[str, Any], person: Person) -> Any:
     known = _known(question, found, values)
     if not person.is_there or known != question.default:
         return known

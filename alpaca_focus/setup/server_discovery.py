@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 
 from alpaca_focus.alpaca.discovery import DISCOVERY_PORT, DiscoveredServer, discover
-from alpaca_focus.core.discovered import FoundServer, distinct_servers
+from alpaca_focus.core.discovered import SurveyedServer, distinct_servers
 from alpaca_focus.core.errors import ConfigurationError, DeviceError
 from alpaca_focus.devices.address import DEFAULT_PORT, DeviceAddress, parse_address
 from alpaca_focus.devices.survey import survey_server
@@ -16,7 +16,7 @@ DISCOVERY_S = 2.0
 
 async def find_servers(
     address: str | None, tell: Callable[[str], None], *, port: int = DISCOVERY_PORT
-) -> tuple[FoundServer, ...]:
+) -> tuple[SurveyedServer, ...]:
     """List the devices of one server, or of all that answer discovery.
 
     Raises:
@@ -68,7 +68,7 @@ def _authority(place: DeviceAddress) -> str:
         raise ConfigurationError(f"The address cannot be used: {error}.") from error
 
 
-async def _surveyed(place: DeviceAddress, tell: Callable[[str], None]) -> FoundServer | None:
+async def _surveyed(place: DeviceAddress, tell: Callable[[str], None]) -> SurveyedServer | None:
     try:
         server = await survey_server(_authority(place))
     except (ConfigurationError, DeviceError) as error:
@@ -80,7 +80,7 @@ async def _surveyed(place: DeviceAddress, tell: Callable[[str], None]) -> FoundS
     return server
 
 
-def _is_own_gateway(server: FoundServer) -> bool:
+def _is_own_gateway(server: SurveyedServer) -> bool:
     return bool(server.devices) and all(device.name.endswith(VIRTUAL_NAME_SUFFIX) for device in server.devices)
 
 

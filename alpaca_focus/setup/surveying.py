@@ -2,8 +2,8 @@
 
 from collections.abc import Callable
 
-from alpaca_focus.core.device_kinds import DEVICE_KINDS, FoundFacts, FoundFocuser
-from alpaca_focus.core.discovered import FoundObservatory
+from alpaca_focus.core.device_kinds import DEVICE_KINDS, DiscoveredFacts, DiscoveredFocuser
+from alpaca_focus.core.discovered import DiscoveredObservatory
 from alpaca_focus.core.errors import ConfigurationError
 from alpaca_focus.devices.survey import survey_device
 from alpaca_focus.settings.loader import parse_yaml
@@ -14,7 +14,7 @@ from alpaca_focus.setup.first_file import first_file
 from alpaca_focus.setup.server_discovery import tell_notes
 
 
-async def survey(chosen: Chosen, tell: Callable[[str], None]) -> FoundObservatory:
+async def survey(chosen: Chosen, tell: Callable[[str], None]) -> DiscoveredObservatory:
     """Read what the chosen devices report of themselves; one that was not connected before is disconnected again.
 
     Raises:
@@ -30,7 +30,7 @@ async def survey(chosen: Chosen, tell: Callable[[str], None]) -> FoundObservator
             words = each.device.words
             tell(f"{words[:1].upper()}{words[1:]} goes into the file without some of its facts:")
             tell_notes(tell, each.notes)
-    found = FoundObservatory(server=chosen.server, devices=devices)
+    found = DiscoveredObservatory(server=chosen.server, devices=devices)
     focuser = found.focuser
     if focuser.absolute is False:
         raise ConfigurationError(
@@ -41,7 +41,7 @@ async def survey(chosen: Chosen, tell: Callable[[str], None]) -> FoundObservator
     return found
 
 
-def _warn(focuser: FoundFocuser, tell: Callable[[str], None]) -> None:
+def _warn(focuser: DiscoveredFocuser, tell: Callable[[str], None]) -> None:
     if focuser.compensating:
         tell(
             f"{focuser.device.words} has its own temperature compensation switched on: switch it off in its server, or "
@@ -49,7 +49,7 @@ def _warn(focuser: FoundFocuser, tell: Callable[[str], None]) -> None:
         )
 
 
-def settings_text(found: FoundObservatory, answers: Answers, *, file_name: str, beside_schema: bool) -> str:
+def settings_text(found: DiscoveredObservatory, answers: Answers, *, file_name: str, beside_schema: bool) -> str:
     """Return the settings file, which has been read back.
 
     Raises:
@@ -60,12 +60,12 @@ def settings_text(found: FoundObservatory, answers: Answers, *, file_name: str, 
     return text
 
 
-def found_lines(found: FoundObservatory) -> tuple[str, ...]:
+def found_lines(found: DiscoveredObservatory) -> tuple[str, ...]:
     """Return what was found, one line a device."""
     return tuple(_line(each, found.server) for each in found.devices.values())
 
 
-def _line(found: FoundFacts, server: str) -> str:
+def _line(found: DiscoveredFacts, server: str) -> str:
     device = found.device
     facts = ", ".join(filter(None, ("" if device.server == server else f"at {device.server}", *found.words)))
     return f"{device.words}: {facts}" if facts else device.words

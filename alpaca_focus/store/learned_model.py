@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import structlog
 
-from alpaca_focus.core.errors import StorageTrouble
+from alpaca_focus.core.errors import StorageError
 from alpaca_focus.core.night.compensation import Compensated
 from alpaca_focus.core.night.focus_learning import learned_model
 from alpaca_focus.core.night.focus_model import (
@@ -72,7 +72,7 @@ class LearnedModel:
         """Learn from all runs; if the history cannot be read, the previous model stays."""
         try:
             self._model = model_by_sensor(self._store.runs(last=MOST_RUNS), AVERAGE)
-        except StorageTrouble as error:
+        except StorageError as error:
             _log.warning("The focus model cannot be learned from the history", why=str(error))
 
     def probable_defocus(self, history: History, compensated: Compensated) -> float | None:

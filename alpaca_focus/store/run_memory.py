@@ -8,8 +8,8 @@ from typing import Self, TypeVar
 import structlog
 
 from alpaca_focus.core.curves.hyperbola import KNOWN
-from alpaca_focus.core.curves.learned_curve import LearnedCurve, learned, moved
-from alpaca_focus.core.errors import RunFailed, StorageTrouble
+from alpaca_focus.core.curves.learned_curve import LearnedCurve, learn_curve, move_learned_focus
+from alpaca_focus.core.errors import RunFailed, StorageError
 from alpaca_focus.core.values import FocusResult, Outcome
 from alpaca_focus.store.run_store import RunStore, SavedRun
 
@@ -33,7 +33,7 @@ class Memory:
             return
         try:
             self._store = RunStore(directory)
-        except StorageTrouble as error:
+        except StorageError as error:
             _log.warning(f"{error} The run continues without the history.")
             return
         if self._store.notice:
@@ -63,7 +63,7 @@ class Memory:
             profile = self._learned_from(result) if learn else None
             if profile is not None:
                 self._store.save_profile(self._train, result.filter_name, profile)
-        except StorageTrouble as error:
+        except StorageError as error:
             _log.warning(f"{error} This run is not in the history.")
 
     def profile(self, filter_name: str | None) -> LearnedCurve | None:
@@ -73,7 +73,7 @@ class Memory:
     def _read(self, read: Callable[[RunStore], T]) -> T | None:
         try:
             return None if self._store is None else read(self._store)
-        except StorageTrouble as error:
+        except StorageError as error:
             _log.warning(f"{error} The run continues without it.")
             return None
 
@@ -84,9 +84,9 @@ class Memory:
         before = self.profile(result.filter_name)
         # A pair of frames on a known curve shows where focus is, and not the slopes (decision 0010).
         if fit.model == KNOWN:
-            return before and moved(before, result.samples, fit, temperature_c=degrees, learned_at=at)
+            return before and move_learned_focus(before, result.samples, fit, temperature_c=degrees, learned_at=at)
         try:
-            return learned(result.samples, fit, before=before, temperature_c=degrees, learned_at=at)
+            return learn_curve(result.samples, fit, before=before, temperature_c=degrees, learned_at=at)
         except RunFailed:
             # Focused without enough of an arm to learn from: the next run takes a whole curve again.
             return None

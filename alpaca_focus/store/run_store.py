@@ -17,7 +17,7 @@ from pydantic import TypeAdapter, ValidationError
 from pydantic_core import to_json
 
 from alpaca_focus.core.curves.learned_curve import LearnedCurve
-from alpaca_focus.core.errors import StorageTrouble
+from alpaca_focus.core.errors import StorageError
 from alpaca_focus.core.values import FocusResult, Light
 
 FILE_NAME = "alpaca-focus.sqlite3"
@@ -78,7 +78,7 @@ class RunStore:
         notice: A sentence if the file was damaged and renamed; else empty.
 
     Raises:
-        StorageTrouble: The folder or the file cannot be used.
+        StorageError: The folder or the file cannot be used.
     """
 
     def __init__(self, directory: Path, *, read_only: bool = False) -> None:
@@ -86,19 +86,19 @@ class RunStore:
         self.notice = ""
         if read_only:
             if not self.path.is_file():
-                raise StorageTrouble(f"There is no history in {directory}: no run has been saved there yet.")
+                raise StorageError(f"There is no history in {directory}: no run has been saved there yet.")
             self._connection = self._open()
             return
         try:
             directory.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise StorageTrouble(
+            raise StorageError(
                 f"The folder {directory} for the history cannot be created ({error.strerror}). Create it, or choose "
                 "another storage.directory."
             ) from error
         try:
             self._connection = self._open()
-        except StorageTrouble:
+        except StorageError:
             if not self.path.is_file() or not self._is_damaged():
                 raise
             self.notice = self._rename_damaged()
@@ -118,7 +118,7 @@ class RunStore:
         """Save a run and return its number.
 
         Raises:
-            StorageTrouble: It could not be written.
+            StorageError: It could not be written.
         """
         with self._transaction():
             cursor = self._connection.execute(
@@ -137,7 +137,7 @@ class RunStore:
             since: Only runs that began then or later; `None`: all.
 
         Raises:
-            StorageTrouble: They could not be read.
+            StorageError: They could not be read.
         """
         query = "SELECT number, trigger, result FROM runs WHERE started_at >= ? ORDER BY number DESC LIMIT ?"
         begin = "" if since is None else _utc(since)
@@ -152,7 +152,7 @@ class RunStore:
         """Save the measurement of a light frame of the imaging program.
 
         Raises:
-            StorageTrouble: It could not be written.
+            StorageError: It could not be written.
         """
         with self._transaction():
             self._connection.execute(
@@ -164,7 +164,7 @@ class RunStore:
         """Return the latest light frames, the newest first.
 
         Raises:
-            StorageTrouble: They could not be read.
+            StorageError: They could not be read.
         """
         query = "SELECT ended_at, hfd_px, position, filter_name, temperature_c FROM lights ORDER BY number DESC LIMIT ?"
         names = ("ended_at", "hfd_px", "position", "filter_name", "temperature_c")
@@ -175,7 +175,7 @@ class RunStore:
         """Save the learned curve of an optical train and filter in place of the previous one.
 
         Raises:
-            StorageTrouble: It could not be written.
+            StorageError: It could not be written.
         """
         with self._transaction():
             self._connection.execute(
@@ -198,7 +198,7 @@ class RunStore:
         """Save the state of the night, a text, in place of the previous one.
 
         Raises:
-            StorageTrouble: It could not be written.
+            StorageError: It could not be written.
         """
         with self._transaction():
             self._connection.execute(
@@ -211,7 +211,7 @@ class RunStore:
         """Return the state of the night; `None`: none was saved.
 
         Raises:
-            StorageTrouble: It could not be read.
+            StorageError: It could not be read.
         """
         rows = self._rows("SELECT state FROM night WHERE number = 1", ())
         return str(rows[0][0]) if rows else None
@@ -220,17 +220,17 @@ class RunStore:
         try:
             connection = sqlite3.connect(self.path, timeout=BUSY_S, isolation_level=None)
         except sqlite3.Error as error:
-            raise StorageTrouble(f"The history {self.path} cannot be opened ({error}).") from error
+            raise StorageError(f"The history {self.path} cannot be opened ({error}).") from error
         try:
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = FULL")
             self._migrate(connection)
         except sqlite3.Error as error:
             connection.close()
-            raise StorageTrouble(
+            raise StorageError(
                 f"The history {self.path} cannot be used ({error}). Check that the disk is neither full nor read-only."
             ) from error
-        except StorageTrouble:
+        except StorageError:
             connection.close()
             raise
         return connection
@@ -238,7 +238,7 @@ class RunStore:
     def _migrate(self, connection: sqlite3.Connection) -> None:
         (version,) = connection.execute("PRAGMA user_version").fetchone()
         if version > len(MIGRATIONS):
-            raise StorageTrouble(
+            raise StorageError(
                 f"The history {self.path} was written by a later version of alpaca-focus. Use that one, or choose "
                 "another storage.directory."
             )
@@ -262,7 +262,7 @@ class RunStore:
             for suffix in ("-wal", "-shm"):
                 self.path.with_name(self.path.name + suffix).unlink(missing_ok=True)
         except OSError as error:
-            raise StorageTrouble(
+            raise StorageError(
                 f"The history {self.path} is damaged and cannot be renamed ({error.strerror}). Move it away."
             ) from error
         return f"The history was damaged. It was renamed to {renamed}, and a new one was created."
@@ -278,7 +278,7 @@ class RunStore:
                 raise
             self._connection.execute("COMMIT")
         except sqlite3.Error as error:
-            raise StorageTrouble(
+            raise StorageError(
                 f"The history {self.path} could not be written ({error}); the run itself is not affected. Check that "
                 "the disk is neither full nor read-only."
             ) from error
@@ -287,7 +287,7 @@ class RunStore:
         try:
             return self._connection.execute(query, parameters).fetchall()
         except sqlite3.Error as error:
-            raise StorageTrouble(f"The history {self.path} could not be read ({error}).") from error
+            raise StorageError(f"The history {self.path} could not be read ({error}).") from error
 
 
 def _utc(at: datetime) -> str:
@@ -304,6 +304,6 @@ def _saved_run(row: tuple[object, ...]) -> SavedRun:
     try:
         return SavedRun(number=int(str(number)), trigger=str(trigger), result=_RESULT.validate_json(str(result)))
     except ValidationError as error:
-        raise StorageTrouble(
+        raise StorageError(
             f"Run {number} of the history cannot be read: another version of alpaca-focus wrote it."
         ) from error

@@ -12,12 +12,12 @@ from functools import partial
 from typing import Any, TypeAlias
 
 from alpaca_focus.core.curves.known_curve import KnownCurve
-from alpaca_focus.core.curves.learned_curve import learned
+from alpaca_focus.core.curves.learned_curve import learn_curve
 from alpaca_focus.core.curves.ring_mode import FEWEST_SWEEPS
 from alpaca_focus.core.optics import OpticalTrain
 from alpaca_focus.core.sweep.plan import SweepSettings
 from alpaca_focus.core.values import Frame, Measurement, Outcome
-from alpaca_focus.imaging.following import StarFollower
+from alpaca_focus.imaging.star_tracking import StarTracker
 from alpaca_focus.simulator.faults import FaultRequest
 from tests.bench import baselines
 from tests.bench.session import Run, Session
@@ -46,10 +46,12 @@ async def taught(
     """Learn the curve as the program does, and let focus wander."""
     profile = None
     for _ in range(runs):
-        _, result = await session.focus(settings, StarFollower(rings))
+        _, result = await session.focus(settings, StarTracker(rings))
         if result.outcome is not Outcome.FOCUSED or result.fit is None:
             return None
-        profile = learned(result.samples, result.fit, before=profile, temperature_c=None, learned_at=result.started_at)
+        profile = learn_curve(
+            result.samples, result.fit, before=profile, temperature_c=None, learned_at=result.started_at
+        )
     assert profile is not None
     place = round(profile.best_position + session.night.wander_zones * session.night.zone_steps)
     await session.observatory.focuser.move_to(place)
@@ -69,7 +71,7 @@ async def ring_run(night: Night, *, ruined: bool = False) -> Run | None:
     known = await taught(session, settings, runs=FEWEST_SWEEPS, rings=night.train)
     if known is None:
         return None
-    measure = Ruined(session, most=2, rings=night.train) if ruined else StarFollower(night.train)
+    measure = Ruined(session, most=2, rings=night.train) if ruined else StarTracker(night.train)
     run, _ = await session.focus(replace(settings, known=known, by_rings=True), measure)
     return run
 
@@ -83,7 +85,7 @@ class Ruined:
         self._hit = chance.randrange(most) if chance.random() < 0.5 else -1
         self._kind = chance.choice(("cloud", "trail", "+35 %"))
         self._frames = 0
-        self._follow = StarFollower(rings)
+        self._follow = StarTracker(rings)
         self._arm()
 
     def __call__(self, frame: Frame) -> Measurement:

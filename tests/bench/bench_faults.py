@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 from alpaca_focus.core.errors import DeviceMisbehaved, DeviceTimeout, DeviceUnreachable
 from alpaca_focus.core.values import ExposureSettings, FocusResult, Frame, Measurement, Outcome, Position
-from alpaca_focus.imaging.following import StarFollower
+from alpaca_focus.imaging.star_tracking import StarTracker
 from alpaca_focus.run.runner import RunConditions, RunDevices, run_focus
 from alpaca_focus.simulator.faults import FaultRequest
 from tests.bench.bench_engine import taught
@@ -210,7 +210,7 @@ async def _abort(run: "asyncio.Task[FocusResult]", trouble: Trouble) -> None:
 
 
 def _measuring(trouble: Trouble) -> Callable[[Frame], Measurement]:
-    follow = StarFollower()
+    follow = StarTracker()
 
     def measure(frame: Frame) -> Measurement:
         if trouble.strikes("error in the program"):

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from alpaca_focus.core.curves.learned_curve import learned
+from alpaca_focus.core.curves.learned_curve import learn_curve
 from alpaca_focus.core.values import Outcome
 from alpaca_focus.imaging.measuring_functions import measuring
 from alpaca_focus.imaging.spectrum import SpectrumSettings, TraceAxis
@@ -69,7 +69,7 @@ async def slit_runs(night: Night) -> tuple[Slit, Slit | None]:
     )
     if result.outcome is not Outcome.FOCUSED or result.fit is None:
         return told, None
-    profile = learned(result.samples, result.fit, before=None, temperature_c=None, learned_at=result.started_at)
+    profile = learn_curve(result.samples, result.fit, before=None, temperature_c=None, learned_at=result.started_at)
     place = round(profile.best_position + night.wander_zones * night.zone_steps)
     await session.observatory.focuser.move_to(place)
     known = profile.known_curve(expected_position=place)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from alpaca_focus.core.sweep.plan import SweepSettings
 from alpaca_focus.core.values import FocusResult, Frame, Measurement, Outcome
-from alpaca_focus.imaging.following import StarFollower
+from alpaca_focus.imaging.star_tracking import StarTracker
 from alpaca_focus.run.runner import RunConditions, RunDevices, run_focus
 from tests.bench.observatory import Observatory
 from tests.bench.skies import Night
@@ -49,7 +49,7 @@ class Session:
             camera=self.observatory.camera,
             focuser=self.observatory.focuser,
             clock=self.observatory.clock,
-            measure=measure or StarFollower(),
+            measure=measure or StarTracker(),
         )
         result = await run_focus(
             devices, settings, conditions=RunConditions(), max_duration_s=LONGEST_S, emit=lambda _: None

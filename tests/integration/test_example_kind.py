@@ -26,7 +26,7 @@ from alpaca_focus.alpaca.served import ServedDevice
 from alpaca_focus.alpaca.standard import DeviceType, HttpMethod, Member
 from alpaca_focus.cli.init_command import init
 from alpaca_focus.core import device_kinds
-from alpaca_focus.core.device_kinds import DeviceKind, FoundFacts
+from alpaca_focus.core.device_kinds import DeviceKind, DiscoveredFacts
 from alpaca_focus.daemon.gateway_link import DaemonGateway
 from alpaca_focus.devices.clock import SystemClock
 from alpaca_focus.devices.connection import AlpacaDevice, Connection
@@ -55,7 +55,7 @@ ROTATOR._name_, ROTATOR._value_ = "ROTATOR", "rotator"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class FoundRotator(FoundFacts):
+class FoundRotator(DiscoveredFacts):
     MEMBERS = MappingProxyType({"Position": float})
 
     position_deg: float | None = None
@@ -77,7 +77,7 @@ ROW = DeviceKind(
     name="rotator",
     facts=FoundRotator,
     comment="It turns the camera.",
-    fronted=True,
+    has_virtual_device=True,
 )
 
 

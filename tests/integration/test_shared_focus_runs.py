@@ -9,7 +9,7 @@ import pytest
 from alpaca_focus.core.events import CameraHandover, Event
 from alpaca_focus.core.values import ExposureSettings, FocusResult, Frame, Outcome
 from alpaca_focus.devices.clock import ScaledClock
-from alpaca_focus.imaging.following import StarFollower
+from alpaca_focus.imaging.star_tracking import StarTracker
 from alpaca_focus.ports import Camera, Focuser
 from alpaca_focus.run.device_adapters import connected_devices
 from alpaca_focus.run.runner import RunConditions, RunDevices, run_focus
@@ -75,7 +75,7 @@ def test_images_between_the_frames_of_a_run_are_as_before_it(
                 camera=devices.camera,
                 focuser=devices.focuser,
                 clock=clock,
-                measure=StarFollower(None),
+                measure=StarTracker(None),
                 sharing=imaging,
             )
             result = await run_focus(

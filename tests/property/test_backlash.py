@@ -23,7 +23,7 @@ def test_every_arrival_leaves_the_same_slack(
     motor, tube, taken_up = 2500, 2500 - slack_at_start * mechanical, False
     for wanted in targets:
         target = allowed.clamp(wanted)
-        legs = approach(motor, target, backlash=backlash, limits=LIMITS, slack_taken_up=taken_up)
+        legs = approach(motor, target, backlash=backlash, limits=LIMITS, backlash_taken_up=taken_up)
         for leg in legs:
             assert LIMITS.lowest <= leg <= LIMITS.highest
             # The tube is dragged along once the motor has crossed the gap: it lies in [motor - mechanical, motor].
@@ -47,7 +47,7 @@ def test_the_absolute_method_puts_the_tube_where_the_target_says(
     here, tube = 2500, 2500 - slack
     for wanted in targets:
         target = allowed.clamp(wanted)
-        for leg in approach(here, target, backlash=backlash, limits=LIMITS, slack_taken_up=True):
+        for leg in approach(here, target, backlash=backlash, limits=LIMITS, backlash_taken_up=True):
             tube = min(max(tube, leg - mechanical), leg)
         here = target
         assert tube == target - slack

@@ -7,14 +7,14 @@ from hypothesis import strategies as st
 
 from alpaca_focus.core.device_kinds import (
     DEVICE_KINDS,
-    FoundCamera,
-    FoundDevice,
-    FoundFacts,
-    FoundFocuser,
-    FoundMount,
-    FoundWheel,
+    DiscoveredCamera,
+    DiscoveredDevice,
+    DiscoveredFacts,
+    DiscoveredFocuser,
+    DiscoveredMount,
+    DiscoveredWheel,
 )
-from alpaca_focus.core.discovered import FoundObservatory
+from alpaca_focus.core.discovered import DiscoveredObservatory
 from alpaca_focus.settings.loader import parse_yaml
 from alpaca_focus.settings.models import Settings
 from alpaca_focus.settings.section import HIGHEST_POSITION
@@ -55,9 +55,9 @@ SERVERS = st.sampled_from(["127.0.0.1:11111", "observatory.local:80", "[2001:db8
 POSITIVE = st.floats(1e-3, 999.0, allow_nan=False)
 
 
-def devices(kind: str) -> st.SearchStrategy[FoundDevice]:
+def devices(kind: str) -> st.SearchStrategy[DiscoveredDevice]:
     return st.builds(
-        FoundDevice,
+        DiscoveredDevice,
         kind=st.just(kind),
         number=st.integers(0, 2**32 - 1),
         name=WILD,
@@ -67,9 +67,9 @@ def devices(kind: str) -> st.SearchStrategy[FoundDevice]:
 
 
 @st.composite
-def observatories(draw: st.DrawFn) -> FoundObservatory:
+def observatories(draw: st.DrawFn) -> DiscoveredObservatory:
     camera = st.builds(
-        FoundCamera,
+        DiscoveredCamera,
         device=devices("camera"),
         pixel_size_um=st.none() | POSITIVE,
         width_px=st.none() | st.integers(1, 20_000),
@@ -77,22 +77,22 @@ def observatories(draw: st.DrawFn) -> FoundObservatory:
         sensor=WILD,
     )
     focuser = st.builds(
-        FoundFocuser,
+        DiscoveredFocuser,
         device=devices("focuser"),
         max_step=st.none() | st.integers(1, 2 * HIGHEST_POSITION),
         step_size_um=st.none() | POSITIVE,
         temperature_c=st.none() | st.floats(-60, 60),
     )
-    optional: list[st.SearchStrategy[FoundFacts]] = [
-        st.builds(FoundWheel, device=devices("filterwheel"), filters=st.lists(WILD, max_size=9).map(tuple)),
+    optional: list[st.SearchStrategy[DiscoveredFacts]] = [
+        st.builds(DiscoveredWheel, device=devices("filterwheel"), filters=st.lists(WILD, max_size=9).map(tuple)),
         st.builds(
-            FoundMount,
+            DiscoveredMount,
             device=devices("telescope"),
             latitude_deg=st.none() | st.floats(-90, 90),
             longitude_deg=st.floats(-180, 180),
         ),
-        st.builds(FoundFacts, device=devices("observingconditions")),
-        st.builds(FoundFacts, device=devices("safetymonitor")),
+        st.builds(DiscoveredFacts, device=devices("observingconditions")),
+        st.builds(DiscoveredFacts, device=devices("safetymonitor")),
     ]
     others = [draw(each) for each in optional if draw(st.booleans())]
     return observatory(draw(camera), draw(focuser), *others, server=draw(SERVERS))
@@ -116,13 +116,13 @@ def answers(draw: st.DrawFn) -> Answers:
     )
 
 
-def address_of(server: str, device: FoundDevice) -> str | None:
+def address_of(server: str, device: DiscoveredDevice) -> str | None:
     return None if device.server == server else device.server
 
 
 @given(observatories(), answers(), WILD, st.booleans())
 def test_a_first_file_says_what_was_found_and_answered(
-    found: FoundObservatory, said: Answers, file_name: str, beside_schema: bool
+    found: DiscoveredObservatory, said: Answers, file_name: str, beside_schema: bool
 ) -> None:
     text = first_file(found, said, file_name=file_name, beside_schema=beside_schema)
     settings = parse_yaml(text.encode().decode(), Settings, source="x")
@@ -166,9 +166,9 @@ def test_a_first_file_says_what_was_found_and_answered(
 
 @given(answers(), st.text(st.characters(categories=["Cs"]), min_size=1, max_size=3))
 def test_half_a_character_is_replaced(said: Answers, half: str) -> None:
-    device = FoundDevice(kind="camera", number=0, name=half, unique_id=half, server="127.0.0.1:1")
-    devices = {"camera": FoundCamera(device=device), "focuser": FoundFocuser(device=device)}
-    found = FoundObservatory(server="127.0.0.1:1", devices=devices)
+    device = DiscoveredDevice(kind="camera", number=0, name=half, unique_id=half, server="127.0.0.1:1")
+    devices = {"camera": DiscoveredCamera(device=device), "focuser": DiscoveredFocuser(device=device)}
+    found = DiscoveredObservatory(server="127.0.0.1:1", devices=devices)
     telling = Answers(**{each.name: getattr(said, each.name) for each in fields(Answers)} | {"name": half})
     text = first_file(found, telling, file_name=half, beside_schema=False)
     settings = parse_yaml(text.encode().decode(), Settings, source="x")

@@ -7,7 +7,7 @@ import pytest
 from pydantic.fields import FieldInfo
 
 from alpaca_focus.alpaca.standard import INTERFACES, DeviceType
-from alpaca_focus.core.device_kinds import DEVICE_KINDS, DeviceKind, FoundDevice
+from alpaca_focus.core.device_kinds import DEVICE_KINDS, DeviceKind, DiscoveredDevice
 from alpaca_focus.devices.address import DeviceAddress
 from alpaca_focus.devices.clock import SystemClock
 from alpaca_focus.devices.requester import make_alpyca_device
@@ -58,6 +58,6 @@ def test_what_is_surveyed_of_a_kind_is_in_the_standard_and_may_all_be_missing(ki
     assert {("GET", member.lower()) for member in members} <= set(INTERFACES[device_type].members)
     alpyca = type(make_alpyca_device(device_type, DeviceAddress("127.0.0.1", 9, 0), 0))
     assert all(isinstance(getattr(alpyca, member), property) for member in members)
-    device = FoundDevice(kind=kind.alpaca_type, number=0, name="", server="127.0.0.1:9")
+    device = DiscoveredDevice(kind=kind.alpaca_type, number=0, name="", server="127.0.0.1:9")
     assert kind.facts.of(device, {}, ["odd"]) == kind.facts(device=device, notes=("odd",))
     assert device.words == f"{kind.name} 0"

@@ -24,7 +24,7 @@ def _backlash(figure: Any) -> None:
     motor, tube, taken_up = [25000.0], [25000.0 + SLACK / 2], True
     arrivals, position = [], 25000
     for target in (25150, 25090, 25030, 24970, 25010):
-        legs = approach(position, target, backlash=backlash, limits=limits, slack_taken_up=taken_up)
+        legs = approach(position, target, backlash=backlash, limits=limits, backlash_taken_up=taken_up)
         for leg in legs:
             motor.append(float(leg))
             # The tube stays where it is until the motor has taken up the slack.

@@ -1,4 +1,4 @@
-"""What several runs say of the focuser and the telescope: slack and filter offsets, with standard errors."""
+"""Backlash and filter offsets from several runs, with standard errors."""
 
 import math
 from collections.abc import Sequence
@@ -15,13 +15,7 @@ OUTLIER_SIGMAS = 4.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Estimate:
-    """A mean and its standard error.
-
-    Attributes:
-        value: The mean.
-        stderr: Its standard error.
-        count: Values it comes from.
-    """
+    """The mean of `count` values and its standard error."""
 
     value: float
     stderr: float
@@ -29,20 +23,13 @@ class Estimate:
 
     @property
     def is_zero(self) -> bool:
-        """Whether it may as well be nothing."""
+        """Whether it does not differ significantly from zero."""
         return abs(self.value) < 2 * self.stderr
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
-    """Where one run found focus.
-
-    Attributes:
-        position: Best position in steps.
-        stderr: Its standard error.
-        at: When.
-        filter_name: Through which filter.
-    """
+class FocusPosition:
+    """The best position of one run in steps, its standard error, time and filter."""
 
     position: float
     stderr: float
@@ -50,14 +37,11 @@ class Place:
     filter_name: str = ""
 
 
-def backlash_steps(pairs: Sequence[tuple[Place, Place]]) -> Estimate:
-    """Return the slack from pairs of runs that arrived in both directions.
+def backlash_steps(pairs: Sequence[tuple[FocusPosition, FocusPosition]]) -> Estimate:
+    """Return the backlash from pairs of runs, one arriving inward and one arriving outward.
 
-    Arriving inward the tube is behind the motor by the whole slack, arriving outward by nothing: the best positions
-    differ by it.
-
-    Args:
-        pairs: For each the run arriving inward and the one arriving outward.
+    Arriving inward, the tube is behind the motor by the whole backlash, arriving outward by nothing, so that the best
+    positions differ by it.
     """
     return mean(
         [outward.position - inward.position for inward, outward in pairs],
@@ -65,39 +49,39 @@ def backlash_steps(pairs: Sequence[tuple[Place, Place]]) -> Estimate:
     )
 
 
-def filter_offsets(places: Sequence[Place], reference: str) -> dict[str, Estimate]:
-    """Return how far focus through each filter is from that through a reference filter.
+def filter_offsets(positions: Sequence[FocusPosition], reference: str) -> dict[str, Estimate]:
+    """Return the distance in steps of each filter's focus from that of a reference filter.
 
-    Each run is compared with where the reference was in focus at that very time, on the straight line between the
-    runs through it before and after, so that a steady drift takes no part.
+    Each run is compared with the focus of the reference filter at the same time, interpolated between the runs before
+    and after, so that a steady drift cancels.
 
     Args:
-        places: Runs through all of the filters, in any order.
-        reference: Name of the filter that all others are compared with.
+        positions: Runs through all of the filters, in any order.
+        reference: Name of the reference filter.
 
     Raises:
         RunFailed: There is no run through the reference.
     """
-    through_reference = sorted((each for each in places if each.filter_name == reference), key=lambda each: each.at)
+    through_reference = sorted((each for each in positions if each.filter_name == reference), key=lambda each: each.at)
     if not through_reference:
         raise RunFailed(f"No run through the reference filter {reference} succeeded.")
     times = np.array([each.at.timestamp() for each in through_reference])
-    positions = np.array([each.position for each in through_reference])
+    best = np.array([each.position for each in through_reference])
     errors = np.array([each.stderr for each in through_reference])
-    found: dict[str, Estimate] = {}
-    for name in dict.fromkeys(each.filter_name for each in places if each.filter_name != reference):
-        some = [each for each in places if each.filter_name == name]
+    offsets: dict[str, Estimate] = {}
+    for name in dict.fromkeys(each.filter_name for each in positions if each.filter_name != reference):
+        some = [each for each in positions if each.filter_name == name]
         at = np.array([each.at.timestamp() for each in some])
-        away = np.array([each.position for each in some]) - np.interp(at, times, positions)
+        away = np.array([each.position for each in some]) - np.interp(at, times, best)
         error = np.hypot([each.stderr for each in some], np.interp(at, times, errors))
-        found[name] = mean(away.tolist(), error.tolist())
-    return found
+        offsets[name] = mean(away.tolist(), error.tolist())
+    return offsets
 
 
 def mean(values: Sequence[float], errors: Sequence[float]) -> Estimate:
-    """Return a mean weighted by the errors; from three on, a value far from the others is left out.
+    """Return the mean weighted by the errors; of three or more values, those far from the others are left out.
 
-    The standard error is scaled up when the values scatter more than their errors say, never down.
+    The standard error is scaled up if the values scatter more than their errors allow, never down.
     """
     value, error = np.array(values), np.array(errors)
     if len(value) > 2:

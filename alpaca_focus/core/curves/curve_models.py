@@ -1,8 +1,8 @@
-"""The curves that can be fitted to a V by name, and their values for whoever draws them.
+"""The curves that can be fitted to a V by name, and their values for charts.
 
-All of them share the weights and the rejection of bad frames of `vcurve.fit_hyperbola`: a point that contradicts the
-hyperbola through all others takes part in none of them. Which points are near focus and which are on an arm is also
-read off that hyperbola, not off the single points: a frame's own scatter must not decide where it belongs.
+All of them share the weights and the rejection of bad frames of `fit_hyperbola`: a point that contradicts the hyperbola
+through all others takes part in none of them. That hyperbola, not the single points, also decides which points are near
+focus and which are on an arm: a frame's own scatter must not decide where it belongs.
 """
 
 import math
@@ -23,40 +23,31 @@ from alpaca_focus.core.values import Fit, Sample
 Array = NDArray[np.float64]
 
 NEAR_RISE = 2.0
-"""A parabola goes through points where the curve is at most this many times its least: beyond, it is straight."""
+"""A parabola is fitted where the curve is at most this many times its minimum: beyond, it is straight."""
 ARM_RISE = 1.6
-"""Trend lines go through points where the curve is at least this many times its least: nearer, it is round."""
+"""Trend lines are fitted where the curve is at least this many times its minimum: nearer, it is round."""
 FEWEST_UNEQUAL, FEWEST_NEAR, FEWEST_ON_AN_ARM = 5, 5, 2
-"""Positions that a hyperbola with unequal arms, a parabola and a trend line need."""
+"""Fewest positions for a hyperbola with unequal arms, a parabola and a trend line."""
 
 
 class CurveModel(StrEnum):
     """A curve by name."""
 
     HYPERBOLA = "hyperbola"
-    """Equal arms; what seeing and defocus make of a star, added in quadrature."""
+    """Equal arms; seeing and defocus added in quadrature."""
     UNEQUAL = "unequal hyperbola"
     """Each arm has a slope of its own."""
     PARABOLA = "parabola"
     """Through the points near focus."""
     TREND_LINES = "trend lines"
-    """Where the straight lines through the two arms meet."""
+    """The intersection of the straight lines through the two arms."""
     MEAN = "mean"
     """Half way between the hyperbola and the trend lines."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Points:
-    """Widths of the blur that a fit keeps, their errors, and the hyperbola through them.
-
-    Attributes:
-        x: Positions.
-        y: Widths.
-        sigma: Their errors.
-        vertex: Of the hyperbola.
-        least: Its least width.
-        slope: Of its arms.
-    """
+    """The points that the hyperbola keeps: positions, widths of the blur and their errors, and that hyperbola."""
 
     x: Array
     y: Array
@@ -66,21 +57,19 @@ class _Points:
     slope: float
 
     def rise(self) -> Array:
-        """How many times its least the hyperbola is at each point."""
+        """Return the hyperbola at each point over its minimum."""
         return np.hypot(1.0, self.slope * (self.x - self.vertex) / self.least)
 
 
 @dataclass(frozen=True, slots=True)
-class _Found:
-    """A curve of widths.
+class _FittedCurve:
+    """A fitted curve of widths.
 
     Attributes:
-        vertex: Its best position.
-        least: Its value there.
-        parameters: Its other parameters.
-        influence: By how much each point's width moves the vertex, in steps a unit; 0 for one that takes no part. The
-            error of the vertex follows from it, and how two curves through the same points err together.
-        excess: How many times larger the variance of the points is than their errors say, at least 1.
+        least: Width at the vertex.
+        influence: Steps by which each point's width moves the vertex per unit; 0 for points left out. It gives the
+            error of the vertex, and the common error of two curves through the same points.
+        excess: Ratio of the points' variance to the one that their errors predict, at least 1.
     """
 
     vertex: float
@@ -90,7 +79,7 @@ class _Found:
     excess: float
 
     def stderr(self, sigma: Array) -> float:
-        """Return the standard error of the vertex where the points have these errors."""
+        """Return the standard error of the vertex for points with these errors."""
         return math.sqrt(self.excess) * float(np.linalg.norm(self.influence * sigma))
 
 
@@ -99,27 +88,21 @@ def fit_curve(samples: Sequence[Sample], model: CurveModel = CurveModel.HYPERBOL
 
     Args:
         samples: Points of the V-curve of one metric in any order.
-        model: Which curve.
+        model: The curve.
 
     Returns:
-        The fit, with the name of the curve and of the power of the metric that it is one of. Standard errors are
-        scaled up where the points scatter more than their errors say, never down. Points that the curve is not meant
-        for (far ones for the parabola, near ones for the trend lines) take no part in it nor in its R^2, and have
-        residuals all the same.
+        The fit, with the name of the curve and of the fitted power of the metric. Standard errors are scaled up if the
+        points scatter more than their errors allow, never down. Points that the curve does not describe (far ones for
+        the parabola, near ones for the trend lines) count neither in the fit nor in R^2, but have residuals.
 
     Raises:
         RunFailed: Too few usable points, or they do not form such a curve.
     """
-    return fit_beside(samples, fit_hyperbola(samples), model)
+    return fit_model(samples, fit_hyperbola(samples), model)
 
 
-def fit_beside(samples: Sequence[Sample], hyperbola: Fit, model: CurveModel) -> Fit:
-    """Fit another curve to points that `fit_hyperbola` was given; see `fit_curve`.
-
-    Args:
-        samples: The points.
-        hyperbola: What `fit_hyperbola` made of them.
-        model: Which curve.
+def fit_model(samples: Sequence[Sample], hyperbola: Fit, model: CurveModel) -> Fit:
+    """Fit a curve to samples whose `fit_hyperbola` is known; see `fit_curve`.
 
     Raises:
         RunFailed: The points do not form such a curve.
@@ -128,22 +111,22 @@ def fit_beside(samples: Sequence[Sample], hyperbola: Fit, model: CurveModel) -> 
         return hyperbola
     power = POWERS[hyperbola.model]
     points = _points(samples, hyperbola, power)
-    found = FITS[model](points)
+    curve = FITS[model](points)
     fit = replace(
         hyperbola,
         model=hyperbola.model.replace(WIDTH, model.value, 1),
-        best_position=found.vertex,
-        best_position_stderr=found.stderr(points.sigma),
-        best_value=float(found.least ** (1 / power)),
-        parameters=MappingProxyType(dict(found.parameters)),
+        best_position=curve.vertex,
+        best_position_stderr=curve.stderr(points.sigma),
+        best_value=float(curve.least ** (1 / power)),
+        parameters=MappingProxyType(dict(curve.parameters)),
     )
     residuals = tuple(
         math.nan if math.isnan(of_hyperbola) else sample.measurement.value - curve_value(sample.position, fit)
         for sample, of_hyperbola in zip(samples, hyperbola.residuals, strict=True)
     )
-    part = found.influence != 0
-    widths = np.array([curve_width(position, fit) for position in points.x[part]])
-    return replace(fit, residuals=residuals, r_squared=weighted_r_squared(points.y[part], widths, points.sigma[part]))
+    used = curve.influence != 0
+    widths = np.array([curve_width(position, fit) for position in points.x[used]])
+    return replace(fit, residuals=residuals, r_squared=weighted_r_squared(points.y[used], widths, points.sigma[used]))
 
 
 def curve_value(position: float, fit: Fit) -> float:
@@ -212,16 +195,16 @@ SHAPES: Mapping[str, Callable[[float, float, Mapping[str, float]], float]] = Map
 # Fits
 
 
-def _hyperbola(points: _Points) -> _Found:
-    """The hyperbola that is there already, with the influence of its points."""
+def _hyperbola(points: _Points) -> _FittedCurve:
+    """Return the known hyperbola with the influence of its points."""
     values, gradient = _unequal_arms(points.x, points.vertex, points.least, points.slope, points.slope)
     of_equal_arms = np.column_stack([gradient[:, :2], gradient[:, 2] + gradient[:, 3]])
     influence = _influences(of_equal_arms, points.sigma)[0]
     excess = _excess(_chi_squared(points.y - values, points.sigma), len(points.x) - 3)
-    return _Found(points.vertex, points.least, {"slope": points.slope}, influence, excess)
+    return _FittedCurve(points.vertex, points.least, {"slope": points.slope}, influence, excess)
 
 
-def _unequal(points: _Points) -> _Found:
+def _unequal(points: _Points) -> _FittedCurve:
     if len(np.unique(points.x)) < FEWEST_UNEQUAL:
         raise RunFailed(
             f"A hyperbola with unequal arms needs at least {FEWEST_UNEQUAL} positions with a usable frame, and there "
@@ -231,7 +214,7 @@ def _unequal(points: _Points) -> _Found:
     centre = np.array([points.vertex, 0.0, 0.0, 0.0])
 
     def unpack(parameters: Array) -> tuple[float, float, float, float]:
-        # Least value and slopes are free as logarithms, which keeps them above zero.
+        # The minimum and the slopes vary as logarithms, which keeps them above zero.
         return tuple((centre + scale * np.array([parameters[0], *np.exp(parameters[1:])])).tolist())
 
     def weighted_residuals(parameters: Array) -> Array:
@@ -250,7 +233,7 @@ def _unequal(points: _Points) -> _Found:
         "slope_out": slope_out,
         "ratio_stderr": math.sqrt(excess) * float(np.linalg.norm(ratio_influence * points.sigma)),
     }
-    return _Found(vertex, least, parameters, influence[0], excess)
+    return _FittedCurve(vertex, least, parameters, influence[0], excess)
 
 
 def _unequal_arms(x: Array, vertex: float, least: float, slope_in: float, slope_out: float) -> tuple[Array, Array]:
@@ -263,13 +246,13 @@ def _unequal_arms(x: Array, vertex: float, least: float, slope_in: float, slope_
     return values, np.column_stack([-(slope**2) * away / values, least / values, *by_slopes])
 
 
-def _parabola(points: _Points) -> _Found:
+def _parabola(points: _Points) -> _FittedCurve:
     positions = np.unique(points.x)
     if len(positions) < FEWEST_NEAR:
         raise RunFailed(
             f"A parabola needs at least {FEWEST_NEAR} positions with a usable frame, and there are {len(positions)}."
         )
-    # Where there are few points near focus, the nearest ones have to do.
+    # With few points near focus, the nearest ones are used.
     reach = np.sort(np.abs(positions - points.vertex))[FEWEST_NEAR - 1]
     near = (points.rise() <= NEAR_RISE) | (np.abs(points.x - points.vertex) <= reach)
     line = _line(points, near, degree=2)
@@ -283,12 +266,12 @@ def _parabola(points: _Points) -> _Found:
     if lowest <= 0:
         raise RunFailed("The parabola through the frames near focus goes below zero: there are too few near focus.")
     influence = -(line.influences[1] + 2 * away * line.influences[2]) / (2 * curvature)
-    return _Found(
+    return _FittedCurve(
         points.vertex + away, lowest, {"curvature": curvature}, influence, _excess(line.chi_squared, line.freedom)
     )
 
 
-def _trend_lines(points: _Points) -> _Found:
+def _trend_lines(points: _Points) -> _FittedCurve:
     far = points.rise() >= ARM_RISE
     lines = []
     for side, sign in (("inside", -1), ("outside", 1)):
@@ -301,7 +284,7 @@ def _trend_lines(points: _Points) -> _Found:
     if not fall < 0 < rise:
         raise RunFailed("The trend lines do not fall on the inside and rise on the outside: the frames form no V.")
     away = float(outer.coefficients[0] - inner.coefficients[0]) / (fall - rise)
-    # The lines meet where their difference is zero; what moves it there, over its slope, moves that place.
+    # The lines meet where their difference is zero: its shift there over its slope is the shift of the vertex.
     difference = outer.influences - inner.influences
     influence = (difference[0] + away * difference[1]) / (fall - rise)
     # Lines through arms that are not quite straight yet meet below the curve, sometimes below zero.
@@ -313,12 +296,12 @@ def _trend_lines(points: _Points) -> _Found:
         "r_squared_out": outer.r_squared,
     }
     excess = _excess(inner.chi_squared + outer.chi_squared, inner.freedom + outer.freedom)
-    return _Found(points.vertex + away, lowest, parameters, influence, excess)
+    return _FittedCurve(points.vertex + away, lowest, parameters, influence, excess)
 
 
-def _mean(points: _Points) -> _Found:
+def _mean(points: _Points) -> _FittedCurve:
     curve, lines = _hyperbola(points), _trend_lines(points)
-    # Both come from the same frames: what moves one of them moves the other, and the sum of influences knows it.
+    # Both come from the same frames and so err together: adding the influences, not the variances, accounts for it.
     return replace(
         curve,
         vertex=(curve.vertex + lines.vertex) / 2,
@@ -327,7 +310,7 @@ def _mean(points: _Points) -> _Found:
     )
 
 
-FITS: Mapping[CurveModel, Callable[[_Points], _Found]] = MappingProxyType(
+FITS: Mapping[CurveModel, Callable[[_Points], _FittedCurve]] = MappingProxyType(
     {
         CurveModel.UNEQUAL: _unequal,
         CurveModel.PARABOLA: _parabola,
@@ -342,11 +325,9 @@ class _StraightLine:
     """A polynomial in the distance from the hyperbola's vertex through some of the points.
 
     Attributes:
-        coefficients: From the constant one up.
-        influences: By how much each point's width moves each coefficient, shape (coefficients, points).
-        chi_squared: Sum of the squared residuals over the errors.
-        freedom: Points that took part beyond the number of coefficients.
-        r_squared: Of the points that took part.
+        coefficients: From the constant up.
+        influences: Change of each coefficient with each point's width, shape (coefficients, points).
+        freedom: Fitted points less the number of coefficients.
     """
 
     coefficients: Array
@@ -376,14 +357,14 @@ def _line(points: _Points, chosen: NDArray[np.bool_], *, degree: int) -> _Straig
 
 
 def _influences(gradient: Array, sigma: Array) -> Array:
-    """Return by how much each point moves each parameter of a weighted least-squares fit.
+    """Return the change of each parameter of a weighted least-squares fit with each point.
 
     Args:
         gradient: Derivatives of the curve's values by its parameters, shape (points, parameters).
         sigma: Errors of the points.
 
     Returns:
-        Shape (parameters, points): the pseudo-inverse of the weighted gradient, with the weights taken back.
+        Shape (parameters, points): the pseudo-inverse of the weighted gradient, without the weights.
     """
     return np.asarray(np.linalg.pinv(gradient / sigma[:, None]), dtype=float) / sigma
 
@@ -393,5 +374,5 @@ def _chi_squared(residuals: Array, sigma: Array) -> float:
 
 
 def _excess(chi_squared: float, freedom: int) -> float:
-    """Return how many times larger the variance of the points is than their errors say, at least 1."""
+    """Return the ratio of the points' variance to the one that their errors predict, at least 1."""
     return max(1.0, chi_squared / freedom) if freedom > 0 else 1.0

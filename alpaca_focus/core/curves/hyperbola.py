@@ -1,4 +1,4 @@
-"""Curves through a V and the best focus they say, with its standard error."""
+"""The hyperbola through a V-curve, and its vertex, the best focus, with a standard error."""
 
 import math
 from collections.abc import Sequence
@@ -16,25 +16,23 @@ from alpaca_focus.core.values import Fit, Sample
 Array = NDArray[np.float64]
 
 SEEING_SCATTER = 0.10
-"""Rms of the seeing from frame to frame, as a fraction; 5 to 20 % is what sites show."""
+"""Rms of the seeing from frame to frame, as a fraction; sites show 5 to 20 %."""
 RELATIVE_FLOOR = 0.006
 """Share of the HFD by which real curves depart from a hyperbola."""
 OUTLIER_SIGMAS = 5.0
 """A point further than this from the curve through the others is left out."""
 MAX_SUSPECTS = 30
-"""One point among more cannot bend the curve so much that it does not stand out from the curve through all."""
+"""Points tried as the worst outlier. In a larger set one point cannot bend the curve through all enough to hide."""
 MIN_POINTS = 4
 LARGEST_RISE = 6.0
-"""Points with more than this many times the smallest HFD are left out: far from focus a curve need not be straight."""
+"""Points with more than this many times the smallest HFD are left out: far from focus an arm need not be straight."""
 
 WIDTH = "hyperbola"
 KNOWN = "known hyperbola"
-"""A hyperbola whose slopes were known before; each arm has its own."""
+"""A hyperbola with slopes known before, one for each arm."""
 NAMES = (WIDTH, "unequal hyperbola", "parabola", "trend lines", "mean", KNOWN)
 POWERS = MappingProxyType({name + blur.suffix: blur.power for name in NAMES for blur in Blur})
-"""By model, the power of a metric that goes as the width of the blur, whose curve is a hyperbola: the HFD itself; the
-reciprocal of a signal (what the slit of a spectrograph lets through goes as slit over width); the square root of an
-area, such as InvPower."""
+"""By model, the power of the metric that goes as the width of the blur, see `Blur`; its curve is a hyperbola."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,20 +52,19 @@ def fit_hyperbola(samples: Sequence[Sample]) -> Fit:
     """Fit a symmetric hyperbola to the usable samples of one metric.
 
     The HFD of a defocused star is the blur of seeing and the blur of defocus added in quadrature, a hyperbola
-    y^2 = y0^2 + s^2 (x - c)^2. Points are weighted by their own error and by what the seeing's scatter from frame to
-    frame does to them: it moves a point by e y0^2 / y, much near focus and little on the arms. A point that stands
-    out from the curve through all others is left out, at most one in four, and so are points very far from focus.
+    y^2 = y0^2 + s^2 (x - c)^2. Points are weighted by their own error and by the seeing's scatter from frame to
+    frame: it moves a point by e y0^2 / y, much near focus and little on the arms. Outliers from the curve through all
+    other points are left out, at most one in four, and so are points very far from focus.
 
     A metric that is better when higher (NSIG) is fitted by its reciprocal, an area (InvPower) by its square root, see
-    `POWERS`: the errors are propagated, and the fit comes back in the metric's own values.
+    `POWERS`: the errors are propagated, and the fit is returned in the metric's own values.
 
     Args:
         samples: Points of the V-curve in any order, several at one position allowed.
 
     Returns:
-        The fit; its residuals and the indices of `rejected` follow the order of `samples`; residuals of samples that
-        were not usable or very far from focus are NaN. Its slope and `r_squared` are those of the hyperbola. The
-        standard error is scaled up when the scatter is larger than the errors say, never down.
+        The fit; residuals of samples that are not usable or very far from focus are NaN. The slope and `r_squared` are
+        those of the hyperbola. The standard error is scaled up if the scatter exceeds the errors, never down.
 
     Raises:
         RunFailed: Fewer than four usable samples or positions, or no curve with a minimum goes through them.
@@ -75,7 +72,7 @@ def fit_hyperbola(samples: Sequence[Sample]) -> Fit:
     model = _model(samples)
     power = POWERS[model]
     values = {index: sample.measurement.value for index, sample in enumerate(samples) if sample.measurement.usable}
-    # A value of 0 or less has no width: no stars, or a signal lost in the sky. It is as far from focus as can be.
+    # A value of 0 or less (a signal lost in the sky) has no width and counts as infinitely far from focus.
     widths = {index: value**power if value > 0 else math.inf for index, value in values.items()}
     least = min(widths.values(), default=math.inf)
     near = [index for index, width in widths.items() if math.isfinite(width) and width <= LARGEST_RISE * least]
@@ -100,10 +97,9 @@ def _value(position: float, fit: Fit) -> float:
 
 
 def compromise(first: Fit, second: Fit) -> tuple[float, float]:
-    """Return a best position between two fits and its standard error, both in steps.
+    """Return the mean of two best positions, weighted by inverse variance, and its standard error, both in steps.
 
-    It is the mean of the two optima, each weighted by the inverse of its variance. Its standard error tells the
-    scatter alone: in an astigmatic instrument the optima lie apart for good, which no weighting takes away.
+    The standard error covers the scatter only: in an astigmatic instrument the two positions differ systematically.
     """
     positions = np.array([first.best_position, second.best_position])
     weights = np.array([first.best_position_stderr, second.best_position_stderr]) ** -2.0
@@ -111,13 +107,13 @@ def compromise(first: Fit, second: Fit) -> tuple[float, float]:
 
 
 def _model(samples: Sequence[Sample]) -> str:
-    """Choose the model by what the metric measures; the samples of one curve are of one metric."""
+    """Return the model for the metric, which all samples of one curve share."""
     measured = next((sample.measurement for sample in samples if sample.measurement.usable), None)
     return WIDTH if measured is None else WIDTH + blur_of(measured).suffix
 
 
 def _fit_widths(x: Array, y: Array, own_error: Array) -> Fit:
-    """Fit widths of the blur; residuals and `rejected` count the points as given."""
+    """Fit widths of the blur; residuals and `rejected` follow the order of the points."""
     if len(np.unique(x)) < MIN_POINTS:
         raise RunFailed(
             f"A V-curve needs at least {MIN_POINTS} positions with a usable frame, and there are {len(np.unique(x))}."
@@ -145,19 +141,19 @@ def _fit_widths(x: Array, y: Array, own_error: Array) -> Fit:
 
 
 def point_errors(y: Array, own_error: Array, least: float) -> Array:
-    """Return what each point of a V-curve may be off by: its own error, the seeing's scatter, the curve's shape.
+    """Return the error of each point of a V-curve: its own, the seeing's scatter and the curve's shape combined.
 
     Args:
         y: Values of the points.
         own_error: Their standard errors.
-        least: Value in focus, which the seeing makes.
+        least: Value in focus, set by the seeing.
     """
     seeing = SEEING_SCATTER * least**2 / np.maximum(y, least)
     return np.sqrt(own_error**2 + seeing**2 + (RELATIVE_FLOOR * y) ** 2)
 
 
 def _worst_outlier(x: Array, y: Array, own_error: Array, keep: NDArray[np.bool_], through_all: _Curve) -> int | None:
-    """Find the kept point furthest from the curve through the others, in its own sigmas, if it is too far."""
+    """Return the index of the worst outlier from the curve through the others, in its own sigmas, if there is one."""
     worst, distance = None, OUTLIER_SIGMAS
     away_from_all = np.abs(y - through_all.values(x)) / point_errors(y, own_error, through_all.least)
     by_distance = np.argsort(-np.where(keep, away_from_all, -np.inf), kind="stable")
@@ -168,7 +164,7 @@ def _worst_outlier(x: Array, y: Array, own_error: Array, keep: NDArray[np.bool_]
             return None
         curve = _fit(x[others], y[others], own_error[others])
         sigma = point_errors(y[index : index + 1], own_error[index : index + 1], curve.least)[0]
-        # The curve itself is uncertain where the others do not hold it, at the ends above all.
+        # The curve itself is uncertain where no other points are near, above all at the ends.
         gradient = _gradient(x[index : index + 1], curve)[0]
         total = float(np.sqrt(sigma**2 + gradient @ curve.covariance @ gradient))
         away = float(abs(y[index] - curve.values(x[index : index + 1])[0])) / total
@@ -178,7 +174,7 @@ def _worst_outlier(x: Array, y: Array, own_error: Array, keep: NDArray[np.bool_]
 
 
 def _fit(x: Array, y: Array, own_error: Array) -> _Curve:
-    """Fit by weighted least squares from the best of a grid of starts; the weights follow the fitted minimum."""
+    """Fit by weighted least squares from the best of a grid of starts; the weights depend on the fitted minimum."""
     curve = _start(x, y)
     for _ in range(3):
         curve = _refine(x, y, point_errors(y, own_error, curve.least), curve)
@@ -186,7 +182,7 @@ def _fit(x: Array, y: Array, own_error: Array) -> _Curve:
 
 
 def _start(x: Array, y: Array) -> _Curve:
-    """For a fixed vertex the curve is a straight line in (x - c)^2 against y^2; try vertices over the range."""
+    """Return the best curve over a grid of vertices: with a fixed vertex, y^2 is a straight line in (x - c)^2."""
     span = float(np.ptp(x))
     best: tuple[float, _Curve] | None = None
     for vertex in np.linspace(x.min() - span / 2, x.max() + span / 2, 81):
@@ -226,14 +222,14 @@ def _refine(x: Array, y: Array, sigma: Array, start: _Curve) -> _Curve:
 
 
 def _gradient(x: Array, curve: _Curve) -> Array:
-    """Derivatives of the curve's values by (vertex, least, slope), shape (points, 3)."""
+    """Return the derivatives of the curve's values by (vertex, least, slope), shape (points, 3)."""
     away = x - curve.vertex
     values = np.maximum(curve.values(x), 1e-12)
     return np.column_stack([-(curve.slope**2) * away / values, curve.least / values, curve.slope * away**2 / values])
 
 
 def weighted_r_squared(y: Array, fitted: Array, sigma: Array) -> float:
-    """Return the share of the points' weighted variance that a curve explains."""
+    """Return the share of the points' weighted variance that a curve explains, R^2."""
     weights = 1 / sigma**2
     mean = float(np.average(y, weights=weights))
     total = float(np.sum(weights * (y - mean) ** 2))

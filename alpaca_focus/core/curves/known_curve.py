@@ -1,8 +1,8 @@
 """Focus from few frames where the shape of the V-curve is known from earlier runs.
 
-The slopes of the arms belong to the telescope and hardly change; what changes from night to night is where the vertex
-lies and how large the seeing makes the stars there. Two frames, one on each arm, tell where it is: with the HFD y on a
-hyperbola y^2 = m^2 + s^2 (x - c)^2 the difference of the squares does not depend on the seeing m that both frames had.
+The slopes of the arms belong to the telescope and hardly change; the vertex and the seeing change from night to night.
+Two frames, one on each arm, give the vertex: with the HFD y on a hyperbola y^2 = m^2 + s^2 (x - c)^2 the difference of
+the squares does not depend on the seeing m of both frames.
 """
 
 import math
@@ -15,32 +15,26 @@ from numpy.typing import NDArray
 from scipy.optimize import least_squares
 from scipy.special import chdtrc
 
-from alpaca_focus.core.curves.hyperbola import KNOWN, point_errors
+from alpaca_focus.core.curves.hyperbola import KNOWN, point_errors, weighted_r_squared
 from alpaca_focus.core.errors import RunFailed
 from alpaca_focus.core.values import Fit, Sample
 
 Array = NDArray[np.float64]
 
 SEEING_SPREAD = 0.35
-"""Spread of the seeing from night to night about what was learned, as a fraction."""
+"""Spread of the seeing from night to night about the learned one, as a fraction."""
 STARTS = 41
 ARMS_ERROR = 0.02
-"""Share by which the ratio of the two slopes may differ from the learned one."""
+"""Fraction by which the ratio of the two slopes may differ from the learned one."""
 CHANCE = "chance"
-"""Name of the parameter that tells the probability of frames this far from the curve."""
+"""Name of the parameter with the probability of frames this far from the curve."""
 ONE_SIDED = 1.15
-"""Where all frames are on one arm the vertex is known no better than this many times what the fit says."""
+"""Factor on the standard error of the vertex if all frames are on one arm."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RingOffset:
-    """What is added to the distance that rings on one side of focus say.
-
-    Attributes:
-        steps: The constant.
-        variance: Square of its standard error.
-        sweeps: Sweeps that taught it.
-    """
+    """The correction of the distance from focus measured by rings on one side, learned from so many sweeps."""
 
     steps: float
     variance: float
@@ -49,15 +43,15 @@ class RingOffset:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KnownCurve:
-    """The V-curve of one optical train and filter, as earlier runs showed it.
+    """The V-curve of one optical train and filter, learned from earlier runs.
 
     Attributes:
         slope_in: Rise of the metric for each step far inside of focus.
         slope_out: The same outside.
         slope_error: Standard error of the slopes, as a fraction.
         least: The metric in focus in usual seeing.
-        expected_position: Where focus is expected now.
-        ring_in: What to add to what rings inside of focus say; `None`: not known.
+        expected_position: Expected focus now.
+        ring_in: Correction for rings inside of focus; `None`: not known.
         ring_out: The same outside.
     """
 
@@ -70,11 +64,11 @@ class KnownCurve:
     ring_out: RingOffset | None = None
 
     def ring_offset(self, sign: int) -> RingOffset | None:
-        """Return what to add to what rings on one side say; `None`: not known."""
+        """Return the correction for rings on one side; `None`: not known."""
         return self.ring_out if sign > 0 else self.ring_in
 
     def distance(self, value: float, sign: int) -> float:
-        """Return how far from focus a value of the metric lies, in steps, on one side."""
+        """Return the distance from focus, in steps, of a value of the metric on one side."""
         slope = self.slope_out if sign > 0 else self.slope_in
         return math.sqrt(max(value**2 - self.least**2, 0.0)) / slope
 
@@ -82,17 +76,17 @@ class KnownCurve:
 def fit_known_curve(samples: Sequence[Sample], curve: KnownCurve, *, leave_out: Sequence[int] = ()) -> Fit:
     """Find the vertex of a known V-curve from at least two frames.
 
-    The vertex is free; the seeing of the night, a common factor of the slopes and their ratio are held near what is
-    known of them, and what is not known of them goes into the standard error.
+    The vertex is free; the seeing of the night, a common factor of the slopes and their ratio have the known values as
+    priors, whose uncertainty goes into the standard error.
 
     Args:
         samples: Points in any order; those that are not usable take no part.
-        curve: What is known.
-        leave_out: Indices of samples that take no part; they are the rejected ones of the fit.
+        curve: The known curve.
+        leave_out: Indices of samples to leave out; they are the rejected ones of the fit.
 
     Returns:
-        The fit, with parameters `slope_in`, `slope_out`, `least_stderr` and `chance`, the probability of frames that
-        are this far from what is known.
+        The fit, with parameters `slope_in`, `slope_out`, `least_stderr` and `chance`, the probability of frames this
+        far from the known curve.
 
     Raises:
         RunFailed: Fewer than two usable frames at different positions.
@@ -107,9 +101,6 @@ def fit_known_curve(samples: Sequence[Sample], curve: KnownCurve, *, leave_out: 
     fitted = _values(x, vertex, least, factors, curve)
     residuals = np.full(len(samples), np.nan)
     residuals[usable] = y - fitted
-    sigma = point_errors(y, own_error, least)
-    weights = 1 / sigma**2
-    total = float(np.sum(weights * (y - np.average(y, weights=weights)) ** 2))
     stderr = math.sqrt(float(covariance[0, 0]))
     if np.all(x > vertex) or np.all(x < vertex):
         stderr *= ONE_SIDED
@@ -123,11 +114,11 @@ def fit_known_curve(samples: Sequence[Sample], curve: KnownCurve, *, leave_out: 
                 "slope_in": curve.slope_in * factors[0],
                 "slope_out": curve.slope_out * factors[1],
                 "least_stderr": least * math.sqrt(float(covariance[1, 1])),
-                # Seeing, slope and ratio are free but held: of four unknowns the vertex alone costs a degree.
+                # Seeing, slope and ratio have priors: of the four unknowns only the vertex costs a degree of freedom.
                 CHANCE: float(chdtrc(len(x) - 1, chi_squared)),
             }
         ),
-        r_squared=1 - float(np.sum(weights * (y - fitted) ** 2)) / total if total > 0 else 0.0,
+        r_squared=weighted_r_squared(y, fitted, point_errors(y, own_error, least)),
         residuals=tuple(float(value) for value in residuals),
         rejected=tuple(leave_out),
     )
@@ -141,7 +132,7 @@ def _values(x: Array, vertex: float, least: float, factors: tuple[float, float],
 def _best(
     x: Array, y: Array, own_error: Array, curve: KnownCurve
 ) -> tuple[float, float, tuple[float, float], Array, float]:
-    """Return vertex, least value, factors of both slopes, the covariance of (vertex, ln least, ...), and chi^2."""
+    """Return vertex, minimum, factors of both slopes, the covariance of (vertex, ln minimum, ...), and chi^2."""
     reach = max(curve.distance(float(value), sign) for value in y for sign in (-1, 1))
     starts = np.linspace(x.min() - reach, x.max() + reach, STARTS)
     scale = max(float(np.ptp(x)), 1.0)
@@ -161,7 +152,7 @@ def _best(
     best = None
     for index in _lowest(costs):
         solution = least_squares(residuals, np.array([starts[index] / scale, 0.0, 0.0, 0.0]), method="lm")
-        # Of two places that say the same, the one nearer to where focus is expected.
+        # Of two equally good solutions, the one nearer to the expected focus.
         cost = float(solution.cost) + 1e-6 * abs(scale * solution.x[0] - curve.expected_position) / scale
         if best is None or cost < best[0]:
             best = cost, solution
@@ -170,7 +161,7 @@ def _best(
     vertex, least, factors = unpack(solution.x)
     jacobian = np.asarray(solution.jac)
     freedom = max(len(x) - 1, 1)
-    # Far more scatter than the errors say makes the result that much less certain; two frames always agree.
+    # More scatter than the errors allow raises the standard error; two frames always agree.
     scatter = max(1.0, 2 * float(solution.cost) / freedom) if len(x) > 2 else 1.0
     covariance = np.linalg.pinv(jacobian.T @ jacobian) * scatter
     covariance[0] *= scale

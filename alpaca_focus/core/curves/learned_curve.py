@@ -1,4 +1,4 @@
-"""What earlier runs taught about the V-curve of a train and filter, so that the next one needs fewer frames."""
+"""The V-curve of a train and filter, learned from earlier runs so that the next one needs fewer frames."""
 
 import math
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ from scipy.optimize import least_squares
 
 from alpaca_focus.core.curves.hyperbola import LARGEST_RISE, point_errors
 from alpaca_focus.core.curves.known_curve import KnownCurve, RingOffset
-from alpaca_focus.core.curves.ring_mode import taught_offset
+from alpaca_focus.core.curves.ring_mode import learn_ring_offset
 from alpaca_focus.core.errors import RunFailed
 from alpaca_focus.core.values import Fit, Sample
 
@@ -19,29 +19,24 @@ Array = NDArray[np.float64]
 
 FEWEST_ON_AN_ARM = 2
 LEAST_SLOPE_ERROR = 0.01
-"""Share by which slopes may be wrong however many runs agree: the telescope bends, mirrors move."""
+"""Smallest relative error of the slopes, however many runs agree: the telescope bends, mirrors move."""
 ARMS_DIFFER = 0.02
-"""Share by which the slopes of the two arms usually differ: one run alone tells it no better than to 10 %, which would
-move the vertex of every later one."""
+"""Usual relative difference of the two slopes: one run alone measures it no better than to 10 %, which would move the
+vertex of every later run."""
 OLD_RUNS = 10
-"""Runs whose weight the past keeps at most, so that a change of the telescope is learned."""
+"""Largest weight of the past, in runs, so that a change of the telescope is learned."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LearnedCurve:
-    """The V-curve of one optical train and filter.
+    """The V-curve of one optical train and filter; see `KnownCurve` for the slopes and the rings.
 
     Attributes:
-        slope_in: Rise of the metric with each step far inside of focus, in its unit.
-        slope_out: The same outside.
-        slope_error: Standard error of both, as a fraction.
         least: The metric in focus, a mean over the runs.
-        best_position: Where focus was the last time.
-        temperature_c: Temperature then; `None` where nothing told.
-        learned_at: When, UTC.
-        runs: How many runs taught it.
-        ring_in: What to add to what rings inside of focus say; `None`: no run had any.
-        ring_out: The same outside.
+        best_position: Focus of the latest run.
+        temperature_c: Temperature of that run, if known.
+        learned_at: Time of that run, UTC.
+        runs: Number of runs.
     """
 
     slope_in: float
@@ -56,7 +51,7 @@ class LearnedCurve:
     ring_out: RingOffset | None = None
 
     def known_curve(self, *, expected_position: float | None = None) -> KnownCurve:
-        """Return what a sweep needs of it; focus is expected where it was the last time unless told otherwise."""
+        """Return the curve for a sweep; by default, focus is expected at the latest run's position."""
         return KnownCurve(
             slope_in=self.slope_in,
             slope_out=self.slope_out,
@@ -68,7 +63,7 @@ class LearnedCurve:
         )
 
 
-def learned(
+def learn_curve(
     samples: Sequence[Sample],
     fit: Fit,
     *,
@@ -76,23 +71,26 @@ def learned(
     temperature_c: float | None,
     learned_at: datetime,
 ) -> LearnedCurve:
-    """Learn from a verified run whose fit saw both arms.
+    """Return the curve learned so far, updated by a verified run with frames on both arms.
 
-    The slopes are those of a hyperbola with an arm of its own on each side. Runs are averaged by their errors; the
-    place of focus is the latest one's.
+    The slopes are those of a hyperbola with unequal arms. Runs are averaged by their errors; the position of focus is
+    the latest one's.
 
     Args:
         samples: The run's frames.
         fit: Its accepted fit.
-        before: What was known; `None`: nothing.
+        before: The curve learned before, if any.
         temperature_c: Temperature of the run.
         learned_at: Time of the run, UTC.
 
     Raises:
         RunFailed: An arm has too few frames to have a slope.
     """
-    usable = [sample for sample in samples if sample.measurement.usable]
-    usable = [sample for sample in usable if sample.measurement.value <= LARGEST_RISE * fit.best_value]
+    usable = [
+        sample
+        for sample in samples
+        if sample.measurement.usable and sample.measurement.value <= LARGEST_RISE * fit.best_value
+    ]
     x = np.array([sample.position for sample in usable], dtype=float)
     y = np.array([sample.measurement.value for sample in usable])
     own_error = np.array([sample.measurement.stderr for sample in usable])
@@ -109,13 +107,13 @@ def learned(
         temperature_c=temperature_c,
         learned_at=learned_at,
         runs=1,
-        ring_in=taught_offset(None if before is None else before.ring_in, samples, fit, -1),
-        ring_out=taught_offset(None if before is None else before.ring_out, samples, fit, 1),
+        ring_in=learn_ring_offset(None if before is None else before.ring_in, samples, fit, -1),
+        ring_out=learn_ring_offset(None if before is None else before.ring_out, samples, fit, 1),
     )
     return now if before is None else _averaged(before, now)
 
 
-def moved(
+def move_learned_focus(
     before: LearnedCurve,
     samples: Sequence[Sample],
     fit: Fit,
@@ -123,9 +121,9 @@ def moved(
     temperature_c: float | None,
     learned_at: datetime,
 ) -> LearnedCurve:
-    """Return a profile with the place of focus as a run found it that used the profile's own slopes.
+    """Return a learned curve with the focus of a run that used the curve's own slopes.
 
-    Frames on both arms also teach what to add to what rings say; a run by the rings themselves does not.
+    A pair, with frames on both arms, also calibrates the rings; a run by the rings themselves does not.
     """
     sides = {sample.position > fit.best_position for sample in samples if sample.purpose == "pair"}
     by_pair = len(sides) == 2
@@ -134,15 +132,15 @@ def moved(
         best_position=fit.best_position,
         temperature_c=temperature_c,
         learned_at=learned_at,
-        ring_in=taught_offset(before.ring_in, samples, fit, -1) if by_pair else before.ring_in,
-        ring_out=taught_offset(before.ring_out, samples, fit, 1) if by_pair else before.ring_out,
+        ring_in=learn_ring_offset(before.ring_in, samples, fit, -1) if by_pair else before.ring_in,
+        ring_out=learn_ring_offset(before.ring_out, samples, fit, 1) if by_pair else before.ring_out,
     )
 
 
 def _arms(x: Array, y: Array, sigma: Array, fit: Fit) -> tuple[float, float, float, float]:
-    """Return both slopes, their common relative error, and the least value."""
+    """Return both slopes, their common relative error, and the minimum."""
     start_slope = max(float(np.max((y - fit.best_value) / np.maximum(np.abs(x - fit.best_position), 1))), 1e-9)
-    # Unequal arms pull the vertex of an equal-armed fit, by more than its standard error, but not by the whole curve.
+    # Unequal arms shift the vertex of an equal-armed fit by more than its standard error, but far less than the curve.
     vertex_freedom = float(np.ptp(x)) / 10
 
     def residuals(parameters: Array) -> Array:

@@ -1,8 +1,8 @@
-"""Focus from one frame out of focus: the shape of its rings tells the distance, a known side the direction.
+"""Focus from one frame out of focus: the shape of its rings gives the distance, a known side the direction.
 
-Rings are fitted with ideal optics. What the real telescope does to a single ring (a quarter of a wave of spherical
-aberration moves it by up to a fifth of the critical focus zone) is a constant for each side of focus, which sweeps of
-the ordinary kind teach: the distance from the vertex they found, less what their own rings said.
+Rings are fitted with ideal optics. The error of a real telescope (a quarter of a wave of spherical aberration moves a
+ring by up to a fifth of the critical focus zone) is a constant for each side of focus, learned from ordinary sweeps:
+the distance of a frame from the vertex of the sweep, less the distance from the frame's own rings.
 """
 
 import math
@@ -14,27 +14,24 @@ from alpaca_focus.core.curves.known_curve import SEEING_SPREAD, KnownCurve, Ring
 from alpaca_focus.core.values import Fit, Sample
 
 DEFOCUS, STDERR = "ring_defocus_steps", "ring_stderr_steps"
-"""Details of a measurement: the distance from focus that its rings say, and the standard error of that."""
+"""Details of a measurement: the distance from focus by its rings, and the standard error of that."""
 FEWEST_SWEEPS = 3
-"""Sweeps that must have taught the constant: the error of one would be in every later run."""
+"""Sweeps needed to calibrate the constant: the error of one would be in every later run."""
 NEAREST_CFZ = 2.5
-"""Least distance of the frame from where focus is expected, so that its side is known."""
+"""Smallest distance of the frame from the expected focus, so that its side is known."""
 LEAST_RISE = 1.6
-"""Size of the stars, in times that in focus, from which on a ring is believed: nearer, seeing looks like one too."""
+"""Smallest size of the stars over that in focus at which rings are used: nearer, seeing looks like a ring too."""
 AGREES_SIGMAS = 3.5
 
 
-def taught_offset(before: RingOffset | None, samples: Sequence[Sample], fit: Fit, sign: int) -> RingOffset | None:
-    """Learn the constant of one side from a sweep.
+def learn_ring_offset(before: RingOffset | None, samples: Sequence[Sample], fit: Fit, sign: int) -> RingOffset | None:
+    """Return the constant of one side, averaged over the sweeps so far and this one, weighted by their errors.
 
     Args:
-        before: What was known.
+        before: The constant before.
         samples: Frames of the sweep.
         fit: Its accepted fit.
         sign: +1 for frames outside of focus, -1 inside.
-
-    Returns:
-        The mean of all sweeps, weighted by their errors; what was known before when this one had no rings there.
     """
     away = [
         ((sample.position - fit.best_position) * sign - sample.measurement.details[DEFOCUS], sample)
@@ -57,20 +54,20 @@ def taught_offset(before: RingOffset | None, samples: Sequence[Sample], fit: Fit
 
 
 def is_calibrated(offset: RingOffset | None) -> bool:
-    """Tell whether enough sweeps have taught a constant."""
+    """Return whether a constant comes from enough sweeps."""
     return offset is not None and offset.sweeps >= FEWEST_SWEEPS
 
 
 def ring_fit(sample: Sample, side: int, curve: KnownCurve) -> Fit | None:
-    """Return where focus is by the rings of one frame.
+    """Return the known curve with its vertex at the focus measured by the rings of one frame.
 
     Args:
         sample: A frame on a known side.
-        side: +1 when it is outside of focus, -1 inside.
-        curve: What is known, with the constant of that side.
+        side: +1 if it is outside of focus, -1 inside.
+        curve: The known curve, with the constant of that side.
 
     Returns:
-        The known curve with its vertex there; `None` when the frame's rings said nothing.
+        The fit; `None` if the frame has no usable rings.
     """
     offset = curve.ring_offset(side)
     details = sample.measurement.details
@@ -95,7 +92,7 @@ def _is_ring(sample: Sample, least: float) -> bool:
 
 
 def agrees(fit: Fit, samples: Sequence[Sample], curve: KnownCurve) -> bool:
-    """Tell whether the sizes of the stars, at the ring and in focus, say the same place as the rings do."""
+    """Return whether the sizes of the stars, at the ring and in focus, confirm the focus measured by the rings."""
     by_size = fit_known_curve(samples, curve)
     error = math.hypot(by_size.best_position_stderr, fit.best_position_stderr)
     return abs(by_size.best_position - fit.best_position) <= AGREES_SIGMAS * error

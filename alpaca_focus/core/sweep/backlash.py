@@ -1,11 +1,11 @@
-"""Approach plans: how to arrive at a position so that the focuser's slack does not matter.
+"""Approach to a position so that the focuser's backlash does not matter.
 
 A focuser with backlash loses steps whenever it changes direction. With the `overshoot` method every target is reached
-in the same direction, so that the slack is always taken up on the same side: a move against that direction goes past
+in the same direction, so that the backlash is always taken up on the same side: a move against that direction goes past
 the target by `steps` and comes back. `steps` must be at least the mechanical backlash; more does no harm.
 
 With the `absolute` method a move against the direction of arrival goes further by `steps` and stays there. Targets are
-then positions as they count when reached in the direction of arrival; `steps` must be the mechanical backlash exactly.
+then the positions reached in the direction of arrival; `steps` must be the mechanical backlash exactly.
 """
 
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ class Direction(StrEnum):
 
 
 class ApproachMethod(StrEnum):
-    """How slack is compensated."""
+    """How backlash is compensated."""
 
     OVERSHOOT = "overshoot"
     ABSOLUTE = "absolute"
@@ -35,7 +35,7 @@ class ApproachMethod(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Backlash:
-    """How slack is compensated: by `steps`, which may be 0 for not at all, arriving in the direction `arrive`."""
+    """Compensation of backlash by `steps`, 0 for none, arriving in the direction `arrive`."""
 
     steps: int
     arrive: Direction
@@ -62,32 +62,24 @@ def reachable(limits: Limits, backlash: Backlash) -> Limits:
 
 
 def approach(
-    current: Position,
-    target: Position,
-    *,
-    backlash: Backlash,
-    limits: Limits,
-    slack_taken_up: bool,
+    current: Position, target: Position, *, backlash: Backlash, limits: Limits, backlash_taken_up: bool
 ) -> tuple[Position, ...]:
-    """Plan the legs from one position to another.
+    """Return the legs from one position to another; none if the focuser is there with its backlash taken up.
 
     Args:
-        current: The target it was last sent to, or where it stands.
-        target: Where it shall come to rest; with the absolute method as counted in the direction of arrival.
-        backlash: How slack is compensated.
+        current: The last target, or the start.
+        target: Where to come to rest; with the absolute method as counted in the direction of arrival.
+        backlash: How backlash is compensated.
         limits: No leg goes beyond them; near a limit the overshoot is cut short.
-        slack_taken_up: Whether the last movement was already in the direction of arrival.
-
-    Returns:
-        The positions to go to. Empty when the focuser is there already with its slack taken up.
+        backlash_taken_up: Whether the last movement was in the direction of arrival.
     """
     travel = (target - current) * backlash.arrive.sign
     if backlash.method is ApproachMethod.ABSOLUTE:
         further = limits.clamp(target - backlash.arrive.sign * backlash.steps)
         return () if travel == 0 else (target,) if travel > 0 else (further,)
-    if travel == 0 and slack_taken_up:
+    if travel == 0 and backlash_taken_up:
         return ()
-    if backlash.steps == 0 or (travel > 0 and slack_taken_up) or travel >= backlash.steps:
+    if backlash.steps == 0 or (travel > 0 and backlash_taken_up) or travel >= backlash.steps:
         return (target,)
     turning_point = limits.clamp(target - backlash.arrive.sign * backlash.steps)
     return (target,) if turning_point in {current, target} else (turning_point, target)

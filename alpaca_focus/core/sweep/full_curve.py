@@ -1,4 +1,4 @@
-"""A whole V-curve, for when nothing is known: find out where focus is, then take points on both arms."""
+"""A full V-curve for an unknown focus: locate focus, then take points on both arms."""
 
 import math
 from dataclasses import dataclass
@@ -11,31 +11,31 @@ from alpaca_focus.core.sweep.sampler import Sampler
 from alpaca_focus.core.values import Fit, Position, Sample
 
 FAR_OUT = 3.0
-"""Stars this many times larger than in focus: measure how far away focus is before taking the curve."""
+"""If the stars are this many times larger than in focus, the distance of focus is measured before the curve."""
 CLEAR_FALL = 0.85
-"""On the way to focus stars become smaller at least by this factor, half of the way: less is noise, or lost steps."""
+"""Half of the way to focus, stars are smaller at least by this factor: less is noise, or lost steps."""
 ARM_RISE = 1.25
-"""An arm counts as seen when the curve at its end is this many times its minimum."""
+"""An arm is complete if the curve at its end is this many times its minimum."""
 POINTS_ON_AN_ARM = 2
-"""Points that must lie on each side of the vertex."""
+"""Points needed on each side of the vertex."""
 ACCEPTED_STDERR_CFZ = 0.25
 """Largest standard error of the best position, as a share of the critical focus zone."""
 PROBE_CFZ = 2.0
-"""First step, in critical focus zones, where the optics are not known."""
+"""First step, in critical focus zones, for unknown optics."""
 CLEAR_RISE = 1.6
-"""Rise on both sides that shows where the vertex is."""
+"""Rise on both sides that brackets the vertex."""
 CLEAR_SIGMAS = 4.0
 NEAR = 0.25
-"""Distance of the best frame from the vertex, in half widths, at which the search is over."""
+"""Distance of the best frame from the vertex, in half widths, at which the search ends."""
 FLAT_RISE = 1.25
 """A step that raises the metric by less is doubled."""
 LONGEST_SEARCH = 14
-"""Frames after which a search without a minimum is given up."""
+"""Largest number of frames of a search for the minimum."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shape:
-    """What a V-curve looks like: the width of the blur in focus, and its rise with each step far from it."""
+    """A V-curve's shape: the width of the blur in focus, and its rise with each step far from focus."""
 
     least: float
     slope: float
@@ -46,96 +46,96 @@ class Shape:
         return math.sqrt(FAR_OUT**2 - 1) * self.least / self.slope
 
     def distance(self, value: float) -> float:
-        """Return how far from focus a width lies, in steps."""
+        """Return the distance from focus of a width, in steps."""
         return self.blur(value) / self.slope
 
     def blur(self, value: float) -> float:
-        """Take the seeing out of a width, in quadrature."""
+        """Return a width without the seeing, subtracted in quadrature."""
         return math.sqrt(max(value**2 - self.least**2, 0.0))
 
 
-def whole_curve_focus(walk: Sampler) -> Plan[Fit]:
-    """Find focus with nothing known of the V-curve but, perhaps, what the optics say."""
-    shape = expected_shape(walk.settings)
+def full_curve_focus(sampler: Sampler) -> Plan[Fit]:
+    """Find focus without a known V-curve, by the optics' prediction if there is one."""
+    shape = expected_shape(sampler.settings)
     if shape is None:
-        vertex, shape = yield from _bracket(walk)
+        vertex, shape = yield from _bracket(sampler)
     else:
-        vertex = yield from _locate(walk, shape)
-    return (yield from take_curve(walk, vertex, shape))
+        vertex = yield from _locate(sampler, shape)
+    return (yield from take_curve(sampler, vertex, shape))
 
 
 def expected_shape(settings: SweepSettings) -> Shape | None:
-    """Return the shape that the optics promise; `None` where they are not known."""
+    """Return the shape that the optics predict; `None` for unknown optics."""
     if settings.slope_per_step is None or settings.least is None:
         return None
     return Shape(least=settings.least, slope=settings.slope_per_step)
 
 
-def take_curve(walk: Sampler, vertex: float, shape: Shape) -> Plan[Fit]:
-    """Take a V-curve about a vertex, and go on until both arms are seen and the best position is known well enough.
+def take_curve(sampler: Sampler, vertex: float, shape: Shape) -> Plan[Fit]:
+    """Take a V-curve about a vertex until both arms are complete and the best position is certain enough.
 
     Raises:
         NothingLeft: The exposures are used up, or a limit of the focuser hides an arm.
         RunFailed: The frames do not form a V.
     """
-    settings = walk.settings
+    settings = sampler.settings
     step = settings.step_steps or max(1, round(2 * shape.half_width / (settings.points - 1)))
-    positions = _around(walk, vertex, step)
+    positions = _around(sampler, vertex, step)
     extended = False
     while True:
         for position, following in zip(positions, [*positions[1:], None], strict=True):
-            yield from walk.sample(position, "sweep", ahead=following)
-        fit = walk.accept(fit_hyperbola(walk.samples))
-        missing = _missing_positions(walk, fit, step)
+            yield from sampler.sample(position, "sweep", ahead=following)
+        fit = sampler.accept(fit_hyperbola(sampler.samples))
+        missing = _missing_positions(sampler, fit, step)
         if missing:
             positions = missing
             continue
-        if not _bottom_is_seen(walk, fit):
-            walk.check_budget("the bottom of the V is still missing")
-            positions = _around(walk, fit.best_position, step)
+        if not _bottom_is_seen(sampler, fit):
+            sampler.check_budget("the bottom of the V is still missing")
+            positions = _around(sampler, fit.best_position, step)
             continue
         allowed = ACCEPTED_STDERR_CFZ * settings.critical_focus_zone_steps
         if fit.best_position_stderr <= allowed:
             return fit
-        # More frames between those there are: the error falls with their number.
-        walk.check_budget(
+        # More frames between the present ones: the error falls with their number.
+        sampler.check_budget(
             f"the best position is still uncertain by {fit.best_position_stderr:.0f} steps, where {allowed:.0f} "
             "is a quarter of the critical focus zone"
         )
-        if extended and walk.trusts_slack:
-            # That did not help: the frames contradict one another, as they do where steps are lost.
-            walk.progress.notes.append(
-                "The frames contradicted one another until far more slack was taken up: focuser.backlash.steps may be "
-                "too small."
+        if extended and sampler.trusts_backlash:
+            # That did not help: the frames contradict one another, as they do when steps are lost.
+            sampler.progress.notes.append(
+                "The frames contradicted one another, and the rest were taken with a larger overshoot: "
+                "focuser.backlash.steps may be too small."
             )
-            walk.distrust_slack()
-            walk.forget()
+            sampler.distrust_backlash()
+            sampler.forget()
         extended = True
-        positions = _around(walk, fit.best_position + step / 2, step)
+        positions = _around(sampler, fit.best_position + step / 2, step)
 
 
 def shape_of(fit: Fit) -> Shape:
-    """Return the shape that a fitted curve shows, of widths."""
+    """Return the shape of a fitted curve, in widths."""
     slope = fit.parameters.get("slope") or math.sqrt(fit.parameters["slope_in"] * fit.parameters["slope_out"])
     return Shape(least=fit.best_value ** POWERS[fit.model], slope=slope)
 
 
-# Where focus is, when the optics say how large stars are
+# Locate focus with the optics' prediction of the stars' size
 
 
-def _locate(walk: Sampler, shape: Shape) -> Plan[float]:
-    """Return where focus probably is, within about the width of the curve to be taken."""
-    first = yield from _first_usable(walk, shape)
+def _locate(sampler: Sampler, shape: Shape) -> Plan[float]:
+    """Return the probable focus, within about the width of the curve to be taken."""
+    first = yield from _first_usable(sampler, shape)
     seen = blur_width(first.measurement)
     distance = shape.distance(seen)
     if seen < FAR_OUT * shape.least:
         return float(first.position)
-    for direction in (walk.arrival, -walk.arrival):
+    for direction in (sampler.arrival, -sampler.arrival):
         # Half of the way: on the right side the stars shrink to half, on the wrong one they do not grow too large.
-        target = walk.targets.clamp(first.position + direction * round(distance / 2))
+        target = sampler.targets.clamp(first.position + direction * round(distance / 2))
         if target == first.position:
             continue
-        probe = yield from walk.sample(target, "locate")
+        probe = yield from sampler.sample(target, "locate")
         if blur_width(probe.measurement) < CLEAR_FALL * seen:
             return _foot_of_the_arm(shape, first, probe)
     raise RunFailed(
@@ -145,74 +145,80 @@ def _locate(walk: Sampler, shape: Shape) -> Plan[float]:
     )
 
 
-def _first_usable(walk: Sampler, shape: Shape) -> Plan[Sample]:
-    """Measure here; where there is nothing to measure, look further and further away on both sides."""
-    sample = yield from walk.sample(walk.here, "locate")
+def _first_usable(sampler: Sampler, shape: Shape) -> Plan[Sample]:
+    """Return the first usable frame: here, or else further and further away on both sides."""
+    sample = yield from sampler.sample(sampler.here, "locate")
     first_reason = sample.measurement.reason
     stride = 10 * shape.half_width
     for reach in (1, 2):
-        for sign in (walk.arrival, -walk.arrival):
+        for sign in (sampler.arrival, -sampler.arrival):
             if sample.measurement.usable:
                 return sample
-            target = walk.targets.clamp(walk.start + sign * round(reach * stride))
+            target = sampler.targets.clamp(sampler.start + sign * round(reach * stride))
             if target != sample.position:
-                sample = yield from walk.sample(target, "locate")
+                sample = yield from sampler.sample(target, "locate")
     if sample.measurement.usable:
         return sample
     raise RunFailed(
-        f"No frame could be used, neither at the start, position {walk.start} ({first_reason}), nor within "
+        f"No frame could be used, neither at the start, position {sampler.start} ({first_reason}), nor within "
         f"{round(2 * stride)} steps on either side ({sample.measurement.reason}). Are there clouds, is the "
         "telescope covered, or is the exposure too short?"
     )
 
 
 def _foot_of_the_arm(shape: Shape, further: Sample, nearer: Sample) -> float:
-    """Continue the straight line through two points of one arm down to zero."""
+    """Extrapolate the straight line through two points of one arm to zero."""
     far, near = shape.blur(blur_width(further.measurement)), shape.blur(blur_width(nearer.measurement))
     if far <= near:
         return float(nearer.position)
     return nearer.position + near / (far - near) * (nearer.position - further.position)
 
 
-# Where focus is, when nothing says how large stars are
+# Locate focus without a prediction
 
 
-def _bracket(walk: Sampler) -> Plan[tuple[float, Shape]]:
-    """Go on to both sides, in growing steps, until the metric has clearly risen on either side of its best.
+def _bracket(sampler: Sampler) -> Plan[tuple[float, Shape]]:
+    """Search on both sides, in growing steps, until the metric has clearly risen on either side of its best.
 
     Returns:
-        Where focus probably is, and the shape of the curve.
+        The probable focus, and the shape of the curve.
     """
-    step = max(1, round(PROBE_CFZ * walk.settings.critical_focus_zone_steps))
-    yield from walk.sample(walk.here, "locate")
-    while len(walk.samples) < LONGEST_SEARCH:
-        best = min(walk.samples, key=lambda sample: blur_width(sample.measurement))
-        open_sides = [sign for sign in (walk.arrival, -walk.arrival) if not _has_risen(walk.samples, best, sign)]
+    step = max(1, round(PROBE_CFZ * sampler.settings.critical_focus_zone_steps))
+    yield from sampler.sample(sampler.here, "locate")
+    while len(sampler.samples) < LONGEST_SEARCH:
+        best = min(sampler.samples, key=lambda sample: blur_width(sample.measurement))
+        open_sides = [
+            sign for sign in (sampler.arrival, -sampler.arrival) if not _has_risen(sampler.samples, best, sign)
+        ]
         if not open_sides and math.isfinite(blur_width(best.measurement)):
-            target, shape = _narrowed(walk.samples, best)
+            target, shape = _narrowed(sampler.samples, best)
             if shape is not None and abs(target - best.position) <= NEAR * shape.half_width:
                 return target, shape
-            yield from walk.sample(walk.targets.clamp(round(target)), "locate")
+            yield from sampler.sample(sampler.targets.clamp(round(target)), "locate")
             continue
-        target = _next_place(walk.samples, best, open_sides or [walk.arrival, -walk.arrival], step)
-        reached = walk.targets.clamp(target)
-        if any(reached == sample.position for sample in walk.samples):
+        target = _next_position(sampler.samples, best, open_sides or [sampler.arrival, -sampler.arrival], step)
+        reached = sampler.targets.clamp(target)
+        if any(reached == sample.position for sample in sampler.samples):
             raise NothingLeft(
                 f"The frames become no worse towards position {reached}, which is the limit of the focuser: focus "
                 "lies too close to it or beyond. Move the camera or widen the limits."
             )
-        yield from walk.sample(reached, "locate")
+        yield from sampler.sample(reached, "locate")
     raise RunFailed(
-        f"After {LONGEST_SEARCH} frames between {min(each.position for each in walk.samples)} and "
-        f"{max(each.position for each in walk.samples)} there is still no best focus between worse ones. Is there "
+        f"After {LONGEST_SEARCH} frames between {min(each.position for each in sampler.samples)} and "
+        f"{max(each.position for each in sampler.samples)} there is still no best focus between worse ones. Is there "
         "light on the camera?"
     )
 
 
 def _has_risen(samples: list[Sample], best: Sample, sign: int) -> bool:
-    """Whether some frame on a side of the best one is clearly worse; one that shows nothing at all counts."""
-    beyond = (each for each in samples if (each.position - best.position) * sign > 0)
-    return any(_is_clearly_worse(each, best) for each in beyond)
+    """Return whether some frame on a side of the best one is clearly worse; unusable frames count as worse."""
+    return any(_is_clearly_worse(each, best) for each in _beyond(samples, best, sign))
+
+
+def _beyond(samples: list[Sample], best: Sample, sign: int) -> list[Sample]:
+    """Return the frames on one side of the best one."""
+    return [each for each in samples if (each.position - best.position) * sign > 0]
 
 
 def _is_clearly_worse(sample: Sample, best: Sample) -> bool:
@@ -223,45 +229,44 @@ def _is_clearly_worse(sample: Sample, best: Sample) -> bool:
     return worse > CLEAR_RISE * least and worse - least > CLEAR_SIGMAS * error
 
 
-def _next_place(samples: list[Sample], best: Sample, open_sides: list[int], step: int) -> Position:
-    """Return where to look next when a side of the best frame is still open."""
-    places = sorted({sample.position for sample in samples})
-    index = places.index(best.position)
+def _next_position(samples: list[Sample], best: Sample, open_sides: list[int], step: int) -> Position:
+    """Return the next position to measure while a side of the best frame is still open."""
+    positions = sorted({sample.position for sample in samples})
+    index = positions.index(best.position)
     for sign in open_sides:
-        if (index == 0 and sign < 0) or (index == len(places) - 1 and sign > 0):
+        if (index == 0 and sign < 0) or (index == len(positions) - 1 and sign > 0):
             return best.position + sign * _stride(samples, best, -sign, step)
     sign = open_sides[0]
-    gap = abs(places[index + sign] - best.position)
-    if 0 <= index - sign < len(places) and gap >= abs(places[index - sign] - best.position):
-        # Nearly as good on both ends of the wider gap: the vertex may lie between.
-        return round((best.position + places[index + sign]) / 2)
-    edge = places[-1] if sign > 0 else places[0]
+    gap = abs(positions[index + sign] - best.position)
+    if 0 <= index - sign < len(positions) and gap >= abs(positions[index - sign] - best.position):
+        # Both ends of the wider gap are nearly as good: the vertex may lie between.
+        return round((best.position + positions[index + sign]) / 2)
+    edge = positions[-1] if sign > 0 else positions[0]
     return edge + sign * max(2 * step, abs(edge - best.position))
 
 
 def _stride(samples: list[Sample], best: Sample, behind: int, step: int) -> int:
-    """Return how far to go beyond the best frame: to the foot of the arm where there is one, else twice as far."""
-    before = [each for each in samples if (each.position - best.position) * behind > 0]
+    """Return the steps to go beyond the best frame: to the foot of the arm if there is one, else twice as far."""
+    before = _beyond(samples, best, behind)
     if not before:
         return step
     nearest = min(before, key=lambda each: abs(each.position - best.position))
-    way = abs(nearest.position - best.position)
+    distance = abs(nearest.position - best.position)
     fall = blur_width(nearest.measurement) / blur_width(best.measurement)
     if not math.isfinite(fall) or fall < FLAT_RISE:
-        return 2 * way
-    return min(max(round(way / (fall - 1)), step), 4 * way)
+        return 2 * distance
+    return min(max(round(distance / (fall - 1)), step), 4 * distance)
 
 
 def _narrowed(samples: list[Sample], best: Sample) -> tuple[float, Shape | None]:
-    """Return where the vertex probably is between the nearest worse frames on both sides, and the curve's shape.
+    """Return the probable vertex between the nearest worse frames on both sides, and the curve's shape.
 
-    Where a side shows nothing at all, it is the middle of the way to there, and the shape is not known yet.
+    If the frame on a side is unusable, it is the middle between it and the best frame, and the shape is still unknown.
     """
     least = blur_width(best.measurement)
     arms = []
     for sign in (-1, 1):
-        beyond = [each for each in samples if (each.position - best.position) * sign > 0]
-        worse = [each for each in beyond if _is_clearly_worse(each, best)]
+        worse = [each for each in _beyond(samples, best, sign) if _is_clearly_worse(each, best)]
         nearest = min(worse, key=lambda each: abs(each.position - best.position))
         if not math.isfinite(blur_width(nearest.measurement)):
             return (nearest.position + best.position) / 2, None
@@ -275,34 +280,36 @@ def _narrowed(samples: list[Sample], best: Sample) -> tuple[float, Shape | None]
 # Points of the curve
 
 
-def _around(walk: Sampler, vertex: float, step: int) -> list[Position]:
-    """Points around a vertex in the order in which they are reached without turning back."""
-    points = walk.settings.points
+def _around(sampler: Sampler, vertex: float, step: int) -> list[Position]:
+    """Return the positions of a curve about a vertex in the order of arrival, without a reversal."""
+    points = sampler.settings.points
     middle = (points - 1) / 2
-    return _in_order(walk, {walk.targets.clamp(round(vertex + (k - middle) * step)) for k in range(points)})
+    return _in_order(sampler, {sampler.targets.clamp(round(vertex + (k - middle) * step)) for k in range(points)})
 
 
-def _in_order(walk: Sampler, positions: set[Position]) -> list[Position]:
-    return sorted(positions, key=lambda position: position * walk.arrival)
+def _in_order(sampler: Sampler, positions: set[Position]) -> list[Position]:
+    return sorted(positions, key=lambda position: position * sampler.arrival)
 
 
-def _bottom_is_seen(walk: Sampler, fit: Fit) -> bool:
-    """Whether some frame is near the vertex: from the arms alone nobody knows how small the stars become."""
-    half_width = max(shape_of(fit).half_width, walk.settings.critical_focus_zone_steps)
+def _bottom_is_seen(sampler: Sampler, fit: Fit) -> bool:
+    """Return whether some frame is near the vertex: the arms alone do not show how small the stars become."""
+    half_width = max(shape_of(fit).half_width, sampler.settings.critical_focus_zone_steps)
     return any(
-        abs(sample.position - fit.best_position) <= half_width for sample in walk.samples if sample.measurement.usable
+        abs(sample.position - fit.best_position) <= half_width
+        for sample in sampler.samples
+        if sample.measurement.usable
     )
 
 
-def _missing_positions(walk: Sampler, fit: Fit, step: int) -> list[Position]:
-    """Return where to go on so that both arms are seen; empty when they are.
+def _missing_positions(sampler: Sampler, fit: Fit, step: int) -> list[Position]:
+    """Return the positions that complete both arms; empty if they are complete.
 
     Raises:
         NothingLeft: A limit of the focuser hides an arm, or the exposures are used up.
     """
     kept = [
         sample
-        for index, sample in enumerate(walk.progress.samples)
+        for index, sample in enumerate(sampler.progress.samples)
         if sample.measurement.usable and index not in fit.rejected
     ]
     shape = shape_of(fit)
@@ -314,7 +321,7 @@ def _missing_positions(walk: Sampler, fit: Fit, step: int) -> list[Position]:
         if len(on_arm) >= POINTS_ON_AN_ARM and rise >= ARM_RISE:
             continue
         edge = max(sample.position * sign for sample in kept) * sign
-        beyond = {walk.targets.clamp(edge + sign * step * k) for k in (1, 2)} - {edge}
+        beyond = {sampler.targets.clamp(edge + sign * step * k) for k in (1, 2)} - {edge}
         if not beyond:
             side = "inside" if sign < 0 else "outside"
             raise NothingLeft(
@@ -323,5 +330,5 @@ def _missing_positions(walk: Sampler, fit: Fit, step: int) -> list[Position]:
             )
         needed |= beyond
     if needed:
-        walk.check_budget("an arm of the V is still missing")
-    return _in_order(walk, needed)
+        sampler.check_budget("an arm of the V is still missing")
+    return _in_order(sampler, needed)

@@ -1,4 +1,4 @@
-"""What a focus plan is told and what it gives back; the plan itself is put together in `sweep`."""
+"""The actions, settings and results of a focus plan; `generator.sweep` is the plan."""
 
 import math
 from collections.abc import Generator
@@ -13,7 +13,7 @@ from alpaca_focus.core.values import ExposureSettings, Fit, Measurement, Positio
 
 @dataclass(frozen=True, slots=True)
 class MoveTo:
-    """Go to a position in one leg, straight; how to approach a target is the plan's business."""
+    """Go to a position in one leg; the plan compensates the backlash."""
 
     position: Position
 
@@ -27,7 +27,7 @@ class Settle:
 
 @dataclass(frozen=True, slots=True)
 class Expose:
-    """Take one frame; `purpose` says what for: "locate", "sweep", "verify"."""
+    """Take one frame for a purpose: "locate", "sweep", "pair", "ring" or "verify"."""
 
     settings: ExposureSettings
     purpose: str
@@ -50,24 +50,21 @@ Plan: TypeAlias = Generator[Action, Answer, T]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SweepSettings:
-    """What a sweep must know.
+    """Settings of a sweep.
 
     Attributes:
-        exposure: How each frame is taken.
         exposure_limits_s: Shortest and longest exposure it may be changed to.
-        points: Frames of the V-curve proper.
+        points: Frames of a full V-curve.
         step_steps: Distance of neighbouring points; `None`: from the optics.
         critical_focus_zone_steps: Full width of the critical focus zone.
-        slope_per_step: Expected rise of the metric far from focus; `None`: it has to be found out.
-        least: Expected value of the metric in focus; `None` together with the slope.
-        backlash: How targets are approached.
-        limits: Where the focuser may be sent.
+        slope_per_step: Predicted rise of the metric far from focus; `None`: unknown optics.
+        least: Predicted value of the metric in focus; `None` together with the slope.
         settle_s: Wait after each approach.
-        max_exposures: The run gives up when it would need more.
+        max_exposures: The run fails if it needs more.
         subframe: Whether to read only the part with good stars after the first frame.
-        by_rings: Whether one frame of rings may do instead of a pair, where they are calibrated.
-        retries: How often a curve that failed is tried again from the start.
-        known: The V-curve as earlier runs showed it; `None`: nothing is known.
+        by_rings: Whether one frame of rings may replace a pair, if rings are calibrated.
+        retries: How often a failed attempt is repeated from the start.
+        known: The V-curve learned from earlier runs, if any.
     """
 
     exposure: ExposureSettings
@@ -89,15 +86,7 @@ class SweepSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SweepResult:
-    """A verified focus.
-
-    Attributes:
-        fit: The curve that was accepted.
-        position: Where the focuser stands.
-        samples: Every frame of the run.
-        verification: The frame that verified it.
-        doubtful: Whether the curve promised another place at first: nothing should be learned from such a run.
-    """
+    """A verified focus; if `doubtful`, the first curve was wrong, and nothing should be learned from the run."""
 
     fit: Fit
     position: Position
@@ -108,12 +97,12 @@ class SweepResult:
 
 @dataclass(slots=True)
 class SweepProgress:
-    """What a plan has seen so far; whoever runs it may look, and only the plan writes.
+    """The progress of a sweep: written by the plan, read by its runner.
 
     Attributes:
         samples: Every frame, in order.
         fit: The newest fit; its residuals and rejected indices count all samples up to then.
-        notes: Sentences for a person: what did not go as expected.
+        notes: Sentences for a person on anything unexpected.
     """
 
     samples: list[Sample] = field(default_factory=list)
@@ -122,4 +111,4 @@ class SweepProgress:
 
 
 class NothingLeft(RunFailed):
-    """The run has used up its exposures, or the limits hide focus: trying again would end the same way."""
+    """The exposures are used up, or the limits hide focus: another attempt would fail in the same way."""

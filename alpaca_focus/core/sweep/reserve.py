@@ -1,23 +1,23 @@
-"""How much time a focus run still needs until it can give the camera back, from what it has seen so far."""
+"""Estimate of the time that a focus run still needs before it can release the camera."""
 
 FIRST_OVERHEAD_S = 10.0
-"""Moves, settling, download and measuring about one exposure, before any was seen."""
+"""Moves, settling, download and measuring about one exposure, before the first one."""
 FIRST_RESTORE_S = 10.0
-"""The way back, before any move was seen."""
+"""The restore, before the first move."""
 RESTORE_FACTOR = 2.0
-"""The way back takes so many times the longest move: it has two legs."""
+"""The restore over the longest move: it has two legs."""
 MARGIN_S = 2.0
-"""Putting the camera's settings back, and what else there is."""
+"""Restoring the camera's settings, and a margin."""
 
 
 class Reserve:
-    """Estimates from the course of a run how long one more exposure and the way back may take.
+    """Estimates, from the run so far, the time for one more exposure and the restore.
 
     Args:
         exposure_s: Exposure time of the first frame.
 
     Attributes:
-        guiding_s: The share of a guider that has to become steady.
+        guiding_s: Longest time until the guider was steady.
     """
 
     def __init__(self, exposure_s: float) -> None:
@@ -30,7 +30,7 @@ class Reserve:
         self._move_steps = 0
 
     def exposing(self, exposure_s: float, at_s: float) -> None:
-        """Note that an exposure begins, with which the cycle of the one before ends."""
+        """Note the start of an exposure, which ends the cycle of the one before."""
         if self._began_s is not None:
             overhead_s = at_s - self._began_s - self._exposure_s - self._rested_s
             self._overhead_s = max(self._overhead_s or 0.0, overhead_s)
@@ -54,10 +54,10 @@ class Reserve:
         self.guiding_s = max(self.guiding_s, duration_s)
 
     def needed_s(self, restore_steps: int, exposure_s: float | None = None) -> float:
-        """Return how long it may take to make one more exposure and to give the camera back after it.
+        """Return the time for one more exposure and the release of the camera after it.
 
         Args:
-            restore_steps: Way back from the position of the exposure.
+            restore_steps: Distance to restore from the position of the exposure.
             exposure_s: Its exposure time; `None`: that of the last one.
         """
         overhead_s = FIRST_OVERHEAD_S if self._overhead_s is None else self._overhead_s
@@ -67,6 +67,6 @@ class Reserve:
     def _restore_s(self, steps: int) -> float:
         if self._move_s is None:
             return FIRST_RESTORE_S
-        # A run that goes away in small moves has a longer way back than any of them.
+        # A run that leaves the start in several moves has a longer way to restore than any of them.
         moves = max(1.0, steps / self._move_steps) if self._move_steps else 1.0
         return RESTORE_FACTOR * self._move_s * moves

@@ -1,4 +1,4 @@
-"""The part of a plan that goes from place to place and looks: slack, settling, exposures, and what was seen."""
+"""The sampler of a sweep: it moves with backlash compensated, settles, exposes, and collects the measurements."""
 
 import math
 from dataclasses import replace
@@ -17,30 +17,27 @@ from alpaca_focus.core.sweep.plan import (
 from alpaca_focus.core.values import Fit, Measurement, Position, Sample
 
 USUAL_FACTOR = 2
-"""An overshoot goes so many times as far as the setting: too far costs a second, too short costs the focus."""
+"""Overshoot over the backlash setting: too far costs a second, too short costs the focus."""
 GENEROUS_FACTOR, GENEROUS_CFZ = 4, 4
-"""An overshoot that takes up any slack: so many times the setting, so many critical focus zones at least."""
+"""An overshoot that takes up any backlash: at least so many times the setting, and so many critical focus zones."""
 SHORTER, LONGER = 0.25, 3.0
-"""Factors by which an exposure is changed, once, when its stars are saturated or too faint."""
+"""Factors by which the exposure is changed, once, if the stars are saturated or too faint."""
 FEWEST_STARS = 3
 LARGEST_ERROR = 0.03
-"""Relative error of a frame with few stars above which a longer exposure is worth the frame."""
+"""Relative error of a frame with few stars above which a longer exposure is worth another frame."""
 
 
 class Sampler:
-    """Where the focuser stands, and every frame of the run.
+    """Moves the focuser, takes frames, and keeps every one of them in the progress.
 
     Args:
-        settings: What the sweep must know.
-        start: Where the focuser stands; the direction of its last movement is not known.
-        progress: Filled with every sample as it comes.
+        settings: Settings of the sweep.
+        start: The focuser's position; the direction of its last movement is not known.
+        progress: Filled with every sample.
 
     Attributes:
-        settings: As given.
-        start: As given.
-        here: The target it was last sent to.
-        progress: As given.
-        targets: Where it may be sent, the room for the overshoot left free.
+        here: The last target.
+        targets: Allowed targets, with room for the overshoot.
     """
 
     def __init__(self, settings: SweepSettings, start: Position, progress: SweepProgress) -> None:
@@ -53,9 +50,9 @@ class Sampler:
         self._exposure = settings.exposure
         self._exposure_changed = False
         self._first = 0
-        self._slack_taken_up = False
+        self._backlash_taken_up = False
         self._settled = True
-        self._trusts_slack = True
+        self._trusts_backlash = True
 
     @property
     def arrival(self) -> int:
@@ -63,13 +60,13 @@ class Sampler:
         return self.settings.backlash.arrive.sign
 
     @property
-    def trusts_slack(self) -> bool:
-        """Whether the setting of the backlash is still believed."""
-        return self._trusts_slack
+    def trusts_backlash(self) -> bool:
+        """Whether the backlash setting is still trusted."""
+        return self._trusts_backlash
 
     @property
     def overshoot_steps(self) -> int:
-        """How much slack is taken up at a reversal just now."""
+        """Backlash that is taken up at a reversal at present."""
         return self._backlash.steps
 
     @property
@@ -78,11 +75,11 @@ class Sampler:
         return self.progress.samples[self._first :]
 
     def forget(self) -> None:
-        """Begin anew: what was seen so far is kept in the progress, and no curve is fitted to it any more."""
+        """Begin a new attempt: earlier frames stay in the progress, but no curve is fitted to them any more."""
         self._first = len(self.progress.samples)
 
     def accept(self, fit: Fit) -> Fit:
-        """Keep a fit of the samples of the present attempt as one of all samples, and return it so."""
+        """Convert a fit of the present attempt's samples to one of all samples, store and return it."""
         shifted = replace(
             fit,
             residuals=(math.nan,) * self._first + fit.residuals,
@@ -94,22 +91,22 @@ class Sampler:
         self.progress.fit = shifted
         return shifted
 
-    def distrust_slack(self) -> None:
-        """From now on take up far more slack than the setting says, whatever the method."""
+    def distrust_backlash(self) -> None:
+        """From now on take up far more backlash than the setting, whatever the method."""
         generous = generous_overshoot_steps(self.settings)
         self._backlash = replace(self._backlash, steps=generous, method=ApproachMethod.OVERSHOOT)
-        self._slack_taken_up = False
-        self._trusts_slack = False
+        self._backlash_taken_up = False
+        self._trusts_backlash = False
 
     def sample(self, target: Position, purpose: str, *, ahead: Position | None = None) -> Plan[Sample]:
-        """Go somewhere and measure a frame there.
+        """Go to a target and measure a frame there.
 
-        A frame whose stars are saturated or far too faint is taken again, once in a run, with another exposure.
+        If the stars are saturated or far too faint, the frame is repeated, once in a run, with another exposure.
 
         Args:
-            target: Where to take it.
-            purpose: What for.
-            ahead: Where to go while the frame is still being read and measured; it must lie on any way that may follow.
+            target: Position of the frame.
+            purpose: Purpose of the frame.
+            ahead: Position to move to during readout and measurement; every possible next move must pass it.
 
         Raises:
             NothingLeft: The run has used up its exposures.
@@ -118,7 +115,7 @@ class Sampler:
             self.check_budget("focus is not found yet")
             yield from self.approach(target)
             ticket = yield Expose(self._exposure, purpose)
-            assert isinstance(ticket, int)  # noqa: S101 - the contract of actions.py, for the type checker
+            assert isinstance(ticket, int)  # noqa: S101 - the contract of `Expose`, for the type checker
             if ahead is not None:
                 yield from self._head_for(ahead)
             measurement = yield Measure(ticket)
@@ -132,26 +129,26 @@ class Sampler:
             return sample
 
     def approach(self, target: Position) -> Plan[None]:
-        """Go somewhere so that the slack is taken up, and settle."""
+        """Go to a target with the backlash taken up, and settle."""
         legs = approach(
             self.here,
             target,
             backlash=self._backlash,
             limits=self.settings.limits,
-            slack_taken_up=self._slack_taken_up,
+            backlash_taken_up=self._backlash_taken_up,
         )
         for leg in legs:
             yield MoveTo(leg)
             self._settled = False
         self.here = target
         if legs:
-            self._slack_taken_up = True
+            self._backlash_taken_up = True
         if not self._settled:
             yield Settle(self.settings.settle_s)
             self._settled = True
 
     def go_back(self) -> Plan[None]:
-        """Go to the start from wherever the focuser is."""
+        """Go back to the start."""
         yield MoveTo(self.targets.clamp(self.start - self.arrival * self._backlash.steps))
         yield MoveTo(self.start)
         self.here = self.start
@@ -170,17 +167,17 @@ class Sampler:
             )
 
     def _head_for(self, position: Position) -> Plan[None]:
-        """Go straight there, whatever that does to the slack."""
+        """Go straight to a position, whatever the backlash."""
         position = self.settings.limits.clamp(position)
         if position == self.here:
             return
-        self._slack_taken_up &= (position - self.here) * self.arrival > 0
+        self._backlash_taken_up &= (position - self.here) * self.arrival > 0
         self.here = position
         self._settled = False
         yield MoveTo(position)
 
     def _change_exposure(self, measurement: Measurement) -> bool:
-        """Change the exposure if the frame asks for it, once; return whether to take the frame again."""
+        """Change the exposure once if the frame needs it; return whether to repeat the frame."""
         if self._exposure_changed:
             return False
         few = not measurement.usable or measurement.star_count < FEWEST_STARS
@@ -203,10 +200,10 @@ class Sampler:
 
 
 def generous_overshoot_steps(settings: SweepSettings) -> int:
-    """Return an overshoot that takes up any slack, also where the setting of it is wrong."""
+    """Return an overshoot that takes up any backlash, even if the setting is wrong."""
     return max(GENEROUS_FACTOR * settings.backlash.steps, round(GENEROUS_CFZ * settings.critical_focus_zone_steps))
 
 
 def _overshooting(backlash: Backlash, steps: int) -> Backlash:
-    """Go further with the overshoot method; the absolute one takes its steps as they are."""
+    """Return the backlash with these steps for the overshoot method; the absolute one needs exact steps."""
     return replace(backlash, steps=steps) if backlash.method is ApproachMethod.OVERSHOOT else backlash

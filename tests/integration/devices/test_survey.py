@@ -12,7 +12,7 @@ from alpaca_focus.alpaca.errors import ErrorNumber
 from alpaca_focus.alpaca.replies import TEXT_PLAIN
 from alpaca_focus.alpaca.running import RunningServer
 from alpaca_focus.alpaca.server import AlpacaServer
-from alpaca_focus.core.device_kinds import DEVICE_KINDS, FoundDevice
+from alpaca_focus.core.device_kinds import DEVICE_KINDS, DiscoveredDevice
 from alpaca_focus.core.errors import ConfigurationError, DeviceMisbehaved, DeviceUnreachable
 from alpaca_focus.devices import survey
 from alpaca_focus.devices.connection import CALL_TIMEOUT_S
@@ -36,11 +36,11 @@ HERE = "127.0.0.1"
 QUICK_S = 0.3
 
 
-def at(server: RunningServer, kind: str, number: int = 0) -> FoundDevice:
-    return FoundDevice(kind=kind, number=number, name="", server=f"{HERE}:{server.port}")
+def at(server: RunningServer, kind: str, number: int = 0) -> DiscoveredDevice:
+    return DiscoveredDevice(kind=kind, number=number, name="", server=f"{HERE}:{server.port}")
 
 
-async def survey_of(section: str, device: FoundDevice, *, timeout_s: float = CALL_TIMEOUT_S) -> Any:
+async def survey_of(section: str, device: DiscoveredDevice, *, timeout_s: float = CALL_TIMEOUT_S) -> Any:
     return await survey_device(device, DEVICE_KINDS[section], timeout_s=timeout_s)
 
 

@@ -1,24 +1,26 @@
-"""What is believed of what servers and devices say, and which of them are one."""
+"""What is accepted of what servers and devices say, and which of them are one."""
 
 import math
 from dataclasses import replace
 
 import pytest
 
-from alpaca_focus.core.device_kinds import believable_optics_mm, believable_site_deg, believable_size_um
+from alpaca_focus.core.device_kinds import plausible_optics_mm, plausible_site_deg, plausible_size_um
 from alpaca_focus.core.discovered import distinct_servers, servers_with_focuser
 from alpaca_focus.core.errors import ConfigurationError
 from tests.found import device, server
 
 
-@pytest.mark.parametrize(("said", "believed"), [(3.76, 3.76), (0.0, None), (-1.0, None), (1001.0, None), (None, None)])
-def test_the_size_of_a_pixel(said: float | None, believed: float | None) -> None:
-    assert believable_size_um(said, 1000.0) == believed
-    assert believable_size_um(math.nan, 1000.0) is None
+@pytest.mark.parametrize(
+    ("reported", "accepted"), [(3.76, 3.76), (0.0, None), (-1.0, None), (1001.0, None), (None, None)]
+)
+def test_the_size_of_a_pixel(reported: float | None, accepted: float | None) -> None:
+    assert plausible_size_um(reported, 1000.0) == accepted
+    assert plausible_size_um(math.nan, 1000.0) is None
 
 
 @pytest.mark.parametrize(
-    ("focal_length_m", "aperture_m", "believed"),
+    ("focal_length_m", "aperture_m", "accepted"),
     [
         (0.53, 0.106, (530.0, 106.0)),
         (2.032, 0.2032, (2032.0, 203.2)),
@@ -34,13 +36,13 @@ def test_the_size_of_a_pixel(said: float | None, believed: float | None) -> None
     ],
 )
 def test_the_optics_of_a_mount(
-    focal_length_m: float | None, aperture_m: float | None, believed: tuple[float, float] | None
+    focal_length_m: float | None, aperture_m: float | None, accepted: tuple[float, float] | None
 ) -> None:
-    assert believable_optics_mm(focal_length_m, aperture_m) == believed
+    assert plausible_optics_mm(focal_length_m, aperture_m) == accepted
 
 
 @pytest.mark.parametrize(
-    ("latitude", "longitude", "believed"),
+    ("latitude", "longitude", "accepted"),
     [
         (47.0, 8.0, (47.0, 8.0)),
         (-30.0, 289.0, (-30.0, -71.0)),
@@ -52,10 +54,10 @@ def test_the_optics_of_a_mount(
         (47.0, None, None),
     ],
 )
-def test_the_place_of_a_mount(
-    latitude: float | None, longitude: float | None, believed: tuple[float, float] | None
+def test_the_site_of_a_mount(
+    latitude: float | None, longitude: float | None, accepted: tuple[float, float] | None
 ) -> None:
-    assert believable_site_deg(latitude, longitude) == believed
+    assert plausible_site_deg(latitude, longitude) == accepted
 
 
 def test_a_server_that_answers_from_two_addresses_is_one() -> None:

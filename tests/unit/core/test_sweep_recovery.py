@@ -1,4 +1,4 @@
-"""What a sweep does when something is not as it was told: a ruined frame, lost steps, clouds, unknown optics."""
+"""A sweep whose settings or knowledge are wrong: a ruined frame, lost steps, clouds, unknown optics."""
 
 import contextlib
 import math
@@ -39,7 +39,7 @@ def spoil(sky: FakeSky, frame: int, factor: float) -> None:
 
 
 @pytest.mark.parametrize("frame", [1, 2, 3])
-def test_one_ruined_frame_of_a_pair_is_found_out(focuser: FakeFocuser, sky: FakeSky, frame: int) -> None:
+def test_one_ruined_frame_of_a_pair_is_detected(focuser: FakeFocuser, sky: FakeSky, frame: int) -> None:
     spoil(sky, frame, 1.6)
     walked = walk_through(focuser, sky, replace(SETTINGS, known=known_curve(sky)))
     assert abs(focuser.tube - sky.best_tube) < 0.3 * ZONE
@@ -47,24 +47,24 @@ def test_one_ruined_frame_of_a_pair_is_found_out(focuser: FakeFocuser, sky: Fake
 
 
 @pytest.mark.parametrize("frame", range(2, 8))
-def test_one_ruined_frame_of_a_whole_curve_does_no_harm(focuser: FakeFocuser, sky: FakeSky, frame: int) -> None:
+def test_one_ruined_frame_of_a_full_curve_does_no_harm(focuser: FakeFocuser, sky: FakeSky, frame: int) -> None:
     spoil(sky, frame, 1.35)
     walk_through(focuser, sky)
     assert abs(focuser.tube - sky.best_tube) < 0.4 * ZONE
 
 
 @pytest.mark.parametrize("arrive", Direction)
-def test_lost_steps_are_noticed_corrected_and_told(focuser: FakeFocuser, sky: FakeSky, arrive: Direction) -> None:
+def test_lost_steps_are_detected_corrected_and_noted(focuser: FakeFocuser, sky: FakeSky, arrive: Direction) -> None:
     focuser.backlash = 400
     sky.best_tube = focuser.start + 500.0
     settings = replace(SETTINGS, backlash=Backlash(steps=100, arrive=arrive), retries=1)
     walked = walk_through(focuser, sky, settings)
     assert abs(focuser.tube - sky.best_tube) < ZONE
-    told = [note for note in walked.progress.notes if "steps at a reversal" in note]
-    assert bool(told) <= walked.result.doubtful
+    notes = [note for note in walked.progress.notes if "steps at a reversal" in note]
+    assert bool(notes) <= walked.result.doubtful
 
 
-def test_the_slack_is_estimated_from_the_frame_that_missed(focuser: FakeFocuser, sky: FakeSky) -> None:
+def test_the_backlash_is_estimated_from_the_frame_that_missed(focuser: FakeFocuser, sky: FakeSky) -> None:
     focuser.backlash = 300
     sky.seeing_scatter, sky.error = 0.0, 0.002
     sky.best_tube = focuser.start + 400.0
@@ -102,9 +102,7 @@ def test_used_up_exposures_are_not_tried_again(focuser: FakeFocuser, sky: FakeSk
 
 @pytest.mark.parametrize("offset", [-2600, -900, -150, 0, 80, 400, 1700])
 @pytest.mark.parametrize("reciprocal", [False, True])
-def test_focus_is_found_when_nothing_is_known_of_the_optics(
-    focuser: FakeFocuser, sky: FakeSky, offset: int, reciprocal: bool
-) -> None:
+def test_focus_is_found_with_unknown_optics(focuser: FakeFocuser, sky: FakeSky, offset: int, reciprocal: bool) -> None:
     sky.best_tube = focuser.start + offset
     real = sky.measurement
 
@@ -179,7 +177,7 @@ def test_clouds_are_spoken_of_when_the_stars_lose_their_light(focuser: FakeFocus
         real(), details={"transmission": 0.2 if sky.frames == 4 else 1.0}
     )
     walked = walk_through(focuser, sky)
-    assert walked.progress.notes == ["The stars lost up to 80 % of their light meanwhile: clouds."]
+    assert walked.progress.notes == ["Clouds: the stars lost up to 80 % of their light."]
 
 
 def test_the_next_move_begins_before_the_frame_is_measured(focuser: FakeFocuser, sky: FakeSky) -> None:
@@ -189,7 +187,7 @@ def test_the_next_move_begins_before_the_frame_is_measured(focuser: FakeFocuser,
     assert len(walked.result.samples) <= 5
 
 
-def test_a_plan_that_is_closed_says_nothing_more(focuser: FakeFocuser) -> None:
+def test_a_closed_plan_yields_nothing_more(focuser: FakeFocuser) -> None:
     plan = sweep(SETTINGS, focuser.start, SweepProgress())
     plan.send(None)
     plan.close()

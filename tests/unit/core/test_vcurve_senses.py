@@ -96,7 +96,7 @@ def test_inverse_power_is_a_parabola() -> None:
     assert curve_value(9300, fit) == pytest.approx(area(9300), rel=1e-3)
 
 
-def test_one_bad_point_in_a_hundred_is_found() -> None:
+def test_one_bad_point_in_a_hundred_is_rejected() -> None:
     samples = [sample(x, nsig(x)) for x in range(9300, 9620, 3)]
     samples[40] = sample(samples[40].position, samples[40].measurement.value * 0.5)
     assert fit_hyperbola(samples).rejected == (40,)

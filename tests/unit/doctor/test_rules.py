@@ -556,7 +556,7 @@ def test_rules_are_plain_functions_on_frozen_facts() -> None:
     modules = [import_module(f"{doctor.__name__}.{each.name}") for each in iter_modules(doctor.__path__)]
     members = [member for module in modules for member in vars(module).items()]
     rules = [member for name, member in members if name.startswith("judge_")]
-    facts = [member for name, member in members if name.endswith("Facts") and name != "FoundFacts"]
+    facts = [member for name, member in members if name.endswith("Facts") and name != "DiscoveredFacts"]
     assert len(set(rules)) >= 15
     assert len(set(facts)) >= 10
     for rule in rules:

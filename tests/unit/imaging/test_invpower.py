@@ -34,7 +34,7 @@ def test_it_is_a_parabola_in_defocus(rng: np.random.Generator) -> None:
     assert 1 - residuals.var() / values.var() > 0.98
 
 
-def test_it_is_what_the_definition_says(rng: np.random.Generator) -> None:
+def test_it_agrees_with_its_definition(rng: np.random.Generator) -> None:
     """By the two-dimensional transform, as it is defined, in another normalisation."""
     pixels = crowded(rng, 3.0).astype(float)
     power = (np.abs(np.fft.fft2(pixels) / pixels.size) ** 2).sum(axis=0)[1 : pixels.shape[1] // 2 + 1]

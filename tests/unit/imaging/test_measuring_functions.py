@@ -17,7 +17,7 @@ def test_every_row_has_its_function() -> None:
 
 
 @pytest.mark.parametrize("name", METRICS)
-def test_a_measurement_says_what_its_row_says(name: str, rng: np.random.Generator) -> None:
+def test_a_measurement_agrees_with_its_row(name: str, rng: np.random.Generator) -> None:
     pixels = (
         drawn_spectrum(rng).pixels
         if METRICS[name].kind is MetricKind.SPECTRUM

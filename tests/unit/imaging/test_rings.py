@@ -8,10 +8,10 @@ import pytest
 
 from alpaca_focus.core.optics import OpticalTrain
 from alpaca_focus.core.values import Frame
-from alpaca_focus.imaging.following import StarFollower
 from alpaca_focus.imaging.ring_fit import Rings, fit_rings
 from alpaca_focus.imaging.ring_template import RingTemplates
-from alpaca_focus.imaging.stars import found_in
+from alpaca_focus.imaging.star_tracking import StarTracker
+from alpaca_focus.imaging.stars import find_frame_stars
 from alpaca_focus.simulator.render import OpticalState, Renderer, RenderRequest
 from alpaca_focus.simulator.settings import SensorSettings, SkySettings, SpectrographSettings, TelescopeSettings
 
@@ -62,7 +62,7 @@ def taken(
 
 
 def rings_of(frame: Frame, train: OpticalTrain) -> Rings | None:
-    field = found_in(frame)
+    field = find_frame_stars(frame)
     assert field is not None
     return fit_rings(frame, field, train)
 
@@ -111,11 +111,11 @@ def test_a_frame_with_too_few_stars_has_no_rings(seed: int) -> None:
     assert rings_of(taken(train, seed, zones=2.6, stars=1), train) is None
 
 
-def test_a_follower_tells_what_the_rings_say_in_steps(seed: int) -> None:
+def test_a_tracker_returns_the_defocus_of_the_rings_in_steps(seed: int) -> None:
     train = train_of("refractor")
-    measured = StarFollower(train)(taken(train, seed, zones=2.6))
+    measured = StarTracker(train)(taken(train, seed, zones=2.6))
     assert measured.details["ring_defocus_steps"] == pytest.approx(2.6 * train.critical_focus_zone_steps, rel=0.03)
-    assert "ring_defocus_steps" not in StarFollower()(taken(train, seed, zones=2.6)).details
+    assert "ring_defocus_steps" not in StarTracker()(taken(train, seed, zones=2.6)).details
 
 
 @pytest.mark.parametrize("name", TRAINS)

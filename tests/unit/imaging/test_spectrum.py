@@ -15,7 +15,9 @@ SPECTRA = 120
 
 @pytest.mark.parametrize("fwhm_px", [2.0, 3.0, 5.0, 10.0, 20.0])
 @pytest.mark.parametrize("slant", [0.0, 0.02])
-def test_width_light_and_place_are_what_was_drawn(fwhm_px: float, slant: float, rng: np.random.Generator) -> None:
+def test_width_light_and_position_agree_with_the_drawn_ones(
+    fwhm_px: float, slant: float, rng: np.random.Generator
+) -> None:
     drawn = drawn_spectrum(rng, fwhm_px=fwhm_px, slant=slant, light_adu=5000)
     found = measure_spectrum(as_frame(drawn.pixels))
     assert found.usable, found.reason
@@ -81,7 +83,7 @@ def test_hot_pixels_and_cosmic_rays_do_no_harm(rng: np.random.Generator) -> None
     assert found.nsig == pytest.approx(drawn.light_adu[found.x0 : found.x1].mean() / 10, rel=0.1)
 
 
-def test_a_second_star_is_told_and_does_no_harm(rng: np.random.Generator) -> None:
+def test_a_second_star_is_flagged_and_does_no_harm(rng: np.random.Generator) -> None:
     drawn = drawn_spectrum(rng, light_adu=4000, second=(122.0, 0.4))
     found = measure_spectrum(as_frame(drawn.pixels))
     assert found.usable
@@ -91,14 +93,14 @@ def test_a_second_star_is_told_and_does_no_harm(rng: np.random.Generator) -> Non
     assert found.nsig == pytest.approx(drawn.light_adu[found.x0 : found.x1].mean() / 10, rel=0.03)
 
 
-def test_a_very_defocused_spectrum_is_found(rng: np.random.Generator) -> None:
+def test_a_very_defocused_spectrum_is_detected(rng: np.random.Generator) -> None:
     drawn = drawn_spectrum(rng, fwhm_px=60.0, shape=(500, 700), row=250.0, light_adu=20000)
     found = measure_spectrum(as_frame(drawn.pixels))
     assert found.usable, found.reason
     assert found.fwhm_px == pytest.approx(60.0, rel=0.03)
 
 
-def test_no_trace_is_found_in_noise(rng: np.random.Generator) -> None:
+def test_no_trace_is_detected_in_noise(rng: np.random.Generator) -> None:
     for _ in range(12):
         drawn = drawn_spectrum(rng, light_adu=0.0, sky_lines=int(rng.integers(0, 20)))
         found = measure_spectrum(as_frame(drawn.pixels), SpectrumSettings(axis=TraceAxis.HORIZONTAL))

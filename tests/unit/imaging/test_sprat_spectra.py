@@ -15,7 +15,7 @@ def reports(shared_data: Path, settings: SpectrumSettings) -> list[SpectrumRepor
     return [measure_spectrum(read_frame(path).frame, settings) for path in paths]
 
 
-def test_the_trace_is_found_by_itself(shared_data: Path) -> None:
+def test_the_trace_is_detected_without_a_hint(shared_data: Path) -> None:
     for found in reports(shared_data, SpectrumSettings()):
         assert found.usable, found.reason
         assert found.axis is TraceAxis.HORIZONTAL

@@ -50,7 +50,7 @@ def test_rings_have_no_fwhm(rng: np.random.Generator) -> None:
     assert math.isnan(found.details["fwhm_px"])
 
 
-def test_places_are_columns_and_rows_in_either_order_of_memory(rng: np.random.Generator) -> None:
+def test_positions_are_columns_and_rows_in_either_memory_order(rng: np.random.Generator) -> None:
     field = drawn_field(rng, blur_px=6.0, stars=6)
     rows_first = find_stars(field.pixels, saturation_adu=65535)
     columns_first = find_stars(np.asfortranarray(field.pixels), saturation_adu=65535)
@@ -108,7 +108,7 @@ def test_cosmic_rays_among_stars_do_no_harm(rng: np.random.Generator) -> None:
     assert measure(pixels).value == pytest.approx(field.hfd_px, rel=0.02)
 
 
-def test_trailed_stars_are_told(rng: np.random.Generator) -> None:
+def test_trailed_stars_are_flagged(rng: np.random.Generator) -> None:
     image = np.full((700, 700), 500.0)
     # Apart from each other: two trails that cross may look like one star.
     places = [(x, y) for x in range(80, 640, 140) for y in range(80, 640, 140)]
@@ -243,6 +243,6 @@ def test_the_standard_error_of_one_star_is_its_own() -> None:
     assert central([5.0], [0.1]).stderr == pytest.approx(0.1, rel=0.05)
 
 
-def test_the_standard_error_of_many_stars_is_what_their_scatter_says(rng: np.random.Generator) -> None:
+def test_the_standard_error_of_many_stars_follows_from_their_scatter(rng: np.random.Generator) -> None:
     values = rng.normal(5.0, 0.2, 100)
     assert central(values.tolist(), [0.01] * 100).stderr == pytest.approx(0.02, rel=0.3)

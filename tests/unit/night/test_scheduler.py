@@ -11,7 +11,7 @@ import structlog
 from structlog.testing import capture_logs
 from structlog.typing import EventDict
 
-from alpaca_focus.core.errors import ConfigurationError, DeviceMisbehaved, DeviceUnreachable, StorageTrouble
+from alpaca_focus.core.errors import ConfigurationError, DeviceMisbehaved, DeviceUnreachable, StorageError
 from alpaca_focus.core.night.compensation import CompensationSettings
 from alpaca_focus.core.night.state import ADVICE, CorrectionMove, PierSide, Plan
 from alpaca_focus.core.night.triggers import AfterImages, AfterTime, FilterChange, MeridianFlip, TemperatureChange
@@ -701,7 +701,7 @@ def test_a_history_that_cannot_be_read_does_not_keep_the_focuser_from_home(
     scene = Scene(night_settings(AfterTime(600.0)), tmp_path)
 
     def unreadable(*_: object, **__: object) -> None:
-        raise StorageTrouble("The history could not be read.")
+        raise StorageError("The history could not be read.")
 
     async def night() -> None:
         monkeypatch.setattr(scene.store, "night", unreadable)

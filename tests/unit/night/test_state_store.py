@@ -9,7 +9,7 @@ import pytest
 import structlog
 from structlog.testing import capture_logs
 
-from alpaca_focus.core.errors import StorageTrouble
+from alpaca_focus.core.errors import StorageError
 from alpaca_focus.core.night.state import Baseline, CorrectionMove, NightState, Patience, Reading, Snapshot
 from alpaca_focus.core.night.transitions import (
     correction_begun,
@@ -95,7 +95,7 @@ def test_a_disk_that_is_full_is_logged_once_and_tried_again(runs: RunStore, monk
     store.save()
 
     def full(_: str) -> None:
-        raise StorageTrouble("The disk is full.")
+        raise StorageError("The disk is full.")
 
     with monkeypatch.context() as patched, capture_logs() as log:
         patched.setattr(runs, "save_night", full)

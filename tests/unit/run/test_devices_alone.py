@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from alpaca_focus.core.errors import AlpacaFocusError, DeviceUnreachable, RunsAlready
+from alpaca_focus.core.errors import AlpacaFocusError, AlreadyRunning, DeviceUnreachable
 from alpaca_focus.devices.clock import SystemClock
 from alpaca_focus.run.device_adapters import devices_alone
 from alpaca_focus.service.control_wire import lock_path
@@ -41,7 +41,7 @@ def entered(address: str, directory: Path) -> AlpacaFocusError:
 def test_no_device_is_contacted_while_a_daemon_uses_them(nobody: str, tmp_path: Path) -> None:
     with exclusive_lock(lock_path(tmp_path)):
         error = entered(nobody, tmp_path)
-    assert isinstance(error, RunsAlready)
+    assert isinstance(error, AlreadyRunning)
     assert "alpaca-focus refocus" in str(error)
     assert isinstance(entered(nobody, tmp_path), DeviceUnreachable)
 

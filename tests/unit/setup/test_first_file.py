@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from alpaca_focus.core.discovered import FoundObservatory
+from alpaca_focus.core.discovered import DiscoveredObservatory
 from alpaca_focus.settings.loader import parse_yaml
 from alpaca_focus.settings.models import Settings
 from alpaca_focus.setup.first_devices import WAYS, Answers
@@ -16,7 +16,7 @@ LONGEST_LINE = 120
 PROPOSED = re.compile(r'( *)# ((?:  )*(?:[a-z_]+|"[^"]*"): ?.*)')
 
 
-def text_of(found: FoundObservatory, answers: Answers = ANSWERS, *, beside_schema: bool = False) -> str:
+def text_of(found: DiscoveredObservatory, answers: Answers = ANSWERS, *, beside_schema: bool = False) -> str:
     return first_file(found, answers, file_name="night.yaml", beside_schema=beside_schema)
 
 
@@ -85,7 +85,9 @@ def test_the_weather_stations_temperature_counts_where_the_focuser_has_none() ->
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("found", [WHOLE, LEAST], ids=["whole", "least"])
 @pytest.mark.parametrize("backlash_steps", [0, 60])
-def test_everything_that_is_proposed_can_be_switched_on(found: FoundObservatory, way: str, backlash_steps: int) -> None:
+def test_everything_that_is_proposed_can_be_switched_on(
+    found: DiscoveredObservatory, way: str, backlash_steps: int
+) -> None:
     text = text_of(found, replace(ANSWERS, way=way, backlash_steps=backlash_steps))  # type: ignore[arg-type]
     lines = text.splitlines()
     proposed = [PROPOSED.fullmatch(line) for line in lines]

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from alpaca_focus.core.curves.learned_curve import LearnedCurve
-from alpaca_focus.core.errors import StorageTrouble
+from alpaca_focus.core.errors import StorageError
 from alpaca_focus.core.values import Fit, FocusResult, Light, Measurement, Outcome, Sample
 from alpaca_focus.store.run_store import FILE_NAME, RunStore
 
@@ -158,19 +158,19 @@ def test_a_file_of_a_later_version_is_refused_and_left_alone(tmp_path: Path) -> 
     connection = sqlite3.connect(tmp_path / FILE_NAME)
     connection.execute("PRAGMA user_version = 99")
     connection.close()
-    with pytest.raises(StorageTrouble, match="later version"):
+    with pytest.raises(StorageError, match="later version"):
         RunStore(tmp_path)
     assert [path.name for path in tmp_path.iterdir() if "damaged" in path.name] == []
 
 
 def test_a_folder_that_cannot_be_made_is_a_sentence(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
-    with pytest.raises(StorageTrouble, match=r"storage\.directory"):
+    with pytest.raises(StorageError, match=r"storage\.directory"):
         RunStore(tmp_path / "file" / "below")
 
 
 def test_reading_creates_nothing(tmp_path: Path) -> None:
-    with pytest.raises(StorageTrouble, match="no run has been saved"):
+    with pytest.raises(StorageError, match="no run has been saved"):
         RunStore(tmp_path, read_only=True)
     assert list(tmp_path.iterdir()) == []
 
@@ -180,7 +180,7 @@ def test_a_full_disk_is_a_sentence_and_saved_runs_stay(tmp_path: Path) -> None:
         store.save(result(), trigger="asked for")
         store._connection.execute("PRAGMA max_page_count = 8")
         too_much = result(samples=(sample(4900, 5.5),) * 1000)
-        with pytest.raises(StorageTrouble, match="disk"):
+        with pytest.raises(StorageError, match="disk"):
             store.save(too_much, trigger="asked for")
         assert len(store.runs()) == 1
 

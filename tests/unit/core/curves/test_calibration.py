@@ -5,26 +5,26 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import pytest
 
-from alpaca_focus.core.curves.calibration import Estimate, Place, backlash_steps, filter_offsets, mean
+from alpaca_focus.core.curves.calibration import Estimate, FocusPosition, backlash_steps, filter_offsets, mean
 from alpaca_focus.core.errors import RunFailed
 
 EVENING = datetime(2026, 1, 15, 20, tzinfo=UTC)
 ERROR = 3.0
 
 
-def place(position: float, *, minutes: float = 0.0, name: str = "L") -> Place:
+def focus_position(position: float, *, minutes: float = 0.0, name: str = "L") -> FocusPosition:
     at = EVENING + timedelta(minutes=minutes)
-    return Place(position=position, stderr=ERROR, at=at, filter_name=name)
+    return FocusPosition(position=position, stderr=ERROR, at=at, filter_name=name)
 
 
 def coverage(estimates: list[Estimate], truth: float) -> float:
     return float(np.mean([abs(each.value - truth) < 1.96 * each.stderr for each in estimates]))
 
 
-def test_the_slack_is_what_both_directions_differ_by(rng: np.random.Generator) -> None:
+def test_the_backlash_is_the_difference_of_both_directions(rng: np.random.Generator) -> None:
     def drawn() -> Estimate:
         pairs = [
-            (place(24920 + rng.normal(0, ERROR)), place(25000 + rng.normal(0, ERROR)))
+            (focus_position(24920 + rng.normal(0, ERROR)), focus_position(25000 + rng.normal(0, ERROR)))
             for _ in range(rng.integers(1, 5))
         ]
         return backlash_steps(pairs)
@@ -35,12 +35,18 @@ def test_the_slack_is_what_both_directions_differ_by(rng: np.random.Generator) -
 
 
 def test_one_bad_pair_among_three_does_not_count() -> None:
-    pairs = [(place(24920), place(25000)), (place(24921), place(25002)), (place(24919), place(25300))]
+    pairs = [
+        (focus_position(24920), focus_position(25000)),
+        (focus_position(24921), focus_position(25002)),
+        (focus_position(24919), focus_position(25300)),
+    ]
     assert backlash_steps(pairs).value == pytest.approx(80.5, abs=2)
 
 
-def test_a_focuser_without_slack_is_told_as_such() -> None:
-    assert backlash_steps([(place(25001), place(25000)), (place(24999), place(25001))]).is_zero
+def test_a_focuser_without_backlash_has_zero_backlash() -> None:
+    assert backlash_steps(
+        [(focus_position(25001), focus_position(25000)), (focus_position(24999), focus_position(25001))]
+    ).is_zero
 
 
 def test_offsets_of_filters_are_free_of_a_steady_drift(rng: np.random.Generator) -> None:
@@ -50,7 +56,7 @@ def test_offsets_of_filters_are_free_of_a_steady_drift(rng: np.random.Generator)
     for _ in range(200):
         sequence = ["L", "R", "Ha", "L", "R", "Ha", "L", "R", "Ha", "L"]
         places = [
-            place(25000 + 2 * 3 * k + truth.get(name, 0.0) + rng.normal(0, ERROR), minutes=3 * k, name=name)
+            focus_position(25000 + 2 * 3 * k + truth.get(name, 0.0) + rng.normal(0, ERROR), minutes=3 * k, name=name)
             for k, name in enumerate(sequence)
         ]
         for name, estimate in filter_offsets(places, "L").items():
@@ -62,10 +68,10 @@ def test_offsets_of_filters_are_free_of_a_steady_drift(rng: np.random.Generator)
 
 def test_offsets_need_the_reference() -> None:
     with pytest.raises(RunFailed, match="reference filter L"):
-        filter_offsets([place(1.0, name="R")], "L")
+        filter_offsets([focus_position(1.0, name="R")], "L")
 
 
-def test_a_mean_says_when_its_values_disagree() -> None:
+def test_disagreeing_values_raise_the_error_of_their_mean() -> None:
     assert mean([10.0, 12.0], [1.0, 1.0]) == Estimate(value=11.0, stderr=pytest.approx(1.0), count=2)
     assert mean([10.0, 30.0], [1.0, 1.0]).stderr == pytest.approx(10.0)
     assert mean([7.0], [2.0]) == Estimate(value=7.0, stderr=2.0, count=1)

@@ -34,7 +34,7 @@ def drawn_curve(
 
 
 @pytest.mark.parametrize("model", CurveModel)
-def test_each_curve_finds_the_vertex_and_says_how_well(model: CurveModel, rng: np.random.Generator) -> None:
+def test_each_curve_finds_the_vertex_within_its_error(model: CurveModel, rng: np.random.Generator) -> None:
     away, errors = [], []
     for _ in range(120):
         fit = fit_curve(drawn_curve(rng, shift=rng.uniform(-0.5, 0.5) * WIDTH_STEPS), model)

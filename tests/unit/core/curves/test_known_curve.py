@@ -32,7 +32,7 @@ def test_a_pair_finds_the_vertex_whatever_the_seeing(vertex: float, least: float
     assert abs(fit.best_value - least) < 2 * fit.parameters["least_stderr"] + 0.05
 
 
-def test_two_frames_on_one_arm_say_on_which_side_focus_is() -> None:
+def test_two_frames_on_one_arm_give_the_side_of_focus() -> None:
     fit = fit_known_curve([exact(5400, 5000), exact(5250, 5000)], CURVE)
     assert fit.best_position == pytest.approx(5000, abs=25)
     fit = fit_known_curve([exact(4600, 5000), exact(4750, 5000)], CURVE)

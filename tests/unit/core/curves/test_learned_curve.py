@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from alpaca_focus.core.curves.hyperbola import fit_hyperbola
-from alpaca_focus.core.curves.learned_curve import LearnedCurve, learned, moved
+from alpaca_focus.core.curves.learned_curve import LearnedCurve, learn_curve, move_learned_focus
 from alpaca_focus.core.errors import RunFailed
 from alpaca_focus.core.values import Measurement, Sample
 
@@ -28,10 +28,10 @@ def run_of(
 
 
 def learn(samples: list[Sample], before: LearnedCurve | None = None) -> LearnedCurve:
-    return learned(samples, fit_hyperbola(samples), before=before, temperature_c=7.5, learned_at=NIGHT)
+    return learn_curve(samples, fit_hyperbola(samples), before=before, temperature_c=7.5, learned_at=NIGHT)
 
 
-def test_one_run_teaches_slopes_least_value_and_place(rng: np.random.Generator) -> None:
+def test_one_run_teaches_slopes_minimum_and_position(rng: np.random.Generator) -> None:
     profile = learn(run_of(rng, slope_in=0.05, slope_out=0.05))
     assert profile.slope_in == pytest.approx(0.05, rel=0.08)
     assert profile.slope_out == pytest.approx(0.05, rel=0.08)
@@ -40,8 +40,8 @@ def test_one_run_teaches_slopes_least_value_and_place(rng: np.random.Generator) 
     assert (profile.runs, profile.temperature_c, profile.learned_at) == (1, 7.5, NIGHT)
 
 
-def test_what_looks_like_different_arms_in_one_run_is_hardly_believed(rng: np.random.Generator) -> None:
-    """The vertex and the ratio of the slopes are told apart badly by one curve, and a wrong ratio moves later runs."""
+def test_different_arms_in_one_run_have_little_weight(rng: np.random.Generator) -> None:
+    """The vertex and the ratio of the slopes are poorly separated by one curve, and a wrong ratio moves later runs."""
     ratios = []
     for _ in range(20):
         profile = learn(run_of(rng, slope_in=0.05, slope_out=0.05))
@@ -65,12 +65,12 @@ def test_the_error_of_the_slopes_is_honest_and_falls_with_the_runs(rng: np.rando
     assert profile.slope_in == pytest.approx(0.05, rel=0.03)
 
 
-def test_the_place_is_the_latest_one(rng: np.random.Generator) -> None:
+def test_the_position_is_the_latest_one(rng: np.random.Generator) -> None:
     before = learn(run_of(rng, slope_in=0.05, slope_out=0.05))
     after = learn(run_of(rng, slope_in=0.05, slope_out=0.05, vertex=5300.0), before)
     assert after.best_position == pytest.approx(5300, abs=10)
     fit = replace(fit_hyperbola(run_of(rng, slope_in=0.05, slope_out=0.05)), best_position=4321.0)
-    again = moved(after, (), fit, temperature_c=1.0, learned_at=NIGHT)
+    again = move_learned_focus(after, (), fit, temperature_c=1.0, learned_at=NIGHT)
     assert (again.best_position, again.temperature_c) == (4321.0, 1.0)
     assert (again.slope_in, again.runs) == (after.slope_in, after.runs)
 
@@ -79,7 +79,7 @@ def test_one_arm_teaches_nothing(rng: np.random.Generator) -> None:
     samples = run_of(rng, slope_in=0.05, slope_out=0.05)
     fit = fit_hyperbola(samples)
     with pytest.raises(RunFailed, match="arm"):
-        learned(samples[:5], fit, before=None, temperature_c=None, learned_at=NIGHT)
+        learn_curve(samples[:5], fit, before=None, temperature_c=None, learned_at=NIGHT)
 
 
 def test_a_sweep_gets_what_it_needs() -> None:

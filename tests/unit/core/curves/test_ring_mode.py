@@ -7,7 +7,7 @@ import pytest
 
 from alpaca_focus.core.curves.hyperbola import fit_hyperbola
 from alpaca_focus.core.curves.known_curve import RingOffset
-from alpaca_focus.core.curves.ring_mode import FEWEST_SWEEPS, is_calibrated, taught_offset
+from alpaca_focus.core.curves.ring_mode import FEWEST_SWEEPS, is_calibrated, learn_ring_offset
 from alpaca_focus.core.sweep.plan import SweepSettings
 from alpaca_focus.core.values import Measurement
 from tests.fakes import SETTINGS, FakeFocuser, FakeSky, known_curve, walk_through
@@ -67,7 +67,7 @@ def test_without_a_good_calibration_a_pair_is_taken(
     assert abs(focuser.tube - sky.best_tube) < 0.3 * ZONE
 
 
-def test_a_frame_whose_rings_say_nothing_is_followed_by_a_pair(focuser: FakeFocuser, rng: np.random.Generator) -> None:
+def test_a_frame_without_usable_rings_is_followed_by_a_pair(focuser: FakeFocuser, rng: np.random.Generator) -> None:
     sky = with_rings(FakeSky(focuser, rng), from_frame=2)
     walked = walk_through(focuser, sky, by_rings(sky))
     assert [sample.purpose for sample in walked.result.samples[:3]] == ["ring", "pair", "pair"]
@@ -96,8 +96,8 @@ def test_sweeps_teach_the_constant_of_each_side(focuser: FakeFocuser, rng: np.ra
         focuser.motor, focuser.tube = focuser.start, float(focuser.start)
         sky = with_rings(FakeSky(focuser, rng), wrong_by=20.0)
         samples = walk_through(focuser, sky).result.samples
-        offset = taught_offset(offset, samples, fit_hyperbola(samples), 1)
+        offset = learn_ring_offset(offset, samples, fit_hyperbola(samples), 1)
     assert is_calibrated(offset)
     assert offset is not None
     assert offset.steps == pytest.approx(20.0, abs=5 * offset.variance**0.5 + 1)
-    assert taught_offset(offset, (), fit_hyperbola(samples), 1) is offset
+    assert learn_ring_offset(offset, (), fit_hyperbola(samples), 1) is offset

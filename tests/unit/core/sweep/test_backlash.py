@@ -7,8 +7,8 @@ INWARD = Backlash(steps=100, arrive=Direction.IN)
 OUTWARD = Backlash(steps=100, arrive=Direction.OUT)
 
 
-def legs(current: int, target: int, backlash: Backlash, *, slack_taken_up: bool = True) -> tuple[int, ...]:
-    return approach(current, target, backlash=backlash, limits=LIMITS, slack_taken_up=slack_taken_up)
+def legs(current: int, target: int, backlash: Backlash, *, backlash_taken_up: bool = True) -> tuple[int, ...]:
+    return approach(current, target, backlash=backlash, limits=LIMITS, backlash_taken_up=backlash_taken_up)
 
 
 def test_a_move_in_the_direction_of_arrival_is_direct() -> None:
@@ -21,14 +21,14 @@ def test_a_move_against_it_goes_past_and_comes_back() -> None:
     assert legs(5000, 4990, OUTWARD) == (4890, 4990)
 
 
-def test_a_short_move_after_an_unknown_one_takes_up_the_slack_first() -> None:
-    assert legs(5000, 4990, INWARD, slack_taken_up=False) == (5090, 4990)
-    assert legs(5000, 4800, INWARD, slack_taken_up=False) == (4800,)
+def test_a_short_move_after_an_unknown_one_takes_up_the_backlash_first() -> None:
+    assert legs(5000, 4990, INWARD, backlash_taken_up=False) == (5090, 4990)
+    assert legs(5000, 4800, INWARD, backlash_taken_up=False) == (4800,)
 
 
-def test_staying_costs_nothing_unless_the_slack_is_unknown() -> None:
+def test_staying_needs_no_move_unless_the_backlash_is_unknown() -> None:
     assert legs(5000, 5000, INWARD) == ()
-    assert legs(5000, 5000, INWARD, slack_taken_up=False) == (5100, 5000)
+    assert legs(5000, 5000, INWARD, backlash_taken_up=False) == (5100, 5000)
 
 
 def test_no_leg_passes_a_limit() -> None:

@@ -41,7 +41,7 @@ def test_focus_is_found_from_both_sides_near_and_far(
     assert len(result.samples) <= 16
 
 
-def test_every_frame_is_taken_with_the_slack_on_the_same_side(focuser: FakeFocuser, sky: FakeSky) -> None:
+def test_every_frame_is_taken_with_the_backlash_on_the_same_side(focuser: FakeFocuser, sky: FakeSky) -> None:
     gaps = set()
     real = sky.measurement
 
@@ -70,7 +70,7 @@ def test_a_wrong_slope_of_the_optics_is_survived(focuser: FakeFocuser, sky: Fake
         assert abs(focuser.tube - sky.best_tube) < SETTINGS.critical_focus_zone_steps
 
 
-def test_a_start_without_stars_is_left_for_a_place_with_some(focuser: FakeFocuser, sky: FakeSky) -> None:
+def test_a_start_without_stars_is_left_for_a_position_with_some(focuser: FakeFocuser, sky: FakeSky) -> None:
     real = sky.hfd_px
     sky.best_tube = focuser.start + 2600
 
@@ -116,7 +116,7 @@ def test_exposures_never_pass_the_number_allowed(focuser: FakeFocuser, sky: Fake
 
 
 def test_too_little_backlash_compensation_is_caught_or_harmless(focuser: FakeFocuser, sky: FakeSky) -> None:
-    """With an overshoot of half the slack some moves lose steps; the run either ends near focus or says it failed."""
+    """With an overshoot of half the backlash some moves lose steps; the run ends near focus or fails."""
     focuser.backlash = 300
     sky.best_tube = focuser.start + 900.0
     failure = ""
@@ -151,7 +151,7 @@ def test_a_known_curve_far_from_where_it_was_expected_still_comes_home(
     assert len(result.samples) < 20
 
 
-def test_a_known_curve_that_is_wrong_is_found_out(focuser: FakeFocuser, sky: FakeSky) -> None:
+def test_a_wrong_known_curve_is_detected(focuser: FakeFocuser, sky: FakeSky) -> None:
     """The slopes of another telescope: the curve is taken anew."""
     wrong = replace(known_curve(sky), slope_in=0.09, slope_out=0.02)
     carry_out(focuser, sky, replace(SETTINGS, known=wrong))

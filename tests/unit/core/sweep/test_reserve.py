@@ -48,7 +48,7 @@ def test_many_small_moves_away_are_a_long_way_home() -> None:
     assert reserve.needed_s(600) == pytest.approx(4.0 + FIRST_OVERHEAD_S + 12.0 + MARGIN_S)
 
 
-def test_a_move_to_the_same_place_tells_its_time_only() -> None:
+def test_a_move_to_the_same_position_counts_by_its_time_only() -> None:
     reserve = Reserve(4.0)
     reserve.moved(0, 1.0)
     assert reserve.needed_s(600) == 4.0 + FIRST_OVERHEAD_S + 2.0 + MARGIN_S

@@ -1,6 +1,6 @@
-"""Follows the same stars from frame to frame of a run, which shows when clouds take their light.
+"""Tracks the same stars through the frames of a run, which shows when clouds dim them.
 
-The stars of a run are matched by their places, which guiding shifts all alike.
+The stars are matched by their positions, which guiding errors shift all alike.
 """
 
 from dataclasses import dataclass, replace
@@ -14,23 +14,23 @@ from alpaca_focus.core.optics import OpticalTrain
 from alpaca_focus.core.values import Frame, Measurement
 from alpaca_focus.imaging.ring_fit import fit_rings
 from alpaca_focus.imaging.star_field import MeasuredStars
-from alpaca_focus.imaging.stars import found_in, summarised
+from alpaca_focus.imaging.stars import find_frame_stars, summarise_stars
 
 Array = NDArray[np.float64]
 
 LARGEST_SHIFT_PX = 60.0
 """Largest shift of the whole field, on either axis, at which stars are matched."""
 NEAR_PX, NEAR_HFD = 2.0, 0.35
-"""Largest distance of a star from its expected place: so many pixels, and so much of its size."""
+"""Largest distance of a star from its expected position: so many pixels plus so much of its size."""
 FEWEST_SAME = 6
 """Matched stars needed to measure a frame by them alone."""
 SAME_SHARE = 0.5
-"""Share of a frame's stars that must be matched for that."""
+"""Share of a frame's stars that must be matched to measure the frame by them alone."""
 
 
 @dataclass(frozen=True, slots=True)
 class Stars:
-    """Places on the whole sensor and light of stars, each array of shape (n,)."""
+    """Positions on the full sensor and light of stars, each array of shape (n,)."""
 
     x_px: Array
     y_px: Array
@@ -38,7 +38,7 @@ class Stars:
 
     @classmethod
     def of(cls, field: MeasuredStars, frame: Frame) -> "Stars":
-        """Return those of the stars of a frame."""
+        """Return the positions and the light of a frame's stars."""
         return cls(
             np.array([star.x_px + frame.left_px for star in field.stars]),
             np.array([star.y_px + frame.top_px for star in field.stars]),
@@ -46,14 +46,14 @@ class Stars:
         )
 
 
-class StarFollower:
+class StarTracker:
     """Measures the HFD of the frames of one run, by their common stars where there are enough.
 
     The details of each measurement have `transmission`: the median light of the matched stars, relative to the first
-    frame that had stars. With the optics given, frames of rings have the defocus fitted to their rings as well.
+    frame with stars. With `rings`, the details of frames with rings also have the defocus fitted to them.
 
     Args:
-        rings: The optics, when rings are to be fitted.
+        rings: The optics, if rings are to be fitted.
     """
 
     def __init__(self, rings: OpticalTrain | None = None) -> None:
@@ -61,9 +61,9 @@ class StarFollower:
         self._rings = rings
 
     def __call__(self, frame: Frame) -> Measurement:
-        """Measure one frame, whatever it shows, without raising."""
-        field = found_in(frame)
-        measured = self._followed(frame, field)
+        """Measure one frame; never raises."""
+        field = find_frame_stars(frame)
+        measured = self._tracked(frame, field)
         rings = None if self._rings is None or field is None else fit_rings(frame, field, self._rings)
         if self._rings is None or rings is None:
             return measured
@@ -73,38 +73,36 @@ class StarFollower:
         }
         return replace(measured, details=MappingProxyType({**measured.details, **steps}))
 
-    def _followed(self, frame: Frame, field: MeasuredStars | None) -> Measurement:
+    def _tracked(self, frame: Frame, field: MeasuredStars | None) -> Measurement:
         if field is None or not field.stars or not frame.exposure_s > 0:
-            return summarised(frame, field)
+            return summarise_stars(frame, field)
         stars = Stars.of(field, frame)
         if self._first is None:
-            measured = summarised(frame, field)
+            measured = summarise_stars(frame, field)
             if measured.usable:
                 self._first = stars
             return measured
         hfd_px = float(np.median([star.hfd_px for star in field.stars]))
         there, here = matched(self._first, stars, NEAR_PX + NEAR_HFD * hfd_px)
         if not len(here):
-            return summarised(frame, field)
+            return summarise_stars(frame, field)
         transmission = float(np.median(stars.flux_per_s[here] / self._first.flux_per_s[there]))
         if len(here) >= FEWEST_SAME and len(here) >= SAME_SHARE * len(field.stars):
             field = replace(field, stars=tuple(field.stars[index] for index in here))
-        measured = summarised(frame, field)
+        measured = summarise_stars(frame, field)
         return replace(measured, details=MappingProxyType({**measured.details, "transmission": transmission}))
 
 
 def matched(first: Stars, second: Stars, near_px: float) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Match the stars of two frames that are shifted against each other.
-
-    The shift is the one that most pairs of stars agree on.
+    """Match the stars of two frames by the shift that most pairs of stars agree on.
 
     Args:
         first: Stars of one frame.
-        second: Stars of the other one.
-        near_px: How far from its shifted place a star may be.
+        second: Stars of the other.
+        near_px: Largest distance of a star from its shifted position.
 
     Returns:
-        Indices into both, of equal length; empty where no shift brings three stars together, or all of fewer.
+        Indices into both, of equal length; empty if no shift matches three stars, or all of fewer.
     """
     nothing = np.zeros(0, dtype=np.intp)
     if not len(first.x_px) or not len(second.x_px):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from alpaca_focus.core.values import Frame
-from alpaca_focus.imaging.following import StarFollower, Stars, matched
+from alpaca_focus.imaging.star_tracking import Stars, StarTracker, matched
 from alpaca_focus.simulator.render import OpticalState, Renderer, RenderRequest
 from alpaca_focus.simulator.settings import SensorSettings, SkySettings, SpectrographSettings, TelescopeSettings
 
@@ -47,8 +47,8 @@ def taken(
 
 
 @pytest.mark.parametrize("transmission", [1.0, 0.6, 0.25])
-def test_the_stars_tell_what_clouds_take(renderer: Renderer, transmission: float) -> None:
-    follow = StarFollower()
+def test_the_stars_measure_the_loss_by_clouds(renderer: Renderer, transmission: float) -> None:
+    follow = StarTracker()
     first = follow(taken(renderer, 0))
     assert "transmission" not in first.details
     second = follow(taken(renderer, 1, transmission=transmission, defocus_um=-150.0))
@@ -58,7 +58,7 @@ def test_the_stars_tell_what_clouds_take(renderer: Renderer, transmission: float
 def test_a_part_of_the_frame_has_the_same_stars(seed: int) -> None:
     many = SkySettings(star_count=240)  # so that some quarter of any field has enough of them
     renderer = Renderer(TELESCOPE, SENSOR, many, SpectrographSettings(), seed)
-    follow = StarFollower()
+    follow = StarTracker()
     first = follow(taken(renderer, 0))
     assert first.region is not None
     part = (first.region.x, first.region.y, first.region.width, first.region.height)
@@ -69,7 +69,7 @@ def test_a_part_of_the_frame_has_the_same_stars(seed: int) -> None:
 
 
 def test_another_field_is_measured_and_not_compared(renderer: Renderer) -> None:
-    follow = StarFollower()
+    follow = StarTracker()
     first = follow(taken(renderer, 0))
     second = follow(taken(renderer, 1, pointing=5))
     assert second.usable
@@ -78,7 +78,7 @@ def test_another_field_is_measured_and_not_compared(renderer: Renderer) -> None:
 
 
 def test_a_dark_frame_is_not_usable_and_forgets_nothing(renderer: Renderer) -> None:
-    follow = StarFollower()
+    follow = StarTracker()
     follow(taken(renderer, 0))
     dark = follow(taken(renderer, 1, transmission=0.0))
     assert not dark.usable
