@@ -88,7 +88,7 @@ def test_a_v_curve_is_learned(tmp_path: Path, observatory_with: Callable[..., Ob
 def test_a_calibration_under_clouds_ends_at_the_start(observatory_with: Callable[..., Observatory]) -> None:
     observatory = observatory_with(focuser=FocuserSettings(start_position=START))
     observatory.world.faults.add(FaultRequest(kind="clouds"))
-    with pytest.raises(RunFailed, match=r"ended at pair 1 of 1, arriving inward: .* back at position 25050"):
+    with pytest.raises(RunFailed, match=r"failed at pair 1 of 1, arriving inward: .* back at position 25050"):
         carried_out(
             observatory,
             lambda calibration: calibrations.backlash(calibration, pairs=1),

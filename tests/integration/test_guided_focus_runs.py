@@ -120,7 +120,7 @@ def test_guiding_goes_on_after_a_run_that_is_aborted(settles_after_s: float, nig
     assert night.result.final_position == START
     assert rested(guider)
     assert guider.state == "Guiding"
-    assert ("nobody waited until PHD2" in night.result.reason) is (settles_after_s == 60)
+    assert ("without waiting until it settled" in night.result.reason) is (settles_after_s == 60)
 
 
 def test_nothing_is_paused_where_guiding_is_only_waited_for_before_each_frame(night_with: Callable[..., Night]) -> None:
@@ -152,5 +152,5 @@ def test_a_phd2_that_is_not_there_is_waited_for_once(night_with: Callable[..., N
     guider = FakePhd2()
     result = asyncio.run(night_with(guider, address="127.0.0.1:1", mode="wait").focus())
     assert result.outcome is Outcome.FOCUSED
-    assert result.reason.count("From then on the run did not wait for the guide star any more: PHD2 at") == 1
+    assert result.reason.count("Guiding did not settle, so that later exposures did not wait for it: PHD2 at") == 1
     assert "Guiding could not be resumed" in result.reason

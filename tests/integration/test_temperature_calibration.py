@@ -101,4 +101,4 @@ def test_the_effect_of_each_sensor_and_the_altitude_is_reported(tmp_path: Path, 
     assert "steps a degree of the sensor 'focuser'" in together
     assert "steps a degree of the sensor 'air'" in together
     assert "steps from the horizon to the zenith." in together
-    assert wandering.startswith("Besides, focus wanders by ")
+    assert wandering.startswith("Unexplained drift of focus: ")

@@ -203,7 +203,7 @@ def test_the_report_is_made_at_dawn_and_sent_once(
     assert told["title"] == "Big Dob: The night of 14 January"
     assert told["message"].startswith("9 of 9 refocuses were good. ")
     assert base64.b64decode(told["attachments"][0]["base64"]) == report.read_bytes()
-    assert [line["event"] for line in log] == ["The report of the night is made"]
+    assert [line["event"] for line in log] == ["The report of the night was written"]
 
 
 @pytest.mark.parametrize("hours", [0.5, 3.0])
