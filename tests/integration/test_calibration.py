@@ -72,7 +72,7 @@ def test_the_offsets_of_the_filters_are_measured_and_the_wheel_is_turned_back(
 
 
 def test_a_learned_v_curve_needs_a_place_to_be_kept(observatory_with: Callable[..., Observatory]) -> None:
-    with pytest.raises(ConfigurationError, match=r"set storage\.directory"):
+    with pytest.raises(ConfigurationError, match=r"Set storage\.directory"):
         carried_out(observatory_with(), lambda calibration: calibrations.vcurve(calibration, runs=1))
 
 

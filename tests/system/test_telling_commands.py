@@ -62,4 +62,4 @@ def test_the_report_of_any_night_is_written(run: Run, tmp_path: Path, rng: np.ra
 def test_a_report_needs_a_history(run: Run, tmp_path: Path) -> None:
     done = run("report-night", "--config", written(tmp_path, ""), "--out", tmp_path / "night.html")
     assert done.returncode == 2
-    assert "set storage.directory" in done.stderr
+    assert "Set storage.directory" in done.stderr
