@@ -183,7 +183,7 @@ def test_one_ruined_frame_does_not_spoil_a_run(
 
 def test_nothing_is_moved_when_it_is_not_safe_or_the_mount_is_parked(observatory: Observatory) -> None:
     observatory.world.weather.safe = False
-    with pytest.raises(RunFailed, match=r"not safe\. Nothing was moved"):
+    with pytest.raises(RunFailed, match=r"unsafe conditions\. Nothing was moved"):
         focus(observatory, safety_monitor={})
     assert observatory.world.mechanism.position(observatory.world.clock.now_s()) == 26000
 

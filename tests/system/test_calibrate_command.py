@@ -87,4 +87,4 @@ def test_too_few_runs_say_so(run: Run, settings: Path, tmp_path: Path, rng: np.r
     kept_night(tmp_path / "history", rng, slope=-31.0, runs=2)
     result = run("calibrate", "temperature", "-c", settings)
     assert result.returncode == 1
-    assert "needs at least 4 good runs" in result.stderr
+    assert "It takes at least 4 in one night" in result.stderr

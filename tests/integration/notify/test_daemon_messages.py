@@ -26,7 +26,7 @@ def test_people_get_a_message_about_a_lost_device_and_of_a_failed_run(night: Nig
         with WebHook() as hook:
             night.sections["messages"] = {"services": [hook.url]}
             async with night.kept():
-                await night.told(watching)
+                await night.status_when(watching)
                 world.faults.add(FaultRequest(kind="no-answer", device="telescope"))
                 (lost,) = await asyncio.to_thread(hook.messages, 1)
                 assert lost["title"].startswith("telescope: Telescope 0")
@@ -35,9 +35,9 @@ def test_people_get_a_message_about_a_lost_device_and_of_a_failed_run(night: Nig
                 _, back = await asyncio.to_thread(hook.messages, 2)
                 assert back["title"].endswith("is back")
                 world.faults.add(FaultRequest(kind="no-answer", device="camera", members=("startexposure",)))
-                await night.asked("refocus")
+                await night.send("refocus")
                 *_, failed = await asyncio.to_thread(hook.messages, 3)
-                told = await night.asked("status")
+                told = await night.send("status")
                 assert (failed["title"], failed["type"]) == ("telescope: A refocus failed", "failure")
                 assert failed["message"] == told["last_run"]["reason"]
 

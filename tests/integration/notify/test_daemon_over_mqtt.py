@@ -28,7 +28,7 @@ def test_a_button_refocuses_and_a_switch_pauses(observatory_with: Callable[..., 
 
     async def story() -> None:
         async with night.kept():
-            await night.told(watching)
+            await night.status_when(watching)
             with House(broker) as house:
                 await house.hears(f"{BASE}/state")
                 house.says(f"{BASE}/command/refocus", "PRESS")
@@ -37,9 +37,9 @@ def test_a_button_refocuses_and_a_switch_pauses(observatory_with: Callable[..., 
                 assert abs(state["position"] - night.motor()) <= 1
                 house.says(f"{BASE}/command/pause", "ON")
                 await house.hears(f"{BASE}/state", lambda text: '"paused": true' in text)
-                assert (await night.asked("status"))["paused"]
+                assert (await night.send("status"))["paused"]
                 house.says(f"{BASE}/command/compensation", "ON")
-                said = await house.hears(f"{BASE}/said", lambda text: "compensation" in text)
+                said = await house.hears(f"{BASE}/said", lambda text: '"error"' in text)
                 assert "settings do not enable it" in json.loads(said)["error"]
 
     try:
