@@ -17,7 +17,6 @@ class GatewayCameraSharing:
 
     Args:
         server: Runs the gateway in its own thread, to which the arbiter belongs.
-        arbiter: Decides who uses the camera.
         camera: The camera's name in messages.
     """
 
@@ -38,7 +37,7 @@ class GatewayCameraSharing:
         except UpstreamLost as error:
             raise DeviceUnreachable(self._name, str(error)) from error
         except AlpacaError as error:
-            raise DeviceRefused(self._name, str(error), number=error.number, device_message=error.message) from error
+            raise DeviceRefused(self._name, str(error), number=error.number) from error
 
     @property
     def left_s(self) -> float:
@@ -55,12 +54,7 @@ class GatewayCameraSharing:
 
 
 class GatewayCameraWatch:
-    """Combines the camera's state with the exposures that the gateway knows; implements `ports.CameraWatch`.
-
-    Args:
-        camera: Polls the real camera.
-        arbiter: Knows the imaging program's exposures.
-    """
+    """Combines the camera's state with the exposures that the gateway knows; implements `ports.CameraWatch`."""
 
     def __init__(self, camera: CameraWatch, arbiter: CameraArbiter) -> None:
         self._camera = camera
