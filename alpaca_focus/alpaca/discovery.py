@@ -156,12 +156,9 @@ def discover(
     The request goes to `addresses`, by default to every network of this machine.
     """
     interfaces = tuple(_interfaces())
-    if addresses is None:
-        broadcasts = [interface.broadcast for interface in interfaces if interface.broadcast]
-        groups = [f"{MULTICAST_GROUP}%{interface.name}" for interface in interfaces]
-        addresses = list(dict.fromkeys([_LOOPBACK_BROADCAST, *broadcasts, *groups]))
+    targets = _everywhere(interfaces) if addresses is None else addresses
     own = {interface.address for interface in interfaces}
-    answers = set(_collect(addresses, port, timeout_s))
+    answers = set(_collect(targets, port, timeout_s))
     # This machine's servers answer the broadcast on loopback and on each network: only the loopback address stays.
     here = {server.port for server in answers if _is_loopback(server.host)}
     twice = {s for s in answers if s.host in own and s.port in here and not _is_loopback(s.host)}
@@ -217,6 +214,13 @@ def _read_answer(sender: socket.socket) -> Iterator[DiscoveredServer]:
         host, scope = str(address[0]), address[3] if len(address) > 3 else 0
         zone = f"%{socket.if_indextoname(scope)}" if scope and "%" not in host else ""
         yield DiscoveredServer(host + zone, port)
+
+
+def _everywhere(interfaces: Sequence[_Interface]) -> list[str]:
+    """Return the IPv4 broadcast address of every network, and the IPv6 group on every interface."""
+    broadcasts = [interface.broadcast for interface in interfaces if interface.broadcast]
+    groups = [f"{MULTICAST_GROUP}%{interface.name}" for interface in interfaces]
+    return list(dict.fromkeys([_LOOPBACK_BROADCAST, *broadcasts, *groups]))
 
 
 def _interfaces() -> Iterator[_Interface]:

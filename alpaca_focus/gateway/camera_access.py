@@ -15,9 +15,7 @@ _log = structlog.get_logger(__name__)
 class GatewayCameraSharing:
     """Shares the camera with the imaging program; implements `ports.CameraSharing`.
 
-    Args:
-        server: Runs the gateway in its own thread, to which the arbiter belongs.
-        camera: The camera's name in messages.
+    `server` runs the gateway in its own thread, to which the arbiter belongs; `camera` is its name in messages.
     """
 
     def __init__(self, server: RunningServer, arbiter: CameraArbiter, camera: str) -> None:

@@ -143,12 +143,10 @@ class VirtualDevice:
         except (AlpacaError, TypeError):
             # The real device refuses it with its own message.
             return PASS_ON
-        return [
-            {**each, "Value": overrides[each["Name"]]}
-            if isinstance(each, dict) and each.get("Name") in overrides
-            else each
-            for each in state
-        ]
+        for item in state:
+            if isinstance(item, dict) and item.get("Name") in overrides:
+                item["Value"] = overrides[item["Name"]]
+        return state
 
     async def _execute(self, request: ApiRequest, note: Callable[[], None]) -> Reply:
         """Pass a command on, and call `note` if the device has carried it out."""
