@@ -1,7 +1,8 @@
 """Reads, writes and verifies a camera's settings, for focus runs (over alpyca) and for the gateway (over requests)."""
 
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, Protocol
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
 
 MODES = ("ReadoutMode", "FastReadout")
 BINNING = ("BinX", "BinY")
@@ -21,20 +22,17 @@ Values = Mapping[str, Any]
 """Settings by member; a camera that has no such setting has no entry."""
 
 
-class CameraMembers(Protocol):
-    """Reads and writes the members of one camera; the methods raise what the transport raises."""
+@dataclass(frozen=True, slots=True)
+class CameraMembers:
+    """Reads and writes the members of one camera; the functions raise what the transport raises.
 
-    async def read(self, member: str) -> Any:
-        """Return the value of a member."""
-        ...
+    Attributes:
+        pause: Waits for some seconds between a write and its verification.
+    """
 
-    async def write(self, member: str, value: Any) -> None:
-        """Set a member."""
-        ...
-
-    async def pause(self, duration_s: float) -> None:
-        """Wait between a write and its verification."""
-        ...
+    read: Callable[[str], Awaitable[Any]]
+    write: Callable[[str, Any], Awaitable[None]]
+    pause: Callable[[float], Awaitable[None]]
 
 
 async def read_settings(camera: CameraMembers, members: Iterable[str]) -> dict[str, Any]:
@@ -45,16 +43,14 @@ async def read_settings(camera: CameraMembers, members: Iterable[str]) -> dict[s
 async def apply_settings(camera: CameraMembers, wanted: Values, current: Values) -> dict[str, Any]:
     """Write the settings that differ from `current`, and read them back, up to `TRIES` times.
 
-    Some of the five servers get settings wrong without an error: setters of a subframe race,
-    `StartX` is ignored, `BinX` is applied twice.
+    Some of the five servers get settings wrong without an error: setters of a subframe race, `StartX` is ignored,
+    `BinX` is applied twice.
 
     Returns:
         The values that are still wrong, by member.
     """
     wrong = {member: current[member] for member, value in wanted.items() if current[member] != value}
-    for attempt in range(TRIES):
-        if not wrong:
-            break
+    for attempt in range(TRIES if wrong else 0):
         for member, value in writes(wanted, wrong):
             await camera.write(member, value)
         await camera.pause(attempt * _PAUSE_S)

@@ -15,7 +15,6 @@ import struct
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from types import TracebackType
 from typing import Any, Self, TypeAlias, cast
 
 import structlog
@@ -83,9 +82,7 @@ class DiscoveryResponder:
             self._transports.append(transport)
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         for transport in self._transports:
             transport.abort()
         await asyncio.sleep(0)  # the transports close their sockets in the loop's next iteration
@@ -156,11 +153,7 @@ def discover(
     """Return the Alpaca servers that answer within `timeout_s`, sorted; none without a network.
 
     A server that is reached over both IPv4 and IPv6 appears with both addresses, this machine's own only with loopback.
-
-    Args:
-        timeout_s: Time for the answers.
-        port: UDP port of discovery.
-        addresses: Targets of the request; by default every network of this machine.
+    The request goes to `addresses`, by default to every network of this machine.
     """
     interfaces = tuple(_interfaces())
     targets = _everywhere(interfaces) if addresses is None else addresses
@@ -218,13 +211,9 @@ def _read_answer(sender: socket.socket) -> Iterator[DiscoveredServer]:
         return
     port = answer.get("AlpacaPort") if isinstance(answer, dict) else None
     if type(port) is int and 0 < port < 65536:
-        yield DiscoveredServer(_host_with_zone(address), port)
-
-
-def _host_with_zone(address: SocketAddress) -> str:
-    host = str(address[0])
-    scope = address[3] if len(address) > 3 else 0
-    return f"{host}%{socket.if_indextoname(scope)}" if scope and "%" not in host else host
+        host, scope = str(address[0]), address[3] if len(address) > 3 else 0
+        zone = f"%{socket.if_indextoname(scope)}" if scope and "%" not in host else ""
+        yield DiscoveredServer(host + zone, port)
 
 
 def _everywhere(interfaces: Sequence[_Interface]) -> list[str]:

@@ -12,15 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from alpaca_focus.alpaca.errors import AlpacaError
-from alpaca_focus.alpaca.http import (
-    BadReply,
-    BadStatus,
-    HttpError,
-    StreamedReply,
-    build_request,
-    deadline,
-    send,
-)
+from alpaca_focus.alpaca.http import BadReply, BadStatus, HttpError, StreamedReply, build_request, deadline, send
 from alpaca_focus.alpaca.imagebytes import (
     HEADER_BYTES,
     MAX_PIXELS,

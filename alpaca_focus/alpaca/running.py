@@ -11,7 +11,6 @@ import socket
 import threading
 from collections.abc import Callable, Coroutine
 from functools import partial
-from types import TracebackType
 from typing import Any, Self, TypeVar
 
 import uvicorn
@@ -152,7 +151,6 @@ class RunningServer:
     """An `AlpacaServer` in its own thread, which serves once it is constructed; a context manager.
 
     Args:
-        app: The application to serve.
         host: Address or name to listen on; as an attribute, the one to connect to from this machine.
         port: Port to listen on, 0 for a free one; as an attribute, the actual one.
         discovery_port: UDP port on which to answer discovery, `None` for none.
@@ -167,12 +165,12 @@ class RunningServer:
         self._listener = listen(host, port)
         bound_host, self.port = self._listener.getsockname()[:2]
         self.host: str = _WILDCARDS.get(bound_host, bound_host)
-        self._app = app
-        self._discovery_port = discovery_port
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stop: asyncio.Event | None = None
         self._started = threading.Event()
-        self._thread = threading.Thread(target=self._run, name=f"alpaca-server-{self.port}", daemon=True)
+        self._thread = threading.Thread(
+            target=self._run, args=(app, discovery_port), name=f"alpaca-server-{self.port}", daemon=True
+        )
         self._thread.start()
         self._started.wait()
 
@@ -186,16 +184,10 @@ class RunningServer:
         """The URL before `/api/v1`."""
         return f"http://{self.address}"
 
-    def _run(self) -> None:
+    def _run(self, app: ASGIApp, discovery_port: int | None) -> None:
         async def main() -> None:
             self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
-            await serve(
-                self._app,
-                self._listener,
-                self._stop,
-                discovery_port=self._discovery_port,
-                on_started=self._started.set,
-            )
+            await serve(app, self._listener, self._stop, discovery_port=discovery_port, on_started=self._started.set)
 
         try:
             asyncio.run(main())
@@ -229,9 +221,7 @@ class RunningServer:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.stop()
 
 

@@ -21,13 +21,7 @@ from starlette.types import Receive, Scope, Send
 
 from alpaca_focus.alpaca.errors import AlpacaError, BadRequest
 from alpaca_focus.alpaca.replies import ApiRequest, Interceptor, Reply, done_reply, error_reply, text_reply, value_reply
-from alpaca_focus.alpaca.requests import (
-    client_number,
-    parse_pairs,
-    read_api_request,
-    typed_arguments,
-    whole_number,
-)
+from alpaca_focus.alpaca.requests import client_number, parse_pairs, read_api_request, typed_arguments, whole_number
 from alpaca_focus.alpaca.sending import WireResponse
 from alpaca_focus.alpaca.served import ServedDevice
 from alpaca_focus.alpaca.standard import INTERFACES, DeviceType, Member
@@ -163,10 +157,7 @@ class AlpacaServer:
                 client_transaction_id = client_number(parse_pairs(http.url.query), "ClientTransactionID")
             except BadRequest as error:
                 return WireResponse(text_reply(400, str(error)))
-            numbers = {
-                "ClientTransactionID": client_transaction_id,
-                "ServerTransactionID": next(self._transactions),
-            }
+            numbers = {"ClientTransactionID": client_transaction_id, "ServerTransactionID": next(self._transactions)}
             return WireResponse(Reply(body=json.dumps({"Value": read()} | numbers).encode()))
 
         return endpoint

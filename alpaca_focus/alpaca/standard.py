@@ -47,7 +47,6 @@ class Member:
 
     Attributes:
         name: Name in lower case, as in a path.
-        method: HTTP method of the call.
         parameters: In the standard's order.
         returns_value: Whether a successful reply has a Value.
     """

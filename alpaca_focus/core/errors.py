@@ -55,14 +55,12 @@ class DeviceRefused(DeviceError):
     """The device answered with an Alpaca error.
 
     Attributes:
-        number: Alpaca error number, or HTTP status of a refused request.
-        device_message: The device's own message.
+        number: Alpaca error number, or HTTP status of a refused request; 0 if there is neither.
     """
 
-    def __init__(self, device: str, message: str, *, number: int, device_message: str) -> None:
+    def __init__(self, device: str, message: str, *, number: int = 0) -> None:
         super().__init__(device, message)
         self.number = number
-        self.device_message = device_message
 
 
 class NotSupported(DeviceRefused):

@@ -44,7 +44,9 @@ def parse_address(text: str, device_number: int = 0, unique_id: str | None = Non
         raise ConfigurationError(f"The device number {device_number} is not valid: Alpaca counts from 0.")
     host, port = _split(text, _without_scheme(text))
     _check_host(text, host)
-    return DeviceAddress(host, _port_number(text, port), device_number, unique_id)
+    if port and not (port.isascii() and port.isdigit() and 1 <= int(port) <= 65535):
+        raise ConfigurationError(f'The address "{text}" has no valid port ("{port}"): a port is 1 to 65535.')
+    return DeviceAddress(host, int(port or DEFAULT_PORT), device_number, unique_id)
 
 
 def _without_scheme(text: str) -> str:
@@ -82,11 +84,3 @@ def _check_host(text: str, host: str) -> None:
             raise ConfigurationError(f'The address "{text}" is not a valid IPv6 address: {error}.') from error
     elif not _HOST_NAME.fullmatch(host):
         raise ConfigurationError(f'The address "{text}" has no valid host name ("{host}"). {_EXAMPLES}.')
-
-
-def _port_number(text: str, port: str) -> int:
-    if not port:
-        return DEFAULT_PORT
-    if not (port.isascii() and port.isdigit() and 1 <= int(port) <= 65535):
-        raise ConfigurationError(f'The address "{text}" has no valid port ("{port}"): a port is 1 to 65535.')
-    return int(port)

@@ -16,12 +16,12 @@ from alpaca_focus.alpaca.camera_settings import (
     SETTINGS,
     SUBFRAME,
     TRIES,
+    CameraMembers,
     Values,
     apply_settings,
     read_settings,
     whole_sensor,
 )
-from alpaca_focus.alpaca.errors import ErrorNumber
 from alpaca_focus.alpaca.standard import DeviceType
 from alpaca_focus.core.errors import (
     CameraTaken,
@@ -36,10 +36,10 @@ from alpaca_focus.core.errors import (
 from alpaca_focus.core.values import ExposureSettings, Frame, Pixels, Subframe
 from alpaca_focus.devices.address import DeviceAddress
 from alpaca_focus.devices.channel import Lane
-from alpaca_focus.devices.connection import CALL_TIMEOUT_S, AlpacaDevice, Connection
+from alpaca_focus.devices.connection import CALL_TIMEOUT_S, AlpacaDevice
 from alpaca_focus.devices.exposure import ExposureProgress, ExposureRules, ExposureWatch
 from alpaca_focus.devices.frames import FrameMark, is_new_frame, mark_frame, one_plane, saturation_adu
-from alpaca_focus.devices.read_only import as_camera_state
+from alpaca_focus.devices.read_only import EXPOSING, as_camera_state
 from alpaca_focus.devices.translate import as_bool, as_float, as_int, as_text
 from alpaca_focus.devices.worker import shield_until_done
 from alpaca_focus.ports import CameraInfo, Clock
@@ -54,8 +54,6 @@ _BUSY_PATIENCE_S = 5.0
 _POLL_S = 0.25
 _DOWNLOADS = 4
 _DOWNLOAD_PAUSE_S = 0.5
-_FIRST_BAYER_SENSOR_TYPE = 2
-_BUSY = frozenset({CameraStates.cameraWaiting, CameraStates.cameraExposing, CameraStates.cameraReading})
 
 _log = logging.getLogger(__name__)
 
@@ -74,22 +72,6 @@ class _Download:
     pixels: Pixels
     mark: FrameMark
     saturation_adu: float
-
-
-class _AlpycaMembers:
-    """Reads and writes the camera's settings for `alpaca.camera_settings`."""
-
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
-
-    async def read(self, member: str) -> int:
-        return await self._connection.get(member, as_int)
-
-    async def write(self, member: str, value: int) -> None:
-        await self._connection.set(member, value)
-
-    async def pause(self, duration_s: float) -> None:
-        await self._connection.clock.sleep(duration_s)
 
 
 class AlpacaCamera(AlpacaDevice):
@@ -117,7 +99,8 @@ class AlpacaCamera(AlpacaDevice):
         self._busy_until_s = -math.inf
         self._exposed: _PendingFrame | None = None
         self._last_mark: FrameMark | None = None
-        self._members = _AlpycaMembers(self._connection)
+        connection = self._connection
+        self._members = CameraMembers(lambda member: connection.get(member, as_int), connection.set, clock.sleep)
         self._saved: Values | None = None
 
     @property
@@ -133,7 +116,6 @@ class AlpacaCamera(AlpacaDevice):
         pixel_size_um = await get_or("PixelSizeX", as_float, default=math.nan)
         exposure_min_s = await get_or("ExposureMin", as_float, default=0.0)
         exposure_max_s = await get_or("ExposureMax", as_float, default=math.inf)
-        sensor_type = await get_or("SensorType", as_int, default=0)
         self._info = CameraInfo(
             sensor_width_px=await get("CameraXSize", as_int),
             sensor_height_px=await get("CameraYSize", as_int),
@@ -143,7 +125,7 @@ class AlpacaCamera(AlpacaDevice):
             exposure_min_s=exposure_min_s if math.isfinite(exposure_min_s) else 0.0,
             exposure_max_s=exposure_max_s if exposure_max_s > 0 else math.inf,
             can_abort=await get_or("CanAbortExposure", as_bool, default=False),
-            bayer=sensor_type >= _FIRST_BAYER_SENSOR_TYPE,
+            bayer=await get_or("SensorType", as_int, default=0) >= 2,  # 1: colour, but no matrix
         )
 
     # The camera's own settings.
@@ -168,21 +150,18 @@ class AlpacaCamera(AlpacaDevice):
         wanted = dict.fromkeys(BINNING, binning) | {name: value for name, value in levels.items() if value is not None}
         current = await read_settings(self._members, (*SUBFRAME, *wanted))
         if subframe is not None:
-            wanted |= _members_of(subframe)
+            corner = {"StartX": subframe.x, "StartY": subframe.y}
+            wanted |= corner | {"NumX": subframe.width, "NumY": subframe.height}
         elif any(current[member] != binning for member in BINNING):
             info = self.info
             wanted |= whole_sensor(info.sensor_width_px, info.sensor_height_px, bin_x=binning, bin_y=binning)
         await self._apply(wanted, current)
-        return _subframe_of({**current, **wanted})
+        values = current | wanted
+        return Subframe(x=values["StartX"], y=values["StartY"], width=values["NumX"], height=values["NumY"])
 
     async def _apply(self, wanted: Values, current: Values) -> None:
-        """Write the settings that differ.
-
-        Raises:
-            DeviceMisbehaved: They read back differently.
-        """
-        wrong = await apply_settings(self._members, wanted, current)
-        if not wrong:
+        """Write the settings that differ; raise `DeviceMisbehaved` if they read back differently."""
+        if not (wrong := await apply_settings(self._members, wanted, current)):
             return
         member = min(wrong, key=SETTINGS.index)
         if member in SUBFRAME:
@@ -231,12 +210,7 @@ class AlpacaCamera(AlpacaDevice):
             what, reason = f"a binning of {settings.binning}", f"its limits are 1 to {info.max_binning}"
         else:
             return
-        raise InvalidValue(
-            self.name,
-            f"{self.name} cannot take {what}: {reason}. Correct the settings.",
-            number=ErrorNumber.INVALID_VALUE,
-            device_message=reason,
-        )
+        raise InvalidValue(self.name, f"{self.name} cannot take {what}: {reason}. Correct the settings.")
 
     async def _take(self, settings: ExposureSettings, *, was_ready_before: bool) -> None:
         aborts = self._aborts
@@ -263,7 +237,7 @@ class AlpacaCamera(AlpacaDevice):
             state = await self._state()
             is_ready = await self._connection.get("ImageReady", as_bool)
             if self._aborts != aborts:
-                if state in _BUSY:  # the abort arrived before the start
+                if state in EXPOSING:  # the abort arrived before the start
                     await self._abort_after_failure()
                 raise RunAborted(f"The exposure of {self.name} was aborted on request.")
             progress = watch.update(state, self._clock.monotonic(), is_ready=is_ready)
@@ -292,14 +266,12 @@ class AlpacaCamera(AlpacaDevice):
         # After an abort some servers never leave the state Exposing, so it is not waited for.
         was_aborted = self._ghost_until_s > -math.inf
         busy_until_s = max(self._busy_until_s, self._clock.monotonic() + _BUSY_PATIENCE_S)
-        while state is not None and state in _BUSY and not was_aborted:
+        while state is not None and state in EXPOSING and not was_aborted:
             if self._clock.monotonic() > busy_until_s:
                 raise CameraTaken(
                     self.name,
                     f"{self.name} is busy with an exposure that this program did not start (its state is"
                     f" {state.name}). It was left alone. End the exposure in the other program.",
-                    number=ErrorNumber.INVALID_OPERATION,
-                    device_message=f"CameraState {state.name}",
                 )
             await self._clock.sleep(_POLL_S)
             state = await self._state()
@@ -358,12 +330,7 @@ class AlpacaCamera(AlpacaDevice):
         async with self._in_use:
             exposed, self._exposed = self._exposed, None
             if exposed is None:
-                raise DeviceRefused(
-                    self.name,
-                    f"{self.name} has no frame to download: take an exposure first.",
-                    number=ErrorNumber.INVALID_OPERATION,
-                    device_message="there is no frame",
-                )
+                raise DeviceRefused(self.name, f"{self.name} has no frame to download: take an exposure first.")
             download = await self._fetch_new()
             (height, width), subframe = download.pixels.shape, exposed.subframe
             if (width, height) != (subframe.width, subframe.height):
@@ -423,14 +390,6 @@ class AlpacaCamera(AlpacaDevice):
         return await self._connection.call(
             "ImageArray", work, repeatable=False, lane=Lane.IMAGE, timeout_s=self._download_timeout_s
         )
-
-
-def _members_of(subframe: Subframe) -> dict[str, int]:
-    return {"StartX": subframe.x, "StartY": subframe.y, "NumX": subframe.width, "NumY": subframe.height}
-
-
-def _subframe_of(values: Values) -> Subframe:
-    return Subframe(x=values["StartX"], y=values["StartY"], width=values["NumX"], height=values["NumY"])
 
 
 def _describe(values: Values) -> str:

@@ -30,7 +30,11 @@ async def connect_device(channel: DeviceChannel, clock: Clock) -> None:
         DeviceError: No answer, or the device does not connect.
     """
     if not await is_connected(channel):
-        await _connect_hardware(channel, clock)
+        if await _start_connecting(channel):
+            await _wait_until(channel, clock, "Connecting", value=False, within_s=CONNECTING_TIMEOUT_S)
+        else:
+            await set_connected(channel, value=True)
+        await _wait_until(channel, clock, "Connected", value=True, within_s=_CONNECTED_TIMEOUT_S)
     try:
         channel.own_name = await channel.read("Name", as_text, timeout_s=CONNECT_TIMEOUT_S)
     except (DeviceRefused, DeviceMisbehaved) as error:
@@ -58,14 +62,6 @@ async def set_connected(channel: DeviceChannel, *, value: bool) -> None:
     await channel.call(
         f"Connected = {value}", lambda device: setattr(device, "Connected", value), timeout_s=CONNECT_TIMEOUT_S
     )
-
-
-async def _connect_hardware(channel: DeviceChannel, clock: Clock) -> None:
-    if await _start_connecting(channel):
-        await _wait_until(channel, clock, "Connecting", value=False, within_s=CONNECTING_TIMEOUT_S)
-    else:
-        await set_connected(channel, value=True)
-    await _wait_until(channel, clock, "Connected", value=True, within_s=_CONNECTED_TIMEOUT_S)
 
 
 async def _start_connecting(channel: DeviceChannel) -> bool:

@@ -100,8 +100,7 @@ class Connection:
         # An urgent call goes out at once: reconnecting may take a minute, and a motion has to stop now.
         if self._needs_check and lane is not Lane.URGENT:
             await self._recover()
-        failures = 0
-        has_reconnected = False
+        failures, has_reconnected = 0, False
         while True:
             try:
                 return await self._channel.call(text, work, lane=lane, timeout_s=timeout_s)
@@ -210,11 +209,7 @@ class AlpacaDevice:
         await self._connection.close()
 
     def _known(self, value: T | None) -> T:
-        """Return what `connect` has read.
-
-        Raises:
-            DeviceUnreachable: The device has not been connected yet.
-        """
+        """Return what `connect` has read; raise `DeviceUnreachable` before it."""
         if value is None:
             raise DeviceUnreachable(self.name, f"{self.name} has not been connected yet.")
         return value

@@ -4,7 +4,6 @@ import asyncio
 
 from typing_extensions import override
 
-from alpaca_focus.alpaca.errors import ErrorNumber
 from alpaca_focus.alpaca.standard import DeviceType
 from alpaca_focus.core.errors import DeviceMisbehaved, InvalidValue
 from alpaca_focus.devices.address import DeviceAddress
@@ -72,8 +71,6 @@ class AlpacaFilterWheel(AlpacaDevice):
                 self.name,
                 f"{self.name} has no slot {slot}: it has 0 to {len(self.names) - 1} ({', '.join(self.names)})."
                 " Correct the filter in the settings.",
-                number=ErrorNumber.INVALID_VALUE,
-                device_message=f"there is no slot {slot}",
             )
         async with self._turning:
             if await self.slot() != slot:

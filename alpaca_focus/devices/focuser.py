@@ -6,7 +6,6 @@ import math
 
 from typing_extensions import override
 
-from alpaca_focus.alpaca.errors import ErrorNumber
 from alpaca_focus.alpaca.standard import DeviceType
 from alpaca_focus.core.errors import (
     ConfigurationError,
@@ -143,8 +142,6 @@ class AlpacaFocuser(AlpacaDevice):
                 self.name,
                 f"{self.name} was not moved to {target}: it may go from {low} to {high}. Change the target, or the"
                 " limits in the settings if they are too narrow.",
-                number=ErrorNumber.INVALID_VALUE,
-                device_message=f"{target} is not within {low} to {high}",
             )
         async with self._moving:
             try:

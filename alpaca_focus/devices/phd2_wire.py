@@ -96,13 +96,8 @@ class Phd2Connection:
         if error is None:
             return answer.get("result")
         details = error if isinstance(error, dict) else {"message": error}
-        number, reason = details.get("code"), one_line(details.get("message"))
-        raise DeviceRefused(
-            self._name,
-            f"{self._name} refuses {method}: {reason}.",
-            number=number if isinstance(number, int) else 0,
-            device_message=reason,
-        )
+        number, text = details.get("code"), f"{self._name} refuses {method}: {one_line(details.get('message'))}."
+        raise DeviceRefused(self._name, text, number=number if isinstance(number, int) else 0)
 
     def _dropped(self) -> DeviceUnreachable:
         return DeviceUnreachable(self._name, f"{self._name} has dropped the connection. Check that it still runs.")

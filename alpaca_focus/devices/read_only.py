@@ -1,8 +1,6 @@
 """Devices that are only read: the mount, the weather station, the safety monitor, another program's camera."""
 
 import math
-from collections.abc import Mapping
-from types import MappingProxyType
 from typing import Any
 
 from alpaca.camera import CameraStates
@@ -15,18 +13,10 @@ from alpaca_focus.devices.connection import AlpacaDevice
 from alpaca_focus.devices.translate import as_bool, as_float, as_text
 from alpaca_focus.ports import CameraActivity, MountState
 
-_BUSY = frozenset(
-    {
-        CameraStates.cameraWaiting,
-        CameraStates.cameraExposing,
-        CameraStates.cameraReading,
-        # The image belongs to the other program and is lost when another exposure begins before its download ends.
-        CameraStates.cameraDownload,
-    }
-)
-_PIER_SIDES: Mapping[AlpacaPierSide, PierSide] = MappingProxyType(
-    {AlpacaPierSide.pierEast: PierSide.EAST, AlpacaPierSide.pierWest: PierSide.WEST}
-)
+EXPOSING = frozenset({CameraStates.cameraWaiting, CameraStates.cameraExposing, CameraStates.cameraReading})
+# The image belongs to the other program and is lost when another exposure begins before its download ends.
+_BUSY = EXPOSING | {CameraStates.cameraDownload}
+_PIER_SIDES = {AlpacaPierSide.pierEast: PierSide.EAST, AlpacaPierSide.pierWest: PierSide.WEST}
 
 
 def _pier_side(value: object) -> PierSide:

@@ -7,12 +7,11 @@ stays so: an imaging program may be using it.
 import logging
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
-from types import MappingProxyType
 from typing import Any, TypeVar
 
 from alpaca_focus.alpaca.management import ConfiguredDevice, parse_devices
 from alpaca_focus.alpaca.standard import DeviceType
-from alpaca_focus.core.device_kinds import DEVICE_KINDS, DeviceKind, DiscoveredDevice, DiscoveredFacts, Members
+from alpaca_focus.core.device_kinds import DEVICE_KINDS, DeviceKind, DiscoveredDevice, DiscoveredFacts
 from alpaca_focus.core.discovered import SurveyedServer
 from alpaca_focus.core.errors import (
     ConfigurationError,
@@ -39,9 +38,9 @@ PROBED_NUMBERS = range(6)
 SILENT_KINDS = 2
 """Number of device types without any answer after which a server without a list is given up."""
 
-_CONVERSIONS: Mapping[type, Callable[[Any], object]] = MappingProxyType(
-    {bool: as_bool, int: as_int, float: as_float, str: as_text, tuple: as_texts}
-)
+_CONVERSIONS: Mapping[type, Callable[[Any], object]] = {
+    bool: as_bool, int: as_int, float: as_float, str: as_text, tuple: as_texts
+}  # fmt: skip
 
 _log = logging.getLogger(__name__)
 
@@ -49,12 +48,10 @@ _log = logging.getLogger(__name__)
 async def survey_server(address: str, *, timeout_s: float = LIST_TIMEOUT_S) -> SurveyedServer:
     """List the devices of a server; without a list, try the devices one by one.
 
-    Args:
-        address: "host:port".
-        timeout_s: Real seconds for each reply.
+    `timeout_s` is in real seconds, for each reply.
 
     Raises:
-        ConfigurationError: The text is not an address.
+        ConfigurationError: `address` is not "host:port".
         DeviceUnreachable: Nothing answers there.
         DeviceMisbehaved: What answers there is not an Alpaca server.
     """
@@ -71,7 +68,7 @@ async def survey_server(address: str, *, timeout_s: float = LIST_TIMEOUT_S) -> S
             server = probe.address.authority
             notes = (f"The server at {server} gives no list of its devices, so they were tried one by one.", *left_out)
     finally:
-        await probe.close()
+        await probe.worker.close()
     devices = (
         DiscoveredDevice(
             kind=device.device_type,
@@ -92,10 +89,7 @@ class _ServerProbe:
     def __init__(self, address: DeviceAddress, timeout_s: float) -> None:
         self.address = address
         self._timeout_s = timeout_s
-        self._worker = Worker("survey")
-
-    async def close(self) -> None:
-        await self._worker.close()
+        self.worker = Worker("survey")
 
     async def list_devices(self) -> tuple[ConfiguredDevice, ...]:
         requester = Requester(self.address, DeviceType.FOCUSER, 0)
@@ -135,7 +129,7 @@ class _ServerProbe:
 
     async def _run(self, device: str, text: str, work: Callable[[], T]) -> T:
         request = DeviceRequest(device, self.address.authority, text)
-        return await self._worker.run(request, work, timeout_s=self._timeout_s)
+        return await self.worker.run(request, work, timeout_s=self._timeout_s)
 
 
 async def survey_device(
@@ -147,21 +141,16 @@ async def survey_device(
     if kind.facts.MEMBERS:
         try:
             async with _temporarily_connected(device, notes, timeout_s) as connection:
-                await _read(connection, kind.facts.MEMBERS, values)
+                for member, value_type in kind.facts.MEMBERS.items():
+                    try:
+                        values[member] = await connection.get(member, _CONVERSIONS[value_type])
+                    except NotConnected:
+                        raise
+                    except (DeviceRefused, DeviceMisbehaved) as error:
+                        _log.debug("Left out: %s", error)
         except (ConfigurationError, DeviceError) as error:
             notes.append(str(error))
     return kind.facts.of(device, values, notes)
-
-
-async def _read(connection: Connection, members: Members, values: dict[str, Any]) -> None:
-    """Read the members into `values`; leave out those that the device refuses."""
-    for member, value_type in members.items():
-        try:
-            values[member] = await connection.get(member, _CONVERSIONS[value_type])
-        except NotConnected:
-            raise
-        except (DeviceRefused, DeviceMisbehaved) as error:
-            _log.debug("Left out: %s", error)
 
 
 @asynccontextmanager

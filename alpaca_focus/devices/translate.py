@@ -84,7 +84,7 @@ def refusal(request: DeviceRequest, number: int, text: str) -> DeviceRefused:
     code = f"HTTP status {number}" if 100 <= number < 600 else f"Alpaca error 0x{number:X}"
     reason = f'"{text}"' if text else "no reason given"
     message = f"{request.device} refused {request.text}: {reason} ({code}). {_ADVICE[kind]}"
-    return kind(request.device, message, number=number, device_message=text)
+    return kind(request.device, message, number=number)
 
 
 def value_of_reply(request: DeviceRequest, status: int, body: bytes, *, needs_value: bool) -> object:

@@ -15,10 +15,7 @@ _log = structlog.get_logger(__name__)
 class GatewayCameraSharing:
     """Shares the camera with the imaging program; implements `ports.CameraSharing`.
 
-    Args:
-        server: Runs the gateway in its own thread, to which the arbiter belongs.
-        arbiter: Decides who uses the camera.
-        camera: The camera's name in messages.
+    `server` runs the gateway in its own thread, to which the arbiter belongs; `camera` is its name in messages.
     """
 
     def __init__(self, server: RunningServer, arbiter: CameraArbiter, camera: str) -> None:
@@ -38,7 +35,7 @@ class GatewayCameraSharing:
         except UpstreamLost as error:
             raise DeviceUnreachable(self._name, str(error)) from error
         except AlpacaError as error:
-            raise DeviceRefused(self._name, str(error), number=error.number, device_message=error.message) from error
+            raise DeviceRefused(self._name, str(error), number=error.number) from error
 
     @property
     def left_s(self) -> float:
@@ -55,12 +52,7 @@ class GatewayCameraSharing:
 
 
 class GatewayCameraWatch:
-    """Combines the camera's state with the exposures that the gateway knows; implements `ports.CameraWatch`.
-
-    Args:
-        camera: Polls the real camera.
-        arbiter: Knows the imaging program's exposures.
-    """
+    """Combines the camera's state with the exposures that the gateway knows; implements `ports.CameraWatch`."""
 
     def __init__(self, camera: CameraWatch, arbiter: CameraArbiter) -> None:
         self._camera = camera

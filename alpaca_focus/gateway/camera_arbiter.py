@@ -67,14 +67,7 @@ class CameraArbiter:
     """
 
     def __init__(
-        self,
-        camera: Upstream,
-        engine: Engine,
-        clock: Clock,
-        *,
-        patience_s: float,
-        idle_s: float,
-        least_image_s: float,
+        self, camera: Upstream, engine: Engine, clock: Clock, *, patience_s: float, idle_s: float, least_image_s: float
     ) -> None:
         self._camera = camera
         self._engine = engine

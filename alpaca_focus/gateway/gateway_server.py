@@ -44,12 +44,8 @@ class PassThrough:
     ) -> None:
         """Create one virtual device for each real one.
 
-        Args:
-            upstreams: The real devices, at most one of each type.
-            allowed: Networks from which clients may connect; others get HTTP 403.
-            version: Version in the management API.
-            location: Location in the management API.
-            handlers: Answer the requests to a type of device; by default they are passed on.
+        Clients from other networks than those `allowed` get HTTP 403. Requests to a type of device without one of the
+        `handlers` are passed on. `version` and `location` are for the management API.
 
         Raises:
             ValueError: There are two devices of one type, or a handler without a device.

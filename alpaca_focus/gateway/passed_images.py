@@ -1,7 +1,6 @@
 """Memory for images that pass through the gateway, reused: fresh pages for a large frame cost as much as a copy."""
 
 import threading
-from types import TracebackType
 from typing import Self
 
 import numpy as np
@@ -69,7 +68,5 @@ class PassedImage:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.release()

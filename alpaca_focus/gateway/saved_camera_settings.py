@@ -4,7 +4,6 @@ import asyncio
 import math
 from collections.abc import Mapping
 from contextlib import suppress
-from types import MappingProxyType
 from typing import Any, Self
 
 import structlog
@@ -13,6 +12,7 @@ from alpaca_focus.alpaca.camera_settings import (
     BINNING,
     SETTINGS,
     TRIES,
+    CameraMembers,
     Values,
     apply_settings,
     differing_settings,
@@ -23,7 +23,7 @@ from alpaca_focus.alpaca.camera_settings import (
 from alpaca_focus.alpaca.errors import AlpacaError, ErrorNumber
 from alpaca_focus.gateway.upstream import Upstream
 
-_ASCOM_NAMES: Mapping[str, str] = MappingProxyType({member.lower(): member for member in SETTINGS})
+_ASCOM_NAMES: Mapping[str, str] = {member.lower(): member for member in SETTINGS}
 SETTING_MEMBERS = frozenset(_ASCOM_NAMES)
 """Members that the imaging program sets, in lower case as in requests."""
 _BINNING = tuple(member.lower() for member in BINNING)
@@ -31,42 +31,38 @@ _LAST_EXPOSURE = ("lastexposureduration", "lastexposurestarttime")
 SAVED_MEMBERS = frozenset((*SETTING_MEMBERS, *_LAST_EXPOSURE))
 """Members through which a focus run would show to the imaging program."""
 
-_SIZE_LIMITS: Mapping[str, tuple[int, str, int]] = MappingProxyType(
-    {
-        "binx": (1, "maxbinx", 0),
-        "biny": (1, "maxbiny", 0),
-        "numx": (1, "cameraxsize", 0),
-        "numy": (1, "cameraysize", 0),
-        "startx": (0, "cameraxsize", 1),
-        "starty": (0, "cameraysize", 1),
-    }
-)
+_SIZE_LIMITS: Mapping[str, tuple[int, str, int]] = {
+    "binx": (1, "maxbinx", 0),
+    "biny": (1, "maxbiny", 0),
+    "numx": (1, "cameraxsize", 0),
+    "numy": (1, "cameraysize", 0),
+    "startx": (0, "cameraxsize", 1),
+    "starty": (0, "cameraysize", 1),
+}
 """By member: least value, the member with the limit, and how far below that the greatest value is."""
-_INDEX_LIMITS = frozenset({"readoutmode", "gain", "offset"})
 
 _log = structlog.get_logger(__name__)
 
 
-class _UpstreamMembers:
-    """The real camera's settings; a member that the camera refuses has the `AlpacaError` as its value."""
+def _members_of(camera: Upstream) -> CameraMembers:
+    """Return the real camera's members; one that the camera refuses has the `AlpacaError` as its value."""
 
-    def __init__(self, camera: Upstream) -> None:
-        self._camera = camera
-
-    async def read(self, member: str) -> Any:
+    async def read(member: str) -> Any:
         try:
-            return await self._camera.get(member.lower())
+            return await camera.get(member.lower())
         except AlpacaError as error:
             return error
 
-    async def write(self, member: str, value: Any) -> None:
+    async def write(member: str, value: Any) -> None:
         try:
-            await self._camera.put(member.lower(), **{member: value})
+            await camera.put(member.lower(), **{member: value})
         except AlpacaError as error:
             _log.debug("The camera refuses a setting of the imaging program", setting=member, why=str(error))
 
-    async def pause(self, duration_s: float) -> None:
+    async def pause(_duration_s: float) -> None:
         """Do nothing: every pause would prolong the hold of the imaging program's exposure."""
+
+    return CameraMembers(read, write, pause)
 
 
 class ProgramSettings:
@@ -79,24 +75,21 @@ class ProgramSettings:
     def __init__(self, camera: Upstream, answers: Mapping[str, Any]) -> None:
         self.answers = dict(answers)
         self._camera = camera
-        self._initial: Mapping[str, Any] = MappingProxyType(dict(answers))
-        # In the order of the last requests: some settings depend on others.
-        self._written: dict[str, Any] = {}
+        self._initial = dict(answers)
+        self._written: dict[str, Any] = {}  # in the order of the last requests: some settings depend on others
 
     @classmethod
     async def read(cls, camera: Upstream, *, before: Self | None) -> Self:
         """Read the camera's settings.
 
-        Args:
-            camera: The real one.
-            before: The settings saved for the run before, unless the imaging program has exposed since then: the
-                camera's last exposure is now that run's, and the program's is known only from there.
+        `before` are those saved for the run before, unless the imaging program has exposed since then: the camera's
+        last exposure is now that run's, and the program's is known only from there.
 
         Raises:
             UpstreamLost: The camera does not answer.
         """
-        answers = await read_settings(_UpstreamMembers(camera), SETTINGS)
-        last = await read_settings(_UpstreamMembers(camera), _LAST_EXPOSURE) if before is None else before.answers
+        answers = await read_settings(_members_of(camera), SETTINGS)
+        last = await read_settings(_members_of(camera), _LAST_EXPOSURE) if before is None else before.answers
         return cls(
             camera,
             {member.lower(): answer for member, answer in answers.items()}
@@ -109,8 +102,7 @@ class ProgramSettings:
         Raises:
             AlpacaError: The camera refused the member.
         """
-        answer = self.answers[member]
-        if isinstance(answer, AlpacaError):
+        if isinstance(answer := self.answers[member], AlpacaError):
             raise answer
         return answer
 
@@ -129,7 +121,7 @@ class ProgramSettings:
             )
         members: tuple[str, ...] = (member,)
         # Without CanAsymmetricBin a camera sets both axes at once.
-        if member in _BINNING and await _UpstreamMembers(self._camera).read("canasymmetricbin") is not True:
+        if member in _BINNING and await _members_of(self._camera).read("canasymmetricbin") is not True:
             members = _BINNING
         for each in members:
             self.answers[each] = value
@@ -142,7 +134,7 @@ class ProgramSettings:
         Raises:
             UpstreamLost: The camera does not answer.
         """
-        members = _UpstreamMembers(self._camera)
+        members = _members_of(self._camera)
         has_new_binning = any(self.answers[each] != self._initial[each] for each in _BINNING)
         # With a new binning many cameras choose a new subframe, derived from the one they have: so the old subframe is
         # restored first, and the program's own requests are repeated after that, in its order.
@@ -163,7 +155,7 @@ def _settings_of(answers: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-async def _replay(members: _UpstreamMembers, written: Values) -> dict[str, Any]:
+async def _replay(members: CameraMembers, written: Values) -> dict[str, Any]:
     """Repeat the imaging program's writes in its order; return the settings that still differ."""
     wrong: dict[str, Any] = {}
     for _ in range(TRIES):
@@ -238,7 +230,7 @@ class SavedCameraSettings:
                 bin_y=int(await get("biny")),
             )
             # Not verified: a slightly smaller frame is good enough, and verifying takes time from the gap.
-            for member, value in writes(wanted, await differing_settings(_UpstreamMembers(self._camera), wanted)):
+            for member, value in writes(wanted, await differing_settings(_members_of(self._camera), wanted)):
                 await self._camera.put(member.lower(), **{member: value})
         except AlpacaError as error:
             _log.warning(
@@ -252,16 +244,11 @@ async def _limits(camera: Upstream, member: str) -> tuple[float, float]:
         if member in _SIZE_LIMITS:
             least, source, margin_px = _SIZE_LIMITS[member]
             return least, await camera.get(source) - margin_px
-        if member in _INDEX_LIMITS:
-            return await _level_limits(camera, member)
+        if member in {"gain", "offset"}:  # they have either limits or a list of names
+            with suppress(AlpacaError):
+                return await camera.get(f"{member}min"), await camera.get(f"{member}max")
+        if member in {"readoutmode", "gain", "offset"}:
+            return 0, len(await camera.get(f"{member}s")) - 1
     except AlpacaError:
         pass
     return -math.inf, math.inf
-
-
-async def _level_limits(camera: Upstream, member: str) -> tuple[float, float]:
-    """Return the limits of an index into a list of names; gain and offset have either limits or such a list."""
-    if member != "readoutmode":
-        with suppress(AlpacaError):
-            return await camera.get(f"{member}min"), await camera.get(f"{member}max")
-    return 0, len(await camera.get(f"{member}s")) - 1

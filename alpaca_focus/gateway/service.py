@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from ipaddress import IPv4Network, IPv6Network
 
 import structlog
@@ -45,15 +45,13 @@ class GatewaySettings:
     """The gateway's settings.
 
     Attributes:
-        listen: Address to listen on.
-        port: Port to listen on; 0 for a free one.
+        port: 0 for a free one.
         allowed: Networks from which clients may connect.
         discovery: Whether to answer Alpaca discovery.
         patience_s: Longest time for which an exposure is held.
         idle_s: After this time without an exposure a run starts without waiting for the next one.
         least_image_s: Shorter exposures are test shots.
-        location: Location in the management API.
-        version: Version in the management API.
+        location: For the management API, as is `version`.
     """
 
     listen: str
@@ -72,24 +70,13 @@ class Gateway:
 
     Args:
         devices: The real devices, at least a camera and a focuser.
-        engine: Keeps the telescope in focus.
-        clock: Measures patience and idle time.
-        settings: The gateway's settings.
 
     Attributes:
         app: The ASGI application that is served.
     """
 
     def __init__(self, devices: Sequence[RealDevice], engine: Engine, clock: Clock, settings: GatewaySettings) -> None:
-        upstreams = {
-            each.device_type: Upstream(
-                each.device_type,
-                authority=each.authority,
-                device_number=each.device_number,
-                unique_id=each.unique_id,
-            )
-            for each in devices
-        }
+        upstreams = {each.device_type: Upstream(**asdict(each)) for each in devices}
         self._engine = engine
         self._settings = settings
         self._camera = upstreams[DeviceType.CAMERA]

@@ -7,9 +7,8 @@ import asyncio
 import json
 from collections.abc import AsyncIterable, Awaitable, Callable, Coroutine, Mapping
 from dataclasses import replace
-from functools import partial
 from http import HTTPStatus
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import structlog
 from typing_extensions import override
@@ -65,8 +64,8 @@ class VirtualDevice:
             ("PUT", "action"): self._action,
             ("GET", "connected"): self._connected,
             ("PUT", "connected"): self._set_connected,
-            ("PUT", "connect"): self._connect,
-            ("PUT", "disconnect"): self._disconnect,
+            ("PUT", "connect"): self._set_connected,
+            ("PUT", "disconnect"): self._set_connected,
             ("GET", "devicestate"): self._device_state,
         }
 
@@ -124,31 +123,30 @@ class VirtualDevice:
         return False if self._was_disconnected else PASS_ON
 
     async def _set_connected(self, request: ApiRequest, arguments: list[Scalar]) -> object:
-        return await (self._connect if arguments[0] else self._disconnect)(request, arguments)
+        disconnects = not arguments[0] if arguments else request.member == "disconnect"
+        if disconnects:
+            await self.before_disconnect()
 
-    async def _connect(self, request: ApiRequest, _arguments: list[Scalar]) -> object:
-        return await self._finish(self._execute(request, partial(self._note_connection, is_there=True)))
+        def note() -> None:
+            self._was_disconnected = disconnects
 
-    async def _disconnect(self, request: ApiRequest, _arguments: list[Scalar]) -> object:
-        await self.before_disconnect()
-        return await self._finish(self._execute(request, partial(self._note_connection, is_there=False)))
-
-    def _note_connection(self, *, is_there: bool) -> None:
-        self._was_disconnected = not is_there
+        return await self._finish(self._execute(request, note))
 
     async def before_disconnect(self) -> None:
         """Finish what the daemon does with the device before the imaging program disconnects it."""
 
     async def _device_state(self, _request: ApiRequest, _arguments: list[Scalar]) -> object:
-        overrides = self._state_overrides()
-        if not overrides:
+        if not (overrides := self._state_overrides()):
             return PASS_ON
         try:
             state = list(await self.upstream.get("devicestate"))
         except (AlpacaError, TypeError):
             # The real device refuses it with its own message.
             return PASS_ON
-        return [_with_other_value(each, overrides) for each in state]
+        for item in state:
+            if isinstance(item, dict) and item.get("Name") in overrides:
+                item["Value"] = overrides[item["Name"]]
+        return state
 
     async def _execute(self, request: ApiRequest, note: Callable[[], None]) -> Reply:
         """Pass a command on, and call `note` if the device has carried it out."""
@@ -203,6 +201,8 @@ class VirtualMount(VirtualDevice):
 class VirtualMovingDevice(VirtualDevice):
     """A device that the imaging program moves: its moves wait until focus runs and correction moves have ended."""
 
+    _what: ClassVar[str]
+
     def __init__(self, upstream: Upstream, engine: Engine, clock: Clock) -> None:
         super().__init__(upstream, engine)
         self._clock = clock
@@ -232,12 +232,12 @@ class VirtualMovingDevice(VirtualDevice):
         elif not task.cancelled() and task.exception() is not None:
             _log.error("The engine failed; the imaging program goes on without it", why=repr(task.exception()))
 
-    def _move_after_run(self, why: str, work: Callable[[], Awaitable[object]]) -> None:
+    def _move_after_run(self, why: str, member: str, position: int) -> None:
         """Accept a move, and make it once no run or correction move is under way; it replaces one that waits."""
 
         async def waited() -> None:
             await self._end_run(why)
-            await work()
+            await self.upstream.put(member, Position=position)
 
         self._drop_move()
         self._waiting_move = asyncio.create_task(waited())
@@ -247,23 +247,19 @@ class VirtualMovingDevice(VirtualDevice):
         if self._waiting_move is task:
             self._waiting_move = None
         if not task.cancelled() and task.exception() is not None:
-            _log.error(
-                "A waiting move of the imaging program failed",
-                device=self.upstream.name,
-                why=str(task.exception()),
-            )
+            why = str(task.exception())
+            _log.error("A waiting move of the imaging program failed", device=self.upstream.name, why=why)
 
     def _drop_move(self) -> None:
         waits, self._waiting_move = self._waiting_move, None
         if waits is not None:
             waits.cancel()
 
-
-def _with_other_value(item: Any, overrides: Mapping[str, Any]) -> Any:
-    """Return an item of DeviceState with the virtual device's value."""
-    if not isinstance(item, dict) or item.get("Name") not in overrides:
-        return item
-    return {**item, "Value": overrides[item["Name"]]}
+    @override
+    async def before_disconnect(self) -> None:
+        """End a run, so that it restores the focuser and the wheel."""
+        self._drop_move()
+        await self._end_run(f"the imaging program disconnects from the {self._what}")
 
 
 def has_succeeded(reply: Reply) -> bool | None:

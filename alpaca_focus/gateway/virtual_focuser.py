@@ -37,6 +37,8 @@ class VirtualFocuser(VirtualMovingDevice):
     position where it ends.
     """
 
+    _what = "focuser"
+
     def __init__(self, upstream: Upstream, engine: Engine, arbiter: CameraArbiter, clock: Clock) -> None:
         super().__init__(upstream, engine, clock)
         self._arbiter = arbiter
@@ -54,12 +56,6 @@ class VirtualFocuser(VirtualMovingDevice):
         if self._move_watch is not None:
             self._move_watch.cancel()
         super().close()
-
-    @override
-    async def before_disconnect(self) -> None:
-        """End a run, so that it restores the focuser."""
-        self._drop_move()
-        await self._end_run("the imaging program disconnects from the focuser")
 
     async def _move(self, request: ApiRequest, arguments: list[Scalar]) -> object:
         # Before the first await, so that no run or correction move begins meanwhile.
@@ -88,11 +84,7 @@ class VirtualFocuser(VirtualMovingDevice):
         highest = await self.upstream.get("maxstep")
         if not 0 <= target <= highest:
             raise AlpacaError(ErrorNumber.INVALID_VALUE, f"The position {target} is out of range (0 to {highest}).")
-
-        async def move() -> None:
-            await self.upstream.put("move", Position=target)
-
-        self._move_after_run("the imaging program moves the focuser", move)
+        self._move_after_run("the imaging program moves the focuser", "move", target)
 
     async def _halt(self, _request: ApiRequest, _arguments: list[Scalar]) -> object:
         self._drop_move()
@@ -153,16 +145,12 @@ class VirtualFocuser(VirtualMovingDevice):
 class VirtualFilterWheel(VirtualMovingDevice):
     """The filter wheel: a change of the filter ends a focus run and calls `request_check`."""
 
+    _what = "filter wheel"
+
     def __init__(self, upstream: Upstream, engine: Engine, request_check: Callable[[], None], clock: Clock) -> None:
         super().__init__(upstream, engine, clock)
         self._request_check = request_check
         self._answers |= {("PUT", "position"): self._turn, ("GET", "position"): self._position}
-
-    @override
-    async def before_disconnect(self) -> None:
-        """End a run, which may have turned the wheel."""
-        self._drop_move()
-        await self._end_run("the imaging program disconnects from the filter wheel")
 
     async def _turn(self, _request: ApiRequest, arguments: list[Scalar]) -> object:
         self._request_check()
@@ -172,11 +160,7 @@ class VirtualFilterWheel(VirtualMovingDevice):
         count = len(names) if isinstance(names, list) else 0
         if not 0 <= slot < count:
             raise AlpacaError(ErrorNumber.INVALID_VALUE, f"The slot {slot} is out of range (0 to {count - 1}).")
-
-        async def turn() -> None:
-            await self.upstream.put("position", Position=slot)
-
-        self._move_after_run("the imaging program changes the filter", turn)
+        self._move_after_run("the imaging program changes the filter", "position", slot)
         return None
 
     async def _position(self, _request: ApiRequest, _arguments: list[Scalar]) -> object:

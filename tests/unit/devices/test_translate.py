@@ -64,7 +64,6 @@ def test_error_numbers_become_the_errors_of_this_program(number: object, kind: t
         value({"ErrorNumber": number, "ErrorMessage": "no such luck"})
     assert type(caught.value) is kind
     assert caught.value.number == int(str(number))
-    assert caught.value.device_message == "no such luck"
     beginning = 'focuser 0 at pi:11111 (Moonlite) refused Position: "no such luck" (Alpaca error 0x'
     assert str(caught.value).startswith(beginning)
 
@@ -79,8 +78,7 @@ def test_a_bad_http_status_carries_the_words_of_the_server(status: int) -> None:
     with pytest.raises(DeviceRefused) as caught:
         value(b"There is no\n focuser 7", status)
     assert caught.value.number == status
-    assert caught.value.device_message == "There is no focuser 7"
-    assert f"(HTTP status {status})" in str(caught.value)
+    assert f'"There is no focuser 7" (HTTP status {status})' in str(caught.value)
 
 
 def test_an_alpaca_error_within_a_bad_http_status_counts() -> None:

@@ -372,7 +372,7 @@ def _moves_of_a_good_run(observatory: Observatory) -> list[int]:
 
 
 def test_an_exposure_of_another_program_is_left_alone(observatory: Observatory) -> None:
-    taken = CameraTaken("camera 0", "Camera 0 is busy.", number=0x40B, device_message="CameraState cameraExposing")
+    taken = CameraTaken("camera 0", "Camera 0 is busy.", number=0x40B)
     observatory.camera.fails = [taken]
     result = asyncio.run(observatory.run())
     assert (result.outcome, result.camera_taken, result.samples) == (Outcome.RESTORED, True, ())
