@@ -110,7 +110,7 @@ class Daemon:
             web = stack.enter_context(WebLink(self._web_source()))
             _log.info("alpaca-focus has started", state=str(self._directory))
             self._publisher.publish()
-            systemd.ready()
+            systemd.notify("READY=1")
             while not self._stop.is_set() and ended:
                 self._reload.clear()
                 self._publisher.preview.spectrum = self._settings.focus.spectrum
@@ -118,7 +118,7 @@ class Daemon:
                 await notifications.follow(self._settings)
                 self._apply("dashboard", web)
                 ended = await self._session(self._settings, gateway_link)
-            systemd.stopping()
+            systemd.notify("STOPPING=1")
         if ended:
             _log.info("alpaca-focus has stopped; the focuser is where it belongs")
         return ended
@@ -186,7 +186,7 @@ class Daemon:
         progress = scheduler.progress + self._replies()
         if progress != self._fed:
             self._fed = progress
-            systemd.watchdog()
+            systemd.notify("WATCHDOG=1")
 
     async def _until_signalled(self, within_s: float | None) -> bool:
         """Wait for a stop or reload; return whether one came within the time."""
@@ -225,8 +225,8 @@ class Daemon:
                         stack.push_async_exit(attempt.pop_all())
                         _log.info("All devices are connected", attempts=attempts)
                     return session
-            systemd.watchdog()
-            systemd.status(f"waiting: {self._publisher.waits_for}")
+            systemd.notify("WATCHDOG=1")
+            systemd.notify(f"STATUS=waiting: {self._publisher.waits_for}")
             if await self._until_signalled(pause_s / self._clock_rate):
                 return None
             pause_s = min(2 * pause_s, LONGEST_PAUSE_S)

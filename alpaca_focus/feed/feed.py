@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from threading import Lock
-from types import MappingProxyType, TracebackType
+from types import MappingProxyType
 from typing import Self, TypeAlias
 
 from alpaca_focus.core.night.notices import Notice
@@ -65,8 +65,7 @@ class Feed:
             self._replay.append(entry)
             if topic == LOG:
                 self._log.append(entry)
-            gone = [each for each in self._subscriptions if not each.take(entry)]
-            self._subscriptions.difference_update(gone)
+            self._subscriptions = {each for each in self._subscriptions if each.take(entry)}
 
     @property
     def latest(self) -> Mapping[str, Entry]:
@@ -124,9 +123,7 @@ class Subscription:
         self._feed._add(self, self._after)  # noqa: SLF001 - the two are one thing
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._feed._remove(self)  # noqa: SLF001
 
     def take(self, entry: Entry) -> bool:
@@ -149,11 +146,9 @@ class Subscription:
         return self
 
     async def __anext__(self) -> Entry:
-        while True:
-            entry = self._next()
-            if entry is not None:
-                return entry
+        while (entry := self._next()) is None:
             await self._available.wait()
+        return entry
 
     def _next(self) -> Entry | None:
         with self._feed._lock:  # noqa: SLF001

@@ -35,8 +35,9 @@ class RunTally:
     def one_more(self, outcome: str, *, exposures: int = 0, duration_s: float = 0.0) -> "RunTally":
         """Return the tally with one run more."""
         outcomes = MappingProxyType({**self.outcomes, outcome: self.outcomes.get(outcome, 0) + 1})
-        total, lasted_s = self.exposures + exposures, self.duration_s + duration_s
-        return RunTally(outcomes=outcomes, exposures=total, duration_s=lasted_s)
+        return RunTally(
+            outcomes=outcomes, exposures=self.exposures + exposures, duration_s=self.duration_s + duration_s
+        )
 
 
 class RunTracker:

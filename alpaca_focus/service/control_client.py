@@ -21,8 +21,8 @@ def ask(path: Path, command: str, arguments: Mapping[str, object], *, timeout_s:
 
     Args:
         path: The daemon's control socket.
-        command: Name of the command.
-        arguments: Arguments by name; any JSON values.
+        command: Its name.
+        arguments: By name; any JSON values.
         timeout_s: Seconds for connecting, sending and the reply together.
 
     Raises:
@@ -36,9 +36,8 @@ def ask(path: Path, command: str, arguments: Mapping[str, object], *, timeout_s:
         try:
             connection.settimeout(timeout_s)
             _connect(connection, path)
-            with contextlib.suppress(
-                BrokenPipeError
-            ):  # refused before it was read to its end; the reply has the reason
+            # Broken: the daemon refused it before it was read to its end, and the reply has the reason.
+            with contextlib.suppress(BrokenPipeError):
                 connection.sendall(json_line({"command": command, "arguments": dict(arguments)}))
             reply = _read_line(connection, ends_at)
         except (TimeoutError, BlockingIOError) as error:  # BlockingIOError: the socket's backlog is full
@@ -102,13 +101,12 @@ def _read_line(connection: socket.socket, ends_at: float) -> bytes:
         OSError: The connection broke.
     """
     line = bytearray()
-    while not line.endswith(b"\n"):
-        left_s = ends_at - time.monotonic()
-        if left_s <= 0:
+    part = b""
+    while not part.endswith(b"\n"):
+        if (left_s := ends_at - time.monotonic()) <= 0:
             raise TimeoutError
         connection.settimeout(left_s)
-        part = connection.recv(_CHUNK_BYTES)
-        if not part:
+        if not (part := connection.recv(_CHUNK_BYTES)):
             break
         line += part
     return bytes(line)

@@ -22,27 +22,8 @@ _SEND_TIMEOUT_S = 1.0
 _log = structlog.get_logger(__name__)
 
 
-def ready() -> None:
-    """Report that the service has started."""
-    _notify("READY=1")
-
-
-def status(text: str) -> None:
-    """Report in one line what the service does; `systemctl status` shows it."""
-    _notify(f"STATUS={' '.join(text.split())}")
-
-
-def watchdog() -> None:
-    """Report that the service is alive."""
-    _notify("WATCHDOG=1")
-
-
-def stopping() -> None:
-    """Report that the service has begun to stop."""
-    _notify("STOPPING=1")
-
-
-def _notify(text: str) -> None:
+def notify(state: str) -> None:
+    """Report a state of the service, such as "READY=1", "STOPPING=1", "WATCHDOG=1" or "STATUS=waiting", in one line."""
     address = os.environ.get("NOTIFY_SOCKET", "")
     if not address:
         return
@@ -51,9 +32,9 @@ def _notify(text: str) -> None:
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notify_socket:
             notify_socket.settimeout(_SEND_TIMEOUT_S)
-            notify_socket.sendto(text.encode(), address)
+            notify_socket.sendto(" ".join(state.split()).encode(), address)
     except OSError as error:
-        _log.warning(f"systemd did not receive {text.partition('=')[0]} ({error}).")
+        _log.warning(f"systemd did not receive {state.partition('=')[0]} ({error}).")
 
 
 # The journal.

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from types import TracebackType
 from typing import Self, TypeVar
 
 import structlog
@@ -43,12 +42,10 @@ class Memory:
         """Return itself."""
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """Close the history."""
         if self._store is not None:
-            self._store.__exit__(kind, error, trace)
+            self._store.close()
 
     def runs(self, *, last: int) -> tuple[SavedRun, ...]:
         """Return the latest runs, the newest first; none if the history cannot be read."""

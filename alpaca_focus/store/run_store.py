@@ -5,12 +5,10 @@ reported as saved. A damaged file is renamed, never deleted, and a new one is cr
 """
 
 import sqlite3
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 from pydantic import TypeAdapter, ValidationError
@@ -108,9 +106,11 @@ class RunStore:
         """Return itself."""
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
+        """Close the file."""
+        self.close()
+
+    def close(self) -> None:
         """Close the file."""
         self._connection.close()
 
@@ -120,12 +120,10 @@ class RunStore:
         Raises:
             StorageError: It could not be written.
         """
-        with self._transaction():
-            cursor = self._connection.execute(
-                "INSERT INTO runs (started_at, trigger, outcome, filter_name, result) VALUES (?, ?, ?, ?, ?)",
-                (_utc(result.started_at), trigger, result.outcome.value, result.filter_name, _as_json(result)),
-            )
-        number = cursor.lastrowid
+        number = self._write(
+            "INSERT INTO runs (started_at, trigger, outcome, filter_name, result) VALUES (?, ?, ?, ?, ?)",
+            (_utc(result.started_at), trigger, result.outcome.value, result.filter_name, _as_json(result)),
+        ).lastrowid
         assert number is not None  # noqa: S101 - SQLite numbers every row
         return number
 
@@ -154,11 +152,10 @@ class RunStore:
         Raises:
             StorageError: It could not be written.
         """
-        with self._transaction():
-            self._connection.execute(
-                "INSERT INTO lights (ended_at, hfd_px, position, filter_name, temperature_c) VALUES (?, ?, ?, ?, ?)",
-                (_utc(light.ended_at), light.hfd_px, light.position, light.filter_name, light.temperature_c),
-            )
+        self._write(
+            "INSERT INTO lights (ended_at, hfd_px, position, filter_name, temperature_c) VALUES (?, ?, ?, ?, ?)",
+            (_utc(light.ended_at), light.hfd_px, light.position, light.filter_name, light.temperature_c),
+        )
 
     def lights(self, *, last: int) -> tuple[Light, ...]:
         """Return the latest light frames, the newest first.
@@ -168,8 +165,7 @@ class RunStore:
         """
         query = "SELECT ended_at, hfd_px, position, filter_name, temperature_c FROM lights ORDER BY number DESC LIMIT ?"
         names = ("ended_at", "hfd_px", "position", "filter_name", "temperature_c")
-        rows = self._rows(query, (last,))
-        return tuple(_LIGHT.validate_python(dict(zip(names, row, strict=True))) for row in rows)
+        return tuple(_LIGHT.validate_python(dict(zip(names, row, strict=True))) for row in self._rows(query, (last,)))
 
     def save_profile(self, train: str, filter_name: str | None, profile: LearnedCurve) -> None:
         """Save the learned curve of an optical train and filter in place of the previous one.
@@ -177,12 +173,10 @@ class RunStore:
         Raises:
             StorageError: It could not be written.
         """
-        with self._transaction():
-            self._connection.execute(
-                "INSERT INTO profiles (train, filter_name, profile) VALUES (?, ?, ?) "
-                "ON CONFLICT (train, filter_name) DO UPDATE SET profile = excluded.profile",
-                (train, filter_name or "", _as_json(profile)),
-            )
+        self._write(
+            "INSERT OR REPLACE INTO profiles (train, filter_name, profile) VALUES (?, ?, ?)",
+            (train, filter_name or "", _as_json(profile)),
+        )
 
     def profile(self, train: str, filter_name: str | None) -> LearnedCurve | None:
         """Return the learned curve of an optical train and filter; `None`: there is none."""
@@ -200,12 +194,7 @@ class RunStore:
         Raises:
             StorageError: It could not be written.
         """
-        with self._transaction():
-            self._connection.execute(
-                "INSERT INTO night (number, state) VALUES (1, ?) ON CONFLICT (number) DO UPDATE SET state = "
-                "excluded.state",
-                (state,),
-            )
+        self._write("INSERT OR REPLACE INTO night (number, state) VALUES (1, ?)", (state,))
 
     def night(self) -> str | None:
         """Return the state of the night; `None`: none was saved.
@@ -225,14 +214,13 @@ class RunStore:
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = FULL")
             self._migrate(connection)
-        except sqlite3.Error as error:
+        except (sqlite3.Error, StorageError) as error:
             connection.close()
+            if isinstance(error, StorageError):
+                raise
             raise StorageError(
                 f"The history {self.path} cannot be used ({error}). Check that the disk is neither full nor read-only."
             ) from error
-        except StorageError:
-            connection.close()
-            raise
         return connection
 
     def _migrate(self, connection: sqlite3.Connection) -> None:
@@ -267,16 +255,10 @@ class RunStore:
             ) from error
         return f"The history was damaged. It was renamed to {renamed}, and a new one was created."
 
-    @contextmanager
-    def _transaction(self) -> Iterator[None]:
+    def _write(self, statement: str, values: tuple[object, ...]) -> sqlite3.Cursor:
+        # Without an open transaction, SQLite makes one of each statement.
         try:
-            self._connection.execute("BEGIN IMMEDIATE")
-            try:
-                yield
-            except BaseException:
-                self._connection.execute("ROLLBACK")
-                raise
-            self._connection.execute("COMMIT")
+            return self._connection.execute(statement, values)
         except sqlite3.Error as error:
             raise StorageError(
                 f"The history {self.path} could not be written ({error}); the run itself is not affected. Check that "
