@@ -55,12 +55,8 @@ async def _refocus_if_due(scheduler: RefocusScheduler) -> Reply:
     if not decision.due:
         return {"said": "Nothing is due.", "follows": False}
     waits_for = [reason for reason in decision.blocked_by if reason not in GAP_REASONS]
-    if waits_for:
-        return {
-            "said": f"A refocus is due ({decision.reason}) and waits for: {', '.join(waits_for)}.",
-            "follows": False,
-        }
-    return {"said": f"A refocus is due ({decision.reason}) and follows after the exposure.", "follows": True}
+    then = f"waits for: {', '.join(waits_for)}" if waits_for else "follows after the exposure"
+    return {"said": f"A refocus is due ({decision.reason}) and {then}.", "follows": not waits_for}
 
 
 def _report(scheduler: RefocusScheduler, arguments: Mapping[str, object], settings: Settings) -> str:
@@ -91,21 +87,16 @@ def _report_filter(scheduler: RefocusScheduler, name: str, settings: Settings) -
         raise ConfigurationError("The name of the filter is missing. Add it, as in `alpaca-focus filter Ha`.")
     scheduler.requests.report_filter(name)
     instead = settings.focus.filters.get(name, FilterFocusSection()).focus_through
-    if instead not in {None, name}:
-        return (
-            f"The filter: {name}. Refocusing will fail: focus.filters.{name} requires focusing through {instead}, but "
-            "no filter_wheel is set."
-        )
-    return f"The filter: {name}."
+    warning = (
+        f" Refocusing will fail: focus.filters.{name} requires focusing through {instead}, but no filter_wheel is set."
+    )
+    return f"The filter: {name}." + ("" if instead in {None, name} else warning)
 
 
 class ExposureCommands:
     """The commands `alpaca-focus exposure begin` and `alpaca-focus exposure end`.
 
     They work without a scheduler, too: imaging continues while the daemon waits for devices or reloads its settings.
-
-    Attributes:
-        reported: The exposures reported so far.
     """
 
     def __init__(self, clock: Clock) -> None:

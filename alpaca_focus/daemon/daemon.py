@@ -44,11 +44,7 @@ class Daemon:
 
     Args:
         load: Reads the settings, at the start and for each reload.
-        clock: Time.
-        clock_rate: Seconds of that clock for each real second.
-
-    Attributes:
-        feed: The events of the night, for subscribers.
+        clock_rate: Seconds of the clock for each real second.
 
     Raises:
         ConfigurationError: The settings are wrong, or have no storage.directory.
@@ -233,8 +229,7 @@ class Daemon:
 
     def _take(self, event: Event) -> None:
         """Publish and log an event of a run; it counts as progress for the watchdog."""
-        scheduler = self._publisher.scheduler
-        if scheduler is not None:
+        if (scheduler := self._publisher.scheduler) is not None:
             scheduler.progress += 1
             self._feed_watchdog(scheduler)
         self._publisher.take(event)

@@ -1,11 +1,10 @@
-"""The gateway's link to the scheduler: both run in threads of their own, and every wait is limited."""
+"""Links the gateway to the scheduler, which runs in another thread; every wait is limited."""
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import timedelta
 from functools import partial
-from typing import Any
 
 import structlog
 
@@ -15,29 +14,28 @@ from alpaca_focus.daemon.light_frames import frame_of, measure_light_frame
 from alpaca_focus.gateway.engine import LightFrame
 from alpaca_focus.night.exclusive_job import FOCUS_RUN
 from alpaca_focus.night.scheduler import RefocusScheduler
+from alpaca_focus.service.control_server import Handler
 from alpaca_focus.service.control_wire import Request
 from alpaca_focus.service.threads import LowPriorityWorker, start_in_loop
 
 STILL_WITHIN_S = 60.0
-"""Longest wait, in real seconds, of the imaging program's own move for a run or a correction move to end."""
+"""Longest time, in real seconds, that the imaging program's own move waits for a run or a correction move."""
 
 _log = structlog.get_logger(__name__)
 
 
 class EngineLink:
-    """The gateway's link to the scheduler; implements `gateway.engine.Engine`.
+    """Passes the gateway's requests to the scheduler; implements `gateway.engine.Engine`.
 
-    Everything but the constructor and `close` is called in the gateway's thread.
-
-    Args:
-        answer: Answers a command, in the loop in which the link is constructed.
+    Construct and close it in the daemon's event loop, which also answers its commands; the gateway calls all other
+    methods in its own thread.
 
     Attributes:
-        scheduler: `None`: there is none at present, and all requests of the imaging program pass.
-        measures_stars: Whether the metric of the settings is one of stars.
+        scheduler: `None`: the devices are not connected, and no request of the imaging program waits.
+        measures_stars: Whether the focus metric is measured on stars; light frames are measured only then.
     """
 
-    def __init__(self, answer: Callable[[Request], Awaitable[Mapping[str, object]]]) -> None:
+    def __init__(self, answer: Handler) -> None:
         self._loop = asyncio.get_running_loop()
         self._answer = answer
         self._worker = LowPriorityWorker("light-frames")
@@ -57,37 +55,40 @@ class EngineLink:
     @property
     def correcting(self) -> bool:
         """Whether a correction move is under way."""
-        scheduler = self.scheduler
-        return scheduler is not None and scheduler.doing not in {"", FOCUS_RUN}
+        return self._doing not in {"", FOCUS_RUN}
 
     @property
     def focusing(self) -> bool:
-        """Whether a focus run is under way, interrupted or not."""
+        """Whether a focus run is under way; true also during a camera handover."""
+        return self._doing == FOCUS_RUN
+
+    @property
+    def _doing(self) -> str:
         scheduler = self.scheduler
-        return scheduler is not None and scheduler.doing == FOCUS_RUN
+        return "" if scheduler is None else scheduler.doing
 
     async def use_gap(self) -> None:
-        """Carry out the job that waits for a gap; return when no job is under way."""
-        await self._or_pass(self._with_scheduler(lambda scheduler: scheduler.use_gap()))
+        """Let the job that waits for a gap start, and return when no job is under way."""
+        await self._in_daemon(lambda scheduler: scheduler.use_gap())
 
     async def wait_until_idle(self) -> None:
         """Wait, for a limited time, until neither a focus run nor a correction move is under way."""
-        await self._or_pass(self._with_scheduler(lambda scheduler: scheduler.at_rest(STILL_WITHIN_S)))
+        await self._in_daemon(lambda scheduler: scheduler.at_rest(STILL_WITHIN_S))
 
     def give_way(self, why: str) -> None:
-        """End a focus run soon: the imaging program comes first."""
+        """Request the end of a focus run, because the imaging program needs the camera."""
         self._soon(lambda scheduler: scheduler.give_way(why))
 
     def program_moves(self) -> None:
-        """Keep away from the focuser: the imaging program moves it."""
+        """Report that the imaging program is moving the focuser."""
         self._soon(lambda scheduler: scheduler.program_moves())
 
     def program_has_moved(self, position: Position | None) -> None:
-        """Record the position that the imaging program has moved the focuser to."""
+        """Report the position to which the imaging program has moved the focuser; `None`: unknown."""
         self._soon(lambda scheduler: scheduler.program_has_moved(position))
 
     def measure_frame(self, frame: LightFrame) -> None:
-        """Measure a frame in the background and release it; skip it while the one before is being measured."""
+        """Measure a frame in the background, or skip it if the previous one is still being measured."""
         if not self.measures_stars or not self._worker.start(partial(self._measure, frame)):
             frame.image.release()
 
@@ -103,12 +104,10 @@ class EngineLink:
         return json.dumps(reply, default=str) if action == "status" else str(reply["said"])
 
     def _measure(self, frame: LightFrame) -> None:
-        """Measure a frame; called in the worker's thread."""
         try:
-            taken = frame_of(
-                frame.image.pixels, exposure_s=frame.exposure_s, started_at=frame.started_at, facts=frame.facts
-            )
-            ended_at = frame.started_at + timedelta(seconds=frame.exposure_s)
+            started_at, exposure_s = frame.started_at, frame.exposure_s
+            taken = frame_of(frame.image.pixels, exposure_s=exposure_s, started_at=started_at, facts=frame.facts)
+            ended_at = started_at + timedelta(seconds=exposure_s)
             measure_light_frame(
                 taken, lambda hfd_px: self._soon(lambda night: night.requests.report_hfd(hfd_px, ended_at))
             )
@@ -117,18 +116,18 @@ class EngineLink:
         finally:
             frame.image.release()
 
-    async def _with_scheduler(self, work: Callable[[RefocusScheduler], Awaitable[object]]) -> None:
-        scheduler = self.scheduler
-        if scheduler is not None:
-            await work(scheduler)
-
     async def _request(self, request: Request) -> Mapping[str, object]:
         return await self._answer(request)
 
-    async def _or_pass(self, work: Coroutine[Any, Any, None]) -> None:
-        """Run work in the daemon's loop; after an error, which is logged, the imaging program continues."""
+    async def _in_daemon(self, work: Callable[[RefocusScheduler], Awaitable[object]]) -> None:
+        """Run work in the daemon's loop, if there is a scheduler; log an error, so that imaging continues."""
+
+        async def with_scheduler() -> None:
+            if (scheduler := self.scheduler) is not None:
+                await work(scheduler)
+
         try:
-            await start_in_loop(self._loop, work)
+            await start_in_loop(self._loop, with_scheduler())
         except Exception:  # noqa: BLE001 - logged with its traceback
             _log.exception("A request of the gateway failed; the imaging program continues")
 

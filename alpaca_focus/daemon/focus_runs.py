@@ -29,9 +29,7 @@ class NightFocusRuns:
 
     Attributes:
         gateway: Shares the camera with the imaging program; `None`: a run has the camera to itself.
-        store: The history.
         emit: Called with each event of a run.
-        night: Returns the night's state.
         learn: Called after each run.
     """
 
@@ -156,5 +154,3 @@ def log_event(event: Event) -> None:
             _log.info("The focus run continues", number=number, position=position, lasted_s=round(lasted_s, 1))
         case RestoreStarted(position=position, reason=reason):
             _log.warning("The focuser is being restored", position=position, why=reason)
-        case _:
-            pass

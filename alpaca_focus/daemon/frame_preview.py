@@ -56,9 +56,8 @@ class FramePreview:
             number = 1 if self._last is None else self._last.frame.number + 1
         if taken is None:
             return
-        frame, measurement = taken
-        png = self._draw(frame, measurement)
-        shown = _measured_frame(number, png, frame, measurement)
+        png = self._draw(*taken)
+        shown = _measured_frame(number, png, *taken)
         with self._lock:
             self._last = Picture(png=png, frame=shown)
         self._made(shown)

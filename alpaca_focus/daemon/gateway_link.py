@@ -1,8 +1,6 @@
 """Opens and closes the gateway as the settings require."""
 
-from collections.abc import Awaitable, Callable, Mapping
 from ipaddress import ip_network
-from types import TracebackType
 from typing import Self
 
 from alpaca_focus import __version__
@@ -15,37 +13,30 @@ from alpaca_focus.daemon.engine_link import EngineLink
 from alpaca_focus.gateway.service import Gateway, GatewaySettings, RealDevice
 from alpaca_focus.ports import Clock
 from alpaca_focus.run.device_adapters import address_of
-from alpaca_focus.service.control_wire import Request
+from alpaca_focus.service.control_server import Handler
 from alpaca_focus.settings.models import Settings
 
 
 class DaemonGateway:
     """Keeps the gateway open across reloads of the settings, unless its own settings change.
 
-    A context manager; construct it in the daemon's loop.
-
-    Args:
-        answer: Answers a command.
-        clock: Time.
+    A context manager; construct it in the daemon's event loop.
 
     Attributes:
-        link: The gateway's link to the scheduler.
-        gateway: `None` if the settings have none.
+        gateway: `None`: the settings switch no gateway on, or it could not listen.
     """
 
-    def __init__(self, answer: Callable[[Request], Awaitable[Mapping[str, object]]], clock: Clock) -> None:
+    def __init__(self, answer: Handler, clock: Clock) -> None:
         self.link = EngineLink(answer)
         self._clock = clock
         self._wanted: tuple[GatewaySettings, tuple[RealDevice, ...]] | None = None
         self.gateway: Gateway | None = None
 
     def __enter__(self) -> Self:
-        """Return itself; the gateway is not open yet."""
+        """Return this link; `follow` opens the gateway."""
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """Close the gateway."""
         self._close()
         self.link.close()
@@ -80,12 +71,11 @@ class DaemonGateway:
 def gateway_settings(settings: Settings) -> tuple[GatewaySettings, tuple[RealDevice, ...]]:
     """Return the gateway's settings and the real devices behind it."""
     wanted = settings.gateway
-    loopback = ("127.0.0.0/8", "::1/128")
     return (
         GatewaySettings(
             listen=wanted.listen,
             port=wanted.port,
-            allowed=tuple(ip_network(each, strict=False) for each in (*loopback, *wanted.allow)),
+            allowed=tuple(ip_network(each, strict=False) for each in ("127.0.0.0/8", "::1/128", *wanted.allow)),
             discovery=wanted.discovery,
             patience_s=wanted.patience_s,
             idle_s=wanted.idle_s,

@@ -96,9 +96,8 @@ def write_report(path: Path, night: ReviewedNight, made_at: datetime) -> None:
     Raises:
         ConfigurationError: The file cannot be written.
     """
-    page = report_page(night, made_at=made_at, version=__version__)
     with atomic_write(path, "report") as file:
-        file.write(page.encode())
+        file.write(report_page(night, made_at=made_at, version=__version__).encode())
 
 
 def summary(night: ReviewedNight) -> str:

@@ -20,6 +20,7 @@ from alpaca_focus.core.night.triggers import (
 )
 from alpaca_focus.core.optics import OpticalTrain
 from alpaca_focus.core.values import Position
+from alpaca_focus.devices.sun import AstropySun
 from alpaca_focus.night.dependencies import NightSettings
 from alpaca_focus.run.device_adapters import Devices
 from alpaca_focus.run.filter_choice import focus_offsets
@@ -67,6 +68,14 @@ def zone_steps(settings: Settings, train: OpticalTrain) -> float:
     return zone_um / train.step_size_um
 
 
+def sun_of(settings: Settings) -> AstropySun | None:
+    """Return the sun over the site; `None`: there is no site, or the sun is ignored."""
+    site = settings.site
+    if site is None or settings.night.sun_altitude_deg is None:
+        return None
+    return AstropySun(site.latitude_deg, site.longitude_deg)
+
+
 def triggers(settings: Settings, zone: float) -> tuple[Trigger, ...]:
     """Return the triggers that are set, and the one for requests.
 
@@ -74,26 +83,24 @@ def triggers(settings: Settings, zone: float) -> tuple[Trigger, ...]:
         ConfigurationError: A temperature limit is given in zones, but the temperature coefficient is not set.
     """
     wanted = settings.triggers
-    by_hand = wanted.filter_by_hand
-    chosen: list[Trigger] = [AsSoonAsPossible()]
-    limit_c = _temperature_limit_c(settings, zone)
-    if limit_c is not None:
-        chosen.append(TemperatureChange(limit_c=limit_c, readings=settings.thermometer.readings))
-    if wanted.images is not None:
-        chosen.append(AfterImages(wanted.images))
-    if wanted.minutes is not None:
-        chosen.append(AfterTime(wanted.minutes * 60))
-    if wanted.filter_change != "nothing":
-        chosen.append(FilterChange(ask_s=by_hand.ask_s, by_hand=by_hand.then == "refocus"))
-    if wanted.meridian_flip:
-        chosen.append(MeridianFlip())
-    if wanted.hfd_rise_percent is not None:
-        chosen.append(HfdRise(share=wanted.hfd_rise_percent / 100, frames=wanted.hfd_frames))
-    if wanted.altitude_deg is not None:
-        chosen.append(AltitudeChange(wanted.altitude_deg))
-    if wanted.uncertainty_zones is not None:
-        chosen.append(FocusUncertainty(wanted.uncertainty_zones * zone))
-    return tuple(chosen)
+    by_hand, limit_c, rise_percent = (
+        wanted.filter_by_hand,
+        _temperature_limit_c(settings, zone),
+        wanted.hfd_rise_percent,
+    )
+    change = FilterChange(ask_s=by_hand.ask_s, by_hand=by_hand.then == "refocus")
+    chosen: tuple[Trigger | None, ...] = (
+        AsSoonAsPossible(),
+        None if limit_c is None else TemperatureChange(limit_c=limit_c, readings=settings.thermometer.readings),
+        None if wanted.images is None else AfterImages(wanted.images),
+        None if wanted.minutes is None else AfterTime(wanted.minutes * 60),
+        None if wanted.filter_change == "nothing" else change,
+        MeridianFlip() if wanted.meridian_flip else None,
+        None if rise_percent is None else HfdRise(share=rise_percent / 100, frames=wanted.hfd_frames),
+        None if wanted.altitude_deg is None else AltitudeChange(wanted.altitude_deg),
+        None if wanted.uncertainty_zones is None else FocusUncertainty(wanted.uncertainty_zones * zone),
+    )
+    return tuple(each for each in chosen if each is not None)
 
 
 def _temperature_limit_c(settings: Settings, zone: float) -> float | None:

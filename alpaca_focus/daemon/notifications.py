@@ -4,12 +4,11 @@ The night never waits for any of this, and continues when it fails.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 import structlog
@@ -18,14 +17,14 @@ from alpaca_focus.core.errors import AlpacaFocusError, ConfigurationError
 from alpaca_focus.core.night.notices import EndedRun, Kind, Notice, NoticeLog, Situation, ended_run, new_notices
 from alpaca_focus.core.status import LastRun, Status, Waiting
 from alpaca_focus.daemon.night_report import ReportSchedule, last_night, review_night, summary, write_report
-from alpaca_focus.devices.sun import AstropySun
+from alpaca_focus.daemon.night_settings import sun_of
 from alpaca_focus.feed.feed import Entry, Feed
 from alpaca_focus.files.pictures import curve_of_run, write_picture
 from alpaca_focus.notify.messages import Message, Messenger
 from alpaca_focus.notify.mqtt import MqttLink
 from alpaca_focus.notify.notification_settings import mqtt_settings, services_of
 from alpaca_focus.ports import Clock
-from alpaca_focus.service.control_wire import Request
+from alpaca_focus.service.control_server import Handler
 from alpaca_focus.settings.interface_models import MessagesSection
 from alpaca_focus.settings.models import Settings
 from alpaca_focus.store.run_store import RunStore, SavedRun
@@ -34,21 +33,13 @@ REPORT_EVERY_S = 300.0
 """Interval between two checks whether a report is due."""
 WAITING = "the observatory"
 
-Answer = Callable[[Request], Awaitable[Mapping[str, object]]]
-
 _log = structlog.get_logger(__name__)
 
 
 class Notifications:
-    """Follows the feed and sends notifications; an asynchronous context manager, constructed in the daemon's loop.
+    """Follows the feed and sends notifications; an asynchronous context manager, constructed in the daemon's loop."""
 
-    Args:
-        feed: The events of the night.
-        answer: Carries out a command.
-        clock: Time.
-    """
-
-    def __init__(self, feed: Feed, answer: Answer, clock: Clock) -> None:
+    def __init__(self, feed: Feed, answer: Handler, clock: Clock) -> None:
         self._feed = feed
         self._answer = answer
         self._clock = clock
@@ -66,9 +57,7 @@ class Notifications:
         self._tasks = [asyncio.create_task(self._watch()), asyncio.create_task(self._write_reports())]
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         """Stop following the feed and disconnect."""
         for task in self._tasks:
             task.cancel()
@@ -79,14 +68,11 @@ class Notifications:
     async def follow(self, settings: Settings) -> None:
         """Apply new settings; a service whose settings are wrong is left out, and the error logged."""
         before, self._settings = self._settings, settings
-        self._report_schedule = ReportSchedule(settings, _sun(settings))
+        self._report_schedule = ReportSchedule(settings, sun_of(settings))
         # The contents of a secrets file may have changed, too.
         messages, mqtt = settings.messages, settings.mqtt
-        if (
-            before is None
-            or before.messages != messages
-            or (messages is not None and messages.services_file is not None)
-        ):
+        is_other = before is None or before.messages != messages
+        if is_other or (messages is not None and messages.services_file is not None):
             await self._follow_messages(messages)
         is_other = before is None or (before.mqtt, before.telescope.name) != (mqtt, settings.telescope.name)
         if is_other or (mqtt is not None and mqtt.password_file is not None):
@@ -141,8 +127,6 @@ class Notifications:
                 )
                 for notice in notices:
                     self.publish(notice)
-            case _:
-                pass
 
     async def _seen(self, status: Status | Waiting, settings: Settings) -> Situation:
         if isinstance(status, Waiting):
@@ -240,8 +224,3 @@ def _picture(directory: Path, number: int, folder: Path) -> Path | None:
     fitted, title = curve_of_run(number, kept.result)
     write_picture(path, fitted, title=title)
     return path
-
-
-def _sun(settings: Settings) -> AstropySun | None:
-    site = settings.site
-    return None if site is None else AstropySun(site.latitude_deg, site.longitude_deg)

@@ -12,10 +12,9 @@ from alpaca_focus.core.errors import ConfigurationError
 from alpaca_focus.core.events import Event
 from alpaca_focus.core.values import Position
 from alpaca_focus.daemon.focus_runs import NightFocusRuns
-from alpaca_focus.daemon.night_settings import night_settings
+from alpaca_focus.daemon.night_settings import night_settings, sun_of
 from alpaca_focus.daemon.status_publisher import StatusPublisher
 from alpaca_focus.devices.read_only import AlpacaCameraWatch
-from alpaca_focus.devices.sun import AstropySun
 from alpaca_focus.devices.text_thermometers import FileThermometer, UrlThermometer
 from alpaca_focus.files.incoming import IncomingFrames
 from alpaca_focus.gateway.service import Gateway
@@ -41,7 +40,6 @@ class SessionContext:
     """The dependencies that outlive a reload of the settings.
 
     Attributes:
-        directory: Folder of the history.
         reported: The exposures that scripts report.
         emit: Called with each event of a run.
     """
@@ -102,7 +100,7 @@ async def open_session(
             filter_wheel=devices.filter_wheel,
             mount=devices.mount,
             safety_monitor=devices.safety_monitor,
-            sun=_sun(settings),
+            sun=sun_of(settings),
             reported=context.reported if settings.imaging.way == "told" else None,
         ),
         clock,
@@ -153,12 +151,8 @@ def _watched_folder(stack: AsyncExitStack, settings: Settings, clock: Clock) -> 
     wanted = settings.imaging
     if wanted.folder is None:
         return None
-    frames = IncomingFrames(
-        Path(wanted.folder).expanduser(),
-        wanted.folder_pattern,
-        least_s=settings.night.least_image_s,
-        since=clock.wall(),
-    )
+    folder, least_s = Path(wanted.folder).expanduser(), settings.night.least_image_s
+    frames = IncomingFrames(folder, wanted.folder_pattern, least_s=least_s, since=clock.wall())
     frames.start()
     stack.push_async_callback(asyncio.to_thread, frames.stop, LAST_FRAME_S)
     return frames
@@ -183,10 +177,3 @@ def _thermometers(settings: Settings, devices: Devices) -> tuple[Thermometer, ..
         f"thermometer.source is {wanted.source}, but there is no external thermometer. Set observing_conditions, "
         "thermometer.file or thermometer.url."
     )
-
-
-def _sun(settings: Settings) -> AstropySun | None:
-    site = settings.site
-    if site is None or settings.night.sun_altitude_deg is None:
-        return None
-    return AstropySun(site.latitude_deg, site.longitude_deg)

@@ -2,10 +2,9 @@
 
 import asyncio
 import socket
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from ipaddress import ip_network
-from types import TracebackType
 from typing import Self
 
 import structlog
@@ -13,6 +12,7 @@ import structlog
 from alpaca_focus.alpaca.running import RunningServer, ServerStartError
 from alpaca_focus.core.errors import ConfigurationError
 from alpaca_focus.files.pictures import curve_of_run, picture_png
+from alpaca_focus.service.control_server import Handler
 from alpaca_focus.service.control_wire import Request
 from alpaca_focus.service.threads import start_in_loop
 from alpaca_focus.settings.interface_models import WebSection
@@ -53,9 +53,7 @@ class WebLink:
         """Return itself; the server is not open yet."""
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """Close the server."""
         self._close()
 
@@ -87,9 +85,7 @@ class WebLink:
         self.server, self._wanted = None, None
 
 
-def answer_from_any_loop(
-    answer: Callable[[Request], Awaitable[Mapping[str, object]]],
-) -> Callable[[Request], Awaitable[Mapping[str, object]]]:
+def answer_from_any_loop(answer: Handler) -> Handler:
     """Return a function that answers a command in the present loop and can be awaited in any other loop."""
     loop = asyncio.get_running_loop()
 

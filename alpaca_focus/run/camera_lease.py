@@ -2,7 +2,6 @@
 
 import math
 from dataclasses import dataclass
-from types import TracebackType
 from typing import Self
 
 import structlog
@@ -80,9 +79,7 @@ class CameraLease:
         await self.acquire()
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         """Release it.
 
         Raises:
