@@ -24,9 +24,7 @@ class Curve:
     """The points of one metric, to which one curve is fitted.
 
     Attributes:
-        metric: Name of the metric, for example "hfd".
-        unit: Unit of its values; empty when it has none.
-        samples: The points, in the order in which they were given.
+        unit: Empty when the metric has none.
         names: The file of each point; empty when the points came out of one file.
     """
 
@@ -96,46 +94,38 @@ def find_best_focus(
     """Fit every curve and take the best position from the requested one.
 
     Args:
-        curves: One curve, or FWHM and NSIG of the same spectra.
+        curves: One curve, or FWHM and NSIG of the same spectra; one that does not decide may have no fit.
         by: The curve that decides, one of `DECIDERS`; by default the first curve.
         model: The model to fit.
-
-    Returns:
-        The best focus with every curve's fit. A curve that did not decide may have none.
 
     Raises:
         ConfigurationError: There is no such curve, or it has fewer positions than a fit needs.
         RunFailed: The points of a curve that has to decide form no V.
     """
     wanted = _wanted(curves, by)
-    for curve in wanted:
-        _check_number(curve)
     decided = [FittedCurve(curve=curve, fit=fit_curve(curve.samples, model)) for curve in wanted]
     fitted = (*decided, *(fitted_curve(curve, model) for curve in curves if curve not in wanted))
-    fits = [each.fit for each in decided if each.fit is not None]
-    if len(fits) == 1:
-        position, error = fits[0].best_position, fits[0].best_position_stderr
-        return BestFocus(position=position, position_stderr=error, by=wanted[0].metric, fitted=fitted)
-    position, error = compromise(*fits)
-    return BestFocus(position=position, position_stderr=error, by=COMPROMISE, fitted=fitted)
+    first, *others = [each.fit for each in decided if each.fit is not None]
+    by, position, error = wanted[0].metric, first.best_position, first.best_position_stderr
+    if others:
+        by, (position, error) = COMPROMISE, compromise(first, *others)
+    return BestFocus(position=position, position_stderr=error, by=by, fitted=fitted)
 
 
 def _wanted(curves: Sequence[Curve], by: str | None) -> list[Curve]:
-    if by is None:
-        return [curves[0]]
+    """Return the curves that decide, each with enough positions for a fit."""
     named = {curve.metric: curve for curve in curves}
-    metrics = OF_SPECTRA if by == COMPROMISE else (by,)
+    metrics = OF_SPECTRA if by == COMPROMISE else (curves[0].metric if by is None else by,)
     for metric in metrics:
         if metric not in named:
             have = " and ".join(curve.heading for curve in curves)
             raise ConfigurationError(f"--by {by} needs {label_of(metric)}, and these points have {have} only.")
-    return [named[metric] for metric in metrics]
-
-
-def _check_number(curve: Curve) -> None:
-    positions = {sample.position for sample in curve.samples if sample.measurement.usable}
-    if len(positions) < MIN_POINTS:
-        raise ConfigurationError(
-            f"A V-curve needs at least {MIN_POINTS} positions with a usable {curve.label}, and there "
-            f"{'is' if len(positions) == 1 else 'are'} {len(positions) or 'none'}: give more frames or points."
-        )
+    wanted = [named[metric] for metric in metrics]
+    for curve in wanted:
+        count = len({sample.position for sample in curve.samples if sample.measurement.usable})
+        if count < MIN_POINTS:
+            raise ConfigurationError(
+                f"A V-curve needs at least {MIN_POINTS} positions with a usable {curve.label}, and there "
+                f"{'is' if count == 1 else 'are'} {count or 'none'}: give more frames or points."
+            )
+    return wanted

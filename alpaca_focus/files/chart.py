@@ -124,12 +124,8 @@ def range_of(values: Sequence[float], *, least: float = 10.0) -> Range:
 def v_curve(samples: Sequence[Sample], fit: Fit | None) -> Chart:
     """Describe a V-curve: its frames with their errors, the curve through them, and the best position.
 
-    Frames left out of the fit are crosses. Those too high for the vertical axis stand at its upper end, and those
-    beyond the horizontal axis as well are not shown.
-
-    Args:
-        samples: Frames of one metric, at least one of them usable.
-        fit: The curve through them, if there is one.
+    At least one of the frames must be usable. Frames left out of the fit are crosses. Those too high for the vertical
+    axis stand at its upper end, and those beyond the horizontal axis as well are not shown.
     """
     rejected = frozenset() if fit is None else frozenset(fit.rejected)
     usable = [(index, sample) for index, sample in enumerate(samples) if sample.measurement.usable]
@@ -138,8 +134,8 @@ def v_curve(samples: Sequence[Sample], fit: Fit | None) -> Chart:
     limit = OUTLIER_ROOM * max((_top(sample) for sample in kept), default=math.inf)
     near = [*kept, *(sample for sample in left_out if _top(sample) <= limit)]
     x = range_of([*(each.position for each in near), *([] if fit is None else [fit.best_position])], least=2.0)
-    width = x.high - x.low
-    curve = [] if fit is None else [_on_curve(x.low + width * i / (CURVE_POINTS - 1), fit) for i in range(CURVE_POINTS)]
+    along = [x.low + (x.high - x.low) * index / (CURVE_POINTS - 1) for index in range(CURVE_POINTS)]
+    curve = [] if fit is None else [(position, curve_value(position, fit)) for position in along]
     highest = max([*map(_top, near), *(value for _, value in (*curve[:1], *curve[-1:]))])
     y = Range(0.0, HEADROOM * highest if highest > 0 else 1.0)
     shown = [sample for sample in left_out if x.low <= sample.position <= x.high]
@@ -159,15 +155,10 @@ def v_curve(samples: Sequence[Sample], fit: Fit | None) -> Chart:
 
 def _fit_marks(fit: Fit, curve: Sequence[tuple[float, float]]) -> list[Mark]:
     best, error = fit.best_position, fit.best_position_stderr
-    named = f"best {best:.1f} \u00b1 {error:.1f} steps"
     marks: list[Mark] = [Polyline(at=curve, colour=Colour.BLUE, name=fit.model)]
     if math.isfinite(error):
         marks.append(Band(low=best - error, high=best + error, colour=Colour.GREEN))
-    return [*marks, Upright(x=best, colour=Colour.GREEN, name=named)]
-
-
-def _on_curve(position: float, fit: Fit) -> tuple[float, float]:
-    return position, curve_value(position, fit)
+    return [*marks, Upright(x=best, colour=Colour.GREEN, name=f"best {best:.1f} \u00b1 {error:.1f} steps")]
 
 
 def _top(sample: Sample) -> float:

@@ -54,15 +54,16 @@ class _Drawing:
         return "".join([*parts, _text(6, 13, chart.label, "start")])
 
     def _mark(self, mark: Mark) -> str:
+        style = f"{mark.colour} dash" if isinstance(mark, Polyline | Upright) and mark.dashed else mark.colour
         match mark:
             case Points():
                 return self._points(mark)
             case Polyline():
                 path = " ".join(f"{self._across(x):.1f},{self._up(y):.1f}" for x, y in mark.at)
-                return f'<polyline class="{mark.colour}{_dash(mark)}" points="{path}"/>' if len(mark.at) > 1 else ""
+                return f'<polyline class="{style}" points="{path}"/>' if len(mark.at) > 1 else ""
             case Upright():
                 across = self._across(mark.x)
-                return _line(f"{mark.colour}{_dash(mark)}", across, TOP, across, self._bottom)
+                return _line(style, across, TOP, across, self._bottom)
             case Band():
                 left = self._across(max(mark.low, self._chart.x.low))
                 width = max(self._across(min(mark.high, self._chart.x.high)) - left, 0.5)
@@ -77,15 +78,10 @@ class _Drawing:
             if math.isfinite(error):
                 top, bottom = self._up(min(value + error, y.high)), self._up(max(value - error, y.low))
                 parts.append(_line("error", across, top, across, bottom))
-            if points.crossed:
-                parts.append(f'<path class="{points.colour}" d="M{across:.1f},{up:.1f} {CROSS}"/>')
-            else:
-                parts.append(f'<circle class="{points.colour}" cx="{across:.1f}" cy="{up:.1f}" r="3.2"/>')
+            cross = f'<path class="{points.colour}" d="M{across:.1f},{up:.1f} {CROSS}"/>'
+            dot = f'<circle class="{points.colour}" cx="{across:.1f}" cy="{up:.1f}" r="3.2"/>'
+            parts.append(cross if points.crossed else dot)
         return "".join(parts)
-
-
-def _dash(mark: Polyline | Upright) -> str:
-    return " dash" if mark.dashed else ""
 
 
 def _line(kind: str, x1: float, y1: float, x2: float, y2: float) -> str:

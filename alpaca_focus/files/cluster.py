@@ -9,11 +9,11 @@ import tempfile
 import warnings
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, cast
 
 from distributed import CancelledError, Client, Future
 from distributed.comm.core import connect
@@ -44,23 +44,15 @@ def measure_shared(
 ) -> FileReport | None:
     """Measure a file in a worker's own file system; return `None` if it is not the client's file.
 
-    Args:
-        path: The path that the user named, for the report.
-        absolute_path: The path to open.
-        stamp: The file's stamp on the client.
-        options: How to measure it.
-        version: The client's version of this program.
+    `path` is the one that the user named, for the report. The stamp and the version of this program are the client's.
     """
     _check_version(version)
     here = file_stamp(Path(absolute_path))
     if here is None or here.size_bytes != stamp.size_bytes or abs(here.changed_ns - stamp.changed_ns) > STAMPS_APART_NS:
         return None
-    try:
-        file = open_regular(Path(absolute_path))
-    except FileUnreadable:
-        return None
-    with file:
+    with suppress(FileUnreadable), open_regular(Path(absolute_path)) as file:
         return measure_content(Path(path), file, options)
+    return None
 
 
 def measure_sent(path: str, content: bytes, options: MeasureOptions, version: str) -> FileReport:
@@ -90,15 +82,11 @@ class _Task:
 
 
 class Cluster:
-    """A connection to a Dask cluster; a context manager.
-
-    Args:
-        address: Address of the scheduler, such as tcp://HOST:8786.
-    """
+    """A connection to a Dask cluster; a context manager. `address` has the form tcp://HOST:8786."""
 
     def __init__(self, address: str) -> None:
         self._address = address
-        self._quiet = _quiet()
+        self._closing = ExitStack()
         self._client: Any = None
 
     def __enter__(self) -> Self:
@@ -107,8 +95,8 @@ class Cluster:
         Raises:
             ConfigurationError: There is no scheduler, or no worker, or one of another version.
         """
-        self._quiet.__enter__()
         try:
+            self._closing.enter_context(_quiet())
             # Without a scheduler, a distributed.Client leaves threads behind: it is created only after an answer.
             asyncio.run(asyncio.wait_for(_greeted(self._address), CONNECTED_WITHIN_S))
             with warnings.catch_warnings():
@@ -117,31 +105,25 @@ class Cluster:
                 self._client = Client(  # type: ignore[no-untyped-call]
                     self._address, timeout=CONNECTED_WITHIN_S, set_as_default=False
                 )
+            self._closing.enter_context(suppress(OSError))
+            self._closing.callback(self._client.close)
             self._check_workers()
-        except (OSError, ValueError) as error:
-            self._leave()
+        except BaseException as error:
+            self._closing.close()
+            if not isinstance(error, OSError | ValueError):
+                raise
+            why = next(iter(str(error).splitlines()), "") or f"no answer within {CONNECTED_WITHIN_S} s"
             raise ConfigurationError(
-                f"There is no Dask scheduler at {self._address} ({_first_line(error)}). Check that `dask scheduler` "
+                f"There is no Dask scheduler at {self._address} ({why}). Check that `dask scheduler` "
                 "runs there, and that its address has the form tcp://HOST:8786."
             ) from None
-        except BaseException:
-            self._leave()
-            raise
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Disconnect."""
-        self._leave()
-
-    def _leave(self) -> None:
-        try:
-            if self._client is not None:
-                with suppress(OSError):
-                    self._client.close()
-        finally:
-            self._quiet.__exit__(None, None, None)
+        self._closing.close()
 
     def _check_workers(self) -> None:
         versions = self._client.get_versions(packages=[PACKAGE])
@@ -166,10 +148,7 @@ class Cluster:
     ) -> Generator[FileReport, None, None]:
         """Yield the reports of files in their order; cancel the work in progress when the caller stops.
 
-        Args:
-            paths: The files.
-            options: How to measure them.
-            notify: Called once, with a sentence, if the content of files has to be sent.
+        `notify` is called once, with a sentence, if the content of files has to be sent.
 
         Raises:
             ConfigurationError: The scheduler or all workers have gone.
@@ -212,13 +191,10 @@ class _Work:
         """Submit a file to the cluster; report it here if it is unreadable here."""
         if self._sends:
             self._tasks.append(self._sent(path))
-            return
-        stamp = file_stamp(path)
-        if stamp is None or not path.is_file():
+        elif (stamp := file_stamp(path)) is None or not path.is_file():
             self._tasks.append(measure_file(path, self._options))
-            return
-        future = self._submit(measure_shared, str(path), str(path.absolute()), stamp, self._options, __version__)
-        self._tasks.append(_Task(path, future))
+        else:
+            self._tasks.append(_Task(path, self._submit(measure_shared, path, str(path.absolute()), stamp)))
 
     def next_report(self) -> FileReport:
         """Wait for the file that was started first."""
@@ -246,20 +222,20 @@ class _Work:
             content = path.read_bytes()
         except OSError:
             return measure_file(path, self._options)
-        return _Task(path, self._submit(measure_sent, str(path), content, self._options, __version__), len(content))
+        return _Task(path, self._submit(measure_sent, path, content), len(content))
 
-    def _submit(self, function: Callable[..., FileReport | None], *arguments: object) -> "Future[Any]":
+    def _submit(self, function: Callable[..., FileReport | None], path: Path, *arguments: object) -> "Future[Any]":
+        arguments = (str(path), *arguments, self._options, __version__)
         with warnings.catch_warnings():
             # distributed warns of large arguments; MOST_SENT_BYTES bounds them.
             warnings.filterwarnings("ignore", "Sending large graph")
-            future: Future[Any] = self._client.submit(function, *arguments, pure=False)
-            return future
+            return cast("Future[Any]", self._client.submit(function, *arguments, pure=False))
 
     def _outcome(self, task: _Task) -> FileReport | None:
         workerless = 0
         while True:
             try:
-                report: FileReport | None = task.future.result(timeout=CHECK_S)
+                return cast("FileReport | None", task.future.result(timeout=CHECK_S))
             except KilledWorker:
                 return lost_report(task.path, self._options)
             except CancelledError:
@@ -268,21 +244,16 @@ class _Work:
                     f"{task.path} on were not measured."
                 ) from None
             except TimeoutError:
-                workerless = 0 if self._has_workers() else workerless + 1
+                has_workers = False
+                # Without its scheduler, the client reconnects; if that fails, it cancels the work.
+                with suppress(OSError):
+                    has_workers = bool(self._client.nthreads())
+                workerless = 0 if has_workers else workerless + 1
                 if workerless > WORKERLESS_CHECKS:
                     raise ConfigurationError(
                         f"All workers of the Dask cluster at {self._address} have stopped. The files from {task.path} "
                         "on were not measured."
                     ) from None
-            else:
-                return report
-
-    def _has_workers(self) -> bool:
-        try:
-            return bool(self._client.nthreads())
-        except OSError:
-            # The client reconnects; if that fails, it cancels the work.
-            return False
 
 
 async def _greeted(address: str) -> None:
@@ -297,16 +268,11 @@ async def _greeted(address: str) -> None:
 @contextmanager
 def _quiet() -> Iterator[None]:
     """Silence the library's log; failures are raised as sentences."""
-    loggers = [logging.getLogger(name) for name in LOGGERS]
-    before = [logger.level for logger in loggers]
-    for logger in loggers:
+    levels = {logger: logger.level for logger in map(logging.getLogger, LOGGERS)}
+    for logger in levels:
         logger.setLevel(logging.CRITICAL + 1)
     try:
         yield
     finally:
-        for logger, level in zip(loggers, before, strict=True):
+        for logger, level in levels.items():
             logger.setLevel(level)
-
-
-def _first_line(error: BaseException) -> str:
-    return next(iter(str(error).splitlines()), "") or f"no answer within {CONNECTED_WITHIN_S} s"

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from alpaca_focus.core.errors import ConfigurationError
-from alpaca_focus.core.metrics import CURVES, MEASUREMENTS, STAR_SIZE, MetricKind, fitted_curves
+from alpaca_focus.core.metrics import CURVES, MEASUREMENTS, STAR_SIZE, fitted_curves
 from alpaca_focus.core.values import Measurement, Sample
-from alpaca_focus.files.best_focus import Curve
+from alpaca_focus.files.best_focus import OF_SPECTRA, Curve
 from alpaca_focus.files.file_access import read_text
 
 
@@ -19,7 +19,6 @@ class Point:
     """One point of a curve.
 
     Attributes:
-        position: Focuser position in steps.
         value: The metric; NaN if it is missing.
         stderr: Standard error of the value; 0 or NaN if unknown.
         reason: Why the value may not be used; empty if it may.
@@ -41,12 +40,9 @@ def make_curve(metric: str, unit: str, points: Sequence[Point]) -> Curve:
     """
     known = [point.stderr for point in points if not point.reason and 0 < point.stderr < math.inf]
     usual = statistics.median(known) if known else 0.0
-    return Curve(
-        metric=metric,
-        unit=unit,
-        samples=tuple(_sample(metric, unit, point, usual) for point in points),
-        names=tuple(point.name for point in points) if any(point.name for point in points) else (),
-    )
+    samples = tuple(_sample(metric, unit, point, usual) for point in points)
+    names = tuple(point.name for point in points)
+    return Curve(metric=metric, unit=unit, samples=samples, names=names if any(names) else ())
 
 
 def _sample(metric: str, unit: str, point: Point, usual_error: float) -> Sample:
@@ -88,8 +84,8 @@ def read_csv(path: Path) -> tuple[Curve, ...]:
     Raises:
         ConfigurationError: It cannot be read, lacks a column, or has a cell that is no number.
     """
-    lines = [(number, line) for number, line in enumerate(read_text(path).splitlines(), start=1)]
-    lines = [(number, line) for number, line in lines if line.strip() and not line.lstrip().startswith("#")]
+    numbered = enumerate(read_text(path).splitlines(), start=1)
+    lines = [(number, line) for number, line in numbered if line.strip() and not line.lstrip().startswith("#")]
     if len(lines) < 2:
         raise ConfigurationError(f"{path} holds no table: a header line and at least one row are needed.")
     header = lines[0][1]
@@ -109,11 +105,9 @@ def read_csv(path: Path) -> tuple[Curve, ...]:
 
 
 def curves_of_rows(rows: Sequence[Row], *, source: str) -> tuple[Curve, ...]:
-    """Return the curves of rows, from a table or from `FileReport.as_dict`.
+    """Return the curves of at least one row, from a table or from `FileReport.as_dict`.
 
-    Args:
-        rows: At least one row; rows without a position are left out.
-        source: Name of the table, for the messages.
+    Rows without a position are left out. `source` is the name of the table in messages.
 
     Raises:
         ConfigurationError: Positions or values are missing, a cell is no number, or the frames are of two kinds.
@@ -138,9 +132,8 @@ def _values(
     known = _curves_measured(rows, source)
     if known is None:
         present = [curve for curve, metric in CURVES.items() if _first_in(columns, (metric.column, curve))]
-        of_spectra = fitted_curves(MetricKind.SPECTRUM)
-        is_spectrum = set(of_spectra) <= set(present) and STAR_SIZE not in present
-        known = of_spectra if is_spectrum else tuple(present[:1])
+        is_spectrum = set(OF_SPECTRA) <= set(present) and STAR_SIZE not in present
+        known = OF_SPECTRA if is_spectrum else tuple(present[:1])
     if known:
         any_error = ANY_ERROR if len(known) == 1 else ()
         return [
@@ -192,10 +185,8 @@ def _point(row: Row, position: str, value: str, errors: tuple[str, ...], source:
 def _number(row: Row, name: str, source: str) -> float:
     """Return a number; NaN for an empty cell."""
     cell = row.get(name)
-    if _empty(cell):
-        return math.nan
     try:
-        return float(str(cell))
+        return math.nan if _empty(cell) else float(str(cell))
     except ValueError as error:
         raise ConfigurationError(f"{_row_name(row, source)}: {cell!r} in column {name} is not a number.") from error
 
@@ -215,7 +206,7 @@ class CollectedFrames:
         self._rows: dict[str, Row] = {}
 
     def add(self, name: str, row: Row) -> None:
-        """Add a frame's row, as `FileReport.as_dict` returns it; one without a position is left out."""
+        """Add a frame's row, as `FileReport.as_dict` returns it; leave it out without a position."""
         self._rows.pop(name, None)
         if row.get("position") is not None:
             self._rows[name] = {**row, "file": name}
@@ -225,7 +216,6 @@ class CollectedFrames:
         usable = [row for row in self._rows.values() if row.get("usable")]
         if not usable:
             return ()
-        kind = usable[-1].get("metric")
-        latest = [row for row in usable if row.get("metric") == kind][-LATEST_FRAMES:]
+        latest = [row for row in usable if row.get("metric") == usable[-1].get("metric")][-LATEST_FRAMES:]
         curves = curves_of_rows(latest, source="The frames")
         return tuple(curve for curve in curves if any(sample.measurement.usable for sample in curve.samples))

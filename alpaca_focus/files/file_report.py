@@ -16,7 +16,6 @@ class FileReport:
     """The result of measuring one file.
 
     Attributes:
-        path: The file.
         metric: The metric measured, a name in `core.metrics.MEASUREMENTS`; `AUTO` if it was requested and the file
             could not be read.
         numbers: The numbers that `core.metrics.COLUMNS` lists for the metric; a missing one is unknown.
@@ -46,7 +45,7 @@ class FileReport:
         return {
             "file": str(self.path),
             "metric": str(self.metric),
-            **{name: _known(self.number(name)) for name in names},
+            **{name: number if math.isfinite(number := self.number(name)) else None for name in names},
             "usable": self.usable,
             "reason": self.reason,
             "position": self.position,
@@ -60,10 +59,6 @@ class FileReport:
         if not self.usable:
             return f"{self.path.name}: not usable: {self.reason}"
         return f"{self.path.name}: {' | '.join(_parts(self))}"
-
-
-def _known(number: float) -> float | None:
-    return number if math.isfinite(number) else None
 
 
 def _parts(report: FileReport) -> list[str]:

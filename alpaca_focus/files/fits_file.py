@@ -2,8 +2,6 @@
 
 import os
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -31,8 +29,7 @@ class FileFrame:
     """A frame with the facts from its file.
 
     Attributes:
-        path: The file.
-        frame: The frame; its pixels have 2 axes and the machine's byte order. Of a colour image, the green plane.
+        frame: Its pixels have 2 axes and the machine's byte order. Of a colour image, the green plane.
         position: Focuser position, from the header or the file's name; `None` if unknown.
         filter_name: Name of the filter; empty if unknown.
         image_type: Kind of frame, such as "Light Frame"; empty if unknown.
@@ -58,16 +55,13 @@ def read_frame(path: Path) -> FileFrame:
 
 
 def read_content(path: Path, file: BinaryIO) -> FileFrame:
-    """Read the frame from an open file, as `read_frame` does.
-
-    Args:
-        path: Its name in messages.
-        file: An ordinary file, at its start.
+    """Read the frame from an ordinary file, open at its start, as `read_frame` does; `path` is its name in messages.
 
     Raises:
         FileUnreadable: There is no such image in it, or it is damaged.
     """
-    with _quiet():
+    # astropy and numpy warn of odd files; what matters is checked here.
+    with warnings.catch_warnings(action="ignore"), np.errstate(all="ignore"):
         try:
             unit, first, content = _first_image(FitsStream(file))
             pixels = _pixels_of(unit, content)
@@ -75,37 +69,22 @@ def read_content(path: Path, file: BinaryIO) -> FileFrame:
             raise FileUnreadable(f"{path} {damage}; {_advice(damage)}.") from damage
         except OSError as error:
             raise FileUnreadable(f"{path} cannot be read ({error.strerror or error}): check its disk.") from error
+        headers = Headers((unit.header, first))
         modified = datetime.fromtimestamp(os.fstat(file.fileno()).st_mtime, UTC)
-        return _file_frame(path, pixels, Headers((unit.header, first)), modified, planes=COLOUR_PLANES in unit.shape)
-
-
-def _file_frame(path: Path, pixels: Pixels, headers: Headers, modified: datetime, *, planes: bool) -> FileFrame:
-    """Combine pixels and header facts into a frame."""
-    return FileFrame(
-        path=path,
-        frame=Frame(
+        frame = Frame(
             pixels=pixels,
             exposure_s=fits_header.exposure_s(headers),
             started_at=fits_header.started_at(headers) or modified,
             binning=fits_header.binning(headers),
             saturation_adu=fits_header.saturation_adu(headers, pixels),
-            bayer=fits_header.bayer(headers) and not planes,
+            bayer=fits_header.bayer(headers) and COLOUR_PLANES not in unit.shape,
             electrons_per_adu=fits_header.electrons_per_adu(headers),
             image_scale_arcsec=fits_header.image_scale_arcsec(headers),
-        ),
-        position=fits_header.position(headers, path),
-        filter_name=headers.text("FILTER"),
+        )
         # INDI writes both, and older ones of its drivers only the second.
-        image_type=headers.text("IMAGETYP") or headers.text("FRAME"),
-    )
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Silence astropy's and numpy's warnings about odd files; what matters is checked here."""
-    with warnings.catch_warnings(), np.errstate(all="ignore"):
-        warnings.simplefilter("ignore")
-        yield
+        image_type = headers.text("IMAGETYP") or headers.text("FRAME")
+        position, filter_name = fits_header.position(headers, path), headers.text("FILTER")
+    return FileFrame(path=path, frame=frame, position=position, filter_name=filter_name, image_type=image_type)
 
 
 def _advice(damage: Damaged) -> str:
@@ -123,8 +102,7 @@ def _first_image(stream: FitsStream) -> tuple[Unit, fits.Header, bytearray]:
     problem = ""
     for unit in stream.units():
         first = unit.header if first is None else first
-        refusal = _refusal(unit.shape)
-        if not refusal:
+        if not (refusal := _refusal(unit.shape)):
             check_size(unit)
             return unit, first, stream.data(unit)
         problem = problem or (refusal if 0 not in unit.shape and unit.shape else "")
@@ -134,9 +112,8 @@ def _first_image(stream: FitsStream) -> tuple[Unit, fits.Header, bytearray]:
 def _refusal(shape: tuple[int, ...]) -> str:
     """Return why an array of this shape is no frame; empty when it is one."""
     lengths = [length for length in shape if length != 1]
-    if len(lengths) == 2 and 0 not in lengths:
-        return ""
-    if len(lengths) == 3 and 0 not in lengths and COLOUR_PLANES in (lengths[0], lengths[2]):
+    is_colour = len(lengths) == 3 and COLOUR_PLANES in (lengths[0], lengths[2])
+    if 0 not in lengths and (len(lengths) == 2 or is_colour):
         return ""
     words = " x ".join(str(length) for length in reversed(shape))
     if len(lengths) < 2:
@@ -153,7 +130,10 @@ def _pixels_of(unit: Unit, content: bytearray) -> Pixels:
     Source: FITS standard 4.0, section 4.4.2: a pixel's value is BZERO + BSCALE x the stored one, and unsigned integers
     are stored as signed ones with BZERO = 2^(bits - 1). Stored values are big-endian.
     """
-    return _without_nonsense(_packed(unit, content) if unit.packed else _plain(unit, content))
+    if not unit.packed:
+        return _without_nonsense(_plain(unit, content))
+    frame = _frame(unpacked(unit, content))
+    return _without_nonsense(frame.astype(frame.dtype.newbyteorder("="), order="C", copy=False))
 
 
 def _plain(unit: Unit, content: bytearray) -> Pixels:
@@ -168,11 +148,6 @@ def _plain(unit: Unit, content: bytearray) -> Pixels:
         values = values.astype(_float_for(values))
         values[empty] = np.nan
     return values
-
-
-def _packed(unit: Unit, content: bytearray) -> Pixels:
-    frame = _frame(unpacked(unit, content))
-    return frame.astype(frame.dtype.newbyteorder("="), order="C", copy=False)
 
 
 def _scaled(stored: NDArray[np.generic], *, zero: float, scale: float) -> Pixels:

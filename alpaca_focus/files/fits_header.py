@@ -14,14 +14,10 @@ from alpaca_focus.core.optics import ARCSEC_PER_RADIAN
 from alpaca_focus.core.values import Pixels
 from alpaca_focus.files.fits_stream import header_value
 
-EXPOSURE_KEYWORDS = ("EXPTIME", "EXPOSURE")
-POSITION_KEYWORDS = ("FOCUSPOS", "FOCPOS")
 SATURATION_KEYWORDS = ("SATURATE", "MAXADU", "DATAMAX")
 SCALE_KEYWORDS = ("SCALE", "PIXSCALE", "SECPIX", "CCDSCALE")
-BAYER_KEYWORDS = ("BAYERPAT", "COLORTYP")
 SMALLEST_SCALE_ARCSEC, LARGEST_SCALE_ARCSEC = 0.005, 120.0
 """Numbers outside these limits are no image scale; programs use the same keywords for other things."""
-LARGEST_BINNING = 16
 LARGEST_POSITION = 100_000_000
 CONVERTER_MAXIMA = (1023, 4095, 4 * 1023, 16383, 16 * 4095, 4 * 16383)
 """Largest values of converters of 10, 12 and 14 bit, plain and shifted up, below full scale of 16 bit."""
@@ -64,7 +60,7 @@ class Headers:
 
 def exposure_s(headers: Headers) -> float:
     """Return the exposure time in seconds; NaN when it is unknown."""
-    return headers.first_number(EXPOSURE_KEYWORDS, least=1e-6, most=1e6)
+    return headers.first_number(("EXPTIME", "EXPOSURE"), least=1e-6, most=1e6)
 
 
 def started_at(headers: Headers) -> datetime | None:
@@ -81,13 +77,13 @@ def started_at(headers: Headers) -> datetime | None:
 
 def binning(headers: Headers) -> int:
     """Return the number of sensor pixels per pixel along a row; 1 when it is unknown."""
-    number = headers.first_number(("XBINNING",), least=1, most=LARGEST_BINNING)
+    number = headers.first_number(("XBINNING",), least=1, most=16)
     return 1 if math.isnan(number) else round(number)
 
 
 def bayer(headers: Headers) -> bool:
     """Return whether neighbouring pixels see different colours: a pattern is named and the pixels are not binned."""
-    patterns = (headers.text(keyword).upper() for keyword in BAYER_KEYWORDS)
+    patterns = (headers.text(keyword).upper() for keyword in ("BAYERPAT", "COLORTYP"))
     return binning(headers) == 1 and any(sorted(pattern) == ["B", "G", "G", "R"] for pattern in patterns)
 
 
@@ -108,17 +104,15 @@ def image_scale_arcsec(headers: Headers) -> float | None:
 
 def position(headers: Headers, path: Path) -> int | None:
     """Return the focuser position from the header, else from the file name; `None` if neither has one."""
-    number = headers.first_number(POSITION_KEYWORDS, least=-LARGEST_POSITION, most=LARGEST_POSITION)
+    number = headers.first_number(("FOCUSPOS", "FOCPOS"), least=-LARGEST_POSITION, most=LARGEST_POSITION)
     return position_of_name(path.name) if math.isnan(number) else round(number)
 
 
 def position_of_name(name: str) -> int | None:
     """Return the last number in a file's name; `None` without one, or where it is a single digit: a counter."""
     stem = re.sub(r"\.(fits?|fts)(\.(gz|fz))?$", "", name, flags=re.IGNORECASE)
-    runs = re.findall(r"[0-9]+", stem)
-    if not runs or len(runs[-1]) < 2 or int(runs[-1]) > LARGEST_POSITION:
-        return None
-    return int(runs[-1])
+    *_, last = ("", *re.findall(r"[0-9]+", stem))
+    return int(last) if len(last) > 1 and int(last) <= LARGEST_POSITION else None
 
 
 def saturation_adu(headers: Headers, pixels: Pixels) -> float:
@@ -131,10 +125,9 @@ def saturation_adu(headers: Headers, pixels: Pixels) -> float:
     full_scale = _full_scale(pixels.dtype, brightest)
     # DATAMAX is the brightest pixel of this frame with some programs, which is no limit.
     limits = (number for keyword in SATURATION_KEYWORDS if (number := headers.number(keyword)) > 0)
-    named = next((limit for limit in limits if brightest < limit <= full_scale), math.nan)
     if brightest in CONVERTER_MAXIMA and np.count_nonzero(pixels == brightest) >= PLATEAU_PIXELS:
         return brightest
-    return full_scale if math.isnan(named) else named
+    return next((limit for limit in limits if brightest < limit <= full_scale), full_scale)
 
 
 def _full_scale(dtype: np.dtype[np.generic], brightest: float) -> float:

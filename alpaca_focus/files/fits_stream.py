@@ -45,7 +45,6 @@ class Unit:
     """One header and data unit.
 
     Attributes:
-        header: Its cards.
         shape: Lengths of the image's axes, slowest first as in numpy; empty when the unit is no image.
         data_bytes: Bytes of its data without the padding to whole blocks.
         packed: Whether the image is packed into the rows of a table.
@@ -61,9 +60,8 @@ class FitsStream:
     """Reads one file from start to end, compressed with gzip or not."""
 
     def __init__(self, file: BinaryIO) -> None:
-        start = file.read(len(GZIP_START))
+        self._gzipped = file.read(len(GZIP_START)) == GZIP_START
         file.seek(0)
-        self._gzipped = start == GZIP_START
         self._length = os.fstat(file.fileno()).st_size
         self._source: BinaryIO | gzip.GzipFile = gzip.GzipFile(fileobj=file) if self._gzipped else file
         self._taken = 0
@@ -77,8 +75,7 @@ class FitsStream:
         """
         for number in range(MAX_UNITS):
             self._skip(self._unread)
-            text = self._header(first=number == 0)
-            if text is None:
+            if (text := self._header(first=number == 0)) is None:
                 return
             unit = _unit(text)
             self._unread = _whole_blocks(unit.data_bytes)
@@ -98,9 +95,8 @@ class FitsStream:
             if not chunk:
                 self._expect(unit.data_bytes, unit.data_bytes - missing)
             content += chunk
-        padding = _whole_blocks(unit.data_bytes) - unit.data_bytes
-        # Reading to the end of the file makes gzip compare its checksum.
-        self._take(padding + 1)
+        # Reading beyond the padding, to the end of the file, makes gzip compare its checksum.
+        self._take(_whole_blocks(unit.data_bytes) - unit.data_bytes + 1)
         self._unread = 0
         return content
 
@@ -124,10 +120,7 @@ class FitsStream:
         return data
 
     def _skip(self, count: int) -> None:
-        while count > 0:
-            chunk = self._take(min(count, CHUNK_BYTES))
-            if not chunk:
-                return
+        while count > 0 and (chunk := self._take(min(count, CHUNK_BYTES))):
             count -= len(chunk)
 
     def _header(self, *, first: bool) -> str | None:
@@ -135,11 +128,10 @@ class FitsStream:
         cards = b""
         for _ in range(MAX_HEADER_BLOCKS):
             block = self._take(BLOCK_BYTES)
-            if not cards:
-                if first:
-                    _check_start(block)
-                elif not block.startswith(b"XTENSION"):
-                    return None
+            if not cards and not first and not block.startswith(b"XTENSION"):
+                return None
+            if not cards and first and not block.startswith(FITS_START):
+                raise Damaged("is not a FITS file: it does not begin with the word SIMPLE" if block else "is empty")
             cleaned = block.translate(_CLEAN)
             for offset in range(0, len(cleaned), CARD_BYTES):
                 if cleaned[offset : offset + 8] == b"END     ":
@@ -148,13 +140,6 @@ class FitsStream:
                 raise Damaged("is cut short: its header has no end")
             cards += cleaned
         raise Damaged("is damaged: its header has no end")
-
-
-def _check_start(block: bytes) -> None:
-    if not block:
-        raise Damaged("is empty")
-    if not block.startswith(FITS_START):
-        raise Damaged("is not a FITS file: it does not begin with the word SIMPLE")
 
 
 def _unit(cards: str) -> Unit:
@@ -170,12 +155,9 @@ def _unit(cards: str) -> Unit:
         raise Damaged("is damaged: its header gives its data an impossible size")
     data_bytes = abs(bits) // 8 * values
     packed = header_value(header, "ZIMAGE") is True
-    shape = _axes(header, "ZNAXIS") if packed else axes if _is_image(header) else ()
+    is_image = str(header_value(header, "XTENSION")).strip().upper() in {"IMAGE", "IUEIMAGE"}
+    shape = _axes(header, "ZNAXIS") if packed else axes if is_image or "XTENSION" not in header else ()
     return Unit(header=header, shape=shape, data_bytes=data_bytes, packed=packed)
-
-
-def _is_image(header: fits.Header) -> bool:
-    return "XTENSION" not in header or str(header_value(header, "XTENSION")).strip().upper() in {"IMAGE", "IUEIMAGE"}
 
 
 def _axes(header: fits.Header, keyword: str) -> tuple[int, ...]:

@@ -49,7 +49,6 @@ class FolderWatch:
 
     def __init__(self, *, settle_s: float) -> None:
         self._settle_s = settle_s
-        self._patience_s = PATIENCE * settle_s
         self._known: dict[str, _Known] = {}
 
     def ignore(self, listing: FolderListing, now_s: float) -> None:
@@ -57,12 +56,7 @@ class FolderWatch:
         self._known |= {name: _Known(stamp, now_s, settled=True) for name, stamp in listing.items()}
 
     def poll(self, listing: FolderListing, now_s: float) -> list[str]:
-        """Return the names of the files that are ready to be read, oldest first.
-
-        Args:
-            listing: The folder now.
-            now_s: Monotonic time in seconds.
-        """
+        """Return the names of the files that are ready to be read, oldest first; `now_s` is monotonic time."""
         self._known = {name: known for name, known in self._known.items() if known.settled or name in listing}
         ready = []
         for name, stamp in listing.items():
@@ -79,7 +73,7 @@ class FolderWatch:
         it is left alone until it changes.
         """
         known = self._known[name]
-        settled = complete or now_s - known.since_s >= self._patience_s
+        settled = complete or now_s - known.since_s >= PATIENCE * self._settle_s
         self._known[name] = replace(known, settled=settled, next_try_s=now_s + self._settle_s)
         return settled
 
@@ -101,11 +95,8 @@ def folder_snapshot(folder: Path) -> FolderListing | None:
 def tree_snapshot(folder: Path, pattern: str = "*") -> FolderListing | None:
     """Return the FITS files of a folder and its subfolders, by their relative paths.
 
-    Links to folders and hidden folders are left out. `None` when the folder does not exist or does not answer.
-
-    Args:
-        folder: The folder.
-        pattern: Matched against the names alone, in any case.
+    Links to folders and hidden folders are left out. `pattern` is matched against the names alone, in any case. `None`
+    when the folder does not exist or does not answer.
     """
     found: dict[str, Stamp] = {}
     below = [Path()]

@@ -34,7 +34,6 @@ class IncomingFrame:
     """A new light frame; reported when it is complete, and again when it is measured.
 
     Attributes:
-        path: Its file.
         ended_at: End of its exposure, UTC; `None` if unknown.
         is_named_light: Whether its header names it a light frame; headers without a frame type are accepted too.
         hfd_px: Size of its stars in unbinned pixels; `None` if not measured yet.
@@ -53,8 +52,6 @@ class IncomingFrames:
     may be absent for a time.
 
     Args:
-        folder: The folder.
-        pattern: File names to accept.
         least_s: Shortest exposure to accept; shorter ones are test shots.
         since: Start of the watch, UTC; far older frames belong to another night.
         settle_s: Time without changes after which a file is complete.
@@ -63,10 +60,8 @@ class IncomingFrames:
     def __init__(
         self, folder: Path, pattern: str, *, least_s: float, since: datetime, settle_s: float = SETTLE_S
     ) -> None:
-        self._folder = folder
-        self._pattern = pattern
-        self._least_s = least_s
-        self._since = since
+        self._folder, self._pattern = folder, pattern
+        self._least_s, self._since = least_s, since
         self._files = FolderWatch(settle_s=settle_s)
         self._reported: set[tuple[datetime, str]] = set()
         self._was_present: bool | None = None
@@ -91,7 +86,10 @@ class IncomingFrames:
         return [self._queue.get_nowait() for _ in range(self._queue.qsize())]
 
     def _run(self) -> None:
-        _lower_priority()
+        if sys.platform == "linux":
+            # Threads have a niceness of their own there.
+            thread = threading.get_native_id()
+            os.setpriority(os.PRIO_PROCESS, thread, max(NICENESS, os.getpriority(os.PRIO_PROCESS, thread)))
         while not self._stopping.is_set():
             began_s = time.monotonic()
             snapshot = tree_snapshot(self._folder, self._pattern)
@@ -139,8 +137,7 @@ class IncomingFrames:
             return
         frame = IncomingFrame(path=path, ended_at=_ended_at(file), is_named_light=bool(file.image_type))
         self._queue.put(frame)
-        hfd_px = _hfd_px(file)
-        if hfd_px is not None:
+        if (hfd_px := _hfd_px(file)) is not None:
             self._queue.put(replace(frame, hfd_px=hfd_px))
 
     def _counts(self, file: FileFrame, name: str) -> bool:
@@ -169,10 +166,3 @@ def _hfd_px(file: FileFrame) -> float | None:
     report = measure_frame(file, MeasureOptions(metric=row.measured_as))
     hfd_px = report.number(row.column) if report.usable else math.nan
     return hfd_px * file.frame.binning if math.isfinite(hfd_px) else None
-
-
-def _lower_priority() -> None:
-    """Lower the priority of this thread, where threads have a niceness of their own."""
-    if sys.platform == "linux":
-        thread = threading.get_native_id()
-        os.setpriority(os.PRIO_PROCESS, thread, max(NICENESS, os.getpriority(os.PRIO_PROCESS, thread)))

@@ -79,15 +79,11 @@ def measure_files(
 ) -> Generator[FileReport, None, None]:
     """Yield the report of each file as it is finished.
 
-    Args:
-        paths: The files.
-        options: How to measure them.
-        workers: Number of processes; by default one for each core, or this one alone for a few files.
+    `workers` is the number of processes; by default one for each core, or this one alone for a few files.
     """
     count = min(usable_cores(), len(paths)) if workers is None else workers
     if count < 2 or (workers is None and len(paths) <= FEW_FILES):
-        for path in paths:
-            yield measure_file(path, options)
+        yield from (measure_file(path, options) for path in paths)
         return
     for path, outcome in in_parallel(partial(measure_file, options=options), paths, workers=count):
         yield lost_report(path, options) if isinstance(outcome, Lost) else outcome
@@ -95,12 +91,8 @@ def measure_files(
 
 def lost_report(path: Path, options: MeasureOptions) -> FileReport:
     """Return the report of a file over which the measuring process was killed."""
-    return _unreadable(
-        path,
-        options,
-        f"The process that measured {path} was killed, perhaps because memory ran out. Measure the file alone, or "
-        "check it with another program.",
-    )
+    reason = f"The process that measured {path} was killed, perhaps because memory ran out."
+    return _unreadable(path, options, f"{reason} Measure the file alone, or check it with another program.")
 
 
 def _unreadable(path: Path, options: MeasureOptions, reason: str) -> FileReport:

@@ -1,5 +1,6 @@
 """Autofocus reports of N.I.N.A. (JSON, version 2): read as curves, and written from focus runs."""
 
+import contextlib
 import json
 import math
 import statistics
@@ -78,15 +79,11 @@ NOT_KNOWN = "NaN"
 
 
 def nina_report(result: FocusResult, backlash: Backlash | None = None) -> dict[str, Any]:
-    """Return a focus run as a report.
+    """Return a focus run that measured stars as a report.
 
-    Args:
-        result: A run by the size of stars. Half of the HFD is their half-flux radius, and so is half of the FWHM of a
-            Gaussian star.
-        backlash: How targets were approached; `None` if unknown, which a report can only write as 0.
-
-    Returns:
-        The report. In its points and intersections every value is a number, 0 where there is none.
+    Half of the HFD is the half-flux radius of stars, and so is half of the FWHM of a Gaussian star. In points and
+    intersections every value is a number, 0 where there is none. An unknown backlash (`None`) can only be
+    written as 0.
 
     Raises:
         ConfigurationError: The run measured something else, or nothing.
@@ -122,11 +119,11 @@ def nina_report(result: FocusResult, backlash: Backlash | None = None) -> dict[s
             "GaussianMaximum": _minimum(None),
         },
         "Fittings": {
-            "Quadratic": _quadratic(parabola),
-            "Hyperbolic": _hyperbolic(hyperbola),
+            "Quadratic": "" if parabola is None else _quadratic(parabola),
+            "Hyperbolic": "" if hyperbola is None else _hyperbolic(hyperbola),
             "Gaussian": "",
-            "LeftTrend": _trend(lines, -1),
-            "RightTrend": _trend(lines, 1),
+            "LeftTrend": "" if lines is None else _trend(lines, -1),
+            "RightTrend": "" if lines is None else _trend(lines, 1),
         },
         "RSquares": {
             "Quadratic": NOT_KNOWN if parabola is None else parabola.r_squared,
@@ -134,7 +131,12 @@ def nina_report(result: FocusResult, backlash: Backlash | None = None) -> dict[s
             "LeftTrend": NOT_KNOWN if lines is None else lines.parameters["r_squared_in"],
             "RightTrend": NOT_KNOWN if lines is None else lines.parameters["r_squared_out"],
         },
-        "BacklashCompensation": _backlash(backlash),
+        "BacklashCompensation": {
+            "BacklashCompensationModel": "OVERSHOOT" if backlash is None else backlash.method.upper(),
+            # Arriving inward overshoots outward, and vice versa.
+            "BacklashIN": backlash.steps if backlash is not None and backlash.arrive is not Direction.IN else 0,
+            "BacklashOUT": backlash.steps if backlash is not None and backlash.arrive is Direction.IN else 0,
+        },
         "Duration": _duration(result.duration_s),
     }
 
@@ -160,24 +162,10 @@ def _fits(samples: list[Sample], accepted: Fit | None) -> dict[CurveModel, Fit]:
         return fits
     fits.setdefault(CurveModel.HYPERBOLA, hyperbola)
     for model in (CurveModel.PARABOLA, CurveModel.TREND_LINES):
-        try:
+        # Not every V has points enough near focus, or on both arms: the report leaves such a curve empty.
+        with contextlib.suppress(RunFailed):
             fits[model] = fit_model(samples, hyperbola, model)
-        except RunFailed:
-            # Not every V has points enough near focus, or on both arms: the report leaves such a curve empty.
-            continue
     return fits
-
-
-def _backlash(backlash: Backlash | None) -> dict[str, Any]:
-    """Return the settings of a report: arriving inward overshoots outward, and vice versa."""
-    if backlash is None:
-        return {"BacklashCompensationModel": "OVERSHOOT", "BacklashIN": 0, "BacklashOUT": 0}
-    outward = backlash.arrive is Direction.IN
-    return {
-        "BacklashCompensationModel": backlash.method.upper(),
-        "BacklashIN": 0 if outward else backlash.steps,
-        "BacklashOUT": backlash.steps if outward else 0,
-    }
 
 
 def _point(sample: Sample) -> dict[str, float]:
@@ -188,46 +176,36 @@ def _point(sample: Sample) -> dict[str, float]:
 
 
 def _minimum(fit: Fit | None) -> dict[str, float]:
-    if fit is None:
-        return {"Position": 0.0, "Value": 0.0, "Error": 0.0}
-    return {"Position": float(round(fit.best_position)), "Value": fit.best_value / 2, "Error": 0.0}
+    position, value = (0.0, 0.0) if fit is None else (float(round(fit.best_position)), fit.best_value / 2)
+    return {"Position": position, "Value": value, "Error": 0.0}
 
 
 def _start(position: int, samples: list[Sample]) -> dict[str, Any]:
     """Return the start position with its measurement, if there is one."""
-    there = next((each for each in samples if each.position == position and each.measurement.usable), None)
-    if there is not None:
-        return _point(there)
-    return {"Position": float(position), "Value": NOT_KNOWN, "Error": 0.0}
+    there = (_point(each) for each in samples if each.position == position and each.measurement.usable)
+    return next(there, {"Position": float(position), "Value": NOT_KNOWN, "Error": 0.0})
 
 
-def _hyperbolic(fit: Fit | None) -> str:
-    if fit is None:
-        return ""
+def _hyperbolic(fit: Fit) -> str:
     slopes = [fit.parameters[name] for name in ("slope", "slope_in", "slope_out") if name in fit.parameters]
     reach = fit.best_value / statistics.fmean(slopes)
     return f"y = {fit.best_value / 2!r} * cosh(asinh(({fit.best_position!r} - x) / {reach!r}))"
 
 
-def _quadratic(fit: Fit | None) -> str:
-    if fit is None:
-        return ""
+def _quadratic(fit: Fit) -> str:
     square, vertex = fit.parameters["curvature"] / 2, fit.best_position
     constant = square * vertex**2 + fit.best_value / 2
     return f"y = {square!r} * x^2 + {-2 * square * vertex!r} * x + {constant!r}"
 
 
-def _trend(fit: Fit | None, sign: int) -> str:
-    if fit is None:
-        return ""
+def _trend(fit: Fit, sign: int) -> str:
     slope = sign * fit.parameters["slope_in" if sign < 0 else "slope_out"] / 2
     return f"y = {slope!r} * x + {fit.best_value / 2 - slope * fit.best_position!r}"
 
 
 def _duration(duration_s: float) -> str:
     """Return hours, minutes, seconds and seven decimals, as .NET writes a time span."""
-    ticks = round(max(duration_s, 0.0) * TICKS)
-    minutes, ticks = divmod(ticks, 60 * TICKS)
+    minutes, ticks = divmod(round(max(duration_s, 0.0) * TICKS), 60 * TICKS)
     hours, minutes = divmod(minutes, 60)
     seconds, ticks = divmod(ticks, TICKS)
     return f"{hours:02d}:{minutes:02d}:{seconds:02d}.{ticks:07d}"

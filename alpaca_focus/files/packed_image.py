@@ -26,17 +26,12 @@ METHODS = ("RICE_1", "RICE_ONE", "GZIP_1", "GZIP_2", "HCOMPRESS_1", "PLIO_1", "N
 UNSAFE_METHODS = ("HCOMPRESS_1",)
 """Methods whose C code reads and writes beyond its memory when the data are damaged."""
 COLUMN_FORM = re.compile(r"(1?[PQ][BIJKED](\(\d{0,10}\))?|1?[BIJKED])")
-WHOLE_NUMBERS = (
-    *("BITPIX", "NAXIS", "NAXIS1", "NAXIS2", "PCOUNT", "GCOUNT", "TFIELDS", "THEAP"),
-    *("ZBITPIX", "ZNAXIS", "BLANK", "ZBLANK", "ZDITHER0"),
-)
 CARDS: Mapping[str, tuple[type, ...]] = MappingProxyType(
-    {
-        **dict.fromkeys(WHOLE_NUMBERS, (int,)),
-        "ZIMAGE": (bool,),
-        **dict.fromkeys(("BZERO", "BSCALE", "ZSCALE", "ZZERO"), (int, float)),
-        **dict.fromkeys(("ZCMPTYPE", "ZQUANTIZ"), (str,)),
-    }
+    dict.fromkeys(("BITPIX", "NAXIS", "NAXIS1", "NAXIS2", "PCOUNT", "GCOUNT", "TFIELDS", "THEAP"), (int,))
+    | dict.fromkeys(("ZBITPIX", "ZNAXIS", "BLANK", "ZBLANK", "ZDITHER0"), (int,))
+    | {"ZIMAGE": (bool,)}
+    | dict.fromkeys(("BZERO", "BSCALE", "ZSCALE", "ZZERO"), (int, float))
+    | dict.fromkeys(("ZCMPTYPE", "ZQUANTIZ"), (str,))
 )
 """The cards that unpacking needs, with the types of their values."""
 LONGEST_S = 120.0
@@ -48,11 +43,7 @@ class CannotUnpack(Exception):
 
 
 def unpacked(unit: Unit, content: bytearray) -> Pixels:
-    """Unpack the image of a unit, with all its axes.
-
-    Args:
-        unit: The unit.
-        content: Its data: the table and what follows it.
+    """Unpack the image of a unit, with all its axes; `content` is the table and what follows it.
 
     Raises:
         Damaged: It cannot be unpacked.
@@ -76,22 +67,17 @@ def checked_header(unit: Unit) -> fits.Header:
     """
     header = fits.Header([("XTENSION", "BINTABLE")])
     for keyword, types in CARDS.items():
-        _copy(unit.header, header, keyword, types)
+        if (value := header_value(unit.header, keyword)) is None:
+            continue
+        if not isinstance(value, types) or (isinstance(value, bool) and bool not in types):
+            raise Damaged(f"is damaged: its header has {keyword} = {value!r}")
+        header[keyword] = value
     _copy_columns(unit.header, header)
     _copy_tiles(unit, header)
     _copy_parameters(unit.header, header)
     if header.get("ZCMPTYPE") not in METHODS or header.get("ZBITPIX") not in BITS:
         raise Damaged("is damaged: its header lacks the packing method (ZCMPTYPE, ZBITPIX)")
     return header
-
-
-def _copy(source: fits.Header, target: fits.Header, keyword: str, types: tuple[type, ...]) -> None:
-    value = header_value(source, keyword)
-    if value is None:
-        return
-    if not isinstance(value, types) or (isinstance(value, bool) and bool not in types):
-        raise Damaged(f"is damaged: its header has {keyword} = {value!r}")
-    target[keyword] = value
 
 
 def _copy_columns(source: fits.Header, target: fits.Header) -> None:
@@ -135,13 +121,11 @@ def unpacked_here(file: bytes) -> Pixels:
     Raises:
         CannotUnpack: It is damaged.
     """
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
-            with fits.HDUList.fromstring(file, uint=True) as units:
-                return np.asarray(units[1].data)
-        except Exception as error:  # astropy's C code raises a class that has no public name
-            raise CannotUnpack(type(error).__name__) from error
+    try:
+        with warnings.catch_warnings(action="ignore"), fits.HDUList.fromstring(file, uint=True) as units:
+            return np.asarray(units[1].data)
+    except Exception as error:  # astropy's C code raises a class that has no public name
+        raise CannotUnpack(type(error).__name__) from error
 
 
 def unpacked_in_process(file: bytes) -> Pixels:

@@ -31,21 +31,14 @@ def in_parallel(
     """Yield each file with its result, in the order in which they are finished.
 
     When a process is killed, the files in progress are tried again, each alone; the one that kills its process again is
-    lost. When the caller stops, the processes are ended at once.
-
-    Args:
-        function: The function; it is pickled by name.
-        paths: The files.
-        workers: Number of processes.
+    lost. When the caller stops, the processes are ended at once. The function is pickled by name.
     """
     _start_server()
     waiting = deque(paths)
     while waiting:
-        suspects = yield from _until_broken(function, waiting, workers)
-        for path in suspects:
-            lost = yield from _until_broken(function, deque([path]), 1)
-            for each in lost:
-                yield each, Lost()
+        for path in (yield from _until_broken(function, waiting, workers)):
+            for lost in (yield from _until_broken(function, deque([path]), 1)):
+                yield lost, Lost()
 
 
 def _until_broken(

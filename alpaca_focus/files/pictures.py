@@ -22,12 +22,7 @@ MANY_POINTS = 60
 
 @dataclass(frozen=True, slots=True)
 class Paper:
-    """The colours of a picture.
-
-    Attributes:
-        error: Colour of error bars.
-        grid: Colour of the grid; `None` for none.
-    """
+    """The colours of a picture, of its error bars and of its grid; without `grid` there is none."""
 
     colours: Mapping[Colour, str]
     error: str
@@ -61,13 +56,9 @@ def curve_of_run(number: int, result: FocusResult) -> tuple[tuple[FittedCurve, .
 def write_picture(
     path: Path, fitted: Sequence[FittedCurve], *, title: str = "", compromise_at: float | None = None
 ) -> None:
-    """Draw one panel per curve and write the picture atomically.
+    """Draw one panel per curve, with or without its fit, and write the picture atomically.
 
-    Args:
-        path: The file to write; its ending names the format.
-        fitted: The curves, with or without a fit.
-        title: One line above them.
-        compromise_at: A position to mark in every panel.
+    The ending of `path` names the format; `compromise_at` is marked in every panel.
 
     Raises:
         ConfigurationError: The file cannot be written.
@@ -109,7 +100,9 @@ def draw_chart(panel: Any, chart: Chart, paper: Paper = WHITE_PAPER) -> None:
 
 
 def _draw_mark(panel: Any, mark: Mark, paper: Paper) -> None:
-    style = {"color": paper.colours[mark.colour], "label": mark.name or None}
+    style: dict[str, Any] = {"color": paper.colours[mark.colour], "label": mark.name or None}
+    if isinstance(mark, Polyline | Upright):
+        style |= {"linewidth": 1.2, "linestyle": "--" if mark.dashed else "-"}
     match mark:
         case Points():
             are_many = len(mark.at) > MANY_POINTS
@@ -125,22 +118,21 @@ def _draw_mark(panel: Any, mark: Mark, paper: Paper) -> None:
                 **style,
             )
         case Polyline():
-            panel.plot(*zip(*mark.at, strict=True), linewidth=1.2, linestyle=_line_style(mark), **style)
+            panel.plot(*zip(*mark.at, strict=True), **style)
         case Upright():
-            panel.axvline(mark.x, linewidth=1.2, linestyle=_line_style(mark), **style)
+            panel.axvline(mark.x, **style)
         case Band():
             panel.axvspan(mark.low, mark.high, alpha=0.15, linewidth=0, **style)
-
-
-def _line_style(mark: Polyline | Upright) -> str:
-    return "--" if mark.dashed else "-"
 
 
 def _figure(fitted: Sequence[FittedCurve], title: str, compromise_at: float | None) -> Any:
     charts = [v_curve(each.curve.samples, each.fit) for each in fitted]
     figure = empty_figure(WIDTH_INCH, PANEL_INCH * len(charts) + 0.4)
     shared = Range(min(chart.x.low for chart in charts), max(chart.x.high for chart in charts))
-    mark = () if compromise_at is None else (_compromise(compromise_at),)
+    mark: list[Mark] = []
+    if compromise_at is not None:
+        name = f"compromise {compromise_at:.1f}"
+        mark.append(Upright(x=compromise_at, colour=Colour.RED, dashed=True, name=name))
     panels = figure.subplots(len(charts), 1, sharex=True, squeeze=False)[:, 0]
     for panel, chart in zip(panels, charts, strict=True):
         draw_chart(panel, replace(chart, x=shared, marks=(*mark, *chart.marks)))
@@ -150,7 +142,3 @@ def _figure(fitted: Sequence[FittedCurve], title: str, compromise_at: float | No
     if title:
         figure.suptitle(title, fontsize=11)
     return figure
-
-
-def _compromise(position: float) -> Upright:
-    return Upright(x=position, colour=Colour.RED, dashed=True, name=f"compromise {position:.1f}")

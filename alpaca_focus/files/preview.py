@@ -22,7 +22,7 @@ from alpaca_focus.files.measuring import MeasureOptions
 from alpaca_focus.files.pictures import Paper, draw_chart, empty_figure
 from alpaca_focus.imaging.sky_background import binned
 from alpaca_focus.imaging.spectrum import SpectrumReport, SpectrumSettings, TraceAxis, measure_spectrum
-from alpaca_focus.imaging.star_field import Star, find_stars
+from alpaca_focus.imaging.star_field import find_stars
 from alpaca_focus.imaging.stretch import bin_factor, screen_stretch
 
 DOTS_PER_INCH = 100
@@ -91,10 +91,8 @@ def spectrum_png(frame: Frame, settings: SpectrumSettings) -> bytes:
     """Return a frame as PNG with the trace of its spectrum marked, and its profile beside it."""
     figure = _spectrum_figure(frame, measure_spectrum(frame, settings))
     file = BytesIO()
-    width_inches = float(figure.get_size_inches()[0])
-    figure.savefig(
-        file, format="png", dpi=min(DOTS_PER_INCH, MOST_COLUMNS_LIVE // width_inches), facecolor=PAPER_COLOUR
-    )
+    dots_per_inch = min(DOTS_PER_INCH, MOST_COLUMNS_LIVE // float(figure.get_size_inches()[0]))
+    figure.savefig(file, format="png", dpi=dots_per_inch, facecolor=PAPER_COLOUR)
     return file.getvalue()
 
 
@@ -104,12 +102,9 @@ def png_of(picture: NDArray[np.uint8]) -> bytes:
     lines = np.zeros((rows, 1 + 3 * columns), np.uint8)  # each line begins with its filter: none
     lines[:, 1:] = picture.reshape(rows, 3 * columns)
     head = struct.pack(">IIBBBBB", columns, rows, 8, 2, 0, 0, 0)
-    parts = ((b"IHDR", head), (b"IDAT", zlib.compress(lines.tobytes(), PNG_EFFORT)), (b"IEND", b""))
-    return PNG_SIGNATURE + b"".join(_chunk(name, body) for name, body in parts)
-
-
-def _chunk(name: bytes, body: bytes) -> bytes:
-    return struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
+    parts = (b"IHDR" + head, b"IDAT" + zlib.compress(lines.tobytes(), PNG_EFFORT), b"IEND")
+    chunks = (struct.pack(">I", len(part) - 4) + part + struct.pack(">I", zlib.crc32(part)) for part in parts)
+    return PNG_SIGNATURE + b"".join(chunks)
 
 
 def _ring(picture: NDArray[np.uint8], x: float, y: float, radius: float, colour: NDArray[np.uint8]) -> None:
@@ -218,7 +213,7 @@ def _stars(frame: Frame) -> list[tuple[float, float, float]]:
     """Return column, row and HFD of the stars measured, in pixels of the frame."""
     scale = 2 if frame.bayer else 1
     pixels = binned(frame.pixels, 2) if frame.bayer else frame.pixels
-    stars: Sequence[Star] = find_stars(pixels, saturation_adu=frame.saturation_adu).stars
+    stars = find_stars(pixels, saturation_adu=frame.saturation_adu).stars
     # The middle of a block of 2 x 2 lies half a pixel from that of its first one.
     shift = (scale - 1) / 2
     return [(star.x_px * scale + shift, star.y_px * scale + shift, star.hfd_px * scale) for star in stars]
@@ -230,19 +225,10 @@ def _ring_stars(axes: Any, stars: Sequence[tuple[float, float, float]], columns:
     from matplotlib.patheffects import withStroke  # noqa: PLC0415
 
     outline = [withStroke(linewidth=2.6, foreground=PAPER_COLOUR, alpha=0.8)]
+    style: dict[str, Any] = {"color": RING_COLOUR, "path_effects": outline}
+    place: dict[str, Any] = {"xytext": (3, 0), "textcoords": "offset points", "va": "center", "clip_on": True}
     smallest_px = SMALLEST_RING_SHARE * columns
     for x_px, y_px, hfd_px in stars:
         radius_px = max(hfd_px / 2, smallest_px)
-        ring = Circle((x_px, y_px), radius_px, fill=False, color=RING_COLOUR, linewidth=1.1, path_effects=outline)
-        axes.add_patch(ring)
-        axes.annotate(
-            f"{hfd_px:.1f}",
-            (x_px + max(hfd_px, radius_px), y_px),
-            xytext=(3, 0),
-            textcoords="offset points",
-            color=RING_COLOUR,
-            fontsize=8,
-            va="center",
-            clip_on=True,
-            path_effects=outline,
-        )
+        axes.add_patch(Circle((x_px, y_px), radius_px, fill=False, linewidth=1.1, **style))
+        axes.annotate(f"{hfd_px:.1f}", (x_px + max(hfd_px, radius_px), y_px), fontsize=8, **place, **style)

@@ -4,9 +4,11 @@ The page is the template `night_report.html.j2` with its style; what it shows is
 """
 
 import math
-from collections.abc import Sequence
+import statistics
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 
 from alpaca_focus.core.metrics import label_of
 from alpaca_focus.core.night.focus_model import AVERAGE
@@ -20,12 +22,13 @@ from alpaca_focus.core.night.night_review import (
     not_known,
     temperature_of,
 )
-from alpaca_focus.core.values import Fit, FocusResult, Outcome
+from alpaca_focus.core.values import Fit, Light, Outcome
 from alpaca_focus.files.chart import Chart, Colour, Mark, Points, Polyline, Range, Upright, range_of, v_curve
 from alpaca_focus.files.chart_drawing import chart_svg
 
 TEMPLATE = "night_report.html.j2"
 CURVE_SIZE = {"width": 340, "height": 210}
+_temperature_c = partial(temperature_of, sensor=AVERAGE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,13 +63,7 @@ class _RunCurve:
 
 
 def report_page(night: ReviewedNight, *, made_at: datetime, version: str) -> str:
-    """Return the page.
-
-    Args:
-        night: The record of the night.
-        made_at: When the page is made, UTC.
-        version: The version of this program.
-    """
+    """Return the page; `made_at` is in UTC, and `version` is that of this program."""
     # Not needed until a night is over.
     from jinja2 import Environment, PackageLoader, StrictUndefined  # noqa: PLC0415
 
@@ -106,28 +103,25 @@ def _number(value: float, digits: int, sign: str = "") -> str:
     return "" if math.isnan(value) else f"{value:{sign}.{digits}f}"
 
 
-def _temperature_c(result: FocusResult) -> float:
-    return temperature_of(result, AVERAGE)
-
-
 def _tiles(night: ReviewedNight) -> list[tuple[str, str]]:
     """Return the numbers at the top of the page, each with its meaning."""
     good = sum(run.is_good for run in night.runs)
     tiles = [(f"{good} of {len(night.runs)}", "refocuses good")]
-    if night.lights:
-        sizes = sorted(light.hfd_px for light in night.lights)
+    if sizes := [light.hfd_px for light in night.lights]:
         tiles.append((f"{len(sizes)}", "light frames measured"))
-        tiles.append((f"{sizes[len(sizes) // 2]:.2f} px", "median HFD of these"))
+        tiles.append((f"{statistics.median_high(sizes):.2f} px", "median HFD of these"))
     tolerance = f"{100 * night.tolerance:.0f}\u00a0%"
-    tiles.append((_percent(by_stars(night)), f"of the frames within {tolerance} of the HFD after a refocus"))
-    tiles.append((_percent(by_curves(night)), "of the time within the critical focus zone, by the V-curves"))
     seconds = sum(run.result.duration_s for run in night.runs)
-    return [*tiles, (f"{seconds / 60:.0f} min", "spent on refocuses")]
+    return [
+        *tiles,
+        (_percent(by_stars(night)), f"of the frames within {tolerance} of the HFD after a refocus"),
+        (_percent(by_curves(night)), "of the time within the critical focus zone, by the V-curves"),
+        (f"{seconds / 60:.0f} min", "spent on refocuses"),
+    ]
 
 
 def _percent(share: Share | None) -> str:
-    value = None if share is None else share.share
-    return "not known" if value is None else f"{100 * value:.0f}\u00a0%"
+    return "not known" if share is None or share.share is None else f"{100 * share.share:.0f}\u00a0%"
 
 
 def _night_figures(night: ReviewedNight) -> list[_Figure]:
@@ -142,12 +136,16 @@ def _night_figures(night: ReviewedNight) -> list[_Figure]:
     return [figure for figure in figures if figure is not None]
 
 
+def _of_lights(night: ReviewedNight, value: Callable[[Light], float | None]) -> list[tuple[float, float]]:
+    """Return a value of the light frames over time, where it is known."""
+    known = ((light.ended_at, value(light)) for light in night.lights)
+    return [(at.timestamp(), float(number)) for at, number in known if number is not None]
+
+
 def _positions(night: ReviewedNight, times: Range) -> _Figure | None:
     good = [(run, run.result.fit) for run in night.runs if run.is_good and run.result.fit is not None]
     found = [(run.result.started_at.timestamp(), fit.best_position) for run, fit in good]
-    stands = [
-        (light.ended_at.timestamp(), float(light.position)) for light in night.lights if light.position is not None
-    ]
+    stands = _of_lights(night, lambda light: light.position)
     expected = _expected(night, good)
     values = [position for line in (stands, found, *expected) for _, position in line]
     if not values:
@@ -189,9 +187,7 @@ def _expected(night: ReviewedNight, good: Sequence[tuple[ReviewedRun, Fit]]) -> 
 
 def _temperatures(night: ReviewedNight, times: Range) -> _Figure | None:
     known = [(run.result.started_at.timestamp(), _temperature_c(run.result)) for run in night.runs]
-    known += [
-        (each.ended_at.timestamp(), each.temperature_c) for each in night.lights if each.temperature_c is not None
-    ]
+    known += _of_lights(night, lambda light: light.temperature_c)
     line = sorted((at, degrees) for at, degrees in known if math.isfinite(degrees))
     if len(line) < 2:
         return None
@@ -205,17 +201,10 @@ def _sizes(night: ReviewedNight, times: Range) -> _Figure | None:
         return None
     sizes = [light.hfd_px for light in night.lights]
     # One trailed frame would flatten all the others.
-    highest = 1.1 * min(max(sizes), 3 * sorted(sizes)[len(sizes) // 2])
-    frames = [(light.ended_at.timestamp(), min(light.hfd_px, highest)) for light in night.lights]
-    marks: tuple[Mark, ...] = (
-        *(
-            Upright(
-                x=run.result.started_at.timestamp(), colour=Colour.GREEN if run.is_good else Colour.RED, dashed=True
-            )
-            for run in night.runs
-        ),
-        Points(at=frames, colour=Colour.BLUE),
-    )
+    highest = 1.1 * min(max(sizes), 3 * statistics.median_high(sizes))
+    frames = Points(at=_of_lights(night, lambda light: min(light.hfd_px, highest)), colour=Colour.BLUE)
+    runs = [(run.result.started_at.timestamp(), Colour.GREEN if run.is_good else Colour.RED) for run in night.runs]
+    marks: tuple[Mark, ...] = (*(Upright(x=at, colour=colour, dashed=True) for at, colour in runs), frames)
     chart = Chart(label="HFD of the light frames, px", x=times, y=Range(0.0, highest), marks=marks, at_times=True)
     return _Figure(chart, "Dashed: refocuses.", height=170)
 
@@ -226,19 +215,15 @@ def _drift(night: ReviewedNight) -> _Figure | None:
     filters = [result.filter_name for result in good]
     # Other filters have their focus elsewhere, whatever the temperature.
     through = max(filters, key=filters.count, default=None)
-    fits = [
-        (_temperature_c(result), result.fit)
-        for result in good
-        if result.filter_name == through and result.fit is not None
-    ]
+    same = [result for result in good if result.filter_name == through]
+    fits = [(_temperature_c(result), result.fit) for result in same if result.fit is not None]
     if len(fits) < 2:
         return None
     degrees = range_of([each for each, _ in fits], least=1.0)
     found = [(each, fit.best_position) for each, fit in fits]
     line: list[tuple[float, float]] = []
     if night.learned is not None:
-        middle_c = sum(each for each, _ in found) / len(found)
-        middle = sum(position for _, position in found) / len(found)
+        middle_c, middle = (sum(values) / len(found) for values in zip(*found, strict=True))
         line = [(each, middle + night.learned.value * (each - middle_c)) for each in (degrees.low, degrees.high)]
     marks = (
         Polyline(at=line, colour=Colour.GREEN, dashed=True),

@@ -65,12 +65,7 @@ class TelescopeMessages:
 
 @dataclass(frozen=True, slots=True)
 class Fleet:
-    """The latest messages of all telescopes.
-
-    Attributes:
-        prefix: Beginning of their topics.
-        telescopes: The messages by the telescope's part of the topic.
-    """
+    """The latest messages of all telescopes, by the telescope's part of the topics, which begin with the prefix."""
 
     prefix: str
     telescopes: Mapping[str, TelescopeMessages] = field(default_factory=lambda: MappingProxyType({}))
@@ -108,9 +103,7 @@ class TelescopeRow:
     """One telescope of the overview.
 
     Attributes:
-        name: The telescope's name.
         topic: Its part of the topics.
-        health: Its condition.
         is_online: Whether its daemon is connected.
         minutes: Minutes since the last good focus.
         last: The latest state, with empty texts in place of "nothing".
@@ -147,12 +140,7 @@ class TelescopeRow:
 
 
 def rows(fleet: Fleet, now: datetime) -> tuple[TelescopeRow, ...]:
-    """Return a row for each telescope, the most urgent first, then by name.
-
-    Args:
-        fleet: The messages.
-        now: Time of day, UTC, to compute ages.
-    """
+    """Return a row for each telescope with its age at `now`, UTC; the most urgent first, then by name."""
     listed = [_row(topic, messages, now) for topic, messages in fleet.telescopes.items()]
     names = [row.name for row in listed]
     # The state holds the name, so two telescopes can have the same one; a topic belongs to one telescope.
@@ -162,11 +150,8 @@ def rows(fleet: Fleet, now: datetime) -> tuple[TelescopeRow, ...]:
 
 def _row(topic: str, messages: TelescopeMessages, now: datetime) -> TelescopeRow:
     state = messages.state or TelescopeState()
-    last = replace(
-        state,
-        due="" if state.due == NOTHING else state.due,
-        result="" if state.result == NOTHING else state.result,
-    )
+    due, result = ("" if text == NOTHING else text for text in (state.due, state.result))
+    last = replace(state, due=due, result=result)
     topic = printable(topic, LONGEST_NAME)
     is_online = messages.is_online is True
     return TelescopeRow(

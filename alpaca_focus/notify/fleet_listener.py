@@ -10,7 +10,7 @@ from paho.mqtt.client import Client, MQTTMessage
 
 from alpaca_focus.core.errors import ConfigurationError
 from alpaca_focus.notify.fleet import Fleet
-from alpaca_focus.notify.mqtt_client import KEEP_ALIVE_S, MqttSettings, end_client, new_client, refusal
+from alpaca_focus.notify.mqtt_client import KEEP_ALIVE_S, MqttSettings, end_client, new_client
 
 ACCEPT_TIMEOUT_S = 5.0
 """For the broker's answer after the connection is made."""
@@ -110,7 +110,7 @@ class FleetListener:
 
     def _connected(self, client: Client, _userdata: Any, _flags: Any, reason: Any, _properties: Any) -> None:
         if reason.is_failure:
-            self._refuse(f"{refusal(reason)} Check the user and the password.")
+            self._refuse(f"The MQTT broker refuses the connection ({reason}). Check the user and the password.")
             return
         with self._lock:
             # A daemon that has gone while nobody listened may have left no message.

@@ -2,7 +2,7 @@
 
 import math
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cache
 from typing import Annotated
@@ -59,13 +59,8 @@ class Topics:
         """The topic of replies to commands."""
         return f"{self.base}/said"
 
-    @property
-    def commands(self) -> str:
-        """The topics of all commands."""
-        return f"{self.base}/command/+"
-
     def command(self, name: str) -> str:
-        """Return the topic of one command."""
+        """Return the topic of one command; that of all commands for the name "+"."""
         return f"{self.base}/command/{name}"
 
 
@@ -155,26 +150,21 @@ def discovery(topics: Topics, version: str) -> dict[str, Payload]:
         "origin": {"name": "alpaca-focus", "sw_version": version},
     }
 
-    def sensor(key: str, name: str, template: str = "", **more: object) -> tuple[str, Payload]:
-        template = template or f"value_json.{key}"
-        own = {"name": name, "state_topic": topics.state, "value_template": f"{{{{ {template} }}}}", **more}
-        return f"{DISCOVERY}/sensor/{topics.node}/{key}/config", own
+    def entity(kind: str, key: str, **own: object) -> tuple[str, Payload]:
+        return f"{DISCOVERY}/{kind}/{topics.node}/{key}/config", own
+
+    def sensor(key: str, name: str, **more: object) -> tuple[str, Payload]:
+        template = f"{{{{ value_json.{key} }}}}"
+        return entity("sensor", key, name=name, state_topic=topics.state, value_template=template, **more)
 
     def button(key: str, name: str, icon: str) -> tuple[str, Payload]:
-        own: Payload = {"name": name, "command_topic": topics.command(key), "payload_press": PRESS, "icon": icon}
-        return f"{DISCOVERY}/button/{topics.node}/{key}/config", own
+        return entity("button", key, name=name, command_topic=topics.command(key), payload_press=PRESS, icon=icon)
 
     def switch(key: str, name: str, state: str, icon: str) -> tuple[str, Payload]:
-        own: Payload = {
-            "name": name,
-            "command_topic": topics.command(key),
-            "payload_on": ON,
-            "payload_off": OFF,
-            "state_topic": topics.state,
-            "value_template": f"{{{{ '{ON}' if value_json.{state} else '{OFF}' }}}}",
-            "icon": icon,
-        }
-        return f"{DISCOVERY}/switch/{topics.node}/{key}/config", own
+        command = {"command_topic": topics.command(key), "payload_on": ON, "payload_off": OFF}
+        template = f"{{{{ '{ON}' if value_json.{state} else '{OFF}' }}}}"
+        shown = {"state_topic": topics.state, "value_template": template, "icon": icon}
+        return entity("switch", key, name=name, **command, **shown)
 
     measured = {"state_class": "measurement"}
     entities = [
@@ -196,23 +186,17 @@ def discovery(topics: Topics, version: str) -> dict[str, Payload]:
 def state_of(status: Status | Waiting, hfd_px: float | None, *, telescope: str, daemon: str = "") -> TelescopeState:
     """Return the state to publish when it has changed; so nothing in it may change with every second.
 
-    Args:
-        status: The daemon's status.
-        hfd_px: Size of the stars on the last light frame; `None` if there was none.
-        telescope: The telescope's name.
-        daemon: ID of this daemon.
+    `hfd_px` is the size of the stars on the last light frame; `None` if there was none. `daemon` is this daemon's ID.
     """
+    common = TelescopeState(telescope=telescope, state=status.state, hfd=_rounded(hfd_px), daemon=daemon)
     if isinstance(status, Waiting):
-        return TelescopeState(
-            telescope=telescope, state=status.state, hfd=_rounded(hfd_px), waits_for=status.why, daemon=daemon
-        )
+        return replace(common, waits_for=status.why)
     last_focus, last_run = status.last_focus, status.last_run
     if hfd_px is None and last_focus is not None and last_focus.metric == STAR_SIZE:
         hfd_px = last_focus.value
     due = "; ".join(status.due)
-    return TelescopeState(
-        telescope=telescope,
-        state=status.state,
+    return replace(
+        common,
         temperature=_rounded(status.temperature_c),
         position=status.position,
         hfd=_rounded(hfd_px),
@@ -226,7 +210,6 @@ def state_of(status: Status | Waiting, hfd_px: float | None, *, telescope: str, 
         reason="" if last_run is None else last_run.reason,
         paused=status.paused,
         compensation=status.compensation.enabled,
-        daemon=daemon,
     )
 
 

@@ -34,8 +34,6 @@ class Message:
     """A message to people.
 
     Attributes:
-        title: A few words.
-        text: The whole message.
         kind: Kind of the notice; `None` for a test.
         attachment: Creates a file to attach in a folder and returns its path; `None` if there is none.
     """
@@ -50,11 +48,7 @@ class Service:
     """One service.
 
     Attributes:
-        name: Its number in the settings and, if Apprise supports the URL, its kind.
-
-    Args:
-        url: Apprise's URL of the service.
-        number: Position in the settings, from 1.
+        name: Its number in the settings, from 1, and, if Apprise supports the URL, its kind.
     """
 
     def __init__(self, url: str, number: int) -> None:
@@ -105,18 +99,16 @@ class Service:
 
     def _send(self, message: Message, file: Path | None, results: list[bool | str]) -> None:
         try:
-            results.append(self._notify(message, file))
+            from apprise import AppriseAttachment  # noqa: PLC0415
+
+            kind = "failure" if message.kind in URGENT else "warning" if message.kind in WORRYING else "info"
+            is_html = str(getattr(self._plugin.notify_format, "value", self._plugin.notify_format)) == "html"
+            text = html.escape(message.text) if is_html else message.text
+            attached = AppriseAttachment(str(file)) if file is not None and self._plugin.attachment_support else None
+            sent = self._plugin.notify(body=text, title=message.title, notify_type=kind, attach=attached)
+            results.append(bool(sent))
         except Exception as error:  # noqa: BLE001 - only its kind: the library's message would quote the URL
             results.append(type(error).__name__)
-
-    def _notify(self, message: Message, file: Path | None) -> bool:
-        from apprise import AppriseAttachment  # noqa: PLC0415
-
-        kind = "failure" if message.kind in URGENT else "warning" if message.kind in WORRYING else "info"
-        is_html = str(getattr(self._plugin.notify_format, "value", self._plugin.notify_format)) == "html"
-        text = html.escape(message.text) if is_html else message.text
-        attached = AppriseAttachment(str(file)) if file is not None and self._plugin.attachment_support else None
-        return bool(self._plugin.notify(body=text, title=message.title, notify_type=kind, attach=attached))
 
 
 class Messenger:
@@ -155,17 +147,13 @@ class Messenger:
             file = _attached(message, Path(folder))
             failures = {each.name: each.send(message, file) for each in self._services}
         for name, why in failures.items():
-            self._log_change(name, why)
+            before = self._failures.get(name, "")
+            if why and why != before:
+                _log.error("Message not sent", service=name, why=why)
+            elif before and not why:
+                _log.info("Messages are sent again", service=name)
+        self._failures |= failures
         return failures
-
-    def _log_change(self, name: str, why: str) -> None:
-        """Log a service when it fails in a new way, and when it works again."""
-        before = self._failures.get(name, "")
-        self._failures[name] = why
-        if why and why != before:
-            _log.error("Message not sent", service=name, why=why)
-        elif before and not why:
-            _log.info("Messages are sent again", service=name)
 
 
 def _attached(message: Message, folder: Path) -> Path | None:

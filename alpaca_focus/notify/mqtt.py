@@ -29,7 +29,7 @@ from alpaca_focus.notify.home_assistant import (
     discovery,
     state_of,
 )
-from alpaca_focus.notify.mqtt_client import CLOSE_TIMEOUT_S, KEEP_ALIVE_S, MqttSettings, end_client, new_client, refusal
+from alpaca_focus.notify.mqtt_client import CLOSE_TIMEOUT_S, KEEP_ALIVE_S, MqttSettings, end_client, new_client
 from alpaca_focus.service.control_wire import Request
 
 LONGEST_COMMAND_BYTES = 64
@@ -51,9 +51,7 @@ class MqttLink:
     def __init__(
         self, settings: MqttSettings, feed: Feed, answer: Callable[[Request], Awaitable[Mapping[str, object]]]
     ) -> None:
-        self._settings = settings
-        self._feed = feed
-        self._answer = answer
+        self._settings, self._feed, self._answer = settings, feed, answer
         self._topics = Topics(settings.prefix, settings.telescope)
         self._loop = asyncio.get_running_loop()
         self._reading: asyncio.Task[None] | None = None
@@ -62,13 +60,12 @@ class MqttLink:
         self._problem = ""
         self._daemon = secrets.token_hex(4)
         self._is_alone = True
-        client = new_client(settings)
+        self._client = client = new_client(settings)
         client.will_set(self._topics.availability, OFFLINE, qos=1, retain=True)
         client.on_connect = self._connected
         client.on_connect_fail = self._not_connected
         client.on_disconnect = self._disconnected
         client.on_message = self._received
-        self._client = client
 
     async def __aenter__(self) -> Self:
         """Start to connect, and return at once."""
@@ -120,11 +117,11 @@ class MqttLink:
 
     def _connected(self, client: Client, _userdata: Any, _flags: Any, reason: Any, _properties: Any) -> None:
         if reason.is_failure:
-            self._log_problem(f"{refusal(reason)} Check mqtt.user and the password.")
+            self._log_problem(f"The MQTT broker refuses the connection ({reason}). Check mqtt.user and the password.")
             return
         self._problem = ""
         _log.info("MQTT broker connected", broker=self._settings.broker)
-        client.subscribe([(self._topics.commands, 1), (BIRTH_TOPIC, 1), (self._topics.state, 0)])
+        client.subscribe([(self._topics.command("+"), 1), (BIRTH_TOPIC, 1), (self._topics.state, 0)])
         self._publish_all()
 
     def _publish_all(self) -> None:
@@ -162,11 +159,9 @@ class MqttLink:
         if message.retain:
             _log.warning("MQTT command ignored: it is a retained message and may be old", command=name)
             return
-        request = requested(name, text)
-        if request is None:
-            self._publish(
-                self._topics.reply, {"command": name, "error": f"There is no command {name} {text}."}, retain=False
-            )
+        if (request := requested(name, text)) is None:
+            reply: Payload = {"command": name, "error": f"There is no command {name} {text}."}
+            self._publish(self._topics.reply, reply, retain=False)
             return
         work = self._carry_out(request)
         try:
@@ -204,12 +199,12 @@ class MqttLink:
 
 def requested(name: str, payload: str) -> Request | None:
     """Return the request of a command topic and its payload; `None` if there is no such command."""
-    match name:
-        case "refocus" | "abort" if payload.upper() == PRESS:
-            return Request(name, {})
-        case "pause" if payload.upper() in {ON, OFF}:
-            return Request("pause" if payload.upper() == ON else "resume", {})
-        case "compensation" if payload.upper() in {ON, OFF}:
-            return Request("compensation", {"enabled": payload.upper() == ON})
-        case _:
-            return None
+    requests = {
+        ("refocus", PRESS): Request("refocus", {}),
+        ("abort", PRESS): Request("abort", {}),
+        ("pause", ON): Request("pause", {}),
+        ("pause", OFF): Request("resume", {}),
+        ("compensation", ON): Request("compensation", {"enabled": True}),
+        ("compensation", OFF): Request("compensation", {"enabled": False}),
+    }
+    return requests.get((name, payload.upper()))

@@ -20,12 +20,7 @@ NETWORK_TURN_S = 0.1
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MqttSettings:
-    """The broker, the user, and the names in the topics.
-
-    Attributes:
-        prefix: Beginning of all topics.
-        tls: Whether the connection is encrypted.
-    """
+    """The broker, the user, and the names in the topics, which all begin with the prefix."""
 
     host: str
     port: int
@@ -52,11 +47,6 @@ def new_client(settings: MqttSettings, *, longest_pause_s: int = LONGEST_PAUSE_S
     return client
 
 
-def refusal(reason: ReasonCode) -> str:
-    """Return the message for a broker that refuses this client."""
-    return f"The MQTT broker refuses the connection ({reason})."
-
-
 def end_client(client: Client) -> None:
     """Disconnect and end the client's thread; abandon the thread if that takes long."""
     with contextlib.suppress(OSError):
@@ -68,14 +58,9 @@ def end_client(client: Client) -> None:
 
 
 def broker_problem(settings: MqttSettings, timeout_s: float) -> str:
-    """Connect to a broker and disconnect again, without publishing; blocks.
+    """Connect to a broker and disconnect again; return why it cannot be used, and the remedy; empty if it can.
 
-    Args:
-        settings: The broker.
-        timeout_s: Timeout of the connection and then of the broker's answer.
-
-    Returns:
-        Why it cannot be used, and the remedy; empty if it can.
+    Blocks. The timeout is that of the connection and then of the broker's answer. Nothing is published.
     """
     broker = f"{settings.host}:{settings.port}"
     answers: list[ReasonCode] = []

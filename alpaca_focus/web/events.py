@@ -38,10 +38,7 @@ def _plain(value: object) -> object:
 async def events(feed: Feed, viewers: Viewers, after: int | None) -> AsyncIterator[bytes]:
     """Yield events until the browser disconnects; it counts as one of the viewers meanwhile.
 
-    Args:
-        feed: The daemon's feed.
-        viewers: The open dashboards.
-        after: Number of the last event that the browser has received; `None`: none.
+    `after` is the number of the last event that the browser has received; `None`: none.
     """
     viewers.count += 1
     try:

@@ -47,7 +47,7 @@ class Guard:
             # The body is read here, so that its size and the time it takes are bounded for all commands alike.
             body = await _body_or_refusal(scope, receive)
             if isinstance(body, bytes):
-                receive = _Replay(body, receive)
+                receive = _replay(body, receive)
             else:
                 refused = body
         if refused is None:
@@ -59,18 +59,14 @@ class Guard:
         await JSONResponse({"error": sentence}, status, headers=headers)(scope, receive, send_with_headers)
 
 
-class _Replay:
-    """Delivers a body that has been read already, then what the connection delivers."""
+def _replay(body: bytes, receive: Receive) -> Receive:
+    """Return what delivers a body that has been read already, then what the connection delivers."""
+    messages: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
 
-    def __init__(self, body: bytes, receive: Receive) -> None:
-        self._body: bytes | None = body
-        self._receive = receive
+    async def received() -> Message:
+        return messages.pop() if messages else await receive()
 
-    async def __call__(self) -> Message:
-        if self._body is None:
-            return await self._receive()
-        body, self._body = self._body, None
-        return {"type": "http.request", "body": body, "more_body": False}
+    return received
 
 
 async def _body_or_refusal(scope: Scope, receive: Receive) -> bytes | Refusal:

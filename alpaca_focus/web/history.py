@@ -121,11 +121,8 @@ class HistoryReader:
 
     async def _cached(self, name: str, read: Callable[[], object]) -> bytes:
         light = self._night.feed.latest.get("light")
-        key = (
-            self._night.runs.tally.runs,
-            None if light is None else light.number,
-            int(time.monotonic() / FRESH_S),
-        )
+        light_number = None if light is None else light.number
+        key = self._night.runs.tally.runs, light_number, int(time.monotonic() / FRESH_S)
         async with self._lock:
             cached_key, body = self._cache.get(name, (None, b""))
             if cached_key != key:
@@ -162,17 +159,11 @@ class HistoryReader:
         curves = self._night.curves
         runs = self._runs(MOST_RUNS, since)[::-1]
         lights = [light for light in reversed(self._lights(MOST_LIGHTS)) if light.ended_at >= since]
-        temperatures: list[tuple[datetime, float | None]] = [
-            *((run.result.started_at, run.result.temperature_c) for run in runs),
-            *((light.ended_at, light.temperature_c) for light in lights),
-        ]
-        positions: list[tuple[datetime, float | None]] = [
-            *((run.result.started_at, run.result.final_position) for run in runs),
-            *((light.ended_at, light.position) for light in lights),
-        ]
+        stored = [(run.result.started_at, run.result.temperature_c, run.result.final_position) for run in runs]
+        stored += [(light.ended_at, light.temperature_c, light.position) for light in lights]
         return NightSoFar(
-            temperature=_extended(curves.temperature(), temperatures, since),
-            position=_extended(curves.position(), positions, since),
+            temperature=_extended(curves.temperature(), [(at, degrees) for at, degrees, _ in stored], since),
+            position=_extended(curves.position(), [(at, position) for at, _, position in stored], since),
             refocuses=[
                 NightRefocus(
                     at=run.result.started_at.timestamp(),

@@ -3,7 +3,6 @@
 import asyncio
 import json
 from collections.abc import Mapping
-from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -28,7 +27,7 @@ from alpaca_focus.web.guard import Guard
 from alpaca_focus.web.history import HistoryReader, NightSoFar, RunSummary
 from alpaca_focus.web.prometheus import CONTENT_TYPE, PrometheusExporter
 from alpaca_focus.web.security import AccessRules
-from alpaca_focus.web.source import NightSource
+from alpaca_focus.web.source import NightSource, Picture
 
 METRICS_SCRIPT = f"export const METRIC_LABELS = {json.dumps({row.name: row.label for row in ROWS})};\n"
 """The JavaScript module with the names of the metrics, for the dashboard."""
@@ -59,6 +58,7 @@ COMMANDING = _errors(
 NOT_FOUND = _errors(_404="It does not exist")
 NO_HISTORY = _errors(_409="The history cannot be read now")
 MALFORMED = _errors(_422="The request is malformed")
+NO_RUN = {**NOT_FOUND, **MALFORMED}
 PNG: Responses = {200: {"content": {"image/png": {"schema": {"type": "string", "format": "binary"}}}}}
 STREAM: Responses = {200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}}}
 TEXT: Responses = {200: {"content": {"text/plain": {"schema": {"type": "string"}}}}}
@@ -148,6 +148,12 @@ def _json(body: bytes) -> Response:
 def _current(night: NightSource) -> APIRouter:
     router = APIRouter(tags=["current state"], responses=READING)
 
+    def last_picture() -> Picture:
+        picture = night.picture()
+        if picture is None:
+            raise HTTPException(404, "There is no picture yet. Each focus frame is drawn while a dashboard is open.")
+        return picture
+
     @router.get("/status", response_model=Status | Waiting, operation_id="status")
     async def status() -> Response:
         """The daemon's state, the refocuses that are due, and how near each trigger is."""
@@ -168,18 +174,12 @@ def _current(night: NightSource) -> APIRouter:
     @router.get("/frame", response_model=MeasuredFrame, responses=NOT_FOUND, operation_id="frame")
     async def frame() -> Response:
         """The measurement of the last focus frame."""
-        picture = night.picture()
-        if picture is None:
-            raise HTTPException(404, _NO_FRAME)
-        return _json(encoded(as_json(picture.frame)))
+        return _json(encoded(as_json(last_picture().frame)))
 
     @router.get("/frame.png", response_class=Response, responses={**PNG, **NOT_FOUND}, operation_id="frame_picture")
     async def frame_picture() -> Response:
         """The last focus frame, stretched, with the measured stars or spectrum marked."""
-        picture = night.picture()
-        if picture is None:
-            raise HTTPException(404, _NO_FRAME)
-        return Response(picture.png, media_type="image/png")
+        return Response(last_picture().png, media_type="image/png")
 
     @router.get(
         "/events",
@@ -200,9 +200,6 @@ def _current(night: NightSource) -> APIRouter:
     return router
 
 
-_NO_FRAME = "There is no picture yet. Each focus frame is drawn while a dashboard is open."
-
-
 def _history(night: NightSource) -> APIRouter:
     router = APIRouter(tags=["history"], responses={**READING, **NO_HISTORY})
     history = HistoryReader(night)
@@ -217,9 +214,7 @@ def _history(night: NightSource) -> APIRouter:
         """The latest focus runs, the newest first."""
         return _json(await history.runs(last))
 
-    @router.get(
-        "/runs/{number}", response_model=RunProgress, responses={**NOT_FOUND, **MALFORMED}, operation_id="run_by_number"
-    )
+    @router.get("/runs/{number}", response_model=RunProgress, responses=NO_RUN, operation_id="run_by_number")
     async def run(number: Number) -> Response:
         """One focus run with all of its frames."""
         body = await history.run(number)
@@ -228,10 +223,7 @@ def _history(night: NightSource) -> APIRouter:
         return _json(body)
 
     @router.get(
-        "/runs/{number}/picture.png",
-        response_class=Response,
-        responses={**PNG, **NOT_FOUND, **MALFORMED},
-        operation_id="run_picture",
+        "/runs/{number}/picture.png", response_class=Response, responses={**PNG, **NO_RUN}, operation_id="run_picture"
     )
     async def picture(number: Number) -> Response:
         """The V-curve of one focus run."""
@@ -250,59 +242,57 @@ def _history(night: NightSource) -> APIRouter:
 
 def _commands(night: NightSource) -> APIRouter:
     router = APIRouter(tags=["commands"], responses=COMMANDING)
-    reply_to = partial(_reply_to, night)
 
     @router.post("/refocus", operation_id="refocus")
     async def refocus(body: models.RefocusRequest | None = None) -> models.CommandReply:
         """Refocus as soon as possible."""
-        return await reply_to("refocus", if_due=body is not None and body.if_due)
+        return await _reply_to(night, "refocus", if_due=body is not None and body.if_due)
 
     @router.post("/pause", operation_id="pause")
     async def pause() -> models.CommandReply:
         """Start no refocus and no correction move until `resume`."""
-        return await reply_to("pause")
+        return await _reply_to(night, "pause")
 
     @router.post("/resume", operation_id="resume")
     async def resume() -> models.CommandReply:
         """Continue after `pause`."""
-        return await reply_to("resume")
+        return await _reply_to(night, "resume")
 
     @router.post("/abort", operation_id="abort")
     async def abort() -> models.CommandReply:
         """Abort the focus run under way, or withdraw the refocus request."""
-        return await reply_to("abort")
+        return await _reply_to(night, "abort")
 
     @router.post("/compensation", operation_id="compensation")
     async def compensation(body: models.CompensationRequest) -> models.CommandReply:
         """Switch temperature compensation on or off."""
-        return await reply_to("compensation", enabled=body.enabled)
+        return await _reply_to(night, "compensation", enabled=body.enabled)
 
     return router
 
 
 def _reports(night: NightSource) -> APIRouter:
     router = APIRouter(tags=["for scripts of the imaging program"], responses=COMMANDING)
-    reply_to = partial(_reply_to, night)
 
     @router.post("/exposure", operation_id="exposure")
     async def exposure(body: models.ExposureRequest) -> models.CommandReply:
         """Report the begin or the end of an exposure, with the setting `imaging.way: told`."""
-        return await reply_to("exposure", **body.model_dump(exclude_none=True))
+        return await _reply_to(night, "exposure", **body.model_dump(exclude_none=True))
 
     @router.post("/filter", operation_id="filter")
     async def filter_(body: models.FilterRequest) -> models.CommandReply:
         """Report the current filter, where no filter wheel is connected."""
-        return await reply_to("filter", name=body.name)
+        return await _reply_to(night, "filter", name=body.name)
 
     @router.post("/flip", operation_id="flip")
     async def flip() -> models.CommandReply:
         """Report a meridian flip."""
-        return await reply_to("tell", what="flip")
+        return await _reply_to(night, "tell", what="flip")
 
     @router.post("/tell", operation_id="tell")
     async def tell(body: models.ImagingRequest) -> models.CommandReply:
         """Report what the imaging program does."""
-        return await reply_to("tell", **body.model_dump(exclude_none=True))
+        return await _reply_to(night, "tell", **body.model_dump(exclude_none=True))
 
     return router
 

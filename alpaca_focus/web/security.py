@@ -12,7 +12,6 @@ from urllib.parse import urlsplit
 
 READ_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 JSON = "application/json"
-LOOPBACK_NAME = "localhost"
 
 Network = IPv4Network | IPv6Network
 
@@ -102,14 +101,13 @@ def host_name(header: str) -> str | None:
         name, _ = parts.hostname, parts.port
     except ValueError:
         return None
-    if parts.netloc != header or parts.username is not None or not name:
-        return None
-    return name.rstrip(".")
+    is_plain = parts.netloc == header and parts.username is None
+    return name.rstrip(".") if is_plain and name else None
 
 
 def _is_this_computer(name: str | None, rules: AccessRules) -> bool:
     # Any name server can make its own names point here (DNS rebinding); an address cannot be forged in that way.
-    return name is not None and (name == LOOPBACK_NAME or name in rules.names or _address(name) is not None)
+    return name is not None and (name == "localhost" or name in rules.names or _address(name) is not None)
 
 
 def _is_same_origin(origin: str, host: str) -> bool:
