@@ -19,9 +19,6 @@ LONGEST_LINE = 100
 
 LARGEST_PIXEL_UM = 1000.0
 LARGEST_STEP_UM = 10_000.0
-_APERTURES_MM = (10.0, 20_000.0)
-_FOCAL_LENGTHS_MM = (20.0, 100_000.0)
-_FOCAL_RATIOS = (1.0, 40.0)
 
 Members = Mapping[str, type]
 """Properties as ASCOM spells them, each with its type; `tuple` is a list of texts."""
@@ -189,12 +186,8 @@ class DiscoveredMount(DiscoveredFacts):
     def _plausible(cls, values: Mapping[str, Any]) -> Mapping[str, Any]:
         optics = plausible_optics_mm(values.get("FocalLength"), values.get("ApertureDiameter")) or (None, None)
         site = plausible_site_deg(values.get("SiteLatitude"), values.get("SiteLongitude")) or (None, None)
-        return {
-            "focal_length_mm": optics[0],
-            "aperture_mm": optics[1],
-            "latitude_deg": site[0],
-            "longitude_deg": site[1],
-        }
+        names = ("focal_length_mm", "aperture_mm", "latitude_deg", "longitude_deg")
+        return dict(zip(names, (*optics, *site), strict=True))
 
     @property
     @override
@@ -217,18 +210,16 @@ def plausible_optics_mm(focal_length_m: float | None, aperture_m: float | None) 
     ASCOM's unit is the metre; many mounts report 0, and some report millimetres.
     """
     focal_length_mm, aperture_mm = _millimetres(focal_length_m), _millimetres(aperture_m)
-    if not _within(focal_length_mm, _FOCAL_LENGTHS_MM) or not _within(aperture_mm, _APERTURES_MM):
+    if not 20.0 <= focal_length_mm <= 100_000.0 or not 10.0 <= aperture_mm <= 20_000.0:
         return None
-    if not _within(focal_length_mm / aperture_mm, _FOCAL_RATIOS):
-        return None
-    return focal_length_mm, aperture_mm
+    return (focal_length_mm, aperture_mm) if 1.0 <= focal_length_mm / aperture_mm <= 40.0 else None
 
 
 def plausible_site_deg(latitude_deg: float | None, longitude_deg: float | None) -> tuple[float, float] | None:
     """Return latitude and longitude (-180 to 180), or `None` if out of range or both 0, as of an unset mount."""
     if latitude_deg is None or longitude_deg is None or (not latitude_deg and not longitude_deg):
         return None
-    if not _within(latitude_deg, (-90.0, 90.0)) or not _within(longitude_deg, (-180.0, 360.0)):
+    if not -90.0 <= latitude_deg <= 90.0 or not -180.0 <= longitude_deg <= 360.0:
         return None
     return latitude_deg, longitude_deg - 360.0 if longitude_deg > 180.0 else longitude_deg
 
@@ -238,15 +229,11 @@ def _millimetres(metres: float | None) -> float:
     return math.nan if metres is None or not math.isfinite(metres) else round(metres * 1000.0, 3)
 
 
-def _within(value: float, limits: tuple[float, float]) -> bool:
-    return limits[0] <= value <= limits[1]
-
-
 def _positive(number: int | None) -> int | None:
     return number if number is not None and number > 0 else None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class DeviceKind:
     """A kind of device.
 
@@ -269,55 +256,32 @@ class DeviceKind:
     has_virtual_device: bool = False
 
 
-_KINDS = {
-    kind.section: kind
-    for kind in (
-        DeviceKind(
-            alpaca_type="camera",
-            section="camera",
-            name="camera",
-            required=True,
-            facts=DiscoveredCamera,
-            has_virtual_device=True,
-        ),
-        DeviceKind(
-            alpaca_type="focuser",
-            section="focuser",
-            name="focuser",
-            required=True,
-            facts=DiscoveredFocuser,
-            has_virtual_device=True,
-        ),
-        DeviceKind(
-            alpaca_type="filterwheel",
-            section="filter_wheel",
-            name="filter wheel",
-            facts=DiscoveredWheel,
-            has_virtual_device=True,
-        ),
-        DeviceKind(
-            alpaca_type="telescope",
-            section="mount",
-            name="mount",
-            facts=DiscoveredMount,
-            comment="It is only polled, never moved.",
-            has_virtual_device=True,
-        ),
-        DeviceKind(
-            alpaca_type="observingconditions",
-            section="observing_conditions",
-            name="weather station",
-            comment="The weather station.",
-        ),
-        DeviceKind(
-            alpaca_type="safetymonitor",
-            section="safety_monitor",
-            name="safety monitor",
-            comment="No refocus while it reports unsafe.",
-        ),
-    )
-}
-DEVICE_KINDS: Mapping[str, DeviceKind] = MappingProxyType(_KINDS)
+DEVICE_KINDS: Mapping[str, DeviceKind] = MappingProxyType(
+    {
+        kind.section: kind
+        for kind in (
+            DeviceKind("camera", "camera", "camera", required=True, facts=DiscoveredCamera, has_virtual_device=True),
+            DeviceKind(
+                "focuser", "focuser", "focuser", required=True, facts=DiscoveredFocuser, has_virtual_device=True
+            ),
+            DeviceKind("filterwheel", "filter_wheel", "filter wheel", facts=DiscoveredWheel, has_virtual_device=True),
+            DeviceKind(
+                "telescope",
+                "mount",
+                "mount",
+                facts=DiscoveredMount,
+                comment="It is only polled, never moved.",
+                has_virtual_device=True,
+            ),
+            DeviceKind(
+                "observingconditions", "observing_conditions", "weather station", comment="The weather station."
+            ),
+            DeviceKind(
+                "safetymonitor", "safety_monitor", "safety monitor", comment="No refocus while it reports unsafe."
+            ),
+        )
+    }
+)
 """All kinds by their section of the settings, in the order in which they are listed for people."""
 
 

@@ -68,19 +68,13 @@ class DiscoveredObservatory:
 
 def distinct_servers(servers: Sequence[SurveyedServer]) -> tuple[SurveyedServer, ...]:
     """Return the servers without those that answered from a second address; IPv4 goes before IPv6."""
-    distinct: list[SurveyedServer] = []
+    distinct: dict[object, SurveyedServer] = {}
     for server in sorted(servers, key=lambda each: (each.address.startswith("["), each.address)):
-        if not any(_is_same(server, other) for other in distinct):
-            distinct.append(server)
-    return tuple(distinct)
-
-
-def _is_same(one: SurveyedServer, other: SurveyedServer) -> bool:
-    def port_and_devices(server: SurveyedServer) -> tuple[str, list[tuple[str, int, str]]]:
-        return server.address.rpartition(":")[2], sorted((d.kind, d.number, d.unique_id) for d in server.devices)
-
-    # Without unique ids two servers with the same devices may be two telescopes.
-    return any(device.unique_id for device in one.devices) and port_and_devices(one) == port_and_devices(other)
+        port = server.address.rpartition(":")[2]
+        devices = tuple(sorted((each.kind, each.number, each.unique_id) for each in server.devices))
+        # Without unique ids two servers with the same devices may be two telescopes.
+        distinct.setdefault((port, devices) if any(each.unique_id for each in server.devices) else id(server), server)
+    return tuple(distinct.values())
 
 
 def servers_with_focuser(servers: Sequence[SurveyedServer]) -> tuple[SurveyedServer, ...]:

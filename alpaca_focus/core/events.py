@@ -8,11 +8,7 @@ from alpaca_focus.core.values import Fit, FocusResult, Position, Sample
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunStarted:
-    """A run begins.
-
-    Attributes:
-        belongs_at: Position to restore if this run fails, left by an interrupted run; `None`: the start.
-    """
+    """A run begins; `belongs_at` is the position to restore after an interrupted run, `None` the start."""
 
     start_position: Position
     belongs_at: Position | None = None

@@ -50,7 +50,6 @@ class CompensationStatus:
         carried_steps: Steps due but not yet moved: fractions, and less than the dead zone.
         stopped: Why compensation has stopped, as a sentence; empty: it has not.
         enabled: Whether the settings enable it and nobody has switched it off.
-        switched_off: Whether somebody has switched it off.
     """
 
     moved_steps: int
@@ -221,13 +220,8 @@ class MeasuredLight:
 
 def measured_light(light: Light) -> MeasuredLight:
     """Return the published form of a light frame."""
-    return MeasuredLight(
-        at=light.ended_at,
-        hfd_px=light.hfd_px,
-        position=light.position,
-        filter_name=light.filter_name,
-        temperature_c=light.temperature_c,
-    )
+    fields = asdict(light)
+    return MeasuredLight(at=fields.pop("ended_at"), **fields)
 
 
 def as_json(value: "DataclassInstance") -> dict[str, object]:

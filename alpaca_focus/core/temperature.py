@@ -8,7 +8,6 @@ from collections.abc import Mapping
 COLDEST_C, WARMEST_C = -80.0, 70.0
 """No observatory has colder or warmer air; an unplugged sensor reads -127, -273 or 85 degrees."""
 
-_KEYS = ("temperature_c", "temperature")
 _READING = re.compile(
     r"""
     (?P<number> [+-]? (?: [0-9]+ (?: [.,][0-9]+ )? | [.,][0-9]+ ) (?: e[+-]?[0-9]+ )? )
@@ -37,9 +36,10 @@ def temperature_of_text(text: str) -> float | None:
         content: object = json.loads(text)
     except (ValueError, RecursionError):  # no JSON, or nested without end
         content = text
-    if isinstance(content, Mapping):
-        return plausible_temperature_c(_number(next((content[key] for key in _KEYS if key in content), None)))
-    return plausible_temperature_c(_number(text))
+    if not isinstance(content, Mapping):
+        return plausible_temperature_c(_number(text))
+    reading = next((content[key] for key in ("temperature_c", "temperature") if key in content), None)
+    return plausible_temperature_c(_number(reading))
 
 
 def _number(content: object) -> float:

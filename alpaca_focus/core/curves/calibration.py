@@ -53,11 +53,7 @@ def filter_offsets(positions: Sequence[FocusPosition], reference: str) -> dict[s
     """Return the distance in steps of each filter's focus from that of a reference filter.
 
     Each run is compared with the focus of the reference filter at the same time, interpolated between the runs before
-    and after, so that a steady drift cancels.
-
-    Args:
-        positions: Runs through all of the filters, in any order.
-        reference: Name of the reference filter.
+    and after, so that a steady drift cancels. The runs may be in any order.
 
     Raises:
         RunFailed: There is no run through the reference.

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import least_squares
 
-from alpaca_focus.core.curves.hyperbola import KNOWN, POWERS, WIDTH, fit_hyperbola, point_errors, weighted_r_squared
+from alpaca_focus.core.curves.hyperbola import NAMES, POWERS, WIDTH, fit_hyperbola, point_errors, weighted_r_squared
 from alpaca_focus.core.errors import RunFailed
 from alpaca_focus.core.metrics import Blur
 from alpaca_focus.core.values import Fit, Sample
@@ -84,11 +84,7 @@ class _FittedCurve:
 
 
 def fit_curve(samples: Sequence[Sample], model: CurveModel = CurveModel.HYPERBOLA) -> Fit:
-    """Fit a curve by name.
-
-    Args:
-        samples: Points of the V-curve of one metric in any order.
-        model: The curve.
+    """Fit a curve by name to the points of the V-curve of one metric, in any order.
 
     Returns:
         The fit, with the name of the curve and of the fitted power of the metric. Standard errors are scaled up if the
@@ -179,24 +175,13 @@ def _slope(away: float, parameters: Mapping[str, float]) -> float:
     return parameters["slope_in" if away < 0 else "slope_out"] if slope is None else slope
 
 
-_SHAPE_OF = {
-    CurveModel.HYPERBOLA.value: _arms,
-    CurveModel.UNEQUAL.value: _arms,
-    CurveModel.PARABOLA.value: _bowl,
-    CurveModel.TREND_LINES.value: _lines,
-    CurveModel.MEAN.value: _arms,
-    KNOWN: _arms,
-}
+_OTHER_SHAPES = {CurveModel.PARABOLA.value: _bowl, CurveModel.TREND_LINES.value: _lines}
 SHAPES: Mapping[str, Callable[[float, float, Mapping[str, float]], float]] = MappingProxyType(
-    {name + blur.suffix: shape for name, shape in _SHAPE_OF.items() for blur in Blur}
+    {name + blur.suffix: _OTHER_SHAPES.get(name, _arms) for name in NAMES for blur in Blur}
 )
 
 
-# Fits
-
-
 def _hyperbola(points: _Points) -> _FittedCurve:
-    """Return the known hyperbola with the influence of its points."""
     values, gradient = _unequal_arms(points.x, points.vertex, points.least, points.slope, points.slope)
     of_equal_arms = np.column_stack([gradient[:, :2], gradient[:, 2] + gradient[:, 3]])
     influence = _influences(of_equal_arms, points.sigma)[0]
@@ -357,14 +342,9 @@ def _line(points: _Points, chosen: NDArray[np.bool_], *, degree: int) -> _Straig
 
 
 def _influences(gradient: Array, sigma: Array) -> Array:
-    """Return the change of each parameter of a weighted least-squares fit with each point.
+    """Return the change of each parameter of a weighted least-squares fit with each point, shape (parameters, points).
 
-    Args:
-        gradient: Derivatives of the curve's values by its parameters, shape (points, parameters).
-        sigma: Errors of the points.
-
-    Returns:
-        Shape (parameters, points): the pseudo-inverse of the weighted gradient, without the weights.
+    It is the pseudo-inverse of the weighted gradient, shape (points, parameters), without the weights.
     """
     return np.asarray(np.linalg.pinv(gradient / sigma[:, None]), dtype=float) / sigma
 
@@ -374,5 +354,4 @@ def _chi_squared(residuals: Array, sigma: Array) -> float:
 
 
 def _excess(chi_squared: float, freedom: int) -> float:
-    """Return the ratio of the points' variance to the one that their errors predict, at least 1."""
     return max(1.0, chi_squared / freedom) if freedom > 0 else 1.0

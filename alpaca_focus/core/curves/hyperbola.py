@@ -57,10 +57,8 @@ def fit_hyperbola(samples: Sequence[Sample]) -> Fit:
     other points are left out, at most one in four, and so are points very far from focus.
 
     A metric that is better when higher (NSIG) is fitted by its reciprocal, an area (InvPower) by its square root, see
-    `POWERS`: the errors are propagated, and the fit is returned in the metric's own values.
-
-    Args:
-        samples: Points of the V-curve in any order, several at one position allowed.
+    `POWERS`: the errors are propagated, and the fit is returned in the metric's own values. The samples may be in any
+    order, several at one position.
 
     Returns:
         The fit; residuals of samples that are not usable or very far from focus are NaN. The slope and `r_squared` are
@@ -69,7 +67,9 @@ def fit_hyperbola(samples: Sequence[Sample]) -> Fit:
     Raises:
         RunFailed: Fewer than four usable samples or positions, or no curve with a minimum goes through them.
     """
-    model = _model(samples)
+    # All samples of one curve share the metric.
+    measured = next((sample.measurement for sample in samples if sample.measurement.usable), None)
+    model = WIDTH if measured is None else WIDTH + blur_of(measured).suffix
     power = POWERS[model]
     values = {index: sample.measurement.value for index, sample in enumerate(samples) if sample.measurement.usable}
     # A value of 0 or less (a signal lost in the sky) has no width and counts as infinitely far from focus.
@@ -82,18 +82,15 @@ def fit_hyperbola(samples: Sequence[Sample]) -> Fit:
     fit = _fit_widths(x, y, abs(power) * relative_error * y)
     in_metric = replace(fit, model=model, best_value=fit.best_value ** (1 / power))
     residuals = np.full(len(samples), np.nan)
-    residuals[near] = [values[index] - _value(samples[index].position, in_metric) for index in near]
+    least, slope = in_metric.best_value**power, fit.parameters["slope"]
+    for index in near:
+        width = math.hypot(least, slope * (samples[index].position - fit.best_position))
+        residuals[index] = values[index] - width ** (1 / power)
     return replace(
         in_metric,
         residuals=tuple(float(value) for value in residuals),
         rejected=tuple(sorted((values.keys() - set(near)) | {near[index] for index in fit.rejected})),
     )
-
-
-def _value(position: float, fit: Fit) -> float:
-    power = POWERS[fit.model]
-    width = math.hypot(fit.best_value**power, fit.parameters["slope"] * (position - fit.best_position))
-    return float(width ** (1 / power))
 
 
 def compromise(first: Fit, second: Fit) -> tuple[float, float]:
@@ -104,12 +101,6 @@ def compromise(first: Fit, second: Fit) -> tuple[float, float]:
     positions = np.array([first.best_position, second.best_position])
     weights = np.array([first.best_position_stderr, second.best_position_stderr]) ** -2.0
     return float(np.average(positions, weights=weights)), float(np.sum(weights) ** -0.5)
-
-
-def _model(samples: Sequence[Sample]) -> str:
-    """Return the model for the metric, which all samples of one curve share."""
-    measured = next((sample.measurement for sample in samples if sample.measurement.usable), None)
-    return WIDTH if measured is None else WIDTH + blur_of(measured).suffix
 
 
 def _fit_widths(x: Array, y: Array, own_error: Array) -> Fit:
@@ -141,13 +132,7 @@ def _fit_widths(x: Array, y: Array, own_error: Array) -> Fit:
 
 
 def point_errors(y: Array, own_error: Array, least: float) -> Array:
-    """Return the error of each point of a V-curve: its own, the seeing's scatter and the curve's shape combined.
-
-    Args:
-        y: Values of the points.
-        own_error: Their standard errors.
-        least: Value in focus, set by the seeing.
-    """
+    """Return the errors of points: their own, the seeing's scatter (`least`: value in focus) and the curve's shape."""
     seeing = SEEING_SCATTER * least**2 / np.maximum(y, least)
     return np.sqrt(own_error**2 + seeing**2 + (RELATIVE_FLOOR * y) ** 2)
 

@@ -81,7 +81,6 @@ def fit_known_curve(samples: Sequence[Sample], curve: KnownCurve, *, leave_out: 
 
     Args:
         samples: Points in any order; those that are not usable take no part.
-        curve: The known curve.
         leave_out: Indices of samples to leave out; they are the rejected ones of the fit.
 
     Returns:
@@ -149,15 +148,14 @@ def _best(
         return np.append(away, parameters[1:] / (SEEING_SPREAD, slope_error, ARMS_ERROR))
 
     costs = [float(np.sum(residuals(np.array([start / scale, 0.0, 0.0, 0.0])) ** 2)) for start in starts]
-    best = None
-    for index in _lowest(costs):
-        solution = least_squares(residuals, np.array([starts[index] / scale, 0.0, 0.0, 0.0]), method="lm")
-        # Of two equally good solutions, the one nearer to the expected focus.
-        cost = float(solution.cost) + 1e-6 * abs(scale * solution.x[0] - curve.expected_position) / scale
-        if best is None or cost < best[0]:
-            best = cost, solution
-    assert best is not None  # noqa: S101 - there is always a lowest cost
-    solution = best[1]
+    solutions = (
+        least_squares(residuals, np.array([starts[index] / scale, 0.0, 0.0, 0.0]), method="lm")
+        for index in _lowest(costs)
+    )
+    # Of two equally good solutions, the one nearer to the expected focus.
+    solution = min(
+        solutions, key=lambda each: float(each.cost) + 1e-6 * abs(scale * each.x[0] - curve.expected_position) / scale
+    )
     vertex, least, factors = unpack(solution.x)
     jacobian = np.asarray(solution.jac)
     freedom = max(len(x) - 1, 1)

@@ -74,14 +74,7 @@ def learn_curve(
     """Return the curve learned so far, updated by a verified run with frames on both arms.
 
     The slopes are those of a hyperbola with unequal arms. Runs are averaged by their errors; the position of focus is
-    the latest one's.
-
-    Args:
-        samples: The run's frames.
-        fit: Its accepted fit.
-        before: The curve learned before, if any.
-        temperature_c: Temperature of the run.
-        learned_at: Time of the run, UTC.
+    the latest one's. `learned_at` is the time of the run, UTC.
 
     Raises:
         RunFailed: An arm has too few frames to have a slope.
@@ -114,19 +107,13 @@ def learn_curve(
 
 
 def move_learned_focus(
-    before: LearnedCurve,
-    samples: Sequence[Sample],
-    fit: Fit,
-    *,
-    temperature_c: float | None,
-    learned_at: datetime,
+    before: LearnedCurve, samples: Sequence[Sample], fit: Fit, *, temperature_c: float | None, learned_at: datetime
 ) -> LearnedCurve:
     """Return a learned curve with the focus of a run that used the curve's own slopes.
 
     A pair, with frames on both arms, also calibrates the rings; a run by the rings themselves does not.
     """
-    sides = {sample.position > fit.best_position for sample in samples if sample.purpose == "pair"}
-    by_pair = len(sides) == 2
+    by_pair = len({sample.position > fit.best_position for sample in samples if sample.purpose == "pair"}) == 2
     return replace(
         before,
         best_position=fit.best_position,

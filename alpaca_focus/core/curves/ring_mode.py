@@ -27,11 +27,7 @@ AGREES_SIGMAS = 3.5
 def learn_ring_offset(before: RingOffset | None, samples: Sequence[Sample], fit: Fit, sign: int) -> RingOffset | None:
     """Return the constant of one side, averaged over the sweeps so far and this one, weighted by their errors.
 
-    Args:
-        before: The constant before.
-        samples: Frames of the sweep.
-        fit: Its accepted fit.
-        sign: +1 for frames outside of focus, -1 inside.
+    The side is outside of focus for a sign of +1, inside for -1.
     """
     away = [
         ((sample.position - fit.best_position) * sign - sample.measurement.details[DEFOCUS], sample)
@@ -46,11 +42,8 @@ def learn_ring_offset(before: RingOffset | None, samples: Sequence[Sample], fit:
     if before is None:
         return RingOffset(steps=steps, variance=variance, sweeps=1)
     old, new = 1 / before.variance, 1 / variance
-    return RingOffset(
-        steps=(old * before.steps + new * steps) / (old + new),
-        variance=1 / (old + new),
-        sweeps=before.sweeps + 1,
-    )
+    steps = (old * before.steps + new * steps) / (old + new)
+    return RingOffset(steps=steps, variance=1 / (old + new), sweeps=before.sweeps + 1)
 
 
 def is_calibrated(offset: RingOffset | None) -> bool:
@@ -59,15 +52,9 @@ def is_calibrated(offset: RingOffset | None) -> bool:
 
 
 def ring_fit(sample: Sample, side: int, curve: KnownCurve) -> Fit | None:
-    """Return the known curve with its vertex at the focus measured by the rings of one frame.
+    """Return the known curve with its vertex at the focus by the rings of one frame; `None` without usable rings.
 
-    Args:
-        sample: A frame on a known side.
-        side: +1 if it is outside of focus, -1 inside.
-        curve: The known curve, with the constant of that side.
-
-    Returns:
-        The fit; `None` if the frame has no usable rings.
+    The frame is outside of focus for a side of +1, inside for -1.
     """
     offset = curve.ring_offset(side)
     details = sample.measurement.details

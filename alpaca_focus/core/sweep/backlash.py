@@ -69,17 +69,16 @@ def approach(
     Args:
         current: The last target, or the start.
         target: Where to come to rest; with the absolute method as counted in the direction of arrival.
-        backlash: How backlash is compensated.
+        backlash: The steps lost at a reversal, and how they are compensated.
         limits: No leg goes beyond them; near a limit the overshoot is cut short.
         backlash_taken_up: Whether the last movement was in the direction of arrival.
     """
     travel = (target - current) * backlash.arrive.sign
+    turning_point = limits.clamp(target - backlash.arrive.sign * backlash.steps)
     if backlash.method is ApproachMethod.ABSOLUTE:
-        further = limits.clamp(target - backlash.arrive.sign * backlash.steps)
-        return () if travel == 0 else (target,) if travel > 0 else (further,)
+        return () if travel == 0 else (target,) if travel > 0 else (turning_point,)
     if travel == 0 and backlash_taken_up:
         return ()
     if backlash.steps == 0 or (travel > 0 and backlash_taken_up) or travel >= backlash.steps:
         return (target,)
-    turning_point = limits.clamp(target - backlash.arrive.sign * backlash.steps)
     return (target,) if turning_point in {current, target} else (turning_point, target)

@@ -187,8 +187,11 @@ def _bracket(sampler: Sampler) -> Plan[tuple[float, Shape]]:
     yield from sampler.sample(sampler.here, "locate")
     while len(sampler.samples) < LONGEST_SEARCH:
         best = min(sampler.samples, key=lambda sample: blur_width(sample.measurement))
+        # Unusable frames count as worse.
         open_sides = [
-            sign for sign in (sampler.arrival, -sampler.arrival) if not _has_risen(sampler.samples, best, sign)
+            sign
+            for sign in (sampler.arrival, -sampler.arrival)
+            if not any(_is_clearly_worse(each, best) for each in _beyond(sampler.samples, best, sign))
         ]
         if not open_sides and math.isfinite(blur_width(best.measurement)):
             target, shape = _narrowed(sampler.samples, best)
@@ -211,13 +214,7 @@ def _bracket(sampler: Sampler) -> Plan[tuple[float, Shape]]:
     )
 
 
-def _has_risen(samples: list[Sample], best: Sample, sign: int) -> bool:
-    """Return whether some frame on a side of the best one is clearly worse; unusable frames count as worse."""
-    return any(_is_clearly_worse(each, best) for each in _beyond(samples, best, sign))
-
-
 def _beyond(samples: list[Sample], best: Sample, sign: int) -> list[Sample]:
-    """Return the frames on one side of the best one."""
     return [each for each in samples if (each.position - best.position) * sign > 0]
 
 
@@ -284,21 +281,15 @@ def _around(sampler: Sampler, vertex: float, step: int) -> list[Position]:
     """Return the positions of a curve about a vertex in the order of arrival, without a reversal."""
     points = sampler.settings.points
     middle = (points - 1) / 2
-    return _in_order(sampler, {sampler.targets.clamp(round(vertex + (k - middle) * step)) for k in range(points)})
-
-
-def _in_order(sampler: Sampler, positions: set[Position]) -> list[Position]:
+    positions = {sampler.targets.clamp(round(vertex + (k - middle) * step)) for k in range(points)}
     return sorted(positions, key=lambda position: position * sampler.arrival)
 
 
 def _bottom_is_seen(sampler: Sampler, fit: Fit) -> bool:
     """Return whether some frame is near the vertex: the arms alone do not show how small the stars become."""
     half_width = max(shape_of(fit).half_width, sampler.settings.critical_focus_zone_steps)
-    return any(
-        abs(sample.position - fit.best_position) <= half_width
-        for sample in sampler.samples
-        if sample.measurement.usable
-    )
+    usable = (sample for sample in sampler.samples if sample.measurement.usable)
+    return any(abs(sample.position - fit.best_position) <= half_width for sample in usable)
 
 
 def _missing_positions(sampler: Sampler, fit: Fit, step: int) -> list[Position]:
@@ -331,4 +322,4 @@ def _missing_positions(sampler: Sampler, fit: Fit, step: int) -> list[Position]:
         needed |= beyond
     if needed:
         sampler.check_budget("an arm of the V is still missing")
-    return _in_order(sampler, needed)
+    return sorted(needed, key=lambda position: position * sampler.arrival)

@@ -87,10 +87,8 @@ WORTH_A_MOVE_CFZ = 0.1
 def sweep(settings: SweepSettings, start: Position, progress: SweepProgress) -> Plan[SweepResult]:
     """Find focus from `start` and verify it.
 
-    Args:
-        settings: Settings of the sweep.
-        start: The focuser's position; the direction of its last movement is not known.
-        progress: Filled with every sample and the newest fit during the sweep.
+    The direction of the focuser's last movement is not known. `progress` is filled with every sample and the newest
+    fit during the sweep.
 
     Returns:
         The verified focus, where the focuser is left.
@@ -112,13 +110,9 @@ def sweep(settings: SweepSettings, start: Position, progress: SweepProgress) -> 
             yield Settle(RETRY_PAUSE_S)
         return (yield from _Attempt(settings, start, progress, generous=settings.retries > 0).run())
     finally:
-        _note_clouds(progress)
-
-
-def _note_clouds(progress: SweepProgress) -> None:
-    seen = [each.measurement.details.get("transmission", 1.0) for each in progress.samples]
-    if seen and min(seen) < CLOUDED:
-        progress.notes.append(f"Clouds: the stars lost up to {100 * (1 - min(seen)):.0f} % of their light.")
+        least = min((each.measurement.details.get("transmission", 1.0) for each in progress.samples), default=1.0)
+        if least < CLOUDED:
+            progress.notes.append(f"Clouds: the stars lost up to {100 * (1 - least):.0f} % of their light.")
 
 
 class _Attempt:
@@ -177,7 +171,9 @@ class _Attempt:
             if matches_prediction(sample.measurement, fit):
                 together = agreed(sampler.samples, known)
                 if together is not None and not better_earlier_frame(sample, sampler.samples):
-                    if not self._is_worth_a_move(together, sample):
+                    away = abs(together.best_position - sample.position)
+                    worth_steps = WORTH_A_MOVE_CFZ * self._settings.critical_focus_zone_steps
+                    if away <= max(worth_steps, 3 * together.best_position_stderr, 1):
                         return self._result(fit, sample)
                     fit = sampler.accept(together)
                     continue
@@ -185,10 +181,6 @@ class _Attempt:
             fit = yield from more_frames(sampler, known, fit.best_position)
         sampler.forget()
         return None
-
-    def _is_worth_a_move(self, fit: Fit, verification: Sample) -> bool:
-        away = abs(fit.best_position - verification.position)
-        return away > max(WORTH_A_MOVE_CFZ * self._settings.critical_focus_zone_steps, 3 * fit.best_position_stderr, 1)
 
     # With a full curve
 
@@ -204,7 +196,7 @@ class _Attempt:
         missed = self._sampler.samples[-1]
         if not missed.measurement.usable:
             raise RunFailed(_verification_failed(missed, fit))
-        taken_up = self._sampler.overshoot_steps
+        taken_up = self._sampler.backlash.steps
         self._sampler.distrust_backlash()
         # The corrective curve has the same centre, far more overshoot, and only frames of its own.
         self._sampler.forget()

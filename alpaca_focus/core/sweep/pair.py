@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from alpaca_focus.core.curves.known_curve import CHANCE, KnownCurve, fit_known_curve
 from alpaca_focus.core.sweep.plan import Plan
 from alpaca_focus.core.sweep.sampler import Sampler
-from alpaca_focus.core.values import Fit, Position, Sample
+from alpaca_focus.core.values import Fit, Sample
 
 PAIR_RISE = 3.0
 """Value at the frames of a pair over the minimum: there one frame constrains the vertex best."""
@@ -38,10 +38,7 @@ def pair_focus(sampler: Sampler, curve: KnownCurve) -> Plan[Fit | None]:
 def more_frames(sampler: Sampler, curve: KnownCurve, vertex: float) -> Plan[Fit | None]:
     """Add frames on the arm that has fewer until they agree and focus is certain enough.
 
-    Args:
-        sampler: With at least one usable frame.
-        curve: The known curve.
-        vertex: The expected focus.
+    The sampler has at least one usable frame; the vertex is the expected focus.
 
     Returns:
         The fit, or `None` if the known curve does not lead to focus.
@@ -56,7 +53,8 @@ def more_frames(sampler: Sampler, curve: KnownCurve, vertex: float) -> Plan[Fit 
         target = sampler.targets.clamp(round(vertex + sign * curve.distance(rise, sign)))
         if target == sampler.here:
             return None
-        sample = yield from sampler.sample(target, "pair", ahead=_towards(vertex, target))
+        # On the way to the vertex, short of it by as much as the frame may still shift it.
+        sample = yield from sampler.sample(target, "pair", ahead=round(target + 0.6 * (vertex - target)))
         if not sample.measurement.usable:
             return None
         fit = agreed(sampler.samples, curve)
@@ -85,8 +83,3 @@ def agreed(samples: Sequence[Sample], curve: KnownCurve) -> Fit | None:
     without = [fit_known_curve(samples, curve, leave_out=(index,)) for index in usable]
     best = max(without, key=lambda each: each.parameters[CHANCE])
     return best if best.parameters[CHANCE] >= LEAST_CHANCE else None
-
-
-def _towards(vertex: float, position: Position) -> Position:
-    """Return a position on the way to the vertex, short of the vertex by as much as the frame may still shift it."""
-    return round(position + 0.6 * (vertex - position))

@@ -13,11 +13,7 @@ MARGIN_S = 2.0
 class Reserve:
     """Estimates, from the run so far, the time for one more exposure and the restore.
 
-    Args:
-        exposure_s: Exposure time of the first frame.
-
-    Attributes:
-        guiding_s: Longest time until the guider was steady.
+    `guiding_s` is the longest time until the guider was steady.
     """
 
     def __init__(self, exposure_s: float) -> None:

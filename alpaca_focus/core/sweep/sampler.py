@@ -3,7 +3,7 @@
 import math
 from dataclasses import replace
 
-from alpaca_focus.core.sweep.backlash import ApproachMethod, Backlash, approach, reachable
+from alpaca_focus.core.sweep.backlash import ApproachMethod, approach, reachable
 from alpaca_focus.core.sweep.plan import (
     Expose,
     Measure,
@@ -30,14 +30,13 @@ LARGEST_ERROR = 0.03
 class Sampler:
     """Moves the focuser, takes frames, and keeps every one of them in the progress.
 
-    Args:
-        settings: Settings of the sweep.
-        start: The focuser's position; the direction of its last movement is not known.
-        progress: Filled with every sample.
+    The direction of the focuser's last movement before the start is not known.
 
     Attributes:
         here: The last target.
         targets: Allowed targets, with room for the overshoot.
+        backlash: Compensation at present, with the steps taken up at a reversal.
+        trusts_backlash: Whether the backlash setting is still trusted.
     """
 
     def __init__(self, settings: SweepSettings, start: Position, progress: SweepProgress) -> None:
@@ -46,28 +45,20 @@ class Sampler:
         self.here = start
         self.progress = progress
         self.targets = reachable(settings.limits, settings.backlash)
-        self._backlash = _overshooting(settings.backlash, USUAL_FACTOR * settings.backlash.steps)
+        # The absolute method needs exact steps.
+        factor = USUAL_FACTOR if settings.backlash.method is ApproachMethod.OVERSHOOT else 1
+        self.backlash = replace(settings.backlash, steps=factor * settings.backlash.steps)
+        self.trusts_backlash = True
         self._exposure = settings.exposure
         self._exposure_changed = False
         self._first = 0
         self._backlash_taken_up = False
         self._settled = True
-        self._trusts_backlash = True
 
     @property
     def arrival(self) -> int:
         """Sign of the direction in which targets are arrived at: +1 out, -1 in."""
         return self.settings.backlash.arrive.sign
-
-    @property
-    def trusts_backlash(self) -> bool:
-        """Whether the backlash setting is still trusted."""
-        return self._trusts_backlash
-
-    @property
-    def overshoot_steps(self) -> int:
-        """Backlash that is taken up at a reversal at present."""
-        return self._backlash.steps
 
     @property
     def samples(self) -> list[Sample]:
@@ -94,9 +85,9 @@ class Sampler:
     def distrust_backlash(self) -> None:
         """From now on take up far more backlash than the setting, whatever the method."""
         generous = generous_overshoot_steps(self.settings)
-        self._backlash = replace(self._backlash, steps=generous, method=ApproachMethod.OVERSHOOT)
+        self.backlash = replace(self.backlash, steps=generous, method=ApproachMethod.OVERSHOOT)
         self._backlash_taken_up = False
-        self._trusts_backlash = False
+        self.trusts_backlash = False
 
     def sample(self, target: Position, purpose: str, *, ahead: Position | None = None) -> Plan[Sample]:
         """Go to a target and measure a frame there.
@@ -105,7 +96,7 @@ class Sampler:
 
         Args:
             target: Position of the frame.
-            purpose: Purpose of the frame.
+            purpose: Its part in the run, for reports.
             ahead: Position to move to during readout and measurement; every possible next move must pass it.
 
         Raises:
@@ -133,7 +124,7 @@ class Sampler:
         legs = approach(
             self.here,
             target,
-            backlash=self._backlash,
+            backlash=self.backlash,
             limits=self.settings.limits,
             backlash_taken_up=self._backlash_taken_up,
         )
@@ -149,16 +140,12 @@ class Sampler:
 
     def go_back(self) -> Plan[None]:
         """Go back to the start."""
-        yield MoveTo(self.targets.clamp(self.start - self.arrival * self._backlash.steps))
+        yield MoveTo(self.targets.clamp(self.start - self.arrival * self.backlash.steps))
         yield MoveTo(self.start)
         self.here = self.start
 
     def check_budget(self, why: str) -> None:
-        """Check that there is an exposure left.
-
-        Raises:
-            NothingLeft: There is none.
-        """
+        """Raise `NothingLeft`, with the reason, if there is no exposure left."""
         taken = len(self.progress.samples)
         if taken >= self.settings.max_exposures:
             raise NothingLeft(
@@ -202,8 +189,3 @@ class Sampler:
 def generous_overshoot_steps(settings: SweepSettings) -> int:
     """Return an overshoot that takes up any backlash, even if the setting is wrong."""
     return max(GENEROUS_FACTOR * settings.backlash.steps, round(GENEROUS_CFZ * settings.critical_focus_zone_steps))
-
-
-def _overshooting(backlash: Backlash, steps: int) -> Backlash:
-    """Return the backlash with these steps for the overshoot method; the absolute one needs exact steps."""
-    return replace(backlash, steps=steps) if backlash.method is ApproachMethod.OVERSHOOT else backlash
