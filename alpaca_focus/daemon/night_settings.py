@@ -4,19 +4,18 @@ from types import MappingProxyType
 
 from alpaca_focus.core.errors import ConfigurationError
 from alpaca_focus.core.night.compensation import CompensationSettings
-from alpaca_focus.core.night.decisions import InhibitorRules
 from alpaca_focus.core.night.state import Patience, Reading
 from alpaca_focus.core.night.triggers import (
     AfterImages,
     AfterTime,
     AltitudeChange,
-    AsSoonAsPossible,
     FilterChange,
     FocusUncertainty,
     HfdRise,
-    MeridianFlip,
     TemperatureChange,
     Trigger,
+    as_soon_as_possible,
+    meridian_flip,
 )
 from alpaca_focus.core.optics import OpticalTrain
 from alpaca_focus.core.values import Position
@@ -39,7 +38,7 @@ def night_settings(settings: Settings, devices: Devices, *, start: Position) -> 
     offsets = focus_offsets(settings, devices) if wanted.filter_change == "offset" else {}
     return NightSettings(
         triggers=triggers(settings, zone),
-        rules=InhibitorRules(sun_altitude_deg=settings.night.sun_altitude_deg),
+        night_below_deg=settings.night.sun_altitude_deg,
         reading=Reading(
             every_s=settings.thermometer.every_s,
             count=settings.thermometer.readings,
@@ -75,7 +74,7 @@ def triggers(settings: Settings, zone: float) -> tuple[Trigger, ...]:
     """
     wanted = settings.triggers
     by_hand = wanted.filter_by_hand
-    chosen: list[Trigger] = [AsSoonAsPossible()]
+    chosen: list[Trigger] = [as_soon_as_possible]
     limit_c = _temperature_limit_c(settings, zone)
     if limit_c is not None:
         chosen.append(TemperatureChange(limit_c=limit_c, readings=settings.thermometer.readings))
@@ -86,7 +85,7 @@ def triggers(settings: Settings, zone: float) -> tuple[Trigger, ...]:
     if wanted.filter_change != "nothing":
         chosen.append(FilterChange(ask_s=by_hand.ask_s, by_hand=by_hand.then == "refocus"))
     if wanted.meridian_flip:
-        chosen.append(MeridianFlip())
+        chosen.append(meridian_flip)
     if wanted.hfd_rise_percent is not None:
         chosen.append(HfdRise(share=wanted.hfd_rise_percent / 100, frames=wanted.hfd_frames))
     if wanted.altitude_deg is not None:
