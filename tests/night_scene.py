@@ -7,9 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from alpaca_focus.core.errors import DeviceUnreachable, RunFailed
-from alpaca_focus.core.night.decisions import InhibitorRules
 from alpaca_focus.core.night.state import Patience, PierSide, Reading
-from alpaca_focus.core.night.triggers import AsSoonAsPossible, Trigger
+from alpaca_focus.core.night.triggers import Trigger, as_soon_as_possible
 from alpaca_focus.core.sweep.backlash import Backlash, Direction, Limits
 from alpaca_focus.core.values import FocusResult, Measurement, Outcome, Sample
 from alpaca_focus.night.dependencies import Dependencies, NightSettings
@@ -97,7 +96,7 @@ class FakeSafety(_Named):
 
 def night_settings(*triggers: Trigger, **other: Any) -> NightSettings:
     usual: dict[str, Any] = {
-        "rules": InhibitorRules(),
+        "night_below_deg": -18.0,
         "reading": Reading(every_s=10.0, count=6, followed_count=3),
         "patience": Patience(first_s=600.0, longest_s=2400.0),
         "compensation": None,
@@ -105,7 +104,7 @@ def night_settings(*triggers: Trigger, **other: Any) -> NightSettings:
         "backlash": Backlash(steps=100, arrive=Direction.IN),
         "limits": Limits(lowest=0, highest=60000),
     }
-    return NightSettings(triggers=(AsSoonAsPossible(), *triggers), **(usual | other))
+    return NightSettings(triggers=(as_soon_as_possible, *triggers), **(usual | other))
 
 
 @dataclass

@@ -15,14 +15,14 @@ from alpaca_focus.core.errors import ConfigurationError
 from alpaca_focus.core.events import FrameMeasured, RunEnded, RunStarted
 from alpaca_focus.core.metrics import STAR_SIZE, heading
 from alpaca_focus.core.sweep.backlash import ApproachMethod, Backlash, Direction
-from alpaca_focus.core.values import Light
+from alpaca_focus.core.values import Light, SavedRun
 from alpaca_focus.daemon.night_report import last_night, review_night, summary, write_report
 from alpaca_focus.files.file_access import check_folder
 from alpaca_focus.files.nina import write_nina_report
 from alpaca_focus.files.pictures import check_picture_path, curve_of_run, write_picture
 from alpaca_focus.settings.loader import load_yaml
 from alpaca_focus.settings.models import Settings
-from alpaca_focus.store.run_store import RunStore, SavedRun
+from alpaca_focus.store.run_store import RunStore
 
 FRAME_HEADINGS = f"{'ended (UTC)':<19}  {'filter':<8}  {'deg C':>6}  {'position':>8}  {'HFD px':>6}"
 HistoryConfigOption = Annotated[

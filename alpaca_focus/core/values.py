@@ -6,7 +6,7 @@ Units are in the names: `_px` pixels of the unbinned sensor, `_um` micrometres, 
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from types import MappingProxyType
 from typing import TypeAlias
@@ -196,3 +196,22 @@ class FocusResult:
     altitude_deg: float | None = None
     temperatures_c: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
     camera_taken: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SavedRun:
+    """A run of the history, with its number and the triggers that started it."""
+
+    number: int
+    trigger: str
+    result: FocusResult
+
+    @property
+    def ended_at(self) -> datetime:
+        """When the camera was free again."""
+        return self.result.started_at + timedelta(seconds=self.result.duration_s)
+
+    @property
+    def is_good(self) -> bool:
+        """Whether it ended in focus, with a curve."""
+        return self.result.outcome is Outcome.FOCUSED and self.result.fit is not None

@@ -251,7 +251,7 @@ class Daemon:
             return await self._exposures.carry_out(scheduler, request.arguments, self._settings)
         if scheduler is None:
             return {"error": f"The daemon is still waiting for the devices. {self._publisher.waits_for}"}
-        ended = scheduler.runs_ended
+        ended = scheduler.outcomes.runs_ended
         reply = await carry_out(scheduler, request, self._settings)
         history = scheduler.state.history
         focused_at = "" if history.baseline is None else history.baseline.at.isoformat()

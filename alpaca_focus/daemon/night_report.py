@@ -10,7 +10,8 @@ from alpaca_focus import __version__
 from alpaca_focus.core.curves.calibration import Estimate
 from alpaca_focus.core.errors import ConfigurationError
 from alpaca_focus.core.night.focus_model import AVERAGE
-from alpaca_focus.core.night.night_review import ReviewedNight, ReviewedRun, bounds_of, by_curves, by_stars, night_of
+from alpaca_focus.core.night.night_review import ReviewedNight, bounds_of, by_curves, by_stars, night_of
+from alpaca_focus.core.values import SavedRun
 from alpaca_focus.daemon.night_settings import zone_steps
 from alpaca_focus.files.file_access import atomic_write
 from alpaca_focus.files.report_page import report_page
@@ -18,7 +19,7 @@ from alpaca_focus.night.state_store import load_state
 from alpaca_focus.ports import Sun
 from alpaca_focus.settings.models import Settings
 from alpaca_focus.store.learned_model import MOST_RUNS, model_by_run_temperature, model_by_sensor
-from alpaca_focus.store.run_store import FILE_NAME, RunStore, SavedRun
+from alpaca_focus.store.run_store import FILE_NAME, RunStore
 
 FOLDER = "reports"
 MOST_LIGHTS = 5000
@@ -63,7 +64,7 @@ def review_night(settings: Settings, night: date, now: datetime) -> ReviewedNigh
     return ReviewedNight(
         telescope=settings.telescope.name,
         date=night,
-        runs=tuple(ReviewedRun(number=run.number, trigger=run.trigger, result=run.result) for run in of_night),
+        runs=tuple(of_night),
         lights=tuple(sorted((each for each in lights if begins <= each.ended_at < ends), key=attrgetter("ended_at"))),
         ignored=state.history.ignored if is_of_night else {},
         zone_steps=_zone_steps(settings),

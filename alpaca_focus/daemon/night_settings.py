@@ -4,19 +4,18 @@ from types import MappingProxyType
 
 from alpaca_focus.core.errors import ConfigurationError
 from alpaca_focus.core.night.compensation import CompensationSettings
-from alpaca_focus.core.night.decisions import InhibitorRules
 from alpaca_focus.core.night.state import Patience, Reading
 from alpaca_focus.core.night.triggers import (
     AfterImages,
     AfterTime,
     AltitudeChange,
-    AsSoonAsPossible,
     FilterChange,
     FocusUncertainty,
     HfdRise,
-    MeridianFlip,
     TemperatureChange,
     Trigger,
+    as_soon_as_possible,
+    meridian_flip,
 )
 from alpaca_focus.core.optics import OpticalTrain
 from alpaca_focus.core.values import Position
@@ -40,7 +39,7 @@ def night_settings(settings: Settings, devices: Devices, *, start: Position) -> 
     offsets = focus_offsets(settings, devices) if wanted.filter_change == "offset" else {}
     return NightSettings(
         triggers=triggers(settings, zone),
-        rules=InhibitorRules(sun_altitude_deg=settings.night.sun_altitude_deg),
+        night_below_deg=settings.night.sun_altitude_deg,
         reading=Reading(
             every_s=settings.thermometer.every_s,
             count=settings.thermometer.readings,
@@ -90,12 +89,12 @@ def triggers(settings: Settings, zone: float) -> tuple[Trigger, ...]:
     )
     change = FilterChange(ask_s=by_hand.ask_s, by_hand=by_hand.then == "refocus")
     chosen: tuple[Trigger | None, ...] = (
-        AsSoonAsPossible(),
+        as_soon_as_possible,
         None if limit_c is None else TemperatureChange(limit_c=limit_c, readings=settings.thermometer.readings),
         None if wanted.images is None else AfterImages(wanted.images),
         None if wanted.minutes is None else AfterTime(wanted.minutes * 60),
         None if wanted.filter_change == "nothing" else change,
-        MeridianFlip() if wanted.meridian_flip else None,
+        meridian_flip if wanted.meridian_flip else None,
         None if rise_percent is None else HfdRise(share=rise_percent / 100, frames=wanted.hfd_frames),
         None if wanted.altitude_deg is None else AltitudeChange(wanted.altitude_deg),
         None if wanted.uncertainty_zones is None else FocusUncertainty(wanted.uncertainty_zones * zone),

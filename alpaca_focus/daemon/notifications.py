@@ -16,6 +16,7 @@ import structlog
 from alpaca_focus.core.errors import AlpacaFocusError, ConfigurationError
 from alpaca_focus.core.night.notices import EndedRun, Kind, Notice, NoticeLog, Situation, ended_run, new_notices
 from alpaca_focus.core.status import LastRun, Status, Waiting
+from alpaca_focus.core.values import SavedRun
 from alpaca_focus.daemon.night_report import ReportSchedule, last_night, review_night, summary, write_report
 from alpaca_focus.daemon.night_settings import sun_of
 from alpaca_focus.feed.feed import Entry, Feed
@@ -27,7 +28,7 @@ from alpaca_focus.ports import Clock
 from alpaca_focus.service.control_server import Handler
 from alpaca_focus.settings.interface_models import MessagesSection
 from alpaca_focus.settings.models import Settings
-from alpaca_focus.store.run_store import RunStore, SavedRun
+from alpaca_focus.store.run_store import RunStore
 
 REPORT_EVERY_S = 300.0
 """Interval between two checks whether a report is due."""

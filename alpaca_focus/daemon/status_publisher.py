@@ -125,8 +125,8 @@ class StatusPublisher:
             failures=history.failures,
             hold_s=history.hold_s,
             ignored=dict(history.ignored),
-            runs_ended=scheduler.runs_ended,
-            last_run=scheduler.last_run,
+            runs_ended=scheduler.outcomes.runs_ended,
+            last_run=scheduler.outcomes.last_run,
         )
 
 

@@ -11,6 +11,7 @@ import structlog
 
 from alpaca_focus.alpaca.running import RunningServer, ServerStartError
 from alpaca_focus.core.errors import ConfigurationError
+from alpaca_focus.core.values import SavedRun
 from alpaca_focus.files.pictures import curve_of_run, picture_png
 from alpaca_focus.service.control_server import Handler
 from alpaca_focus.service.control_wire import Request
@@ -18,7 +19,6 @@ from alpaca_focus.service.threads import start_in_loop
 from alpaca_focus.settings.interface_models import WebSection
 from alpaca_focus.settings.loader import token_of
 from alpaca_focus.settings.models import Settings
-from alpaca_focus.store.run_store import SavedRun
 from alpaca_focus.web.security import AccessRules, Network
 from alpaca_focus.web.source import NightSource
 

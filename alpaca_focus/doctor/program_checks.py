@@ -17,8 +17,7 @@ from alpaca_focus.doctor.examination import Examination, run_in_thread
 from alpaca_focus.notify.mqtt_client import broker_problem
 from alpaca_focus.notify.notification_settings import mqtt_settings, services_of
 from alpaca_focus.service.control_client import ask, status_of_reply
-from alpaca_focus.service.control_wire import lock_path, socket_path
-from alpaca_focus.service.lock import exclusive_lock
+from alpaca_focus.service.control_wire import exclusive_lock, lock_path, socket_path
 from alpaca_focus.settings.loader import token_of
 from alpaca_focus.settings.models import Settings
 

@@ -21,9 +21,7 @@ class NightCurves:
 
     def __init__(self) -> None:
         self._lock = Lock()
-        self._temperature: deque[Point] = deque(maxlen=LONGEST)
-        self._position: deque[Point] = deque(maxlen=LONGEST)
-        self._model: deque[Point] = deque(maxlen=LONGEST)
+        self._temperature, self._position, self._model = (deque[Point](maxlen=LONGEST) for _ in range(3))
 
     def note(
         self, at: datetime, *, temperature_c: float | None, position: float | None, expected_position: float | None

@@ -62,9 +62,7 @@ class RunTracker:
     def follow(self, trigger: str, *, number: int | None = None) -> Iterator[None]:
         """Track one run, and raise what it raises.
 
-        Args:
-            trigger: Names of the triggers that were due.
-            number: Its expected number in the history, published when it has begun; `None`: not known.
+        Its expected number in the history is published when it has begun; `None`: not known.
         """
         self._now, self._number = RunProgress(active=True, trigger=trigger, started_at=self._wall()), number
         self._update()
@@ -144,10 +142,9 @@ def progress_of(result: FocusResult, *, number: int, trigger: str) -> RunProgres
 
 def _points(result: FocusResult) -> tuple[RunPoint, ...]:
     """Return all frames of a run, with the verifying one."""
-    samples, verification = result.samples, result.verification
-    if verification is not None and verification not in samples:
-        samples = (*samples, verification)
-    return tuple(_point(each) for each in samples)
+    verification = result.verification
+    unlisted = () if verification is None or verification in result.samples else (verification,)
+    return tuple(_point(each) for each in (*result.samples, *unlisted))
 
 
 def _point(sample: Sample) -> RunPoint:

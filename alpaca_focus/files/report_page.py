@@ -14,7 +14,6 @@ from alpaca_focus.core.metrics import label_of
 from alpaca_focus.core.night.focus_model import AVERAGE
 from alpaca_focus.core.night.night_review import (
     ReviewedNight,
-    ReviewedRun,
     Share,
     advice,
     by_curves,
@@ -22,7 +21,7 @@ from alpaca_focus.core.night.night_review import (
     not_known,
     temperature_of,
 )
-from alpaca_focus.core.values import Fit, Light, Outcome
+from alpaca_focus.core.values import Fit, Light, Outcome, SavedRun
 from alpaca_focus.files.chart import Chart, Colour, Mark, Points, Polyline, Range, Upright, range_of, v_curve
 from alpaca_focus.files.chart_drawing import chart_svg
 
@@ -48,7 +47,7 @@ class _Figure:
 class _RunCurve:
     """The V-curve of a run."""
 
-    run: ReviewedRun
+    run: SavedRun
 
     @property
     def left_out(self) -> int:
@@ -164,7 +163,7 @@ def _positions(night: ReviewedNight, times: Range) -> _Figure | None:
     )
 
 
-def _expected(night: ReviewedNight, good: Sequence[tuple[ReviewedRun, Fit]]) -> list[list[tuple[float, float]]]:
+def _expected(night: ReviewedNight, good: Sequence[tuple[SavedRun, Fit]]) -> list[list[tuple[float, float]]]:
     """Return the model's lines, one from each good run to the next."""
     if night.learned is None:
         return []

@@ -72,8 +72,7 @@ class Compensator:
         if settings is None or steps == 0:
             return None
         compensated = self._store.state.compensated
-        reason = exceeded_limit(compensated, settings, steps)
-        if reason:
+        if reason := exceeded_limit(compensated, settings, steps):
             _log.error(reason, wanted_steps=round(compensated.wanted_steps, 1))
             self._store.apply(transitions.correction_refused, "compensation", reason)
             return None
@@ -142,16 +141,11 @@ class Compensator:
         await self.disable_device_compensation()
         await self.go(here, move.target, backlash_taken_up=backlash_taken_up)
         state = self._store.apply(transitions.correction_done, move)
-        _log.info(
-            "The focuser was corrected",
-            what=move.what,
-            steps=move.steps,
-            position=move.target,
-            carried_steps=round(state.compensated.carried_steps, 2),
-        )
-        if self._guider is None:
-            return
+        carried_steps = round(state.compensated.carried_steps, 2)
+        facts = {"what": move.what, "steps": move.steps, "position": move.target, "carried_steps": carried_steps}
+        _log.info("The focuser was corrected", **facts)
         try:
-            await self._guider.after_move()
+            if self._guider is not None:
+                await self._guider.after_move()
         except DeviceError as error:
             _log.warning("The guider is not steady after a correction move", why=str(error))

@@ -6,7 +6,6 @@ from types import MappingProxyType
 from typing import Any
 
 from alpaca_focus.core.night.compensation import Compensated, CompensationSettings
-from alpaca_focus.core.night.decisions import InhibitorRules
 from alpaca_focus.core.night.state import History, Patience, Reading
 from alpaca_focus.core.night.triggers import Trigger
 from alpaca_focus.core.sweep.backlash import Backlash, Limits
@@ -22,6 +21,7 @@ class NightSettings:
     """The user's settings for the night.
 
     Attributes:
+        night_below_deg: It is night while the sun is below; `None`: the sun is ignored.
         compensation: `None`: the focuser does not follow the temperature.
         between_exposures: Whether compensation moves only while the camera does not expose.
         offsets_steps: Focus offsets by filter to move by after a change; empty: none are known, or none are used.
@@ -29,7 +29,7 @@ class NightSettings:
     """
 
     triggers: tuple[Trigger, ...]
-    rules: InhibitorRules
+    night_below_deg: float | None
     reading: Reading
     patience: Patience
     compensation: CompensationSettings | None

@@ -19,7 +19,7 @@ class ExclusiveJob:
     """Carries out jobs in the background, never two at a time.
 
     Args:
-        failed: Called in the job's task with its name and the reason, when it has failed.
+        failed: Called in the job's task with its name and the reason.
         aborted: Called when a job was cancelled.
         ended: Called with the name of a job that has ended in any way; nothing owns the optics any more.
     """

@@ -44,9 +44,8 @@ class OperatorRequests:
                 )
             return "The compensation is off, by the settings."
         self._store.apply(transitions.compensation_switched, on=on)
-        if on:
-            return "The compensation is on, from the present position and temperature."
-        return "The compensation is off until `alpaca-focus compensation on`."
+        state = "on, from the present position and temperature" if on else "off until `alpaca-focus compensation on`"
+        return f"The compensation is {state}."
 
     def report_plan(self, plan: Plan) -> None:
         """Record the kind of frames that the imaging program takes."""
@@ -66,14 +65,11 @@ class OperatorRequests:
         self._store.apply(transitions.image_reported, hfd_px)
 
     def report_hfd(self, hfd_px: float, ended_at: datetime | None) -> None:
-        """Record the size of the stars on a light frame that is counted elsewhere.
+        """Record the size of the stars, in unbinned pixels, on a light frame that is counted elsewhere.
 
-        Args:
-            hfd_px: In unbinned pixels.
-            ended_at: End of the exposure, UTC; `None`: not known, and assumed to be recent.
+        The exposure ended at `ended_at`, UTC; `None`: not known, and assumed to be recent.
         """
-        state = self._store.state
-        baseline = state.history.baseline
+        state, baseline = self._store.state, self._store.state.history.baseline
         light = Light(
             ended_at=ended_at or self._dependencies.clock.wall(),
             hfd_px=hfd_px,

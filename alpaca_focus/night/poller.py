@@ -69,8 +69,6 @@ class Poller:
         answers: How many requests the devices have answered.
 
     Args:
-        sources: The devices.
-        clock: Time.
         watch_s: Seconds between two polls of the devices other than the camera.
         least_image_s: Shorter exposures are test shots and do not count.
     """
@@ -100,12 +98,9 @@ class Poller:
         self._activity = self._images = None
 
     async def poll(self, plan: Plan, *, reported_filter: str | None = None, fresh: bool = False) -> Snapshot:
-        """Return the result of one poll.
+        """Return the result of one poll; `fresh` polls all devices, however recent their last answers are.
 
-        Args:
-            plan: The kind of frames that the imaging program takes, as reported.
-            reported_filter: The current filter as a script reported it; used only without a filter wheel.
-            fresh: Whether to poll all devices, however recent their last answers are.
+        A reported filter is used only without a filter wheel.
         """
         now_s = self._clock.monotonic()
         passed_s, self._last_poll_s = now_s - self._last_poll_s, now_s
@@ -135,11 +130,9 @@ class Poller:
         )
 
     async def _poll_others(self) -> Snapshot:
-        sources = self._sources
-        at = self._clock.wall()
+        sources, at = self._sources, self._clock.wall()
         snapshot = Snapshot(at=at, temperature_c=await self._temperature_c())
-        wheel = sources.filter_wheel
-        if wheel is not None:
+        if (wheel := sources.filter_wheel) is not None:
             slot = await self._ask(wheel, wheel.slot)
             name = wheel.names[slot] if slot is not None and slot < len(wheel.names) else None
             snapshot = replace(snapshot, filter_name=name)
@@ -192,8 +185,7 @@ class Poller:
         before = self._activity
         if before is None or activity is None or before.exposure_started is None:
             return 0
-        is_long = activity.exposure_s is None or activity.exposure_s >= self._least_image_s
-        return int(is_long and activity.exposure_started not in {None, before.exposure_started})
+        return int(self._is_long(activity) and activity.exposure_started not in {None, before.exposure_started})
 
     def _new_images(self, activity: CameraActivity | None, plan: Plan) -> int:
         """Return how many light frames have ended since the previous poll."""
@@ -203,13 +195,14 @@ class Poller:
             return activity.images - counted if counted is not None and plan not in NO_LIGHTS else 0
         if activity is None or activity.busy:
             return 0
+        counted_start, self._counted = self._counted, activity.exposure_started
         if before is None:
-            self._counted = activity.exposure_started
             return 0
-        is_new = before.busy if activity.exposure_started is None else activity.exposure_started != self._counted
-        self._counted = activity.exposure_started
-        is_long = activity.exposure_s is None or activity.exposure_s >= self._least_image_s
-        return int(is_new and is_long and plan not in NO_LIGHTS)
+        is_new = before.busy if activity.exposure_started is None else activity.exposure_started != counted_start
+        return int(is_new and self._is_long(activity) and plan not in NO_LIGHTS)
+
+    def _is_long(self, activity: CameraActivity) -> bool:
+        return activity.exposure_s is None or activity.exposure_s >= self._least_image_s
 
 
 async def _state_of(mount: Mount) -> MountState:

@@ -27,16 +27,14 @@ class Recovery:
     async def recover(self, *, compensates: bool) -> bool:
         """Return the focuser, finish an unfinished move and record a saved run; return whether that was possible.
 
-        Args:
-            compensates: Whether this program follows the temperature, so that the focuser itself must not.
+        If this program `compensates`, the focuser itself must not.
         """
         # The interrupted run comes first: its restore position is absolute, so a move finished before it would be lost.
         try:
             await self._return_from_interrupted_run()
             if compensates:
                 await self._compensator.disable_device_compensation()
-            move = self._store.state.unfinished_move
-            if move is not None:
+            if (move := self._store.state.unfinished_move) is not None:
                 _log.warning("An interrupted correction move is finished now", position=move.target)
                 await self._compensator.finish(move)
         except DeviceError as error:
@@ -49,8 +47,7 @@ class Recovery:
 
     async def _return_from_interrupted_run(self) -> None:
         marker = self._dependencies.restore_marker
-        position = marker.left_by_interrupted_run()
-        if position is None:
+        if (position := marker.left_by_interrupted_run()) is None:
             return
         here = await self._dependencies.focuser.position()
         await self._compensator.go(here, position, backlash_taken_up=False)
@@ -61,10 +58,9 @@ class Recovery:
 
     def _record_saved_run(self) -> None:
         """Record the newest run if it was good and the program was killed between saving and recording it."""
-        if self._dependencies.store is None:
-            return
+        store = self._dependencies.store
         try:
-            newest = self._dependencies.store.runs(last=1)
+            newest = () if store is None else store.runs(last=1)
         except StorageError as error:
             _log.error(str(error))
             return

@@ -16,12 +16,7 @@ _log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReportedExposure:
-    """An exposure as its script has reported it.
-
-    Attributes:
-        seconds: Its duration; `None`: not reported.
-        dark: Whether it shows no stars.
-    """
+    """An exposure as its script has reported it; `seconds` of `None`: not reported. A dark one shows no stars."""
 
     seconds: float | None = None
     dark: bool = False

@@ -5,10 +5,9 @@ import structlog
 from alpaca_focus.core.night import transitions
 from alpaca_focus.core.night.state import ADVICE, Baseline, History
 from alpaca_focus.core.status import LastRun
-from alpaca_focus.core.values import FocusResult, Outcome, Position
+from alpaca_focus.core.values import FocusResult, Outcome, Position, SavedRun
 from alpaca_focus.night.dependencies import NightSettings
 from alpaca_focus.night.state_store import StateStore
-from alpaca_focus.store.run_store import SavedRun
 
 _log = structlog.get_logger(__name__)
 
@@ -68,8 +67,7 @@ class RunOutcomes:
 
     def _may_try_again(self, result: FocusResult) -> bool:
         """Return whether a run that lost the camera may follow in the next gap without counting as failed."""
-        is_first = self._store.state.history.gaps.lost_gaps == 0
-        self._store.apply(transitions.gap_lost)
+        is_first = self._store.apply(transitions.gap_lost).history.gaps.lost_gaps == 1
         self.advise()
         # A run that has moved the focuser during an exposure has spoiled it: that must not happen to every image.
         return not result.samples and result.outcome is Outcome.RESTORED and is_first

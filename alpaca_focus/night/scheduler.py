@@ -14,7 +14,6 @@ import structlog
 from alpaca_focus.core.night import transitions
 from alpaca_focus.core.night.decisions import Decision, decided
 from alpaca_focus.core.night.state import NightState, Snapshot
-from alpaca_focus.core.status import LastRun
 from alpaca_focus.core.values import Position
 from alpaca_focus.night.compensator import Compensator
 from alpaca_focus.night.dependencies import Dependencies, NightSettings
@@ -37,7 +36,7 @@ class RefocusScheduler:
     """Keeps one telescope in focus.
 
     Attributes:
-        requests: Takes the requests and reports of operators and scripts.
+        outcomes: Has the last run, and the number of runs since the start.
         decision: The decision after the last poll; `None` before the first.
         snapshot: The last poll.
         progress: Counts every sign of progress, for the watchdog.
@@ -50,8 +49,8 @@ class RefocusScheduler:
         self._store = StateStore(dependencies.store, dependencies.clock)
         self.requests = OperatorRequests(dependencies, settings, self._store)
         self._compensator = Compensator(dependencies, settings, self._store)
-        self._outcomes = RunOutcomes(self._store, settings)
-        self._recovery = Recovery(dependencies, self._compensator, self._outcomes, self._store)
+        self.outcomes = RunOutcomes(self._store, settings)
+        self._recovery = Recovery(dependencies, self._compensator, self.outcomes, self._store)
         self._job = ExclusiveJob(failed=self._failed, aborted=self._aborted, ended=self._ended)
         self.decision: Decision | None = None
         self.snapshot: Snapshot | None = None
@@ -74,16 +73,6 @@ class RefocusScheduler:
         """The name of the job that owns the optics; empty: none does."""
         return self._job.doing
 
-    @property
-    def last_run(self) -> LastRun | None:
-        """How the last run ended; `None`: there was none since the start."""
-        return self._outcomes.last_run
-
-    @property
-    def runs_ended(self) -> int:
-        """How many runs have ended since the start."""
-        return self._outcomes.runs_ended
-
     # Requests that act at once
 
     def abort(self) -> str:
@@ -101,12 +90,8 @@ class RefocusScheduler:
     async def lend_camera(self, take: Callable[[], None], *, for_light: bool = True) -> str:
         """Lend the camera to the imaging program unless a job owns the optics, after starting what is due.
 
-        Args:
-            take: Called when nothing owns the optics; the next poll must find the camera taken.
-            for_light: Whether focus matters; before a dark frame nothing is started.
-
-        Returns:
-            The name of the job to wait for; empty: the camera is taken.
+        `take` is called when nothing owns the optics; the next poll must find the camera taken. Before a dark frame,
+        not `for_light`, nothing is started. Return the name of the job to wait for; empty: the camera is taken.
         """
         async with self._ticking:
             if not self._job.doing and for_light:
@@ -120,8 +105,7 @@ class RefocusScheduler:
     @property
     def wants_gap(self) -> bool:
         """Whether a job waits only for a gap between two exposures; safe to read in any thread."""
-        decision = self.decision
-        if decision is None or self._program_moves:
+        if (decision := self.decision) is None or self._program_moves:
             return False
         return decision.waits_for_gap or (decision.allows_corrections and self._compensator.wants_to_move)
 
@@ -153,11 +137,8 @@ class RefocusScheduler:
     async def stop(self, within_s: float) -> bool:
         """End the job, with the focuser at a good position, and save the night.
 
-        Args:
-            within_s: How long to wait for a focuser that does not answer; one that does gets `LONGEST_RESTORE_S`.
-
-        Returns:
-            Whether the job has ended in time; if not, the next start returns the focuser with what is on disk.
+        A focuser that does not answer gets `within_s`, one that does `LONGEST_RESTORE_S`. Return whether the job has
+        ended in time; if not, the next start returns the focuser with what is on disk.
         """
         self._is_stopping = True
         self._job.cancel_run()
@@ -197,8 +178,8 @@ class RefocusScheduler:
         if not self._is_recovered:
             compensates = self._settings.compensation is not None
             self._is_recovered = await self._recovery.recover(compensates=compensates)
-        if not self._is_recovered:
-            return
+            if not self._is_recovered:
+                return
         answers = self._poller.answers
         snapshot, decision = await self._poll(fresh=fresh)
         if decision.refocus and not fresh:
@@ -207,7 +188,7 @@ class RefocusScheduler:
         self.snapshot, before, self.decision = snapshot, self.decision, decision
         # Applied, and with that saved, before anything is started (decision 0015).
         self._store.apply(transitions.decision_made, snapshot, decision)
-        self._outcomes.advise()
+        self.outcomes.advise()
         _log_wait(before, decision)
         if not self._is_stopping:
             self._start_due(snapshot, decision)
@@ -226,13 +207,14 @@ class RefocusScheduler:
         outliers = state.history.outliers
         if outliers.rejection and outliers.rejection != before.history.outliers.rejection:
             _log.warning("A temperature is ignored", why=outliers.rejection, ignored=outliers.ignored)
-        return snapshot, decided(state.history, snapshot, settings.triggers, settings.rules, paused=state.paused)
+        return snapshot, decided(
+            state.history, snapshot, settings.triggers, settings.night_below_deg, paused=state.paused
+        )
 
     def _start_due(self, snapshot: Snapshot, decision: Decision) -> None:
         allows_corrections = decision.allows_corrections and not self._compensator.is_held
         rests = allows_corrections and not snapshot.exposing
-        first = self._compensator.due_before_refocus()
-        if first is not None:
+        if (first := self._compensator.due_before_refocus()) is not None:
             # Also if this move has to wait: a refocus would start from the wrong position (decision 0015).
             if rests:
                 self._start(*first)
@@ -251,9 +233,8 @@ class RefocusScheduler:
     # Jobs
 
     def _failed(self, name: str, why: str) -> None:
-        """Make the triggers, or the correction moves, wait after a failure."""
         if name == FOCUS_RUN:
-            self._outcomes.record_failure(why)
+            self.outcomes.record_failure(why)
         else:
             self._compensator.hold(name, why)
 
@@ -267,14 +248,14 @@ class RefocusScheduler:
         states = {each.trigger: each.state for each in decision.verdicts}
         _log.info("A refocus begins", triggers=decision.triggers, why=decision.reason, **states)
         result = await self._dependencies.focus(decision.triggers)
-        self._outcomes.record(result, decision.triggers)
+        self.outcomes.record(result, decision.triggers)
 
     def _aborted(self) -> None:
         why, self._gives_way = self._gives_way, ""
         if why:
             _log.warning("A refocus has given way to the imaging program; it follows in the next gap", why=why)
         else:
-            self._outcomes.record_abort()
+            self.outcomes.record_abort()
 
 
 def _log_wait(before: Decision | None, now: Decision) -> None:

@@ -88,10 +88,8 @@ class StateStore:
         return True
 
     def _loaded(self) -> NightState:
-        if self._store is None:
-            return NightState()
         try:
-            return load_state(self._store, self._clock.wall())
+            return NightState() if self._store is None else load_state(self._store, self._clock.wall())
         except StorageError as error:
             _log.error(f"{error} A new night is started.")
             return NightState()
@@ -103,8 +101,7 @@ def load_state(store: RunStore, now: datetime) -> NightState:
     Raises:
         StorageError: The store cannot be read.
     """
-    text = store.night()
-    if text is None:
+    if (text := store.night()) is None:
         return NightState()
     try:
         state = _STATE.validate_python(json.loads(text, object_pairs_hook=_renamed))

@@ -17,8 +17,7 @@ from alpaca_focus.devices.focuser import AlpacaFocuser
 from alpaca_focus.devices.phd2 import Phd2Guider
 from alpaca_focus.devices.read_only import AlpacaMount, AlpacaSafetyMonitor, AlpacaThermometer
 from alpaca_focus.ports import Camera, Clock, Device, FilterWheel, Focuser, Guider, Mount, SafetyMonitor, Thermometer
-from alpaca_focus.service.control_wire import lock_path
-from alpaca_focus.service.lock import exclusive_lock
+from alpaca_focus.service.control_wire import exclusive_lock, lock_path
 from alpaca_focus.settings.models import DeviceSection, Settings
 
 LEAST_READOUT_S = 60.0

@@ -15,11 +15,12 @@ from alpaca_focus.service.control_wire import (
     LONGEST_REQUEST_BYTES,
     Request,
     check_path,
+    exclusive_lock,
     json_line,
     lock_path,
     request_of_line,
+    runs_already,
 )
-from alpaca_focus.service.lock import exclusive_lock, runs_already
 
 Handler = Callable[[Request], Awaitable[Mapping[str, object]]]
 

@@ -1,12 +1,14 @@
-"""The protocol of the daemon's control socket: one JSON object a line, in and out. Pure."""
+"""The daemon's control socket: its path, its lock between processes, and its protocol of one JSON object a line."""
 
+import fcntl
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from alpaca_focus.core.errors import ConfigurationError
+from alpaca_focus.core.errors import AlreadyRunning, ConfigurationError
 
 SOCKET_NAME = "control.sock"
 LONGEST_REQUEST_BYTES = 65536
@@ -30,6 +32,45 @@ def socket_path(directory: Path) -> Path:
 def lock_path(directory: Path) -> Path:
     """Return the file that a process locks while it uses the devices of a storage directory."""
     return directory / f"{SOCKET_NAME}.lock"
+
+
+def runs_already(directory: Path) -> AlreadyRunning:
+    """Return the error for a second process on one storage directory."""
+    return AlreadyRunning(
+        f"Another alpaca-focus runs already with this storage.directory ({directory}). Use that one (`alpaca-focus "
+        "refocus`), stop it first, or set another storage.directory here."
+    )
+
+
+@contextmanager
+def exclusive_lock(path: Path) -> Iterator[None]:
+    """Hold the lock of a file, which the kernel releases when its holder is killed; a missing file is created.
+
+    The file stays when the lock is released: if it were removed, two processes could each lock a file of that name.
+
+    Raises:
+        AlreadyRunning: Another process holds the lock.
+        ConfigurationError: The file cannot be created or locked.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = path.open("ab")
+    except OSError as error:
+        raise ConfigurationError(
+            f"The lock {path} cannot be opened ({error.strerror}). Make its folder writable for the user that the "
+            "daemon runs as, or choose another storage.directory."
+        ) from error
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise runs_already(path.parent) from error
+        except OSError as error:
+            raise ConfigurationError(
+                f"The lock {path} cannot be taken ({error.strerror}). Choose a storage.directory on a disk of this "
+                "computer."
+            ) from error
+        yield
 
 
 def check_path(path: Path) -> None:

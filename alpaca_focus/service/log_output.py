@@ -60,8 +60,7 @@ def _handler(shared: list[structlog.typing.Processor]) -> logging.Handler:
 def forward_events(listener: Callable[[Mapping[str, object]], None]) -> Iterator[None]:
     """Forward every event of this program, from "info" on, to a listener besides the log.
 
-    Args:
-        listener: Called in the thread of the event with the event, its level, and its other fields.
+    It is called in the thread of the event, with the event, its level, and its other fields.
     """
 
     def forward(_: Any, level: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

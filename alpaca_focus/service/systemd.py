@@ -24,8 +24,7 @@ _log = structlog.get_logger(__name__)
 
 def notify(state: str) -> None:
     """Report a state of the service, such as "READY=1", "STOPPING=1", "WATCHDOG=1" or "STATUS=waiting", in one line."""
-    address = os.environ.get("NOTIFY_SOCKET", "")
-    if not address:
+    if not (address := os.environ.get("NOTIFY_SOCKET", "")):
         return
     if address.startswith("@"):  # an abstract socket, whose name begins with a zero byte
         address = f"\0{address[1:]}"
@@ -36,8 +35,6 @@ def notify(state: str) -> None:
     except OSError as error:
         _log.warning(f"systemd did not receive {state.partition('=')[0]} ({error}).")
 
-
-# The journal.
 
 JOURNAL_SOCKET = "/run/systemd/journal/socket"
 IDENTIFIER = "alpaca-focus"
@@ -52,12 +49,10 @@ _NOT_IN_A_NAME = re.compile(r"[^A-Z0-9_]+")
 
 
 def journal_reads(stream: IO[str], journal_stream: str | None) -> bool:
-    """Return whether the journal reads this stream.
+    """Return whether the journal reads this stream, by the variable `JOURNAL_STREAM`.
 
-    Args:
-        stream: Usually standard error.
-        journal_stream: The variable `JOURNAL_STREAM`: device and inode of the stream that systemd has set up. A program
-            that a service starts inherits it, and may write elsewhere.
+    It has device and inode of the stream that systemd has set up; a program that a service starts inherits it, and may
+    write elsewhere.
     """
     try:
         status = os.fstat(stream.fileno())

@@ -44,7 +44,6 @@ class Ticker:
     Args:
         call: The function; ticks while it runs are skipped, not queued.
         every_s: Real seconds from tick to tick.
-        clock: Both clocks of the computer.
     """
 
     def __init__(self, call: Callable[[], Coroutine[Any, Any, None]], every_s: float, clock: Clock) -> None:

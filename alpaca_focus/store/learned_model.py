@@ -16,8 +16,8 @@ from alpaca_focus.core.night.focus_model import (
     focus_by_now,
 )
 from alpaca_focus.core.night.state import History
-from alpaca_focus.core.values import FocusResult, Outcome
-from alpaca_focus.store.run_store import RunStore, SavedRun
+from alpaca_focus.core.values import FocusResult, Outcome, SavedRun
+from alpaca_focus.store.run_store import RunStore
 
 BACKLASH = "calibrate backlash"
 """Trigger of runs that arrive from either direction: their positions are not comparable with those of others."""
@@ -49,9 +49,7 @@ def observation(result: FocusResult, temperatures_c: Mapping[str, float], *, alt
 def model_by_run_temperature(runs: Sequence[SavedRun]) -> FocusModel | None:
     """Learn from the one temperature that every run is saved with, named `RUN`, without the altitude."""
     known = ((each, each.temperature_c) for each in usable_results(runs))
-    return learned_model(
-        [observation(each, {RUN: degrees}, altitude=False) for each, degrees in known if degrees is not None]
-    )
+    return learned_model([observation(each, {RUN: c}, altitude=False) for each, c in known if c is not None])
 
 
 def model_by_sensor(runs: Sequence[SavedRun], sensor: str) -> FocusModel | None:

@@ -9,8 +9,8 @@ import structlog
 from alpaca_focus.core.curves.hyperbola import KNOWN
 from alpaca_focus.core.curves.learned_curve import LearnedCurve, learn_curve, move_learned_focus
 from alpaca_focus.core.errors import RunFailed, StorageError
-from alpaca_focus.core.values import FocusResult, Outcome
-from alpaca_focus.store.run_store import RunStore, SavedRun
+from alpaca_focus.core.values import FocusResult, Outcome, SavedRun
+from alpaca_focus.store.run_store import RunStore
 
 T = TypeVar("T")
 

@@ -6,7 +6,6 @@ reported as saved. A damaged file is renamed, never deleted, and a new one is cr
 
 import sqlite3
 from contextlib import closing
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Self
@@ -16,7 +15,7 @@ from pydantic_core import to_json
 
 from alpaca_focus.core.curves.learned_curve import LearnedCurve
 from alpaca_focus.core.errors import StorageError
-from alpaca_focus.core.values import FocusResult, Light
+from alpaca_focus.core.values import FocusResult, Light, SavedRun
 
 FILE_NAME = "alpaca-focus.sqlite3"
 BUSY_S = 5.0
@@ -54,15 +53,6 @@ MIGRATIONS = (
 _RESULT = TypeAdapter(FocusResult)
 _PROFILE = TypeAdapter(LearnedCurve)
 _LIGHT = TypeAdapter(Light)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SavedRun:
-    """A run of the history, with its number and the triggers that started it."""
-
-    number: int
-    trigger: str
-    result: FocusResult
 
 
 class RunStore:
@@ -180,8 +170,9 @@ class RunStore:
 
     def profile(self, train: str, filter_name: str | None) -> LearnedCurve | None:
         """Return the learned curve of an optical train and filter; `None`: there is none."""
-        query = "SELECT profile FROM profiles WHERE train = ? AND filter_name = ?"
-        rows = self._rows(query, (train, filter_name or ""))
+        rows = self._rows(
+            "SELECT profile FROM profiles WHERE train = ? AND filter_name = ?", (train, filter_name or "")
+        )
         try:
             return _PROFILE.validate_json(str(rows[0][0])) if rows else None
         except ValidationError:

@@ -8,10 +8,10 @@ from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
 from alpaca_focus.core.status import as_json, measured_light
-from alpaca_focus.core.values import Light
+from alpaca_focus.core.values import Light, SavedRun
 from alpaca_focus.feed.night_curves import Point, thinned
 from alpaca_focus.feed.run_progress import finite, progress_of
-from alpaca_focus.store.run_store import FILE_NAME, RunStore, SavedRun
+from alpaca_focus.store.run_store import FILE_NAME, RunStore
 from alpaca_focus.web.events import encoded
 from alpaca_focus.web.source import NightSource
 

@@ -5,11 +5,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from alpaca_focus.core.status import MeasuredFrame
+from alpaca_focus.core.values import SavedRun
 from alpaca_focus.feed.feed import Feed
 from alpaca_focus.feed.night_curves import NightCurves
 from alpaca_focus.feed.run_progress import RunTracker
 from alpaca_focus.service.control_wire import Request
-from alpaca_focus.store.run_store import SavedRun
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -20,6 +20,7 @@ import requests
 from ruamel.yaml import YAML
 
 from alpaca_focus.core.errors import AlpacaFocusError
+from alpaca_focus.core.values import SavedRun
 from alpaca_focus.service.control_client import ask
 from alpaca_focus.service.control_wire import socket_path
 from alpaca_focus.simulator.observatory import observatory_process
@@ -31,7 +32,7 @@ from alpaca_focus.simulator.settings import (
     SensorSettings,
     SkySettings,
 )
-from alpaca_focus.store.run_store import RunStore, SavedRun
+from alpaca_focus.store.run_store import RunStore
 
 ROOT = Path(__file__).parent.parent.parent
 FACTOR = 400.0

@@ -19,8 +19,7 @@ from alpaca_focus.doctor.checks import Check, CheckOutcome
 from alpaca_focus.doctor.checkup import CheckupOrder, examine
 from alpaca_focus.notify.mqtt_client import MqttSettings, broker_problem
 from alpaca_focus.run.restore_marker import FILE_NAME, RestoreMarker
-from alpaca_focus.service.control_wire import lock_path
-from alpaca_focus.service.lock import exclusive_lock
+from alpaca_focus.service.control_wire import exclusive_lock, lock_path
 from alpaca_focus.simulator.observatory import Observatory
 from alpaca_focus.simulator.settings import FocuserSettings
 from tests.fake_phd2 import FakePhd2

@@ -14,7 +14,7 @@ from alpaca_focus.core.night.compensation import (
     followed,
     moved,
 )
-from alpaca_focus.core.night.decisions import InhibitorRules, decided
+from alpaca_focus.core.night.decisions import decided
 from alpaca_focus.core.night.outlier_filter import OutlierFilter
 from alpaca_focus.core.night.state import Baseline, NightState, Patience, PierSide, Plan, Reading, Snapshot
 from alpaca_focus.core.night.transitions import image_reported, polled, refocused, run_failed
@@ -22,24 +22,24 @@ from alpaca_focus.core.night.triggers import (
     AfterImages,
     AfterTime,
     AltitudeChange,
-    AsSoonAsPossible,
     FilterChange,
     FocusUncertainty,
     HfdRise,
-    MeridianFlip,
     TemperatureChange,
+    as_soon_as_possible,
+    meridian_flip,
 )
 from alpaca_focus.core.temperature import COLDEST_C, WARMEST_C
 
 EVENING = datetime(2026, 1, 15, 20, tzinfo=UTC)
 READING = Reading(every_s=10.0, count=5, followed_count=3)
 TRIGGERS = (
-    AsSoonAsPossible(),
+    as_soon_as_possible,
     TemperatureChange(limit_c=0.3, readings=5),
     AfterImages(3),
     AfterTime(600.0),
     FilterChange(),
-    MeridianFlip(),
+    meridian_flip,
     HfdRise(share=0.1, frames=3),
     AltitudeChange(10.0),
     FocusUncertainty(20.0),
@@ -97,7 +97,7 @@ def test_every_refocus_restarts_every_count(polls: list[Snapshot], at_c: float) 
 @given(nights, snapshots, st.booleans())
 def test_nothing_fires_while_anything_speaks_against_it(polls: list[Snapshot], last: Snapshot, paused: bool) -> None:
     history = lived([*polls, last]).history
-    decision = decided(history, last, TRIGGERS, InhibitorRules(), paused=paused)
+    decision = decided(history, last, TRIGGERS, -18.0, paused=paused)
     against = (
         paused
         or last.safe is False
@@ -120,7 +120,7 @@ def test_after_any_number_of_failures_the_wait_is_within_its_bounds(polls: list[
         state = run_failed(state, patience)
     history = state.history
     assert patience.first_s <= history.hold_s <= patience.longest_s
-    assert not decided(history, Snapshot(at=EVENING), TRIGGERS, InhibitorRules(), paused=False).refocus
+    assert not decided(history, Snapshot(at=EVENING), TRIGGERS, -18.0, paused=False).refocus
 
 
 @given(nights)

@@ -6,7 +6,7 @@ from types import MappingProxyType
 
 from alpaca_focus.core.curves.curve_models import CurveModel
 from alpaca_focus.core.metrics import METRICS
-from alpaca_focus.core.night.decisions import InhibitorRules, inhibitors
+from alpaca_focus.core.night.decisions import inhibitors
 from alpaca_focus.core.night.notices import Kind
 from alpaca_focus.core.night.state import History, Plan, Snapshot
 from alpaca_focus.core.values import Outcome
@@ -137,9 +137,7 @@ def reasons_to_wait() -> tuple[str, ...]:
     )
     rest = Snapshot(at=everything.at, tracking=False, camera_free=False)
     history = History(hold_s=60.0)
-    told = (
-        reason for each in (everything, rest) for reason in inhibitors(history, each, InhibitorRules(), paused=True)
-    )
+    told = (reason for each in (everything, rest) for reason in inhibitors(history, each, -18.0, paused=True))
     return tuple(dict.fromkeys(told))
 
 

@@ -81,6 +81,7 @@ def fit_known_curve(samples: Sequence[Sample], curve: KnownCurve, *, leave_out: 
 
     Args:
         samples: Points in any order; those that are not usable take no part.
+        curve: The known curve.
         leave_out: Indices of samples to leave out; they are the rejected ones of the fit.
 
     Returns:

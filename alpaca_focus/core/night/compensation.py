@@ -41,8 +41,7 @@ class Compensated:
     """The compensation since the last refocus.
 
     Attributes:
-        at_c: Temperature compensated for so far; `None`: no temperature is known.
-        at_altitude_deg: Altitude compensated for so far.
+        at_c: Temperature compensated for so far, like the altitude; `None`: not known.
         wanted_steps: Sum of the wanted corrections, with its fraction.
         moved_steps: Sum of the corrections moved, in whole steps.
         clock_s: Seconds since the last refocus.

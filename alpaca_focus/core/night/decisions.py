@@ -16,17 +16,6 @@ GAP_REASONS = frozenset({EXPOSING, NO_GAP})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class InhibitorRules:
-    """The settings of the inhibitors.
-
-    Attributes:
-        sun_altitude_deg: It is night while the sun is below; `None`: the sun is ignored.
-    """
-
-    sun_altitude_deg: float | None = -18.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:
     """The verdicts of all triggers, and the reasons for which nothing may be done just now, due or not."""
 
@@ -68,21 +57,22 @@ class Decision:
 
 
 def decided(
-    history: History, snapshot: Snapshot, triggers: Sequence[Trigger], rules: InhibitorRules, *, paused: bool
+    history: History, snapshot: Snapshot, triggers: Sequence[Trigger], night_below_deg: float | None, *, paused: bool
 ) -> Decision:
     """Return the verdicts of all triggers, with the reasons to wait."""
-    return Decision(
-        verdicts=tuple(trigger(history) for trigger in triggers),
-        blocked_by=inhibitors(history, snapshot, rules, paused=paused),
-    )
+    blocked_by = inhibitors(history, snapshot, night_below_deg, paused=paused)
+    return Decision(verdicts=tuple(trigger(history) for trigger in triggers), blocked_by=blocked_by)
 
 
-def inhibitors(history: History, snapshot: Snapshot, rules: InhibitorRules, *, paused: bool) -> tuple[str, ...]:
-    """Return all reasons for which nothing may be done just now, as clauses; empty: none."""
+def inhibitors(history: History, snapshot: Snapshot, night_below_deg: float | None, *, paused: bool) -> tuple[str, ...]:
+    """Return all reasons for which nothing may be done just now, as clauses; empty: none.
+
+    It is night while the sun is below `night_below_deg`; with `None`, the sun is ignored.
+    """
     # Only a known bad state inhibits: `None`, from a device that is not there or knows nothing, never does. A required
     # device that does not answer has a reason of its own, and a silent safety monitor counts as "not safe".
     sun_deg = snapshot.sun_altitude_deg
-    is_day = rules.sun_altitude_deg is not None and sun_deg is not None and sun_deg > rules.sun_altitude_deg
+    is_day = night_below_deg is not None and sun_deg is not None and sun_deg > night_below_deg
     reasons = {
         **{f"no answer from {name}": True for name in snapshot.silent},
         "paused": paused,

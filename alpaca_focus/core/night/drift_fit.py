@@ -71,17 +71,14 @@ class DriftFit:
 
 @dataclass(frozen=True, slots=True)
 class _Solution:
-    """A fit for a given width of the walk.
-
-    Attributes:
-        sigmas: Distance of each run from the fit to all others, in standard errors; 0 where that is not determined.
-    """
+    """A fit for a given width of the walk."""
 
     values: Array
     covariance: Array
     known: Mask
     chi_square: float
     sigmas: Array
+    """Distance of each run from the fit to all others, in standard errors; 0 where that is not determined."""
 
 
 def fit_drift(nights: Nights) -> DriftFit | None:
@@ -108,9 +105,8 @@ def _outlier_limit(freedom: int) -> float:
 
 
 def _freedom(nights: Nights, used: Mask) -> int:
-    levels = int(used.any(axis=1).sum())
     centred = _centred(nights.terms, used).reshape(-1, nights.terms.shape[2])
-    return int(used.sum()) - levels - int(np.linalg.matrix_rank(centred))
+    return int(used.sum() - used.any(axis=1).sum() - np.linalg.matrix_rank(centred))
 
 
 def _centred(values: Array, weights: Array | Mask) -> Array:

@@ -52,10 +52,9 @@ class _Terms:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Learned:
-    """A fit with its terms.
+    """A fit with its terms, which have the first coefficients.
 
     Attributes:
-        terms: The first coefficients.
         filters: The first is the reference; the others have the coefficients after the terms.
         runs: For each coefficient, how many runs it comes from.
         gap_s: Typical time between two runs.
@@ -176,8 +175,7 @@ def _learned(observations: Sequence[Observation], terms: _Terms) -> _Learned | N
     times = np.concatenate([[0.0], np.cumsum(gaps_s)]) / gap_s
     nights = _by_night(known, numbers, np.array(rows), times)
     fit = fit_drift(nights)
-    least = FEWEST_RUNS - 2 if len(terms.of(known[0])) == 1 else LEAST_FREEDOM
-    if fit is None or fit.freedom < least:
+    if fit is None or fit.freedom < (FEWEST_RUNS - 2 if len(terms.of(known[0])) == 1 else LEAST_FREEDOM):
         return None
     runs = np.count_nonzero(nights.terms[fit.used], axis=0)
     return _Learned(terms=terms, filters=filters, gap_s=gap_s, fit=fit, runs=tuple(runs.tolist()))
@@ -207,9 +205,7 @@ def _model(learned: _Learned) -> FocusModel:
     ]
     order = [*range(terms), *offsets]
     return FocusModel(
-        steps_per_c=MappingProxyType(
-            {name: learned.estimate(index) for index, name in enumerate(learned.terms.temperatures)}
-        ),
+        steps_per_c=MappingProxyType(dict(zip(learned.terms.temperatures, map(learned.estimate, order), strict=False))),
         steps_per_sin_altitude=learned.estimate(terms - 1) if learned.terms.altitude else None,
         filter_offsets_steps=MappingProxyType(
             {learned.filters[index - terms + 1]: learned.estimate(index) for index in offsets}

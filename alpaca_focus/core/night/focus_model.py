@@ -23,10 +23,9 @@ class Conditions:
     """What best focus depends on, at one moment.
 
     Attributes:
-        at: When.
         temperatures_c: By the name of the sensor, for example "focuser", "air", "tube" or "mirror".
-        altitude_deg: Where the telescope points; `None`: not known.
-        filter_name: The current filter; empty: not known.
+        altitude_deg: `None`: not known.
+        filter_name: Empty: not known.
     """
 
     at: datetime
@@ -67,7 +66,7 @@ class FocusModel:
         scatter_steps: Standard deviation of the random walk of best focus after `gap_s`.
         gap_s: Typical time between two runs, in seconds.
         covariance: Of the coefficients, the altitude term if there is one, and the offsets, in the order above.
-        count: Number of runs that were used.
+        count: Number of runs used.
     """
 
     steps_per_c: Mapping[str, Estimate]
@@ -85,13 +84,13 @@ class FocusModel:
         The variance of the random walk grows in proportion to the time (decision 0017).
 
         Args:
-            before: Conditions when focus was verified.
-            now: Conditions of the prediction.
+            before: When focus was verified.
+            now: Of the prediction.
             verified_stderr_steps: Standard error of the focus verified then.
 
         Returns:
-            The prediction; `None` when a temperature or an altitude of the model is missing at either moment, or the
-            offset of a filter is not known: the change could be of any size.
+            `None` when a temperature or an altitude of the model is missing at either moment, or the offset of a filter
+            is not known: the change could be of any size.
         """
         changes = self._changes(before, now)
         if not all(math.isfinite(each) for each in changes):
@@ -132,13 +131,7 @@ def sin_altitude(altitude_deg: float | None) -> float:
 
 
 def defocus_by_now_steps(model: FocusModel, history: History, compensated: Compensated) -> float | None:
-    """Return how far out of focus the telescope probably is; `None`: not known.
-
-    Args:
-        model: Learned with temperatures named `AVERAGE`.
-        history: Since the last refocus.
-        compensated: Since the last refocus.
-    """
+    """Return how far out of focus the telescope probably is, by a model of temperatures named `AVERAGE`."""
     prediction = _moved_by_now(model, history)
     return None if prediction is None else prediction.probable_defocus_steps(compensated.moved_steps)
 
@@ -170,13 +163,7 @@ def _moved_by_now(model: FocusModel, history: History) -> Prediction | None:
 
 
 def expected_position(model: FocusModel | None, profile: LearnedCurve, now: Conditions) -> float:
-    """Return where a run should search for focus first.
-
-    Args:
-        model: Learned with temperatures named `RUN`; `None`: none has been learned.
-        profile: The learned curve, with the best position and the temperature of its last run.
-        now: The present conditions, with a temperature named `RUN`.
-    """
+    """Return where a run should search for focus first, by a model and a present temperature named `RUN`."""
     if model is None or profile.temperature_c is None:
         return profile.best_position
     before = Conditions(at=profile.learned_at, temperatures_c={RUN: profile.temperature_c}, filter_name=now.filter_name)

@@ -10,7 +10,7 @@ from itertools import pairwise
 from types import MappingProxyType
 
 from alpaca_focus.core.curves.calibration import Estimate
-from alpaca_focus.core.values import FocusResult, Light, Outcome
+from alpaca_focus.core.values import FocusResult, Light, Outcome, SavedRun
 
 REFERENCE_FRAMES = 3
 """Frames after a refocus whose median is the size of stars in focus."""
@@ -21,25 +21,6 @@ LITTLE_MOVE = 1 / 6
 """Share of the critical focus zone: smaller moves show that a refocus was hardly needed."""
 GOOD_SHARE = 0.8
 MANY_WAITS = 20
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ReviewedRun:
-    """A run of the night, with its number in the history."""
-
-    number: int
-    trigger: str
-    result: FocusResult
-
-    @property
-    def ended_at(self) -> datetime:
-        """When the camera was free again."""
-        return self.result.started_at + timedelta(seconds=self.result.duration_s)
-
-    @property
-    def is_good(self) -> bool:
-        """Whether it ended in focus, with a curve."""
-        return self.result.outcome is Outcome.FOCUSED and self.result.fit is not None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,7 +41,7 @@ class ReviewedNight:
 
     telescope: str
     date: date
-    runs: tuple[ReviewedRun, ...] = ()
+    runs: tuple[SavedRun, ...] = ()
     lights: tuple[Light, ...] = ()
     ignored: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
     zone_steps: float | None = None
@@ -103,9 +84,7 @@ class Interval:
 def night_of(at: datetime, east: timedelta) -> date:
     """Return the date of the evening of the night that a time belongs to: a night lasts from noon to noon.
 
-    Args:
-        at: The time.
-        east: Offset of the local or solar time from UTC.
+    `east` is the offset of the local or solar time from UTC.
     """
     return (at.astimezone(UTC) + east - timedelta(hours=12)).date()
 
@@ -200,12 +179,7 @@ def not_known(night: ReviewedNight) -> tuple[str, ...]:
 
 def advice(night: ReviewedNight) -> tuple[str, ...]:
     """Return what could be better, each with the numbers that show it."""
-    sentences = [*_of_temperature(night), *_of_number(night), *_of_doubts(night), *_of_failures(night)]
-    waits = Counter(dict(night.ignored)).most_common(1)
-    if waits and waits[0][1] >= MANY_WAITS:
-        reason, count = waits[0]
-        sentences.append(f'A due refocus had to wait {count} times, with the reason "{reason}": try to avoid that.')
-    return tuple(sentences)
+    return (*_of_temperature(night), *_of_number(night), *_of_runs(night), *_of_waits(night))
 
 
 def _of_temperature(night: ReviewedNight) -> Iterator[str]:
@@ -242,25 +216,27 @@ def _of_number(night: ReviewedNight) -> Iterator[str]:
         )
 
 
-def _of_doubts(night: ReviewedNight) -> Iterator[str]:
+def _of_runs(night: ReviewedNight) -> Iterator[str]:
     doubtful = [run.number for run in night.runs if run.result.doubtful]
     if doubtful:
         yield (
             f"{_runs(doubtful)} missed focus at first and reached it with far more overshoot: the backlash setting may "
             "be too small. Measure it with `alpaca-focus calibrate backlash`."
         )
-
-
-def _of_failures(night: ReviewedNight) -> Iterator[str]:
     failed = [run.number for run in night.runs if run.result.outcome is not Outcome.FOCUSED]
     if len(failed) > 1 and len(failed) >= len(night.runs) / 4:
         yield f"{_runs(failed)} of {len(night.runs)} failed: see their reasons."
 
 
+def _of_waits(night: ReviewedNight) -> Iterator[str]:
+    for reason, count in Counter(dict(night.ignored)).most_common(1):
+        if count >= MANY_WAITS:
+            yield f'A due refocus had to wait {count} times, with the reason "{reason}": try to avoid that.'
+
+
 def _runs(numbers: Sequence[int]) -> str:
-    if len(numbers) == 1:
-        return f"Run {numbers[0]}"
-    return f"Runs {', '.join(map(str, numbers[:-1]))} and {numbers[-1]}"
+    *most, last = map(str, numbers)
+    return f"Runs {', '.join(most)} and {last}" if most else f"Run {last}"
 
 
 def temperature_of(result: FocusResult, sensor: str) -> float:

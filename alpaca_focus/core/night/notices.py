@@ -1,7 +1,7 @@
 """Decides which changes of the night are worth a message to a person, and sends none of them too often."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from types import MappingProxyType
 
@@ -31,7 +31,6 @@ class Notice:
     """A message to people.
 
     Attributes:
-        kind: What it is about.
         text: What happened, what was done and what to do.
         about: The device; empty: it is about none.
         run: Number in the history of the run whose curve is attached; `None`: none is.
@@ -52,9 +51,7 @@ class EndedRun:
 
     Attributes:
         outcome: An `Outcome`, or the scheduler's word where there is no result.
-        reason: One sentence.
         number: In the history; `None`: it is not there.
-        doubtful: Whether it contradicted itself.
         was_worse: Whether it was undone because the verifying frame was worse than predicted by the curve.
     """
 
@@ -108,16 +105,9 @@ def new_notices(
 
     A device is lost when it has been silent for `LOST_AFTER_S` at night; its return is sent only if its loss was. Any
     other notice of the same kind about the same device is sent once in `repeat_s`.
-
-    Args:
-        sent: So far.
-        now: The present situation.
-        now_s: Time on a clock that never jumps.
-        repeat_s: Least time between two notices of one kind about one device.
+    `now_s` is the time on a clock that never jumps.
     """
-    missing = dict(now.silent)
-    if now.temperature_problem:
-        missing[THERMOMETER] = now.temperature_problem
+    missing = {**now.silent, **({THERMOMETER: now.temperature_problem} if now.temperature_problem else {})}
     since = {name: sent.missing_since_s.get(name, now_s) for name in missing}
     found = [
         _lost(name, missing[name])
@@ -140,12 +130,12 @@ def new_notices(
 
 def ended_run(last_run: LastRun, *, number: int | None, result: FocusResult | None) -> EndedRun:
     """Return how a run ended, from the status and from its result, where there is one."""
+    ended = EndedRun(outcome=last_run.outcome, reason=last_run.reason)
     if result is None:
-        return EndedRun(outcome=last_run.outcome, reason=last_run.reason)
+        return ended
     verified = bool(result.samples) and result.samples[-1].purpose == "verify"
-    return EndedRun(
-        outcome=last_run.outcome,
-        reason=last_run.reason,
+    return replace(
+        ended,
         number=number,
         doubtful=result.doubtful,
         was_worse=result.outcome is Outcome.RESTORED and verified and not result.camera_taken,
@@ -154,25 +144,16 @@ def ended_run(last_run: LastRun, *, number: int | None, result: FocusResult | No
 
 def _lost(name: str, why: str) -> Notice:
     if name == THERMOMETER:
-        return Notice(
-            kind=Kind.SENSOR_LOST,
-            about=name,
-            title="The temperature is lost",
-            text=f"No temperature is accepted: {why}. The temperature trigger and compensation wait until it is back.",
-        )
-    return Notice(
-        kind=Kind.DEVICE_LOST,
-        about=name,
-        title=f"{_capitalised(name)} does not answer",
-        text=f"{why} Retrying; nothing is done until it answers. Check power and cables.",
-    )
+        text = f"No temperature is accepted: {why}. The temperature trigger and compensation wait until it is back."
+        return Notice(kind=Kind.SENSOR_LOST, about=name, title="The temperature is lost", text=text)
+    text = f"{why} Retrying; nothing is done until it answers. Check power and cables."
+    return Notice(kind=Kind.DEVICE_LOST, about=name, title=f"{_capitalised(name)} does not answer", text=text)
 
 
 def _back(name: str) -> Notice:
     what = "The temperature" if name == THERMOMETER else _capitalised(name)
-    return Notice(
-        kind=Kind.DEVICE_BACK, about=name, title=f"{what} is back", text=f"{what} is back; the night continues."
-    )
+    text = f"{what} is back; the night continues."
+    return Notice(kind=Kind.DEVICE_BACK, about=name, title=f"{what} is back", text=text)
 
 
 def _of_run(sent: NoticeLog, now: Situation) -> list[Notice]:

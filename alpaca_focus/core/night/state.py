@@ -54,10 +54,9 @@ class Snapshot:
     """The result of one poll of the observatory; `None` where no device knows.
 
     Attributes:
-        at: Time of day, UTC.
-        passed_s: Seconds since the previous poll.
+        at: UTC.
+        passed_s: Since the previous poll.
         temperature_c: Mean of the chosen thermometers.
-        filter_name: The current filter.
         filter_is_reported: Whether a script has reported the filter, and no wheel.
         exposing: Whether the imaging program exposes, reads out or is about to expose.
         camera_free: Whether the imaging program leaves the camera to a focus run while it does not expose.
@@ -95,11 +94,10 @@ class Baseline:
     """The last good focus.
 
     Attributes:
-        at: When, UTC.
+        at: UTC.
         trigger: Names of the triggers that were due.
-        metric: Name of the metric.
         value: The metric in focus.
-        temperature_c: Average temperature; `None`: not known.
+        temperature_c: Average; `None`: not known.
         stderr_steps: Standard error of the position.
     """
 
@@ -119,7 +117,6 @@ class Reading:
     """How the thermometer is read.
 
     Attributes:
-        every_s: Seconds between two readings.
         count: Readings in a window of the trigger.
         followed_count: Readings in a window of the compensation.
     """
@@ -131,12 +128,7 @@ class Reading:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Patience:
-    """How long the triggers wait after failed runs.
-
-    Attributes:
-        first_s: After the first failure; doubled with each further one.
-        longest_s: At most.
-    """
+    """How long the triggers wait after a failed run: `first_s`, doubled with each further one up to `longest_s`."""
 
     first_s: float = 600.0
     longest_s: float = 4800.0
@@ -159,28 +151,20 @@ class GapMonitor:
     @property
     def needs_advice(self) -> bool:
         """Whether gaps are missing and the advice was not logged this night."""
-        is_tight = self.lost_gaps > 0 or (self.images or 0) >= IMAGES_WITHOUT_A_GAP
-        return is_tight and not self.is_advised
+        return not self.is_advised and (self.lost_gaps > 0 or (self.images or 0) >= IMAGES_WITHOUT_A_GAP)
 
     @property
     def is_advised(self) -> bool:
         """Whether the advice was logged this night."""
         return self.advised_s < NIGHT_S
 
-    def later(self, passed_s: float) -> "GapMonitor":
-        """Return the monitor some time later."""
-        return replace(self, advised_s=self.advised_s + passed_s)
-
     def polled(self, *, waits: bool, exposures: int) -> "GapMonitor":
-        """Return the monitor after a poll.
+        """Return the monitor after a poll with so many exposures that followed another one.
 
-        Args:
-            waits: Whether a refocus is due and waits for the end of an exposure, and for nothing else.
-            exposures: Exposures that have followed another one since the previous poll.
+        `waits`: whether a refocus is due and waits for the end of an exposure, and for nothing else.
         """
-        if not waits:
-            return replace(self, images=None)
-        return replace(self, images=0 if self.images is None else self.images + exposures)
+        waited_for = 0 if self.images is None else self.images + exposures
+        return replace(self, images=waited_for if waits else None)
 
     def refocused(self) -> "GapMonitor":
         """Return the monitor after a good focus."""
@@ -194,16 +178,15 @@ class History:
     Attributes:
         baseline: The last good focus; `None`: none yet.
         reference_c: Temperature that drifts are counted from; `None`: not known yet.
-        altitude_deg: Where the telescope points now.
+        altitude_deg: The present one.
         reference_altitude_deg: Altitude that changes are counted from.
-        probable_defocus_steps: The focus model's present estimate.
         since_s: Seconds since the last refocus, or since the first poll.
         images: Light frames since then.
         window: Averages of the temperature for the trigger.
         followed: Averages of the temperature for the compensation.
         reading_s: Seconds since the last reading.
         filter_name: The last known filter.
-        filter_changed: Whether the filter has changed since the last refocus.
+        filter_changed: Since the last refocus.
         by_hand: Whether it was changed outside of the imaging plan.
         asked_s: Seconds since the change.
         pier_side: The last known side of the pier while tracking.
@@ -258,12 +241,10 @@ class NightState:
     """The state of the night. Changes of marked fields are on disk before anything further is done.
 
     Attributes:
-        plan: The kind of frames that the imaging program takes, as reported.
-        paused: Whether automatic refocusing is paused.
         follows: Whether compensation is switched on, where the settings enable it.
         reported_filter: The current filter as a script reported it; `None`: none was reported.
-        unfinished_move: A correction move that was begun and not yet recorded as done.
-        saved_at: When the state was written, UTC.
+        unfinished_move: Begun and not yet recorded as done.
+        saved_at: UTC.
     """
 
     history: History = field(default_factory=History)

@@ -7,6 +7,7 @@ from collections import Counter
 from dataclasses import replace
 from datetime import datetime
 from types import MappingProxyType
+from typing import Any
 
 from alpaca_focus.core.night.compensation import Compensated, CompensationSettings, followed, moved
 from alpaca_focus.core.night.decisions import EXPOSING, Decision
@@ -38,6 +39,10 @@ def after_absence(state: NightState, absent_s: float) -> NightState:
     if absent_s > LONGEST_ABSENCE_S:
         return NightState(**kept_across_nights(state))
     return replace(state, history=_later(state.history, absent_s))
+
+
+def _with(state: NightState, **changes: Any) -> NightState:
+    return replace(state, history=replace(state.history, **changes))
 
 
 # Polls
@@ -76,15 +81,13 @@ def polled(
 
 def decision_made(state: NightState, snapshot: Snapshot, decision: Decision) -> NightState:
     """Return the state with the reasons counted for which a due refocus waits."""
-    history = state.history
-    blocked_by = decision.blocked_by if decision.due else ()
+    history, blocked_by = state.history, decision.blocked_by if decision.due else ()
     # A reason counts when it begins to block, not at each poll that finds it again: the counts would only show how
     # often the devices are polled.
-    began = Counter(each for each in blocked_by if each not in history.blocked_by)
-    ignored = Counter(history.ignored) + began
+    ignored = Counter(history.ignored) + Counter(each for each in blocked_by if each not in history.blocked_by)
     # Only an exposure as the one reason shows that a gap is missing: under clouds a gap would not help either.
     gaps = history.gaps.polled(waits=blocked_by == (EXPOSING,), exposures=snapshot.exposures)
-    return replace(state, history=replace(history, blocked_by=blocked_by, ignored=MappingProxyType(ignored), gaps=gaps))
+    return _with(state, blocked_by=blocked_by, ignored=MappingProxyType(ignored), gaps=gaps)
 
 
 def _later(history: History, passed_s: float) -> History:
@@ -94,7 +97,7 @@ def _later(history: History, passed_s: float) -> History:
         since_s=history.since_s + passed_s,
         idle_s=history.idle_s + passed_s,
         hold_s=max(0.0, history.hold_s - passed_s),
-        gaps=history.gaps.later(passed_s),
+        gaps=replace(history.gaps, advised_s=history.gaps.advised_s + passed_s),
     )
 
 
@@ -148,17 +151,17 @@ def _with_pier_side(history: History, snapshot: Snapshot) -> History:
 
 def refocus_requested(state: NightState) -> NightState:
     """Return the state with a refocus due as soon as possible."""
-    return replace(state, history=replace(state.history, asap=True, by_hand=False))
+    return _with(state, asap=True, by_hand=False)
 
 
 def request_withdrawn(state: NightState) -> NightState:
     """Return the state without the request for a refocus."""
-    return replace(state, history=replace(state.history, asap=False))
+    return _with(state, asap=False)
 
 
 def filter_change_declined(state: NightState) -> NightState:
     """Return the state in which a filter change needs no refocus, as an operator or an offset has settled it."""
-    return replace(state, history=replace(state.history, filter_changed=False, by_hand=False, asked_s=0.0))
+    return _with(state, filter_changed=False, by_hand=False, asked_s=0.0)
 
 
 def pause_switched(state: NightState, *, on: bool) -> NightState:
@@ -188,12 +191,12 @@ def filter_reported(state: NightState, name: str) -> NightState:
 
 def flip_reported(state: NightState) -> NightState:
     """Return the state after a meridian flip."""
-    return replace(state, history=replace(state.history, flipped=True))
+    return _with(state, flipped=True)
 
 
 def image_reported(state: NightState, hfd_px: float | None = None) -> NightState:
     """Return the state with one more light frame, and the size of its stars if it was reported."""
-    state = replace(state, history=replace(state.history, images=state.history.images + 1))
+    state = _with(state, images=state.history.images + 1)
     return state if hfd_px is None else hfd_reported(state, hfd_px)
 
 
@@ -203,7 +206,7 @@ def hfd_reported(state: NightState, hfd_px: float, ended_at: datetime | None = N
     # A frame from before the last refocus does not count; one of unknown age is assumed to be recent.
     if history.baseline is not None and ended_at is not None and ended_at < history.baseline.at:
         return state
-    return replace(state, history=replace(history, hfds_px=(*history.hfds_px, hfd_px)[-MOST_HFDS:]))
+    return _with(state, hfds_px=(*history.hfds_px, hfd_px)[-MOST_HFDS:])
 
 
 # Outcomes of runs
@@ -239,24 +242,23 @@ def run_failed(state: NightState, patience: Patience) -> NightState:
     """Return the state after a failed run: due triggers stay due, and all wait twice as long at each failure."""
     history = state.history
     hold_s = min(patience.first_s * 2.0**history.failures, patience.longest_s)
-    return replace(state, history=replace(history, asap=False, failures=history.failures + 1, hold_s=hold_s))
+    return _with(state, asap=False, failures=history.failures + 1, hold_s=hold_s)
 
 
 def run_aborted(state: NightState, patience: Patience) -> NightState:
     """Return the state after a run that an operator aborted: the triggers wait once."""
-    history = state.history
-    return replace(state, history=replace(history, asap=False, hold_s=max(history.hold_s, patience.first_s)))
+    return _with(state, asap=False, hold_s=max(state.history.hold_s, patience.first_s))
 
 
 def gap_lost(state: NightState) -> NightState:
     """Return the state after a run that the imaging program's next exposure has ended."""
     gaps = state.history.gaps
-    return replace(state, history=replace(state.history, gaps=replace(gaps, lost_gaps=gaps.lost_gaps + 1)))
+    return _with(state, gaps=replace(gaps, lost_gaps=gaps.lost_gaps + 1))
 
 
 def gap_advice_logged(state: NightState) -> NightState:
     """Return the state with the advice about missing gaps marked as logged."""
-    return replace(state, history=replace(state.history, gaps=replace(state.history.gaps, advised_s=0.0)))
+    return _with(state, gaps=replace(state.history.gaps, advised_s=0.0))
 
 
 # Moves of the focuser between runs
@@ -274,15 +276,10 @@ def moved_by_program(state: NightState, position: Position, at: datetime) -> Nig
         altitude_deg=history.altitude_deg,
         filter_name=history.filter_name,
     )
-    history = replace(
-        history,
-        baseline=baseline,
-        reference_c=baseline.temperature_c,
-        reference_altitude_deg=baseline.altitude_deg,
-        hfds_px=(),
-    )
+    temperature_c, altitude_deg = baseline.temperature_c, baseline.altitude_deg
+    state = _with(state, baseline=baseline, reference_c=temperature_c, reference_altitude_deg=altitude_deg, hfds_px=())
     compensated = Compensated(at_c=history.followed.mean_c, at_altitude_deg=history.altitude_deg)
-    return replace(state, history=history, compensated=compensated, unfinished_move=None)
+    return replace(state, compensated=compensated, unfinished_move=None)
 
 
 def correction_begun(state: NightState, move: CorrectionMove) -> NightState:
@@ -301,7 +298,7 @@ def correction_done(state: NightState, move: CorrectionMove) -> NightState:
     if baseline is not None:
         baseline = replace(baseline, position=baseline.position + move.steps, filter_name=history.filter_name)
     # Stars have another size through another filter; all other counts continue.
-    return filter_change_declined(replace(state, history=replace(history, baseline=baseline, hfds_px=())))
+    return filter_change_declined(_with(state, baseline=baseline, hfds_px=()))
 
 
 def correction_refused(state: NightState, what: CorrectionKind, reason: str) -> NightState:

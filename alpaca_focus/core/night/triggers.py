@@ -5,8 +5,9 @@ None has priority, and none has a state: a refocus restarts the counting of all 
 
 import math
 import statistics
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TypeAlias
 
 from alpaca_focus.core.night.state import History
 from alpaca_focus.core.robust import robust_sigma
@@ -15,12 +16,8 @@ from alpaca_focus.core.status import Verdict
 HFD_SIGMAS = 3.0
 
 
-class Trigger(Protocol):
-    """Something that makes a refocus due."""
-
-    def __call__(self, history: History) -> Verdict:
-        """Return the verdict on the night so far, the latest poll included."""
-        ...
+Trigger: TypeAlias = Callable[[History], Verdict]
+"""Returns the verdict on the night so far, the latest poll included."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,13 +37,9 @@ class TemperatureChange:
         if window.mean_c is None:
             return Verdict(trigger="temperature", due=False, state=state)
         drift_c = window.mean_c - history.reference_c
-        return Verdict(
-            trigger="temperature",
-            # The tolerance covers rounding, so that a drift of exactly the limit is due.
-            due=abs(drift_c) >= self.limit_c - 1e-9,
-            state=state,
-            reason=f"the temperature has changed by {drift_c:+.2f} degrees since the last refocus",
-        )
+        reason = f"the temperature has changed by {drift_c:+.2f} degrees since the last refocus"
+        # The tolerance covers rounding, so that a drift of exactly the limit is due.
+        return Verdict(trigger="temperature", due=abs(drift_c) >= self.limit_c - 1e-9, state=state, reason=reason)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,12 +50,8 @@ class AfterImages:
 
     def __call__(self, history: History) -> Verdict:
         """Due once `count` images have been taken since the last refocus."""
-        return Verdict(
-            trigger="images",
-            due=history.images >= self.count,
-            state=f"[{history.images}/{self.count}]",
-            reason=f"{history.images} images since the last refocus",
-        )
+        state, reason = f"[{history.images}/{self.count}]", f"{history.images} images since the last refocus"
+        return Verdict(trigger="images", due=history.images >= self.count, state=state, reason=reason)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,12 +66,8 @@ class AfterTime:
         if history.baseline is None:
             reason = "no focus of this night is known yet"
             return Verdict(trigger="time", due=True, state=f"[-/{limit:.0f} min]", reason=reason)
-        return Verdict(
-            trigger="time",
-            due=history.since_s >= self.limit_s,
-            state=f"[{minutes:.0f}/{limit:.0f} min]",
-            reason=f"{minutes:.0f} min since the last refocus",
-        )
+        state, reason = f"[{minutes:.0f}/{limit:.0f} min]", f"{minutes:.0f} min since the last refocus"
+        return Verdict(trigger="time", due=history.since_s >= self.limit_s, state=state, reason=reason)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,29 +98,17 @@ class FilterChange:
         return Verdict(trigger="filter", due=self.by_hand, state=state, reason=f"{reason} by hand")
 
 
-@dataclass(frozen=True, slots=True)
-class MeridianFlip:
-    """The mount has changed the side of the pier."""
-
-    def __call__(self, history: History) -> Verdict:
-        """Due after a change of side while tracking, or a reported flip."""
-        side = history.pier_side
-        return Verdict(
-            trigger="flip",
-            due=history.flipped,
-            state=f"[{side}{'!' if history.flipped else ''}]",
-            reason=f"the mount has flipped to the {side} side of the pier",
-        )
+def meridian_flip(history: History) -> Verdict:
+    """Due after the mount has changed the side of the pier while tracking, or a reported flip."""
+    state = f"[{history.pier_side}{'!' if history.flipped else ''}]"
+    reason = f"the mount has flipped to the {history.pier_side} side of the pier"
+    return Verdict(trigger="flip", due=history.flipped, state=state, reason=reason)
 
 
-@dataclass(frozen=True, slots=True)
-class AsSoonAsPossible:
-    """An operator or a script has requested a refocus; the refocus clears the request."""
-
-    def __call__(self, history: History) -> Verdict:
-        """Due after a request."""
-        state = "[!]" if history.asap else "[-]"
-        return Verdict(trigger="asap", due=history.asap, state=state, reason="a refocus was requested")
+def as_soon_as_possible(history: History) -> Verdict:
+    """Due after a request by an operator or a script; the refocus clears the request."""
+    state = "[!]" if history.asap else "[-]"
+    return Verdict(trigger="asap", due=history.asap, state=state, reason="a refocus was requested")
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,12 +157,9 @@ class AltitudeChange:
         if before is None or now is None:
             return Verdict(trigger="altitude", due=False, state="[?]")
         change = now - before
-        return Verdict(
-            trigger="altitude",
-            due=abs(change) >= self.limit_deg,
-            state=f"[{change:+.0f}/{self.limit_deg:.0f} deg]",
-            reason=f"the telescope points {abs(change):.0f} degrees {'higher' if change > 0 else 'lower'}",
-        )
+        state = f"[{change:+.0f}/{self.limit_deg:.0f} deg]"
+        reason = f"the telescope points {abs(change):.0f} degrees {'higher' if change > 0 else 'lower'}"
+        return Verdict(trigger="altitude", due=abs(change) >= self.limit_deg, state=state, reason=reason)
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,9 +173,6 @@ class FocusUncertainty:
         probable = history.probable_defocus_steps
         if probable is None or history.baseline is None:
             return Verdict(trigger="uncertainty", due=False, state="[?]")
-        return Verdict(
-            trigger="uncertainty",
-            due=probable >= self.limit_steps,
-            state=f"[{probable:.0f}/{self.limit_steps:.0f} steps]",
-            reason=f"the telescope is probably {probable:.0f} steps out of focus by now",
-        )
+        state = f"[{probable:.0f}/{self.limit_steps:.0f} steps]"
+        reason = f"the telescope is probably {probable:.0f} steps out of focus by now"
+        return Verdict(trigger="uncertainty", due=probable >= self.limit_steps, state=state, reason=reason)

@@ -10,8 +10,8 @@ import pytest
 from typing_extensions import override
 
 from alpaca_focus.core.curves.calibration import Estimate
-from alpaca_focus.core.night.night_review import ReviewedNight, ReviewedRun, night_of
-from alpaca_focus.core.values import Outcome
+from alpaca_focus.core.night.night_review import ReviewedNight, night_of
+from alpaca_focus.core.values import Outcome, SavedRun
 from alpaca_focus.files.chart import UPPER_END, Chart, Points, Range, range_of, v_curve
 from alpaca_focus.files.chart_drawing import chart_svg, chart_text
 from alpaca_focus.files.report_page import report_page
@@ -65,8 +65,7 @@ def night(rng: np.random.Generator) -> ReviewedNight:
         telescope="<b>Dob</b>",
         date=night_of(BEGINS, timedelta(0)),
         runs=tuple(
-            ReviewedRun(number=index, trigger="time", result=each)
-            for index, each in enumerate([failed, *runs], start=1)
+            SavedRun(number=index, trigger="time", result=each) for index, each in enumerate([failed, *runs], start=1)
         ),
         lights=tuple(kept.lights(runs)),
         zone_steps=67.0,

@@ -14,7 +14,7 @@ from structlog.typing import EventDict
 from alpaca_focus.core.errors import ConfigurationError, DeviceMisbehaved, DeviceUnreachable, StorageError
 from alpaca_focus.core.night.compensation import CompensationSettings
 from alpaca_focus.core.night.state import ADVICE, CorrectionMove, PierSide, Plan
-from alpaca_focus.core.night.triggers import AfterImages, AfterTime, FilterChange, MeridianFlip, TemperatureChange
+from alpaca_focus.core.night.triggers import AfterImages, AfterTime, FilterChange, TemperatureChange, meridian_flip
 from alpaca_focus.core.values import Light, Outcome
 from alpaca_focus.night import run_outcomes
 from alpaca_focus.night import scheduler as scheduler_module
@@ -307,7 +307,7 @@ def test_a_filter_changed_by_hand_is_asked_about(answer: str | None) -> None:
 
 
 def test_a_flip_is_refocused_once() -> None:
-    scene = Scene(night_settings(MeridianFlip()))
+    scene = Scene(night_settings(meridian_flip))
 
     async def night() -> None:
         await scene.poll()
@@ -355,8 +355,8 @@ def test_an_abort_brings_the_run_to_an_end_and_waits() -> None:
         assert "aborted" in scene.scheduler.abort()
         await scene.poll(5)
         assert len(scene.runs) == 1
-        assert scene.scheduler.last_run is not None
-        assert scene.scheduler.last_run.outcome == "aborted"
+        assert scene.scheduler.outcomes.last_run is not None
+        assert scene.scheduler.outcomes.last_run.outcome == "aborted"
         assert scene.scheduler.abort() == "There is nothing to abort."
 
     played(night)
@@ -372,8 +372,8 @@ def test_a_run_that_is_aborted_before_its_first_step_has_ended_too() -> None:
         assert await scene.scheduler.at_rest(5.0)
         assert scene.scheduler.doing == ""
         assert scene.runs == []
-        assert scene.scheduler.last_run is not None
-        assert scene.scheduler.last_run.outcome == "aborted"
+        assert scene.scheduler.outcomes.last_run is not None
+        assert scene.scheduler.outcomes.last_run.outcome == "aborted"
         await scene.poll(70)
         assert scene.runs == ["time"]
 
@@ -387,8 +387,8 @@ def test_after_an_internal_error_the_triggers_wait_and_the_night_continues() -> 
     async def night() -> None:
         await scene.poll(70)
         assert len(scene.runs) == 2
-        assert scene.scheduler.last_run is not None
-        assert scene.scheduler.last_run.outcome == "focused"
+        assert scene.scheduler.outcomes.last_run is not None
+        assert scene.scheduler.outcomes.last_run.outcome == "focused"
 
     played(night)
 
@@ -478,12 +478,12 @@ def test_a_gap_that_was_too_short_is_no_failed_run_but_a_second_one_is(log: list
 
     async def night() -> None:
         await scene.poll()
-        history = scene.scheduler.state.history
-        assert (scene.runs, history.failures, history.hold_s, scene.scheduler.runs_ended) == (["time"], 0, 0.0, 0)
+        history, ended = scene.scheduler.state.history, scene.scheduler.outcomes.runs_ended
+        assert (scene.runs, history.failures, history.hold_s, ended) == (["time"], 0, 0.0, 0)
         assert sum(line["event"] == ADVICE for line in log) == 1
         await scene.poll()
         history = scene.scheduler.state.history
-        assert (len(scene.runs), history.failures, scene.scheduler.runs_ended) == (2, 1, 1)
+        assert (len(scene.runs), history.failures, scene.scheduler.outcomes.runs_ended) == (2, 1, 1)
         await scene.poll(70)
         assert scene.scheduler.state.history.gaps.lost_gaps == 0
         assert sum(line["event"] == ADVICE for line in log) == 1

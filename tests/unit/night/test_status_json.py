@@ -137,11 +137,10 @@ def scheduler(state: NightState, **changes: Any) -> RefocusScheduler:
         "state": state,
         "decision": None,
         "snapshot": None,
-        "last_run": None,
         "doing": "",
         "progress": 0,
         "requests": SimpleNamespace(can_compensate=False),
-        "runs_ended": 0,
+        "outcomes": SimpleNamespace(last_run=None, runs_ended=0),
     }
     return cast("RefocusScheduler", SimpleNamespace(**usual | changes))
 
@@ -160,11 +159,10 @@ def busy() -> RefocusScheduler:
         ),
         decision=Decision(verdicts=verdicts, blocked_by=("paused", "exposure running")),
         snapshot=Snapshot(at=AT, exposing=True, sun_altitude_deg=-33.5, silent=("mount 0",)),
-        last_run=LastRun(outcome="restored", reason="The stars are gone."),
         doing="a compensation move",
         progress=812,
         requests=SimpleNamespace(can_compensate=True),
-        runs_ended=4,
+        outcomes=SimpleNamespace(last_run=LastRun(outcome="restored", reason="The stars are gone."), runs_ended=4),
     )
 
 

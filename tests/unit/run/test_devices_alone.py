@@ -8,8 +8,7 @@ import pytest
 from alpaca_focus.core.errors import AlpacaFocusError, AlreadyRunning, DeviceUnreachable
 from alpaca_focus.devices.clock import SystemClock
 from alpaca_focus.run.device_adapters import devices_alone
-from alpaca_focus.service.control_wire import lock_path
-from alpaca_focus.service.lock import exclusive_lock
+from alpaca_focus.service.control_wire import exclusive_lock, lock_path
 from alpaca_focus.settings.models import Settings
 from tests.ports import free_port
 

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from alpaca_focus.core.errors import ConfigurationError
-from alpaca_focus.service.lock import exclusive_lock
+from alpaca_focus.service.control_wire import exclusive_lock
 
 HOLDER = """
 import pathlib, sys
-from alpaca_focus.service.lock import exclusive_lock
+from alpaca_focus.service.control_wire import exclusive_lock
 with exclusive_lock(pathlib.Path(sys.argv[1])):
     print("held", flush=True)
     sys.stdin.read()

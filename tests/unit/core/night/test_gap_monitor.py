@@ -38,7 +38,7 @@ def test_advice_is_logged_once_a_night() -> None:
     state = gap_advice_logged(gap_lost(NightState()))
     gaps = gap_lost(replace(state, history=replace(state.history, gaps=state.history.gaps.refocused()))).history.gaps
     assert (gaps.lost_gaps, gaps.needs_advice, gaps.is_advised) == (1, False, True)
-    later = gaps.later(NIGHT_S)
+    later = replace(gaps, advised_s=gaps.advised_s + NIGHT_S)
     assert (later.needs_advice, later.is_advised) == (True, False)
 
 

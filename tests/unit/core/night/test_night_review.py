@@ -10,7 +10,6 @@ import pytest
 from alpaca_focus.core.curves.calibration import Estimate
 from alpaca_focus.core.night.night_review import (
     ReviewedNight,
-    ReviewedRun,
     advice,
     bounds_of,
     by_curves,
@@ -19,14 +18,14 @@ from alpaca_focus.core.night.night_review import (
     night_of,
     not_known,
 )
-from alpaca_focus.core.values import FocusResult, Outcome
+from alpaca_focus.core.values import FocusResult, Outcome, SavedRun
 from tests.kept_nights import BEGINS, STEPS_PER_C, KeptNight, result
 
 LEARNED = Estimate(value=-14.0, stderr=0.5, count=30)
 
 
 def reviewed(*results: FocusResult, **more: Any) -> ReviewedNight:
-    runs = tuple(ReviewedRun(number=7 + index, trigger="time", result=each) for index, each in enumerate(results))
+    runs = tuple(SavedRun(number=7 + index, trigger="time", result=each) for index, each in enumerate(results))
     return ReviewedNight(telescope="Big Dob", date=night_of(BEGINS, timedelta(0)), runs=runs, **more)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from alpaca_focus.core.night.decisions import Decision, InhibitorRules, decided, inhibitors
+from alpaca_focus.core.night.decisions import Decision, decided, inhibitors
 from alpaca_focus.core.night.state import (
     Baseline,
     CorrectionMove,
@@ -34,12 +34,12 @@ from alpaca_focus.core.night.triggers import (
     AfterImages,
     AfterTime,
     AltitudeChange,
-    AsSoonAsPossible,
     FilterChange,
     FocusUncertainty,
     HfdRise,
-    MeridianFlip,
     TemperatureChange,
+    as_soon_as_possible,
+    meridian_flip,
 )
 
 EVENING = datetime(2026, 1, 15, 20, tzinfo=UTC)
@@ -168,7 +168,7 @@ def test_an_offset_takes_the_place_of_a_refocus() -> None:
 
 
 def test_a_flip_is_a_change_of_side_while_tracking() -> None:
-    night, trigger = Night(), MeridianFlip()
+    night, trigger = Night(), meridian_flip
     night.poll(pier_side=PierSide.EAST, tracking=True)
     assert not trigger(night.poll(pier_side=PierSide.UNKNOWN, tracking=True)).due
     assert not trigger(night.poll(pier_side=PierSide.WEST, tracking=True, slewing=True)).due
@@ -183,9 +183,9 @@ def test_a_parked_mount_does_not_flip() -> None:
 
 def test_as_soon_as_possible_clears_itself() -> None:
     state = refocus_requested(Night().state)
-    assert AsSoonAsPossible()(state.history).due
-    assert not AsSoonAsPossible()(refocused(state, Baseline(at=EVENING, position=1)).history).due
-    assert not AsSoonAsPossible()(run_failed(state, Patience()).history).due
+    assert as_soon_as_possible(state.history).due
+    assert not as_soon_as_possible(refocused(state, Baseline(at=EVENING, position=1)).history).due
+    assert not as_soon_as_possible(run_failed(state, Patience()).history).due
 
 
 def test_stars_that_grow_are_seen_and_one_bad_frame_is_not(rng: np.random.Generator) -> None:
@@ -230,11 +230,9 @@ def test_a_failed_run_leaves_what_was_due_due() -> None:
     night.poll(images=7)
     state = run_failed(night.state, Patience(first_s=600.0))
     assert state.history.images == 7
-    assert "waiting after a failed run" in inhibitors(
-        state.history, Snapshot(at=EVENING), InhibitorRules(), paused=False
-    )
+    assert "waiting after a failed run" in inhibitors(state.history, Snapshot(at=EVENING), -18.0, paused=False)
     state = polled(state, Snapshot(at=EVENING, passed_s=600.0), READING)
-    assert inhibitors(state.history, Snapshot(at=EVENING), InhibitorRules(), paused=False) == ()
+    assert inhibitors(state.history, Snapshot(at=EVENING), -18.0, paused=False) == ()
 
 
 @pytest.mark.parametrize(
@@ -252,13 +250,13 @@ def test_a_failed_run_leaves_what_was_due_due() -> None:
 )
 def test_each_reason_to_wait_has_a_name(shown: dict[str, Any], reason: str) -> None:
     free = Snapshot(at=EVENING, sun_altitude_deg=-30.0, tracking=True, parked=False, safe=True)
-    assert inhibitors(History(), free, InhibitorRules(), paused=False) == ()
-    assert inhibitors(History(), replace(free, **shown), InhibitorRules(), paused=False) == (reason,)
+    assert inhibitors(History(), free, -18.0, paused=False) == ()
+    assert inhibitors(History(), replace(free, **shown), -18.0, paused=False) == (reason,)
 
 
 def test_pause_waits_and_the_sun_may_be_ignored() -> None:
     day = Snapshot(at=EVENING, sun_altitude_deg=20.0)
-    assert inhibitors(History(), day, InhibitorRules(sun_altitude_deg=None), paused=True) == ("paused",)
+    assert inhibitors(History(), day, None, paused=True) == ("paused",)
 
 
 def test_waits_are_counted_by_reason_once_for_each_spell() -> None:
@@ -266,7 +264,7 @@ def test_waits_are_counted_by_reason_once_for_each_spell() -> None:
     night, day = Snapshot(at=EVENING), Snapshot(at=EVENING, sun_altitude_deg=3.0)
 
     def decision_on(snapshot: Snapshot) -> Decision:
-        return decided(state.history, snapshot, (AsSoonAsPossible(),), InhibitorRules(), paused=False)
+        return decided(state.history, snapshot, (as_soon_as_possible,), -18.0, paused=False)
 
     for snapshot in (day, day, day, night, day):
         state = decision_made(state, snapshot, decision_on(snapshot))
