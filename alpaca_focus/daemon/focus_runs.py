@@ -15,8 +15,7 @@ from alpaca_focus.gateway.service import Gateway
 from alpaca_focus.ports import Clock
 from alpaca_focus.run.device_adapters import Devices
 from alpaca_focus.run.filter_choice import choose_filter, current_filter
-from alpaca_focus.run.focus_run import RunRequest, run_with_devices
-from alpaca_focus.run.run_conditions import ensure_can_focus
+from alpaca_focus.run.focus_run import RunRequest, ensure_can_focus, run_with_devices
 from alpaca_focus.settings.models import Settings
 from alpaca_focus.store.run_store import RunStore
 

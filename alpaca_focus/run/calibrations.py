@@ -16,8 +16,7 @@ from alpaca_focus.ports import Clock
 from alpaca_focus.run.camera_lease import slot_of
 from alpaca_focus.run.device_adapters import Devices, devices_alone
 from alpaca_focus.run.filter_choice import FilterChoice, current_filter
-from alpaca_focus.run.focus_run import RunRequest, run_with_devices, subject
-from alpaca_focus.run.run_conditions import ensure_can_focus
+from alpaca_focus.run.focus_run import RunRequest, ensure_can_focus, run_with_devices, subject
 from alpaca_focus.run.sweep_settings import optical_train
 from alpaca_focus.settings.models import Settings
 from alpaca_focus.settings.yaml_writer import edit_yaml

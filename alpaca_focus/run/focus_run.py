@@ -1,10 +1,12 @@
 """One focus run: requested, carried out with connected devices, and saved in the history."""
 
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
 from alpaca_focus.core.curves.known_curve import KnownCurve
+from alpaca_focus.core.errors import DeviceError, RunFailed
 from alpaca_focus.core.events import Event, RunEnded
 from alpaca_focus.core.metrics import STAR_SIZE
 from alpaca_focus.core.night.focus_model import RUN, Conditions, expected_position
@@ -19,7 +21,6 @@ from alpaca_focus.run.camera_lease import filter_turn
 from alpaca_focus.run.device_adapters import Devices, devices_alone
 from alpaca_focus.run.filter_choice import FilterChoice, choose_filter, current_filter
 from alpaca_focus.run.restore_marker import RestoreMarker
-from alpaca_focus.run.run_conditions import ensure_can_focus, read_run_conditions
 from alpaca_focus.run.runner import RunConditions, RunDevices, always_valid, run_focus
 from alpaca_focus.run.sweep_settings import optical_train, plan_settings
 from alpaca_focus.settings.models import FocusSection, Settings
@@ -126,6 +127,47 @@ async def run_with_devices(devices: Devices, request: RunRequest) -> FocusResult
             max_duration_s=settings.focus.max_duration_s,
             emit=emit,
         )
+
+
+async def ensure_can_focus(devices: Devices) -> None:
+    """Check that the observatory is safe and the mount not parked.
+
+    Raises:
+        RunFailed: It is not; nothing was moved.
+    """
+    if devices.safety_monitor is not None and not await devices.safety_monitor.is_safe():
+        raise RunFailed(f"{devices.safety_monitor.name} reports unsafe conditions. Nothing was moved.")
+    if devices.mount is not None:
+        state = await devices.mount.state()
+        if state.parked:
+            raise RunFailed(f"{devices.mount.name} is parked; nothing was moved. Unpark it and point it at the sky.")
+
+
+async def read_run_conditions(
+    devices: Devices, filter_choice: FilterChoice, also_c: Mapping[str, float]
+) -> RunConditions:
+    """Read the temperatures and the altitude; missing and implausible readings are left out.
+
+    `also_c` has further temperatures, by name.
+
+    Raises:
+        DeviceError: The focuser failed.
+    """
+    air_c = altitude_deg = None
+    # The history learns from these two; a run can do without them.
+    with suppress(DeviceError):
+        air_c = None if devices.thermometer is None else await devices.thermometer.temperature_c()
+    with suppress(DeviceError):
+        altitude_deg = None if devices.mount is None else (await devices.mount.state()).altitude_deg
+    readings = {"focuser": await devices.focuser.temperature_c(), "air": air_c}
+    temperatures_c = {name: reading for name, reading in readings.items() if reading is not None}
+    return RunConditions(
+        temperature_c=temperatures_c.get("focuser", temperatures_c.get("air")),
+        filter_name=filter_choice.filter_name,
+        offset_steps=filter_choice.offset_steps,
+        altitude_deg=altitude_deg,
+        temperatures_c={**temperatures_c, **also_c},
+    )
 
 
 def _known_curve(memory: Memory, conditions: RunConditions, clock: Clock) -> KnownCurve | None:

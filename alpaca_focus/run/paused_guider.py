@@ -3,6 +3,7 @@
 import asyncio
 import math
 from collections.abc import Callable
+from dataclasses import dataclass, field
 
 from alpaca_focus.core.errors import DeviceError
 from alpaca_focus.ports import Clock, Guider
@@ -12,42 +13,42 @@ RESUME_WITHIN_S = 2.0
 """Wait for the resume command alone, without a settled star; real seconds, since guiders know no other clock."""
 
 
+@dataclass(slots=True)
 class PausedGuider:
     """Pauses guiding during a run, or only waits for it to settle after each move.
 
-    Args:
+    Attributes:
         abort: After an abort `resume` does not wait for the star to settle.
         note: Adds a sentence to the result.
     """
 
-    def __init__(self, guider: Guider | None, clock: Clock, abort: Abort, note: Callable[[str], None]) -> None:
-        self._guider = guider
-        self._clock = clock
-        self._abort = abort
-        self._note = note
-        self._is_paused = False
-        self._has_failed_to_settle = False
+    guider: Guider | None
+    clock: Clock
+    abort: Abort
+    note: Callable[[str], None]
+    _is_paused: bool = field(default=False, init=False)
+    _has_failed_to_settle: bool = field(default=False, init=False)
 
     async def pause(self) -> None:
         """Pause guiding."""
-        if self._guider is None:
+        if self.guider is None:
             return
         self._is_paused = True
         try:
-            await self._guider.pause()
+            await self.guider.pause()
         except DeviceError as error:
             # A run with active guiding is less accurate, but better than none.
-            self._note(f"Guiding could not be paused: {error}")
+            self.note(f"Guiding could not be paused: {error}")
 
     async def after_move(self) -> None:
         """Wait until guiding has settled, before an exposure; after one failure the run does not wait again."""
-        if self._guider is None or self._has_failed_to_settle:
+        if self.guider is None or self._has_failed_to_settle:
             return
         try:
-            await self._guider.after_move()
+            await self.guider.after_move()
         except DeviceError as error:
             self._has_failed_to_settle = True
-            self._note(f"Guiding did not settle, so that later exposures did not wait for it: {error}")
+            self.note(f"Guiding did not settle, so that later exposures did not wait for it: {error}")
 
     async def resume(self, *, within_s: float = math.inf) -> None:
         """Resume guiding if it is paused and wait until it has settled; an abort meanwhile is only recorded.
@@ -55,34 +56,34 @@ class PausedGuider:
         Args:
             within_s: Seconds of the clock until the imaging program gets the camera.
         """
-        if self._guider is None or not self._is_paused:
+        if self.guider is None or not self._is_paused:
             return
-        resuming = asyncio.create_task(self._guider.resume())
+        resuming = asyncio.create_task(self.guider.resume())
         try:
-            if not self._abort.requested:
+            if not self.abort.requested:
                 await self._wait_for(resuming, within_s - RESUME_WITHIN_S)
         except asyncio.CancelledError:
-            self._abort.requested = True
-        await self._abort.shield(_finish_or_cancel(resuming, RESUME_WITHIN_S))
+            self.abort.requested = True
+        await self.abort.shield(_finish_or_cancel(resuming, RESUME_WITHIN_S))
         self._is_paused = False
         if resuming.cancelled():
-            why = "the run was aborted" if self._abort.requested else "the imaging program needed the camera"
-            self._note(f"{self._guider.name} was resumed without waiting until it settled: {why}.")
+            why = "the run was aborted" if self.abort.requested else "the imaging program needed the camera"
+            self.note(f"{self.guider.name} was resumed without waiting until it settled: {why}.")
             return
         try:
             resuming.result()
         except DeviceError as error:
-            self._note(f"Guiding could not be resumed: {error} Check {self._guider.name}.")
+            self.note(f"Guiding could not be resumed: {error} Check {self.guider.name}.")
 
     async def _wait_for(self, resuming: asyncio.Task[None], within_s: float) -> None:
         if math.isinf(within_s):
             await asyncio.wait({resuming})
             return
-        late = asyncio.create_task(self._clock.sleep(within_s))
+        late = asyncio.create_task(self.clock.sleep(within_s))
         try:
             await asyncio.wait({resuming, late}, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            await self._abort.shield(_finish_or_cancel(late, 0.0))
+            await self.abort.shield(_finish_or_cancel(late, 0.0))
 
 
 async def _finish_or_cancel(work: asyncio.Task[None], within_s: float) -> None:

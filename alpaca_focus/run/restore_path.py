@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Coroutine
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from alpaca_focus.core.errors import DeviceMisbehaved
@@ -16,15 +16,14 @@ from alpaca_focus.ports import Clock, Focuser
 from alpaca_focus.run.restore_marker import RestoreMarker
 
 
+@dataclass(kw_only=True)
 class RestorePath:
     """Moves the focuser of a run and restores it.
 
-    Args:
+    Attributes:
         restore_marker: Set before the first move.
         reserve: Learns how long moves take.
         note: Adds a sentence to the result.
-
-    Attributes:
         restore_position: Where the focuser belongs: the start, or the start of an earlier run that a crash interrupted.
         here: The current position; `None` if a failed move left it unknown.
         last_direction: The direction in which the last move took up the slack.
@@ -32,33 +31,23 @@ class RestorePath:
         has_moved_since: Whether the focuser has moved since the last exposure; the runner resets it.
     """
 
-    def __init__(
-        self,
-        focuser: Focuser,
-        clock: Clock,
-        settings: SweepSettings,
-        *,
-        start: Position,
-        restore_marker: RestoreMarker,
-        reserve: Reserve,
-        note: Callable[[str], None],
-        emit: Callable[[Event], None],
-    ) -> None:
-        self._focuser = focuser
-        self._clock = clock
-        self._settings = settings
-        self._restore_marker = restore_marker
-        self._reserve = reserve
-        self._note = note
-        self._emit = emit
-        left_behind = restore_marker.left_by_interrupted_run()
-        self.start = start
-        self.restore_position = start if left_behind is None else left_behind
-        self.here: Position | None = start
-        self.last_direction = settings.backlash.arrive
-        self.has_moved = False
-        self.has_moved_since = False
-        self._is_restored = self.restore_position == start
+    focuser: Focuser
+    clock: Clock
+    settings: SweepSettings
+    start: Position
+    restore_marker: RestoreMarker
+    reserve: Reserve
+    note: Callable[[str], None]
+    emit: Callable[[Event], None]
+
+    def __post_init__(self) -> None:
+        """Begin at the start; the restore position may be that of an interrupted run."""
+        left_behind = self.restore_marker.left_by_interrupted_run()
+        self.restore_position = self.start if left_behind is None else left_behind
+        self.here: Position | None = self.start
+        self.last_direction = self.settings.backlash.arrive
+        self.has_moved = self.has_moved_since = False
+        self._is_restored = self.restore_position == self.start
 
     @property
     def restore_place(self) -> str:
@@ -74,17 +63,17 @@ class RestorePath:
     async def move(self, position: Position) -> Position:
         """Move to a position in one leg and return the position reached."""
         if not self.has_moved:
-            self._restore_marker.set(self.restore_position)
-        before, began_s = self.here, self._clock.monotonic()
+            self.restore_marker.set(self.restore_position)
+        before, began_s = self.here, self.clock.monotonic()
         self.has_moved = self.has_moved_since = True
         self._is_restored = False
         self.last_direction = self.direction_to(position)
         # Unknown until the move has ended well: a failed or cancelled one may stop anywhere.
         self.here = None
-        self.here = await self._focuser.move_to(position)
+        self.here = await self.focuser.move_to(position)
         if before is not None:
-            self._reserve.moved(abs(self.here - before), self._clock.monotonic() - began_s)
-        self._emit(Moved(position=self.here, target=position))
+            self.reserve.moved(abs(self.here - before), self.clock.monotonic() - began_s)
+        self.emit(Moved(position=self.here, target=position))
         return self.here
 
     def direction_to(self, position: Position) -> Direction:
@@ -95,17 +84,17 @@ class RestorePath:
 
     async def restore(self) -> None:
         """Move to the restore position, unless the focuser has been restored already and not moved since."""
-        self.here = await self._focuser.position()
+        self.here = await self.focuser.position()
         if self._is_restored and self.here == self.restore_position:
             return
         # Overshoot whatever the settings: images were good at the device's own position, reached from this side.
-        legs = self._legs(self.restore_position, replace(self._settings.backlash, method=ApproachMethod.OVERSHOOT))
+        legs = self._legs(self.restore_position, replace(self.settings.backlash, method=ApproachMethod.OVERSHOOT))
         for leg in legs[:-1]:
             try:
                 await self.move(leg)
             except DeviceMisbehaved as error:
                 # The first leg only takes up the slack; the last one still reaches the position.
-                self._note(f"The backlash could not be taken up on the way back: {error}")
+                self.note(f"The backlash could not be taken up on the way back: {error}")
         if legs:
             await self.move(legs[-1])
         self._is_restored = True
@@ -116,13 +105,13 @@ class RestorePath:
         The plan relies on the slack as the last move before the handover left it: in the direction of arrival with the
         overshoot method, against it after a reversal with the absolute one.
         """
-        self.here = await self._focuser.position()
-        generous = Backlash(steps=generous_overshoot_steps(self._settings), arrive=direction)
+        self.here = await self.focuser.position()
+        generous = Backlash(steps=generous_overshoot_steps(self.settings), arrive=direction)
         return self._legs(position, generous)
 
     def _legs(self, target: Position, backlash: Backlash) -> tuple[Position, ...]:
         assert self.here is not None  # noqa: S101 - both callers have just read it
-        return approach(self.here, target, backlash=backlash, limits=self._settings.limits, backlash_taken_up=False)
+        return approach(self.here, target, backlash=backlash, limits=self.settings.limits, backlash_taken_up=False)
 
 
 T = TypeVar("T")

@@ -8,7 +8,6 @@ these steps. Before any action of the plan the camera may be handed over to the 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime
 from types import MappingProxyType
 
 from alpaca_focus.core.errors import CameraTaken, DeviceError, RunFailed
@@ -115,69 +114,70 @@ async def run_focus(
     abort = Abort()
     async with CameraLease(devices.camera, abort, sharing=devices.sharing, turn=devices.turn) as lease:
         start = await devices.focuser.position()
-        run = _Run(devices, lease, abort, settings, conditions, max_duration_s=max_duration_s, emit=emit, start=start)
+        run = _Run(
+            devices=devices,
+            lease=lease,
+            abort=abort,
+            settings=settings,
+            conditions=conditions,
+            max_duration_s=max_duration_s,
+            emit=emit,
+            start=start,
+        )
         return await run.run()
 
 
+@dataclass(kw_only=True)
 class _Run:
     """One run: its progress, and the state it has to restore."""
 
-    def __init__(
-        self,
-        devices: RunDevices,
-        lease: CameraLease,
-        abort: Abort,
-        settings: SweepSettings,
-        conditions: RunConditions,
-        *,
-        max_duration_s: float,
-        emit: Callable[[Event], None],
-        start: Position,
-    ) -> None:
-        self._devices = devices
-        self._lease = lease
-        self._abort = abort
-        self._settings = settings
-        self._conditions = conditions
-        self._max_duration_s = max_duration_s
-        self._emit = emit
+    devices: RunDevices
+    lease: CameraLease
+    abort: Abort
+    settings: SweepSettings
+    conditions: RunConditions
+    max_duration_s: float
+    emit: Callable[[Event], None]
+    start: Position
+
+    def __post_init__(self) -> None:
+        devices, clock = self.devices, self.devices.clock
         self._progress = SweepProgress()
         self._exposures = 0
         self._camera_taken = False
         self._notes: list[str] = []
         self._measuring: asyncio.Task[Measurement] | None = None
-        reserve = Reserve(settings.exposure.exposure_s)
-        self._guider = PausedGuider(devices.guider, devices.clock, abort, self._note)
+        reserve = Reserve(self.settings.exposure.exposure_s)
+        self._guider = PausedGuider(devices.guider, clock, self.abort, self._note)
         self._path = RestorePath(
-            devices.focuser,
-            devices.clock,
-            settings,
-            start=start,
+            focuser=devices.focuser,
+            clock=clock,
+            settings=self.settings,
+            start=self.start,
             restore_marker=devices.restore_marker,
             reserve=reserve,
             note=self._note,
-            emit=emit,
+            emit=self.emit,
         )
         self._handovers = CameraHandovers(
-            lease=lease,
+            lease=self.lease,
             path=self._path,
             guider=self._guider,
             reserve=reserve,
-            clock=devices.clock,
-            settle_s=settings.settle_s,
-            abort=abort,
+            clock=clock,
+            settle_s=self.settings.settle_s,
+            abort=self.abort,
             still_valid=devices.still_valid,
             finish_frame=self._finish_frame,
-            emit=emit,
+            emit=self.emit,
         )
-        self._began_s = devices.clock.monotonic()
-        self._began_at: datetime = devices.clock.wall()
+        self._began_s, self._began_at = clock.monotonic(), clock.wall()
 
     async def run(self) -> FocusResult:
-        focuser = self._devices.focuser
+        focuser = self.devices.focuser
         device_compensates = focuser.info.has_temperature_compensation and await focuser.temperature_compensation()
         start, belongs_at = self._path.start, self._path.restore_position
-        self._emit(RunStarted(start_position=start, belongs_at=None if belongs_at == start else belongs_at))
+        self.emit(RunStarted(start_position=start, belongs_at=None if belongs_at == start else belongs_at))
         try:
             if device_compensates:
                 # It would move the focuser during the sweep.
@@ -188,13 +188,13 @@ class _Run:
         except (RunFailed, DeviceError) as error:
             # A camera that another program has taken must not be stopped: the exposure is not ours.
             self._camera_taken = isinstance(error, CameraTaken)
-            result = await self._abort.shield(self._restore(str(error)))
+            result = await self.abort.shield(self._restore(str(error)))
         except asyncio.CancelledError:
-            self._abort.requested = True
-            result = await self._abort.shield(self._restore("The run was aborted."))
+            self.abort.requested = True
+            result = await self.abort.shield(self._restore("The run was aborted."))
         except Exception as error:
             reason = f"The run failed because of an error in alpaca-focus itself ({type(error).__name__}: {error})."
-            restored = await self._abort.shield(self._restore(reason))
+            restored = await self.abort.shield(self._restore(reason))
             await self._end(restored, device_compensates=device_compensates)
             raise
         else:
@@ -205,26 +205,26 @@ class _Run:
     async def _end(self, result: FocusResult, *, device_compensates: bool) -> FocusResult:
         if result.outcome is Outcome.FOCUSED and self._path.here is not None:
             # After a crash from here on, the focuser belongs at the new position (decision 0015).
-            self._devices.restore_marker.set(self._path.here)
+            self.devices.restore_marker.set(self._path.here)
         # The lease is released last: its settings need the camera, and the next image needs a settled guide star.
-        await self._abort.shield(self._put_back_settings(device_compensates=device_compensates))
-        await self._guider.resume(within_s=self._lease.left_s)
-        await self._lease.release()
+        await self.abort.shield(self._put_back_settings(device_compensates=device_compensates))
+        await self._guider.resume(within_s=self.lease.left_s)
+        await self.lease.release()
         sentences = [result.reason, self._handovers.summary, *self._progress.notes, *self._notes]
         result = replace(
             result,
             reason=" ".join(each for each in sentences if each),
-            duration_s=self._devices.clock.monotonic() - self._began_s,
+            duration_s=self.devices.clock.monotonic() - self._began_s,
         )
-        self._emit(RunEnded(result=result))
+        self.emit(RunEnded(result=result))
         # A stranded focuser keeps its marker, so that the next start or run restores it.
         if result.outcome is not Outcome.STRANDED:
-            self._devices.restore_marker.clear()
-        self._abort.check()
+            self.devices.restore_marker.clear()
+        self.abort.check()
         return result
 
     async def _carry_out(self) -> SweepResult:
-        plan = sweep(self._settings, self._path.start, self._progress)
+        plan = sweep(self.settings, self._path.start, self._progress)
         answer: Answer = None
         try:
             while True:
@@ -235,7 +235,7 @@ class _Run:
             return found
         finally:
             plan.close()
-            await self._abort.shield(self._drop_frame())
+            await self.abort.shield(self._drop_frame())
 
     def _next_action(self, plan: Plan[SweepResult], answer: Answer) -> Action:
         """Send the plan the answer to its last action, publish its new samples and fit, and return the next action."""
@@ -244,15 +244,15 @@ class _Run:
             return plan.send(answer)
         finally:
             for sample in self._progress.samples[published:]:
-                self._emit(FrameMeasured(sample=sample))
+                self.emit(FrameMeasured(sample=sample))
             if self._progress.fit is not None and self._progress.fit is not fit:
-                self._emit(CurveFitted(fit=self._progress.fit))
+                self.emit(CurveFitted(fit=self._progress.fit))
 
     def _check_time(self) -> None:
-        elapsed_s = self._devices.clock.monotonic() - self._began_s - self._handovers.without_camera_s
-        if elapsed_s > self._max_duration_s:
+        elapsed_s = self.devices.clock.monotonic() - self._began_s - self._handovers.without_camera_s
+        if elapsed_s > self.max_duration_s:
             raise RunFailed(
-                f"The run took {elapsed_s:.0f} s, longer than the {self._max_duration_s:.0f} s allowed by "
+                f"The run took {elapsed_s:.0f} s, longer than the {self.max_duration_s:.0f} s allowed by "
                 "focus.max_duration_s."
             )
 
@@ -263,7 +263,7 @@ class _Run:
                 return await self._path.move(position)
             case Settle(duration_s):
                 # A handover has lasted longer than the pause.
-                await self._devices.clock.sleep(0.0 if was_interrupted else duration_s)
+                await self.devices.clock.sleep(0.0 if was_interrupted else duration_s)
                 return None
             case Expose(settings):
                 self._exposures += 1
@@ -271,7 +271,7 @@ class _Run:
                 if self._path.has_moved_since:
                     await self._guider.after_move()
                     self._path.has_moved_since = False
-                await self._devices.camera.expose(settings)
+                await self.devices.camera.expose(settings)
                 # In a task: the plan may move the focuser meanwhile, because the shutter is closed.
                 self._measuring = asyncio.create_task(self._measure())
                 return self._exposures
@@ -306,18 +306,18 @@ class _Run:
             self._note(f"A frame was lost, too: {outcome}")
 
     async def _measure(self) -> Measurement:
-        frame = await self._devices.camera.download()
-        return await asyncio.to_thread(self._devices.measure, frame)
+        frame = await self.devices.camera.download()
+        return await asyncio.to_thread(self.devices.measure, frame)
 
     async def _add_offset(self, found: SweepResult) -> None:
         """Move by the focus offset to the best position of the filter that is current after the run."""
-        if not self._conditions.offset_steps:
+        if not self.conditions.offset_steps:
             return
         legs = approach(
             found.position,
-            self._settings.limits.clamp(found.position + self._conditions.offset_steps),
-            backlash=self._settings.backlash,
-            limits=self._settings.limits,
+            self.settings.limits.clamp(found.position + self.conditions.offset_steps),
+            backlash=self.settings.backlash,
+            limits=self.settings.limits,
             backlash_taken_up=True,
         )
         for leg in legs:
@@ -331,15 +331,15 @@ class _Run:
         if not path.has_moved and path.restore_position == path.start:
             return self._result(Outcome.RESTORED, f"{reason} The focuser was not moved.")
         restored = f"{reason} The focuser is back at position {path.restore_position}, {path.restore_place}."
-        if not self._lease.is_held:
+        if not self.lease.is_held:
             # Restored before the handover (decision 0019); it must not move while the imaging program exposes.
             return self._result(Outcome.RESTORED, restored)
-        self._emit(RestoreStarted(position=path.restore_position, reason=reason))
+        self.emit(RestoreStarted(position=path.restore_position, reason=reason))
         if not self._camera_taken:
             await self._stop_exposing()
         problem = ""
         for pause_s in RESTORE_PAUSES_S:
-            await self._devices.clock.sleep(pause_s)
+            await self.devices.clock.sleep(pause_s)
             try:
                 await path.restore()
             except DeviceError as error:
@@ -354,7 +354,7 @@ class _Run:
 
     async def _stop_exposing(self) -> None:
         try:
-            await self._devices.camera.abort()
+            await self.devices.camera.abort()
         except DeviceError as error:
             # The camera may be the device that failed; the focuser is restored all the same.
             self._note(f"The exposure could not be aborted: {error}")
@@ -366,12 +366,12 @@ class _Run:
     async def _put_back_settings(self, *, device_compensates: bool) -> None:
         """Restore the camera's settings and the focuser's own temperature compensation."""
         try:
-            await self._lease.restore_settings()
+            await self.lease.restore_settings()
         except DeviceError as error:
             self._note(f"The camera's settings could not be restored: {error}")
         if device_compensates:
             try:
-                await self._devices.focuser.set_temperature_compensation(enabled=True)
+                await self.devices.focuser.set_temperature_compensation(enabled=True)
             except DeviceError as error:
                 self._note(f"The focuser's own temperature compensation could not be switched on again: {error}")
 
@@ -386,19 +386,19 @@ class _Run:
             verification=None if found is None else found.verification,
             doubtful=found is not None and found.doubtful,
             started_at=self._began_at,
-            duration_s=self._devices.clock.monotonic() - self._began_s,
+            duration_s=self.devices.clock.monotonic() - self._began_s,
             exposures=self._exposures,
-            temperature_c=self._conditions.temperature_c,
-            filter_name=self._conditions.filter_name,
-            altitude_deg=self._conditions.altitude_deg,
-            temperatures_c=self._conditions.temperatures_c,
+            temperature_c=self.conditions.temperature_c,
+            filter_name=self.conditions.filter_name,
+            altitude_deg=self.conditions.altitude_deg,
+            temperatures_c=self.conditions.temperatures_c,
             camera_taken=self._camera_taken,
         )
 
     def _focused_sentence(self, found: SweepResult) -> str:
-        offset = self._conditions.offset_steps
-        through = f" ({offset:+d} steps from the best focus of {self._conditions.filter_name})" if offset else ""
-        zone_steps = self._settings.critical_focus_zone_steps
+        offset = self.conditions.offset_steps
+        through = f" ({offset:+d} steps from the best focus of {self.conditions.filter_name})" if offset else ""
+        zone_steps = self.settings.critical_focus_zone_steps
         return (
             f"Focused at position {self._path.here}{through} with a standard error of "
             f"{found.fit.best_position_stderr:.1f} steps (critical focus zone: {zone_steps:.0f} steps); "

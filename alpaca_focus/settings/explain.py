@@ -203,14 +203,13 @@ def _message(complaint: Any, node: Node | None) -> str:
 
 def _wrong_type(kind: str, given: object, node: Node | None) -> str:
     subject = _subject(given, node)
-    if isinstance(given, str) and kind in {"int", "float"} and _looks_numeric(given):
+    if isinstance(given, str) and (
+        (kind in {"int", "float"} and _looks_numeric(given)) or (kind == "bool" and given in {"true", "false"})
+    ):
         return f"{subject}: write {given.strip()} without quotes"
-    if isinstance(given, str) and kind == "bool" and given in {"true", "false"}:
-        return f"{subject}: write {given} without quotes"
-    if isinstance(given, float) and kind == "int" and given.is_integer():
-        return f"{_shown(given, node)} is not written as a whole number: write {int(given)}"
     if isinstance(given, float) and kind == "int":
-        return f"{_shown(given, node)} is not a whole number"
+        whole = f"written as a whole number: write {int(given)}" if given.is_integer() else "a whole number"
+        return f"{_shown(given, node)} is not {whole}"
     if kind == "string" and isinstance(given, bool | int | float):
         return f"{subject}: write it in quotes, '{_shown(given, node)}'"
     return f"{subject}: write {_WANTED[kind]}"

@@ -49,9 +49,7 @@ class Document:
 
 
 def read_document(root: Node) -> Document:
-    """Turn a tree into values.
-
-    Aliases and merge keys are followed.
+    """Turn a tree into values; aliases and merge keys are followed.
 
     Raises:
         UnreadableText: Aliases and merge keys make more values than a settings file can have.
@@ -109,9 +107,8 @@ class _Reader:
             return self._scalar(node, path)
         if isinstance(node, SequenceNode):
             return [self._item(item, (*path, index)) for index, item in enumerate(node.value)]
-        pairs = self._pairs(node, path, depth=len(path))
         values: dict[str, Plain] = {}
-        for name, (mark, child) in pairs.items():
+        for name, (mark, child) in self._pairs(node, path, depth=len(path)).items():
             self.document.keys[*path, name] = mark
             values[name] = self.value(child, (*path, name))
         return values

@@ -17,10 +17,6 @@ from ruamel.yaml.util import load_yaml_guess_indent
 from alpaca_focus.core.errors import ConfigurationError
 from alpaca_focus.settings.loader import parse_yaml
 
-WIDEST_LINE = 4096
-"""Lines are never wrapped."""
-_REPLACEMENT = "\ufffd"
-
 
 def edit_yaml(path: Path, changes: Mapping[str, Any], model: type[BaseModel]) -> None:
     """Set some settings in a YAML file and keep everything else in it.
@@ -54,7 +50,7 @@ def edited(text: str, changes: Mapping[str, Any], *, source: str) -> str:
     """
     yaml = YAML()
     yaml.preserve_quotes = True
-    yaml.width = WIDEST_LINE
+    yaml.width = 4096  # lines are never wrapped
     plain = text.replace("\r\n", "\n")
     try:
         # The second reading is for the indentation alone.
@@ -127,7 +123,7 @@ def _escaped(sign: str) -> str:
         return sign
     code = ord(sign)
     if 0xD800 <= code <= 0xDFFF:
-        return _REPLACEMENT
+        return "\ufffd"
     if code < 0x100:
         return f"\\x{code:02x}"
     return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"

@@ -10,7 +10,7 @@ from alpaca_focus.core.night.state import PierSide
 from alpaca_focus.ports import MountState
 from alpaca_focus.run.device_adapters import Devices
 from alpaca_focus.run.filter_choice import FilterChoice
-from alpaca_focus.run.run_conditions import read_run_conditions
+from alpaca_focus.run.focus_run import read_run_conditions
 from alpaca_focus.run.runner import RunConditions
 from tests.fakes import FakeCamera, FakeClock, FakeFocuser, FakeSky
 
