@@ -45,7 +45,7 @@ def printed(*events: Event) -> str:
     console = Console(file=io.StringIO(), width=80)
     printer = RunPrinter(console)
     for event in events:
-        printer.tell(event)
+        printer.show(event)
     assert isinstance(console.file, io.StringIO)
     return console.file.getvalue()
 

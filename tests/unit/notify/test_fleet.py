@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from alpaca_focus.cli.fleet_command import _settings, page, summary, trouble_line
+from alpaca_focus.cli.fleet_command import _settings, page, summary, problem_line
 from alpaca_focus.core.errors import ConfigurationError
 from alpaca_focus.core.status import LastRun, Waiting, as_json
 from alpaca_focus.notify.fleet import MOST_TELESCOPES, Fleet, Health, TelescopeRow, rows
@@ -185,8 +185,8 @@ def test_markup_and_escapes_reach_no_screen() -> None:
 
 
 def test_a_lost_broker_is_shown_with_the_time_since() -> None:
-    assert trouble_line("", NOW, NOW) == ""
-    line = trouble_line("The MQTT broker has gone.", NOW - timedelta(minutes=3), NOW)
+    assert problem_line("", NOW, NOW) == ""
+    line = problem_line("The MQTT broker has gone.", NOW - timedelta(minutes=3), NOW)
     assert line.startswith("The MQTT broker has gone. For 3 min. It is tried again and again")
 
 
