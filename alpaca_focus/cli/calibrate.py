@@ -46,9 +46,7 @@ def filters(
     apply: ApplyOption = False,
 ) -> None:
     """Measure the focus offsets of all filters in the wheel."""
-    _run(
-        config, lambda calibration: calibrations.filters(calibration, runs=runs, reference=reference), write=apply
-    )
+    _run(config, lambda calibration: calibrations.filters(calibration, runs=runs, reference=reference), write=apply)
 
 
 @calibrate.command()

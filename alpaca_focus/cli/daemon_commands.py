@@ -162,7 +162,9 @@ def end(
     typer.echo(_request(config, "exposure", {"what": "end", "hfd_px": hfd})["said"])
 
 
-def filter_(config: ConfigOption, name: Annotated[str, typer.Argument(help="Filter name, as in focus.filters.")]) -> None:
+def filter_(
+    config: ConfigOption, name: Annotated[str, typer.Argument(help="Filter name, as in focus.filters.")]
+) -> None:
     """Report the current filter, where the settings name no filter_wheel."""
     typer.echo(_request(config, "filter", {"name": name})["said"])
 
@@ -184,7 +186,9 @@ def _request(
     """
     directory = load_yaml(config, Settings).storage.directory
     if directory is None:
-        raise ConfigurationError("These settings have no storage.directory, so no daemon runs with them. Set it, or name the daemon's settings.")
+        raise ConfigurationError(
+            "These settings have no storage.directory, which the daemon needs. Name the daemon's own settings."
+        )
     reply: dict[str, Any] = ask(socket_path(Path(directory).expanduser()), command, arguments, timeout_s=timeout_s)
     if "error" in reply:
         raise ConfigurationError(str(reply["error"]))

@@ -13,7 +13,14 @@ from rich.status import Status
 from rich.table import Table
 from rich.text import Text
 
-from alpaca_focus.cli.common import EXIT_ABORTED, EXIT_CODES, EXIT_CONFIGURATION, ConfigOption, JsonOption, until_signalled
+from alpaca_focus.cli.common import (
+    EXIT_ABORTED,
+    EXIT_CODES,
+    EXIT_CONFIGURATION,
+    ConfigOption,
+    JsonOption,
+    until_signalled,
+)
 from alpaca_focus.cli.terminal import text_console
 from alpaca_focus.core.values import Outcome
 from alpaca_focus.doctor.checks import Check, CheckOutcome, worst

@@ -37,7 +37,7 @@ def fit(
     by: Annotated[
         Decider | None,
         typer.Option(
-            help="Metric that decides for spectra: fwhm (the default), nsig, or compromise, the mean of both optima, each "
+            help="What decides for spectra: fwhm (the default), nsig, or compromise, the mean of both optima, each "
             "weighted by the inverse of its variance.",
         ),
     ] = None,

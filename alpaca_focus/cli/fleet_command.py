@@ -17,7 +17,7 @@ from rich.text import Text
 
 from alpaca_focus.cli.common import JsonOption
 from alpaca_focus.cli.keys import EndRequest
-from alpaca_focus.cli.terminal import for_people
+from alpaca_focus.cli.terminal import text_console
 from alpaca_focus.core.errors import ConfigurationError
 from alpaca_focus.notify.fleet import FAILED_OUTCOMES, Health, TelescopeRow, rows
 from alpaca_focus.notify.fleet_listener import FleetListener
@@ -92,7 +92,7 @@ def _settings(config: Path | None, options: dict[str, str]) -> MqttSettings:
     except ValidationError as error:
         first = error.errors()[0]
         name = str(first["loc"][0])
-        problem = first["ctx"]["error"] if name == "broker" else PREFIX_RULE if name == "prefix" else "it is empty"
+        problem = first["ctx"]["error"] if name == "broker" else PREFIX_RULE if name == "prefix" else "nothing is given"
         raise ConfigurationError(f"--{name.replace('_', '-')}: {problem}.") from None
     return broker_settings(wanted, named="--password-file")
 
@@ -105,7 +105,7 @@ def _print_once(settings: MqttSettings, *, json: bool) -> None:
     if json:
         typer.echo(json_format.dumps(_as_json(settings, telescopes, now), allow_nan=False))
     elif telescopes:
-        console = for_people()
+        console = text_console()
         if not console.is_terminal and "COLUMNS" not in os.environ:
             console.width = PAPER_WIDTH
         console.print(table(telescopes))
@@ -131,7 +131,7 @@ def _as_json(settings: MqttSettings, telescopes: tuple[TelescopeRow, ...], now: 
 
 
 def _show_live(settings: MqttSettings) -> None:
-    console = for_people()
+    console = text_console()
     with (
         EndRequest() as end,
         FleetListener(settings) as listener,

@@ -7,7 +7,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from alpaca_focus.cli.common import EXIT_ABORTED, EXIT_CODES, ConfigOption, JsonOption, until_signalled
-from alpaca_focus.cli.terminal import RunPrinter, text_console, result_json
+from alpaca_focus.cli.terminal import RunPrinter, result_json, text_console
 from alpaca_focus.core.events import Event, RunEnded
 from alpaca_focus.core.values import FocusResult
 from alpaca_focus.run.focus_run import focus_once
@@ -27,7 +27,7 @@ def check(file: Annotated[Path, typer.Argument(metavar="FILE", help="Settings fi
     settings = load_yaml(file, Settings)
     for line in (*describe(settings), describe_zone(settings)):
         typer.echo(line)
-    typer.echo(f"{file} is valid.")
+    typer.echo(f"{file} is good.")
 
 
 def schema() -> None:

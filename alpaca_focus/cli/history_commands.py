@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from alpaca_focus.cli.common import ConfigOption, JsonLinesOption, JsonOption
-from alpaca_focus.cli.terminal import RunPrinter, text_console, result_json
+from alpaca_focus.cli.terminal import RunPrinter, result_json, text_console
 from alpaca_focus.core.errors import ConfigurationError
 from alpaca_focus.core.events import FrameMeasured, RunEnded, RunStarted
 from alpaca_focus.core.metrics import STAR_SIZE, heading
@@ -26,7 +26,8 @@ from alpaca_focus.store.run_store import RunStore, SavedRun
 
 FRAME_HEADINGS = f"{'ended (UTC)':<19}  {'filter':<8}  {'deg C':>6}  {'position':>8}  {'HFD px':>6}"
 HistoryConfigOption = Annotated[
-    Path | None, typer.Option("--config", "-c", metavar="FILE", help="Settings file with the storage.directory to read.")
+    Path | None,
+    typer.Option("--config", "-c", metavar="FILE", help="Settings file with the storage.directory to read."),
 ]
 DirectoryOption = Annotated[
     Path | None, typer.Option("--directory", metavar="DIR", help="Folder of the history, instead of --config.")

@@ -108,7 +108,7 @@ def _measured(paths: Sequence[Path], options: MeasureOptions, dask: str | None) 
         from alpaca_focus.files.cluster import Cluster  # noqa: PLC0415
     except ModuleNotFoundError as error:
         raise ConfigurationError(
-            f'--dask needs the Python package {error.name}, which is not installed. Run pip install "alpaca-focus[dask]".'
+            f'--dask needs the Python package {error.name}, which is missing. Run pip install "alpaca-focus[dask]".'
         ) from None
     with Cluster(dask) as cluster, closing(cluster.measure_files(paths, options, _print_error)) as measured:
         yield measured

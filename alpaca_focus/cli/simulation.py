@@ -31,7 +31,8 @@ DEMO_OFFSETS_STEPS = (300, 1000)
 
 def simulate(
     config: Annotated[
-        Path | None, typer.Option("--config", "-c", metavar="FILE", help="Settings of the simulated observatory (YAML).")
+        Path | None,
+        typer.Option("--config", "-c", metavar="FILE", help="Settings of the simulated observatory (YAML)."),
     ] = None,
     host: Annotated[str, typer.Option(help="Address to listen on; by default this machine only.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="TCP port; 0 takes a free one.")] = 11111,

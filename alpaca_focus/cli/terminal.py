@@ -51,7 +51,7 @@ class RunPrinter:
                 self._console.print(Text(_row(self._frames, sample)))
             case CameraHandover(restore_position=position, left_s=left_s):
                 self._console.print(
-                    f"The imaging program waits up to {left_s:.0f} s more for the camera. Moving to position {position} "
+                    f"The imaging program waits {left_s:.0f} s more for the camera. Moving to position {position} "
                     "until the next gap."
                 )
             case Resumed(position=position, lasted_s=lasted_s):

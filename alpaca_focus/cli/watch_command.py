@@ -28,7 +28,9 @@ def watch(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder into which the frames are written.")],
     *,
     metric: MetricOption = AUTO,
-    existing: Annotated[bool, typer.Option("--existing", help="Also measure the files that are there already.")] = False,
+    existing: Annotated[
+        bool, typer.Option("--existing", help="Also measure the files that are there already.")
+    ] = False,
     settle_s: Annotated[
         float,
         typer.Option(

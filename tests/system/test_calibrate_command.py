@@ -65,7 +65,9 @@ def test_the_coefficient_is_proposed_and_written(
     proposed = run("calibrate", "temperature", "-c", settings)
     assert proposed.returncode == 0, proposed.stderr
     assert "steps a degree, from 8 runs." in proposed.stdout
-    assert "To be set (or run it with --apply):\n  focuser.temperature_coefficient_steps_per_c: -3" in proposed.stdout
+    assert (
+        "Proposed settings (--apply writes them):\n  focuser.temperature_coefficient_steps_per_c: -3" in proposed.stdout
+    )
     assert settings.read_text() == before
     written = run("calibrate", "temperature", "-c", settings, "--apply")
     assert written.returncode == 0, written.stderr

@@ -21,7 +21,7 @@ def written(folder: Path, text: str) -> Path:
 def test_a_test_message_goes_to_each_service(run: Run, tmp_path: Path) -> None:
     with WebHook() as hook:
         done = run("notify-test", "--config", written(tmp_path, f"messages: {{services: ['{hook.url}']}}\n"))
-    assert (done.returncode, done.stdout) == (0, "service 1 (JSON): it went.\n"), done.stderr
+    assert (done.returncode, done.stdout) == (0, "service 1 (JSON): sent.\n"), done.stderr
     assert [each["title"] for each in hook.told] == ["Big Dob: a test"]
 
 
