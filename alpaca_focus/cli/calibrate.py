@@ -13,9 +13,7 @@ from alpaca_focus.run.calibrations import Calibration, Proposal
 from alpaca_focus.settings.loader import load_yaml
 from alpaca_focus.settings.models import Settings
 
-calibrate = command_group(
-    "Measure the V-curve, the backlash, the filters' focus offsets, or the temperature coefficient."
-)
+calibrate = command_group("Measure V-curve, backlash, filter or temperature offsets.")
 
 ApplyOption = Annotated[
     bool, typer.Option("--apply", help="Write the result into the settings file; its comments and order stay.")

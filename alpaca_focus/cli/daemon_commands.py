@@ -30,7 +30,7 @@ EXIT_FAILED = 1
 
 
 def status(config: ConfigOption, *, json: JsonOption = False) -> None:
-    """Show the daemon's state, what is due, how near each trigger is, and the last refocus."""
+    """Show the daemon's state, its triggers and the last refocus."""
     reply = _request(config, "status", {})
     if json:
         typer.echo(json_module.dumps(reply, ensure_ascii=False))
@@ -90,7 +90,7 @@ def _reason_not_to_wait(now: Status | Waiting, *, is_late: bool) -> str:
 
 
 def pause(config: ConfigOption) -> None:
-    """Pause all automatic moves and runs until `resume`; settings and counters stay."""
+    """Pause all automatic moves and runs until `resume`. Settings and counters stay."""
     typer.echo(_request(config, "pause", {})["said"])
 
 
@@ -112,7 +112,7 @@ class Switch(StrEnum):
 
 
 def compensation(config: ConfigOption, switch: Annotated[Switch, typer.Argument(help="on or off.")]) -> None:
-    """Switch temperature compensation between refocuses on or off, until the next such command."""
+    """Switch temperature compensation on or off. It stays so until the next such command."""
     typer.echo(_request(config, "compensation", {"enabled": switch is Switch.ON})["said"])
 
 
@@ -122,13 +122,13 @@ def tell(
     *,
     hfd: Annotated[float | None, typer.Option(min=0, help="HFD of the stars in that image, px.")] = None,
 ) -> None:
-    """Report the imaging program's plan or a finished image; for its scripts."""
+    """Report the imaging program's plan or a finished image. For its scripts."""
     # `tell flip` is accepted too, for scripts written before the command `flip` existed.
     arguments = {"what": what} if hfd is None else {"what": what, "hfd_px": hfd}
     typer.echo(_request(config, "tell", arguments)["said"])
 
 
-exposure = command_group("Report exposures from scripts of the imaging program (imaging.way: told).")
+exposure = command_group("Report exposures from scripts of the imaging program. For imaging.way: told.")
 
 
 @exposure.command()
@@ -165,7 +165,7 @@ def end(
 def filter_(
     config: ConfigOption, name: Annotated[str, typer.Argument(help="Filter name, as in focus.filters.")]
 ) -> None:
-    """Report the current filter, where the settings name no filter_wheel."""
+    """Report the current filter. For settings without filter_wheel."""
     typer.echo(_request(config, "filter", {"name": name})["said"])
 
 

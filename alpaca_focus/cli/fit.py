@@ -56,7 +56,7 @@ def fit(
     x1: EndOption = None,
     axis: AxisOption = TraceAxis.AUTO,
 ) -> None:
-    """Fit a V-curve and print the best focus, from frames, a table, or an autofocus report of N.I.N.A.
+    """Fit a V-curve and print the best focus.
 
     Exit code 0 if there is a best focus, 1 if the points form no V, 2 if there are too few.
     """

@@ -61,10 +61,10 @@ def fleet(
     once: Annotated[bool, typer.Option("--once", help="Print the table once, also on a terminal.")] = False,
     json: JsonOption = False,
 ) -> None:
-    """Show all telescopes of an MQTT broker, failed ones first; on a terminal until `q` or Ctrl-C.
+    """Show all telescopes of an MQTT broker, failed ones first.
 
-    Printed once, it ends with exit code 0 if all is well, 1 if a telescope is offline or its last run failed, 2 if the
-    broker cannot be reached or has no telescope.
+    On a terminal the table is live until `q` or Ctrl-C. Printed once: exit code 0 if all is well, 1 if a telescope is
+    offline or its last run failed, 2 if the broker cannot be reached or has no telescope.
     """
     options = {"broker": broker, "prefix": prefix, "user": user, "password_file": password_file, "tls": tls or None}
     settings = _settings(config, {name: str(value) for name, value in options.items() if value is not None})
@@ -230,7 +230,7 @@ def problem_line(problem: str, since: datetime, now: datetime) -> str:
 
 
 def _age(minutes: int) -> str:
-    """Return an age in minutes, hours or days, with at least two units of it."""
+    """Return an age in minutes, hours or days, at least two units."""
     if minutes < 120:
         return f"{minutes} min"
     return f"{minutes // 60} h" if minutes < 48 * 60 else f"{minutes // (24 * 60)} d"

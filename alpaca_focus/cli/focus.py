@@ -23,7 +23,7 @@ def focus(config: ConfigOption, json: JsonOption = False) -> None:  # noqa: FBT0
 
 
 def check(file: Annotated[Path, typer.Argument(metavar="FILE", help="Settings file (YAML).")]) -> None:
-    """Check a settings file and explain it, without touching any device."""
+    """Check and explain a settings file, without touching devices."""
     settings = load_yaml(file, Settings)
     for line in (*describe(settings), describe_zone(settings)):
         typer.echo(line)

@@ -110,7 +110,7 @@ def report_night(
         typer.Option("--date", formats=["%Y-%m-%d"], help="Date of the evening; by default the last night."),
     ] = None,
 ) -> None:
-    """Write a night's report as one HTML page: triggers, V-curves, drift, and what could be improved."""
+    """Write a night's report as one HTML page. It shows triggers, V-curves, drift, and possible improvements."""
     check_folder(out, "report")
     settings, now = load_yaml(config, Settings), datetime.now(UTC)
     night = review_night(settings, last_night(settings, now) if evening is None else evening.date(), now)

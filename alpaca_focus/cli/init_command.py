@@ -58,9 +58,10 @@ def init(
     ] = None,
     storage: Annotated[str | None, typer.Option(metavar="DIR", help="Folder in which to save the runs.")] = None,
 ) -> None:
-    """Discover the Alpaca devices, ask for what they do not report, and write a first settings file.
+    """Discover the Alpaca devices and write a first settings file.
 
-    No device is moved. A device that was not connected before is disconnected again.
+    It asks for what the devices do not report. No device is moved. A device that was not connected before is
+    disconnected again.
     """
     values = {
         "name": name,

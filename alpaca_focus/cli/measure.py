@@ -68,7 +68,7 @@ def measure(
         ),
     ] = None,
 ) -> None:
-    """Measure the stars or the spectrum in FITS files, and print one line per file.
+    """Measure stars or spectra in FITS files, one line per file.
 
     Exit code 0 if every file was measured, 1 if some could not be, 2 if there were none.
     """

@@ -24,7 +24,7 @@ EXIT_UNFINISHED = 3
 
 
 def run(config: ConfigOption) -> None:
-    """Keep the telescope in focus, night after night, until SIGTERM; SIGHUP reloads the settings."""
+    """Keep the telescope in focus, night after night. SIGTERM ends it; SIGHUP reloads the settings."""
     configure_logging(level=logging.INFO)
     asyncio.run(_until_signalled(config))
 
@@ -43,7 +43,7 @@ async def _until_signalled(config: Path) -> None:
 
 
 def notify_test(config: ConfigOption) -> None:
-    """Send a test message through each configured service; exit code 1 if one fails."""
+    """Send a test message through each configured service. Exit code 1 if one fails."""
     settings = load_yaml(config, Settings)
     services = () if settings.messages is None else services_of(settings.messages)
     if not services:

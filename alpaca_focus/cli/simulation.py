@@ -38,7 +38,7 @@ def simulate(
     port: Annotated[int, typer.Option(min=0, max=65535, help="TCP port; 0 takes a free one.")] = 11111,
     discovery: Annotated[bool, typer.Option(help="Answer Alpaca discovery on UDP port 32227.")] = True,  # noqa: FBT002 - typer's convention
 ) -> None:
-    """Run a simulated observatory that any Alpaca client can connect to."""
+    """Run a simulated observatory for any Alpaca client."""
     settings = ObservatorySettings() if config is None else load_yaml(config, ObservatorySettings)
 
     def started(bound_port: int) -> None:
@@ -55,7 +55,7 @@ def demo(
     seed: Annotated[int | None, typer.Option(help="Seed of the simulated night; a fresh one by default.")] = None,
     json: JsonOption = False,  # noqa: FBT002 - typer's convention
 ) -> None:
-    """Focus a simulated telescope through real Alpaca HTTP, from start to end."""
+    """Focus a simulated telescope through real Alpaca HTTP."""
     explain = (lambda _: None) if json else typer.echo
     print_run(lambda emit: _demonstrate(seed=seed, emit=emit, explain=explain), json=json)
 

@@ -45,7 +45,7 @@ def watch(
     x1: EndOption = None,
     axis: AxisOption = TraceAxis.AUTO,
 ) -> None:
-    """Measure each new FITS file in a folder, with a live graph against focuser position; `q` ends it."""
+    """Measure each new FITS file in a folder. A terminal shows a live graph against focuser position; `q` ends it."""
     if plot is not None:
         check_picture_path(plot)
     if not folder.is_dir():

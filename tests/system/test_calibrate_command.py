@@ -85,8 +85,8 @@ def test_an_empty_history_says_so(run: Run, settings: Path) -> None:
     assert "Traceback" not in result.stderr
 
 
-def test_too_few_runs_say_so(run: Run, settings: Path, tmp_path: Path, rng: np.random.Generator) -> None:
+def test_too_few_runs_are_refused(run: Run, settings: Path, tmp_path: Path, rng: np.random.Generator) -> None:
     kept_night(tmp_path / "history", rng, slope=-31.0, runs=2)
     result = run("calibrate", "temperature", "-c", settings)
     assert result.returncode == 1
-    assert "needs at least 4 good runs" in result.stderr
+    assert "It takes at least 4" in result.stderr

@@ -93,7 +93,7 @@ def test_mistakes_are_one_sentence_and_exit_code_2(run: Run, frames: Path, tmp_p
         "nothing was measured": (tmp_path / "*.fits",),
         "A preview shows one file": (frames, "--preview", tmp_path / "out.png"),
         "There is no folder": (frame, "--preview", tmp_path / "missing" / "out.png"),
-        "let its name end in .png": (frame, "--preview", tmp_path / "out.jpg"),
+        "Let its name end in .png": (frame, "--preview", tmp_path / "out.jpg"),
         "either --json or --csv": (frame, "--json", "--csv"),
     }
     for words, arguments in mistakes.items():

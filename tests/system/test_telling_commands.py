@@ -32,7 +32,7 @@ def test_a_service_that_fails_is_named_without_its_secret(run: Run, tmp_path: Pa
         done = run("notify-test", "--config", written(tmp_path, services))
     first, second = done.stdout.splitlines()
     assert done.returncode == 1
-    assert first.startswith("service 1 (JSON): It cannot be reached, or has refused it")
+    assert first.startswith("service 1 (JSON): The service cannot be reached, or has refused the message")
     assert second.startswith("service 2: Apprise does not know that URL")
     assert "hunter2" not in done.stdout + done.stderr
 
@@ -40,7 +40,7 @@ def test_a_service_that_fails_is_named_without_its_secret(run: Run, tmp_path: Pa
 def test_without_services_there_is_nothing_to_test(run: Run, tmp_path: Path) -> None:
     done = run("notify-test", "--config", written(tmp_path, ""))
     assert done.returncode == 2
-    assert "names no services: set messages.services" in done.stderr
+    assert "names no services. Set messages.services" in done.stderr
 
 
 def test_the_report_of_any_night_is_written(run: Run, tmp_path: Path, rng: np.random.Generator) -> None:

@@ -99,8 +99,8 @@ def test_what_is_missing_is_named_with_its_options() -> None:
     with pytest.raises(ConfigurationError) as caught:
         collect_answers(LEAST, Given(), nobody())
     assert str(caught.value) == (
-        "There is no value for the focal length, the aperture, the size of the camera's pixels and the travel of one step "
-        "of the focuser. Add --focal-length MM, --aperture MM, --pixel-size UM and --step-size UM."
+        "There is no value for the focal length, the aperture, the size of the camera's pixels and the travel of one "
+        "step of the focuser. Add --focal-length MM, --aperture MM, --pixel-size UM and --step-size UM."
     )
 
 
@@ -144,9 +144,7 @@ def test_the_only_server_with_a_focuser_is_taken() -> None:
 
 def test_one_of_several_servers_has_to_be_named_or_chosen() -> None:
     servers = [server("camera", "focuser"), server("camera", "focuser", address="10.0.0.9:1")]
-    with pytest.raises(
-        ConfigurationError, match=r"2 servers have a focuser \(.*10\.0\.0\.9:1\): say which with --addr"
-    ):
+    with pytest.raises(ConfigurationError, match=r"2 servers have a focuser \(.*10\.0\.0\.9:1\): name one with --addr"):
         choose_devices(servers, Given(), nobody())
     assert choose_devices(servers, Given(), Somebody({"Number": ["3", "2"]})).server == "10.0.0.9:1"
 
