@@ -1,12 +1,12 @@
-"""The commands. Each prints for a person, or JSON for a machine, and ends with an exit code that a script can use.
+"""The commands. Each prints text, or JSON with `--json`, and returns an exit code for scripts.
 
 | code | meaning |
 | ---- | ------- |
 | 0 | done |
 | 1 | the focus run failed and the focuser is back where it started |
-| 2 | something a person must mend first: the settings, an address, a device |
-| 3 | the focuser could not be brought back: look at it |
-| 4 | another alpaca-focus has the telescope: the same command works once that has ended |
+| 2 | the settings, an address or a device is wrong: correct it, then run the command again |
+| 3 | the focuser could not be moved back: check it |
+| 4 | another alpaca-focus uses the telescope: run the command again when that one has ended |
 | 130 | aborted; the focuser is back where it started |
 """
 
@@ -24,7 +24,7 @@ from typer.core import TyperGroup
 from typing_extensions import override
 
 from alpaca_focus import __version__
-from alpaca_focus.cli.common import EXIT_CODES, EXIT_MEND, EXIT_RUNS_ALREADY
+from alpaca_focus.cli.common import EXIT_CODES, EXIT_CONFIGURATION, EXIT_RUNS_ALREADY
 from alpaca_focus.core.errors import AlpacaFocusError, AlreadyRunning, RunFailed
 from alpaca_focus.core.values import Outcome
 from alpaca_focus.service.log_output import configure_logging
@@ -60,39 +60,36 @@ COMMANDS: Mapping[str, str] = MappingProxyType(
         "demo": "simulation:demo",
     }
 )
-"""In the order of the help: name, and where in this package it is."""
+"""Module and function of each command, in the order of the help."""
 
 
 class LateCommands(TyperGroup):
-    """Loads each command when it is called.
-
-    A Raspberry Pi takes seconds to load what only some of them need; see docs/decisions/0016.
-    """
+    """Loads each command when it is called: loading all takes a Raspberry Pi seconds (docs/decisions/0016)."""
 
     @override
     def list_commands(self, ctx: Any) -> list[str]:
-        """Return the names in the order of the help."""
+        """Return the command names in the order of the help."""
         return list(COMMANDS)
 
     @override
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
-        """Load a command; `None`: there is none of that name."""
+        """Load and return a command; `None` if the name is unknown."""
         if cmd_name not in COMMANDS:
             return None
         module, name = COMMANDS[cmd_name].split(":")
-        found = getattr(importlib.import_module(f"alpaca_focus.cli.{module}"), name)
-        if isinstance(found, typer.Typer):
-            group = typer.main.get_group(found)
+        command = getattr(importlib.import_module(f"alpaca_focus.cli.{module}"), name)
+        if isinstance(command, typer.Typer):
+            group = typer.main.get_group(command)
             group.name = cmd_name
             return group
-        alone = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
-        alone.command(cmd_name)(found)
-        return typer.main.get_command(alone)
+        single = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+        single.command(cmd_name)(command)
+        return typer.main.get_command(single)
 
 
 commands = typer.Typer(
     name="alpaca-focus",
-    help="Keeps a telescope in focus through an unattended night, over ASCOM Alpaca.",
+    help="Keep a telescope in focus through an unattended night, over ASCOM Alpaca.",
     cls=LateCommands,
     no_args_is_help=True,
     add_completion=False,
@@ -103,7 +100,7 @@ commands = typer.Typer(
 
 @commands.callback(invoke_without_command=True)
 def _version(
-    version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,  # noqa: FBT002 - typer's way
+    version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,  # noqa: FBT002 - typer's convention
 ) -> None:
     if version:
         typer.echo(f"alpaca-focus {__version__}")
@@ -111,10 +108,10 @@ def _version(
 
 
 def main() -> None:
-    """Run the command line; no traceback reaches the user."""
+    """Run the command line. Errors become one sentence and an exit code; a traceback goes to a file."""
     configure_logging()
     if isinstance(sys.stdout, io.TextIOWrapper):
-        # A terminal of another age shows a plot with question marks rather than none at all.
+        # A terminal without UTF-8 shows question marks in a plot instead of failing.
         sys.stdout.reconfigure(errors="replace")
     try:
         commands()
@@ -123,17 +120,16 @@ def main() -> None:
     except AlreadyRunning as error:
         _end(str(error), EXIT_RUNS_ALREADY)
     except AlpacaFocusError as error:
-        _end(str(error), EXIT_MEND)
-    except Exception as error:  # noqa: BLE001 - the last resort: everything expected was caught before
+        _end(str(error), EXIT_CONFIGURATION)
+    except Exception as error:  # noqa: BLE001 - the last resort: expected errors are caught above
         with tempfile.NamedTemporaryFile("w", prefix="alpaca-focus-", suffix=".txt", delete=False) as report:
             report.write(traceback.format_exc())
         _end(
-            f"The program itself failed ({type(error).__name__}: {error}). The details are in {report.name}; please "
-            "report them.",
+            f"Internal error ({type(error).__name__}: {error}). Please report it with the details in {report.name}.",
             EXIT_CODES[Outcome.RESTORED],
         )
 
 
-def _end(sentence: str, code: int) -> NoReturn:
-    typer.echo(f"alpaca-focus: {sentence}", err=True)
+def _end(message: str, code: int) -> NoReturn:
+    typer.echo(f"alpaca-focus: {message}", err=True)
     sys.exit(code)

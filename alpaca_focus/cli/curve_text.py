@@ -1,4 +1,4 @@
-"""Curves and their fits as text: what `fit` and `watch` print."""
+"""Formats curves and their fits as text for `fit` and `watch`."""
 
 import math
 from pathlib import Path
@@ -12,12 +12,12 @@ from alpaca_focus.files.pictures import write_picture
 
 
 def best_line(best: BestFocus) -> str:
-    """Say the result in one line."""
+    """Return the best focus in one line."""
     return f"Best focus by {label_of(best.by)}: {best.position:.1f} +- {best.position_stderr:.1f} steps"
 
 
 def curve_line(fitted: FittedCurve) -> str:
-    """Say a curve's optimum in one line, or why it has none."""
+    """Return a curve's optimum in one line, or why it has none."""
     curve, result = fitted.curve, fitted.fit
     name = curve.label
     if result is None:
@@ -32,16 +32,16 @@ def curve_line(fitted: FittedCurve) -> str:
 
 
 def offset_line(best: BestFocus) -> str | None:
-    """Say how far apart the two optima of a spectrograph lie; `None` where there are no two."""
+    """Return the distance between the two optima of a spectrograph in one line; `None` unless there are two."""
     if best.offset is None:
         return None
     offset, error = best.offset
     width, signal = (label_of(curve) for curve in OF_SPECTRA)
-    return f"{signal} is best {offset:+.1f} +- {error:.1f} steps from where {width} is."
+    return f"{signal} is best {offset:+.1f} +- {error:.1f} steps from the best {width}."
 
 
 def optimum_line(fitted: FittedCurve) -> str:
-    """Say where a curve has its best focus, or as long as it is none, which frame was the best."""
+    """Return a curve's best position in one line, or without a fit its best frame so far."""
     curve, fit = fitted.curve, fitted.fit
     name, unit = curve.label, f" {curve.unit}" if curve.unit else ""
     count = len(curve.samples)
@@ -49,10 +49,9 @@ def optimum_line(fitted: FittedCurve) -> str:
         frames = "frame" if count == 1 else "frames"
         return (
             f"{name}: best position {fit.best_position:.1f} +- {fit.best_position_stderr:.1f} steps "
-            f"({fit.best_value:.4g}{unit} by {count} {frames}, R^2 {fit.r_squared:.4f})."
+            f"({fit.best_value:.4g}{unit} from {count} {frames}, R^2 {fit.r_squared:.4f})."
         )
-    lowest = curve.samples[0].measurement.lower_is_better
-    choose = min if lowest else max
+    choose = min if curve.samples[0].measurement.lower_is_better else max
     best = choose(range(count), key=lambda index: curve.samples[index].measurement.value)
     sample = curve.samples[best]
     return (
@@ -62,7 +61,7 @@ def optimum_line(fitted: FittedCurve) -> str:
 
 
 def curve_lines(fitted: FittedCurve) -> list[str]:
-    """Return the table of points, the curve drawn in characters, and the optimum."""
+    """Return the table of points, the text plot and the optimum."""
     curve = fitted.curve
     lines = [f"{'#':>3}  {'position':>8}  {curve.heading:>9}  {'+-':>8}  {'residual':>9}"]
     lines += [_row(index, fitted) for index in range(len(curve.samples))]
@@ -77,10 +76,12 @@ def _row(index: int, fitted: FittedCurve) -> str:
     residual = math.nan if result is None else result.residuals[index]
     value = number(measurement.value, measurement.value)
     error = number(measurement.stderr, measurement.value) if measurement.stderr else "-"
-    away = number(residual, measurement.value, sign=True)
-    row = f"{index + 1:>3}  {sample.position:>8}  {value:>9}  {error:>8}  {away:>9}"
-    notes = [_note(index, sample, fitted), fitted.curve.names[index] if fitted.curve.names else ""]
-    return "  ".join([row, *(note for note in notes if note)])
+    row = (
+        f"{index + 1:>3}  {sample.position:>8}  {value:>9}  {error:>8}  "
+        f"{number(residual, measurement.value, sign=True):>9}"
+    )
+    name = fitted.curve.names[index] if fitted.curve.names else ""
+    return "  ".join(filter(None, (row, _note(index, sample, fitted), name)))
 
 
 def _note(index: int, sample: Sample, fitted: FittedCurve) -> str:
@@ -92,7 +93,7 @@ def _note(index: int, sample: Sample, fitted: FittedCurve) -> str:
 
 
 def number(value: float, scale: float, *, sign: bool = False) -> str:
-    """Write a value of a metric, `-` for NaN: two decimals, or powers of ten where values about `scale` ask for it."""
+    """Format a metric's value, NaN as `-`: two decimals, or an exponent where `scale` is very small or large."""
     if math.isnan(value):
         return "-"
     form = ".2f" if 0.05 <= abs(scale) < 1e6 else ".2e"
@@ -100,7 +101,7 @@ def number(value: float, scale: float, *, sign: bool = False) -> str:
 
 
 def draw(path: Path, best: BestFocus) -> None:
-    """Draw the curves with their best focus as a picture."""
+    """Write a picture of the curves with their best focus."""
     compromise_at = best.position if best.by == COMPROMISE else None
     shown = [each for each in best.fitted if any(sample.measurement.usable for sample in each.curve.samples)]
     write_picture(path, shown, title=best_line(best).replace("+-", "\u00b1"), compromise_at=compromise_at)

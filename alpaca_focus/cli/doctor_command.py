@@ -13,8 +13,15 @@ from rich.status import Status
 from rich.table import Table
 from rich.text import Text
 
-from alpaca_focus.cli.common import EXIT_ABORTED, EXIT_CODES, EXIT_MEND, ConfigOption, JsonOption, until_signalled
-from alpaca_focus.cli.terminal import for_people
+from alpaca_focus.cli.common import (
+    EXIT_ABORTED,
+    EXIT_CODES,
+    EXIT_CONFIGURATION,
+    ConfigOption,
+    JsonOption,
+    until_signalled,
+)
+from alpaca_focus.cli.terminal import text_console
 from alpaca_focus.core.values import Outcome
 from alpaca_focus.doctor.checks import Check, CheckOutcome, worst
 from alpaca_focus.doctor.checkup import CheckupOrder, examine
@@ -64,9 +71,9 @@ def doctor(
         stranded=printer.strand,
     )
     with printer:
-        ended = until_signalled(_to_the_end(order), saying=STOPPING)
+        ended = until_signalled(_to_the_end(order), notice=STOPPING)
     checks = printer.checks
-    code = EXIT_MEND if worst(checks) is CheckOutcome.FAILS else 0
+    code = EXIT_CONFIGURATION if worst(checks) is CheckOutcome.FAILS else 0
     if ended is None:
         code = EXIT_ABORTED
     if printer.is_stranded:
@@ -97,7 +104,7 @@ class _Printer:
         self.checks: list[Check] = []
         self.is_stranded = False
         self._quiet = quiet
-        self._console = for_people()
+        self._console = text_console()
         shown = not quiet and self._console.is_terminal and not self._console.is_dumb_terminal
         self._status: Status | None = self._console.status("") if shown else None
 

@@ -1,4 +1,4 @@
-"""`alpaca-focus fit`: the best focus of a V-curve in frames, in a table or in a report of N.I.N.A."""
+"""`alpaca-focus fit`: fits V-curves from frames, a table or an autofocus report of N.I.N.A."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,14 +12,7 @@ from alpaca_focus.cli.curve_text import best_line, curve_lines, draw, offset_lin
 from alpaca_focus.cli.measure import WILD, AxisOption, Decider, EndOption, FirstOption, MetricOption, find_files
 from alpaca_focus.core.curves.curve_models import CurveModel
 from alpaca_focus.core.errors import ConfigurationError
-from alpaca_focus.files.best_focus import (
-    COMPROMISE,
-    OF_SPECTRA,
-    BestFocus,
-    Curve,
-    FittedCurve,
-    find_best_focus,
-)
+from alpaca_focus.files.best_focus import COMPROMISE, OF_SPECTRA, BestFocus, Curve, FittedCurve, find_best_focus
 from alpaca_focus.files.curve_tables import curves_of_rows, read_csv
 from alpaca_focus.files.file_report import AUTO
 from alpaca_focus.files.folder_watch import SUFFIXES, is_frame_name
@@ -51,7 +44,7 @@ def fit(
     model: Annotated[
         CurveModel,
         typer.Option(
-            help="Which curve: hyperbola (the default), unequal hyperbola (each arm its own slope), parabola (near "
+            help="Curve model: hyperbola (the default), unequal hyperbola (each arm its own slope), parabola (near "
             "focus), trend lines (of the two arms), or mean (of hyperbola and trend lines)."
         ),
     ] = CurveModel.HYPERBOLA,
@@ -63,9 +56,9 @@ def fit(
     x1: EndOption = None,
     axis: AxisOption = TraceAxis.AUTO,
 ) -> None:
-    """Fit a V-curve and say where best focus is: from frames, a table, or an autofocus report of N.I.N.A.
+    """Fit a V-curve and print the best focus.
 
-    Exit code 0 when there is a best focus, 1 when the points form no V, 2 when there is too little to fit.
+    Exit code 0 if there is a best focus, 1 if the points form no V, 2 if there are too few.
     """
     if plot is not None:
         check_picture_path(plot)
@@ -78,7 +71,7 @@ def fit(
 
 
 def _read(files: Sequence[str], options: MeasureOptions) -> tuple[Sequence[Curve], str]:
-    """Return the curves in the files, and what to know about their errors."""
+    """Return the curves in the files, and a note about their standard errors."""
     first = Path(files[0])
     if len(files) == 1 and first.suffix.lower() in TABLES:
         return read_csv(first), ""
@@ -94,7 +87,7 @@ def _check_frame(path: Path) -> None:
         return
     if not is_frame_name(path.name):
         raise ConfigurationError(
-            f"{path} is no FITS file by its name ({', '.join(SUFFIXES)}); a table ({', '.join(TABLES)}) or a report "
+            f"{path} is no FITS file by its name ({', '.join(SUFFIXES)}). A table ({', '.join(TABLES)}) or a report "
             "(.json) is fitted alone."
         )
     if not path.exists():
@@ -106,13 +99,13 @@ def _measured(frames: Sequence[Path], options: MeasureOptions) -> Sequence[Curve
     for report in reports:
         if not report.readable:
             typer.echo(f"alpaca-focus: {report.line()}", err=True)
-    placed = [report for report in reports if report.position is not None]
-    if not placed:
+    with_position = [report for report in reports if report.position is not None]
+    if not with_position:
         raise ConfigurationError(
-            "No frame tells where the focuser stood: its header needs FOCUSPOS or FOCPOS, or its name a number."
+            "No frame has a focuser position. It needs FOCUSPOS or FOCPOS in its header, or a number in its name."
         )
-    placed.sort(key=lambda report: (report.position or 0, report.path.name))
-    rows = [{**report.as_dict(), "file": report.path.name} for report in placed]
+    with_position.sort(key=lambda report: (report.position or 0, report.path.name))
+    rows = [{**report.as_dict(), "file": report.path.name} for report in with_position]
     return curves_of_rows(rows, source="The frames")
 
 
@@ -129,29 +122,29 @@ def _text(best: BestFocus, note: str) -> list[str]:
 
 
 def _as_json(best: BestFocus, note: str) -> str:
-    """Return one JSON object on one line; what is not a number becomes null."""
+    """Return one JSON object on one line; NaN becomes null."""
     deciding = best.fitted[:2] if best.by == COMPROMISE else best.fitted[:1]
     fits = [each.fit for each in deciding if each.fit is not None]
-    alone = len(fits) == 1
-    told: dict[str, Any] = {
+    single = len(fits) == 1
+    report: dict[str, Any] = {
         "best_position": best.position,
         "best_position_stderr": best.position_stderr,
-        "best_value": fits[0].best_value if alone else None,
+        "best_value": fits[0].best_value if single else None,
         "metric": best.by,
-        "unit": deciding[0].curve.unit if alone else None,
-        "model": fits[0].model if alone else best.by,
+        "unit": deciding[0].curve.unit if single else None,
+        "model": fits[0].model if single else best.by,
         "r_squared": min(each.r_squared for each in fits),
         "rejected": sorted({index for each in fits for index in each.rejected}),
-        "residuals": fits[0].residuals if alone else None,
+        "residuals": fits[0].residuals if single else None,
         "point_count": len(deciding[0].curve.samples),
         "curves": {each.curve.metric: _curve_dict(each) for each in best.fitted},
     }
     if best.offset is not None:
         signal = OF_SPECTRA[1]
-        told[f"{signal}_offset_steps"], told[f"{signal}_offset_stderr_steps"] = best.offset
+        report[f"{signal}_offset_steps"], report[f"{signal}_offset_stderr_steps"] = best.offset
     if note:
-        told["note"] = note
-    return to_json(told, inf_nan_mode="null").decode()
+        report["note"] = note
+    return to_json(report, inf_nan_mode="null").decode()
 
 
 def _curve_dict(fitted: FittedCurve) -> dict[str, Any]:

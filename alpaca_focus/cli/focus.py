@@ -7,7 +7,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from alpaca_focus.cli.common import EXIT_ABORTED, EXIT_CODES, ConfigOption, JsonOption, until_signalled
-from alpaca_focus.cli.terminal import RunPrinter, for_people, result_json
+from alpaca_focus.cli.terminal import RunPrinter, result_json, text_console
 from alpaca_focus.core.events import Event, RunEnded
 from alpaca_focus.core.values import FocusResult
 from alpaca_focus.run.focus_run import focus_once
@@ -16,14 +16,14 @@ from alpaca_focus.settings.loader import load_yaml
 from alpaca_focus.settings.models import Settings, schema_text
 
 
-def focus(config: ConfigOption, json: JsonOption = False) -> None:  # noqa: FBT002 - typer's way
-    """Focus once: sweep, fit, go to the best position, verify. On any failure the focuser goes back."""
+def focus(config: ConfigOption, json: JsonOption = False) -> None:  # noqa: FBT002 - typer's convention
+    """Focus once: sweep, fit, move to the best position, verify. On any failure the focuser goes back."""
     settings = load_yaml(config, Settings)
     print_run(lambda emit: focus_once(settings, emit=emit), json=json)
 
 
-def check(file: Annotated[Path, typer.Argument(metavar="FILE", help="The settings, a YAML file.")]) -> None:
-    """Check a settings file without touching any device, and say what it means."""
+def check(file: Annotated[Path, typer.Argument(metavar="FILE", help="Settings file (YAML).")]) -> None:
+    """Check and explain a settings file, without touching devices."""
     settings = load_yaml(file, Settings)
     for line in (*describe(settings), describe_zone(settings)):
         typer.echo(line)
@@ -36,12 +36,11 @@ def schema() -> None:
 
 
 def print_run(start: Callable[[Callable[[Event], None]], Coroutine[Any, Any, FocusResult]], *, json: bool) -> NoReturn:
-    """Carry out a focus run with its printing, its signals and its exit code."""
-    tell = _tell_json if json else RunPrinter(for_people()).tell
-    result = until_signalled(start(tell))
+    """Start a focus run, print its events, and exit with the code of its outcome."""
+    result = until_signalled(start(_print_json if json else RunPrinter(text_console()).show))
     raise typer.Exit(EXIT_ABORTED if result is None else EXIT_CODES[result.outcome])
 
 
-def _tell_json(event: Event) -> None:
+def _print_json(event: Event) -> None:
     if isinstance(event, RunEnded):
         typer.echo(result_json(event.result))

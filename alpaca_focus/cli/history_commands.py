@@ -1,4 +1,4 @@
-"""`alpaca-focus history`, `report` and `report-night`: what was kept of earlier focus runs and nights."""
+"""`alpaca-focus history`, `report` and `report-night`: show saved focus runs and nights."""
 
 import json as json_module
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from alpaca_focus.cli.common import ConfigOption, JsonLinesOption, JsonOption
-from alpaca_focus.cli.terminal import RunPrinter, for_people, result_json
+from alpaca_focus.cli.terminal import RunPrinter, result_json, text_console
 from alpaca_focus.core.errors import ConfigurationError
 from alpaca_focus.core.events import FrameMeasured, RunEnded, RunStarted
 from alpaca_focus.core.metrics import STAR_SIZE, heading
@@ -26,10 +26,11 @@ from alpaca_focus.store.run_store import RunStore
 
 FRAME_HEADINGS = f"{'ended (UTC)':<19}  {'filter':<8}  {'deg C':>6}  {'position':>8}  {'HFD px':>6}"
 HistoryConfigOption = Annotated[
-    Path | None, typer.Option("--config", "-c", metavar="FILE", help="The settings, whose storage.directory is read.")
+    Path | None,
+    typer.Option("--config", "-c", metavar="FILE", help="Settings file with the storage.directory to read."),
 ]
 DirectoryOption = Annotated[
-    Path | None, typer.Option("--directory", metavar="DIR", help="The folder of the history, instead of the settings.")
+    Path | None, typer.Option("--directory", metavar="DIR", help="Folder of the history, instead of --config.")
 ]
 
 
@@ -37,13 +38,13 @@ def history(
     config: HistoryConfigOption = None,
     directory: DirectoryOption = None,
     *,
-    last: Annotated[int, typer.Option(min=1, help="How many to show, the newest first.")] = 20,
+    last: Annotated[int, typer.Option(min=1, help="How many to show.")] = 20,
     frames: Annotated[
-        bool, typer.Option("--frames", help="List the light frames that were measured, instead of the runs.")
+        bool, typer.Option("--frames", help="List the measured light frames instead of the runs.")
     ] = False,
     json: JsonLinesOption = False,
 ) -> None:
-    """List the focus runs that were kept, the newest first."""
+    """List the saved focus runs, newest first."""
     with RunStore(_directory(config, directory), read_only=True) as store:
         if frames:
             _list_frames(store.lights(last=last), json=json)
@@ -63,7 +64,7 @@ def history(
 
 
 def report(
-    run: Annotated[int, typer.Argument(metavar="RUN", help="Its number, as `history` shows it.")],
+    run: Annotated[int, typer.Argument(metavar="RUN", help="Number of the run, from `history`.")],
     *,
     config: HistoryConfigOption = None,
     directory: DirectoryOption = None,
@@ -71,45 +72,45 @@ def report(
         Path | None, typer.Option(metavar="OUT.png", help="Draw its curve as a picture (.png, .svg, .pdf).")
     ] = None,
     nina: Annotated[
-        Path | None, typer.Option(metavar="OUT.json", help="Write it as an autofocus report in N.I.N.A.'s form.")
+        Path | None, typer.Option(metavar="OUT.json", help="Write it in the format of N.I.N.A.'s autofocus reports.")
     ] = None,
     json: JsonOption = False,
 ) -> None:
-    """Show all of one focus run: each frame, the curve, and how it ended."""
+    """Show one focus run: each frame, the curve, and how it ended."""
     if plot is not None:
         check_picture_path(plot)
     if nina is not None:
         check_folder(nina, "report")
     with RunStore(_directory(config, directory), read_only=True) as store:
-        kept = store.run(run)
-    if kept is None:
-        raise ConfigurationError(f"There is no run {run} in the history: `alpaca-focus history` shows which there are.")
+        saved = store.run(run)
+    if saved is None:
+        raise ConfigurationError(f"There is no run {run} in the history. `alpaca-focus history` lists the runs.")
     if plot is not None:
-        _draw(plot, kept)
+        _draw(plot, saved)
     if nina is not None:
-        write_nina_report(nina, kept.result, _backlash(config))
+        write_nina_report(nina, saved.result, _backlash(config))
     if json:
-        typer.echo(_as_json(kept))
+        typer.echo(_as_json(saved))
         return
-    result = kept.result
-    typer.echo(f"Run {kept.number}, {result.started_at:%Y-%m-%d %H:%M:%S} UTC, {kept.trigger}.")
-    printer = RunPrinter(for_people())
-    printer.tell(RunStarted(start_position=result.start_position))
+    result = saved.result
+    typer.echo(f"Run {saved.number}, {result.started_at:%Y-%m-%d %H:%M:%S} UTC, {saved.trigger}.")
+    printer = RunPrinter(text_console())
+    printer.show(RunStarted(start_position=result.start_position))
     for sample in result.samples:
-        printer.tell(FrameMeasured(sample=sample))
-    printer.tell(RunEnded(result=result))
+        printer.show(FrameMeasured(sample=sample))
+    printer.show(RunEnded(result=result))
 
 
 def report_night(
     config: ConfigOption,
     *,
-    out: Annotated[Path, typer.Option(metavar="OUT.html", help="The page to write.")],
+    out: Annotated[Path, typer.Option(metavar="OUT.html", help="HTML file to write.")],
     evening: Annotated[
         datetime | None,
-        typer.Option("--date", formats=["%Y-%m-%d"], help="Of the night's evening; left out: the last night."),
+        typer.Option("--date", formats=["%Y-%m-%d"], help="Date of the evening; by default the last night."),
     ] = None,
 ) -> None:
-    """Write the report of a night as one page: what fired, the V-curves, the drift, and what could be better."""
+    """Write a night's report as one HTML page. It shows triggers, V-curves, drift, and possible improvements."""
     check_folder(out, "report")
     settings, now = load_yaml(config, Settings), datetime.now(UTC)
     night = review_night(settings, last_night(settings, now) if evening is None else evening.date(), now)
@@ -121,15 +122,15 @@ def _directory(config: Path | None, directory: Path | None) -> Path:
     if directory is not None:
         return directory.expanduser()
     if config is None:
-        raise ConfigurationError("Which history? Give --config FILE or --directory DIR.")
-    named = load_yaml(config, Settings).storage.folder
-    if named is None:
-        raise ConfigurationError(f"{config} keeps no history: set storage.directory in it.")
-    return named
+        raise ConfigurationError("No history is given. Give --config FILE or --directory DIR.")
+    folder = load_yaml(config, Settings).storage.folder
+    if folder is None:
+        raise ConfigurationError(f"{config} has no storage.directory, so no history is saved. Set storage.directory.")
+    return folder
 
 
 def _backlash(config: Path | None) -> Backlash | None:
-    """Return how targets are approached by the settings; `None` where there are none, or nothing is compensated."""
+    """Return the backlash compensation in the settings; `None` without settings or compensation."""
     if config is None:
         return None
     backlash = load_yaml(config, Settings).focuser.backlash
@@ -139,7 +140,7 @@ def _backlash(config: Path | None) -> Backlash | None:
 
 
 def _value_heading(runs: Sequence[SavedRun]) -> str:
-    """Return the heading of what was measured in focus: the metric, as long as it is one and the same."""
+    """Return the column heading of the value in focus: the metric if all runs share one."""
     measured = [run.result.samples[0].measurement for run in runs if run.result.samples]
     headings = {heading(each.metric, each.unit) for each in measured}
     return headings.pop() if len(headings) == 1 else "value" if headings else heading(STAR_SIZE, "px")
@@ -148,14 +149,14 @@ def _value_heading(runs: Sequence[SavedRun]) -> str:
 def _line(run: SavedRun, *, value_width: int) -> str:
     result, fit = run.result, run.result.fit
     temperature = "-" if result.temperature_c is None else f"{result.temperature_c:.1f}"
-    best, stderr, least = "-", "-", "-"
+    best, stderr, value = "-", "-", "-"
     if fit is not None:
         best, stderr = f"{fit.best_position:.1f}", f"{fit.best_position_stderr:.1f}"
     if result.verification is not None:
-        least = f"{result.verification.measurement.value:.2f}"
+        value = f"{result.verification.measurement.value:.2f}"
     return (
         f"{run.number:>5}  {result.started_at:%Y-%m-%d %H:%M}  {result.filter_name or '-':<8}  {temperature:>6}  "
-        f"{best:>8}  {stderr:>5}  {least:>{value_width}}  {result.exposures:>4}  "
+        f"{best:>8}  {stderr:>5}  {value:>{value_width}}  {result.exposures:>4}  "
         f"{result.duration_s:>5.0f}  {run.trigger:<18}  {result.outcome.value}"
     )
 
@@ -176,12 +177,12 @@ def _list_frames(lights: tuple[Light, ...], *, json: bool) -> None:
 
 
 def _as_json(run: SavedRun) -> str:
-    # The result is an object of its own already: number and trigger are put before its first key.
+    # The result is already one JSON object: number and trigger go before its first key.
     return f'{{"run":{run.number},"trigger":"{run.trigger}",{result_json(run.result)[1:]}'
 
 
 def _draw(path: Path, run: SavedRun) -> None:
     if not run.result.samples:
-        raise ConfigurationError(f"Run {run.number} took no frame: there is no curve to draw.")
+        raise ConfigurationError(f"Run {run.number} took no frame, so there is no curve to draw.")
     fitted, title = curve_of_run(run.number, run.result)
     write_picture(path, fitted, title=title)

@@ -1,4 +1,4 @@
-"""`alpaca-focus init`: the first settings file."""
+"""`alpaca-focus init`: writes the first settings file."""
 
 import asyncio
 import contextlib
@@ -17,48 +17,51 @@ from alpaca_focus.cli.common import EXIT_ABORTED
 from alpaca_focus.core.errors import ConfigurationError
 from alpaca_focus.files.file_access import atomic_write, check_folder
 from alpaca_focus.setup.device_choice import choose_devices
-from alpaca_focus.setup.first_devices import WAYS, Answers
+from alpaca_focus.setup.first_devices import WAYS
 from alpaca_focus.setup.first_file import SCHEMA_NAME, next_commands
-from alpaca_focus.setup.questions import Given, answered, check_given
-from alpaca_focus.setup.server_discovery import find_servers
-from alpaca_focus.setup.surveying import found_lines, settings_text, survey
+from alpaca_focus.setup.questions import Given, check_given, collect_answers
+from alpaca_focus.setup.server_discovery import discover_servers
+from alpaca_focus.setup.surveying import device_lines, settings_text, survey
 
 STANDARD_OUTPUT = Path("-")
 
 
 def init(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="The file to write; - is the standard output.")] = Path(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="File to write; - is the standard output.")] = Path(
         "alpaca-focus.yaml"
     ),
     *,
     address: Annotated[
-        str | None, typer.Option(metavar="HOST:PORT", help="Alpaca server; left out: it is looked for.")
+        str | None, typer.Option(metavar="HOST:PORT", help="Alpaca server; by default it is discovered.")
     ] = None,
-    yes: Annotated[
-        bool, typer.Option("--yes", "-y", help="Ask nothing: options and defaults are the answers.")
-    ] = False,
-    force: Annotated[bool, typer.Option("--force", help="Write over a file that is there.")] = False,
-    camera: Annotated[int | None, typer.Option(min=0, help="Number of the camera, where there are several.")] = None,
-    focuser: Annotated[int | None, typer.Option(min=0, help="Number of the focuser, where there are several.")] = None,
-    name: Annotated[str | None, typer.Option(help="What to call the telescope.")] = None,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Ask nothing; use the options and defaults.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite an existing file.")] = False,
+    camera: Annotated[int | None, typer.Option(min=0, help="Number of the camera, if there are several.")] = None,
+    focuser: Annotated[int | None, typer.Option(min=0, help="Number of the focuser, if there are several.")] = None,
+    name: Annotated[str | None, typer.Option(help="Name of the telescope.")] = None,
     focal_length: Annotated[float | None, typer.Option(metavar="MM", help="Focal length.")] = None,
     aperture: Annotated[float | None, typer.Option(metavar="MM", help="Diameter of the aperture.")] = None,
     central_obstruction: Annotated[
         float | None, typer.Option(metavar="FRACTION", help="Of the aperture's diameter; 0 for a refractor.")
     ] = None,
-    pixel_size: Annotated[float | None, typer.Option(metavar="UM", help="Where the camera does not say it.")] = None,
-    step_size: Annotated[float | None, typer.Option(metavar="UM", help="Where the focuser does not say it.")] = None,
-    backlash: Annotated[int | None, typer.Option(metavar="STEPS", help="Backlash; 0: not known.")] = None,
+    pixel_size: Annotated[
+        float | None, typer.Option(metavar="UM", help="Pixel size, if the camera does not report it.")
+    ] = None,
+    step_size: Annotated[
+        float | None, typer.Option(metavar="UM", help="Step size, if the focuser does not report it.")
+    ] = None,
+    backlash: Annotated[int | None, typer.Option(metavar="STEPS", help="Backlash; 0 if unknown.")] = None,
     exposure: Annotated[float | None, typer.Option(metavar="S", help="Exposure of a focus frame.")] = None,
     way: Annotated[
         str | None,
-        typer.Option(metavar="|".join(WAYS), help="The imaging program at the same camera; none: there is no such."),
+        typer.Option(metavar="|".join(WAYS), help="How an imaging program shares the camera; none if there is none."),
     ] = None,
-    storage: Annotated[str | None, typer.Option(metavar="DIR", help="Folder to keep the runs in.")] = None,
+    storage: Annotated[str | None, typer.Option(metavar="DIR", help="Folder in which to save the runs.")] = None,
 ) -> None:
-    """Find the Alpaca devices, ask for what they do not say, and write a first settings file with comments.
+    """Discover the Alpaca devices and write a first settings file.
 
-    Nothing is moved. A device that was not connected before is disconnected again.
+    It asks for what the devices do not report. No device is moved. A device that was not connected before is
+    disconnected again.
     """
     values = {
         "name": name,
@@ -75,9 +78,9 @@ def init(
     given = Given(address=address, numbers={"camera": camera, "focuser": focuser}, values=values)
     check_given(given)
     _check_file(file, force=force)
-    person = AtTerminal(is_there=not yes and sys.stdin.isatty(), aside=file == STANDARD_OUTPUT)
+    person = AtTerminal(is_there=not yes and sys.stdin.isatty(), to_stderr=file == STANDARD_OUTPUT)
     try:
-        with _on_its_own():
+        with _interruptible():
             _write(file, given, person, force=force)
     except (KeyboardInterrupt, EOFError):
         typer.echo("\nStopped. Nothing was written.", err=True)
@@ -85,10 +88,10 @@ def init(
 
 
 @contextlib.contextmanager
-def _on_its_own() -> Iterator[None]:
-    """Let SIGTERM end what is done as Ctrl-C does, so that what was connected is disconnected first, and the log rest.
+def _interruptible() -> Iterator[None]:
+    """Handle SIGTERM like Ctrl-C, so that devices are disconnected first, and silence the devices' warnings.
 
-    What the log says of devices is told in the same words by the notes on them.
+    The notes on the devices repeat these warnings.
     """
     devices_log = logging.getLogger("alpaca_focus.devices")
     level = devices_log.level
@@ -102,32 +105,32 @@ def _on_its_own() -> Iterator[None]:
 
 
 class AtTerminal:
-    """The person at the terminal, if there is one; what is told goes to the standard error if `aside`."""
+    """The person at the terminal, if there is one; questions and lines go to stderr if `to_stderr`."""
 
-    def __init__(self, *, is_there: bool, aside: bool) -> None:
+    def __init__(self, *, is_there: bool, to_stderr: bool) -> None:
         self._is_there = is_there
-        self._aside = aside
+        self._to_stderr = to_stderr
         if isinstance(sys.stdin, io.TextIOWrapper):
             sys.stdin.reconfigure(errors="replace")
 
     @property
     def is_there(self) -> bool:
-        """Whether questions can be asked."""
+        """Whether a person can answer questions."""
         return self._is_there
 
-    def tell(self, line: str) -> None:
-        """Say something."""
-        typer.echo(line, err=self._aside)
+    def echo(self, line: str) -> None:
+        """Print a line."""
+        typer.echo(line, err=self._to_stderr)
 
     def answer(self, question: str, default: str | None) -> str:
-        """Ask; an empty answer is the default, if there is one.
+        """Ask a question and return the answer; an empty one is the default, if there is one.
 
         Raises:
             EOFError: The terminal was closed.
         """
         shown = "" if default is None else f" [{default}]"
         while True:
-            typer.echo(f"{question}{shown}: ", nl=False, err=self._aside)
+            typer.echo(f"{question}{shown}: ", nl=False, err=self._to_stderr)
             line = sys.stdin.readline()
             if not line:
                 raise EOFError
@@ -135,7 +138,7 @@ class AtTerminal:
             if text and text.isprintable():
                 return text
             if text:
-                self.tell("  That has signs that cannot be shown, perhaps of an arrow key: write it again.")
+                self.echo("  The answer has unprintable characters, perhaps of an arrow key. Type it again.")
 
 
 def _check_file(file: Path, *, force: bool) -> None:
@@ -144,34 +147,30 @@ def _check_file(file: Path, *, force: bool) -> None:
     if file.is_dir():
         raise ConfigurationError(f"{file} is a folder: name a file in it.")
     if file.exists() and not file.is_file():
-        raise ConfigurationError(f"{file} is no ordinary file: name another.")
+        raise ConfigurationError(f"{file} is not a regular file: name another.")
     if os.path.lexists(file) and not force:
-        raise ConfigurationError(f"{file} is there already. Give another name, or --force to write over it.")
+        raise ConfigurationError(f"{file} is there already. Give another name, or --force to overwrite it.")
     check_folder(file, "settings file")
 
 
 def _write(file: Path, given: Given, person: AtTerminal, *, force: bool) -> None:
-    servers = asyncio.run(find_servers(given.address, person.tell))
+    servers = asyncio.run(discover_servers(given.address, person.echo))
     chosen = choose_devices(servers, given, person)
-    found = asyncio.run(survey(chosen, person.tell))
-    person.tell(f"Found at {found.server}:")
-    for line in found_lines(found):
-        person.tell(f"  {line}")
-    answers = answered(found, given, person)
+    observatory = asyncio.run(survey(chosen, person.echo))
+    person.echo(f"Found at {observatory.server}:")
+    for line in device_lines(observatory):
+        person.echo(f"  {line}")
+    answers = collect_answers(observatory, given, person)
     name = "FILE" if file == STANDARD_OUTPUT else file.name
     beside_schema = file != STANDARD_OUTPUT and (file.parent / SCHEMA_NAME).is_file()
-    text = settings_text(found, answers, file_name=name, beside_schema=beside_schema)
+    text = settings_text(observatory, answers, file_name=name, beside_schema=beside_schema)
     if file == STANDARD_OUTPUT:
         typer.echo(text, nl=False)
         return
     _check_file(file, force=force)
     with atomic_write(file.resolve(), "settings file") as whole:
         whole.write(text.encode())
-    _tell_next(file, answers, person)
-
-
-def _tell_next(file: Path, answers: Answers, person: AtTerminal) -> None:
-    person.tell(f"\nWritten: {file}")
-    person.tell("Next:")
+    person.echo(f"\nWritten: {file}")
+    person.echo("Next:")
     for command, what in next_commands(str(file), backlash_known=answers.backlash_steps > 0):
-        person.tell(f"  {command}\n      {what}")
+        person.echo(f"  {command}\n      {what}")

@@ -1,4 +1,4 @@
-"""Single keys from the terminal and the signals that end a program, asked for between two steps of a loop."""
+"""The key `q` and the signals that end a live display, polled from its loop."""
 
 import os
 import select
@@ -14,10 +14,10 @@ ENDING = (signal.SIGINT, signal.SIGTERM)
 
 
 class EndRequest:
-    """Knows whether `q`, Ctrl-C or SIGTERM has asked for the end. A context manager: it restores the terminal."""
+    """Watches for `q`, Ctrl-C and SIGTERM. A context manager, which restores the terminal."""
 
     def __init__(self) -> None:
-        self.asked = False
+        self.requested = False
         self._keyboard: int | None = None
         self._terminal: list[Any] = []
         self._handlers: dict[signal.Signals, Any] = {}
@@ -41,23 +41,23 @@ class EndRequest:
 
     @property
     def how(self) -> str:
-        """What a person can do to end it."""
+        """The key that ends the display."""
         return "Ctrl-C" if self._keyboard is None else "q"
 
     def wait(self, seconds: float) -> bool:
-        """Wait until the end is asked for, at most so long; return whether it is."""
+        """Wait for a request to end, at most so many seconds; return whether there is one."""
         deadline = time.monotonic() + seconds
-        while not self.asked and (left := deadline - time.monotonic()) > 0:
-            # A signal does not wake a sleeper, so no sleep is long.
-            self._look_for_key(min(left, 0.1))
-        return self.asked
+        while not self.requested and (left := deadline - time.monotonic()) > 0:
+            # Python resumes a sleep after a signal (PEP 475), so no sleep is long.
+            self._poll_key(min(left, 0.1))
+        return self.requested
 
-    def look(self) -> bool:
-        """Return whether the end is asked for, without waiting."""
-        self._look_for_key(0.0)
-        return self.asked
+    def poll(self) -> bool:
+        """Return whether the end is requested, without waiting."""
+        self._poll_key(0.0)
+        return self.requested
 
-    def _look_for_key(self, seconds: float) -> None:
+    def _poll_key(self, seconds: float) -> None:
         if self._keyboard is None:
             time.sleep(seconds)
         elif select.select([self._keyboard], [], [], seconds)[0]:
@@ -65,12 +65,12 @@ class EndRequest:
             if not keys:
                 # The terminal was closed.
                 self._keyboard = None
-            self.asked = self.asked or b"q" in keys.lower()
+            self.requested = self.requested or b"q" in keys.lower()
 
     def _on_signal(self, _number: int, _frame: FrameType | None) -> None:
-        self.asked = True
+        self.requested = True
 
 
 def _is_ours(descriptor: int) -> bool:
-    """Tell whether it is a terminal in whose foreground the program runs; else touching it would stop the program."""
+    """Return whether this is a terminal with us in the foreground: in the background, changing it sends SIGTTOU."""
     return os.isatty(descriptor) and os.tcgetpgrp(descriptor) == os.getpgrp()

@@ -1,4 +1,4 @@
-"""Lines that scroll by, and below them, where the output is a terminal, graphs that stay."""
+"""Scrolling lines with live graphs below them on a terminal."""
 
 from collections.abc import Sequence
 from types import TracebackType
@@ -14,14 +14,14 @@ from alpaca_focus.files.chart import v_curve
 from alpaca_focus.files.chart_drawing import TEXT_HEIGHT, TEXT_WIDTH, chart_text
 
 AXIS_COLUMNS, AXIS_LINES = 17, 4
-"""What plotille puts around the inside of a graph."""
+"""Space that plotille needs around a graph, for axes and labels."""
 MIN_INSIDE_COLUMNS, MIN_INSIDE_LINES = 20, 4
 OTHER_LINES = 8
-"""Lines of the terminal that are left to text."""
+"""Lines of the terminal reserved for text."""
 
 
 class LiveGraph:
-    """Prints lines and keeps the graphs under them. A context manager: the last graph stays on the screen."""
+    """Prints lines above live graphs. A context manager; the last graphs stay on the screen."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -44,16 +44,16 @@ class LiveGraph:
             self._live.stop()
 
     def line(self, text: str) -> None:
-        """Print a line above the graphs; a long one is not cut."""
+        """Print a line above the graphs, wrapped if it is long."""
         self._console.print(Text(text), soft_wrap=True)
 
     def show(self, fitted: Sequence[FittedCurve], status: str) -> None:
-        """Draw these curves from now on, and a line of text under them."""
+        """Draw these curves with a status text below."""
         self._fitted, self._status = fitted, status
         self._redraw()
 
     def follow_size(self) -> None:
-        """Draw anew if the terminal's size has changed."""
+        """Redraw if the size of the terminal has changed."""
         if self._console.size != self._size:
             self._size = self._console.size
             self._redraw()

@@ -1,4 +1,4 @@
-"""`alpaca-focus measure`: the size of stars or the width of a spectrum in FITS files, one line a file."""
+"""`alpaca-focus measure`: measures stars or spectra in FITS files, one line per file."""
 
 import csv
 import io
@@ -24,24 +24,24 @@ from alpaca_focus.files.preview import check_preview, draw_preview
 from alpaca_focus.imaging.spectrum import SpectrumSettings, TraceAxis
 
 MANY_FILES = 5
-"""From so many files on a progress bar is shown."""
-EXIT_LEFT_OUT, EXIT_INTERRUPTED = 1, 130
+"""Number of files from which a progress bar is shown."""
+EXIT_UNUSABLE, EXIT_INTERRUPTED = 1, 130
 WILD = frozenset("*?[")
 
 if TYPE_CHECKING:
     MeasuredAs: TypeAlias = str
     Decider: TypeAlias = str
 else:
-    # Made of the table of metrics, which a type checker cannot follow.
+    # Built from the table of metrics, which a type checker cannot follow.
     MeasuredAs = StrEnum("MeasuredAs", {name.upper(): name for name in (*MEASUREMENTS, AUTO)})
     Decider = StrEnum("Decider", {name.upper(): name for name in DECIDERS})
 
-MetricOption = Annotated[MeasuredAs, typer.Option(help="What to measure; auto tells spectra from stars.")]
+MetricOption = Annotated[MeasuredAs, typer.Option(help="What to measure; auto distinguishes spectra from stars.")]
 FirstOption = Annotated[
-    int | None, typer.Option("--x0", help="First column of a spectrum's slice; a row if it is vertical.")
+    int | None, typer.Option("--x0", help="First column of a spectrum's slice; a row for a vertical spectrum.")
 ]
 EndOption = Annotated[int | None, typer.Option("--x1", help="Column after the last one of the slice.")]
-AxisOption = Annotated[TraceAxis, typer.Option(help="Which way a spectrum runs.")]
+AxisOption = Annotated[TraceAxis, typer.Option(help="Direction of a spectrum.")]
 
 
 def measure(
@@ -51,10 +51,10 @@ def measure(
     ],
     *,
     metric: MetricOption = AUTO,
-    json: Annotated[bool, typer.Option("--json", help="Print one JSON object a line.")] = False,
-    csv_table: Annotated[bool, typer.Option("--csv", help="Print a table: a header and a line a file.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON object per file.")] = False,
+    csv_table: Annotated[bool, typer.Option("--csv", help="Print a table: a header and one line per file.")] = False,
     preview: Annotated[
-        Path | None, typer.Option(metavar="OUT.png", help="Draw what was measured; for one file.")
+        Path | None, typer.Option(metavar="OUT.png", help="Draw the measured stars or spectrum; for one file.")
     ] = None,
     x0: FirstOption = None,
     x1: EndOption = None,
@@ -63,14 +63,14 @@ def measure(
         str | None,
         typer.Option(
             metavar="tcp://HOST:8786",
-            help="Spread the work over this Dask cluster. Its workers read the files themselves where they see the "
-            "same ones under the same path, else they are sent to them; the lines are in the order of the files.",
+            help="Measure on this Dask cluster. Its workers read files they have under the same path; others are "
+            "sent to them. The lines are in the order of the files.",
         ),
     ] = None,
 ) -> None:
-    """Measure the stars or the spectrum in FITS files: one line a file, as each is finished.
+    """Measure stars or spectra in FITS files, one line per file.
 
-    Exit code 0 when every file was measured, 1 when some could not be, 2 when there was nothing to do.
+    Exit code 0 if every file was measured, 1 if some could not be, 2 if there were none.
     """
     if json and csv_table:
         raise ConfigurationError("The output is either --json or --csv: leave one of them out.")
@@ -81,52 +81,52 @@ def measure(
     header, line_of = (None, _json_line) if json else _csv_table(metric) if csv_table else (None, FileReport.line)
     reports: list[FileReport] = []
     try:
-        with _measured(paths, options, dask) as measured, _progress(len(paths)) as tell:
+        with _measured(paths, options, dask) as measured, _progress(len(paths)) as print_line:
             if header is not None:
                 typer.echo(header)
             for report in measured:
                 reports.append(report)
-                tell(line_of(report))
+                print_line(line_of(report))
     except KeyboardInterrupt:
         typer.echo(f"Stopped: {len(reports)} of {len(paths)} files were measured.", err=True)
         raise typer.Exit(EXIT_INTERRUPTED) from None
     if preview is not None and reports[0].readable:
         draw_preview(preview, reports[0], options)
     if not all(report.usable for report in reports):
-        raise typer.Exit(EXIT_LEFT_OUT)
+        raise typer.Exit(EXIT_UNUSABLE)
 
 
 @contextmanager
 def _measured(paths: Sequence[Path], options: MeasureOptions, dask: str | None) -> Iterator[Iterator[FileReport]]:
-    """Yield the reports, made here or on a cluster; what is still under way in the end is stopped."""
+    """Yield the reports, measured here or on a cluster; unfinished work is cancelled at the end."""
     if dask is None:
         with closing(measure_files(paths, options)) as measured:
             yield measured
         return
     try:
-        # Loaded for those alone who ask for it, and not part of every installation.
+        # An optional dependency, loaded for --dask only.
         from alpaca_focus.files.cluster import Cluster  # noqa: PLC0415
     except ModuleNotFoundError as error:
         raise ConfigurationError(
-            f'--dask needs the Python package {error.name}, which is not here: pip install "alpaca-focus[dask]".'
+            f'--dask needs the Python package {error.name}, which is missing. Run pip install "alpaca-focus[dask]".'
         ) from None
-    with Cluster(dask) as cluster, closing(cluster.measure_files(paths, options, _tell_once)) as measured:
+    with Cluster(dask) as cluster, closing(cluster.measure_files(paths, options, _print_error)) as measured:
         yield measured
 
 
-def _tell_once(sentence: str) -> None:
+def _print_error(sentence: str) -> None:
     typer.echo(sentence, err=True)
 
 
 def find_files(arguments: Sequence[str]) -> list[Path]:
-    """Return the files that arguments mean: a folder its FITS files, a pattern what matches, each file once.
+    """Return the files that the arguments name, each once: folders give their FITS files, patterns their matches.
 
     Raises:
-        ConfigurationError: There is no file at all.
+        ConfigurationError: There is no file.
     """
     found: dict[Path, None] = {}
     for argument in arguments:
-        found.update(dict.fromkeys(_meant(argument)))
+        found.update(dict.fromkeys(_expanded(argument)))
     if not found:
         raise ConfigurationError(
             f"There is no FITS file ({', '.join(SUFFIXES)}) in {', '.join(arguments)}: nothing was measured."
@@ -134,7 +134,7 @@ def find_files(arguments: Sequence[str]) -> list[Path]:
     return list(found)
 
 
-def _meant(argument: str) -> list[Path]:
+def _expanded(argument: str) -> list[Path]:
     path = Path(argument)
     if path.is_dir():
         return [path / name for name in sorted(folder_snapshot(path) or ())]
@@ -150,7 +150,7 @@ def _json_line(report: FileReport) -> str:
 
 
 def _csv_table(metric: str) -> tuple[str, Callable[[FileReport], str]]:
-    """Return the header of the table, and what makes a row of a report. What is not known is left empty."""
+    """Return the header of the table, and a function that makes a row of a report; unknown values are empty."""
     kinds = (MetricKind.STARS, MetricKind.SPECTRUM) if metric == AUTO else (metric,)
     numbers = dict.fromkeys(name for kind in kinds for name in COLUMNS[kind])
     columns = ["file", "metric", *numbers, "usable", "reason", "position"]
@@ -165,7 +165,7 @@ def _csv_table(metric: str) -> tuple[str, Callable[[FileReport], str]]:
 
 @contextmanager
 def _progress(total: int) -> Iterator[Callable[[str], None]]:
-    """Yield what prints a file's line; many files get a progress bar on standard error too, if that is a terminal."""
+    """Yield a function that prints a file's line; with many files and a terminal there is a progress bar on stderr."""
     console = Console(stderr=True)
     if total < MANY_FILES or not console.is_terminal:
         yield typer.echo
@@ -174,12 +174,12 @@ def _progress(total: int) -> Iterator[Callable[[str], None]]:
     with Progress(*columns, console=console, transient=True, redirect_stdout=False) as progress:
         task = progress.add_task("", total=total)
 
-        def tell(line: str) -> None:
+        def print_line(line: str) -> None:
             if sys.stdout.isatty():
-                # On the same terminal the bar has to make room.
+                # The bar is on the same terminal: rich moves it below the line.
                 progress.console.print(line, markup=False, highlight=False, soft_wrap=True)
             else:
                 typer.echo(line)
             progress.advance(task)
 
-        yield tell
+        yield print_line

@@ -1,4 +1,4 @@
-"""`alpaca-focus run`, the daemon, and `alpaca-focus notify-test`, for the messages that it sends."""
+"""`alpaca-focus run`, the daemon, and `alpaca-focus notify-test`, which tests its messages."""
 
 import asyncio
 import logging
@@ -24,7 +24,7 @@ EXIT_UNFINISHED = 3
 
 
 def run(config: ConfigOption) -> None:
-    """Keep the telescope in focus, night after night, until SIGTERM; SIGHUP reads the settings anew."""
+    """Keep the telescope in focus, night after night. SIGTERM ends it; SIGHUP reloads the settings."""
     configure_logging(level=logging.INFO)
     asyncio.run(_until_signalled(config))
 
@@ -36,26 +36,26 @@ async def _until_signalled(config: Path) -> None:
         loop.add_signal_handler(number, daemon.stop)
     loop.add_signal_handler(signal.SIGHUP, daemon.reload)
     if not await daemon.run():
-        # Something still hangs on a device that does not answer; what is on disk brings the focuser home. Here and not
-        # later, because asyncio would cancel what hangs, and wait for it.
+        # A call still hangs on a device that does not answer. asyncio would cancel it and wait for it, so the process
+        # exits here; the restore marker on disk brings the focuser back at the next start.
         sys.stderr.flush()
         os._exit(EXIT_UNFINISHED)
 
 
 def notify_test(config: ConfigOption) -> None:
-    """Send a test message by each service of messages, and say whether it went; exit code 1 if one did not."""
+    """Send a test message through each configured service. Exit code 1 if one fails."""
     settings = load_yaml(config, Settings)
     services = () if settings.messages is None else services_of(settings.messages)
     if not services:
-        raise ConfigurationError(f"{config} names no services: set messages.services or messages.services_file.")
+        raise ConfigurationError(f"{config} names no services. Set messages.services or messages.services_file.")
     message = Message(
         title=f"{settings.telescope.name}: a test",
         text="This is a test by `alpaca-focus notify-test`. Nothing has happened.",
     )
     failed = False
     for each in services:
-        why = each.send(message, None)
-        failed |= bool(why)
-        typer.echo(f"{each.name}: {why or 'it went.'}")
+        problem = each.send(message, None)
+        failed |= bool(problem)
+        typer.echo(f"{each.name}: {problem or 'sent.'}")
     if failed:
         raise typer.Exit(EXIT_UNSENT)

@@ -1,4 +1,4 @@
-"""`alpaca-focus simulate` and `demo`: the simulated observatory for any client, or with a focus run on it."""
+"""`alpaca-focus simulate` and `demo`: a simulated observatory for any Alpaca client, and a focus run on one."""
 
 import asyncio
 import random
@@ -24,20 +24,21 @@ from alpaca_focus.simulator.observatory import observatory_process, serve_observ
 from alpaca_focus.simulator.settings import ObservatorySettings, SkySettings
 
 DEMO_SPEED = 10.0
-"""How much faster than the clock the night of the demonstration runs."""
+"""Simulated seconds per second of the clock."""
 DEMO_OFFSETS_STEPS = (300, 1000)
-"""The demonstration starts that far from focus."""
+"""Range of the distance from focus at the start."""
 
 
 def simulate(
     config: Annotated[
-        Path | None, typer.Option("--config", "-c", metavar="FILE", help="Settings of the simulated observatory, YAML.")
+        Path | None,
+        typer.Option("--config", "-c", metavar="FILE", help="Settings of the simulated observatory (YAML)."),
     ] = None,
-    host: Annotated[str, typer.Option(help="Address to listen on; by default only this machine.")] = "127.0.0.1",
+    host: Annotated[str, typer.Option(help="Address to listen on; by default this machine only.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="TCP port; 0 takes a free one.")] = 11111,
-    discovery: Annotated[bool, typer.Option(help="Answer Alpaca discovery on UDP port 32227.")] = True,  # noqa: FBT002 - typer's way
+    discovery: Annotated[bool, typer.Option(help="Answer Alpaca discovery on UDP port 32227.")] = True,  # noqa: FBT002 - typer's convention
 ) -> None:
-    """Run the simulated observatory alone, for any Alpaca client to connect to."""
+    """Run a simulated observatory for any Alpaca client."""
     settings = ObservatorySettings() if config is None else load_yaml(config, ObservatorySettings)
 
     def started(bound_port: int) -> None:
@@ -52,9 +53,9 @@ def simulate(
 
 def demo(
     seed: Annotated[int | None, typer.Option(help="Seed of the simulated night; a fresh one by default.")] = None,
-    json: JsonOption = False,  # noqa: FBT002 - typer's way
+    json: JsonOption = False,  # noqa: FBT002 - typer's convention
 ) -> None:
-    """Focus a simulated telescope through real Alpaca HTTP, start to end."""
+    """Focus a simulated telescope through real Alpaca HTTP."""
     explain = (lambda _: None) if json else typer.echo
     print_run(lambda emit: _demonstrate(seed=seed, emit=emit, explain=explain), json=json)
 
@@ -62,13 +63,7 @@ def demo(
 async def _demonstrate(
     *, seed: int | None, emit: Callable[[Event], None], explain: Callable[[str], None]
 ) -> FocusResult:
-    """Focus a simulated telescope of another process through real Alpaca HTTP.
-
-    Args:
-        seed: Seed of the simulated night; fresh when left out.
-        emit: Called with each event of the run.
-        explain: Prints a line on what the demonstration is about.
-    """
+    """Focus a simulated telescope in another process; `explain` prints a line about the demonstration."""
     observatory = _demo_observatory(secrets.randbelow(2**31) if seed is None else seed)
     with observatory_process(observatory) as address:
         explain(
@@ -81,13 +76,13 @@ async def _demonstrate(
         best_position = await asyncio.to_thread(_best_position, address)
     if result.final_position is not None:
         away = abs(result.final_position - best_position)
-        explain(f"The simulator alone knows the truth: focus is at {best_position:.1f}, {away:.1f} steps from there.")
-    explain("\nNext: `alpaca-focus simulate` is an observatory to try everything with; docs/tutorial.md says how.")
+        explain(f"The simulator knows the true focus: {best_position:.1f}, {away:.1f} steps away.")
+    explain("\nNext: `alpaca-focus simulate` is an observatory to try every command with; see docs/tutorial.md.")
     return result
 
 
 def _demo_observatory(seed: int) -> ObservatorySettings:
-    chance = random.Random(seed)  # noqa: S311 - a place to start from, not a secret
+    chance = random.Random(seed)  # noqa: S311 - a start position, not a secret
     usual = ObservatorySettings(seed=seed, time_factor=DEMO_SPEED, sky=SkySettings(star_count=35))
     offset = chance.choice((-1, 1)) * chance.randint(*DEMO_OFFSETS_STEPS)
     start = round(usual.focuser.best_focus_steps - usual.focuser.backlash_steps) + offset
@@ -112,7 +107,7 @@ def _demo_settings(address: str, observatory: ObservatorySettings) -> Settings:
 
 
 def _best_position(address: str) -> float:
-    """Ask the simulator for the position that is in focus when it is reached moving in."""
+    """Return the simulator's true best position for a focuser that arrives moving in."""
     answer = requests.get(f"http://{address}/simulator/v1/truth", timeout=5)
     answer.raise_for_status()
     return float(answer.json()["best_position_arriving_in"])

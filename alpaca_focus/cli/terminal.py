@@ -1,4 +1,4 @@
-"""What the terminal shows: for a person a line for each frame, the curve and the result; for a machine JSON."""
+"""Prints a focus run: as text with a line per frame, the curve and the result, or as JSON."""
 
 import math
 from collections.abc import Sequence
@@ -16,33 +16,32 @@ from alpaca_focus.files.chart import v_curve
 from alpaca_focus.files.chart_drawing import chart_text
 
 POINTS = 6
-"""Points of a whole curve by default, for which a step is proposed."""
+"""Points of a full curve by default, for which a step size is proposed."""
 UNWRAPPED_COLUMNS = 10_000
 STYLES = {Outcome.FOCUSED: "bold green", Outcome.RESTORED: "bold yellow", Outcome.STRANDED: "bold red"}
 
 
-def for_people() -> Console:
-    """Return where text for people is printed; a file or another program gets its sentences in one line each."""
+def text_console() -> Console:
+    """Return a console for text; output to a file or a pipe is not wrapped."""
     console = Console(highlight=False)
     return console if console.is_terminal else Console(highlight=False, width=UNWRAPPED_COLUMNS)
 
 
 class RunPrinter:
-    """Prints a run while it goes on; give `tell` to whoever emits its events."""
+    """Prints the events of a run as they are emitted."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
         self._frames = 0
 
-    def tell(self, event: Event) -> None:
-        """Print what happened, if a person wants to see it."""
+    def show(self, event: Event) -> None:
+        """Print an event that a reader needs."""
         match event:
             case RunStarted(start_position=position, belongs_at=home):
                 self._console.print(f"Focusing from position {position}.")
                 if home is not None:
                     self._console.print(
-                        f"An earlier run was cut off: if this one fails, the focuser goes to position {home}, where it "
-                        "belongs."
+                        f"An earlier run was cut off. If this one fails, the focuser goes to its position, {home}."
                     )
                 self._console.print()
             case FrameMeasured(sample=sample):
@@ -52,11 +51,11 @@ class RunPrinter:
                 self._console.print(Text(_row(self._frames, sample)))
             case CameraHandover(restore_position=position, left_s=left_s):
                 self._console.print(
-                    f"The imaging program waits for the camera, {left_s:.0f} s more: going to position {position} "
+                    f"The imaging program waits {left_s:.0f} s more for the camera. Moving to position {position} "
                     "until the next gap."
                 )
             case Resumed(position=position, lasted_s=lasted_s):
-                self._console.print(f"Going on at position {position} after {lasted_s:.0f} s.")
+                self._console.print(f"Resuming at position {position} after {lasted_s:.0f} s.")
             case RestoreStarted(position=position, reason=reason):
                 self._console.print(Text(f"\n{reason} Going back to position {position}.", style="yellow"))
             case RunEnded(result=result):
@@ -94,20 +93,20 @@ def _row(number: int, sample: Sample) -> str:
 
 
 def _fit_line(fit: Fit, samples: Sequence[Sample]) -> str:
-    # Frames very far from focus have no residual: the curve is not meant for them, which is no fault of theirs.
+    # Frames far from focus have no residual: the model does not hold there, so they are no outliers.
     outliers = [str(index + 1) for index in fit.rejected if not math.isnan(fit.residuals[index])]
     left_out = f"; left out as outliers: {', '.join(outliers)}" if outliers else ""
     r_squared = "" if math.isnan(fit.r_squared) else f", R^2 {fit.r_squared:.4f}"
     step = max(1, round(2 * shape_of(fit).half_width / (POINTS - 1)))
-    suits = "" if fit.model == KNOWN else f"\nSteps of {step} suit {POINTS} points of this curve."
+    advice = "" if fit.model == KNOWN else f"\nFor {POINTS} points, a step size of {step} fits this curve."
     unit = next((each.measurement.unit for each in samples if each.measurement.usable), "")
     metric = next((label_of(each.measurement.metric) for each in samples), "")
     return (
         f"{fit.model}: best {fit.best_position:.1f} +- {fit.best_position_stderr:.1f} steps, "
-        f"{metric} {fit.best_value:.2f} {unit}{r_squared}{left_out}{suits}"
+        f"{metric} {fit.best_value:.2f} {unit}{r_squared}{left_out}{advice}"
     )
 
 
 def result_json(result: FocusResult) -> str:
-    """Return the whole result as one JSON object on one line; NaN becomes null, times are ISO 8601."""
+    """Return the result as one JSON object on one line: NaN as null, times in ISO 8601."""
     return to_json(result, inf_nan_mode="null", fallback=dict).decode()

@@ -1,1 +1,1 @@
-"""The first settings: `alpaca-focus init` finds the devices, asks for what they do not report, and writes a file."""
+"""The first settings file: `alpaca-focus init` discovers the devices and asks for what they do not report."""

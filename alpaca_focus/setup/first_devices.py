@@ -1,4 +1,4 @@
-"""The sections of a first settings file that say what is there: the telescope and its devices. Pure."""
+"""The sections of a first settings file for the telescope and its devices. Pure."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -23,19 +23,17 @@ WAYS: tuple[str, ...] = get_args(ImagingWay)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answers:
-    """What no device says.
+    """The settings that no device reports.
 
     Attributes:
-        name: What to call the telescope.
-        focal_length_mm: Focal length.
-        aperture_mm: Free aperture.
+        name: Name of the telescope.
         central_obstruction: As a fraction of the aperture's diameter.
-        pixel_size_um: Where the camera does not say it, else `None`.
-        step_size_um: Where the focuser does not say it, else `None`.
-        backlash_steps: Slack of the focuser; 0: not known.
+        pixel_size_um: `None` if the camera reports it.
+        step_size_um: `None` if the focuser reports it.
+        backlash_steps: 0 if unknown.
         exposure_s: Exposure of a focus frame.
-        way: How an imaging program and this one live together; none: there is no such program.
-        directory: Where the runs are kept.
+        way: How an imaging program shares the camera; "none" without such a program.
+        directory: Folder of the saved runs.
     """
 
     name: str
@@ -51,7 +49,7 @@ class Answers:
 
 
 _MARGIN = 50
-"""The part of the travel that is kept clear at each end, as in one of so many."""
+"""One part in so many of the travel stays unused at each end."""
 
 
 def _words(device: DiscoveredDevice) -> str:
@@ -60,8 +58,8 @@ def _words(device: DiscoveredDevice) -> str:
     return f"{numbered[:1].upper()}{numbered[1:]} at {one_line(device.server)}{name}"
 
 
-def _place(device: DiscoveredDevice, server: str) -> Iterator[str]:
-    """Say where a device is."""
+def _address_lines(device: DiscoveredDevice, server: str) -> Iterator[str]:
+    """Yield the lines with the address of a device."""
     if device.server != server:
         yield f"  address: {yaml_quoted(device.server)}"
     yield f"  device_number: {device.number}"
@@ -70,49 +68,49 @@ def _place(device: DiscoveredDevice, server: str) -> Iterator[str]:
 
 
 def telescope_section(answers: Answers, mount: DiscoveredMount | None) -> Iterator[str]:
-    """Write what the optics are."""
+    """Yield the section `telescope`."""
     yield "telescope:"
-    yield "  # What to call it in reports and messages."
+    yield "  # Its name in reports and messages."
     yield f"  name: {yaml_quoted(answers.name)}"
-    told = mount is not None and (mount.focal_length_mm, mount.aperture_mm) == (
+    is_reported = mount is not None and (mount.focal_length_mm, mount.aperture_mm) == (
         answers.focal_length_mm,
         answers.aperture_mm,
     )
     yield "  # As the camera sees it: with reducer, flattener or extender."
-    if told:
-        yield "  # The mount says these two; correct them where it does not know all of the optics."
+    if is_reported:
+        yield "  # Both are reported by the mount; correct them if it does not know all of the optics."
     yield f"  focal_length_mm: {yaml_value(answers.focal_length_mm)}"
     yield f"  aperture_mm: {yaml_value(answers.aperture_mm)}"
-    yield "  # Diameter of what stands in the way of the light over that of the aperture; 0 for a refractor."
+    yield "  # Diameter of the central obstruction over that of the aperture; 0 for a refractor."
     yield f"  central_obstruction: {yaml_value(answers.central_obstruction)}"
 
 
 def camera_section(camera: DiscoveredCamera, server: str, pixel_size_um: float | None) -> Iterator[str]:
-    """Write where the camera is."""
+    """Yield the section `camera`."""
     yield "camera:"
     yield f"  # {_words(camera.device)}."
     if camera.width_px and camera.height_px:
         sensor = f" {one_line(camera.sensor)}" if one_line(camera.sensor) else ""
         yield f"  # Its sensor{sensor} has {camera.width_px} x {camera.height_px} pixels."
-    yield from _place(camera.device, server)
+    yield from _address_lines(camera.device, server)
     if pixel_size_um is not None:
         yield "  # Side of an unbinned pixel, in micrometres."
         yield f"  pixel_size_um: {yaml_value(pixel_size_um)}"
     elif camera.pixel_size_um is not None:
-        yield "  # What the camera says itself, in micrometres; set it only if that is wrong."
+        yield "  # As the camera reports it, in micrometres; set it only if that is wrong."
         yield f"  # pixel_size_um: {yaml_value(camera.pixel_size_um)}"
 
 
 def focuser_section(focuser: DiscoveredFocuser, server: str, answers: Answers, file: str) -> Iterator[str]:
-    """Write where the focuser is, and how it is moved."""
+    """Yield the section `focuser`; `file` is for the commands in its comments."""
     yield "focuser:"
     yield f"  # {_words(focuser.device)}."
-    yield from _place(focuser.device, server)
+    yield from _address_lines(focuser.device, server)
     if answers.step_size_um is not None:
         yield "  # Travel of one step, in micrometres."
         yield f"  step_size_um: {yaml_value(answers.step_size_um)}"
     elif focuser.step_size_um is not None:
-        yield "  # What the focuser says itself, in micrometres; set it only if that is wrong."
+        yield "  # As the focuser reports it, in micrometres; set it only if that is wrong."
         yield f"  # step_size_um: {yaml_value(focuser.step_size_um)}"
     top = focuser.max_step or 0
     if _MARGIN <= top <= HIGHEST_POSITION:
@@ -143,24 +141,24 @@ def _backlash(steps: int, file: str) -> Iterator[str]:
         yield "    method: none"
 
 
-def optional_section(kind: DeviceKind, found: DiscoveredFacts, server: str) -> Iterator[str]:
-    """Write where a device is that not every observatory has."""
+def optional_section(kind: DeviceKind, facts: DiscoveredFacts, server: str) -> Iterator[str]:
+    """Yield the section of an optional device."""
     yield f"{kind.section}:"
-    yield f"  # {_words(found.device)}." + (f" {kind.comment}" if kind.comment else "")
-    if isinstance(found, DiscoveredWheel) and found.filters:
-        yield f"  # Its filters: {one_line(', '.join(found.filters))}."
-    yield from _place(found.device, server)
+    yield f"  # {_words(facts.device)}." + (f" {kind.comment}" if kind.comment else "")
+    if isinstance(facts, DiscoveredWheel) and facts.filters:
+        yield f"  # Its filters: {one_line(', '.join(facts.filters))}."
+    yield from _address_lines(facts.device, server)
 
 
 def site_section(mount: DiscoveredMount | None) -> Iterator[str]:
-    """Write where the telescope stands; what nobody says is left to be filled in."""
+    """Yield the section `site`, as a comment if the mount does not report it."""
     if mount is None or mount.latitude_deg is None or mount.longitude_deg is None:
-        yield "# Where the telescope stands, in degrees, north and east positive: then it is known when it is night."
+        yield "# Location of the telescope in degrees, north and east positive; it determines when it is night."
         yield "# site:"
         yield "#   latitude_deg: 47.0"
         yield "#   longitude_deg: 8.0"
         return
-    yield "# Where the telescope stands, as the mount says; with it, it is known when it is night."
+    yield "# Location of the telescope as the mount reports it; it determines when it is night."
     yield "site:"
     yield f"  latitude_deg: {yaml_value(mount.latitude_deg)}"
     yield f"  longitude_deg: {yaml_value(mount.longitude_deg)}"

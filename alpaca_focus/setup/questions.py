@@ -1,4 +1,4 @@
-"""The questions of `alpaca-focus init`, and who answers them: options, devices, defaults, or a person."""
+"""The questions of `alpaca-focus init`, answered by options, devices, defaults or a person."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,12 +12,12 @@ from alpaca_focus.settings.problems import SettingsError, dotted
 from alpaca_focus.settings.yaml_writer import yaml_of
 from alpaca_focus.setup.first_devices import WAYS, Answers
 
-USUAL_DIRECTORY = "~/.local/state/alpaca-focus"
+DEFAULT_DIRECTORY = "~/.local/state/alpaca-focus"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Given:
-    """What was given along with the command; `None`: nothing.
+    """The command's options; `None` if left out.
 
     Attributes:
         address: "host:port" of the server.
@@ -31,34 +31,34 @@ class Given:
 
 
 class Person(Protocol):
-    """The person who answers, if one is at a terminal."""
+    """A person at the terminal, if there is one."""
 
     @property
     def is_there(self) -> bool:
-        """Whether questions can be asked."""
+        """Whether a person can answer questions."""
         ...
 
-    def tell(self, line: str) -> None:
-        """Show a line."""
+    def echo(self, line: str) -> None:
+        """Print a line."""
         ...
 
     def answer(self, question: str, default: str | None) -> str:
-        """Ask; an empty answer is the default, if there is one."""
+        """Ask a question and return the answer; an empty one is the default, if there is one."""
         ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Question:
-    """A question for something that no device reports.
+    """A question for something that a device may not report.
 
     Attributes:
-        name: Of the answer.
-        what: What it is, for a message.
-        text: What is asked.
-        option: The option that gives it.
-        setting: Its dotted name in the settings; empty: it is more than one setting.
-        read: From what was typed to the value.
-        default: What it is without an answer; `None`: an answer is required.
+        name: Field of `Answers`.
+        what: Its name in messages.
+        text: The question.
+        option: The option that answers it.
+        setting: Dotted name in the settings; empty if it is more than one setting.
+        read: Parses the typed answer.
+        default: `None` if an answer is required.
     """
 
     name: str
@@ -122,7 +122,7 @@ QUESTIONS = (
     Question(
         name="pixel_size_um",
         what="the size of the camera's pixels",
-        text="Side of the camera's pixels in micrometres, which it does not say",
+        text="Side of the camera's pixels in micrometres (it does not report it)",
         option="--pixel-size UM",
         setting="camera.pixel_size_um",
         read=_number,
@@ -130,7 +130,7 @@ QUESTIONS = (
     Question(
         name="step_size_um",
         what="the travel of one step of the focuser",
-        text="Travel of one step of the focuser in micrometres, which it does not say",
+        text="Travel of one step of the focuser in micrometres (it does not report it)",
         option="--step-size UM",
         setting="focuser.step_size_um",
         read=_number,
@@ -138,7 +138,7 @@ QUESTIONS = (
     Question(
         name="backlash_steps",
         what="the backlash",
-        text="Backlash of the focuser in steps; 0: not known, `alpaca-focus calibrate backlash` will measure it",
+        text="Backlash of the focuser in steps; 0 if unknown: `alpaca-focus calibrate backlash` measures it",
         option="--backlash STEPS",
         setting="focuser.backlash.steps",
         read=_steps,
@@ -156,8 +156,8 @@ QUESTIONS = (
     Question(
         name="way",
         what="the imaging program",
-        text="Imaging program at the same camera: watch (it is only watched), gateway (it works through alpaca-focus), "
-        "told (its scripts tell), or none",
+        text="Imaging program at the same camera: watch (poll the camera), gateway (it works through alpaca-focus), "
+        "told (its scripts report exposures), or none",
         option="--way WAY",
         setting="",
         read=str.lower,
@@ -166,22 +166,22 @@ QUESTIONS = (
     Question(
         name="directory",
         what="the folder of the runs",
-        text="Folder to keep the runs in",
+        text="Folder in which to save the runs",
         option="--storage DIR",
         setting="storage.directory",
         read=str,
-        default=USUAL_DIRECTORY,
+        default=DEFAULT_DIRECTORY,
     ),
 )
 
 
-def trouble(question: Question, value: Any, others: Mapping[str, Any]) -> str:
-    """Return why a value cannot be, next to the other answers; empty: it can."""
+def problem_of(question: Question, value: Any, others: Mapping[str, Any]) -> str:
+    """Return why a value is invalid, given the other answers; empty if it is valid."""
     if not question.setting:
         return "" if value in WAYS else f"{value!r} is none of {', '.join(WAYS)}"
     known = {each.setting: others[each.name] for each in QUESTIONS if each.setting and each.name in others}
     known[question.setting] = value
-    # Without steps there is no backlash to be compensated.
+    # A method of compensation needs steps, which may not be answered yet.
     text = yaml_of({"focuser.backlash.method": "none", **known})
     try:
         parse_yaml(text, Settings, source=question.what)
@@ -191,69 +191,71 @@ def trouble(question: Question, value: Any, others: Mapping[str, Any]) -> str:
 
 
 def check_given(given: Given) -> None:
-    """See that the given values can be, before any device is asked.
+    """Check the given values before any device is connected.
 
     Raises:
-        ConfigurationError: One cannot.
+        ConfigurationError: One is invalid.
     """
     seen: dict[str, Any] = {}
     for question in QUESTIONS:
         value = given.values.get(question.name)
         if value is None:
             continue
-        if reason := trouble(question, value, seen):
+        if reason := problem_of(question, value, seen):
             raise ConfigurationError(f"{question.option.partition(' ')[0]} {value}: {reason}.")
         seen[question.name] = value
 
 
-def answered(found: DiscoveredObservatory, given: Given, person: Person) -> Answers:
+def collect_answers(observatory: DiscoveredObservatory, given: Given, person: Person) -> Answers:
     """Take the answers from what was given, what the devices report and the defaults, and ask for the rest.
 
     Raises:
         ConfigurationError: Something is missing and there is no person to ask.
     """
     values = {name: value for name, value in given.values.items() if value is not None}
-    left = [each for each in QUESTIONS if each.name not in values and not _is_reported(each.name, found)]
-    missing = [each for each in left if _known(each, found, values) is None]
+    open_questions = [
+        each for each in QUESTIONS if each.name not in values and not _is_reported(each.name, observatory)
+    ]
+    missing = [each for each in open_questions if _proposed(each, observatory, values) is None]
     if missing and not person.is_there:
         raise ConfigurationError(
-            f"{_listed([each.what for each in missing]).capitalize()} must be said: add "
+            f"There is no value for {_listed([each.what for each in missing])}. Add "
             f"{_listed([each.option for each in missing])}."
         )
-    for question in left:
-        values[question.name] = _answer(question, found, values, person)
+    for question in open_questions:
+        values[question.name] = _answer(question, observatory, values, person)
     return Answers(**values)
 
 
-def _is_reported(name: str, found: DiscoveredObservatory) -> bool:
-    """Return whether the settings leave something to the device, because it reports it."""
-    reported = {"pixel_size_um": found.camera.pixel_size_um, "step_size_um": found.focuser.step_size_um}
+def _is_reported(name: str, observatory: DiscoveredObservatory) -> bool:
+    """Return whether a device reports this value, so that the settings need not."""
+    reported = {"pixel_size_um": observatory.camera.pixel_size_um, "step_size_um": observatory.focuser.step_size_um}
     return reported.get(name) is not None
 
 
-def _known(question: Question, found: DiscoveredObservatory, values: Mapping[str, Any]) -> Any:
-    """Return what the mount reports, if it fits the rest, or else the default."""
-    mount = found.mount
+def _proposed(question: Question, observatory: DiscoveredObservatory, values: Mapping[str, Any]) -> Any:
+    """Return the value that the mount reports, if it is valid, or else the default."""
+    mount = observatory.mount
     reported = {} if mount is None else {"focal_length_mm": mount.focal_length_mm, "aperture_mm": mount.aperture_mm}
     value = reported.get(question.name)
-    return question.default if value is None or trouble(question, value, values) else value
+    return question.default if value is None or problem_of(question, value, values) else value
 
 
-def _answer(question: Question, found: DiscoveredObservatory, values: Mapping[str, Any], person: Person) -> Any:
-    known = _known(question, found, values)
-    if not person.is_there or known != question.default:
-        return known
-    default = None if known is None else f"{known:g}" if isinstance(known, float) else str(known)
+def _answer(question: Question, observatory: DiscoveredObservatory, values: Mapping[str, Any], person: Person) -> Any:
+    proposed = _proposed(question, observatory, values)
+    if not person.is_there or proposed != question.default:
+        return proposed
+    default = None if proposed is None else f"{proposed:g}" if isinstance(proposed, float) else str(proposed)
     while True:
         try:
             value = question.read(person.answer(question.text, default))
-            reason = trouble(question, value, values)
+            reason = problem_of(question, value, values)
         except ValueError as error:
             reason = str(error)
         else:
             if not reason:
                 return value
-        person.tell(f"  {reason}.")
+        person.echo(f"  {reason}.")
 
 
 def _listed(words: Sequence[str]) -> str:

@@ -1,4 +1,4 @@
-"""Finding the Alpaca servers of a network, or the one that a person names, and what devices they have."""
+"""Discovers the Alpaca servers of a network, or surveys a named one, with their devices."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -14,45 +14,45 @@ from alpaca_focus.settings.section import checked_address
 DISCOVERY_S = 2.0
 
 
-async def find_servers(
-    address: str | None, tell: Callable[[str], None], *, port: int = DISCOVERY_PORT
+async def discover_servers(
+    address: str | None, echo: Callable[[str], None], *, port: int = DISCOVERY_PORT
 ) -> tuple[SurveyedServer, ...]:
-    """List the devices of one server, or of all that answer discovery.
+    """Return one server with its devices, or all that answer discovery.
 
     Raises:
-        ConfigurationError: There is none, or nothing that can be used.
-        DeviceError: The server at the address does not answer as one.
+        ConfigurationError: There is no usable server.
+        DeviceError: The server at the address does not answer as an Alpaca server.
     """
     if address is not None:
-        place = parse_address(address)
-        if not address.rstrip("/").endswith(f":{place.port}"):
-            tell(f"No port was given: {place.port} is taken, which is Alpaca's usual one.")
-        server = await survey_server(_authority(place))
-        tell_notes(tell, server.notes)
+        named = parse_address(address)
+        if not address.rstrip("/").endswith(f":{named.port}"):
+            echo(f"No port was given: using {named.port}, Alpaca's default.")
+        server = await survey_server(_authority(named))
+        echo_notes(echo, server.notes)
         if _is_own_gateway(server):
             raise ConfigurationError(
-                f"At {server.address} is the gateway of alpaca-focus itself. Name the server of the real devices."
+                f"At {server.address} is the gateway of alpaca-focus. Name the server of the real devices."
             )
         return (server,)
-    tell(f"Looking for Alpaca servers for {DISCOVERY_S:g} s ...")
+    echo(f"Searching for Alpaca servers for {DISCOVERY_S:g} s ...")
     answered = await asyncio.to_thread(discover, DISCOVERY_S, port=port)
-    places = usable_places(answered)
-    surveyed = await asyncio.gather(*(_surveyed(place, tell) for place in places))
-    found = distinct_servers([server for server in surveyed if server is not None])
-    if not found:
+    addresses = usable_addresses(answered)
+    surveyed = await asyncio.gather(*(_surveyed(address, echo) for address in addresses))
+    servers = distinct_servers([server for server in surveyed if server is not None])
+    if not servers:
         raise ConfigurationError(
-            f"No Alpaca server can be used{', though some answered' if answered else ': none answered'}. Is it running?"
-            " Name it with --address HOST:PORT: discovery (UDP port 32227) finds no server in another network, behind"
+            f"No usable Alpaca server{'' if answered else ' answered discovery'}. If it is running, name"
+            " it with --address HOST:PORT: discovery (UDP port 32227) finds no server in another network, behind"
             " a firewall, or without discovery."
         )
-    for server in found:
-        tell(f"{server.address} has {server.words}.")
-        tell_notes(tell, server.notes)
-    return found
+    for server in servers:
+        echo(f"{server.address} has {server.words}.")
+        echo_notes(echo, server.notes)
+    return servers
 
 
-def usable_places(answered: Sequence[DiscoveredServer]) -> list[DeviceAddress]:
-    """Leave out link-local addresses, which the settings cannot hold, of servers that answered from another as well."""
+def usable_addresses(answered: Sequence[DiscoveredServer]) -> list[DeviceAddress]:
+    """Return the addresses without link-local ones (unusable in settings) of servers that answered from another too."""
     ports = {server.port for server in answered if "%" not in server.host}
     return [
         DeviceAddress(server.host, server.port, 0)
@@ -61,21 +61,21 @@ def usable_places(answered: Sequence[DiscoveredServer]) -> list[DeviceAddress]:
     ]
 
 
-def _authority(place: DeviceAddress) -> str:
+def _authority(address: DeviceAddress) -> str:
     try:
-        return checked_address(place.authority, f"192.168.1.20:{DEFAULT_PORT}")
+        return checked_address(address.authority, f"192.168.1.20:{DEFAULT_PORT}")
     except ValueError as error:
         raise ConfigurationError(f"The address cannot be used: {error}.") from error
 
 
-async def _surveyed(place: DeviceAddress, tell: Callable[[str], None]) -> SurveyedServer | None:
+async def _surveyed(address: DeviceAddress, echo: Callable[[str], None]) -> SurveyedServer | None:
     try:
-        server = await survey_server(_authority(place))
+        server = await survey_server(_authority(address))
     except (ConfigurationError, DeviceError) as error:
-        tell(f"{place.authority} answers discovery, and is left out. {error}")
+        echo(f"{address.authority} answers discovery, but is skipped. {error}")
         return None
     if _is_own_gateway(server):
-        tell(f"{server.address} is the gateway of alpaca-focus itself, and is left out.")
+        echo(f"{server.address} is the gateway of alpaca-focus: skipped.")
         return None
     return server
 
@@ -84,7 +84,7 @@ def _is_own_gateway(server: SurveyedServer) -> bool:
     return bool(server.devices) and all(device.name.endswith(VIRTUAL_NAME_SUFFIX) for device in server.devices)
 
 
-def tell_notes(tell: Callable[[str], None], notes: Sequence[str]) -> None:
-    """Show the notes on a device or a server, indented."""
+def echo_notes(echo: Callable[[str], None], notes: Sequence[str]) -> None:
+    """Print the notes on a device or a server, indented."""
     for note in notes:
-        tell(f"  {note}")
+        echo(f"  {note}")

@@ -26,7 +26,7 @@ def refusal_of(*arguments: str | Path) -> str:
     return str(result.exception)
 
 
-def test_a_file_is_atomic_write_and_its_next_commands_are_told(observatory: Observatory, tmp_path: Path) -> None:
+def test_a_file_is_written_and_the_next_commands_are_listed(observatory: Observatory, tmp_path: Path) -> None:
     file = tmp_path / "my night.yaml"
     (tmp_path / "alpaca-focus.schema.json").write_text("{}")
     options = ["--address", observatory.address, "--way", "gateway", "--backlash", "120", "--name", "it's: #1"]
@@ -57,11 +57,11 @@ def test_the_standard_output_gets_nothing_but_the_file(observatory: Observatory)
     assert "Found at" in result.stderr
 
 
-def test_what_cannot_be_is_refused_before_anything_is_asked(tmp_path: Path) -> None:
+def test_invalid_options_are_refused_before_any_device_is_connected(tmp_path: Path) -> None:
     file = tmp_path / "night.yaml"
     assert refusal_of(file, "--aperture", "-3").startswith("--aperture -3.0: ")
     assert "name a file in it" in refusal_of(tmp_path)
-    assert "no ordinary file" in refusal_of("/dev/null", "--force")
+    assert "not a regular file" in refusal_of("/dev/null", "--force")
     assert "no folder" in refusal_of(tmp_path / "nowhere" / "night.yaml")
     assert "has no valid port" in refusal_of(file, "--address", "here:x")
     assert not file.exists()
@@ -72,8 +72,8 @@ def test_what_is_missing_is_named_and_nothing_is_written(tmp_path: Path) -> None
     with serve([ServedCamera(), ServedFocuser()], Faults()) as server:
         message = refusal_of(file, "--address", f"127.0.0.1:{server.port}")
     assert message == (
-        "The focal length, the aperture and the travel of one step of the focuser must be said: add --focal-length MM, "
-        "--aperture MM and --step-size UM."
+        "There is no value for the focal length, the aperture and the travel of one step of the focuser. Add "
+        "--focal-length MM, --aperture MM and --step-size UM."
     )
     assert not file.exists()
 
@@ -84,7 +84,7 @@ def test_a_relative_focuser_is_refused(tmp_path: Path) -> None:
     assert "is a relative focuser" in message
 
 
-def test_a_device_that_falls_silent_is_told_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_device_that_falls_silent_is_reported_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(surveying, "survey_device", partial(survey_device, timeout_s=0.3))
     file, faults = tmp_path / "night.yaml", Faults(instead={"sensorname": HANG})
     with serve([ServedCamera(), ServedFocuser()], faults) as server:

@@ -22,7 +22,7 @@ from alpaca_focus.settings.yaml_tree import read_tree
 from alpaca_focus.settings.yaml_values import read_document
 from alpaca_focus.setup.first_devices import WAYS, Answers, ImagingWay
 from alpaca_focus.setup.first_file import first_file
-from tests.found import observatory
+from tests.discovered import observatory
 
 TRAPS = [
     *("yes", "no", "on", "Off", "null", "~", "22:30", "010", "1e3", "0x1F", "1_000", ".inf", ".nan", "2026-01-01", "="),

@@ -65,7 +65,9 @@ def test_the_coefficient_is_proposed_and_written(
     proposed = run("calibrate", "temperature", "-c", settings)
     assert proposed.returncode == 0, proposed.stderr
     assert "steps a degree, from 8 runs." in proposed.stdout
-    assert "To be set (or run it with --apply):\n  focuser.temperature_coefficient_steps_per_c: -3" in proposed.stdout
+    assert (
+        "Proposed settings (--apply writes them):\n  focuser.temperature_coefficient_steps_per_c: -3" in proposed.stdout
+    )
     assert settings.read_text() == before
     written = run("calibrate", "temperature", "-c", settings, "--apply")
     assert written.returncode == 0, written.stderr
@@ -83,7 +85,7 @@ def test_an_empty_history_says_so(run: Run, settings: Path) -> None:
     assert "Traceback" not in result.stderr
 
 
-def test_too_few_runs_say_so(run: Run, settings: Path, tmp_path: Path, rng: np.random.Generator) -> None:
+def test_too_few_runs_are_refused(run: Run, settings: Path, tmp_path: Path, rng: np.random.Generator) -> None:
     kept_night(tmp_path / "history", rng, slope=-31.0, runs=2)
     result = run("calibrate", "temperature", "-c", settings)
     assert result.returncode == 1

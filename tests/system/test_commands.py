@@ -28,7 +28,7 @@ def test_the_demonstration_focuses_and_says_so(run: Run) -> None:
     assert result.returncode == 0, result.stdout + result.stderr
     assert "Focused at position" in result.stdout
     assert "verify" in result.stdout
-    assert "The simulator alone knows the truth" in result.stdout
+    assert "The simulator knows the true focus" in result.stdout
     assert result.stderr == ""
 
 

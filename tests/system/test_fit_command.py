@@ -100,4 +100,4 @@ def test_an_unreadable_frame_is_named_and_left_out(run: Run, tmp_path: Path) -> 
     assert result.returncode == 2
     named, sentence = result.stderr.strip().splitlines()
     assert "noise_7000.fits" in named
-    assert "No frame tells where the focuser stood" in sentence
+    assert "No frame has a focuser position" in sentence

@@ -33,13 +33,13 @@ def test_a_script_and_a_person_are_told_who_is_in_trouble(run: Run, tmp_path: Pa
         broker.stop()
     assert nobody.returncode == 2
     assert json.loads(nobody.stdout)["telescopes"] == []
-    assert "Nobody tells the MQTT broker" in nobody.stderr
+    assert "The MQTT broker" in nobody.stderr
     assert table.returncode == 1, table.stderr
     assert [line.split()[:3] for line in table.stdout.splitlines()[1:3]] == [
         ["TROUBLE", "West", "OFFLINE"],
         ["ok", "East", "watching"],
     ]
-    assert "West: its daemon is gone; the last it told: watching." in table.stdout
+    assert "West: its daemon is offline; last reported state: watching." in table.stdout
     assert "\x1b" not in table.stdout
     assert well.returncode == 0, well.stderr
     assert json.loads(well.stdout)["all_well"] is True

@@ -66,7 +66,7 @@ def test_a_run_is_shown_whole(run: Run, tmp_path: Path) -> None:
 
 def test_mistakes_are_one_sentence(run: Run, tmp_path: Path) -> None:
     cases: list[tuple[Callable[[], list[str]], str]] = [
-        (lambda: ["history"], "Which history?"),
+        (lambda: ["history"], "No history is given"),
         (lambda: ["history", "--directory", str(tmp_path / "nothing")], "no run has been saved there"),
         (lambda: ["report", "99", "--directory", str(kept(tmp_path))], "There is no run 99"),
     ]

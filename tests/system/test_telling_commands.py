@@ -21,7 +21,7 @@ def written(folder: Path, text: str) -> Path:
 def test_a_test_message_goes_to_each_service(run: Run, tmp_path: Path) -> None:
     with WebHook() as hook:
         done = run("notify-test", "--config", written(tmp_path, f"messages: {{services: ['{hook.url}']}}\n"))
-    assert (done.returncode, done.stdout) == (0, "service 1 (JSON): it went.\n"), done.stderr
+    assert (done.returncode, done.stdout) == (0, "service 1 (JSON): sent.\n"), done.stderr
     assert [each["title"] for each in hook.told] == ["Big Dob: a test"]
 
 
@@ -40,7 +40,7 @@ def test_a_service_that_fails_is_named_without_its_secret(run: Run, tmp_path: Pa
 def test_without_services_there_is_nothing_to_test(run: Run, tmp_path: Path) -> None:
     done = run("notify-test", "--config", written(tmp_path, ""))
     assert done.returncode == 2
-    assert "names no services: set messages.services" in done.stderr
+    assert "names no services. Set messages.services" in done.stderr
 
 
 def test_the_report_of_any_night_is_written(run: Run, tmp_path: Path, rng: np.random.Generator) -> None:

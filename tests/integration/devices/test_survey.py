@@ -17,7 +17,7 @@ from alpaca_focus.core.errors import ConfigurationError, DeviceMisbehaved, Devic
 from alpaca_focus.devices import survey
 from alpaca_focus.devices.connection import CALL_TIMEOUT_S
 from alpaca_focus.devices.survey import survey_device, survey_server
-from alpaca_focus.setup.server_discovery import find_servers
+from alpaca_focus.setup.server_discovery import discover_servers
 from alpaca_focus.simulator.observatory import Observatory
 from alpaca_focus.simulator.settings import ObservatorySettings
 from tests.ports import free_port
@@ -254,16 +254,16 @@ def test_servers_are_found_by_discovery_and_the_programs_own_gateway_is_left_out
         RunningServer(app, discovery_port=udp_port) as front,
         Observatory(ObservatorySettings()).start(discovery_port=udp_port) as observatory,
     ):
-        servers = asyncio.run(find_servers(None, messages.append, port=udp_port))
+        servers = asyncio.run(discover_servers(None, messages.append, port=udp_port))
         assert [server.address for server in servers] == [observatory.address]
         with pytest.raises(ConfigurationError, match="is the gateway of alpaca-focus itself"):
-            asyncio.run(find_servers(f"{HERE}:{front.port}", messages.append))
+            asyncio.run(discover_servers(f"{HERE}:{front.port}", messages.append))
     assert f"{HERE}:{front.port} is the gateway of alpaca-focus itself, and is left out." in messages
     assert any(line.startswith(f"{servers[0].address} has camera 0") for line in messages)
 
 
 def test_without_a_server_the_error_names_what_to_try(udp_port: int) -> None:
     with pytest.raises(ConfigurationError) as caught:
-        asyncio.run(find_servers(None, lambda _: None, port=udp_port))
+        asyncio.run(discover_servers(None, lambda _: None, port=udp_port))
     for word in ("none answered", "--address HOST:PORT", "UDP port 32227", "firewall", "another network"):
         assert word in str(caught.value)

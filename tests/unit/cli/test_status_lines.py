@@ -74,7 +74,7 @@ def test_everything_at_once() -> None:
 
 
 @pytest.mark.parametrize(
-    ("state", "told"),
+    ("state", "text"),
     [
         ({}, "12 light frames have passed"),
         ({"interrupted": True}, "12 light frames have passed; a focus run waits for the next gap"),
@@ -82,19 +82,19 @@ def test_everything_at_once() -> None:
         ({"taken": True, "waits": True}, "an exposure waits for the focus run"),
     ],
 )
-def test_the_gateway_has_a_line(state: dict[str, bool], told: str) -> None:
+def test_the_gateway_has_a_line(state: dict[str, bool], text: str) -> None:
     gateway = GatewayStatus(address="127.0.0.1:11112", waits=False, taken=False, interrupted=False, images=12)
     lines = status_lines(a_status(gateway=replace(gateway, **state)))
-    assert lines[-1] == f"gateway: 127.0.0.1:11112, {told}"
+    assert lines[-1] == f"gateway: 127.0.0.1:11112, {text}"
 
 
-def test_a_focus_of_which_little_is_known() -> None:
+def test_a_last_focus_with_unknown_values() -> None:
     little = replace(LAST_FOCUS, value=None, filter_name=None, temperature_c=None, trigger="")
     lines = status_lines(a_status(last_focus=little, since_s=59.0))
     assert lines[1] == "last focus: 2026-01-15 22:41 UTC (1 min ago), position 24987"
 
 
-def test_a_wait_that_is_not_of_a_failed_run_is_told_too() -> None:
+def test_a_hold_off_without_a_failed_run_is_shown_too() -> None:
     """After an abort nothing has failed, and the triggers wait nevertheless."""
     lines = status_lines(a_status(hold_s=300.0))
     assert "the triggers wait for 300 s more" in lines

@@ -45,15 +45,15 @@ def printed(*events: Event) -> str:
     console = Console(file=io.StringIO(), width=80)
     printer = RunPrinter(console)
     for event in events:
-        printer.tell(event)
+        printer.show(event)
     assert isinstance(console.file, io.StringIO)
     return console.file.getvalue()
 
 
-def test_where_the_focuser_belongs_is_said_after_a_run_that_was_cut_off(result: FocusResult) -> None:
+def test_the_restore_position_is_printed_after_a_run_that_was_cut_off(result: FocusResult) -> None:
     assert "was cut off" not in printed(RunStarted(start_position=26500), RunEnded(result=result))
     text = " ".join(printed(RunStarted(start_position=26500, belongs_at=24927), RunEnded(result=result)).split())
-    assert "An earlier run was cut off: if this one fails, the focuser goes to position 24927" in text
+    assert "An earlier run was cut off. If this one fails, the focuser goes to its position, 24927." in text
 
 
 def test_a_run_is_printed_line_by_line(result: FocusResult) -> None:
@@ -75,7 +75,7 @@ def test_outliers_are_named_by_their_number_and_far_frames_are_not(result: Focus
     assert "outliers" not in printed(RunEnded(result=result))
 
 
-def test_the_way_back_is_told_with_its_reason() -> None:
+def test_a_restore_is_printed_with_its_reason() -> None:
     text = printed(RestoreStarted(position=26500, reason="Clouds came."))
     assert text.strip() == "Clouds came. Going back to position 26500."
 
@@ -86,8 +86,8 @@ def test_a_handover_is_shown_with_its_times() -> None:
         Resumed(number=1, position=25100, lasted_s=312.2),
     )
     assert " ".join(text.split()) == (
-        "The imaging program waits for the camera, 21 s more: going to position 26500 until the next gap. "
-        "Going on at position 25100 after 312 s."
+        "The imaging program waits 21 s more for the camera. Moving to position 26500 until the next gap. "
+        "Resuming at position 25100 after 312 s."
     )
 
 

@@ -8,7 +8,7 @@ import pytest
 from alpaca_focus.core.device_kinds import plausible_optics_mm, plausible_site_deg, plausible_size_um
 from alpaca_focus.core.discovered import distinct_servers, servers_with_focuser
 from alpaca_focus.core.errors import ConfigurationError
-from tests.found import device, server
+from tests.discovered import device, server
 
 
 @pytest.mark.parametrize(

@@ -175,5 +175,5 @@ def test_without_the_library_a_sentence_says_what_to_install(monkeypatch: pytest
     with pytest.raises(ConfigurationError) as caught, _measured([], DEFAULT, ADDRESS):
         pass
     assert str(caught.value) == (
-        '--dask needs the Python package distributed, which is not here: pip install "alpaca-focus[dask]".'
+        '--dask needs the Python package distributed, which is missing. Run pip install "alpaca-focus[dask]".'
     )

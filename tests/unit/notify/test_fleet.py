@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from alpaca_focus.cli.fleet_command import _settings, page, summary, trouble_line
+from alpaca_focus.cli.fleet_command import _settings, page, problem_line, summary
 from alpaca_focus.core.errors import ConfigurationError
 from alpaca_focus.core.status import LastRun, Waiting, as_json
 from alpaca_focus.notify.fleet import MOST_TELESCOPES, Fleet, Health, TelescopeRow, rows
@@ -82,7 +82,7 @@ def test_a_state_becomes_a_row() -> None:
         (ended("aborted", "Aborted."), Health.WELL, "aborted"),
         ({"silent": ("focuser", "mount")}, Health.SILENT, "no answer from focuser, mount."),
         ({"paused": True}, Health.PAUSED, "paused"),
-        ({"due": ("it is colder",)}, Health.HELD, "due: it is colder; it waits for: exposure running."),
+        ({"due": ("it is colder",)}, Health.HELD, "due: it is colder; waiting for: exposure running."),
         ({"due": ("it is colder",), "blocked_by": ()}, Health.WELL, "due: it is colder."),
     ],
 )
@@ -185,15 +185,15 @@ def test_markup_and_escapes_reach_no_screen() -> None:
 
 
 def test_a_lost_broker_is_shown_with_the_time_since() -> None:
-    assert trouble_line("", NOW, NOW) == ""
-    line = trouble_line("The MQTT broker has gone.", NOW - timedelta(minutes=3), NOW)
-    assert line.startswith("The MQTT broker has gone. For 3 min. It is tried again and again")
+    assert problem_line("", NOW, NOW) == ""
+    line = problem_line("The MQTT broker has gone.", NOW - timedelta(minutes=3), NOW)
+    assert line.startswith("The MQTT broker has gone. For 3 min. Retrying")
 
 
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({}, "Where is the MQTT broker"),
+        ({}, "No MQTT broker is given"),
         ({"broker": "here"}, "--broker: 'here' has no port"),
         ({"broker": "h:1", "prefix": "a b"}, "--prefix: write the beginning"),
         ({"broker": "h:1", "user": ""}, "--user: nothing is given"),

@@ -1,4 +1,4 @@
-"""The first settings file: what is in it, what its comments say, and that what it proposes can be switched on."""
+"""The first settings file: what is in it, its comments, and that its proposals can be enabled."""
 
 import re
 from dataclasses import replace
@@ -10,7 +10,7 @@ from alpaca_focus.settings.loader import parse_yaml
 from alpaca_focus.settings.models import Settings
 from alpaca_focus.setup.first_devices import WAYS, Answers
 from alpaca_focus.setup.first_file import first_file, next_commands
-from tests.found import ANSWERS, CAMERA, FOCUSER, LEAST, WEATHER, WHOLE, device, observatory
+from tests.discovered import ANSWERS, CAMERA, FOCUSER, LEAST, WEATHER, WHOLE, device, observatory
 
 LONGEST_LINE = 120
 PROPOSED = re.compile(r'( *)# ((?:  )*(?:[a-z_]+|"[^"]*"): ?.*)')
@@ -24,7 +24,7 @@ def settings_of(text: str) -> Settings:
     return parse_yaml(text, Settings, source="night.yaml")
 
 
-def test_what_was_found_and_answered_is_in_force() -> None:
+def test_discovered_devices_and_answers_are_in_force() -> None:
     settings = settings_of(text_of(WHOLE))
     assert settings.telescope.model_dump() == {
         "name": "80 mm",
@@ -41,7 +41,7 @@ def test_what_was_found_and_answered_is_in_force() -> None:
         assert each is not None
 
 
-def test_what_was_not_found_is_not_there() -> None:
+def test_devices_that_were_not_discovered_are_left_out() -> None:
     settings = settings_of(text_of(LEAST))
     assert settings.filter_wheel is settings.mount is settings.safety_monitor is settings.site is None
 
@@ -51,10 +51,10 @@ def test_backlash_that_is_not_known_is_not_compensated() -> None:
     assert settings.focuser.backlash.method == "none"
 
 
-def test_sizes_that_no_device_says_are_in_force_and_others_are_proposed() -> None:
-    told = text_of(LEAST, replace(ANSWERS, pixel_size_um=2.4, step_size_um=0.5))
-    assert settings_of(told).camera.pixel_size_um == 2.4
-    assert settings_of(told).focuser.step_size_um == 0.5
+def test_sizes_that_no_device_reports_are_in_force_and_others_are_proposed() -> None:
+    text = text_of(LEAST, replace(ANSWERS, pixel_size_um=2.4, step_size_um=0.5))
+    assert settings_of(text).camera.pixel_size_um == 2.4
+    assert settings_of(text).focuser.step_size_um == 0.5
     assert "\n  # pixel_size_um: 3.76\n" in text_of(WHOLE)
     assert settings_of(text_of(WHOLE)).camera.pixel_size_um is None
 
@@ -121,14 +121,14 @@ def test_the_schema_is_named_where_it_is() -> None:
 def test_the_comments_say_where_things_came_from_and_what_to_do_next() -> None:
     text = text_of(WHOLE)
     assert '# Camera 0 at 192.168.1.20:11111, "My camera".' in text
-    assert "# The mount says these two" in text
+    assert "# Both are reported by the mount" in text
     assert "# Its filters: L, Ha." in text
     for command in ("check", "doctor", "calibrate backlash", "calibrate vcurve", "focus", "run"):
         assert re.search(f"alpaca-focus {command} .*night.yaml", text), command
 
 
 def test_other_optics_than_the_mounts_are_not_said_to_be_its_own() -> None:
-    assert "The mount says these" not in text_of(WHOLE, replace(ANSWERS, focal_length_mm=384.0))
+    assert "Both are reported by the mount" not in text_of(WHOLE, replace(ANSWERS, focal_length_mm=384.0))
 
 
 def test_the_next_commands_measure_the_backlash_only_while_it_is_not_known() -> None:

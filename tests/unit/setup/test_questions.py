@@ -1,4 +1,4 @@
-"""The questions and choices of `alpaca-focus init`: what is asked, what is not, and what is refused."""
+"""The questions and choices of `alpaca-focus init`: which are asked, and which answers are refused."""
 
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -8,10 +8,10 @@ import pytest
 from alpaca_focus.alpaca.discovery import DiscoveredServer
 from alpaca_focus.core.errors import ConfigurationError
 from alpaca_focus.setup.device_choice import choose_devices
-from alpaca_focus.setup.questions import Given, answered, check_given
-from alpaca_focus.setup.server_discovery import usable_places
-from alpaca_focus.setup.surveying import found_lines
-from tests.found import CAMERA, FOCUSER, LEAST, WHEEL, WHOLE, device, observatory, server
+from alpaca_focus.setup.questions import Given, check_given, collect_answers
+from alpaca_focus.setup.server_discovery import usable_addresses
+from alpaca_focus.setup.surveying import device_lines
+from tests.discovered import CAMERA, FOCUSER, LEAST, WHEEL, WHOLE, device, observatory, server
 
 WITHOUT_MOUNT = observatory(CAMERA, FOCUSER, WHEEL)
 OPTICS = {"focal_length_mm": 480.0, "aperture_mm": 80.0}
@@ -21,18 +21,18 @@ OPTICS = {"focal_length_mm": 480.0, "aperture_mm": 80.0}
 class Somebody:
     """Answers by the beginning of the question, in turn, and else with the default."""
 
-    says: dict[str, list[str]] = field(default_factory=dict)
+    answers: dict[str, list[str]] = field(default_factory=dict)
     is_there: bool = True
-    told: list[str] = field(default_factory=list)
+    lines: list[str] = field(default_factory=list)
     asked: list[str] = field(default_factory=list)
 
-    def tell(self, line: str) -> None:
-        self.told.append(line)
+    def echo(self, line: str) -> None:
+        self.lines.append(line)
 
     def answer(self, question: str, default: str | None) -> str:
         assert self.is_there
         self.asked.append(question)
-        for beginning, answers in self.says.items():
+        for beginning, answers in self.answers.items():
             if question.startswith(beginning) and answers:
                 return answers.pop(0)
         assert default is not None, question
@@ -47,9 +47,9 @@ def given(**values: Any) -> Given:
     return Given(values=values)
 
 
-def test_what_the_devices_say_is_not_asked() -> None:
+def test_what_the_devices_report_is_not_asked() -> None:
     person = Somebody()
-    answers = answered(WHOLE, Given(), person)
+    answers = collect_answers(WHOLE, Given(), person)
     assert (answers.focal_length_mm, answers.aperture_mm) == (480.0, 80.0)
     assert answers.pixel_size_um is answers.step_size_um is None
     assert [question.split()[0] for question in person.asked] == [
@@ -60,29 +60,29 @@ def test_what_the_devices_say_is_not_asked() -> None:
         "Imaging",
         "Folder",
     ]
-    assert not person.told
+    assert not person.lines
 
 
-def test_what_they_do_not_say_is_asked() -> None:
+def test_what_they_do_not_report_is_asked() -> None:
     person = Somebody(
         {"Focal": ["2032"], "Aperture": ["203.2"], "Side": ["3.76"], "Travel": ["1.2"], "Imaging": ["Gateway"]}
     )
-    answers = answered(LEAST, Given(), person)
+    answers = collect_answers(LEAST, Given(), person)
     assert (answers.focal_length_mm, answers.aperture_mm) == (2032.0, 203.2)
     assert (answers.pixel_size_um, answers.step_size_um, answers.way) == (3.76, 1.2, "gateway")
 
 
 def test_what_was_given_is_not_asked_and_wins() -> None:
-    answers = answered(WHOLE, given(focal_length_mm=384.0, backlash_steps=70, way="told"), nobody())
+    answers = collect_answers(WHOLE, given(focal_length_mm=384.0, backlash_steps=70, way="told"), nobody())
     assert (answers.focal_length_mm, answers.backlash_steps, answers.way) == (384.0, 70, "told")
     assert answers.aperture_mm == 80.0
 
 
-def test_an_answer_that_cannot_be_is_asked_for_again() -> None:
+def test_an_invalid_answer_is_asked_for_again() -> None:
     person = Somebody({"Central": ["much", "-1", "0.34"], "Backlash": ["2.5", "60"], "Imaging": ["NINA", "none"]})
-    answers = answered(WHOLE, Given(), person)
+    answers = collect_answers(WHOLE, Given(), person)
     assert (answers.central_obstruction, answers.backlash_steps, answers.way) == (0.34, 60, "none")
-    much, negative, half, program = person.told
+    much, negative, half, program = person.lines
     assert much == "  'much' is not a number: write it as in 480 or 0.34."
     assert "-1" in negative
     assert half == "  '2.5' is not a whole number of steps."
@@ -91,22 +91,22 @@ def test_an_answer_that_cannot_be_is_asked_for_again() -> None:
 
 def test_no_telescope_of_f_1000_is_taken() -> None:
     person = Somebody({"Focal": ["480"], "Aperture": ["0.48", "80"]})
-    assert answered(WITHOUT_MOUNT, Given(), person).aperture_mm == 80.0
-    assert "f/1e+03 is not a telescope" in person.told[0]
+    assert collect_answers(WITHOUT_MOUNT, Given(), person).aperture_mm == 80.0
+    assert "f/1e+03 is not a telescope" in person.lines[0]
 
 
 def test_what_is_missing_is_named_with_its_options() -> None:
     with pytest.raises(ConfigurationError) as caught:
-        answered(LEAST, Given(), nobody())
+        collect_answers(LEAST, Given(), nobody())
     assert str(caught.value) == (
-        "The focal length, the aperture, the size of the camera's pixels and the travel of one step of the focuser "
-        "must be said: add --focal-length MM, --aperture MM, --pixel-size UM and --step-size UM."
+        "There is no value for the focal length, the aperture, the size of the camera's pixels and the travel of one "
+        "step of the focuser. Add --focal-length MM, --aperture MM, --pixel-size UM and --step-size UM."
     )
 
 
 def test_the_optics_of_a_mount_that_do_not_fit_what_was_given_are_not_taken() -> None:
-    with pytest.raises(ConfigurationError, match=r"The focal length must be said: add --focal-length MM\."):
-        answered(WHOLE, given(aperture_mm=5.0), nobody())
+    with pytest.raises(ConfigurationError, match=r"no value for the focal length\. Add --focal-length MM\."):
+        collect_answers(WHOLE, given(aperture_mm=5.0), nobody())
 
 
 @pytest.mark.parametrize(
@@ -144,16 +144,14 @@ def test_the_only_server_with_a_focuser_is_taken() -> None:
 
 def test_one_of_several_servers_has_to_be_named_or_chosen() -> None:
     servers = [server("camera", "focuser"), server("camera", "focuser", address="10.0.0.9:1")]
-    with pytest.raises(
-        ConfigurationError, match=r"2 servers have a focuser \(.*10\.0\.0\.9:1\): say which with --addr"
-    ):
+    with pytest.raises(ConfigurationError, match=r"2 servers have a focuser \(.*10\.0\.0\.9:1\): name one with --addr"):
         choose_devices(servers, Given(), nobody())
     assert choose_devices(servers, Given(), Somebody({"Number": ["3", "2"]})).server == "10.0.0.9:1"
 
 
 def test_one_of_several_cameras_has_to_be_named_or_chosen() -> None:
     servers = [server("camera", "camera", "focuser")]
-    with pytest.raises(ConfigurationError, match="say which with --camera NUMBER"):
+    with pytest.raises(ConfigurationError, match="choose with --camera NUMBER"):
         choose_devices(servers, Given(), nobody())
     assert choose_devices(servers, Given(numbers={"camera": 1}), nobody()).devices["camera"].number == 1
     assert choose_devices(servers, Given(), Somebody({"Number": ["2"]})).devices["camera"].number == 1
@@ -175,23 +173,23 @@ def test_of_several_mounts_the_first_is_taken_or_one_is_chosen_or_none() -> None
     servers = [server("camera", "focuser", "telescope", "telescope")]
     unasked = nobody()
     assert choose_devices(servers, Given(), unasked).devices["mount"].number == 0
-    assert "the first is taken" in unasked.told[0]
+    assert "the first is used" in unasked.lines[0]
     assert choose_devices(servers, Given(), Somebody({"Number": ["2"]})).devices["mount"].number == 1
     assert "mount" not in choose_devices(servers, Given(), Somebody({"Number": ["3"]})).devices
 
 
 def test_a_link_local_address_counts_only_where_there_is_no_other() -> None:
     both = [DiscoveredServer("192.168.1.20", 11111), DiscoveredServer("fe80::1%eth0", 11111)]
-    assert [place.authority for place in usable_places(both)] == ["192.168.1.20:11111"]
+    assert [place.authority for place in usable_addresses(both)] == ["192.168.1.20:11111"]
     alone = [DiscoveredServer("fe80::1%eth0", 32323)]
-    assert [place.authority for place in usable_places([*both, *alone])] == [
+    assert [place.authority for place in usable_addresses([*both, *alone])] == [
         "192.168.1.20:11111",
         "[fe80::1%eth0]:32323",
     ]
 
 
-def test_what_was_found_is_told_a_line_a_device() -> None:
-    assert found_lines(WHOLE) == (
+def test_the_devices_are_listed_one_per_line() -> None:
+    assert device_lines(WHOLE) == (
         'camera 0 "My camera": 6248 x 4176 pixels, 3.76 um a pixel',
         'focuser 0 "My focuser": positions 0 to 60000, 1.2 um a step, 8.0 C',
         'filter wheel 0 "My filterwheel": L, Ha',
@@ -201,7 +199,7 @@ def test_what_was_found_is_told_a_line_a_device() -> None:
     )
     camera = replace(LEAST.camera, device=device("camera", 1, server="camera.local:11111"))
     elsewhere = observatory(camera, LEAST.focuser)
-    assert found_lines(elsewhere) == (
+    assert device_lines(elsewhere) == (
         'camera 1 "My camera": at camera.local:11111',
         'focuser 0 "My focuser": no thermometer',
     )
