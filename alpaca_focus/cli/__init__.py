@@ -24,7 +24,7 @@ from typer.core import TyperGroup
 from typing_extensions import override
 
 from alpaca_focus import __version__
-from alpaca_focus.cli.common import EXIT_CODES, EXIT_MEND, EXIT_RUNS_ALREADY
+from alpaca_focus.cli.common import EXIT_CODES, EXIT_NEEDS_FIX, EXIT_RUNS_ALREADY
 from alpaca_focus.core.errors import AlpacaFocusError, RunFailed, RunsAlready
 from alpaca_focus.core.values import Outcome
 from alpaca_focus.service.log_output import configure_logging
@@ -123,7 +123,7 @@ def main() -> None:
     except RunsAlready as error:
         _end(str(error), EXIT_RUNS_ALREADY)
     except AlpacaFocusError as error:
-        _end(str(error), EXIT_MEND)
+        _end(str(error), EXIT_NEEDS_FIX)
     except Exception as error:  # noqa: BLE001 - the last resort: everything expected was caught before
         with tempfile.NamedTemporaryFile("w", prefix="alpaca-focus-", suffix=".txt", delete=False) as report:
             report.write(traceback.format_exc())

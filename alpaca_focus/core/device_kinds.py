@@ -1,6 +1,6 @@
 """The kinds of devices, one row a kind, and what each of them reports of itself when the first settings are made.
 
-Other rooms key tables of their own on these rows: `focusing.connected` the adapters, `doctor.checkup` the probes,
+Other rooms key tables of their own on these rows: `focusing.connected` the adapters, `doctor.diagnostics` the probes,
 `gateway.service` the virtual devices.
 """
 

@@ -6,7 +6,7 @@ from typing import Any
 import typer
 
 from alpaca_focus.cli import COMMANDS, commands
-from alpaca_focus.cli.common import EXIT_CODES, EXIT_MEND, EXIT_RUNS_ALREADY
+from alpaca_focus.cli.common import EXIT_CODES, EXIT_NEEDS_FIX, EXIT_RUNS_ALREADY
 from tools.manual.commands_page import anchor, page
 
 
@@ -53,5 +53,5 @@ def test_groups_are_told_with_their_commands() -> None:
 
 def test_every_exit_code_is_explained() -> None:
     codes = page().split("## How a command ends", 1)[1].split("\n## ", 1)[0]
-    for code in (*EXIT_CODES.values(), EXIT_MEND, EXIT_RUNS_ALREADY, 130):
+    for code in (*EXIT_CODES.values(), EXIT_NEEDS_FIX, EXIT_RUNS_ALREADY, 130):
         assert f"| {code} |" in codes
