@@ -1,4 +1,4 @@
-"""`alpaca-focus doctor`: looks at everything that the settings name, and says what to mend."""
+"""`alpaca-focus doctor`: checks everything that the settings name, and reports what to fix."""
 
 import json as json_module
 import logging
@@ -24,7 +24,7 @@ from alpaca_focus.cli.common import (
 from alpaca_focus.cli.terminal import text_console
 from alpaca_focus.core.values import Outcome
 from alpaca_focus.doctor.checks import Check, CheckOutcome, worst
-from alpaca_focus.doctor.checkup import CheckupOrder, examine
+from alpaca_focus.doctor.diagnostics import DiagnosticOptions, run_diagnostics
 from alpaca_focus.service.log_output import configure_logging
 
 STYLES = {
@@ -35,8 +35,8 @@ STYLES = {
 }
 OUTCOME_COLUMNS, NAME_COLUMNS = 9, 13
 REMEDY_COLUMNS = 2 + OUTCOME_COLUMNS + 1 + NAME_COLUMNS + 1
-QUESTION = "May the focuser be moved by a few steps and back, to see whether it moves?"
-STOPPING = "Stopping: what was touched is put back as it was."
+QUESTION = "Move the focuser a few steps and back, to test it?"
+STOPPING = "Stopping: every device is restored."
 
 
 def doctor(
@@ -47,58 +47,61 @@ def doctor(
         bool | None,
         typer.Option(
             "--move/--no-move",
-            help="Move the focuser by a few steps and back. Left out: you are asked on a terminal, and else it is not.",
+            help="Move the focuser a few steps and back. Default: ask on a terminal, and do not move otherwise.",
             show_default=False,
         ),
     ] = None,
     frame: Annotated[
         bool,
-        typer.Option("--frame/--no-frame", help="Whether the camera may take one frame, as short and dark as can be."),
+        typer.Option("--frame/--no-frame", help="Take one frame, as short and dark as possible."),
     ] = True,
 ) -> None:
-    """Look at everything that the settings name, gently, and say what to mend; exit code 2 if there is something."""
-    # What goes wrong is in the checks themselves.
+    """Check all devices and settings, and report what to fix.
+
+    Exit code 0 when nothing needs fixing, 2 when something does, 3 when the focuser could not be brought back.
+    """
+    # The checks report every problem themselves.
     configure_logging(level=logging.ERROR)
     if move is None:
-        move = not json and sys.stdin.isatty() and sys.stdout.isatty() and _asked()
+        move = not json and sys.stdin.isatty() and sys.stdout.isatty() and _confirm_move()
     printer = _Printer(quiet=json)
-    order = CheckupOrder(
+    options = DiagnosticOptions(
         file=config,
-        takes_frame=frame,
-        moves=move,
-        report=printer.report,
-        waits_for=printer.waits_for,
-        stranded=printer.strand,
+        frame_allowed=frame,
+        move_allowed=move,
+        on_checks=printer.add,
+        on_subject=printer.show_subject,
+        on_stranded=printer.mark_stranded,
     )
+
+    async def diagnose() -> bool:
+        await run_diagnostics(options)
+        return True
+
     with printer:
-        ended = until_signalled(_to_the_end(order), notice=STOPPING)
+        completed = bool(until_signalled(diagnose(), notice=STOPPING))
     checks = printer.checks
     code = EXIT_CONFIGURATION if worst(checks) is CheckOutcome.FAILS else 0
-    if ended is None:
+    if not completed:
         code = EXIT_ABORTED
     if printer.is_stranded:
         code = EXIT_CODES[Outcome.STRANDED]
     if json:
-        typer.echo(_as_json(checks, complete=ended is not None))
-    elif ended is not None:
+        typer.echo(_as_json(checks, complete=completed))
+    elif completed:
         typer.echo(f"\n{summary(checks)}")
     raise typer.Exit(code)
 
 
-def _asked() -> bool:
+def _confirm_move() -> bool:
     try:
         return typer.confirm(QUESTION)
     except typer.Abort:
         raise typer.Exit(EXIT_ABORTED) from None
 
 
-async def _to_the_end(order: CheckupOrder) -> bool:
-    await examine(order)
-    return True
-
-
 class _Printer:
-    """Prints the checks of each subject as they come; a context manager, which shows what is waited for."""
+    """Prints the checks of each subject as they come; a context manager, which shows the current subject."""
 
     def __init__(self, *, quiet: bool) -> None:
         self.checks: list[Check] = []
@@ -116,17 +119,17 @@ class _Printer:
         if self._status is not None:
             self._status.stop()
 
-    def waits_for(self, subject: str) -> None:
-        """Show what is looked at."""
+    def show_subject(self, subject: str) -> None:
+        """Show which subject is being probed."""
         if self._status is not None:
             self._status.update(f"{subject} ...")
 
-    def strand(self) -> None:
-        """Remember that the focuser is not back."""
+    def mark_stranded(self) -> None:
+        """Record that the focuser was not brought back."""
         self.is_stranded = True
 
-    def report(self, checks: Sequence[Check]) -> None:
-        """Keep the checks of one subject or a few, and print them unless a machine reads."""
+    def add(self, checks: Sequence[Check]) -> None:
+        """Collect the checks of one or more subjects, and print them unless the output is JSON."""
         subjects = dict.fromkeys(check.subject for check in checks)
         for subject in () if self._quiet else subjects:
             self._console.print(Text(subject, style="bold"))
@@ -159,11 +162,11 @@ def _table(checks: Sequence[Check]) -> Table:
 
 
 def summary(checks: Sequence[Check]) -> str:
-    """Return the last line."""
+    """Return the last line: the number of checks by outcome."""
     counts = Counter(check.outcome for check in checks)
     parts = [f"{counts[outcome]} {outcome.value}" for outcome in CheckOutcome if counts[outcome]]
-    told = f"{len(checks)} checks: {', '.join(parts)}."
-    return f"{told} {'Something has to be mended.' if counts[CheckOutcome.FAILS] else 'Nothing has to be mended.'}"
+    result = "Something needs fixing." if counts[CheckOutcome.FAILS] else "Nothing needs fixing."
+    return f"{len(checks)} checks: {', '.join(parts)}. {result}"
 
 
 def _as_json(checks: Sequence[Check], *, complete: bool) -> str:

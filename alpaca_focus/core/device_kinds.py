@@ -1,6 +1,6 @@
 """The kinds of devices, one row a kind, and the facts that `init` reads from each.
 
-Other rooms key tables of their own on these rows: `run.device_adapters` the adapters, `doctor` the probes,
+Other rooms key tables of their own on these rows: `run.device_adapters` the adapters, `doctor.diagnostics` the probes,
 `gateway.service` the virtual devices.
 """
 

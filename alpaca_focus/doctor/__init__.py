@@ -1,1 +1,1 @@
-"""The doctor: each subject's probe gathers facts, gently, and its rules, pure functions on these, judge them."""
+"""`alpaca-focus doctor`: per subject a probe, which collects facts, and pure rules, which turn facts into checks."""

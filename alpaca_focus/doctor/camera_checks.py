@@ -1,4 +1,4 @@
-"""The camera: whether it can do what the settings ask for, and its frame."""
+"""The camera: whether it can do what the settings request, and one test frame."""
 
 import math
 import time
@@ -18,33 +18,26 @@ from alpaca_focus.devices.read_only import AlpacaCameraWatch
 from alpaca_focus.devices.translate import as_bool, as_float, as_int, as_texts
 from alpaca_focus.devices.worker import shield_until_done
 from alpaca_focus.doctor.checks import Check, Subject, size_check
-from alpaca_focus.doctor.examination import Examination, using
+from alpaca_focus.doctor.probe_context import ProbeContext, using
 from alpaca_focus.run.device_adapters import camera_adapter
 from alpaca_focus.settings.models import Settings
 
 OFF_TARGET_C = 2.0
 MUCH_OF_TIMEOUT = 0.5
+"""A download that takes a larger share of its timeout is reported."""
 SHORTEST_EXPOSURE_S = 0.001
-"""Some cameras call an exposure of 0 s an error."""
-_EVERY = 8
-"""Of the pixels one in so many rows and columns, for the median."""
+"""Some cameras refuse an exposure of 0 s."""
+_MEDIAN_STRIDE = 8
+"""The median uses every eighth row and column."""
 
 _CAMERA = Subject("camera")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class WantedExposure:
-    """The exposure that a section of the settings asks for.
+class RequestedExposure:
+    """The exposure that a section of the settings requests; gain and offset are `None` if it leaves them alone."""
 
-    Attributes:
-        where: The section that asks: "focus", "focus.filters.Ha".
-        exposure_s: Exposure time.
-        binning: Binning.
-        gain: Gain; `None`: what the camera has.
-        offset: Offset; `None`: what the camera has.
-    """
-
-    where: str
+    section: str
     exposure_s: float
     binning: int
     gain: int | None
@@ -53,13 +46,7 @@ class WantedExposure:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scale:
-    """Gain or offset of a camera; `None` where it reports none.
-
-    Attributes:
-        now: What it is set to; `None`: it cannot be set.
-        lowest: Lowest value.
-        highest: Highest value.
-    """
+    """The present gain or offset of a camera and its range; `None` where the camera reports nothing."""
 
     now: int | None = None
     lowest: int | None = None
@@ -78,22 +65,7 @@ class CoolerFacts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CameraFacts:
-    """A camera and the settings for it.
-
-    Attributes:
-        width_px: Of the sensor.
-        height_px: Of the sensor.
-        reported_pixel_um: Pixel size that it reports.
-        set_pixel_um: Pixel size of the settings.
-        bayer: Whether it has a colour matrix.
-        max_binning: Largest binning.
-        exposure_min_s: Shortest exposure.
-        exposure_max_s: Longest exposure.
-        gain: Its gain.
-        offset: Its offset.
-        cooler: Its cooler.
-        asked: What the settings ask for.
-    """
+    """A camera and the exposures that the settings request; `None` for an unknown pixel size."""
 
     width_px: int
     height_px: int
@@ -106,7 +78,7 @@ class CameraFacts:
     gain: Scale
     offset: Scale
     cooler: CoolerFacts
-    asked: Sequence[WantedExposure]
+    requested: Sequence[RequestedExposure]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,15 +89,15 @@ class FrameFacts:
         width_px: Columns.
         height_px: Rows.
         frame_bytes: Size in memory.
-        exposure_s: How long it was exposed.
-        dark: Whether the shutter was to stay closed.
-        download_s: How long its download took.
-        timeout_s: How long a download may take by the settings.
-        encoding: Encoding of its download: "ImageBytes" or "JSON"; empty: unknown.
+        exposure_s: Exposure time.
+        dark: Whether the shutter stayed closed.
+        download_s: Duration of the download.
+        timeout_s: The settings' timeout of a download.
+        encoding: "ImageBytes" or "JSON"; empty if unknown.
         lowest_adu: Smallest value.
-        median_adu: Value in the middle.
+        median_adu: Median.
         highest_adu: Largest value.
-        saturation_adu: Value at which a pixel is saturated.
+        saturation_adu: Value of a saturated pixel.
     """
 
     width_px: int
@@ -142,10 +114,10 @@ class FrameFacts:
     saturation_adu: float
 
 
-async def probe_camera(examination: Examination) -> None:
-    """Examine the camera, and take one frame if that is allowed."""
-    settings = examination.settings
-    camera = camera_adapter(settings, examination.clock)
+async def probe_camera(context: ProbeContext) -> None:
+    """Probe the camera, and take one frame if that is allowed."""
+    settings = context.settings
+    camera = camera_adapter(settings, context.clock)
 
     async def read(connection: Connection) -> None:
         async with using(camera):
@@ -162,62 +134,62 @@ async def probe_camera(examination: Examination) -> None:
                 gain=await _read_scale(connection, "Gain"),
                 offset=await _read_scale(connection, "Offset"),
                 cooler=await _read_cooler(connection),
-                asked=_asked(settings),
+                requested=_requested(settings),
             )
-        examination.add(*judge_camera(facts))
+        context.add(*check_camera(facts))
 
     async def act(connection: Connection) -> None:
-        why_not = await _why_no_frame(examination)
+        why_not = await _why_no_frame(context)
         if why_not:
-            examination.add(_CAMERA.not_tried("frame", why_not))
+            context.add(_CAMERA.not_tried("frame", why_not))
             return
         async with using(camera):
-            await _take_frame(examination, camera, connection)
+            await _take_frame(context, camera, connection)
 
-    await examination.visit("camera", read, act)
+    await context.probe_device("camera", read, act)
 
 
-async def exposes(examination: Examination) -> bool:
+async def camera_is_busy(context: ProbeContext) -> bool:
     """Return whether the camera is busy with an image.
 
     Raises:
-        AlpacaFocusError: It cannot be asked.
+        AlpacaFocusError: The camera does not answer.
     """
-    address = examination.address("camera")
-    connection = Connection(DeviceType.CAMERA, address, examination.clock, timeout_s=examination.timeout_s)
+    address = context.address("camera")
+    connection = Connection(DeviceType.CAMERA, address, context.clock, timeout_s=context.timeout_s)
     try:
         if not await connection.is_connected():
-            # No program uses it, and it is not connected for this question.
+            # No program uses it, so that connecting it only for this would disturb more than it reveals.
             return False
     finally:
         await connection.close()
-    async with examination.connected("camera", AlpacaCameraWatch) as watch:
+    async with context.connected("camera", AlpacaCameraWatch) as watch:
         return (await watch.activity()).busy
 
 
-async def _why_no_frame(examination: Examination) -> str:
-    if examination.gently:
-        return examination.gently
-    if not examination.takes_frame:
-        return "not wanted: --no-frame"
-    if await exposes(examination):
-        return "the camera is busy with an image of another program, and was left alone"
+async def _why_no_frame(context: ProbeContext) -> str:
+    if context.read_only_reason:
+        return context.read_only_reason
+    if not context.frame_allowed:
+        return "skipped: --no-frame"
+    if await camera_is_busy(context):
+        return "the camera is busy with an image of another program"
     return ""
 
 
-def _asked(settings: Settings) -> tuple[WantedExposure, ...]:
+def _requested(settings: Settings) -> tuple[RequestedExposure, ...]:
     sections = {"focus": settings.focus}
     sections |= {f"focus.filters.{name}": settings.focus.through(name) for name in settings.focus.filters}
     return tuple(
-        WantedExposure(
-            where=where, exposure_s=focus.exposure_s, binning=focus.binning, gain=focus.gain, offset=focus.offset
+        RequestedExposure(
+            section=section, exposure_s=focus.exposure_s, binning=focus.binning, gain=focus.gain, offset=focus.offset
         )
-        for where, focus in sections.items()
+        for section, focus in sections.items()
     )
 
 
 async def _read_scale(connection: Connection, name: str) -> Scale:
-    """Read gain or offset, which a camera has by number or by the place in a list of names."""
+    """Read gain or offset: a number, or an index into a list of names, depending on the camera."""
     now = await connection.get_or(name, as_int, default=None)
     if now is None:
         return Scale()
@@ -244,11 +216,11 @@ async def _read_cooler(connection: Connection) -> CoolerFacts:
     )
 
 
-async def _take_frame(examination: Examination, camera: AlpacaCamera, connection: Connection) -> None:
-    """Take one frame, as short and as dark as can be, and put the camera's own settings back."""
-    info, binning = camera.info, examination.settings.focus.binning
+async def _take_frame(context: ProbeContext, camera: AlpacaCamera, connection: Connection) -> None:
+    """Take one frame, as short and dark as possible, and restore the camera's own settings."""
+    info, binning = camera.info, context.settings.focus.binning
     if binning > info.max_binning:
-        examination.add(_CAMERA.not_tried("frame", "the binning of the settings is not possible"))
+        context.add(_CAMERA.not_tried("frame", "the camera does not support the binning of the settings"))
         return
     dark = await connection.get_or("HasShutter", as_bool, default=False)
     wanted = ExposureSettings(
@@ -265,27 +237,27 @@ async def _take_frame(examination: Examination, camera: AlpacaCamera, connection
             frame = await camera.download()
             download_s = time.monotonic() - began_s
         finally:
-            await shield_until_done(_put_back(examination, camera))
+            await shield_until_done(_restore_settings(context, camera))
     except CameraTaken as error:
-        examination.add(_CAMERA.not_tried("frame", str(error)))
+        context.add(_CAMERA.not_tried("frame", str(error)))
     except DeviceError as error:
-        examination.add(_CAMERA.failed("frame", str(error)))
+        context.add(_CAMERA.failed("frame", str(error)))
     else:
-        encoding = await _encoding(examination)
-        examination.add(*judge_frame(_frame_facts(examination, frame, wanted, download_s, encoding)))
+        encoding = await _encoding(context)
+        context.add(*check_frame(_frame_facts(context, frame, wanted, download_s, encoding)))
 
 
-async def _put_back(examination: Examination, camera: AlpacaCamera) -> None:
+async def _restore_settings(context: ProbeContext, camera: AlpacaCamera) -> None:
     try:
         await camera.restore_settings()
     except DeviceError as error:
-        examination.add(_CAMERA.failed("settings", f"The camera's own settings could not be put back. {error}"))
+        context.add(_CAMERA.failed("settings", f"The camera's own settings could not be restored. {error}"))
 
 
-async def _encoding(examination: Examination) -> str:
-    """Return the encoding of the camera's images; empty: the camera does not send the frame twice."""
-    address = examination.address("camera")
-    timeout_s = examination.settings.camera.download_timeout_s
+async def _encoding(context: ProbeContext) -> str:
+    """Return the encoding of the camera's images; empty if the camera does not send the frame a second time."""
+    address = context.address("camera")
+    timeout_s = context.settings.camera.download_timeout_s
     try:
         binary = await is_image_bytes(address.authority, address.device_number, timeout_s=timeout_s)
     except HttpError:
@@ -294,7 +266,7 @@ async def _encoding(examination: Examination) -> str:
 
 
 def _frame_facts(
-    examination: Examination, frame: Frame, wanted: ExposureSettings, download_s: float, encoding: str
+    context: ProbeContext, frame: Frame, wanted: ExposureSettings, download_s: float, encoding: str
 ) -> FrameFacts:
     pixels = frame.pixels
     return FrameFacts(
@@ -304,10 +276,10 @@ def _frame_facts(
         exposure_s=wanted.exposure_s,
         dark=not wanted.light,
         download_s=download_s,
-        timeout_s=examination.settings.camera.download_timeout_s,
+        timeout_s=context.settings.camera.download_timeout_s,
         encoding=encoding,
         lowest_adu=float(pixels.min()),
-        median_adu=float(np.median(pixels[::_EVERY, ::_EVERY].astype(np.float64))),
+        median_adu=float(np.median(pixels[::_MEDIAN_STRIDE, ::_MEDIAN_STRIDE].astype(np.float64))),
         highest_adu=float(pixels.max()),
         saturation_adu=frame.saturation_adu,
     )
@@ -316,14 +288,14 @@ def _frame_facts(
 # The rules.
 
 
-def judge_camera(facts: CameraFacts) -> tuple[Check, ...]:
-    """Judge a camera at rest."""
+def check_camera(facts: CameraFacts) -> tuple[Check, ...]:
+    """Check an idle camera."""
     return (
         _sensor(facts),
         _exposure(facts),
         _binning(facts),
-        _scale("gain", facts.gain, [(each.where, each.gain) for each in facts.asked]),
-        _scale("offset", facts.offset, [(each.where, each.offset) for each in facts.asked]),
+        _scale("gain", facts.gain, [(each.section, each.gain) for each in facts.requested]),
+        _scale("offset", facts.offset, [(each.section, each.offset) for each in facts.requested]),
         _cooler(facts.cooler),
     )
 
@@ -331,9 +303,9 @@ def judge_camera(facts: CameraFacts) -> tuple[Check, ...]:
 def _sensor(facts: CameraFacts) -> Check:
     size = f"{facts.width_px} x {facts.height_px} pixels"
     reported_um, set_um = facts.reported_pixel_um, facts.set_pixel_um
-    trouble = size_check(_CAMERA, "sensor", "camera.pixel_size_um", reported_um, set_um)
-    if trouble is not None:
-        return trouble
+    problem = size_check(_CAMERA, "sensor", "camera.pixel_size_um", reported_um, set_um)
+    if problem is not None:
+        return problem
     is_set = reported_um is None or (set_um is not None and set_um != reported_um)
     source = "of the settings" if is_set else "reported"
     colour = ", with a colour matrix" if facts.bayer else ""
@@ -343,50 +315,50 @@ def _sensor(facts: CameraFacts) -> Check:
 def _exposure(facts: CameraFacts) -> Check:
     low, high = facts.exposure_min_s, facts.exposure_max_s
     span = f"{low:g} to {high:g} s" if math.isfinite(high) else f"{low:g} s and longer"
-    for asked in facts.asked:
-        if not low <= asked.exposure_s <= high:
+    for each in facts.requested:
+        if not low <= each.exposure_s <= high:
             return _CAMERA.fails(
                 "exposure",
-                f"it takes {span}, and {asked.where}.exposure_s asks for {asked.exposure_s:g} s",
-                f"Correct {asked.where}.exposure_s.",
+                f"it takes {span}, and {each.section}.exposure_s requests {each.exposure_s:g} s",
+                f"Correct {each.section}.exposure_s.",
             )
-    return _CAMERA.ok("exposure", f"{span}; asked for: {_listed(f'{each.exposure_s:g}' for each in facts.asked)} s")
+    return _CAMERA.ok("exposure", f"{span}; requested: {_listed(f'{each.exposure_s:g}' for each in facts.requested)} s")
 
 
 def _binning(facts: CameraFacts) -> Check:
-    for asked in facts.asked:
-        if asked.binning > facts.max_binning:
+    for each in facts.requested:
+        if each.binning > facts.max_binning:
             return _CAMERA.fails(
                 "binning",
-                f"it bins up to {facts.max_binning}, and {asked.where}.binning asks for {asked.binning}",
-                f"Correct {asked.where}.binning.",
+                f"it bins up to {facts.max_binning}, and {each.section}.binning requests {each.binning}",
+                f"Correct {each.section}.binning.",
             )
-    wanted = _listed(str(each.binning) for each in facts.asked)
-    return _CAMERA.ok("binning", f"up to {facts.max_binning}; asked for: {wanted}")
+    wanted = _listed(str(each.binning) for each in facts.requested)
+    return _CAMERA.ok("binning", f"up to {facts.max_binning}; requested: {wanted}")
 
 
-def _scale(name: str, scale: Scale, asked: Sequence[tuple[str, int | None]]) -> Check:
-    wanted = [(where, value) for where, value in asked if value is not None]
+def _scale(name: str, scale: Scale, requested: Sequence[tuple[str, int | None]]) -> Check:
+    wanted = [(where, value) for where, value in requested if value is not None]
     span = f"{scale.lowest} to {scale.highest}" if None not in {scale.lowest, scale.highest} else "any"
     for where, value in wanted:
         if scale.now is None:
             return _CAMERA.fails(
-                name, f"it has no {name}, and {where}.{name} asks for {value}", f"Take {where}.{name} out."
+                name, f"it has no {name}, and {where}.{name} requests {value}", f"Take {where}.{name} out."
             )
         too_low = scale.lowest is not None and value < scale.lowest
         if too_low or (scale.highest is not None and value > scale.highest):
             return _CAMERA.fails(
-                name, f"it takes {span}, and {where}.{name} asks for {value}", f"Correct {where}.{name}."
+                name, f"it takes {span}, and {where}.{name} requests {value}", f"Correct {where}.{name}."
             )
     if scale.now is None:
-        return _CAMERA.ok(name, "it has none, and none is asked for")
-    request = f"asked for: {_listed(str(value) for _, value in wanted)}" if wanted else "it stays"
-    return _CAMERA.ok(name, f"{scale.now} now, of {span}; {request}")
+        return _CAMERA.ok(name, "it has none, and none is requested")
+    request = f"requested: {_listed(str(value) for _, value in wanted)}" if wanted else "unchanged"
+    return _CAMERA.ok(name, f"{scale.now}, range {span}; {request}")
 
 
 def _cooler(cooler: CoolerFacts) -> Check:
     now_c, target_c = cooler.temperature_c, cooler.target_c
-    sensor = "the temperature of the sensor is unknown" if now_c is None else f"the sensor has {now_c:.1f} deg C"
+    sensor = "the temperature of the sensor is unknown" if now_c is None else f"the sensor is at {now_c:.1f} deg C"
     if cooler.on is None:
         return _CAMERA.ok("cooler", f"none; {sensor}")
     if not cooler.on:
@@ -397,14 +369,14 @@ def _cooler(cooler: CoolerFacts) -> Check:
     if abs(now_c - target_c) > OFF_TARGET_C:
         return _CAMERA.note(
             "cooler",
-            f"on; {sensor}, and {target_c:.1f} are asked for{power}",
-            "Wait until it has cooled down; if it never does, ask for less.",
+            f"on; {sensor}, the target is {target_c:.1f}{power}",
+            "Wait until it has cooled down; if it never does, set a warmer target.",
         )
-    return _CAMERA.ok("cooler", f"on; {sensor}, as asked for{power}")
+    return _CAMERA.ok("cooler", f"on; {sensor}, as requested{power}")
 
 
-def judge_frame(facts: FrameFacts) -> tuple[Check, Check]:
-    """Judge the download of a frame and its pixels."""
+def check_frame(facts: FrameFacts) -> tuple[Check, Check]:
+    """Check the download of a frame and its pixels."""
     return _download(facts), _content(facts)
 
 
@@ -418,23 +390,23 @@ def _download(facts: FrameFacts) -> Check:
     if facts.download_s > MUCH_OF_TIMEOUT * facts.timeout_s:
         return _CAMERA.note(
             "download",
-            f"{seen}, of the {facts.timeout_s:g} s of camera.download_timeout_s",
+            f"{seen}; camera.download_timeout_s is {facts.timeout_s:g} s",
             "Set camera.download_timeout_s higher, a higher focus.binning, or use a faster network.",
         )
     if facts.encoding == "JSON":
         return _CAMERA.note(
             "download",
             f"{seen}, which is slow",
-            "Use a server for the camera that sends ImageBytes; focus.subframe and focus.binning help as well.",
+            "Use a camera server that sends ImageBytes; focus.subframe and focus.binning help as well.",
         )
     return _CAMERA.ok("download", seen)
 
 
 def _content(facts: FrameFacts) -> Check:
-    kind = "dark" if facts.dark else "with light, as it has no shutter"
+    kind = "dark" if facts.dark else "open, as it has no shutter"
     seen = (
         f"{facts.exposure_s:g} s, {kind}: {facts.lowest_adu:.0f} to {facts.highest_adu:.0f} ADU, "
-        f"{facts.median_adu:.0f} in the middle"
+        f"median {facts.median_adu:.0f}"
     )
     if facts.highest_adu <= 0:
         return _CAMERA.fails(
@@ -445,11 +417,11 @@ def _content(facts: FrameFacts) -> Check:
         if facts.dark:
             return _CAMERA.fails("frame", f"all pixels are saturated, at {facts.saturation_adu:.0f} ADU", remedy)
         return _CAMERA.note(
-            "frame", "all pixels are saturated", "Nothing has to be done by day; in the dark check gain and offset."
+            "frame", "all pixels are saturated", "Nothing needs doing by day; at night check gain and offset."
         )
     if facts.lowest_adu == facts.highest_adu:
         return _CAMERA.note(
-            "frame", f"all pixels are {facts.lowest_adu:.0f} ADU", "Check whether this is a test picture of its driver."
+            "frame", f"all pixels are {facts.lowest_adu:.0f} ADU", "Check whether the driver sends a test picture."
         )
     return _CAMERA.ok("frame", seen)
 

@@ -1,4 +1,4 @@
-"""One check: what was examined, what was seen, and what to do about it. Pure."""
+"""One check of the doctor: its subject, outcome, observation and remedy. Pure."""
 
 import re
 from collections.abc import Iterable
@@ -6,32 +6,32 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 DIFFERENT_SHARE = 0.02
-"""Pixel and step sizes of the settings that differ by more from the reported ones are perhaps of another device."""
+"""A pixel or step size of the settings that differs by more from the reported one may belong to another device."""
 _SENTENCE_END = re.compile(r'(?<=[.?!"])\s+(?=[A-Z])')
 
 
 class CheckOutcome(StrEnum):
-    """How a check ended."""
+    """The outcome of a check."""
 
     OK = "ok"
     NOTE = "note"
-    """Works, with something to know."""
+    """Works, with a remark."""
     FAILS = "fails"
-    """Must be mended."""
+    """Must be fixed."""
     NOT_TRIED = "not tried"
-    """Something it depends on fails, or it is not allowed."""
+    """Depends on something that fails, or is not allowed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One line of the examination.
+    """One line of the doctor's result.
 
     Attributes:
-        subject: What was examined: "camera", "server 127.0.0.1:11111".
-        name: What of it.
-        outcome: How it ended.
-        seen: What was seen, for a person.
-        remedy: What to do about it, a sentence; empty where nothing is to be done.
+        subject: What was checked: "camera", "server 127.0.0.1:11111".
+        name: The property of the subject.
+        outcome: The outcome.
+        seen: The observation, for a person.
+        remedy: What to do about it, a sentence; empty where nothing needs doing.
     """
 
     subject: str
@@ -43,44 +43,39 @@ class Check:
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """Something that is examined; makes its checks.
-
-    Attributes:
-        name: What it is called.
-    """
+    """The named subject of checks; makes them."""
 
     name: str
 
     def ok(self, name: str, seen: str) -> Check:
-        """Return a check that found all well."""
+        """Return a passed check."""
         return Check(self.name, name, CheckOutcome.OK, seen)
 
     def note(self, name: str, seen: str, remedy: str) -> Check:
-        """Return a check that found something to know."""
+        """Return a check that passed with a remark."""
         return Check(self.name, name, CheckOutcome.NOTE, seen, remedy)
 
     def fails(self, name: str, seen: str, remedy: str) -> Check:
-        """Return a check that found something to mend."""
+        """Return a failed check."""
         return Check(self.name, name, CheckOutcome.FAILS, seen, remedy)
 
     def not_tried(self, name: str, why: str) -> Check:
-        """Return a check that could not be made."""
+        """Return a skipped check."""
         return Check(self.name, name, CheckOutcome.NOT_TRIED, why)
 
-    def failed(self, name: str, message: str, otherwise: str = "Look into the log of the device's server.") -> Check:
-        """Return the check for an error, whose message ends with what to do about it.
+    def failed(self, name: str, message: str, otherwise: str = "Read the log of the device's server.") -> Check:
+        """Return the check for an error message, whose last sentence is the remedy.
 
         Args:
-            name: What of the subject.
-            message: Of the error.
-            otherwise: What to do where the message is a single sentence.
+            name: The property of the subject.
+            message: The error message.
+            otherwise: The remedy if the message is a single sentence.
         """
-        seen, remedy = parted(message, otherwise)
-        return self.fails(name, seen, remedy)
+        return self.fails(name, *split_remedy(message, otherwise))
 
 
-def parted(message: str, otherwise: str) -> tuple[str, str]:
-    """Split an error message into what was seen and, its last sentence, the remedy."""
+def split_remedy(message: str, otherwise: str) -> tuple[str, str]:
+    """Split an error message into the observation and the remedy, its last sentence."""
     parts = _SENTENCE_END.split(" ".join(message.split()))
     if len(parts) < 2:
         return message, otherwise
@@ -88,35 +83,32 @@ def parted(message: str, otherwise: str) -> tuple[str, str]:
 
 
 def worst(checks: Iterable[Check]) -> CheckOutcome:
-    """Return the worst outcome of all; what was not tried is not one."""
+    """Return the worst outcome; a skipped check counts as passed."""
     outcomes = {check.outcome for check in checks}
-    for outcome in (CheckOutcome.FAILS, CheckOutcome.NOTE):
-        if outcome in outcomes:
-            return outcome
-    return CheckOutcome.OK
+    return next((each for each in (CheckOutcome.FAILS, CheckOutcome.NOTE) if each in outcomes), CheckOutcome.OK)
 
 
 def size_check(
     subject: Subject, name: str, setting: str, reported_um: float | None, set_um: float | None
 ) -> Check | None:
-    """Judge a size that the device reports, or the settings hold, or both; `None`: all is well."""
+    """Return the check of a size that is missing, or differs between device and settings; `None` if it is fine."""
     if reported_um is None and set_um is None:
         return subject.fails(
             name,
-            f"neither the {subject.name} nor the settings have it",
-            f"Look it up in its manual, and set {setting}.",
+            f"neither the {subject.name} nor the settings give it",
+            f"Find it in the manual of the {subject.name}, and set {setting}.",
         )
     if reported_um is not None and set_um is not None and abs(reported_um - set_um) > DIFFERENT_SHARE * set_um:
         return subject.note(
             name,
-            f"the {subject.name} reports {reported_um:g} um, and {setting} is {set_um:g} um, which counts",
+            f"the {subject.name} reports {reported_um:g} um, and {setting} is {set_um:g} um, which is used",
             f"Check which is right; take {setting} out if the {subject.name} is.",
         )
     return None
 
 
-def place_words(latitude_deg: float, longitude_deg: float) -> str:
-    """Return a place on Earth in words."""
+def site_text(latitude_deg: float, longitude_deg: float) -> str:
+    """Return latitude and longitude as text."""
     return (
         f"{abs(latitude_deg):.2f} {'north' if latitude_deg >= 0 else 'south'}, "
         f"{abs(longitude_deg):.2f} {'east' if longitude_deg >= 0 else 'west'}"
@@ -124,7 +116,7 @@ def place_words(latitude_deg: float, longitude_deg: float) -> str:
 
 
 def duration(duration_s: float) -> str:
-    """Return a duration in the unit that suits it."""
+    """Return a duration as text, in the largest unit of which there are at least two."""
     for unit, length_s in (("days", 86_400.0), ("hours", 3600.0), ("minutes", 60.0)):
         if duration_s >= 2 * length_s:
             return f"{duration_s / length_s:.0f} {unit}"

@@ -1,4 +1,4 @@
-"""The computer: its clock, disk, memory, heat and power, as its kernel shows them to an ordinary user."""
+"""The computer: its clock, disk, memory, temperature and power, as an ordinary user can read them."""
 
 import ctypes
 import importlib.metadata
@@ -16,41 +16,41 @@ from pathlib import Path
 
 from alpaca_focus import __version__
 from alpaca_focus.devices.sun import AstropySun
-from alpaca_focus.doctor.checks import Check, Subject, place_words
-from alpaca_focus.doctor.examination import Examination, run_in_thread
+from alpaca_focus.doctor.checks import Check, Subject, site_text
+from alpaca_focus.doctor.probe_context import ProbeContext, run_in_thread
 from alpaca_focus.store.run_store import BUSY_S, FILE_NAME
 
 SUN_WITHIN_S = 30.0
 """A Raspberry Pi takes seconds to load astropy."""
 CHECK_WITHIN_S = 60.0
 TABLES = "astropy-iers-data"
-MARK_OF_TIMESYNCD = Path("/run/systemd/timesync/synchronized")
+TIMESYNCD_MARKER = Path("/run/systemd/timesync/synchronized")
 _UNSYNCHRONISED, _NOT_SYNCHRONISED = 0x40, 5
 """STA_UNSYNC and TIME_ERROR of adjtimex(2)."""
 LEAST_FREE_BYTES, FEW_FREE_BYTES = 20_000_000, 500_000_000
 LITTLE_MEMORY_BYTES = 200_000_000
 HOT_C = 80.0
-"""A Raspberry Pi slows itself down from here on."""
+"""From here on a Raspberry Pi throttles itself."""
 OLD_TABLE = timedelta(days=730)
 MOST_ZONE_ERROR_H = 4.0
-"""Time zones follow borders, and daylight saving time adds an hour: they are up to so far from the sun's time."""
+"""Largest difference of zone time from solar time: zones follow borders, and daylight saving time adds an hour."""
 
 _COMPUTER, _STORAGE = Subject("computer"), Subject("storage")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ComputerFacts:
-    """What the kernel and Python report; `None` where they do not.
+    """What the kernel and Python report; `None` where they report nothing.
 
     Attributes:
         now: Time of the computer, in its own time zone.
-        synchronised: Whether the clock is kept by a time server.
-        clock_error_s: By how much it may be wrong, as the kernel reckons.
-        available_bytes: Memory that is left.
-        total_bytes: All of it.
-        hottest_c: Temperature of its hottest part.
-        undervoltage: Whether its power supply was too weak since it was started.
-        table_date: Of astropy's table of the Earth's rotation.
+        synchronised: Whether a time server keeps the clock.
+        clock_error_s: The kernel's estimate of the clock's error.
+        available_bytes: Available memory.
+        total_bytes: Total memory.
+        hottest_c: Temperature of the hottest part.
+        undervoltage: Whether the power supply has been too weak since the start.
+        table_date: Date of astropy's table of the Earth's rotation.
         versions: Of the program, of Python and of the platform.
     """
 
@@ -71,10 +71,10 @@ class StorageFacts:
 
     Attributes:
         directory: The folder.
-        exists: Whether it is there; if not, the rest is of the nearest folder above it.
+        exists: Whether it exists; if not, the rest describes its nearest existing parent.
         writable: Whether this user may write there.
-        free_bytes: Room that is left.
-        history: What is wrong with the database; empty: nothing; `None`: there is none yet.
+        free_bytes: Free space.
+        history: The problem of the database; empty if it is intact, `None` if there is none yet.
     """
 
     directory: str
@@ -85,7 +85,7 @@ class StorageFacts:
 
 
 class _Timex(ctypes.Structure):
-    """The beginning of the kernel's struct timex, with room for all of it."""
+    """The beginning of the kernel's struct timex, padded to its full size."""
 
     _fields_ = (
         ("modes", ctypes.c_uint),
@@ -99,15 +99,15 @@ class _Timex(ctypes.Structure):
 
 
 def clock_state() -> tuple[bool | None, float | None]:
-    """Return whether the clock is synchronised, and how wrong it may be in seconds; `None`: unknown."""
+    """Return whether the clock is synchronised and its estimated error in seconds; `None` for unknown."""
     timex = _Timex()
     try:
         answer = ctypes.CDLL(None, use_errno=True).adjtimex(ctypes.byref(timex))
     except (OSError, AttributeError):
         answer = -1
     if answer < 0:
-        # Some containers keep the question from the kernel.
-        return (True, None) if MARK_OF_TIMESYNCD.exists() else (None, None)
+        # Some containers forbid the call.
+        return (True, None) if TIMESYNCD_MARKER.exists() else (None, None)
     if answer == _NOT_SYNCHRONISED or timex.status & _UNSYNCHRONISED:
         return False, None
     return True, timex.esterror / 1e6
@@ -119,13 +119,13 @@ def memory_bytes(text: str) -> Mapping[str, int]:
 
 
 def hottest_c(folder: Path) -> float | None:
-    """Return the highest temperature that the kernel reports; `None`: it reports none."""
-    found = [_number(file) for file in folder.glob("thermal_zone*/temp")]
-    return max((milli / 1000 for milli in found if milli is not None), default=None)
+    """Return the highest temperature that the kernel reports, or `None`."""
+    readings = [_number(file) for file in folder.glob("thermal_zone*/temp")]
+    return max((milli / 1000 for milli in readings if milli is not None), default=None)
 
 
 def undervoltage(folder: Path) -> bool | None:
-    """Return whether a Raspberry Pi has noticed that its power supply is too weak; `None`: this is none."""
+    """Return whether a Raspberry Pi reports undervoltage; `None` on other computers."""
     for chip in folder.glob("hwmon*"):
         if _text(chip / "name") == "rpi_volt":
             alarm = _number(chip / "in0_lcrit_alarm")
@@ -134,7 +134,7 @@ def undervoltage(folder: Path) -> bool | None:
 
 
 def table_date(version: str) -> datetime | None:
-    """Return the day of astropy's tables, which their version holds: 0.2026.11.2.0.34.55."""
+    """Return the date in the version of astropy's tables: 0.2026.11.2.0.34.55."""
     match = re.fullmatch(r"0\.(\d{4})\.(\d{1,2})\.(\d{1,2})(\..*)?", version)
     if match is None:
         return None
@@ -148,7 +148,7 @@ def _text(file: Path) -> str:
     try:
         return file.read_text(encoding="utf-8", errors="replace").strip()
     except OSError:
-        # Not every kernel has it, and not every sensor answers.
+        # Not every kernel has the file, and not every sensor answers.
         return ""
 
 
@@ -182,11 +182,11 @@ def computer_facts() -> ComputerFacts:
     )
 
 
-async def probe_computer(examination: Examination) -> None:
-    """Examine the computer, and the sun over the site."""
+async def probe_computer(context: ProbeContext) -> None:
+    """Probe the computer, and the Sun's altitude at the site."""
     facts = await run_in_thread(computer_facts, CHECK_WITHIN_S)
-    examination.add(*judge_computer(facts))
-    site = examination.settings.site
+    context.add(*check_computer(facts))
+    site = context.settings.site
     if site is None:
         return
     sun = AstropySun(site.latitude_deg, site.longitude_deg)
@@ -194,20 +194,20 @@ async def probe_computer(examination: Examination) -> None:
         altitude_deg: float | None = await run_in_thread(partial(sun.altitude_deg, facts.now), SUN_WITHIN_S)
     except TimeoutError:
         altitude_deg = None
-    examination.add(judge_place(facts.now, site.latitude_deg, site.longitude_deg, altitude_deg))
+    context.add(check_time_zone(facts.now, site.latitude_deg, site.longitude_deg, altitude_deg))
 
 
-async def probe_storage(examination: Examination) -> None:
-    """Examine the folder of the history."""
-    directory = examination.settings.storage.folder
+async def probe_storage(context: ProbeContext) -> None:
+    """Probe the folder of the history."""
+    directory = context.settings.storage.folder
     if directory is not None:
-        examination.add(*judge_storage(await run_in_thread(partial(storage_facts, directory), CHECK_WITHIN_S)))
+        context.add(*check_storage(await run_in_thread(partial(storage_facts, directory), CHECK_WITHIN_S)))
 
 
 def storage_facts(directory: Path) -> StorageFacts:
-    """Return the state of the folder of the history; nothing is made or mended."""
+    """Return the state of the folder of the history, without creating or repairing anything."""
     nearest = directory
-    while not _is_there(nearest) and nearest != nearest.parent:
+    while not _exists(nearest) and nearest != nearest.parent:
         nearest = nearest.parent
     try:
         free_bytes: int | None = shutil.disk_usage(nearest).free
@@ -218,21 +218,21 @@ def storage_facts(directory: Path) -> StorageFacts:
         exists=nearest == directory,
         writable=nearest.is_dir() and os.access(nearest, os.W_OK | os.X_OK),
         free_bytes=free_bytes,
-        history=history_trouble(directory / FILE_NAME),
+        history=history_problem(directory / FILE_NAME),
     )
 
 
-def _is_there(path: Path) -> bool:
+def _exists(path: Path) -> bool:
     try:
         return path.exists()
     except OSError:
-        # Not even that may be known, or no file can have that name.
+        # A parent is not readable, or no file can have that name.
         return False
 
 
-def history_trouble(path: Path) -> str | None:
-    """Return what is wrong with the database, as a clause; empty: nothing; `None`: there is none."""
-    if not _is_there(path):
+def history_problem(path: Path) -> str | None:
+    """Return the problem of the database as a clause; empty if it is intact, `None` if there is none."""
+    if not _exists(path):
         return None
     try:
         with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=BUSY_S)) as connection:
@@ -245,8 +245,8 @@ def history_trouble(path: Path) -> str | None:
 # The rules.
 
 
-def judge_computer(facts: ComputerFacts) -> tuple[Check, ...]:
-    """Judge a computer."""
+def check_computer(facts: ComputerFacts) -> tuple[Check, ...]:
+    """Check the computer."""
     return (_clock(facts), _memory(facts), *_heat(facts), *_power(facts), _table(facts), _versions(facts))
 
 
@@ -278,9 +278,13 @@ def _memory(facts: ComputerFacts) -> Check:
 def _heat(facts: ComputerFacts) -> tuple[Check, ...]:
     if facts.hottest_c is None:
         return ()
-    seen = f"{facts.hottest_c:.0f} deg C inside"
+    seen = f"{facts.hottest_c:.0f} deg C"
     if facts.hottest_c >= HOT_C:
-        return (_COMPUTER.note("temperature", f"{seen}: it slows itself down", "Give it air, or a heat sink."),)
+        return (
+            _COMPUTER.note(
+                "temperature", f"{seen}: it throttles itself", "Improve its ventilation, or fit a heat sink."
+            ),
+        )
     return (_COMPUTER.ok("temperature", seen),)
 
 
@@ -288,13 +292,8 @@ def _power(facts: ComputerFacts) -> tuple[Check, ...]:
     if facts.undervoltage is None:
         return ()
     if facts.undervoltage:
-        return (
-            _COMPUTER.fails(
-                "power",
-                "the voltage is too low",
-                "Use a stronger power supply, or a shorter cable.",
-            ),
-        )
+        remedy = "Use a stronger power supply, or a shorter cable."
+        return (_COMPUTER.fails("power", "the voltage is too low", remedy),)
     return (_COMPUTER.ok("power", "the voltage is high enough"),)
 
 
@@ -303,9 +302,7 @@ def _table(facts: ComputerFacts) -> Check:
         return _COMPUTER.ok("tables", "the age of astropy's tables is unknown")
     seen = f"astropy's tables of the Earth's rotation are of {facts.table_date:%Y-%m-%d}"
     if facts.now - facts.table_date > OLD_TABLE:
-        return _COMPUTER.note(
-            "tables", seen, "Nothing is wrong by that yet; a later version of astropy-iers-data has newer ones."
-        )
+        return _COMPUTER.note("tables", seen, "They still work; a later version of astropy-iers-data has newer ones.")
     return _COMPUTER.ok("tables", seen)
 
 
@@ -313,31 +310,31 @@ def _versions(facts: ComputerFacts) -> Check:
     return _COMPUTER.ok("versions", ", ".join(facts.versions))
 
 
-def judge_place(now: datetime, latitude_deg: float, longitude_deg: float, sun_altitude_deg: float | None) -> Check:
-    """Judge the computer's clock and time zone against the site.
+def check_time_zone(now: datetime, latitude_deg: float, longitude_deg: float, sun_altitude_deg: float | None) -> Check:
+    """Check the computer's time zone against the site.
 
     Args:
         now: Time of the computer, in its own time zone.
-        latitude_deg: Of the site.
-        longitude_deg: Of the site.
-        sun_altitude_deg: Of the sun over it just now; `None`: not known.
+        latitude_deg: Latitude of the site.
+        longitude_deg: Longitude of the site.
+        sun_altitude_deg: Present altitude of the Sun at the site; `None` if unknown.
     """
     zone_h = (now.utcoffset() or timedelta()).total_seconds() / 3600
     off_h = abs((zone_h - longitude_deg / 15 + 12) % 24 - 12)
-    place = place_words(latitude_deg, longitude_deg)
-    sun = "" if sun_altitude_deg is None else f", where the sun is at {sun_altitude_deg:+.0f} deg now"
-    # The clock of a computer that keeps Universal Time does not depend on its place.
+    site = site_text(latitude_deg, longitude_deg)
+    sun = "" if sun_altitude_deg is None else f"; the Sun is at {sun_altitude_deg:+.0f} deg"
+    # A computer that keeps Universal Time may stand anywhere.
     if zone_h != 0 and off_h > MOST_ZONE_ERROR_H:
         return _COMPUTER.note(
             "site",
-            f"{place}{sun}; this computer's time zone is UTC{zone_h:+g}, {off_h:.0f} hours from the sun's time",
+            f"{site}{sun}; this computer's time zone is UTC{zone_h:+g}, {off_h:.0f} hours from solar time",
             "Check the sign of site.longitude_deg, which is positive in the east, and the time zone.",
         )
-    return _COMPUTER.ok("site", f"{place}{sun}")
+    return _COMPUTER.ok("site", f"{site}{sun}")
 
 
-def judge_storage(facts: StorageFacts) -> tuple[Check, ...]:
-    """Judge the folder of the history."""
+def check_storage(facts: StorageFacts) -> tuple[Check, ...]:
+    """Check the folder of the history."""
     return _folder(facts), _room(facts), _history(facts)
 
 
@@ -345,22 +342,22 @@ def _folder(facts: StorageFacts) -> Check:
     if not facts.writable:
         return _STORAGE.fails(
             "folder",
-            f"this user may not {'write in' if facts.exists else 'make'} {facts.directory}",
+            f"this user may not {'write in' if facts.exists else 'create'} {facts.directory}",
             "Make it writable for the user that the daemon runs as, or choose another storage.directory.",
         )
     if not facts.exists:
-        return _STORAGE.ok("folder", f"{facts.directory} is not there yet; the first run makes it")
-    return _STORAGE.ok("folder", f"{facts.directory} can be written")
+        return _STORAGE.ok("folder", f"{facts.directory} does not exist yet; the first run creates it")
+    return _STORAGE.ok("folder", f"{facts.directory} is writable")
 
 
 def _room(facts: StorageFacts) -> Check:
     if facts.free_bytes is None:
-        return _STORAGE.ok("room", "not known")
+        return _STORAGE.ok("room", "unknown")
     seen = f"{facts.free_bytes / 1e9:.1f} GB are free"
     if facts.free_bytes < LEAST_FREE_BYTES:
-        return _STORAGE.fails("room", seen, "Make room on that disk: nothing can be kept.")
+        return _STORAGE.fails("room", seen, "Free space on that disk: nothing can be saved.")
     if facts.free_bytes < FEW_FREE_BYTES:
-        return _STORAGE.note("room", seen, "Make room on that disk.")
+        return _STORAGE.note("room", seen, "Free space on that disk.")
     return _STORAGE.ok("room", seen)
 
 
@@ -371,6 +368,6 @@ def _history(facts: StorageFacts) -> Check:
         return _STORAGE.fails(
             "history",
             facts.history,
-            "Keep a copy of it; the next run puts it aside if it is damaged, and begins a new one.",
+            "Keep a copy; the next run renames a damaged database, and starts a new one.",
         )
-    return _STORAGE.ok("history", "the database is whole")
+    return _STORAGE.ok("history", "the database is intact")

@@ -11,38 +11,39 @@ from alpaca_focus.devices.read_only import AlpacaSafetyMonitor, AlpacaThermomete
 from alpaca_focus.devices.text_thermometers import FileThermometer, UrlThermometer
 from alpaca_focus.devices.translate import as_float
 from alpaca_focus.doctor.checks import Check, Subject, duration
-from alpaca_focus.doctor.examination import Examination, run_in_thread, using
-from alpaca_focus.doctor.focuser_checks import temperature_counts
+from alpaca_focus.doctor.focuser_checks import temperature_needed
+from alpaca_focus.doctor.probe_context import ProbeContext, run_in_thread, using
 from alpaca_focus.settings.models import Settings
 
 OLD_S = 600.0
+"""An older reading is reported."""
 STATION, FILE, URL = Subject("weather station"), Subject("temperature file"), Subject("temperature page")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ThermometerFacts:
-    """A reading of a source of temperature.
+    """A reading of a thermometer.
 
     Attributes:
-        temperature_c: The reading; `None`: none that makes sense.
-        age_s: How old it is; `None`: unknown.
-        counts: Whether the settings need it.
-        why_none: Why there is none, as a clause.
+        temperature_c: The reading; `None` if there is no plausible one.
+        age_s: Its age; `None` if unknown.
+        needed: Whether the settings need it.
+        why_none: Why there is no reading, as a clause.
     """
 
     temperature_c: float | None
     age_s: float | None
-    counts: bool
+    needed: bool
     why_none: str = ""
 
 
-async def probe_weather_station(examination: Examination) -> None:
-    """Examine the weather station's thermometer."""
-    thermometer = examination.settings.thermometer
-    counts = external_counts(examination.settings) and thermometer.file is None and thermometer.url is None
+async def probe_weather_station(context: ProbeContext) -> None:
+    """Probe the weather station's thermometer."""
+    thermometer = context.settings.thermometer
+    needed = external_temperature_needed(context.settings) and thermometer.file is None and thermometer.url is None
 
     async def read(connection: Connection) -> None:
-        async with examination.connected("observing_conditions", AlpacaThermometer) as station:
+        async with context.connected("observing_conditions", AlpacaThermometer) as station:
             temperature_c = await station.temperature_c()
         try:
             age_s: float | None = await connection.call(
@@ -53,34 +54,34 @@ async def probe_weather_station(examination: Examination) -> None:
         except AlpacaFocusError:
             # Many stations do not report it.
             age_s = None
-        facts = ThermometerFacts(temperature_c=temperature_c, age_s=age_s, counts=counts)
-        examination.add(judge_thermometer(STATION, facts))
+        facts = ThermometerFacts(temperature_c=temperature_c, age_s=age_s, needed=needed)
+        context.add(check_thermometer(STATION, facts))
 
-    await examination.visit("observing_conditions", read)
-
-
-def external_counts(settings: Settings) -> bool:
-    """Return whether the night is kept by a thermometer outside of the focuser."""
-    return settings.thermometer.source != "focuser" and temperature_counts(settings)
+    await context.probe_device("observing_conditions", read)
 
 
-async def probe_temperature_file(examination: Examination) -> None:
-    """Read the file with the temperature."""
-    wanted = examination.settings.thermometer.file
+def external_temperature_needed(settings: Settings) -> bool:
+    """Return whether the settings need a thermometer outside the focuser."""
+    return settings.thermometer.source != "focuser" and temperature_needed(settings)
+
+
+async def probe_temperature_file(context: ProbeContext) -> None:
+    """Probe the temperature file."""
+    wanted = context.settings.thermometer.file
     if wanted is None:
         return
-    path = Path(wanted).expanduser()  # noqa: ASYNC240 - the environment is asked, not the disk
-    # Here a disk that hangs is noticed; the thermometer's own thread would be waited for in the end.
-    await run_in_thread(partial(_age_s, path), examination.timeout_s)
+    path = Path(wanted).expanduser()  # noqa: ASYNC240 - this reads the environment, not the disk
+    # A hanging disk is noticed here; the thermometer's own thread would delay the end of the program.
+    await run_in_thread(partial(_age_s, path), context.timeout_s)
     async with using(FileThermometer(path)) as thermometer:
         temperature_c = await thermometer.temperature_c()
         facts = ThermometerFacts(
             temperature_c=temperature_c,
-            age_s=None if temperature_c is None else await run_in_thread(partial(_age_s, path), examination.timeout_s),
-            counts=external_counts(examination.settings),
+            age_s=None if temperature_c is None else await run_in_thread(partial(_age_s, path), context.timeout_s),
+            needed=external_temperature_needed(context.settings),
             why_none=f"{path}: {thermometer.problem}",
         )
-    examination.add(judge_thermometer(FILE, facts))
+    context.add(check_thermometer(FILE, facts))
 
 
 def _age_s(path: Path) -> float | None:
@@ -91,53 +92,55 @@ def _age_s(path: Path) -> float | None:
         return None
 
 
-async def probe_temperature_page(examination: Examination) -> None:
-    """Read the page with the temperature."""
-    wanted = examination.settings.thermometer.url
+async def probe_temperature_page(context: ProbeContext) -> None:
+    """Probe the temperature page."""
+    wanted = context.settings.thermometer.url
     if wanted is None:
         return
-    async with using(UrlThermometer(wanted, timeout_s=examination.timeout_s)) as thermometer:
+    async with using(UrlThermometer(wanted, timeout_s=context.timeout_s)) as thermometer:
         facts = ThermometerFacts(
             temperature_c=await thermometer.temperature_c(),
             age_s=None,
-            counts=external_counts(examination.settings),
+            needed=external_temperature_needed(context.settings),
             why_none=thermometer.problem,
         )
-    examination.add(judge_thermometer(URL, facts))
+    context.add(check_thermometer(URL, facts))
 
 
-async def probe_safety_monitor(examination: Examination) -> None:
-    """Read the safety monitor."""
+async def probe_safety_monitor(context: ProbeContext) -> None:
+    """Probe the safety monitor."""
 
     async def read(_: Connection) -> None:
-        async with examination.connected("safety_monitor", AlpacaSafetyMonitor) as monitor:
-            examination.add(judge_safety(is_safe=await monitor.is_safe()))
+        async with context.connected("safety_monitor", AlpacaSafetyMonitor) as monitor:
+            context.add(check_safety(is_safe=await monitor.is_safe()))
 
-    await examination.visit("safety_monitor", read)
+    await context.probe_device("safety_monitor", read)
 
 
 # The rules.
 
 
-def judge_thermometer(subject: Subject, facts: ThermometerFacts) -> Check:
-    """Judge a source of temperature."""
+def check_thermometer(subject: Subject, facts: ThermometerFacts) -> Check:
+    """Check the reading of a thermometer."""
     if facts.temperature_c is None:
-        seen = f"no temperature that makes sense{f': {facts.why_none}' if facts.why_none else ''}"
-        if facts.counts:
+        seen = f"no plausible temperature{f': {facts.why_none}' if facts.why_none else ''}"
+        if facts.needed:
             return subject.fails(
-                "temperature", seen, "Check the source; or set thermometer.source to focuser, if that has a sensor."
+                "temperature",
+                seen,
+                "Check the source, or set thermometer.source to focuser if the focuser has a sensor.",
             )
-        return subject.note("temperature", seen, "Check the source, or take it out of the settings.")
+        return subject.note("temperature", seen, "Check the source, or remove it from the settings.")
     age = "" if facts.age_s is None or facts.age_s < 0 else f", {duration(facts.age_s)} old"
     seen = f"{facts.temperature_c:.1f} deg C{age}"
     if facts.age_s is not None and facts.age_s > OLD_S:
-        return subject.note("temperature", seen, "Check whether it still measures.")
+        return subject.note("temperature", seen, "Check whether the thermometer still works.")
     return subject.ok("temperature", seen)
 
 
-def judge_safety(*, is_safe: bool) -> Check:
-    """Judge a safety monitor's state."""
+def check_safety(*, is_safe: bool) -> Check:
+    """Check the state of a safety monitor."""
     subject = Subject("safety monitor")
     if is_safe:
         return subject.ok("state", "safe")
-    return subject.note("state", "not safe: nothing is focused meanwhile", "Nothing has to be done if that is true.")
+    return subject.note("state", "not safe: no focus run starts", "Nothing needs doing if that is true.")

@@ -1,4 +1,4 @@
-"""The mount: its state, where it points, its clock and its site."""
+"""The mount: its state, pointing, clock and site."""
 
 import math
 from dataclasses import dataclass
@@ -9,11 +9,11 @@ from alpaca_focus.core.night.state import PierSide
 from alpaca_focus.devices.connection import Connection
 from alpaca_focus.devices.read_only import AlpacaMount
 from alpaca_focus.devices.translate import WrongValue, as_float
-from alpaca_focus.doctor.checks import Check, Subject, duration, place_words
-from alpaca_focus.doctor.examination import Examination
+from alpaca_focus.doctor.checks import Check, Subject, duration, site_text
+from alpaca_focus.doctor.probe_context import ProbeContext
 
 WRONG_CLOCK_S = 5.0
-WRONG_PLACE_DEG = 0.5
+WRONG_SITE_DEG = 0.5
 
 _MOUNT = Subject("mount")
 
@@ -23,47 +23,47 @@ class MountFacts:
     """The state of a mount; `None` where it reports nothing.
 
     Attributes:
-        tracking: Whether it follows the sky.
+        tracking: Whether it tracks.
         parked: Whether it is parked.
-        slewing: Whether it moves fast.
+        slewing: Whether it slews.
         pier_side: Side of the pier.
-        pier_side_counts: Whether the settings ask for a refocus after a meridian flip.
-        right_ascension_h: Where it points.
-        declination_deg: Where it points.
-        altitude_deg: Where it points.
-        altitude_counts: Whether the settings need it.
-        clock_ahead_s: By how much its clock is ahead of the computer's.
+        pier_side_needed: Whether the settings request a refocus after a meridian flip.
+        right_ascension_h: Right ascension.
+        declination_deg: Declination.
+        altitude_deg: Altitude above the horizon.
+        altitude_needed: Whether the settings need the altitude.
+        clock_ahead_s: How far its clock is ahead of the computer's.
         clock: Its clock.
-        place_deg: Its latitude and longitude.
-        set_place_deg: Those of the settings.
+        site_deg: Its latitude and longitude.
+        set_site_deg: Latitude and longitude of the settings.
     """
 
     tracking: bool | None = None
     parked: bool | None = None
     slewing: bool | None = None
     pier_side: PierSide = PierSide.UNKNOWN
-    pier_side_counts: bool = False
+    pier_side_needed: bool = False
     right_ascension_h: float | None = None
     declination_deg: float | None = None
     altitude_deg: float | None = None
-    altitude_counts: bool = False
+    altitude_needed: bool = False
     clock_ahead_s: float | None = None
     clock: datetime | None = None
-    place_deg: tuple[float, float] | None = None
-    set_place_deg: tuple[float, float] | None = None
+    site_deg: tuple[float, float] | None = None
+    set_site_deg: tuple[float, float] | None = None
 
 
-async def probe_mount(examination: Examination) -> None:
-    """Examine the mount."""
+async def probe_mount(context: ProbeContext) -> None:
+    """Probe the mount."""
 
     async def read(connection: Connection) -> None:
-        async with examination.connected("mount", AlpacaMount) as mount:
+        async with context.connected("mount", AlpacaMount) as mount:
             state = await mount.state()
-        settings, site = examination.settings, examination.settings.site
-        asked_at = examination.clock.wall()
+        settings, site = context.settings, context.settings.site
+        requested_at = context.clock.wall()
         clock = await connection.get_or("UTCDate", _as_utc, default=None)
-        # The answer was made in the middle of the exchange, as far as anybody knows.
-        now = asked_at + (examination.clock.wall() - asked_at) / 2
+        # The mount is taken to read its clock halfway between request and reply.
+        now = requested_at + (context.clock.wall() - requested_at) / 2
         latitude = await _number(connection, "SiteLatitude")
         longitude = await _number(connection, "SiteLongitude")
         facts = MountFacts(
@@ -71,19 +71,19 @@ async def probe_mount(examination: Examination) -> None:
             parked=state.parked,
             slewing=state.slewing,
             pier_side=state.pier_side,
-            pier_side_counts=settings.triggers.meridian_flip,
+            pier_side_needed=settings.triggers.meridian_flip,
             right_ascension_h=await _number(connection, "RightAscension"),
             declination_deg=await _number(connection, "Declination"),
             altitude_deg=state.altitude_deg,
-            altitude_counts=settings.triggers.altitude_deg is not None or bool(settings.compensation.altitude_steps),
+            altitude_needed=settings.triggers.altitude_deg is not None or bool(settings.compensation.altitude_steps),
             clock_ahead_s=None if clock is None else (clock - now).total_seconds(),
             clock=clock,
-            place_deg=None if latitude is None or longitude is None else (latitude, longitude),
-            set_place_deg=None if site is None else (site.latitude_deg, site.longitude_deg),
+            site_deg=None if latitude is None or longitude is None else (latitude, longitude),
+            set_site_deg=None if site is None else (site.latitude_deg, site.longitude_deg),
         )
-        examination.add(*judge_mount(facts))
+        context.add(*check_mount(facts))
 
-    await examination.visit("mount", read)
+    await context.probe_device("mount", read)
 
 
 async def _number(connection: Connection, member: str) -> float | None:
@@ -92,7 +92,7 @@ async def _number(connection: Connection, member: str) -> float | None:
 
 
 def _as_utc(value: Any) -> datetime:
-    """Take a time, which alpyca has read from its text already; one without a time zone is Universal Time."""
+    """Check a time, which alpyca has parsed already; one without a time zone is Universal Time."""
     if not isinstance(value, datetime):
         raise WrongValue(f"{value!r} is not a time")
     return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
@@ -101,21 +101,24 @@ def _as_utc(value: Any) -> datetime:
 # The rules.
 
 
-def judge_mount(facts: MountFacts) -> tuple[Check, ...]:
-    """Judge a mount."""
-    return _state(facts), _pointing(facts), _clock(facts), _place(facts)
+def check_mount(facts: MountFacts) -> tuple[Check, ...]:
+    """Check a mount."""
+    return _state(facts), _pointing(facts), _clock(facts), _site(facts)
 
 
 def _state(facts: MountFacts) -> Check:
-    words = ["parked"] if facts.parked else []
-    words += {True: ["tracking"], False: ["not tracking"], None: ["does not report whether it tracks"]}[facts.tracking]
-    words += ["slewing"] if facts.slewing else []
+    parts = ["parked"] if facts.parked else []
+    parts += {True: ["tracking"], False: ["not tracking"], None: ["does not report whether it tracks"]}[facts.tracking]
+    parts += ["slewing"] if facts.slewing else []
     side = facts.pier_side
     known = side is not PierSide.UNKNOWN
-    seen = ", ".join([*words, f"pier side {side.value}" if known else "does not report its pier side"])
-    if facts.pier_side_counts and not known:
+    seen = ", ".join([*parts, f"pier side {side.value}" if known else "does not report its pier side"])
+    if facts.pier_side_needed and not known:
         return _MOUNT.note(
-            "state", seen, "Check its driver: without the pier side no meridian flip is seen; or `alpaca-focus flip`."
+            "state",
+            seen,
+            "Check its driver, or report flips by `alpaca-focus flip`: without the pier side no meridian flip is "
+            "detected.",
         )
     return _MOUNT.ok("state", seen)
 
@@ -126,12 +129,12 @@ def _pointing(facts: MountFacts) -> Check:
         "" if facts.declination_deg is None else f"Dec {facts.declination_deg:+.2f} deg",
         "" if facts.altitude_deg is None else f"altitude {facts.altitude_deg:.1f} deg",
     ]
-    seen = ", ".join(part for part in parts if part) or "it does not report where it points"
-    if facts.altitude_counts and facts.altitude_deg is None:
+    seen = ", ".join(filter(None, parts)) or "it does not report its pointing"
+    if facts.altitude_needed and facts.altitude_deg is None:
         return _MOUNT.fails(
             "pointing",
-            f"{seen}; the altitude is needed, and it does not report it",
-            "Set the site in its driver, or take triggers.altitude_deg and compensation.altitude_steps out.",
+            f"{seen}; the settings need the altitude, which it does not report",
+            "Set the site in its driver, or remove triggers.altitude_deg and compensation.altitude_steps.",
         )
     return _MOUNT.ok("pointing", seen)
 
@@ -143,25 +146,25 @@ def _clock(facts: MountFacts) -> Check:
     if abs(ahead_s) > WRONG_CLOCK_S:
         return _MOUNT.note(
             "clock",
-            f"it has {facts.clock:%Y-%m-%d %H:%M:%S} UTC, {duration(abs(ahead_s))} "
+            f"its clock is at {facts.clock:%Y-%m-%d %H:%M:%S} UTC, {duration(abs(ahead_s))} "
             f"{'ahead of' if ahead_s > 0 else 'behind'} this computer",
-            "Check which is right: the mount points by its clock, and the sun is reckoned by the computer's.",
+            "Check which is right: the mount points by its own, and the Sun's altitude is computed by the computer's.",
         )
     return _MOUNT.ok("clock", f"within {max(abs(ahead_s), 0.1):.1f} s of this computer's")
 
 
-def _place(facts: MountFacts) -> Check:
-    if facts.place_deg is None:
+def _site(facts: MountFacts) -> Check:
+    if facts.site_deg is None:
         return _MOUNT.ok("site", "it does not report its site")
-    place = place_words(*facts.place_deg)
-    if facts.set_place_deg is None:
-        return _MOUNT.ok("site", place)
-    (latitude, longitude), (set_latitude, set_longitude) = facts.place_deg, facts.set_place_deg
+    site = site_text(*facts.site_deg)
+    if facts.set_site_deg is None:
+        return _MOUNT.ok("site", site)
+    (latitude, longitude), (set_latitude, set_longitude) = facts.site_deg, facts.set_site_deg
     apart = abs((longitude - set_longitude + 180) % 360 - 180) * math.cos(math.radians(set_latitude))
-    if abs(latitude - set_latitude) > WRONG_PLACE_DEG or apart > WRONG_PLACE_DEG:
+    if abs(latitude - set_latitude) > WRONG_SITE_DEG or apart > WRONG_SITE_DEG:
         return _MOUNT.note(
             "site",
-            f"it has {place}, and the settings have {place_words(set_latitude, set_longitude)}",
-            "Correct the one that is wrong; longitudes east of Greenwich are positive.",
+            f"it reports {site}, and the settings have {site_text(set_latitude, set_longitude)}",
+            "Correct the wrong one; longitudes east of Greenwich are positive.",
         )
-    return _MOUNT.ok("site", f"{place}, as in the settings")
+    return _MOUNT.ok("site", f"{site}, as in the settings")

@@ -1,4 +1,4 @@
-"""The programs beside the devices: the daemon, PHD2, the MQTT broker, the message services, the ports."""
+"""The other programs: the daemon, PHD2, the MQTT broker, the message services, the ports."""
 
 import errno
 import socket
@@ -13,7 +13,7 @@ from alpaca_focus.core.errors import AlreadyRunning, ConfigurationError, DaemonN
 from alpaca_focus.core.status import Waiting
 from alpaca_focus.devices.phd2_wire import connected, one_line
 from alpaca_focus.doctor.checks import Check, Subject
-from alpaca_focus.doctor.examination import Examination, run_in_thread
+from alpaca_focus.doctor.probe_context import ProbeContext, run_in_thread
 from alpaca_focus.notify.mqtt_client import broker_problem
 from alpaca_focus.notify.notification_settings import mqtt_settings, services_of
 from alpaca_focus.service.control_client import ask, status_of_reply
@@ -26,7 +26,7 @@ SERVICES_WITHIN_S = 30.0
 
 
 class Holder(Enum):
-    """The program that has the devices."""
+    """The program that holds the lock on the devices."""
 
     NOBODY = "nobody"
     DAEMON = "daemon"
@@ -36,32 +36,30 @@ class Holder(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DaemonFacts:
-    """Whether another alpaca-focus has the devices.
+    """Whether another alpaca-focus holds the devices.
 
     Attributes:
-        holder: Who has them.
-        state: The state that the daemon reports.
-        trouble: Why it is not known, or why the daemon does not answer; empty: no trouble.
-        directory: The storage.directory; empty: none.
+        holder: The program that holds them.
+        state: The daemon's state.
+        problem: Why the holder is unknown, or why the daemon does not answer; empty if there is no problem.
+        directory: The storage.directory; empty if there is none.
     """
 
     holder: Holder
     state: str = ""
-    trouble: str = ""
+    problem: str = ""
     directory: str = ""
 
     @property
-    def why_gently(self) -> str:
-        """Why the devices are only read, as a clause; empty: they need not be."""
-        match self.holder:
-            case Holder.NOBODY:
-                return ""
-            case Holder.DAEMON:
-                return "the daemon has the devices: they are only read"
-            case Holder.COMMAND:
-                return "another command of alpaca-focus has the devices: they are only read"
-            case Holder.UNKNOWN:
-                return "it is unknown whether a daemon has the devices: they are only read"
+    def read_only_reason(self) -> str:
+        """Why the devices may only be read, as a clause; empty if they may be operated."""
+        if self.holder is Holder.NOBODY:
+            return ""
+        return {
+            Holder.DAEMON: "the daemon holds the devices: they are only read",
+            Holder.COMMAND: "another alpaca-focus command holds the devices: they are only read",
+            Holder.UNKNOWN: "it is unknown whether a daemon holds the devices: they are only read",
+        }[self.holder]
 
 
 class PortState(Enum):
@@ -73,28 +71,28 @@ class PortState(Enum):
     FORBIDDEN = "forbidden"
 
 
-async def probe_daemon(examination: Examination, held: ExitStack) -> None:
-    """Find out whether another alpaca-focus has the devices; if none has, hold them until `held` is closed."""
-    directory = examination.settings.storage.folder
-    facts = DaemonFacts(holder=Holder.NOBODY) if directory is None else await _holder(examination, directory, held)
-    examination.add(judge_daemon(facts))
-    examination.gently = facts.why_gently
-    examination.daemon_runs = facts.holder is Holder.DAEMON
+async def probe_daemon(context: ProbeContext, locks: ExitStack) -> None:
+    """Check whether another alpaca-focus holds the devices; if not, hold them until `locks` is closed."""
+    directory = context.settings.storage.folder
+    facts = DaemonFacts(holder=Holder.NOBODY) if directory is None else await _holder(context, directory, locks)
+    context.add(check_daemon(facts))
+    context.read_only_reason = facts.read_only_reason
+    context.daemon_runs = facts.holder is Holder.DAEMON
 
 
-async def _holder(examination: Examination, directory: Path, held: ExitStack) -> DaemonFacts:
+async def _holder(context: ProbeContext, directory: Path, locks: ExitStack) -> DaemonFacts:
     name, lock = str(directory), lock_path(directory)
     try:
-        # Nothing is made here: where there is no folder there is no daemon.
-        if await run_in_thread(directory.is_dir, examination.timeout_s):
-            held.enter_context(exclusive_lock(lock))
+        # The folder is not created: without it no daemon runs.
+        if await run_in_thread(directory.is_dir, context.timeout_s):
+            locks.enter_context(exclusive_lock(lock))
     except AlreadyRunning:
-        return await _state(examination, directory)
+        return await _state(context, directory)
     except (ConfigurationError, PermissionError):
-        if await run_in_thread(partial(_may_be_locked, lock), examination.timeout_s):
-            return DaemonFacts(holder=Holder.UNKNOWN, directory=name, trouble=f"this user may not read {name}")
+        if await run_in_thread(partial(_may_be_locked, lock), context.timeout_s):
+            return DaemonFacts(holder=Holder.UNKNOWN, directory=name, problem=f"this user may not read {name}")
     except TimeoutError:
-        return DaemonFacts(holder=Holder.UNKNOWN, directory=name, trouble=f"the disk of {name} does not answer")
+        return DaemonFacts(holder=Holder.UNKNOWN, directory=name, problem=f"the disk of {name} does not answer")
     except OSError:
         # No folder can have that name: the check of the storage reports it.
         return DaemonFacts(holder=Holder.NOBODY, directory=name)
@@ -108,21 +106,21 @@ def _may_be_locked(lock: Path) -> bool:
         return True
 
 
-async def _state(examination: Examination, directory: Path) -> DaemonFacts:
-    name, timeout_s = str(directory), examination.timeout_s
+async def _state(context: ProbeContext, directory: Path) -> DaemonFacts:
+    name, timeout_s = str(directory), context.timeout_s
     work = partial(ask, socket_path(directory), "status", {}, timeout_s=timeout_s)
     try:
         reply = await run_in_thread(work, 2 * timeout_s)
         if "error" in reply:
-            return DaemonFacts(holder=Holder.DAEMON, directory=name, trouble=str(reply["error"]))
+            return DaemonFacts(holder=Holder.DAEMON, directory=name, problem=str(reply["error"]))
         status = status_of_reply(reply)
     except DaemonNotRunning:
         return DaemonFacts(holder=Holder.COMMAND, directory=name)
     except (DaemonUnresponsive, ConfigurationError) as error:
-        return DaemonFacts(holder=Holder.DAEMON, directory=name, trouble=str(error))
+        return DaemonFacts(holder=Holder.DAEMON, directory=name, problem=str(error))
     except TimeoutError:
-        trouble = f"The daemon does not answer within {timeout_s:g} s. Read its log."
-        return DaemonFacts(holder=Holder.DAEMON, directory=name, trouble=trouble)
+        problem = f"The daemon does not answer within {timeout_s:g} s. Read its log."
+        return DaemonFacts(holder=Holder.DAEMON, directory=name, problem=problem)
     if isinstance(status, Waiting):
         state = f"{status.state}: {status.why}" if status.why else status.state
     else:
@@ -130,41 +128,39 @@ async def _state(examination: Examination, directory: Path) -> DaemonFacts:
     return DaemonFacts(holder=Holder.DAEMON, directory=name, state=state)
 
 
-async def probe_broker(examination: Examination) -> None:
-    """Connect to the MQTT broker, and hang up again."""
-    section = examination.settings.mqtt
+async def probe_broker(context: ProbeContext) -> None:
+    """Connect to the MQTT broker, and disconnect."""
+    section = context.settings.mqtt
     if section is None:
         return
-    timeout_s = examination.timeout_s
-    wanted = await run_in_thread(partial(mqtt_settings, examination.settings), timeout_s)
+    timeout_s = context.timeout_s
+    wanted = await run_in_thread(partial(mqtt_settings, context.settings), timeout_s)
     try:
-        trouble = await run_in_thread(partial(broker_problem, wanted, timeout_s), 2 * timeout_s + 1)
+        problem = await run_in_thread(partial(broker_problem, wanted, timeout_s), 2 * timeout_s + 1)
     except TimeoutError:
-        trouble = f"{section.broker} does not answer within {timeout_s:g} s. Check mqtt.broker and the network."
-    examination.add(judge_broker(section.broker, trouble, user=wanted.user))
+        problem = f"{section.broker} does not answer within {timeout_s:g} s. Check mqtt.broker and the network."
+    context.add(check_broker(section.broker, problem, user=wanted.user))
 
 
-async def probe_ports(examination: Examination) -> None:
-    """Examine whether the daemon can listen at the addresses of the settings."""
-    settings = examination.settings
-    wanted = []
+async def probe_ports(context: ProbeContext) -> None:
+    """Check whether the daemon can listen at the addresses of the settings."""
+    settings = context.settings
+    listeners = []
     if settings.web is not None:
-        wanted.append(("dashboard", "web", settings.web.listen, settings.web.port))
+        listeners.append(("dashboard", "web", settings.web.listen, settings.web.port))
     if settings.imaging.way == "gateway":
-        wanted.append(("gateway", "gateway", settings.gateway.listen, settings.gateway.port))
-    for name, setting, listen, port in wanted:
-        state = await run_in_thread(partial(port_state, listen, port), examination.timeout_s)
-        examination.add(
-            judge_port(Subject(name), setting, f"{listen}:{port}", state, daemon_runs=examination.daemon_runs)
-        )
+        listeners.append(("gateway", "gateway", settings.gateway.listen, settings.gateway.port))
+    for name, section, listen, port in listeners:
+        state = await run_in_thread(partial(port_state, listen, port), context.timeout_s)
+        context.add(check_port(Subject(name), section, f"{listen}:{port}", state, daemon_runs=context.daemon_runs))
     if settings.web is not None and settings.web.token_file is not None:
-        # Raises what is wrong with it.
-        await run_in_thread(partial(token_of, settings.web), examination.timeout_s)
-        examination.add(Subject("dashboard").ok("token", "web.token_file can be read"))
+        # Raises a ConfigurationError with the problem of the file.
+        await run_in_thread(partial(token_of, settings.web), context.timeout_s)
+        context.add(Subject("dashboard").ok("token", "web.token_file can be read"))
 
 
 def port_state(listen: str, port: int) -> PortState:
-    """Listen for a moment, as the daemon will."""
+    """Listen for a moment, as the daemon does."""
     try:
         family, kind, protocol, _, where = socket.getaddrinfo(listen, port, type=socket.SOCK_STREAM)[0]
         with socket.socket(family, kind, protocol) as listener:
@@ -181,134 +177,132 @@ def port_state(listen: str, port: int) -> PortState:
     return PortState.FREE
 
 
-async def probe_messages(examination: Examination) -> None:
-    """Examine whether Apprise understands the services; nothing is sent."""
-    wanted = examination.settings.messages
+async def probe_messages(context: ProbeContext) -> None:
+    """Check whether Apprise understands the message services, without sending anything."""
+    wanted = context.settings.messages
     if wanted is None:
         return
     services = await run_in_thread(partial(services_of, wanted), SERVICES_WITHIN_S)
-    examination.add(judge_services([(each.name, each.is_known) for each in services]))
+    context.add(check_services([(each.name, each.is_known) for each in services]))
 
 
 def secrets_in(settings: Settings) -> tuple[str, ...]:
     """Return the names of the settings that hold a secret."""
-    found = {
+    is_secret = {
         "messages.services": settings.messages is not None and bool(settings.messages.services),
         "mqtt.password": settings.mqtt is not None and settings.mqtt.password is not None,
         "web.token": settings.web is not None and settings.web.token is not None,
         "thermometer.url": "@" in (settings.thermometer.url or "") or "?" in (settings.thermometer.url or ""),
     }
-    return tuple(name for name, is_there in found.items() if is_there)
+    return tuple(name for name, holds in is_secret.items() if holds)
 
 
-async def probe_guider(examination: Examination) -> None:
-    """Read the state of PHD2."""
-    section = examination.settings.guider
+async def probe_guider(context: ProbeContext) -> None:
+    """Probe PHD2."""
+    section = context.settings.guider
     if section is None:
         return
     async with connected(section.address, f"PHD2 at {section.address}") as connection:
         state = one_line(await connection.call("get_app_state"))
-    examination.add(judge_guider(state))
+    context.add(check_guider(state))
 
 
 # The rules.
 
 
-def judge_daemon(facts: DaemonFacts) -> Check:
-    """Judge whether a daemon runs, and what it does."""
+def check_daemon(facts: DaemonFacts) -> Check:
+    """Check whether a daemon runs, and its state."""
     subject = Subject("daemon")
     match facts.holder:
         case Holder.NOBODY if not facts.directory:
-            return subject.ok("state", "none can run without a storage.directory")
+            return subject.ok("state", "no daemon can run without a storage.directory")
         case Holder.NOBODY:
-            return subject.ok("state", f"none runs with {facts.directory}")
-        case Holder.DAEMON if facts.trouble:
-            return subject.failed("state", facts.trouble, "Read its log.")
+            return subject.ok("state", f"no daemon runs with {facts.directory}")
+        case Holder.DAEMON if facts.problem:
+            return subject.failed("state", facts.problem, "Read its log.")
         case Holder.DAEMON:
-            return subject.ok("state", f"runs: {facts.state}. {_capital(facts.why_gently)}")
+            return subject.ok(
+                "state", f"runs: {facts.state}. {facts.read_only_reason[:1].upper()}{facts.read_only_reason[1:]}"
+            )
         case Holder.COMMAND:
-            return subject.note("state", facts.why_gently, "Repeat the checkup when it has ended.")
+            return subject.note("state", facts.read_only_reason, "Run the doctor again when it has ended.")
         case Holder.UNKNOWN:
             return subject.note(
-                "state", f"{facts.trouble}; {facts.why_gently}", "Run the doctor as the user that the daemon runs as."
+                "state",
+                f"{facts.problem}; {facts.read_only_reason}",
+                "Run the doctor as the user that the daemon runs as.",
             )
 
 
-def _capital(clause: str) -> str:
-    return clause[:1].upper() + clause[1:]
-
-
-def judge_port(subject: Subject, setting: str, place: str, state: PortState, *, daemon_runs: bool) -> Check:
-    """Judge whether the daemon can listen somewhere.
+def check_port(subject: Subject, section: str, address: str, state: PortState, *, daemon_runs: bool) -> Check:
+    """Check whether the daemon can listen at an address.
 
     Args:
-        subject: Of the check.
-        setting: Section of the settings: "web", "gateway".
-        place: Address and port.
-        state: The outcome of an attempt.
+        subject: The subject of the check.
+        section: Section of the settings: "web", "gateway".
+        address: Host and port.
+        state: The outcome of an attempt to listen.
         daemon_runs: Whether the daemon of these settings runs.
     """
     match state:
         case PortState.FREE if daemon_runs:
-            return subject.note(
-                "port", f"{place} is free, although the daemon runs", "Read its log: why does it not listen there?"
-            )
+            return subject.note("port", f"{address} is free, although the daemon runs", "Find the reason in its log.")
         case PortState.FREE:
-            return subject.ok("port", f"{place} is free")
+            return subject.ok("port", f"{address} is free")
         case PortState.TAKEN if daemon_runs:
-            return subject.ok("port", f"{place} is in use, as it should be while the daemon runs")
+            return subject.ok("port", f"{address} is in use, as it should be while the daemon runs")
         case PortState.TAKEN:
             return subject.fails(
                 "port",
-                f"another program listens at {place} already",
-                f"End that one, or choose another {setting}.port.",
+                f"another program listens at {address}",
+                f"End that program, or choose another {section}.port.",
             )
         case PortState.NO_ADDRESS:
             return subject.fails(
-                "port", f"{place} is no address of this computer", f"Correct {setting}.listen: `ip address` shows them."
+                "port",
+                f"{address} is no address of this computer",
+                f"Correct {section}.listen: `ip address` shows them.",
             )
         case PortState.FORBIDDEN:
-            return subject.fails("port", f"this user may not listen at {place}", f"Choose a {setting}.port above 1023.")
+            return subject.fails(
+                "port", f"this user may not listen at {address}", f"Choose a {section}.port above 1023."
+            )
 
 
-def judge_services(known: Sequence[tuple[str, bool]]) -> Check:
-    """Judge whether Apprise understands the services of messages; nothing is sent.
-
-    Args:
-        known: For each service what to call it, and whether it is understood.
-    """
+def check_services(known: Sequence[tuple[str, bool]]) -> Check:
+    """Check message services, given the name of each and whether Apprise understands it."""
     subject = Subject("messages")
-    strange = [name for name, is_known in known if not is_known]
+    unknown = [name for name, is_known in known if not is_known]
     if not known:
         return subject.note(
-            "services", "none is named, and no message is sent", "Set messages.services or messages.services_file."
+            "services", "none is named, so no message is sent", "Set messages.services or messages.services_file."
         )
-    if strange:
+    if unknown:
         return subject.fails(
             "services",
-            f"Apprise does not understand: {', '.join(strange)}",
+            f"Apprise does not understand: {', '.join(unknown)}",
             "Check the beginning of its URL against the list of Apprise's services.",
         )
     return subject.ok("services", f"{', '.join(name for name, _ in known)}; `alpaca-focus notify-test` sends a message")
 
 
-def judge_broker(place: str, trouble: str, *, user: str | None) -> Check:
-    """Judge an MQTT broker.
+def check_broker(address: str, problem: str, *, user: str | None) -> Check:
+    """Check an MQTT broker.
 
     Args:
-        place: Of the broker.
-        trouble: Why it cannot be used, a sentence with what to do; empty: it can.
-        user: Name that was given; `None`: none.
+        address: Host and port of the broker.
+        problem: Why it cannot be used, with the remedy; empty if it can.
+        user: The user name, if any.
     """
     subject = Subject("mqtt")
-    if trouble:
-        return subject.failed("broker", trouble)
+    if problem:
+        return subject.failed("broker", problem)
     as_user = "without a user name" if user is None else f"as {user}"
-    return subject.ok("broker", f"{place} has accepted the connection, {as_user}")
+    return subject.ok("broker", f"{address} accepts the connection, {as_user}")
 
 
-def judge_guider(state: str) -> Check:
-    """Judge the state of PHD2."""
+def check_guider(state: str) -> Check:
+    """Check the state of PHD2."""
     subject = Subject("guider")
     if state == "LostLock":
         return subject.note("state", "PHD2 has lost its star", "Check PHD2.")

@@ -1,4 +1,4 @@
-"""The settings themselves: what they mean for the night, and what they leave out."""
+"""The settings themselves: contradictions, readable secrets, and gaps."""
 
 import stat
 from collections.abc import Sequence
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from alpaca_focus.doctor.checks import Check, Subject
-from alpaca_focus.doctor.conditions_checks import external_counts
+from alpaca_focus.doctor.conditions_checks import external_temperature_needed
 from alpaca_focus.doctor.program_checks import secrets_in
 from alpaca_focus.settings.models import Settings
 
@@ -15,20 +15,20 @@ _SETTINGS = Subject("settings")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SettingsFacts:
-    """What settings contain, and what they lack.
+    """The contents and gaps of settings.
 
     Attributes:
-        file: The file.
-        telescope: What it is called.
+        file: The settings file.
+        telescope: The telescope's name.
         others_may_read: Whether other users of the computer may read the file.
-        secrets: Names of the secrets that stand in it.
+        secrets: Names of the settings that hold a secret.
         keeps_history: Whether there is a storage.directory.
-        has_limits: Whether the focuser has limits of the user's own at both ends.
-        compensates_backlash: Whether there is a method for it.
-        contradictions: What asks for something that is not there: a sentence each, which ends with what to do.
+        has_limits: Whether the user limits the focuser's travel at both ends.
+        compensates_backlash: Whether backlash is compensated.
+        contradictions: Settings that need something absent: a sentence each, which ends with the remedy.
         has_triggers: Whether anything makes a refocus due.
-        sun_counts: Whether the night ends with the sun.
-        has_site: Whether the place is known.
+        needs_sun: Whether the night ends by the Sun's altitude.
+        has_site: Whether the site is known.
     """
 
     file: str
@@ -40,12 +40,12 @@ class SettingsFacts:
     compensates_backlash: bool
     contradictions: Sequence[str]
     has_triggers: bool
-    sun_counts: bool
+    needs_sun: bool
     has_site: bool
 
 
 def settings_facts(path: Path, settings: Settings) -> SettingsFacts:
-    """Return what settings contain, and what they lack."""
+    """Return the contents and gaps of settings."""
     focuser, wanted = settings.focuser, settings.triggers
     triggers = (
         wanted.temperature_c,
@@ -68,7 +68,7 @@ def settings_facts(path: Path, settings: Settings) -> SettingsFacts:
         has_triggers=any(each is not None for each in triggers)
         or wanted.meridian_flip
         or wanted.filter_change != "nothing",
-        sun_counts=settings.night.sun_altitude_deg is not None,
+        needs_sun=settings.night.sun_altitude_deg is not None,
         has_site=settings.site is not None,
     )
 
@@ -82,55 +82,58 @@ def _others_may_read(path: Path) -> bool:
 
 
 def contradictions(settings: Settings) -> tuple[str, ...]:
-    """Return what asks for something that is not there, each with what to do."""
-    wanted, follows = settings.triggers, settings.compensation
+    """Return the settings that need something absent, a sentence each, with the remedy."""
+    wanted, compensation = settings.triggers, settings.compensation
     unknown = not settings.focuser.temperature_coefficient_steps_per_c
     measures = "Set focuser.temperature_coefficient_steps_per_c: `alpaca-focus calibrate temperature` measures it."
     thermometer = settings.thermometer
     sources = (settings.observing_conditions, thermometer.file, thermometer.url)
     sees_stars = settings.imaging.way in {"gateway", "told"} or settings.imaging.folder is not None
-    found = {
+    holds = {
         f"triggers.temperature_zones needs the temperature coefficient. {measures}": (
             wanted.temperature_zones is not None and unknown
         ),
         f"compensation.enabled needs the temperature coefficient. {measures}": (
-            follows.enabled and unknown and not follows.steps_per_c_through and not follows.altitude_steps
+            compensation.enabled
+            and unknown
+            and not compensation.steps_per_c_through
+            and not compensation.altitude_steps
         ),
         f"thermometer.source is {thermometer.source}, and there is no external thermometer. Set observing_conditions, "
-        "thermometer.file or thermometer.url.": external_counts(settings) and not any(sources),
-        "The altitude of the telescope is needed, and there is no mount that reports it. Set mount, or take "
-        "triggers.altitude_deg and compensation.altitude_steps out.": (
-            settings.mount is None and (wanted.altitude_deg is not None or bool(follows.altitude_steps))
+        "thermometer.file or thermometer.url.": external_temperature_needed(settings) and not any(sources),
+        "The altitude of the telescope is needed, and no mount reports it. Set mount, or remove "
+        "triggers.altitude_deg and compensation.altitude_steps.": (
+            settings.mount is None and (wanted.altitude_deg is not None or bool(compensation.altitude_steps))
         ),
         "triggers.hfd_rise_percent needs the light frames. Set imaging.folder, or imaging.way to gateway or told.": (
             wanted.hfd_rise_percent is not None and not sees_stars
         ),
     }
-    return tuple(sentence for sentence, holds in found.items() if holds)
+    return tuple(sentence for sentence, is_true in holds.items() if is_true)
 
 
 # The rules.
 
 
 def settings_refused(file: str, message: str) -> Check:
-    """Return the check of settings that cannot be used."""
-    # Its lines begin with the file and the line number, which an editor finds.
-    return _SETTINGS.fails("file", message, f"Correct {file}: `alpaca-focus check` reads it as well.")
+    """Return the check of an invalid settings file."""
+    # The lines of the message begin with the file and the line number, which an editor finds.
+    return _SETTINGS.fails("file", message, f"Correct {file}, and test it by `alpaca-focus check`.")
 
 
-def judge_settings(facts: SettingsFacts) -> tuple[Check, ...]:
-    """Judge settings."""
-    found = [_SETTINGS.ok("file", f"{facts.file} is good: {facts.telescope}")]
-    found += [_SETTINGS.failed("contradiction", each) for each in facts.contradictions]
+def check_settings(facts: SettingsFacts) -> tuple[Check, ...]:
+    """Check settings."""
+    checks = [_SETTINGS.ok("file", f"{facts.file} is valid: {facts.telescope}")]
+    checks += [_SETTINGS.failed("contradiction", each) for each in facts.contradictions]
     if facts.secrets and facts.others_may_read:
-        found.append(
+        checks.append(
             _SETTINGS.note(
                 "permissions",
                 f"every user of this computer can read {', '.join(facts.secrets)} in {facts.file}",
-                f"Keep it to yourself: chmod o-rwx {facts.file}",
+                f"Make it private: chmod o-rwx {facts.file}",
             )
         )
-    wanting = (
+    gaps = (
         (
             facts.keeps_history,
             "history",
@@ -140,27 +143,27 @@ def judge_settings(facts: SettingsFacts) -> tuple[Check, ...]:
         (
             facts.has_limits,
             "limits",
-            "the focuser may use its whole travel, by its own limits",
-            "Set focuser.min_position and focuser.max_position, if it could run into something.",
+            "the focuser may use its whole travel",
+            "Set focuser.min_position and focuser.max_position if it could collide with something.",
         ),
         (
             facts.compensates_backlash,
             "backlash",
             "it is not compensated",
-            "`alpaca-focus calibrate backlash` measures it, by night.",
+            "Measure it at night by `alpaca-focus calibrate backlash`.",
         ),
         (
             facts.has_triggers,
             "triggers",
             "nothing makes a refocus due but `alpaca-focus refocus`",
-            "Set some triggers, if the daemon is to refocus by itself.",
+            "Set triggers if the daemon is to refocus by itself.",
         ),
         (
-            facts.has_site or not facts.sun_counts,
+            facts.has_site or not facts.needs_sun,
             "site",
-            "without it the Sun's altitude is unknown, and the daemon takes every hour for night",
+            "without it the Sun's altitude is unknown, and the daemon treats every hour as night",
             "Set site.latitude_deg and site.longitude_deg.",
         ),
     )
-    found += [_SETTINGS.note(name, seen, remedy) for is_there, name, seen, remedy in wanting if not is_there]
-    return tuple(found)
+    checks += [_SETTINGS.note(name, seen, remedy) for is_set, name, seen, remedy in gaps if not is_set]
+    return tuple(checks)

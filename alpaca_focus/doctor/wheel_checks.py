@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from alpaca_focus.devices.connection import Connection
 from alpaca_focus.devices.filter_wheel import AlpacaFilterWheel
 from alpaca_focus.doctor.checks import Check, Subject
-from alpaca_focus.doctor.examination import Examination
+from alpaca_focus.doctor.probe_context import ProbeContext
 from alpaca_focus.settings.models import Settings
 
 _WHEEL = Subject("filter wheel")
@@ -18,28 +18,30 @@ class WheelFacts:
     """A filter wheel, and the filters that the settings name.
 
     Attributes:
-        names: Of its filters by slot.
-        slot: The one in the light; `None`: it turns.
-        asked: Names of filters by the section of the settings that has them.
+        names: Filter names by slot.
+        slot: Slot of the current filter; `None` while the wheel turns.
+        requested: Filter names by the section of the settings that uses them.
     """
 
     names: Sequence[str]
     slot: int | None
-    asked: Mapping[str, Sequence[str]]
+    requested: Mapping[str, Sequence[str]]
 
 
-async def probe_wheel(examination: Examination) -> None:
-    """Examine the filter wheel; it is not turned."""
+async def probe_wheel(context: ProbeContext) -> None:
+    """Probe the filter wheel without turning it."""
 
     async def read(_: Connection) -> None:
-        async with examination.connected("filter_wheel", AlpacaFilterWheel) as wheel:
-            facts = WheelFacts(names=wheel.names, slot=await wheel.slot(), asked=_asked_filters(examination.settings))
-        examination.add(*judge_wheel(facts))
+        async with context.connected("filter_wheel", AlpacaFilterWheel) as wheel:
+            facts = WheelFacts(
+                names=wheel.names, slot=await wheel.slot(), requested=_requested_filters(context.settings)
+            )
+        context.add(*check_wheel(facts))
 
-    await examination.visit("filter_wheel", read)
+    await context.probe_device("filter_wheel", read)
 
 
-def _asked_filters(settings: Settings) -> dict[str, list[str]]:
+def _requested_filters(settings: Settings) -> dict[str, list[str]]:
     """Return the filters that the settings name, by section."""
     focus_filters = settings.focus.filters
     through = [each.focus_through for each in focus_filters.values() if each.focus_through is not None]
@@ -54,8 +56,8 @@ def _asked_filters(settings: Settings) -> dict[str, list[str]]:
 # The rules.
 
 
-def judge_wheel(facts: WheelFacts) -> tuple[Check, ...]:
-    """Judge a filter wheel."""
+def check_wheel(facts: WheelFacts) -> tuple[Check, ...]:
+    """Check a filter wheel."""
     return _names(facts), _slot(facts)
 
 
@@ -68,20 +70,24 @@ def _names(facts: WheelFacts) -> Check:
     twice = [name for name, count in Counter(facts.names).items() if count > 1]
     if twice:
         return _WHEEL.fails(
-            "names", f"{names}: {', '.join(twice)} is there twice", "Give each filter a name of its own in its server."
+            "names",
+            f"{names}: {', '.join(twice)} occurs twice",
+            "Give each filter a name of its own in the wheel's server.",
         )
-    for where, asked in facts.asked.items():
-        missing = [name for name in asked if name not in facts.names]
+    for section, requested in facts.requested.items():
+        missing = [name for name in requested if name not in facts.names]
         if missing:
             return _WHEEL.fails(
                 "names",
-                f"{where} names {', '.join(missing)}, and the wheel has {names}",
-                f"Write the names in {where} as the wheel has them, capitals as well.",
+                f"{section} names {', '.join(missing)}, and the wheel has {names}",
+                f"Write the names in {section} exactly as the wheel does, including capitals.",
             )
     return _WHEEL.ok("names", names)
 
 
 def _slot(facts: WheelFacts) -> Check:
     if facts.slot is None or facts.slot >= len(facts.names):
-        return _WHEEL.note("position", "it turns, or does not know its position", "Wait, and repeat the checkup.")
-    return _WHEEL.ok("position", f"slot {facts.slot}: {facts.names[facts.slot]} is in the light")
+        return _WHEEL.note(
+            "position", "it is turning, or does not know its position", "Wait, and run the doctor again."
+        )
+    return _WHEEL.ok("position", f"slot {facts.slot}: {facts.names[facts.slot]} is the current filter")

@@ -1,4 +1,4 @@
-"""The examination of observatories that are well, and of some that are not, over real HTTP."""
+"""The doctor on healthy and on faulty observatories, over real HTTP."""
 
 import asyncio
 import socket
@@ -16,7 +16,7 @@ import yaml
 
 from alpaca_focus.devices.clock import ScaledClock
 from alpaca_focus.doctor.checks import Check, CheckOutcome
-from alpaca_focus.doctor.checkup import CheckupOrder, examine
+from alpaca_focus.doctor.diagnostics import DiagnosticOptions, run_diagnostics
 from alpaca_focus.notify.mqtt_client import MqttSettings, broker_problem
 from alpaca_focus.run.restore_marker import FILE_NAME, RestoreMarker
 from alpaca_focus.service.control_wire import exclusive_lock, lock_path
@@ -45,10 +45,10 @@ def observatory(observatory_with: Callable[..., Observatory]) -> Observatory:
 
 
 class Doctor:
-    """Examines by settings of a file.
+    """Runs the diagnostics for a settings file.
 
     Attributes:
-        checks: What it found, by subject and name.
+        checks: The checks by subject and name.
     """
 
     def __init__(self, directory: Path, address: str, **sections: Any) -> None:
@@ -66,27 +66,27 @@ class Doctor:
         }
         self.file.write_text(yaml.safe_dump(wanted | sections))
 
-    def examine(self, *, frame: bool = True, move: bool = False, speed: float = FAST) -> None:
-        asyncio.run(self.examined(frame=frame, move=move, speed=speed))
+    def run(self, *, frame: bool = True, move: bool = False, speed: float = FAST) -> None:
+        asyncio.run(self.diagnose(frame=frame, move=move, speed=speed))
 
-    async def examined(self, *, frame: bool = True, move: bool = False, speed: float = FAST) -> None:
-        order = CheckupOrder(
+    async def diagnose(self, *, frame: bool = True, move: bool = False, speed: float = FAST) -> None:
+        options = DiagnosticOptions(
             file=self.file,
-            takes_frame=frame,
-            moves=move,
-            report=self.report,
-            waits_for=lambda _: None,
-            stranded=self._strand,
+            frame_allowed=frame,
+            move_allowed=move,
+            on_checks=self._add,
+            on_subject=lambda _: None,
+            on_stranded=self._count_stranded,
         )
-        await examine(order, ScaledClock(speed))
+        await run_diagnostics(options, ScaledClock(speed))
 
-    def report(self, checks: Sequence[Check]) -> None:
+    def _add(self, checks: Sequence[Check]) -> None:
         self.checks |= {(check.subject, check.name): check for check in checks}
 
-    def _strand(self) -> None:
+    def _count_stranded(self) -> None:
         self.stranded += 1
 
-    def found(self, subject: str, name: str, outcome: CheckOutcome, words: str = "") -> None:
+    def assert_check(self, subject: str, name: str, outcome: CheckOutcome, words: str = "") -> None:
         check = self.checks[subject, name]
         assert check.outcome is outcome, check
         assert words in f"{check.seen} {check.remedy}", check
@@ -102,7 +102,7 @@ def ask(address: str, what: str) -> Any:
     return reply["Value"]
 
 
-def told(address: str, what: str, **arguments: object) -> None:
+def put(address: str, what: str, **arguments: object) -> None:
     reply = requests.put(f"http://{address}/api/v1/{what}", data=arguments, timeout=5).json()
     assert reply["ErrorNumber"] == 0, reply
 
@@ -117,26 +117,26 @@ def fault(observatory: Observatory, kind: str, **how: object) -> None:
     requests.post(url, json={"kind": kind, **how}, timeout=5).raise_for_status()
 
 
-def test_an_observatory_that_is_well_is_left_as_it_was_found(observatory: Observatory, tmp_path: Path) -> None:
+def test_a_healthy_observatory_is_left_unchanged(observatory: Observatory, tmp_path: Path) -> None:
     address = observatory.address
-    told(address, "camera/0/connected", Connected=True)
-    told(address, "camera/0/binx", BinX=2)
-    told(address, "camera/0/biny", BinY=2)
-    told(address, "camera/0/numx", NumX=100)
+    put(address, "camera/0/connected", Connected=True)
+    put(address, "camera/0/binx", BinX=2)
+    put(address, "camera/0/biny", BinY=2)
+    put(address, "camera/0/numx", NumX=100)
     start = position(observatory)
     doctor = Doctor(tmp_path, address, **{name: {"device_number": 0} for name in DEVICES})
-    doctor.examine(move=True)
+    doctor.run(move=True)
     assert doctor.failures == []
-    doctor.found(f"server {address}", "management", OK, "telescope 0")
-    doctor.found(f"server {address}", "latency", OK, "of 20")
-    doctor.found("camera", "download", OK, "640 x 512 pixels")
-    doctor.found("camera", "download", OK, "as ImageBytes")
-    doctor.found("camera", "frame", OK, "dark")
-    doctor.found("focuser", "move", OK, f"from {start} to {start + 34} and back to {start}")
-    doctor.found("filter wheel", "names", OK, "L, R, G, B, Ha")
-    doctor.found("mount", "clock", NOTE, "behind this computer")
-    doctor.found("weather station", "temperature", OK, "old")
-    doctor.found("safety monitor", "state", OK)
+    doctor.assert_check(f"server {address}", "management", OK, "telescope 0")
+    doctor.assert_check(f"server {address}", "latency", OK, "in 20 requests")
+    doctor.assert_check("camera", "download", OK, "640 x 512 pixels")
+    doctor.assert_check("camera", "download", OK, "as ImageBytes")
+    doctor.assert_check("camera", "frame", OK, "dark")
+    doctor.assert_check("focuser", "move", OK, f"from {start} to {start + 34} and back to {start}")
+    doctor.assert_check("filter wheel", "names", OK, "L, R, G, B, Ha")
+    doctor.assert_check("mount", "clock", NOTE, "behind this computer")
+    doctor.assert_check("weather station", "temperature", OK, "old")
+    doctor.assert_check("safety monitor", "state", OK)
     assert position(observatory) == start
     assert ask(address, "camera/0/connected") is True
     assert (ask(address, "camera/0/binx"), ask(address, "camera/0/numx")) == (2, 100)
@@ -145,14 +145,14 @@ def test_an_observatory_that_is_well_is_left_as_it_was_found(observatory: Observ
     assert not (doctor.storage / FILE_NAME).exists()
 
 
-def test_nothing_is_exposed_or_moved_unasked(observatory: Observatory, tmp_path: Path) -> None:
+def test_nothing_is_exposed_or_moved_without_permission(observatory: Observatory, tmp_path: Path) -> None:
     start = position(observatory)
     doctor = Doctor(tmp_path, observatory.address)
-    doctor.examine(frame=False)
-    doctor.found("camera", "frame", NOT_TRIED, "--no-frame")
-    doctor.found("focuser", "move", NOT_TRIED, "--move")
-    doctor.found("storage", "folder", OK, "not there yet")
-    told(observatory.address, "camera/0/connected", Connected=True)
+    doctor.run(frame=False)
+    doctor.assert_check("camera", "frame", NOT_TRIED, "--no-frame")
+    doctor.assert_check("focuser", "move", NOT_TRIED, "--move")
+    doctor.assert_check("storage", "folder", OK, "does not exist yet")
+    put(observatory.address, "camera/0/connected", Connected=True)
     assert ask(observatory.address, "camera/0/imageready") is False
     assert position(observatory) == start
     assert not doctor.storage.exists()
@@ -176,7 +176,7 @@ def test_nothing_is_exposed_or_moved_unasked(observatory: Observatory, tmp_path:
             "focuser",
             "position",
             FAILS,
-            "outside of the limits 0 to 50000",
+            "outside the limits 0 to 50000",
         ),
     ],
 )
@@ -197,20 +197,20 @@ def test_faults(
     for kind, device in faults.items():
         fault(observatory, kind, device=device)
     doctor = Doctor(tmp_path, observatory.address, **sections)
-    doctor.examine(move=True)
-    doctor.found(f"server {observatory.address}" if subject == "server" else subject, name, outcome, words)
+    doctor.run(move=True)
+    doctor.assert_check(f"server {observatory.address}" if subject == "server" else subject, name, outcome, words)
     # What fails stops nothing else.
     assert len(doctor.failures) == (outcome is FAILS)
     assert ("computer", "versions") in doctor.checks
     assert position(observatory) == start
 
 
-def test_a_move_that_fails_is_taken_back(observatory: Observatory, tmp_path: Path) -> None:
+def test_a_failed_move_is_reverted(observatory: Observatory, tmp_path: Path) -> None:
     start = position(observatory)
     fault(observatory, "focuser-short", value=12, times=2)
     doctor = Doctor(tmp_path, observatory.address)
-    doctor.examine(move=True)
-    doctor.found("focuser", "move", FAILS, f"It is back at {start}.")
+    doctor.run(move=True)
+    doctor.assert_check("focuser", "move", FAILS, f"It is back at {start}.")
     assert (position(observatory), doctor.stranded) == (start, 0)
     assert not (doctor.storage / FILE_NAME).exists()
 
@@ -221,7 +221,7 @@ def test_an_abort_leaves_the_focuser_where_it_was(observatory_with: Callable[...
     doctor = Doctor(tmp_path, observatory.address)
 
     async def abort() -> None:
-        task = asyncio.create_task(doctor.examined(frame=False, move=True))
+        task = asyncio.create_task(doctor.diagnose(frame=False, move=True))
         await until(lambda: position(observatory) != start)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -229,31 +229,31 @@ def test_an_abort_leaves_the_focuser_where_it_was(observatory_with: Callable[...
 
     asyncio.run(abort())
     assert position(observatory) == start
-    doctor.found("focuser", "move", NOT_TRIED, f"aborted; it is back at {start}")
+    doctor.assert_check("focuser", "move", NOT_TRIED, f"aborted; it is back at {start}")
     assert ask(observatory.address, "focuser/0/connected") is False
     assert not (doctor.storage / FILE_NAME).exists()
 
 
-def test_a_camera_that_exposes_is_left_alone_and_the_focuser_too(observatory: Observatory, tmp_path: Path) -> None:
+def test_an_exposing_camera_and_its_focuser_are_left_alone(observatory: Observatory, tmp_path: Path) -> None:
     address, start = observatory.address, position(observatory)
-    told(address, "camera/0/connected", Connected=True)
-    told(address, "camera/0/startexposure", Duration=3000.0, Light=True)
+    put(address, "camera/0/connected", Connected=True)
+    put(address, "camera/0/startexposure", Duration=3000.0, Light=True)
     doctor = Doctor(tmp_path, address)
-    doctor.examine(move=True)
-    doctor.found("camera", "frame", NOT_TRIED, "busy with an image of another program")
-    doctor.found("focuser", "move", NOT_TRIED, "the camera exposes")
+    doctor.run(move=True)
+    doctor.assert_check("camera", "frame", NOT_TRIED, "busy with an image of another program")
+    doctor.assert_check("focuser", "move", NOT_TRIED, "the camera is exposing")
     assert ask(address, "camera/0/camerastate") == 2
     assert position(observatory) == start
-    told(address, "camera/0/abortexposure")
+    put(address, "camera/0/abortexposure")
 
 
-def test_a_run_that_was_cut_off_is_told_and_not_meddled_with(observatory: Observatory, tmp_path: Path) -> None:
+def test_an_interrupted_run_is_reported_and_left_alone(observatory: Observatory, tmp_path: Path) -> None:
     doctor, start = Doctor(tmp_path, observatory.address), position(observatory)
     mark = RestoreMarker(doctor.storage, f"focuser 0 at {observatory.address} (Simulated Focuser)")
     mark.set(25123)
-    doctor.examine(move=True, frame=False)
-    doctor.found("focuser", "position", NOTE, "had started at 25123")
-    doctor.found("focuser", "move", NOT_TRIED, "cut off")
+    doctor.run(move=True, frame=False)
+    doctor.assert_check("focuser", "position", NOTE, "had started at 25123")
+    doctor.assert_check("focuser", "move", NOT_TRIED, "cut off")
     assert position(observatory) == start
     assert mark.left_by_interrupted_run() == 25123
 
@@ -264,40 +264,40 @@ def test_a_running_daemon_is_respected(observatory: Observatory, tmp_path: Path)
         daemon.until("/api/v1/status", lambda status: status.get("state") == "watching")
         start = position(observatory)
         doctor = Doctor(tmp_path, observatory.address, web={"port": daemon.port}, mount={"device_number": 0})
-        doctor.examine(move=True)
-        doctor.found("daemon", "state", OK, "runs: watching")
-        doctor.found("camera", "sensor", OK)
-        doctor.found("camera", "frame", NOT_TRIED, "the daemon has the devices")
-        doctor.found("focuser", "position", OK, str(start))
-        doctor.found("focuser", "move", NOT_TRIED, "the daemon has the devices")
-        doctor.found("mount", "connection", NOT_TRIED, "is not connected just now")
-        doctor.found("dashboard", "port", OK, "in use, as it should be")
+        doctor.run(move=True)
+        doctor.assert_check("daemon", "state", OK, "runs: watching")
+        doctor.assert_check("camera", "sensor", OK)
+        doctor.assert_check("camera", "frame", NOT_TRIED, "the daemon holds the devices")
+        doctor.assert_check("focuser", "position", OK, str(start))
+        doctor.assert_check("focuser", "move", NOT_TRIED, "the daemon holds the devices")
+        doctor.assert_check("mount", "connection", NOT_TRIED, "is not connected just now")
+        doctor.assert_check("dashboard", "port", OK, "in use, as it should be")
         assert ask(observatory.address, "camera/0/imageready") is False
         assert ask(observatory.address, "telescope/0/connected") is False
         assert (position(observatory), doctor.failures) == (start, [])
-    doctor.examine(frame=False)
-    doctor.found("daemon", "state", OK, "none runs")
+    doctor.run(frame=False)
+    doctor.assert_check("daemon", "state", OK, "no daemon runs")
 
 
 def test_another_command_is_respected_too(observatory: Observatory, tmp_path: Path) -> None:
     doctor = Doctor(tmp_path, observatory.address)
     with exclusive_lock(lock_path(doctor.storage)):
-        doctor.examine(move=True)
-    doctor.found("daemon", "state", NOTE, "another command")
-    doctor.found("camera", "connection", NOT_TRIED, "another command")
+        doctor.run(move=True)
+    doctor.assert_check("daemon", "state", NOTE, "another alpaca-focus command")
+    doctor.assert_check("camera", "connection", NOT_TRIED, "another alpaca-focus command")
 
 
-def test_a_server_that_is_gone_is_said_once_and_another_one_is_looked_at(
+def test_an_unreachable_server_is_reported_once_and_the_other_is_probed(
     observatory: Observatory, tmp_path: Path
 ) -> None:
     gone = f"127.0.0.1:{free_port()}"
     doctor = Doctor(tmp_path, observatory.address, camera={"address": gone})
-    doctor.examine(move=True)
+    doctor.run(move=True)
     assert [check.subject for check in doctor.failures] == [f"server {gone}"]
-    doctor.found(f"server {gone}", "reachable", FAILS, "nothing listens")
-    doctor.found("camera", "connection", NOT_TRIED, gone)
-    doctor.found("focuser", "position", OK)
-    doctor.found("focuser", "move", NOT_TRIED, "cannot be asked")
+    doctor.assert_check(f"server {gone}", "reachable", FAILS, "nothing listens")
+    doctor.assert_check("camera", "connection", NOT_TRIED, gone)
+    doctor.assert_check("focuser", "position", OK)
+    doctor.assert_check("focuser", "move", NOT_TRIED, "does not report whether it is exposing")
 
 
 @contextmanager
@@ -333,26 +333,26 @@ class NoHttp(BaseHTTPRequestHandler):
         self.wfile.write(b"220 mail.example.org ESMTP\r\n")
 
 
-def test_a_slow_server_and_one_that_is_none(tmp_path: Path) -> None:
+def test_a_slow_server_and_one_without_http(tmp_path: Path) -> None:
     with serving(SlowServer) as slow, serving(NoHttp) as strange:
         doctor = Doctor(tmp_path, slow, alpaca={"address": slow, "timeout_s": 5.0}, focuser={"address": strange})
-        doctor.examine()
-    doctor.found(f"server {slow}", "latency", NOTE, "slow")
-    doctor.found(f"server {slow}", "management", NOTE, "no management API")
-    doctor.found("camera", "connection", FAILS)
-    doctor.found(f"server {strange}", "reachable", FAILS, "not HTTP")
+        doctor.run()
+    doctor.assert_check(f"server {slow}", "latency", NOTE, "slow")
+    doctor.assert_check(f"server {slow}", "management", NOTE, "no management API")
+    doctor.assert_check("camera", "connection", FAILS)
+    doctor.assert_check(f"server {strange}", "reachable", FAILS, "not over HTTP")
 
 
 def test_a_server_that_never_answers(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         place = f"127.0.0.1:{silent.getsockname()[1]}"
         doctor = Doctor(tmp_path, place, alpaca={"address": place, "timeout_s": 0.3})
-        doctor.examine()
-    doctor.found(f"server {place}", "reachable", FAILS, "no answer within 0.3 s")
+        doctor.run()
+    doctor.assert_check(f"server {place}", "reachable", FAILS, "no answer within 0.3 s")
 
 
 class NamelessWheel(ServedWheel):
-    """A wheel that nobody has named the filters of."""
+    """A wheel whose filters have no names."""
 
     def get_names(self) -> list[str]:
         return ["L", "", ""]
@@ -369,20 +369,20 @@ def test_odd_devices(tmp_path: Path) -> None:
             focuser={"step_size_um": 2.0},
             mount={"device_number": 0},
         )
-        doctor.examine(move=True, speed=TIME_FACTOR)
+        doctor.run(move=True, speed=TIME_FACTOR)
     finally:
         running.stop()
-    doctor.found("camera", "frame", FAILS, "the camera has been idle" if camera.aborts == 0 else "given up")
-    doctor.found("focuser", "positions", FAILS, "relative focuser")
-    doctor.found("focuser", "move", NOT_TRIED, "fails")
-    doctor.found("filter wheel", "names", FAILS, "filters without names")
-    doctor.found("mount", "connection", FAILS, "no telescope 0")
-    doctor.found("mount", "the rest", NOT_TRIED, "fails")
+    doctor.assert_check("camera", "frame", FAILS, "the camera has been idle" if camera.aborts == 0 else "given up")
+    doctor.assert_check("focuser", "positions", FAILS, "relative focuser")
+    doctor.assert_check("focuser", "move", NOT_TRIED, "fails")
+    doctor.assert_check("filter wheel", "names", FAILS, "filters without names")
+    doctor.assert_check("mount", "connection", FAILS, "no telescope 0")
+    doctor.assert_check("mount", "the rest", NOT_TRIED, "fails")
     assert focuser.moves == []
     assert focuser.halts == 0
 
 
-def test_what_runs_besides_the_devices(observatory: Observatory, tmp_path: Path) -> None:
+def test_the_other_programs(observatory: Observatory, tmp_path: Path) -> None:
     (tmp_path / "temperature").write_text("-3.5 C\n")
     (tmp_path / "token").write_text("short\n")
     taken = socket.create_server(("127.0.0.1", 0))
@@ -398,23 +398,23 @@ def test_what_runs_besides_the_devices(observatory: Observatory, tmp_path: Path)
     async def examined() -> Doctor:
         async with FakePhd2(state="Paused") as phd2:
             doctor = Doctor(tmp_path, observatory.address, guider={"address": phd2.address}, **sections)
-            await doctor.examined(frame=False)
+            await doctor.diagnose(frame=False)
         assert [method for method, _ in phd2.calls] == ["get_app_state"]
         return doctor
 
     with taken:
         doctor = asyncio.run(examined())
-    doctor.found("guider", "state", OK, "Paused")
-    doctor.found("temperature file", "temperature", OK, "-3.5 deg C")
-    doctor.found("messages", "services", FAILS, "does not understand: service 2")
-    doctor.found("mqtt", "broker", FAILS, "cannot be reached")
-    doctor.found("dashboard", "port", FAILS, "another program listens")
-    doctor.found("dashboard", "settings", FAILS, "is no token")
-    doctor.found("computer", "site", OK, "the sun is at")
+    doctor.assert_check("guider", "state", OK, "Paused")
+    doctor.assert_check("temperature file", "temperature", OK, "-3.5 deg C")
+    doctor.assert_check("messages", "services", FAILS, "does not understand: service 2")
+    doctor.assert_check("mqtt", "broker", FAILS, "cannot be reached")
+    doctor.assert_check("dashboard", "port", FAILS, "another program listens")
+    doctor.assert_check("dashboard", "settings", FAILS, "is no token")
+    doctor.assert_check("computer", "site", OK, "the Sun is at")
     assert "hush" not in str(doctor.checks)
 
 
-def test_the_broker_is_asked_whether_it_lets_us_in(tmp_path: Path) -> None:
+def test_the_broker_accepts_or_refuses_the_login(tmp_path: Path) -> None:
     broker = Mosquitto(tmp_path)
     broker.start()
     try:
@@ -433,23 +433,23 @@ def test_the_broker_is_asked_whether_it_lets_us_in(tmp_path: Path) -> None:
     assert "cannot be reached" in broker_problem(wanted, 1.0)
 
 
-def test_a_broker_that_says_nothing_is_not_waited_for() -> None:
+def test_a_silent_broker_times_out() -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         assert "does not speak MQTT" in broker_problem(
             MqttSettings(host="127.0.0.1", port=silent.getsockname()[1]), 0.3
         )
 
 
-def test_settings_that_cannot_be_read_leave_the_computer_to_look_at(tmp_path: Path) -> None:
+def test_with_invalid_settings_only_the_computer_is_checked(tmp_path: Path) -> None:
     doctor = Doctor(tmp_path, "127.0.0.1:1")
     doctor.file.write_text("telescope: {focal_length_mm: 530}\n")
-    doctor.examine()
-    doctor.found("settings", "file", FAILS, "telescope.aperture_mm")
+    doctor.run()
+    doctor.assert_check("settings", "file", FAILS, "telescope.aperture_mm")
     assert {subject for subject, _ in doctor.checks} == {"settings", "computer"}
 
 
-def test_a_folder_that_nobody_can_make_is_said(observatory: Observatory, tmp_path: Path) -> None:
+def test_an_impossible_folder_is_reported(observatory: Observatory, tmp_path: Path) -> None:
     doctor = Doctor(tmp_path, observatory.address, storage={"directory": str(tmp_path / ("n" * 300))})
-    doctor.examine(frame=False)
-    doctor.found("daemon", "state", OK, "none runs")
-    doctor.found("storage", "folder", OK, "not there yet")
+    doctor.run(frame=False)
+    doctor.assert_check("daemon", "state", OK, "no daemon runs")
+    doctor.assert_check("storage", "folder", OK, "does not exist yet")

@@ -1,13 +1,13 @@
-"""One more kind of device, an example of these tests: what has to be written for it, and that nothing else is.
+"""One more kind of device, as an example: the files that it needs, and that no other file changes.
 
-It would touch eight files: `alpaca/standard.py` (type and members), `core/device_kinds.py` (its row), `ports.py` (what
-the program wants of it), a module of `devices` (its adapter), `run/device_adapters.py` (the adapter's row),
-`settings/models.py` (its section), a module of `doctor` (probe and rules) and `doctor/checkup.py` (the probe's row).
+It would change eight files: `alpaca/standard.py` (type and members), `core/device_kinds.py` (its row), `ports.py` (its
+protocol), a module of `devices` (its adapter), `run/device_adapters.py` (the adapter's row), `settings/models.py` (its
+section), a module of `doctor` (probe and rules) and `doctor/diagnostics.py` (the probe's row).
 """
 
 import asyncio
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -31,10 +31,10 @@ from alpaca_focus.daemon.gateway_link import DaemonGateway
 from alpaca_focus.devices.clock import SystemClock
 from alpaca_focus.devices.connection import AlpacaDevice, Connection
 from alpaca_focus.devices.translate import as_float
-from alpaca_focus.doctor import checkup
+from alpaca_focus.doctor import diagnostics
 from alpaca_focus.doctor.checks import Check, CheckOutcome, Subject
-from alpaca_focus.doctor.checkup import CheckupOrder, examine
-from alpaca_focus.doctor.examination import Examination
+from alpaca_focus.doctor.diagnostics import DiagnosticOptions, run_diagnostics
+from alpaca_focus.doctor.probe_context import ProbeContext
 from alpaca_focus.ports import Device
 from alpaca_focus.run import device_adapters
 from alpaca_focus.run.device_adapters import connected_devices, plain_adapter
@@ -112,15 +112,15 @@ class SettingsWithRotator(Settings):
 # doctor
 
 
-async def probe_rotator(examination: Examination) -> None:
-    async def look(_: Connection) -> None:
-        async with examination.connected("rotator", AlpacaRotator) as rotator:
-            examination.found.append(judge_rotator(await rotator.position_deg()))
+async def probe_rotator(context: ProbeContext) -> None:
+    async def read(_: Connection) -> None:
+        async with context.connected("rotator", AlpacaRotator) as rotator:
+            context.checks.append(check_rotator(await rotator.position_deg()))
 
-    await examination.visit("rotator", look)
+    await context.probe_device("rotator", read)
 
 
-def judge_rotator(position_deg: float) -> Check:
+def check_rotator(position_deg: float) -> Check:
     return Subject("rotator").ok("position", f"{position_deg:g} degrees")
 
 
@@ -135,7 +135,7 @@ class ServedRotator(ServedDevice):
 
 @pytest.fixture
 def _one_more_kind(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What the eight files would say."""
+    """What the eight files would contain."""
     monkeypatch.setitem(DeviceType._member_map_, "ROTATOR", ROTATOR)
     monkeypatch.setitem(DeviceType._value2member_map_, "rotator", ROTATOR)
     monkeypatch.setattr(DeviceType, "_member_names_", [*DeviceType._member_names_, "ROTATOR"])
@@ -143,7 +143,7 @@ def _one_more_kind(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(standard._INTERFACES, ROTATOR, interface)
     monkeypatch.setitem(device_kinds._KINDS, "rotator", ROW)
     monkeypatch.setitem(device_adapters._ADAPTERS, "rotator", plain_adapter("rotator", AlpacaRotator))
-    monkeypatch.setitem(checkup._PROBES, "rotator", probe_rotator)
+    monkeypatch.setitem(diagnostics._PROBES, "rotator", probe_rotator)
     for module in [each for name, each in sys.modules.items() if name.startswith("alpaca_focus.")]:
         if getattr(module, "Settings", None) is Settings and module is not models:
             monkeypatch.setattr(module, "Settings", SettingsWithRotator)
@@ -189,22 +189,19 @@ def test_it_is_surveyed_and_offered_by_init(server: RunningServer, tmp_path: Pat
     assert load_yaml(file, SettingsWithRotator).rotator == RotatorSection(device_number=0)
 
 
-def test_the_doctor_examines_it(server: RunningServer, tmp_path: Path) -> None:
+def test_the_doctor_probes_it(server: RunningServer, tmp_path: Path) -> None:
     file, checks = tmp_path / "night.yaml", list[Check]()
 
-    def report(found: Sequence[Check]) -> None:
-        checks.extend(found)
-
     file.write_text(settings_at(server, web=None).model_dump_json(exclude_unset=True))
-    order = CheckupOrder(
+    options = DiagnosticOptions(
         file=file,
-        takes_frame=False,
-        moves=False,
-        report=report,
-        waits_for=lambda _: None,
-        stranded=lambda: None,
+        frame_allowed=False,
+        move_allowed=False,
+        on_checks=checks.extend,
+        on_subject=lambda _: None,
+        on_stranded=lambda: None,
     )
-    asyncio.run(examine(order))
+    asyncio.run(run_diagnostics(options))
     connection, position = [check for check in checks if check.subject == "rotator"]
     assert (connection.name, connection.outcome) == ("connection", CheckOutcome.OK)
     assert position == Check("rotator", "position", CheckOutcome.OK, "12.5 degrees")

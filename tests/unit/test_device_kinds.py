@@ -11,7 +11,7 @@ from alpaca_focus.core.device_kinds import DEVICE_KINDS, DeviceKind, DiscoveredD
 from alpaca_focus.devices.address import DeviceAddress
 from alpaca_focus.devices.clock import SystemClock
 from alpaca_focus.devices.requester import make_alpyca_device
-from alpaca_focus.doctor.checkup import PROBES
+from alpaca_focus.doctor.diagnostics import PROBES
 from alpaca_focus.run.device_adapters import ADAPTERS
 from alpaca_focus.settings.models import DeviceSection, Settings
 

@@ -1,4 +1,4 @@
-"""What is gathered of the computer and of the settings."""
+"""The facts of the computer and of the settings."""
 
 import asyncio
 import socket
@@ -17,14 +17,14 @@ from alpaca_focus.doctor.checks import CheckOutcome
 from alpaca_focus.doctor.computer_checks import (
     clock_state,
     computer_facts,
-    history_trouble,
+    history_problem,
     hottest_c,
     memory_bytes,
     storage_facts,
     table_date,
     undervoltage,
 )
-from alpaca_focus.doctor.examination import Examination, run_in_thread
+from alpaca_focus.doctor.probe_context import ProbeContext, run_in_thread
 from alpaca_focus.doctor.program_checks import PortState, port_state
 from alpaca_focus.doctor.settings_checks import contradictions, settings_facts
 from alpaca_focus.service.control_wire import lock_path
@@ -42,7 +42,7 @@ def test_memory_is_read_in_bytes() -> None:
     assert memory_bytes(text) == {"MemTotal": 3884344 * 1024, "MemAvailable": 2000000 * 1024}
 
 
-def test_the_hottest_zone_counts_and_one_that_does_not_answer_does_not(tmp_path: Path) -> None:
+def test_a_thermal_zone_without_a_reading_is_skipped(tmp_path: Path) -> None:
     assert hottest_c(tmp_path) is None
     for number, text in enumerate(("48312\n", "51000\n", "what\n")):
         zone = tmp_path / f"thermal_zone{number}"
@@ -52,8 +52,8 @@ def test_the_hottest_zone_counts_and_one_that_does_not_answer_does_not(tmp_path:
     assert hottest_c(tmp_path) == 51.0
 
 
-@pytest.mark.parametrize(("alarm", "found"), [("0\n", False), ("1\n", True), (None, None)])
-def test_the_undervoltage_of_a_raspberry_pi(alarm: str | None, found: bool | None, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("alarm", "expected"), [("0\n", False), ("1\n", True), (None, None)])
+def test_the_undervoltage_of_a_raspberry_pi(alarm: str | None, expected: bool | None, tmp_path: Path) -> None:
     other, pi = tmp_path / "hwmon0", tmp_path / "hwmon1"
     other.mkdir()
     (other / "name").write_text("cpu_thermal\n")
@@ -63,7 +63,7 @@ def test_the_undervoltage_of_a_raspberry_pi(alarm: str | None, found: bool | Non
     (pi / "name").write_text("rpi_volt\n")
     if alarm is not None:
         (pi / "in0_lcrit_alarm").write_text(alarm)
-    assert undervoltage(tmp_path) is found
+    assert undervoltage(tmp_path) is expected
 
 
 @pytest.mark.parametrize(
@@ -79,7 +79,7 @@ def test_the_date_of_the_tables_is_in_their_version(version: str, date: datetime
     assert table_date(version) == date
 
 
-def test_the_kernel_is_asked_without_any_rights() -> None:
+def test_the_kernel_facts_need_no_privileges() -> None:
     synchronised, error_s = clock_state()
     assert synchronised in {True, False, None}
     assert error_s is None or (synchronised and error_s >= 0)
@@ -91,15 +91,15 @@ def test_the_kernel_is_asked_without_any_rights() -> None:
     assert facts.table_date is not None
 
 
-def test_a_history_is_whole_or_damaged_or_not_there(tmp_path: Path) -> None:
+def test_a_history_is_intact_or_damaged_or_absent(tmp_path: Path) -> None:
     path = tmp_path / FILE_NAME
-    assert history_trouble(path) is None
+    assert history_problem(path) is None
     with RunStore(tmp_path):
         # As while a daemon has it open.
-        assert history_trouble(path) == ""
-    assert history_trouble(path) == ""
+        assert history_problem(path) == ""
+    assert history_problem(path) == ""
     path.write_bytes(b"no database at all" * 100)
-    assert "cannot be read" in (history_trouble(path) or "")
+    assert "cannot be read" in (history_problem(path) or "")
     path.unlink()
     with sqlite3.connect(path) as connection:
         connection.execute("CREATE TABLE runs (number INTEGER PRIMARY KEY, text TEXT)")
@@ -108,10 +108,10 @@ def test_a_history_is_whole_or_damaged_or_not_there(tmp_path: Path) -> None:
     content = bytearray(path.read_bytes())
     content[8192:12288] = bytes(4096)
     path.write_bytes(content)
-    assert "is damaged" in (history_trouble(path) or "")
+    assert "is damaged" in (history_problem(path) or "")
 
 
-def test_a_folder_that_is_not_there_yet_is_not_made(tmp_path: Path) -> None:
+def test_a_missing_folder_is_not_created(tmp_path: Path) -> None:
     facts = storage_facts(tmp_path / "a" / "b")
     assert (facts.exists, facts.writable, facts.history) == (False, True, None)
     assert facts.free_bytes
@@ -120,7 +120,7 @@ def test_a_folder_that_is_not_there_yet_is_not_made(tmp_path: Path) -> None:
     assert not storage_facts(tmp_path / "file" / "b").writable
 
 
-def test_ports_are_free_or_taken_or_not_of_this_computer() -> None:
+def test_ports_are_free_or_taken_or_of_another_computer() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
         assert port_state("127.0.0.1", port) is PortState.TAKEN
@@ -153,7 +153,7 @@ def test_settings_that_contradict_themselves(sections: dict[str, object], words:
     assert (words or "") in "".join(found)
 
 
-def test_who_may_read_the_secrets_and_which_there_are(tmp_path: Path) -> None:
+def test_secrets_are_named_and_their_readers_checked(tmp_path: Path) -> None:
     file = tmp_path / "night.yaml"
     file.touch(mode=0o600)
     wanted = settings(
@@ -169,7 +169,7 @@ def test_who_may_read_the_secrets_and_which_there_are(tmp_path: Path) -> None:
     assert settings_facts(file, settings()).secrets == ()
 
 
-def test_nobody_waits_for_work_that_hangs() -> None:
+def test_a_hanging_thread_times_out() -> None:
     release = threading.Event()
 
     async def hang() -> None:
@@ -180,7 +180,7 @@ def test_nobody_waits_for_work_that_hangs() -> None:
     release.set()
 
 
-def test_work_aside_gives_its_result_and_its_error() -> None:
+def test_a_thread_returns_its_result_or_raises_its_error() -> None:
     async def both() -> None:
         assert await run_in_thread(lambda: 7, 5.0) == 7
         with pytest.raises(KeyError):
@@ -190,7 +190,7 @@ def test_work_aside_gives_its_result_and_its_error() -> None:
 
 
 @pytest.mark.parametrize(("is_locked", "outcome"), [(True, CheckOutcome.NOTE), (False, CheckOutcome.OK)])
-def test_where_the_lock_cannot_be_opened_nobody_knows_who_has_it(
+def test_the_holder_is_unknown_if_the_lock_cannot_be_opened(
     outcome: CheckOutcome, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, is_locked: bool
 ) -> None:
     def refused(_: Path) -> Never:
@@ -200,10 +200,10 @@ def test_where_the_lock_cannot_be_opened_nobody_knows_who_has_it(
     if is_locked:
         lock_path(tmp_path).touch()
     wanted = settings(storage={"directory": str(tmp_path)})
-    examination = Examination(settings=wanted, clock=FakeClock(), takes_frame=True, moves=True)
-    with ExitStack() as held:
-        asyncio.run(program_checks.probe_daemon(examination, held))
-    (check,) = examination.found
+    context = ProbeContext(settings=wanted, clock=FakeClock(), frame_allowed=True, move_allowed=True)
+    with ExitStack() as locks:
+        asyncio.run(program_checks.probe_daemon(context, locks))
+    (check,) = context.checks
     assert check.outcome is outcome
-    assert not examination.daemon_runs
-    assert bool(examination.gently) is is_locked
+    assert not context.daemon_runs
+    assert bool(context.read_only_reason) is is_locked

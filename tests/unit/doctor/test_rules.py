@@ -1,4 +1,4 @@
-"""What facts mean: for each judge, what becomes of a thing that is well and of one that is not."""
+"""The rules of the doctor: for each, facts that pass and facts that do not."""
 
 from collections.abc import Sequence
 from dataclasses import is_dataclass, replace
@@ -18,42 +18,42 @@ from alpaca_focus.doctor.camera_checks import (
     CameraFacts,
     CoolerFacts,
     FrameFacts,
+    RequestedExposure,
     Scale,
-    WantedExposure,
-    judge_camera,
-    judge_frame,
+    check_camera,
+    check_frame,
 )
-from alpaca_focus.doctor.checks import Check, CheckOutcome, Subject, parted, worst
+from alpaca_focus.doctor.checks import Check, CheckOutcome, Subject, split_remedy, worst
 from alpaca_focus.doctor.computer_checks import (
     ComputerFacts,
     StorageFacts,
-    judge_computer,
-    judge_place,
-    judge_storage,
+    check_computer,
+    check_storage,
+    check_time_zone,
 )
-from alpaca_focus.doctor.conditions_checks import ThermometerFacts, judge_safety, judge_thermometer
-from alpaca_focus.doctor.examination import Examination
+from alpaca_focus.doctor.conditions_checks import ThermometerFacts, check_safety, check_thermometer
 from alpaca_focus.doctor.focuser_checks import (
     FocuserFacts,
-    judge_focuser,
-    judge_nudge,
-    nudge_steps,
-    nudge_target,
+    check_focuser,
+    check_trial_move,
+    trial_move_steps,
+    trial_move_target,
 )
-from alpaca_focus.doctor.mount_checks import MountFacts, judge_mount
+from alpaca_focus.doctor.mount_checks import MountFacts, check_mount
+from alpaca_focus.doctor.probe_context import ProbeContext
 from alpaca_focus.doctor.program_checks import (
     DaemonFacts,
     Holder,
     PortState,
-    judge_broker,
-    judge_daemon,
-    judge_guider,
-    judge_port,
-    judge_services,
+    check_broker,
+    check_daemon,
+    check_guider,
+    check_port,
+    check_services,
 )
-from alpaca_focus.doctor.server_checks import Reach, ServerFacts, judge_server
-from alpaca_focus.doctor.settings_checks import SettingsFacts, judge_settings
-from alpaca_focus.doctor.wheel_checks import WheelFacts, judge_wheel
+from alpaca_focus.doctor.server_checks import Reachability, ServerFacts, check_server
+from alpaca_focus.doctor.settings_checks import SettingsFacts, check_settings
+from alpaca_focus.doctor.wheel_checks import WheelFacts, check_wheel
 from alpaca_focus.run.nudge import NudgeResult
 from alpaca_focus.settings.models import Settings
 
@@ -65,8 +65,8 @@ def named(checks: Sequence[Check], name: str) -> Check:
     return check
 
 
-def judged(checks: Sequence[Check], name: str, outcome: CheckOutcome, words: str) -> None:
-    """See that a check ended so, says those words, and has a remedy if and only if there is something to do."""
+def assert_check(checks: Sequence[Check], name: str, outcome: CheckOutcome, words: str) -> None:
+    """Assert a check's outcome and words, and that it has a remedy if and only if something needs doing."""
     check = named(checks, name)
     assert check.outcome is outcome, check
     assert words in f"{check.seen} {check.remedy}", check
@@ -90,11 +90,11 @@ def judged(checks: Sequence[Check], name: str, outcome: CheckOutcome, words: str
         ("It is dead.", "It is dead.", "Do something."),
     ],
 )
-def test_an_errors_last_sentence_is_its_remedy(message: str, seen: str, remedy: str) -> None:
-    assert parted(message, "Do something.") == (seen, remedy)
+def test_the_last_sentence_of_an_error_is_its_remedy(message: str, seen: str, remedy: str) -> None:
+    assert split_remedy(message, "Do something.") == (seen, remedy)
 
 
-def test_the_worst_outcome_counts_and_what_was_not_tried_is_none() -> None:
+def test_a_skipped_check_does_not_count_for_the_worst_outcome() -> None:
     subject = Subject("camera")
     well, hint = subject.ok("a", "b"), subject.note("a", "b", "c")
     assert worst([]) is OK
@@ -104,8 +104,8 @@ def test_the_worst_outcome_counts_and_what_was_not_tried_is_none() -> None:
 
 
 SERVER = ServerFacts(
-    place="pi:11111",
-    reach=Reach.ANSWERS,
+    address="pi:11111",
+    reachability=Reachability.ANSWERS,
     round_trips_s=(0.001, 0.002, 0.4),
     versions=(1,),
     description="Server 2, by somebody",
@@ -117,29 +117,29 @@ SERVER = ServerFacts(
     ("changes", "name", "outcome", "words"),
     [
         ({}, "reachable", OK, "by somebody"),
-        ({}, "latency", OK, "2.0 ms a question, 400 ms at most, of 3"),
+        ({}, "latency", OK, "2.0 ms a request, 400 ms at most, in 3"),
         ({}, "management", OK, 'camera 0 "Cam"'),
-        ({"description": ""}, "reachable", OK, "without a name"),
+        ({"description": ""}, "reachable", OK, "without reporting a name"),
         ({"round_trips_s": (0.3, 0.3, 0.1)}, "latency", NOTE, "slow"),
         ({"round_trips_s": (0.001, 0.001), "lost": 2}, "latency", NOTE, "2 more had no answer"),
         ({"round_trips_s": (), "lost": 2}, "latency", FAILS, "hangs"),
         ({"versions": None}, "management", NOTE, "device_number"),
         ({"versions": (2, 3)}, "management", FAILS, "2, 3"),
-        ({"reach": Reach.NO_NAME}, "reachable", FAILS, "name has no address"),
-        ({"reach": Reach.REFUSED}, "reachable", FAILS, "nothing listens"),
-        ({"reach": Reach.SILENT}, "reachable", FAILS, "within 5 s"),
-        ({"reach": Reach.NO_WAY, "detail": "no route to host"}, "reachable", FAILS, "no route to host"),
-        ({"reach": Reach.NO_HTTP}, "reachable", FAILS, "not HTTP"),
-        ({"reach": Reach.SILENT}, "latency", NOT_TRIED, "does not answer"),
-        ({"reach": Reach.SILENT}, "management", NOT_TRIED, "does not answer"),
+        ({"reachability": Reachability.NO_NAME}, "reachable", FAILS, "name has no address"),
+        ({"reachability": Reachability.REFUSED}, "reachable", FAILS, "nothing listens"),
+        ({"reachability": Reachability.SILENT}, "reachable", FAILS, "within 5 s"),
+        ({"reachability": Reachability.NO_ROUTE, "detail": "no route to host"}, "reachable", FAILS, "no route to host"),
+        ({"reachability": Reachability.NO_HTTP}, "reachable", FAILS, "not over HTTP"),
+        ({"reachability": Reachability.SILENT}, "latency", NOT_TRIED, "does not answer"),
+        ({"reachability": Reachability.SILENT}, "management", NOT_TRIED, "does not answer"),
     ],
 )
 def test_servers(changes: dict[str, object], name: str, outcome: CheckOutcome, words: str) -> None:
-    judged(judge_server(replace(SERVER, **changes)), name, outcome, words)
+    assert_check(check_server(replace(SERVER, **changes)), name, outcome, words)
 
 
-ASKED = WantedExposure(where="focus", exposure_s=3.0, binning=1, gain=None, offset=None)
-HA = WantedExposure(where="focus.filters.Ha", exposure_s=8.0, binning=2, gain=100, offset=20)
+PLAIN = RequestedExposure(section="focus", exposure_s=3.0, binning=1, gain=None, offset=None)
+HA = RequestedExposure(section="focus.filters.Ha", exposure_s=8.0, binning=2, gain=100, offset=20)
 CAMERA = CameraFacts(
     width_px=6248,
     height_px=4176,
@@ -152,7 +152,7 @@ CAMERA = CameraFacts(
     gain=Scale(now=0, lowest=0, highest=400),
     offset=Scale(now=10, lowest=0, highest=200),
     cooler=CoolerFacts(on=True, temperature_c=-9.8, target_c=-10.0, power_percent=42.0),
-    asked=(ASKED, HA),
+    requested=(PLAIN, HA),
 )
 
 
@@ -165,27 +165,27 @@ CAMERA = CameraFacts(
         ({"set_pixel_um": 5.0}, "sensor", NOTE, "camera.pixel_size_um is 5 um"),
         ({"reported_pixel_um": None}, "sensor", FAILS, "set camera.pixel_size_um"),
         ({"bayer": True}, "sensor", OK, "colour"),
-        ({}, "exposure", OK, "asked for: 3, 8 s"),
-        ({"exposure_max_s": 5.0}, "exposure", FAILS, "focus.filters.Ha.exposure_s asks for 8 s"),
+        ({}, "exposure", OK, "requested: 3, 8 s"),
+        ({"exposure_max_s": 5.0}, "exposure", FAILS, "focus.filters.Ha.exposure_s requests 8 s"),
         ({"exposure_min_s": 4.0, "exposure_max_s": float("inf")}, "exposure", FAILS, "focus.exposure_s"),
-        ({}, "binning", OK, "up to 4; asked for: 1, 2"),
-        ({"max_binning": 1}, "binning", FAILS, "focus.filters.Ha.binning asks for 2"),
-        ({}, "gain", OK, "0 now, of 0 to 400; asked for: 100"),
-        ({"asked": (ASKED,)}, "gain", OK, "it stays"),
+        ({}, "binning", OK, "up to 4; requested: 1, 2"),
+        ({"max_binning": 1}, "binning", FAILS, "focus.filters.Ha.binning requests 2"),
+        ({}, "gain", OK, "0, range 0 to 400; requested: 100"),
+        ({"requested": (PLAIN,)}, "gain", OK, "unchanged"),
         ({"gain": Scale()}, "gain", FAILS, "has no gain"),
-        ({"gain": Scale(), "asked": (ASKED,)}, "gain", OK, "none"),
+        ({"gain": Scale(), "requested": (PLAIN,)}, "gain", OK, "none"),
         ({"gain": Scale(now=1, lowest=0, highest=3)}, "gain", FAILS, "0 to 3"),
         ({"gain": Scale(now=1)}, "gain", OK, "any"),
-        ({"offset": Scale(now=30, lowest=25, highest=50)}, "offset", FAILS, "focus.filters.Ha.offset asks for 20"),
+        ({"offset": Scale(now=30, lowest=25, highest=50)}, "offset", FAILS, "focus.filters.Ha.offset requests 20"),
         ({}, "cooler", OK, "42 %"),
         ({"cooler": CoolerFacts()}, "cooler", OK, "none"),
-        ({"cooler": CoolerFacts(on=False, temperature_c=12.0)}, "cooler", OK, "off; the sensor has 12.0"),
-        ({"cooler": CoolerFacts(on=True, temperature_c=5.0, target_c=-10.0)}, "cooler", NOTE, "-10.0 are asked for"),
+        ({"cooler": CoolerFacts(on=False, temperature_c=12.0)}, "cooler", OK, "off; the sensor is at 12.0"),
+        ({"cooler": CoolerFacts(on=True, temperature_c=5.0, target_c=-10.0)}, "cooler", NOTE, "the target is -10.0"),
         ({"cooler": CoolerFacts(on=True, temperature_c=5.0)}, "cooler", OK, "on"),
     ],
 )
 def test_cameras(changes: dict[str, object], name: str, outcome: CheckOutcome, words: str) -> None:
-    judged(judge_camera(replace(CAMERA, **changes)), name, outcome, words)
+    assert_check(check_camera(replace(CAMERA, **changes)), name, outcome, words)
 
 
 FRAME = FrameFacts(
@@ -211,7 +211,7 @@ FRAME = FrameFacts(
         ({"encoding": ""}, "download", OK, "MB/s"),
         ({"encoding": "JSON"}, "download", NOTE, "slow"),
         ({"download_s": 40.0}, "download", NOTE, "camera.download_timeout_s"),
-        ({}, "frame", OK, "80 to 130 ADU, 100 in the middle"),
+        ({}, "frame", OK, "80 to 130 ADU, median 100"),
         ({"lowest_adu": 0.0, "highest_adu": 0.0}, "frame", FAILS, "all pixels are zero"),
         ({"lowest_adu": 65535.0, "highest_adu": 65535.0}, "frame", FAILS, "saturated"),
         ({"lowest_adu": 65535.0, "highest_adu": 65535.0, "dark": False}, "frame", NOTE, "by day"),
@@ -219,7 +219,7 @@ FRAME = FrameFacts(
     ],
 )
 def test_frames(changes: dict[str, object], name: str, outcome: CheckOutcome, words: str) -> None:
-    judged(judge_frame(replace(FRAME, **changes)), name, outcome, words)
+    assert_check(check_frame(replace(FRAME, **changes)), name, outcome, words)
 
 
 FOCUSER = FocuserFacts(
@@ -231,7 +231,7 @@ FOCUSER = FocuserFacts(
     reported_step_um=1.0,
     set_step_um=None,
     temperature_c=8.5,
-    temperature_counts=True,
+    temperature_needed=True,
     device_compensates=False,
     we_compensate=True,
 )
@@ -242,11 +242,11 @@ FOCUSER = FocuserFacts(
     [
         ({}, "position", OK, "at 5000"),
         ({"moving": True}, "position", OK, "moving"),
-        ({"min_position": 6000}, "position", FAILS, "outside of the limits 6000 to 10000"),
+        ({"min_position": 6000}, "position", FAILS, "outside the limits 6000 to 10000"),
         ({"max_position": 4000}, "position", FAILS, "0 to 4000"),
         ({"position": 10001}, "position", FAILS, "0 to 10000"),
-        ({"belongs_at": 4000}, "position", NOTE, "had started at 4000"),
-        ({"belongs_at": 5000}, "position", OK, "5000"),
+        ({"restore_position": 4000}, "position", NOTE, "had started at 4000"),
+        ({"restore_position": 5000}, "position", OK, "5000"),
         ({}, "limits", OK, "0 to 10000"),
         ({"max_position": 20000}, "limits", NOTE, "focuser.max_position is 20000"),
         ({"min_position": 10000}, "limits", FAILS, "10000 to 10000"),
@@ -255,23 +255,23 @@ FOCUSER = FocuserFacts(
         ({"set_step_um": 2.0}, "step size", NOTE, "2 um"),
         ({}, "temperature", OK, "8.5 deg C"),
         ({"temperature_c": None}, "temperature", FAILS, "thermometer.source"),
-        ({"temperature_c": None, "temperature_counts": False}, "temperature", OK, "none is needed"),
+        ({"temperature_c": None, "temperature_needed": False}, "temperature", OK, "none is needed"),
         ({}, "compensation", OK, "off"),
-        ({"device_compensates": True}, "compensation", NOTE, "two would follow"),
-        ({"device_compensates": True, "we_compensate": False}, "compensation", NOTE, "during a focus run"),
+        ({"device_compensates": True}, "compensation", NOTE, "both compensate"),
+        ({"device_compensates": True, "we_compensate": False}, "compensation", NOTE, "a focus run switches"),
     ],
 )
 def test_focusers(changes: dict[str, object], name: str, outcome: CheckOutcome, words: str) -> None:
-    judged(judge_focuser(replace(FOCUSER, **changes)), name, outcome, words)
+    assert_check(check_focuser(replace(FOCUSER, **changes)), name, outcome, words)
 
 
-def test_a_relative_focuser_is_of_no_use() -> None:
-    judged(judge_focuser(FocuserFacts(absolute=False)), "positions", FAILS, "relative")
+def test_a_relative_focuser_fails() -> None:
+    assert_check(check_focuser(FocuserFacts(absolute=False)), "positions", FAILS, "relative")
 
 
 @pytest.mark.parametrize(("zone", "steps"), [(None, 10), (67.0, 34), (1.0, 4), (5000.0, 100)])
-def test_a_nudge_is_half_of_the_zone_in_which_nobody_sees_it(zone: float | None, steps: int) -> None:
-    assert nudge_steps(zone) == steps
+def test_a_trial_move_is_half_the_critical_focus_zone(zone: float | None, steps: int) -> None:
+    assert trial_move_steps(zone) == steps
 
 
 @pytest.mark.parametrize(
@@ -283,12 +283,12 @@ def test_a_nudge_is_half_of_the_zone_in_which_nobody_sees_it(zone: float | None,
         (105, Direction.OUT, 115),
     ],
 )
-def test_a_nudge_goes_against_the_arrival_where_there_is_room(here: int, arrive: Direction, target: int) -> None:
-    assert nudge_target(here, 10, Limits(lowest=100, highest=1000), arrive) == target
+def test_a_trial_move_goes_against_the_arrival_if_there_is_room(here: int, arrive: Direction, target: int) -> None:
+    assert trial_move_target(here, 10, Limits(lowest=100, highest=1000), arrive) == target
 
 
-def test_there_is_no_nudge_without_room() -> None:
-    assert nudge_target(5, 10, Limits(lowest=0, highest=12), Direction.IN) is None
+def test_there_is_no_trial_move_without_room() -> None:
+    assert trial_move_target(5, 10, Limits(lowest=0, highest=12), Direction.IN) is None
 
 
 NUDGE = NudgeResult(start=500, reached=510, ended_at=500, lasted_s=2.0)
@@ -302,16 +302,16 @@ NUDGE = NudgeResult(start=500, reached=510, ended_at=500, lasted_s=2.0)
         ({"reached": None}, NOT_TRIED, "aborted; it is back at 500", False),
         ({"ended_at": 507, "return_problem": "It is stuck."}, FAILS, "Move it to 500 by hand", True),
         ({"ended_at": None}, FAILS, "its position is unknown", True),
-        ({"reached": None, "problem": "It stalls. Oil it."}, FAILS, "It is back at 500. Oil it.", False),
+        ({"reached": None, "trouble": "It stalls. Oil it."}, FAILS, "It is back at 500. Oil it.", False),
     ],
 )
-def test_nudges(changes: dict[str, object], outcome: CheckOutcome, words: str, *, is_stranded: bool) -> None:
+def test_trial_moves(changes: dict[str, object], outcome: CheckOutcome, words: str, *, is_stranded: bool) -> None:
     facts = replace(NUDGE, **changes)
-    judged([judge_nudge(facts)], "move", outcome, words)
+    assert_check([check_trial_move(facts)], "move", outcome, words)
     assert facts.is_stranded is is_stranded
 
 
-WHEEL = WheelFacts(names=("L", "R", "Ha"), slot=2, asked={"focus.filters": ["Ha"]})
+WHEEL = WheelFacts(names=("L", "R", "Ha"), slot=2, requested={"focus.filters": ["Ha"]})
 
 
 @pytest.mark.parametrize(
@@ -320,14 +320,14 @@ WHEEL = WheelFacts(names=("L", "R", "Ha"), slot=2, asked={"focus.filters": ["Ha"
         ({}, "names", OK, "L, R, Ha"),
         ({"names": ()}, "names", FAILS, "Name the filters"),
         ({"names": ("L", " ", "Ha")}, "names", FAILS, "Name the filters"),
-        ({"names": ("L", "L", "Ha")}, "names", FAILS, "L is there twice"),
-        ({"asked": {"focus.filters": ["ha", "L"]}}, "names", FAILS, "focus.filters names ha,"),
-        ({}, "position", OK, "slot 2: Ha is in the light"),
-        ({"slot": None}, "position", NOTE, "turns"),
+        ({"names": ("L", "L", "Ha")}, "names", FAILS, "L occurs twice"),
+        ({"requested": {"focus.filters": ["ha", "L"]}}, "names", FAILS, "focus.filters names ha,"),
+        ({}, "position", OK, "slot 2: Ha is the current filter"),
+        ({"slot": None}, "position", NOTE, "turning"),
     ],
 )
 def test_wheels(changes: dict[str, object], name: str, outcome: CheckOutcome, words: str) -> None:
-    judged(judge_wheel(replace(WHEEL, **changes)), name, outcome, words)
+    assert_check(check_wheel(replace(WHEEL, **changes)), name, outcome, words)
 
 
 AT = datetime(2026, 1, 15, 20, tzinfo=UTC)
@@ -340,8 +340,8 @@ MOUNT = MountFacts(
     altitude_deg=40.0,
     clock=AT,
     clock_ahead_s=0.4,
-    place_deg=(47.0, 8.0),
-    set_place_deg=(47.1, 7.9),
+    site_deg=(47.0, 8.0),
+    set_site_deg=(47.1, 7.9),
 )
 
 
@@ -352,60 +352,60 @@ MOUNT = MountFacts(
         ({"parked": True, "tracking": False}, "state", OK, "parked, not tracking"),
         ({"tracking": None}, "state", OK, "does not report whether it tracks"),
         ({"pier_side": PierSide.UNKNOWN}, "state", OK, "does not report its pier side"),
-        ({"pier_side": PierSide.UNKNOWN, "pier_side_counts": True}, "state", NOTE, "meridian flip"),
+        ({"pier_side": PierSide.UNKNOWN, "pier_side_needed": True}, "state", NOTE, "meridian flip"),
         ({}, "pointing", OK, "RA 5.500 h, Dec -5.40 deg, altitude 40.0 deg"),
-        ({"altitude_deg": None, "altitude_counts": True}, "pointing", FAILS, "altitude"),
+        ({"altitude_deg": None, "altitude_needed": True}, "pointing", FAILS, "altitude"),
         ({"altitude_deg": None}, "pointing", OK, "RA"),
         ({}, "clock", OK, "within 0.4 s"),
         ({"clock_ahead_s": 90.0}, "clock", NOTE, "90 s ahead of this computer"),
         ({"clock_ahead_s": -7200.0}, "clock", NOTE, "2 hours behind this computer"),
         ({"clock": None, "clock_ahead_s": None}, "clock", OK, "does not report its time"),
         ({}, "site", OK, "as in the settings"),
-        ({"set_place_deg": (47.0, -8.0)}, "site", NOTE, "8.00 west"),
-        ({"place_deg": (47.0, 179.9), "set_place_deg": (47.0, -179.9)}, "site", OK, "as in the settings"),
-        ({"set_place_deg": None}, "site", OK, "47.00 north, 8.00 east"),
-        ({"place_deg": None}, "site", OK, "does not report its site"),
+        ({"set_site_deg": (47.0, -8.0)}, "site", NOTE, "8.00 west"),
+        ({"site_deg": (47.0, 179.9), "set_site_deg": (47.0, -179.9)}, "site", OK, "as in the settings"),
+        ({"set_site_deg": None}, "site", OK, "47.00 north, 8.00 east"),
+        ({"site_deg": None}, "site", OK, "does not report its site"),
     ],
 )
 def test_mounts(changes: dict[str, object], name: str, outcome: CheckOutcome, words: str) -> None:
-    judged(judge_mount(replace(MOUNT, **changes)), name, outcome, words)
+    assert_check(check_mount(replace(MOUNT, **changes)), name, outcome, words)
 
 
 @pytest.mark.parametrize(
     ("facts", "outcome", "words"),
     [
-        (ThermometerFacts(temperature_c=-3.25, age_s=12.0, counts=True), OK, "-3.2 deg C, 12 s old"),
-        (ThermometerFacts(temperature_c=1.0, age_s=None, counts=True), OK, "1.0 deg C"),
-        (ThermometerFacts(temperature_c=1.0, age_s=3600.0, counts=True), NOTE, "60 minutes old"),
-        (ThermometerFacts(temperature_c=None, age_s=None, counts=True, why_none="it is gone"), FAILS, "it is gone"),
-        (ThermometerFacts(temperature_c=None, age_s=None, counts=False), NOTE, "take it out"),
+        (ThermometerFacts(temperature_c=-3.25, age_s=12.0, needed=True), OK, "-3.2 deg C, 12 s old"),
+        (ThermometerFacts(temperature_c=1.0, age_s=None, needed=True), OK, "1.0 deg C"),
+        (ThermometerFacts(temperature_c=1.0, age_s=3600.0, needed=True), NOTE, "60 minutes old"),
+        (ThermometerFacts(temperature_c=None, age_s=None, needed=True, why_none="it is gone"), FAILS, "it is gone"),
+        (ThermometerFacts(temperature_c=None, age_s=None, needed=False), NOTE, "remove it"),
     ],
 )
 def test_thermometers(facts: ThermometerFacts, outcome: CheckOutcome, words: str) -> None:
-    judged([judge_thermometer(Subject("weather station"), facts)], "temperature", outcome, words)
+    assert_check([check_thermometer(Subject("weather station"), facts)], "temperature", outcome, words)
 
 
 def test_safety_and_guider() -> None:
-    judged([judge_safety(is_safe=True)], "state", OK, "safe")
-    judged([judge_safety(is_safe=False)], "state", NOTE, "not safe")
-    judged([judge_guider("Guiding")], "state", OK, "Guiding")
-    judged([judge_guider("LostLock")], "state", NOTE, "lost its star")
+    assert_check([check_safety(is_safe=True)], "state", OK, "safe")
+    assert_check([check_safety(is_safe=False)], "state", NOTE, "not safe")
+    assert_check([check_guider("Guiding")], "state", OK, "Guiding")
+    assert_check([check_guider("LostLock")], "state", NOTE, "lost its star")
 
 
 @pytest.mark.parametrize(
-    ("facts", "outcome", "words", "gently"),
+    ("facts", "outcome", "words", "read_only"),
     [
         (DaemonFacts(holder=Holder.NOBODY), OK, "storage.directory", False),
-        (DaemonFacts(holder=Holder.NOBODY, directory="/n"), OK, "none runs with /n", False),
-        (DaemonFacts(holder=Holder.DAEMON, state="watching"), OK, "runs: watching. The daemon has", True),
-        (DaemonFacts(holder=Holder.DAEMON, trouble="It is silent. See its log."), FAILS, "See its log.", True),
-        (DaemonFacts(holder=Holder.COMMAND), NOTE, "another command", True),
-        (DaemonFacts(holder=Holder.UNKNOWN, trouble="this user may not look into /n"), NOTE, "as the user", True),
+        (DaemonFacts(holder=Holder.NOBODY, directory="/n"), OK, "no daemon runs with /n", False),
+        (DaemonFacts(holder=Holder.DAEMON, state="watching"), OK, "runs: watching. The daemon holds", True),
+        (DaemonFacts(holder=Holder.DAEMON, problem="It is silent. See its log."), FAILS, "See its log.", True),
+        (DaemonFacts(holder=Holder.COMMAND), NOTE, "another alpaca-focus command", True),
+        (DaemonFacts(holder=Holder.UNKNOWN, problem="this user may not read /n"), NOTE, "as the user", True),
     ],
 )
-def test_daemons(facts: DaemonFacts, outcome: CheckOutcome, words: str, *, gently: bool) -> None:
-    judged([judge_daemon(facts)], "state", outcome, words)
-    assert bool(facts.why_gently) is gently
+def test_daemons(facts: DaemonFacts, outcome: CheckOutcome, words: str, *, read_only: bool) -> None:
+    assert_check([check_daemon(facts)], "state", outcome, words)
+    assert bool(facts.read_only_reason) is read_only
 
 
 @pytest.mark.parametrize(
@@ -420,17 +420,19 @@ def test_daemons(facts: DaemonFacts, outcome: CheckOutcome, words: str, *, gentl
     ],
 )
 def test_ports(state: PortState, outcome: CheckOutcome, words: str, *, daemon_runs: bool) -> None:
-    check = judge_port(Subject("dashboard"), "web", "127.0.0.1:11180", state, daemon_runs=daemon_runs)
-    judged([check], "port", outcome, words)
+    check = check_port(Subject("dashboard"), "web", "127.0.0.1:11180", state, daemon_runs=daemon_runs)
+    assert_check([check], "port", outcome, words)
 
 
 def test_messages_and_the_broker() -> None:
-    judged([judge_services([("service 1 (ntfy)", True)])], "services", OK, "notify-test")
-    judged([judge_services([("service 1 (ntfy)", True), ("service 2", False)])], "services", FAILS, ": service 2 ")
-    judged([judge_services([])], "services", NOTE, "none is named")
-    judged([judge_broker("pi:1883", "", user=None)], "broker", OK, "without a user name")
-    judged([judge_broker("pi:1883", "", user="me")], "broker", OK, "as me")
-    judged([judge_broker("pi:1883", "It refuses. Look at mqtt.user.", user="me")], "broker", FAILS, "mqtt.user")
+    assert_check([check_services([("service 1 (ntfy)", True)])], "services", OK, "notify-test")
+    assert_check(
+        [check_services([("service 1 (ntfy)", True), ("service 2", False)])], "services", FAILS, ": service 2 "
+    )
+    assert_check([check_services([])], "services", NOTE, "none is named")
+    assert_check([check_broker("pi:1883", "", user=None)], "broker", OK, "without a user name")
+    assert_check([check_broker("pi:1883", "", user="me")], "broker", OK, "as me")
+    assert_check([check_broker("pi:1883", "It refuses. Look at mqtt.user.", user="me")], "broker", FAILS, "mqtt.user")
 
 
 SETTINGS = SettingsFacts(
@@ -443,16 +445,16 @@ SETTINGS = SettingsFacts(
     compensates_backlash=True,
     contradictions=(),
     has_triggers=True,
-    sun_counts=True,
+    needs_sun=True,
     has_site=True,
 )
 
 
-def test_settings_that_leave_nothing_out_get_one_line() -> None:
-    (check,) = judge_settings(SETTINGS)
+def test_complete_settings_get_one_line() -> None:
+    (check,) = check_settings(SETTINGS)
     assert check.outcome is OK
-    assert judge_settings(replace(SETTINGS, has_site=False, sun_counts=False)) == (check,)
-    assert judge_settings(replace(SETTINGS, secrets=("web.token",), others_may_read=False)) == (check,)
+    assert check_settings(replace(SETTINGS, has_site=False, needs_sun=False)) == (check,)
+    assert check_settings(replace(SETTINGS, secrets=("web.token",), others_may_read=False)) == (check,)
 
 
 @pytest.mark.parametrize(
@@ -468,7 +470,7 @@ def test_settings_that_leave_nothing_out_get_one_line() -> None:
     ],
 )
 def test_settings(changes: dict[str, object], name: str, outcome: CheckOutcome, words: str) -> None:
-    judged(judge_settings(replace(SETTINGS, **changes)), name, outcome, words)
+    assert_check(check_settings(replace(SETTINGS, **changes)), name, outcome, words)
 
 
 COMPUTER = ComputerFacts(
@@ -494,7 +496,7 @@ COMPUTER = ComputerFacts(
         ({"available_bytes": 100_000_000}, "memory", NOTE, "100 of"),
         ({"available_bytes": None}, "memory", OK, "unknown"),
         ({}, "temperature", OK, "51 deg C"),
-        ({"hottest_c": 82.0}, "temperature", NOTE, "slows"),
+        ({"hottest_c": 82.0}, "temperature", NOTE, "throttles"),
         ({}, "power", OK, "high enough"),
         ({"undervoltage": True}, "power", FAILS, "too low"),
         ({}, "tables", OK, "2025-10-07"),
@@ -504,11 +506,11 @@ COMPUTER = ComputerFacts(
     ],
 )
 def test_computers(changes: dict[str, object], name: str, outcome: CheckOutcome, words: str) -> None:
-    judged(judge_computer(replace(COMPUTER, **changes)), name, outcome, words)
+    assert_check(check_computer(replace(COMPUTER, **changes)), name, outcome, words)
 
 
-def test_a_computer_without_sensors_has_no_line_for_them() -> None:
-    names = [check.name for check in judge_computer(replace(COMPUTER, hottest_c=None, undervoltage=None))]
+def test_a_computer_without_sensors_has_no_checks_of_them() -> None:
+    names = [check.name for check in check_computer(replace(COMPUTER, hottest_c=None, undervoltage=None))]
     assert names == ["clock", "memory", "tables", "versions"]
 
 
@@ -526,7 +528,7 @@ def test_a_computer_without_sensors_has_no_line_for_them() -> None:
 )
 def test_the_time_zone_is_that_of_the_site(zone_h: int, longitude_deg: float, outcome: CheckOutcome) -> None:
     now = AT.astimezone(timezone(timedelta(hours=zone_h)))
-    judged([judge_place(now, 47.0, longitude_deg, -30.0)], "site", outcome, "the sun is at -30 deg now")
+    assert_check([check_time_zone(now, 47.0, longitude_deg, -30.0)], "site", outcome, "the Sun is at -30 deg")
 
 
 STORAGE = StorageFacts(directory="/n", exists=True, writable=True, free_bytes=9_000_000_000, history="")
@@ -535,31 +537,31 @@ STORAGE = StorageFacts(directory="/n", exists=True, writable=True, free_bytes=9_
 @pytest.mark.parametrize(
     ("changes", "name", "outcome", "words"),
     [
-        ({}, "folder", OK, "can be written"),
-        ({"exists": False}, "folder", OK, "makes it"),
+        ({}, "folder", OK, "is writable"),
+        ({"exists": False}, "folder", OK, "creates it"),
         ({"writable": False}, "folder", FAILS, "write in /n"),
-        ({"writable": False, "exists": False}, "folder", FAILS, "make /n"),
+        ({"writable": False, "exists": False}, "folder", FAILS, "create /n"),
         ({}, "room", OK, "9.0 GB"),
         ({"free_bytes": 400_000_000}, "room", NOTE, "0.4 GB"),
-        ({"free_bytes": 1000}, "room", FAILS, "nothing can be kept"),
-        ({"free_bytes": None}, "room", OK, "not known"),
-        ({}, "history", OK, "whole"),
+        ({"free_bytes": 1000}, "room", FAILS, "nothing can be saved"),
+        ({"free_bytes": None}, "room", OK, "unknown"),
+        ({}, "history", OK, "intact"),
         ({"history": None}, "history", OK, "none yet"),
         ({"history": "it is damaged"}, "history", FAILS, "it is damaged"),
     ],
 )
 def test_storage(changes: dict[str, object], name: str, outcome: CheckOutcome, words: str) -> None:
-    judged(judge_storage(replace(STORAGE, **changes)), name, outcome, words)
+    assert_check(check_storage(replace(STORAGE, **changes)), name, outcome, words)
 
 
 def test_rules_are_plain_functions_on_frozen_facts() -> None:
     modules = [import_module(f"{doctor.__name__}.{each.name}") for each in iter_modules(doctor.__path__)]
     members = [member for module in modules for member in vars(module).items()]
-    rules = [member for name, member in members if name.startswith("judge_")]
+    rules = [member for name, member in members if name.startswith("check_")]
     facts = [member for name, member in members if name.endswith("Facts") and name != "DiscoveredFacts"]
     assert len(set(rules)) >= 15
     assert len(set(facts)) >= 10
     for rule in rules:
         assert not iscoroutinefunction(rule), rule
-        assert not {Examination, Connection, Settings} & set(get_type_hints(rule).values()), rule
+        assert not {ProbeContext, Connection, Settings} & set(get_type_hints(rule).values()), rule
     assert all(is_dataclass(each) and each.__dataclass_params__.frozen for each in facts)

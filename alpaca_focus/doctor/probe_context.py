@@ -1,11 +1,11 @@
-"""What all probes have in common: the settings, what is allowed, and to leave each device as it was found."""
+"""What all probes share: the settings, the permissions, and connecting a device and leaving it unchanged."""
 
 import asyncio
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
-from concurrent.futures import Future
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TypeVar
 
 from alpaca_focus.alpaca.standard import DeviceType
@@ -25,34 +25,34 @@ T = TypeVar("T")
 DeviceT = TypeVar("DeviceT", bound=Device)
 DeviceWork = Callable[[Connection], Awaitable[None]]
 
-QUESTIONS = 20
-"""All questions to one device together may last as long as so many answers that come just in time."""
+REQUESTS = 20
+"""All requests to one device together may take as long as this many answers that come just before the timeout."""
 
 
 @dataclass(slots=True, kw_only=True)
-class Examination:
-    """What is examined and how, and the checks of the present subject.
+class ProbeContext:
+    """The settings and permissions of all probes, and the checks of the current subject.
 
     Attributes:
         settings: The user's settings.
-        clock: Time.
-        takes_frame: Whether the camera may take a frame.
-        moves: Whether the focuser may be moved.
-        gently: Why the devices are only read, as a clause; empty: they need not be.
+        clock: The clock of the adapters.
+        frame_allowed: Whether the camera may take a frame.
+        move_allowed: Whether the focuser may be moved.
+        read_only_reason: Why the devices may only be read, as a clause; empty if they may be operated.
         daemon_runs: Whether the daemon of these settings runs.
-        silent: Servers that do not answer.
-        found: The checks of the present subject.
+        unreachable: Authorities of the servers that do not answer.
+        checks: The checks of the current subject.
         is_stranded: Whether the focuser could not be brought back.
     """
 
     settings: Settings
     clock: Clock
-    takes_frame: bool
-    moves: bool
-    gently: str = ""
+    frame_allowed: bool
+    move_allowed: bool
+    read_only_reason: str = ""
     daemon_runs: bool = False
-    silent: set[str] = field(default_factory=set)
-    found: list[Check] = field(default_factory=list)
+    unreachable: set[str] = field(default_factory=set)
+    checks: list[Check] = field(default_factory=list)
     is_stranded: bool = False
 
     @property
@@ -61,7 +61,7 @@ class Examination:
         return self.settings.alpaca.timeout_s
 
     def address(self, section: str) -> DeviceAddress:
-        """Return where the device of a section of the settings is.
+        """Return the address of the device in a section of the settings.
 
         Raises:
             ConfigurationError: The settings hold no address.
@@ -70,40 +70,44 @@ class Examination:
         return address_of(device, self.settings)
 
     def connected(self, section: str, adapter: Callable[..., DeviceT]) -> AbstractAsyncContextManager[DeviceT]:
-        """Return a context with one of the program's own adapters, connected."""
+        """Return a context manager that connects one of the program's adapters."""
         return using(adapter(self.address(section), self.clock, timeout_s=self.timeout_s))
 
     def add(self, *checks: Check) -> None:
-        """Add checks to those of the present subject."""
-        self.found.extend(checks)
+        """Add checks to those of the current subject."""
+        self.checks.extend(checks)
 
-    async def visit(self, section: str, read: DeviceWork, act: DeviceWork | None = None) -> None:
-        """Connect a device that the settings name, examine it, and leave it as it was found.
+    async def probe_device(self, section: str, read: DeviceWork, act: DeviceWork | None = None) -> None:
+        """Connect a device of the settings, probe it, and disconnect it if it was not connected before.
 
         Args:
-            section: Its section of the settings, as in `DEVICE_KINDS`.
-            read: Reads it.
-            act: Does something with it afterwards, by deadlines of its own.
+            section: The device's section of the settings, as in `DEVICE_KINDS`.
+            read: Reads the device.
+            act: Operates the device afterwards, with deadlines of its own.
         """
         kind = DEVICE_KINDS[section]
         subject = Subject(kind.name)
         address = self.address(section)
-        if address.authority in self.silent:
+        if address.authority in self.unreachable:
             self.add(subject.not_tried("connection", f"its server {address.authority} does not answer"))
             return
         connection = Connection(DeviceType(kind.alpaca_type), address, self.clock, timeout_s=self.timeout_s)
         try:
             async with asyncio.timeout(self.timeout_s * 2):
                 was_connected = await connection.is_connected()
-            if self.gently and not was_connected:
-                self.add(subject.not_tried("connection", f"{connection.name} is not connected just now; {self.gently}"))
+            if self.read_only_reason and not was_connected:
+                self.add(
+                    subject.not_tried(
+                        "connection", f"{connection.name} is not connected just now; {self.read_only_reason}"
+                    )
+                )
                 return
             try:
-                async with asyncio.timeout(CONNECT_TIMEOUT_S + QUESTIONS * self.timeout_s):
+                async with asyncio.timeout(CONNECT_TIMEOUT_S + REQUESTS * self.timeout_s):
                     await connection.open()
-                    introduction = await _introduction(connection)
+                    description = await _description(connection)
                     left = "" if was_connected else "; not connected before, and disconnected again afterwards"
-                    self.add(subject.ok("connection", f"{introduction}{left}"))
+                    self.add(subject.ok("connection", f"{description}{left}"))
                     await read(connection)
                 if act is not None:
                     await act(connection)
@@ -120,9 +124,9 @@ class Examination:
     ) -> tuple[Check, Check]:
         rest = subject.not_tried("the rest", "something above fails")
         if isinstance(error, TimeoutError):
-            seen = f"{connection.name} answers so slowly that it was given up"
+            seen = f"{connection.name} answers too slowly, and was given up"
             return subject.fails("answers", seen, "Check whether its server or its hardware hangs."), rest
-        is_connected = any(check.name == "connection" for check in self.found)
+        is_connected = any(check.name == "connection" for check in self.checks)
         return subject.failed("answers" if is_connected else "connection", str(error)), rest
 
     async def _disconnect(self, subject: Subject, connection: Connection) -> None:
@@ -132,15 +136,15 @@ class Examination:
             self.add(
                 subject.note(
                     "connection",
-                    f"it was not connected before, and does not disconnect again: {error}",
-                    "Disconnect it in its server, if that matters.",
+                    f"it was not connected before, and cannot be disconnected: {error}",
+                    "Disconnect it in its server if that matters.",
                 )
             )
 
 
 @asynccontextmanager
 async def using(device: DeviceT) -> AsyncIterator[DeviceT]:
-    """Connect one of the program's own adapters, and let go of it."""
+    """Connect one of the program's adapters, and close it at the end."""
     try:
         await device.connect()
         yield device
@@ -148,51 +152,39 @@ async def using(device: DeviceT) -> AsyncIterator[DeviceT]:
         await device.close()
 
 
-async def _introduction(connection: Connection) -> str:
-    """Return the names of a device and its driver."""
+async def _description(connection: Connection) -> str:
+    """Return the device, its driver and its interface version as text."""
     driver = await connection.get_or("DriverInfo", as_text, default="")
     version = await connection.get_or("DriverVersion", as_text, default="")
     interface = await connection.get_or("InterfaceVersion", as_int, default=0)
     first_line = next(iter(driver.strip().splitlines()), "")
     name = f"{first_line} {'' if version in first_line else version}".strip()
-    parts = [
-        connection.name,
-        f"driver {name}" if name else "",
-        f"interface {interface}" if interface else "",
-    ]
-    return ", ".join(part for part in parts if part)
+    parts = [connection.name, f"driver {name}" if name else "", f"interface {interface}" if interface else ""]
+    return ", ".join(filter(None, parts))
 
 
 async def run_in_thread(work: Callable[[], T], timeout_s: float) -> T:
-    """Run a blocking call in a daemon thread; one that hangs does not hold up the end of the program.
+    """Run a blocking call in a daemon thread, so that one that hangs does not delay the end of the program.
 
     Raises:
-        TimeoutError: It has not ended in time.
+        TimeoutError: The call has not ended in time.
     """
     loop = asyncio.get_running_loop()
     outcome: asyncio.Future[T] = loop.create_future()
 
-    def deliver(done: Future[T]) -> None:
-        if outcome.done():
-            return
-        error = done.exception()
-        if error is not None:
-            outcome.set_exception(error)
-        else:
-            outcome.set_result(done.result())
+    def deliver(set_outcome: Callable[[], None]) -> None:
+        if not outcome.done():
+            set_outcome()
 
-    def carry_out() -> None:
-        done: Future[T] = Future()
+    def run() -> None:
         try:
-            done.set_result(work())
+            set_outcome = partial(outcome.set_result, work())
         except Exception as error:  # noqa: BLE001 - it is raised again in the loop
-            done.set_exception(error)
-        try:
-            loop.call_soon_threadsafe(deliver, done)
-        except RuntimeError:
-            # The loop has ended, and the caller with it.
-            return
+            set_outcome = partial(outcome.set_exception, error)
+        # The loop may have ended meanwhile, and the caller with it.
+        with suppress(RuntimeError):
+            loop.call_soon_threadsafe(deliver, set_outcome)
 
-    threading.Thread(target=carry_out, name="doctor", daemon=True).start()
+    threading.Thread(target=run, name="doctor", daemon=True).start()
     async with asyncio.timeout(timeout_s):
         return await outcome

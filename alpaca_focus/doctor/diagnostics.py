@@ -1,4 +1,4 @@
-"""The whole checkup, subject by subject; one that fails does not stop the others."""
+"""The whole diagnosis, subject by subject; one that fails does not stop the others."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import ExitStack
@@ -14,8 +14,8 @@ from alpaca_focus.doctor.camera_checks import probe_camera
 from alpaca_focus.doctor.checks import Check, Subject
 from alpaca_focus.doctor.computer_checks import (
     CHECK_WITHIN_S,
+    check_computer,
     computer_facts,
-    judge_computer,
     probe_computer,
     probe_storage,
 )
@@ -25,18 +25,18 @@ from alpaca_focus.doctor.conditions_checks import (
     probe_temperature_page,
     probe_weather_station,
 )
-from alpaca_focus.doctor.examination import Examination, run_in_thread
 from alpaca_focus.doctor.focuser_checks import probe_focuser
 from alpaca_focus.doctor.mount_checks import probe_mount
+from alpaca_focus.doctor.probe_context import ProbeContext, run_in_thread
 from alpaca_focus.doctor.program_checks import probe_broker, probe_daemon, probe_guider, probe_messages, probe_ports
 from alpaca_focus.doctor.server_checks import probe_server, servers_of
-from alpaca_focus.doctor.settings_checks import judge_settings, settings_facts, settings_refused
+from alpaca_focus.doctor.settings_checks import check_settings, settings_facts, settings_refused
 from alpaca_focus.doctor.wheel_checks import probe_wheel
 from alpaca_focus.ports import Clock
 from alpaca_focus.settings.loader import load_yaml
 from alpaca_focus.settings.models import Settings
 
-Probe = Callable[[Examination], Awaitable[None]]
+Probe = Callable[[ProbeContext], Awaitable[None]]
 
 _PROBES: dict[str, Probe] = {
     "camera": probe_camera,
@@ -55,70 +55,73 @@ _PROBES: dict[str, Probe] = {
     "computer": probe_computer,
 }
 PROBES: Mapping[str, Probe] = MappingProxyType(_PROBES)
-"""What examines each subject, in this order; a device goes by the name of its kind."""
+"""The probe of each subject, in the order of the output; a device has the name of its kind."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CheckupOrder:
-    """A checkup as it is asked for.
+class DiagnosticOptions:
+    """What to diagnose, and the callbacks for the results.
 
     Attributes:
-        file: The settings.
-        takes_frame: Whether the camera may take a frame.
-        moves: Whether the focuser may be moved.
-        report: Takes the checks of each subject.
-        waits_for: Takes the subject that is examined next.
-        stranded: Called when the focuser could not be brought back.
+        file: The settings file.
+        frame_allowed: Whether the camera may take a frame.
+        move_allowed: Whether the focuser may be moved.
+        on_checks: Called with the checks of each subject.
+        on_subject: Called with the name of the subject that is probed next.
+        on_stranded: Called when the focuser could not be brought back.
     """
 
     file: Path
-    takes_frame: bool
-    moves: bool
-    report: Callable[[Sequence[Check]], None]
-    waits_for: Callable[[str], None]
-    stranded: Callable[[], None]
+    frame_allowed: bool
+    move_allowed: bool
+    on_checks: Callable[[Sequence[Check]], None]
+    on_subject: Callable[[str], None]
+    on_stranded: Callable[[], None]
 
 
-async def examine(order: CheckupOrder, clock: Clock | None = None) -> None:
-    """Examine everything that the settings name.
+async def run_diagnostics(options: DiagnosticOptions, clock: Clock | None = None) -> None:
+    """Probe everything that the settings name.
 
     Raises:
-        asyncio.CancelledError: Aborted; everything is left as it was found.
+        asyncio.CancelledError: Aborted; every device is left unchanged.
     """
-    order.waits_for("settings")
+    options.on_subject("settings")
     try:
-        settings = load_yaml(order.file, Settings)
+        settings = load_yaml(options.file, Settings)
     except ConfigurationError as error:
-        order.report([settings_refused(str(order.file), str(error))])
-        order.report(judge_computer(await run_in_thread(computer_facts, CHECK_WITHIN_S)))
+        options.on_checks([settings_refused(str(options.file), str(error))])
+        options.on_checks(check_computer(await run_in_thread(computer_facts, CHECK_WITHIN_S)))
         return
-    order.report(judge_settings(settings_facts(order.file, settings)))
-    examination = Examination(
-        settings=settings, clock=clock or SystemClock(), takes_frame=order.takes_frame, moves=order.moves
+    options.on_checks(check_settings(settings_facts(options.file, settings)))
+    context = ProbeContext(
+        settings=settings,
+        clock=clock or SystemClock(),
+        frame_allowed=options.frame_allowed,
+        move_allowed=options.move_allowed,
     )
     absent = {kind.name for section, kind in DEVICE_KINDS.items() if getattr(settings, section) is None}
-    with ExitStack() as held:
-        subjects: dict[str, Probe] = {"daemon": partial(probe_daemon, held=held)}
-        for address in servers_of(examination):
+    with ExitStack() as locks:
+        subjects: dict[str, Probe] = {"daemon": partial(probe_daemon, locks=locks)}
+        for address in servers_of(context):
             subjects[f"server {address.authority}"] = partial(probe_server, address=address)
         subjects |= {name: probe for name, probe in PROBES.items() if name not in absent}
         for name, probe in subjects.items():
-            await _examine_subject(order, examination, name, probe)
+            await _probe_subject(options, context, name, probe)
 
 
-async def _examine_subject(order: CheckupOrder, examination: Examination, name: str, probe: Probe) -> None:
-    order.waits_for(name)
+async def _probe_subject(options: DiagnosticOptions, context: ProbeContext, name: str, probe: Probe) -> None:
+    options.on_subject(name)
     subject = Subject(name)
     try:
-        await probe(examination)
+        await probe(context)
     except AlpacaFocusError as error:
         what = "settings" if isinstance(error, ConfigurationError) else "answers"
-        examination.add(subject.failed(what, str(error)))
+        context.add(subject.failed(what, str(error)))
     except TimeoutError:
-        examination.add(subject.fails("answers", "no answer in time", "Check whether the disk or the network hangs."))
+        context.add(subject.fails("answers", "no answer in time", "Check whether the disk or the network hangs."))
     finally:
-        # Also what was found before a person stopped it.
-        order.report(tuple(examination.found))
-        if examination.is_stranded:
-            order.stranded()
-        examination.found.clear()
+        # After an abort, the checks made until then are reported too.
+        options.on_checks(tuple(context.checks))
+        if context.is_stranded:
+            options.on_stranded()
+        context.checks.clear()
