@@ -256,32 +256,25 @@ class DeviceKind:
     has_virtual_device: bool = False
 
 
-DEVICE_KINDS: Mapping[str, DeviceKind] = MappingProxyType(
-    {
-        kind.section: kind
-        for kind in (
-            DeviceKind("camera", "camera", "camera", required=True, facts=DiscoveredCamera, has_virtual_device=True),
-            DeviceKind(
-                "focuser", "focuser", "focuser", required=True, facts=DiscoveredFocuser, has_virtual_device=True
-            ),
-            DeviceKind("filterwheel", "filter_wheel", "filter wheel", facts=DiscoveredWheel, has_virtual_device=True),
-            DeviceKind(
-                "telescope",
-                "mount",
-                "mount",
-                facts=DiscoveredMount,
-                comment="It is only polled, never moved.",
-                has_virtual_device=True,
-            ),
-            DeviceKind(
-                "observingconditions", "observing_conditions", "weather station", comment="The weather station."
-            ),
-            DeviceKind(
-                "safetymonitor", "safety_monitor", "safety monitor", comment="No refocus while it reports unsafe."
-            ),
-        )
-    }
-)
+_KINDS = {
+    kind.section: kind
+    for kind in (
+        DeviceKind("camera", "camera", "camera", required=True, facts=DiscoveredCamera, has_virtual_device=True),
+        DeviceKind("focuser", "focuser", "focuser", required=True, facts=DiscoveredFocuser, has_virtual_device=True),
+        DeviceKind("filterwheel", "filter_wheel", "filter wheel", facts=DiscoveredWheel, has_virtual_device=True),
+        DeviceKind(
+            "telescope",
+            "mount",
+            "mount",
+            facts=DiscoveredMount,
+            comment="It is only polled, never moved.",
+            has_virtual_device=True,
+        ),
+        DeviceKind("observingconditions", "observing_conditions", "weather station", comment="The weather station."),
+        DeviceKind("safetymonitor", "safety_monitor", "safety monitor", comment="No refocus while it reports unsafe."),
+    )
+}
+DEVICE_KINDS: Mapping[str, DeviceKind] = MappingProxyType(_KINDS)
 """All kinds by their section of the settings, in the order in which they are listed for people."""
 
 

@@ -36,7 +36,7 @@ def test_it_prints_a_line_for_each_check_and_its_exit_code_says_whether_to_mend(
     assert "ok move from 25400 to 25434 and back to 25400" in words
     assert "note limits the focuser may use its whole travel" in words
     assert "-> Set focuser.min_position" in words
-    assert words.endswith("Nothing has to be mended.")
+    assert words.endswith("Nothing needs fixing.")
     assert result.stderr == ""
     assert position(simulator) == 25400
     url = f"http://{simulator}/simulator/v1/faults"
@@ -65,6 +65,6 @@ def test_ctrl_c_during_the_move_leaves_the_focuser_where_it_was(
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=60)
     assert process.returncode == 130, out + err
-    assert "what was touched is put back" in err
+    assert "every device is restored" in err
     assert "aborted; it is back at 25400" in " ".join(out.split())
     assert position(simulator) == 25400

@@ -32,7 +32,7 @@ PAGES: Mapping[str, Callable[[], str]] = MappingProxyType(
         "reference/settings.md": settings_page.page,
         "reference/commands.md": commands_page.page,
         "reference/rest-api.md": machines_page.api_page,
-        "reference/meters.md": machines_page.meters_page,
+        "reference/metrics.md": machines_page.metrics_page,
         "reference/words.md": words_page.page,
         "reference/dependencies.md": dependencies_page.page,
         "changes.md": (ROOT / "CHANGELOG.md").read_text,

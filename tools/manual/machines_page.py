@@ -1,4 +1,4 @@
-"""What other programs ask and read: the REST API and the meters, from the web server's own descriptions."""
+"""The REST API and the Prometheus metrics, from the web server's own descriptions."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
@@ -65,13 +65,13 @@ who may look and who may command: from another computer a command needs the head
 
 What goes wrong is answered with `{"error": "one sentence"}`.
 """
-METERS_INTRODUCTION = """# The meters
+METRICS_INTRODUCTION = """# The metrics
 
-What `/metrics` says, for Prometheus; [grafana-dashboard.json](../grafana-dashboard.json) is a dashboard for them. A
-meter without a value is left out: the temperature where no thermometer answers, for example. The meters of the process
-itself (`process_*`: memory, processor, open files) are there as well.
+What `/metrics` publishes for Prometheus; [grafana-dashboard.json](../grafana-dashboard.json) is a dashboard for them. A
+metric without a value is left out, for example the temperature if no thermometer answers. The metrics of the process
+itself (`process_*`: memory, processor, open files) are published as well.
 
-| meter | kind | what it says |
+| metric | kind | meaning |
 | --- | --- | --- |
 """
 
@@ -93,10 +93,10 @@ def api_page() -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def meters_page() -> str:
-    """Return the page of the meters as Markdown."""
+def metrics_page() -> str:
+    """Return the page of the metrics as Markdown."""
     rows = [f"| `{name}` | {kind} | {told} |" for name, kind, told in meters()]
-    return METERS_INTRODUCTION + "\n".join(rows) + "\n"
+    return METRICS_INTRODUCTION + "\n".join(rows) + "\n"
 
 
 def meters() -> Iterator[tuple[str, str, str]]:

@@ -128,7 +128,7 @@ def _outliers(figure: Any) -> None:
     believed, doubted, means = [], [], []
     for index, reading in enumerate(readings):
         outliers = outliers.take(round(float(reading), 2))
-        if outliers.trouble:
+        if outliers.rejection:
             doubted.append(index)
             continue
         believed.append(index)
@@ -172,7 +172,7 @@ DRAWINGS: Mapping[str, Drawing] = MappingProxyType(
             _model,
             4.0,
         ),
-        "sieve": Drawing(
+        "outliers": Drawing(
             "Readings of a thermometer over half an hour. One of 85 degrees and three that jump by 7 degrees are not "
             "believed; a short gust of wind is, but is left out of the average of its window.",
             _outliers,

@@ -53,7 +53,7 @@ def more_frames(sampler: Sampler, curve: KnownCurve, vertex: float) -> Plan[Fit 
         target = sampler.targets.clamp(round(vertex + sign * curve.distance(rise, sign)))
         if target == sampler.here:
             return None
-        # On the way to the vertex, short of it by as much as the frame may still shift it.
+        # On the way to the vertex, short of the vertex by as much as the frame may still shift it.
         sample = yield from sampler.sample(target, "pair", ahead=round(target + 0.6 * (vertex - target)))
         if not sample.measurement.usable:
             return None

@@ -302,7 +302,7 @@ NUDGE = NudgeResult(start=500, reached=510, ended_at=500, lasted_s=2.0)
         ({"reached": None}, NOT_TRIED, "aborted; it is back at 500", False),
         ({"ended_at": 507, "return_problem": "It is stuck."}, FAILS, "Move it to 500 by hand", True),
         ({"ended_at": None}, FAILS, "its position is unknown", True),
-        ({"reached": None, "trouble": "It stalls. Oil it."}, FAILS, "It is back at 500. Oil it.", False),
+        ({"reached": None, "problem": "It stalls. Oil it."}, FAILS, "It is back at 500. Oil it.", False),
     ],
 )
 def test_trial_moves(changes: dict[str, object], outcome: CheckOutcome, words: str, *, is_stranded: bool) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import alpaca_focus.web.prometheus
 from alpaca_focus.web.pages import unguarded
 from tests.web_night import Page
-from tools.manual.machines_page import api_page, meters, meters_page
+from tools.manual.machines_page import api_page, meters, metrics_page
 
 BY_NAME = re.compile(r'(?:_gauge\(\s*"|MetricFamily\(\s*"alpaca_focus_)(\w+)"')
 
@@ -40,4 +40,4 @@ def test_every_meter_is_there() -> None:
     told = {name.removeprefix("alpaca_focus_").removesuffix("_total") for name, _, _ in meters()}
     assert len(names) > 15
     assert names <= told
-    assert all(f"`{name}`" in meters_page() for name, _, _ in meters())
+    assert all(f"`{name}`" in metrics_page() for name, _, _ in meters())
