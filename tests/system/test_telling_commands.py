@@ -33,7 +33,7 @@ def test_a_service_that_fails_is_named_without_its_secret(run: Run, tmp_path: Pa
     first, second = done.stdout.splitlines()
     assert done.returncode == 1
     assert first.startswith("service 1 (JSON): The service cannot be reached, or has refused the message")
-    assert second.startswith("service 2: Apprise does not know that URL")
+    assert second.startswith("service 2: Apprise does not support this URL")
     assert "hunter2" not in done.stdout + done.stderr
 
 
