@@ -41,7 +41,7 @@ async def discover_servers(
     servers = distinct_servers([server for server in surveyed if server is not None])
     if not servers:
         raise ConfigurationError(
-            f"No usable Alpaca server{'' if answered else ' answered discovery'}. If it is running, name"
+            f"No usable Alpaca server{' among those that' if answered else ''} answered discovery. If it is running, name"
             " it with --address HOST:PORT: discovery (UDP port 32227) finds no server in another network, behind"
             " a firewall, or without discovery."
         )

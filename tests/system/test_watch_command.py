@@ -95,7 +95,7 @@ def test_each_new_frame_gets_a_line_and_the_end_a_fit(start: Start, tmp_path: Pa
         place(tmp_path / f"star-{position}.fits", star_frame(rng, position))
         assert re.match(rf"star-{position}\.fits: HFD = \d+\.\d\d \+- \d\.\d\d px .*6 stars$", next_line(process))
     out = ended(process)
-    found = re.search(r"HFD: best position ([\d.]+) \+- [\d.]+ steps \(.*by 5 frames", out)
+    found = re.search(r"HFD: best position ([\d.]+) \+- [\d.]+ steps \(.*from 5 frames", out)
     assert found is not None, out
     assert float(found[1]) == pytest.approx(9430, abs=10)
 
@@ -182,12 +182,12 @@ def test_q_ends_it_and_restores_the_terminal(tmp_path: Path, rng: np.random.Gene
         env={**os.environ, "TERM": "xterm"},
     )
     try:
-        shown = _read_until(ours, process, "by 5 frames")
+        shown = _read_until(ours, process, "from 5 frames")
         assert "q ends it" in shown
         assert "(HFD px)" in shown
         assert termios.tcgetattr(theirs)[3] & termios.ICANON == 0
         os.write(ours, b"q")
-        shown = _read_until(ours, process, "by 5 frames")
+        shown = _read_until(ours, process, "from 5 frames")
         assert "\x1b[?25h" in shown
         assert process.wait(timeout=30) == 0
         assert termios.tcgetattr(theirs) == before
