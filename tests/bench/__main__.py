@@ -28,7 +28,7 @@ from tests.bench.table import Table
 PAGE = Path(__file__).parent.parent.parent / "docs" / "benchmarks.md"
 INTRODUCTION = (
     "# Benchmarks\n\n"
-    "Written by `make bench`; the method is said with each table. `make bench ONLY=engine` measures one of them anew "
+    "Written by `make bench`; the method stands with each table. `make bench ONLY=engine` measures one of them anew "
     "and leaves the others; `ALPACA_FOCUS_SEED=N make bench` repeats a run.\n"
 )
 BENCHES: Mapping[str, Callable[[int], Table]] = MappingProxyType(

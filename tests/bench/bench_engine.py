@@ -27,8 +27,8 @@ from tests.bench.table import Table
 RUNS = 200
 HOW = f"""{RUNS} nights drawn for each row, the same for all: f/4 to f/10, refractors of 60 to 130 mm and telescopes of
 150 to 300 mm with an obstruction of 0.35, wave optics, seeing 1.5 to 4 arcsec with 10 % scatter from frame to frame,
-10 to 300 stars, backlash 0 to 300 steps of 1 um, 3 s a frame, simulated seconds. Errors are those of the runs that say
-they are focused, in critical focus zones (4.88 x 0.55 um x N^2); *covered* is the share of them whose truth lies within
+10 to 300 stars, backlash 0 to 300 steps of 1 um, 3 s a frame, simulated seconds. Errors are those of the runs that
+report focus, in critical focus zones (4.88 x 0.55 um x N^2); *covered* is the share of them whose truth lies within
 1.96 of their own standard errors.
 
 *A* is the default run of N.I.N.A. 3, *B* Ekos' Linear 1 Pass with fixed steps, both written anew from descriptions,

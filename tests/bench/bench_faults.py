@@ -46,7 +46,7 @@ LAST_STRIKE_S = 30.0
 """A fault begins within this time; a run on a known curve takes 20 s, one without about a minute."""
 TIMEOUT_S = 30.0
 AWAY_ZONES = 1.0
-"""A run that says it is focused may be no further from focus than this."""
+"""A run that reports focus may be no further from focus than this."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -262,10 +262,9 @@ def run(seed: int) -> Table:
     return Table(
         title="One fault in every run",
         how=f"{RUNS} runs, nights drawn as above, one fault each within the first {LAST_STRIKE_S:.0f} s. *Broken* "
-        f"counts runs that did not end, or that said they were focused more than {AWAY_ZONES:g} critical focus zone "
+        f"counts runs that did not end, or that reported focus more than {AWAY_ZONES:g} critical focus zone "
         "from the truth and further than before, or that left the focuser anywhere but at the start otherwise. "
-        "Stranded (said so, and where the focuser belongs stays noted on disk) is right where the focuser never "
-        "answers again.",
+        "Stranded (reported, with the restore marker still on disk) is right where the focuser never answers again.",
         headings=("fault", "runs", "ended", "broken"),
         rows=tuple(rows),
     )

@@ -38,7 +38,7 @@ def run(seed: int) -> Table:
             daemon.wait(20)
     return Table(
         title="The daemon at rest",
-        how="`alpaca-focus run` with its usual pace: the camera is looked at every 2 s, focuser, wheel, mount and "
+        how="`alpaca-focus run` with its usual pace: the camera is polled every 2 s, focuser, wheel, mount and "
         f"safety monitor every 10 s, the sun with them; nothing is due. Over {WATCH_S:g} s, after {SETTLE_S:g} s.",
         headings=("resident memory, MB", "share of one core"),
         rows=((f"{memory_mb:.0f}", f"{100 * share:.2f} %"),),
