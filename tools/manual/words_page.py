@@ -137,10 +137,10 @@ def reasons_to_wait() -> tuple[str, ...]:
     )
     rest = Snapshot(at=everything.at, tracking=False, camera_free=False)
     history = History(hold_s=60.0)
-    reasons = (
+    told = (
         reason for each in (everything, rest) for reason in inhibitors(history, each, InhibitorRules(), paused=True)
     )
-    return tuple(dict.fromkeys(reasons))
+    return tuple(dict.fromkeys(told))
 
 
 def _described(kind: Kind) -> str:
