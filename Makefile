@@ -13,7 +13,7 @@ DEV := $(VENV)/.dev
 
 .PHONY: help setup system-deps demo test lint types contracts tests docs drawing soak bench counts wheel try-debian lock clean
 
-help: ## say what there is to do
+help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
 setup: $(READY) ## make the environment in .venv, for .venv/bin/alpaca-focus

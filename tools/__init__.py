@@ -1,1 +1,1 @@
-"""Tools for whoever works on the project."""
+"""Tools for developers of the project."""

@@ -264,8 +264,7 @@ def run(seed: int) -> Table:
         how=f"{RUNS} runs, nights drawn as above, one fault each within the first {LAST_STRIKE_S:.0f} s. *Broken* "
         f"counts runs that did not end, or that reported focus more than {AWAY_ZONES:g} critical focus zone "
         "from the truth and further than before, or that left the focuser anywhere but at the start otherwise. "
-        "Stranded (said so, and where the focuser belongs stays noted on disk) is right where the focuser never "
-        "answers again.",
+        "Stranded (reported, with the restore marker still on disk) is right where the focuser never answers again.",
         headings=("fault", "runs", "ended", "broken"),
         rows=tuple(rows),
     )

@@ -10,7 +10,7 @@ HOURS = 10.0
 BEST = "compensation and triggers"
 HOW = f"""{HOURS:g} simulated hours, {FACTOR:g} times as fast as the clock, over real HTTP: an imaging program takes
 frames of {EXPOSURE_S:g} s through five filters with different focus offsets and asks the daemon between them whether
-it wants the camera. 106 mm f/5, backlash 80 steps. The air cools by 6 to 9 degrees, focus moves by
+it needs the camera. 106 mm f/5, backlash 80 steps. The air cools by 6 to 9 degrees, focus moves by
 30 steps a degree of the tube, which lags behind the sensor, and the daemon is set to 27; focus moves
 by 20 steps with altitude, of which it knows nothing. Clouds for 42 minutes, a thermometer without
 readings for 30, a meridian flip, and the daemon is killed twice at random moments (kill -9). All

@@ -30,7 +30,8 @@ def run(seed: int) -> Table:
     return Table(
         title="The start",
         how=f"`alpaca-focus run` of the installed command, {STARTS} times, from its call until it sends READY to "
-        "systemd, and until all devices of a simulated observatory are connected. The wheel is that of `make wheel`.",
+        "systemd, and until all devices of a simulated observatory are connected. The wheel is the one of `make "
+        "wheel`.",
         headings=("", "median", "largest"),
         rows=(
             ("start to ready, s", f"{statistics.median(ready_s):.2f}", f"{max(ready_s):.2f}"),

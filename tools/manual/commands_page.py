@@ -22,14 +22,14 @@ PIPE = "&#124;"
 """A bar that does not end the cell of a table."""
 INTRODUCTION = """# Every command
 
-`alpaca-focus COMMAND --help` says the same. This page is made from the commands themselves.
+`alpaca-focus COMMAND --help` prints the same. This page is made from the commands themselves.
 
 ## How a command ends { #exit-codes }
 
 """
 AFTER_CODES = """
-`run` ends with 0 when it was asked to, and with 3 when a device still hung at that moment: what is on disk brings the
-focuser home at the next start. What ends otherwise says so with its command.
+`run` ends with 0 after SIGTERM or Ctrl-C, and with 3 when a device still hung at that moment: the restore marker on
+disk brings the focuser back at the next start. Other exit codes stand with their command.
 """
 
 
@@ -57,8 +57,8 @@ def _texts(command: Any, path: str, parent: Any) -> Iterator[str]:
     with typer.Context(command, info_name=path.rsplit(" ", 1)[1], parent=parent) as context:
         usage = " ".join(re.sub(r"^\{(.*?)\}(\.\.\.)?$", r"\1", each) for each in command.collect_usage_pieces(context))
         # Examples and lists in a help text mean their line breaks.
-        told = (command.help or "").replace("\f", "").strip()
-        yield f"## {path.removeprefix('alpaca-focus ')} {{ #{anchor(path)} }}\n\n{told}\n\n```\n{path} {usage}\n```"
+        text = (command.help or "").replace("\f", "").strip()
+        yield f"## {path.removeprefix('alpaca-focus ')} {{ #{anchor(path)} }}\n\n{text}\n\n```\n{path} {usage}\n```"
         rows = [_row(parameter, context) for parameter in command.params if getattr(parameter, "name", "") != "help"]
         if any(rows):
             yield "| argument or option | what it does |\n| --- | --- |\n" + "\n".join(row for row in rows if row)
@@ -70,11 +70,11 @@ def _row(parameter: Any, context: Any) -> str:
     record = parameter.get_help_record(context)
     if record is None:
         return ""
-    names, told = (_flat(each) for each in record)
-    told = told.replace("|", PIPE)
+    names, text = (_flat(each) for each in record)
+    text = text.replace("|", PIPE)
     for written, plain in PLAINER.items():
         names = re.sub(written, plain, names)
-    return f"| <code>{escape(names).replace('|', PIPE)}</code> | {told.replace('[required]', 'Must be given.')} |"
+    return f"| <code>{escape(names).replace('|', PIPE)}</code> | {text.replace('[required]', 'Must be given.')} |"
 
 
 def _flat(text: str | None) -> str:

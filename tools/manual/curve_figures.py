@@ -148,11 +148,11 @@ def _pair(figure: Any) -> None:
         fit = fit_known_curve(samples, known)
         axes.plot(along, _curve(along, seeing_px), color=colour, lw=1.2)
         error = fit.best_position_stderr
-        label = f"{name}: pair says {fit.best_position:.1f} ± {error:.1f}"
+        label = f"{name}: pair gives {fit.best_position:.1f} ± {error:.1f}"
         axes.plot(places, values, "o", color=colour, label=label)
         # One frame alone, with the seeing taken for the usual one.
         alone = places[1] - known.distance(float(values[1]), 1)
-        axes.plot([alone], [0.5], "v", color=colour, label=f"{name}: right frame alone says {alone:.1f}")
+        axes.plot([alone], [0.5], "v", color=colour, label=f"{name}: right frame alone gives {alone:.1f}")
     axes.axvline(BEST, color=GREEN, lw=1.2, label=f"the truth, {BEST}")
     axes.set(xlabel="position, steps of 1 µm", ylabel="HFD, px", ylim=(0, 10))
     figure.legend(loc="outside upper center", fontsize=8.5, ncols=2)
@@ -197,7 +197,7 @@ DRAWINGS: Mapping[str, Drawing] = MappingProxyType(
             _zone,
         ),
         "pair": Drawing(
-            "Two V-curves, one in usual seeing, one in worse. A frame on each arm says the same best position. "
+            "Two V-curves, one in usual seeing, one in worse. A frame on each arm gives the same best position. "
             "A single frame is 16 steps off where the seeing is worse.",
             _pair,
             3.9,

@@ -17,8 +17,8 @@ LINE = re.compile(r'^    "(?P<requirement>[^"]+)", # (?P<reason>.+)$', re.MULTIL
 MB = 1e6
 INTRODUCTION = """# What it is installed with
 
-The libraries that `alpaca-focus` asks for, why, and what they weigh on disk, with all that they bring along and nobody
-else does. The page is made from `pyproject.toml` and from the environment that the manual is built in ({where}). All of
+The libraries that `alpaca-focus` requires, why, and what they weigh on disk, with all that they alone bring
+along. The page is made from `pyproject.toml` and from the environment that the manual is built in ({where}). All of
 them have wheels for 64-bit ARM, so that a Raspberry Pi compiles nothing.
 
 | library | version | MB | with what it brings | what for |
@@ -28,7 +28,7 @@ them have wheels for 64-bit ARM, so that a Raspberry Pi compiles nothing.
 
 @dataclass(frozen=True, slots=True)
 class Library:
-    """One that is asked for.
+    """A required library.
 
     Attributes:
         name: As `pyproject.toml` has it.
@@ -55,8 +55,8 @@ def page() -> str:
         f"{_listed(each.brought)} | {each.reason} |"
         for each in sorted(found, key=lambda each: -each.brought_mb)
     ]
-    asked = [each.name for each in found]
-    needed = sorted(_closure(asked))
+    required = [each.name for each in found]
+    needed = sorted(_closure(required))
     all_mb = sum(_weight_mb(name) for name in needed)
     return (
         INTRODUCTION.format(where=f"{platform.system()} on {platform.machine()}")
@@ -73,15 +73,15 @@ def libraries() -> tuple[Library, ...]:
         ValueError: One has no reason.
     """
     text = PROJECT.read_text()
-    asked = tomllib.loads(text)["project"]["dependencies"]
+    required = tomllib.loads(text)["project"]["dependencies"]
     reasons = {found["requirement"]: found["reason"] for found in LINE.finditer(text)}
-    missing = [each for each in asked if each not in reasons]
+    missing = [each for each in required if each not in reasons]
     if missing:
         raise ValueError(f"pyproject.toml gives no reason for {', '.join(missing)}")
-    names = [Requirement(each).name for each in asked]
+    names = [Requirement(each).name for each in required]
     return tuple(
         _library(name, reasons[each], [other for other in names if other != name])
-        for name, each in zip(names, asked, strict=True)
+        for name, each in zip(names, required, strict=True)
     )
 
 

@@ -53,12 +53,12 @@ class Drawing:
     """A figure of the manual.
 
     Attributes:
-        told: What it shows, for who does not see it.
+        description: What it shows, for readers who cannot see it.
         draw: Draws it; is given a matplotlib figure.
         height_inch: Its height.
     """
 
-    told: str
+    description: str
     draw: Callable[[Any], None]
     height_inch: float = HEIGHT_INCH
 
@@ -79,10 +79,10 @@ def svg(name: str, drawing: Drawing) -> str:
         drawing.draw(figure)
         file = StringIO()
         figure.savefig(file, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
-    return _for_a_page(file.getvalue(), drawing.told)
+    return _for_a_page(file.getvalue(), drawing.description)
 
 
-def _for_a_page(text: str, told: str) -> str:
+def _for_a_page(text: str, description: str) -> str:
     text = text[text.index("<svg") :]
     text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
     text = re.sub(r'<g id="[^"]*"', "<g", text)
@@ -93,6 +93,4 @@ def _for_a_page(text: str, told: str) -> str:
     view = re.search(r'viewBox="[^"]*"', head)
     assert view is not None  # noqa: S101 - matplotlib always writes one
     rest = re.sub(r"\n\s*", "\n", rest)
-    return (
-        f'<svg {view.group()} role="img" aria-label="{escape(told)}" xmlns:xlink="http://www.w3.org/1999/xlink">{rest}'
-    )
+    return f'<svg {view.group()} role="img" aria-label="{escape(description)}" xmlns:xlink="http://www.w3.org/1999/xlink">{rest}'

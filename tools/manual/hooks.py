@@ -12,7 +12,7 @@ from mkdocs.structure.files import File, Files
 
 ROOT = Path(__file__).parent.parent.parent
 if str(ROOT) not in sys.path:
-    # The command `mkdocs` does not look where it is called.
+    # The command `mkdocs` does not import from the present folder.
     sys.path.insert(0, str(ROOT))
 
 from tools.manual import (  # noqa: E402 - not before the path
@@ -57,7 +57,7 @@ def on_page_content(html: str, **_: object) -> str:
 
 
 def on_post_build(config: Any) -> None:
-    """See that no page loads anything from elsewhere: it is read in observatories without a network."""
+    """Check that no page loads anything from elsewhere: it is read in observatories without a network."""
     found = loads_from_elsewhere(Path(config.site_dir))
     if found:
         raise PluginError("The manual would load from elsewhere:\n" + "\n".join(found))

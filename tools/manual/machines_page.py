@@ -1,4 +1,4 @@
-"""The REST API and the Prometheus metrics, from the web server's own descriptions."""
+"""Reference of the interfaces for programs: REST API and metrics, from the web server's own descriptions."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
@@ -59,17 +59,18 @@ BUSY = Status(
 """A status in which every metric has a value."""
 API_INTRODUCTION = """# The REST API
 
-What the daemon serves at `http://127.0.0.1:11180` unless the section [`web`](settings.md#web) says otherwise. It
-describes that itself at `/openapi.json` (OpenAPI), from which this page is made. [The dashboard](../dashboard.md) says
-who may look and who may command: from another computer a command needs the header `Authorization: Bearer TOKEN`.
+What the daemon serves at `http://127.0.0.1:11180` unless the section [`web`](settings.md#web) sets another
+address. It describes itself at `/openapi.json` (OpenAPI), from which this page is made. [The
+dashboard](../dashboard.md) explains who may view and who may command: from another computer a command needs the header
+`Authorization: Bearer TOKEN`.
 
-What goes wrong is answered with `{"error": "one sentence"}`.
+An error is answered with `{"error": "one sentence"}`.
 """
 METRICS_INTRODUCTION = """# The metrics
 
-What `/metrics` publishes for Prometheus; [grafana-dashboard.json](../grafana-dashboard.json) is a dashboard for them. A
-metric without a value is left out, for example the temperature if no thermometer answers. The metrics of the process
-itself (`process_*`: memory, processor, open files) are published as well.
+What `/metrics` exports, for Prometheus; [grafana-dashboard.json](../grafana-dashboard.json) is a dashboard for them. A
+metric without a value is left out: the temperature where no thermometer answers, for example. The metrics of the
+process itself (`process_*`: memory, processor, open files) are there as well.
 
 | metric | kind | meaning |
 | --- | --- | --- |
@@ -88,29 +89,29 @@ def api_page() -> str:
         parts.append(f"## {subject[0].upper()}{subject[1:]}")
         parts.append(f"Each of these may also answer {_listed(sorted(shared))}.")
         parts += [_operation(path, method, each, described, shared) for path, method, each in operations]
-    parts.append("## What comes back { #answers }\n\nWhere a field has a dash it says what its name says.")
+    parts.append("## What comes back { #answers }\n\nA dash: the name of the field describes it.")
     parts += [_schema(name, schema) for name, schema in _schemas(described)]
     return "\n\n".join(parts) + "\n"
 
 
 def metrics_page() -> str:
     """Return the page of the metrics as Markdown."""
-    rows = [f"| `{name}` | {kind} | {told} |" for name, kind, told in meters()]
+    rows = [f"| `{name}` | {kind} | {text} |" for name, kind, text in exported_metrics()]
     return METRICS_INTRODUCTION + "\n".join(rows) + "\n"
 
 
-def meters() -> Iterator[tuple[str, str, str]]:
-    """Return name, kind and description of each meter of ours."""
+def exported_metrics() -> Iterator[tuple[str, str, str]]:
+    """Return name, kind and description of each metric of alpaca-focus."""
     night = _night()
     night.feed.publish("status", BUSY)
     night.feed.publish("light", measured_light(Light(ended_at=AT, hfd_px=2.5)))
     names: dict[str, str] = {}
     for line in PrometheusExporter(night).text().decode().splitlines():
-        word, name, told = line.removeprefix("# ").split(" ", 2) if line.startswith("# ") else ("", "", "")
+        word, name, text = line.removeprefix("# ").split(" ", 2) if line.startswith("# ") else ("", "", "")
         if word == "HELP":
-            names[name] = told
+            names[name] = text
         elif word == "TYPE" and name.startswith("alpaca_focus"):
-            yield name, told, names[name]
+            yield name, text, names[name]
 
 
 def _night() -> NightSource:
@@ -143,16 +144,16 @@ def _operation(
     path: str, method: str, operation: Mapping[str, Any], described: Mapping[str, Any], shared: set[str]
 ) -> str:
     lines = [f"### `{method} {path}` {{ #{operation['operationId']} }}", operation["description"]]
-    asked = [
+    requested = [
         (f"`{each['name']}` ({each['in']})", each["schema"], each.get("description", ""))
         for each in operation.get("parameters", [])
     ]
     body = operation.get("requestBody", {}).get("content", {}).get("application/json", {}).get("schema")
     if body is not None:
-        asked += _fields(_resolved(body, described))
-    if asked:
-        rows = [f"| {name} | {_kind(schema)}{_limits(schema)} | {told or '-'} |" for name, schema, told in asked]
-        lines.append("| asked | kind | |\n| --- | --- | --- |\n" + "\n".join(rows))
+        requested += _fields(_resolved(body, described))
+    if requested:
+        rows = [f"| {name} | {_kind(schema)}{_limits(schema)} | {text or '-'} |" for name, schema, text in requested]
+        lines.append("| parameter | kind | |\n| --- | --- | --- |\n" + "\n".join(rows))
     own = [each for each in _refusals(operation["responses"]) if each not in shared]
     lines.append(f"Answers 200 with {_answer(operation['responses']['200'])}" + (f"; {_listed(own)}." if own else "."))
     return "\n\n".join(lines)
@@ -177,7 +178,7 @@ def _limits(schema: Mapping[str, Any]) -> str:
 
 
 def _schemas(described: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    asked = {
+    request_bodies = {
         _name(each)
         for _, _, operation in _operations(described)
         for each in _choices(
@@ -185,12 +186,12 @@ def _schemas(described: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, A
         )
     }
     for name, schema in described["components"]["schemas"].items():
-        if name not in asked:
+        if name not in request_bodies:
             yield name, schema
 
 
 def _schema(name: str, schema: Mapping[str, Any]) -> str:
-    rows = [f"| {field} | {_kind(each)} | {told or '-'} |" for field, each, told in _fields(schema)]
+    rows = [f"| {field} | {_kind(each)} | {text or '-'} |" for field, each, text in _fields(schema)]
     return (
         f"### {name} {{ #{name} }}\n\n{schema.get('description', '')}\n\n| field | kind | |\n| --- | --- | --- |\n"
         + "\n".join(rows)
@@ -199,12 +200,12 @@ def _schema(name: str, schema: Mapping[str, Any]) -> str:
 
 def _fields(schema: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any], str]]:
     return [
-        (f"`{name}`" + ("" if name in schema.get("required", ()) else " (may be left out)"), each, _told(each))
+        (f"`{name}`" + ("" if name in schema.get("required", ()) else " (may be left out)"), each, _description(each))
         for name, each in schema["properties"].items()
     ]
 
 
-def _told(schema: Mapping[str, Any]) -> str:
+def _description(schema: Mapping[str, Any]) -> str:
     return str(schema.get("description", ""))
 
 
@@ -224,7 +225,7 @@ def _resolved(schema: Mapping[str, Any], described: Mapping[str, Any]) -> Mappin
 
 
 def _kind(schema: Mapping[str, Any]) -> str:
-    """Return what a value is, with links to what it is made of."""
+    """Return what a value is, with links to its parts."""
     if "anyOf" in schema:
         return " or ".join(_kind(each) for each in schema["anyOf"])
     if "$ref" in schema:

@@ -15,28 +15,28 @@ from alpaca_focus.core.night.outlier_filter import OutlierFilter, Window
 from alpaca_focus.core.sweep.backlash import Backlash, Direction, Limits, approach
 from tools.manual.drawing import BLUE, GREEN, INK, ORANGE, RED, SEED, TRAIN, Drawing
 
-SLACK = 80
+BACKLASH_STEPS = 80
 
 
 def _backlash(figure: Any) -> None:
     backlash = Backlash(steps=120, arrive=Direction.IN)
     limits = Limits(lowest=0, highest=60000)
-    motor, tube, taken_up = [25000.0], [25000.0 + SLACK / 2], True
+    motor, tube, taken_up = [25000.0], [25000.0 + BACKLASH_STEPS / 2], True
     arrivals, position = [], 25000
     for target in (25150, 25090, 25030, 24970, 25010):
         legs = approach(position, target, backlash=backlash, limits=limits, backlash_taken_up=taken_up)
         for leg in legs:
             motor.append(float(leg))
-            # The tube stays where it is until the motor has taken up the slack.
-            tube.append(min(max(tube[-1], leg - SLACK / 2), leg + SLACK / 2))
+            # The tube stays where it is until the motor has taken up the backlash.
+            tube.append(min(max(tube[-1], leg - BACKLASH_STEPS / 2), leg + BACKLASH_STEPS / 2))
         taken_up, position = True, target
         arrivals.append(len(motor) - 1)
         motor.append(motor[-1])
         tube.append(tube[-1])
     axes = figure.subplots()
     steps = np.arange(len(motor))
-    axes.plot(steps, motor, color=BLUE, label="what the focuser says")
-    axes.plot(steps, np.array(tube) - SLACK / 2, color=ORANGE, ls="--", label="where the tube is")
+    axes.plot(steps, motor, color=BLUE, label="reported by the focuser")
+    axes.plot(steps, np.array(tube) - BACKLASH_STEPS / 2, color=ORANGE, ls="--", label="where the tube is")
     axes.plot(arrivals, [motor[each] for each in arrivals], "o", color=GREEN, label="a frame: always arrived inward")
     axes.set(xlabel="leg after leg", ylabel="position, steps", xticks=[])
     axes.legend(fontsize=9, loc="upper right")
@@ -62,7 +62,7 @@ def _compensation(figure: Any) -> None:
         wanted.append(state.wanted_steps)
         done.append(state.moved_steps)
     upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(2, 1))
-    upper.plot(minutes, wanted, color=ORANGE, label="asked for by the temperature")
+    upper.plot(minutes, wanted, color=ORANGE, label="wanted for the temperature")
     upper.step(minutes, done, where="post", color=BLUE, label="moved, in whole steps")
     upper.set(ylabel="steps")
     upper.legend(fontsize=9)
@@ -94,7 +94,7 @@ def _model(figure: Any) -> None:
     assert model is not None  # noqa: S101 - they are enough
     hours = np.linspace(0, 6, 60)
     before = Conditions(at=start, temperatures_c={"focuser": 9.0}, filter_name="L")
-    told = [
+    predictions = [
         model.shift(
             before,
             Conditions(
@@ -106,8 +106,8 @@ def _model(figure: Any) -> None:
         )
         for hour in hours
     ]
-    steps = np.array([each.steps for each in told if each is not None])
-    errors = np.array([each.stderr_steps for each in told if each is not None])
+    steps = np.array([each.steps for each in predictions if each is not None])
+    errors = np.array([each.stderr_steps for each in predictions if each is not None])
     axes = figure.subplots()
     axes.fill_between(hours, steps - errors, steps + errors, color=BLUE, alpha=0.3, lw=0, label="its standard error")
     axes.plot(hours, np.hypot(steps, errors), color=ORANGE, label="probable defocus when nothing is moved")
@@ -125,23 +125,23 @@ def _outliers(figure: Any) -> None:
     readings[75] = 85.0
     readings[110:113] += 7.0
     outliers, window = OutlierFilter(), Window()
-    believed, doubted, means = [], [], []
+    accepted, rejected, means = [], [], []
     for index, reading in enumerate(readings):
         outliers = outliers.take(round(float(reading), 2))
         if outliers.rejection:
-            doubted.append(index)
+            rejected.append(index)
             continue
-        believed.append(index)
-        assert outliers.last_c is not None  # noqa: S101 - it was believed just now
+        accepted.append(index)
+        assert outliers.last_c is not None  # noqa: S101 - accepted just now
         filled = window.filled
         window = window.take(outliers.last_c, size=60)
         if window.filled > filled and window.mean_c is not None:
             means.append((index, window.mean_c))
     minutes = np.arange(180) / 6
     axes = figure.subplots()
-    axes.plot(minutes[believed], readings[believed], ".", ms=4, color=BLUE, label="believed")
-    shown = np.minimum(readings[doubted], 9.4)
-    axes.plot(minutes[doubted], shown, "x", ms=7, mew=1.8, color=RED, label="not believed: 85 and 15 degrees")
+    axes.plot(minutes[accepted], readings[accepted], ".", ms=4, color=BLUE, label="accepted")
+    shown = np.minimum(readings[rejected], 9.4)
+    axes.plot(minutes[rejected], shown, "x", ms=7, mew=1.8, color=RED, label="rejected: 85 and 15 degrees")
     first = 0.0
     for index, mean_c in means:
         axes.plot([first, minutes[index]], [mean_c, mean_c], color=ORANGE, lw=2.4)
@@ -160,8 +160,8 @@ DRAWINGS: Mapping[str, Drawing] = MappingProxyType(
             _backlash,
         ),
         "compensation": Drawing(
-            "Over an hour the temperature asks for ten steps, in fractions. What is moved follows in stairs of three "
-            "steps; below, the difference that is carried stays within the dead zone.",
+            "Over an hour the correction for the temperature grows to ten steps, in fractions. The moves follow in "
+            "stairs of three steps; below, the difference that is carried stays within the dead zone.",
             _compensation,
             4.2,
         ),
@@ -173,8 +173,8 @@ DRAWINGS: Mapping[str, Drawing] = MappingProxyType(
             4.0,
         ),
         "outliers": Drawing(
-            "Readings of a thermometer over half an hour. One of 85 degrees and three that jump by 7 degrees are not "
-            "believed; a short gust of wind is, but is left out of the average of its window.",
+            "Readings of a thermometer over half an hour. One of 85 degrees and three that jump by 7 degrees are "
+            "rejected; a short gust of wind is accepted, but left out of the average of its window.",
             _outliers,
             3.7,
         ),

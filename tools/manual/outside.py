@@ -21,14 +21,14 @@ LOADED_BY = {
     "input": ("src",),
     "form": ("action",),
 }
-"""Attributes whose address a browser asks for by itself."""
+"""Attributes whose address a browser requests by itself."""
 LOADED_LINKS = frozenset({"stylesheet", "icon", "preconnect", "preload", "prefetch", "dns-prefetch", "modulepreload"})
 ELSEWHERE = re.compile(r"\s*(?:https?:)?//", re.IGNORECASE)
 IN_STYLES = re.compile(r"(?:url\(|@import)\s*['\"]?\s*(?:https?:)?//[^)'\"\s]*", re.IGNORECASE)
 
 
 def loads_from_elsewhere(folder: Path) -> list[str]:
-    """Return one line for each file and address that a browser would ask another computer for; links are none."""
+    """Return one line for each file and address that a browser would load from another computer; links do not count."""
     found = []
     for path in sorted(folder.rglob("*")):
         if path.suffix == ".html":

@@ -123,7 +123,7 @@ class SectionOfSettings:
         path: Its name with those of the sections around it.
         description: What it is about.
         settings: Its own, without those of the sections in it.
-        optional: Whether nothing of it holds when it is left out.
+        optional: Whether the section may be left out, with all its settings.
     """
 
     path: str

@@ -16,8 +16,8 @@ DEVICE = "telescope 0"
 WAITS: Mapping[str, tuple[str, str]] = MappingProxyType(
     {
         f"no answer from {DEVICE}": ("A device that is needed is silent.", "Its cable, its power, its server."),
-        "paused": ("Somebody has paused it.", "`alpaca-focus resume`, or the button of the dashboard."),
-        "not safe": ("The safety monitor says so.", "Nothing: it goes on when that says safe."),
+        "paused": ("It was paused by hand.", "`alpaca-focus resume`, or the button of the dashboard."),
+        "not safe": ("The safety monitor reports it.", "Nothing: it goes on when the monitor reports safe."),
         "mount parked": ("There is nothing to focus on.", "Nothing, until it is unparked."),
         "mount not tracking": ("Stars would be trails.", "Switch tracking on."),
         "mount slewing": ("The telescope moves.", "Nothing: it takes seconds."),
@@ -26,7 +26,7 @@ WAITS: Mapping[str, tuple[str, str]] = MappingProxyType(
             "`site` must be right; a higher limit, or `null`, for tests in twilight.",
         ),
         f"the plan takes {Plan.DARK} frames": (
-            "Nobody needs focus for them. The same with flat and bias frames.",
+            "They need no focus. The same with flat and bias frames.",
             "`alpaca-focus tell light` where the script forgot it.",
         ),
         "waiting after a failed run": (
@@ -36,7 +36,7 @@ WAITS: Mapping[str, tuple[str, str]] = MappingProxyType(
         "the imaging program moves the focuser": ("It owns the focuser for that moment.", "Nothing."),
         "exposure running": ("A focus run never disturbs one.", "Nothing: it begins in the next gap."),
         "no gap in the imaging yet": (
-            "Through the gateway, or told: the imaging program has not left a gap.",
+            "With the gateway, or `imaging.way: told`: the imaging program has not left a gap.",
             "Nothing, unless it stays: see [Troubleshooting](../troubleshooting.md#never-refocuses).",
         ),
     }
@@ -46,7 +46,7 @@ OUTCOMES: Mapping[str, str] = MappingProxyType(
     {
         "focused": "At the fitted position, verified by a fresh frame.",
         "restored": "The run failed, and the focuser is back where it started.",
-        "stranded": "The focuser could not be brought back. Where it belongs stays on disk; somebody has to look.",
+        "stranded": "The focuser could not be brought back. The restore marker stays on disk; a person has to act.",
     }
 )
 CURVES: Mapping[CurveModel, str] = MappingProxyType(
@@ -68,7 +68,7 @@ def page() -> str:
     """Return the page as Markdown.
 
     Raises:
-        KeyError: The program says something that is not explained here.
+        KeyError: The program has a word that is not explained here.
     """
     metrics = [
         f"| `{name}` | {each.description} | {each.unit} | {'lower' if each.lower_is_better else 'higher'} |"
@@ -96,7 +96,7 @@ def page() -> str:
             "| --- | --- |",
             *outcomes,
             "| `failed` | It could not begin: a device did not answer, or a setting does not suit it. |",
-            "| `aborted` | Somebody, or the imaging program, ended it; the focuser is back where it started. |",
+            "| `aborted` | A person, or the imaging program, ended it; the focuser is back where it started. |",
             "",
             "## Metrics { #metrics }",
             "",
@@ -114,7 +114,7 @@ def page() -> str:
             "",
             "## Kinds of messages { #messages }",
             "",
-            "| kind | the setting says |",
+            "| kind | sent when |",
             "| --- | --- |",
             *kinds,
             "",
@@ -123,7 +123,7 @@ def page() -> str:
 
 
 def reasons_to_wait() -> tuple[str, ...]:
-    """Return every reason for which a refocus may have to wait, as the program says it."""
+    """Return every reason for which a refocus may have to wait, in the words of the program."""
     everything = Snapshot(
         at=datetime(2026, 1, 1, tzinfo=UTC),
         parked=True,

@@ -6,7 +6,7 @@ from pathlib import Path
 import alpaca_focus.web.prometheus
 from alpaca_focus.web.pages import unguarded
 from tests.web_night import Page
-from tools.manual.machines_page import api_page, meters, metrics_page
+from tools.manual.machines_page import api_page, exported_metrics, metrics_page
 
 BY_NAME = re.compile(r'(?:_gauge\(\s*"|MetricFamily\(\s*"alpaca_focus_)(\w+)"')
 
@@ -28,16 +28,16 @@ def test_links_within_the_api_lead_somewhere() -> None:
     assert {each for each in targets if f"{{ #{each} }}" not in text} == set()
 
 
-def test_what_is_asked_is_told_with_its_limits() -> None:
+def test_parameters_are_listed_with_their_limits() -> None:
     text = api_page()
     assert "| `last` (query) | whole number from 1 to 500, default 20 | - |" in text
     assert "| `what` | `begin` or `end` | - |" in text
 
 
-def test_every_meter_is_there() -> None:
+def test_every_metric_is_there() -> None:
     source = Path(alpaca_focus.web.prometheus.__file__).read_text()
     names = set(BY_NAME.findall(source))
-    told = {name.removeprefix("alpaca_focus_").removesuffix("_total") for name, _, _ in meters()}
+    listed = {name.removeprefix("alpaca_focus_").removesuffix("_total") for name, _, _ in exported_metrics()}
     assert len(names) > 15
-    assert names <= told
-    assert all(f"`{name}`" in metrics_page() for name, _, _ in meters())
+    assert names <= listed
+    assert all(f"`{name}`" in metrics_page() for name, _, _ in exported_metrics())

@@ -45,8 +45,8 @@ def test_every_figure_is_shown_and_every_one_shown_is_there() -> None:
     assert sorted(shown) == sorted(DRAWINGS)
 
 
-def test_figures_are_told_to_who_does_not_see_them() -> None:
-    assert all(len(drawing.told) > 80 and drawing.told.endswith(".") for drawing in DRAWINGS.values())
+def test_every_figure_has_a_description() -> None:
+    assert all(len(drawing.description) > 80 and drawing.description.endswith(".") for drawing in DRAWINGS.values())
 
 
 def test_a_figure_that_is_not_there_fails_the_build() -> None:
