@@ -41,9 +41,9 @@ async def discover_servers(
     servers = distinct_servers([server for server in surveyed if server is not None])
     if not servers:
         raise ConfigurationError(
-            f"No usable Alpaca server{' among those that' if answered else ''} answered discovery. If it is running, name"
-            " it with --address HOST:PORT: discovery (UDP port 32227) finds no server in another network, behind"
-            " a firewall, or without discovery."
+            f"No usable Alpaca server{' among those that' if answered else ''} answered discovery. If it is running,"
+            " name it with --address HOST:PORT: discovery (UDP port 32227) finds no server in another network, behind a"
+            " firewall, or without discovery."
         )
     for server in servers:
         echo(f"{server.address} has {server.words}.")

@@ -215,7 +215,7 @@ def test_scripts_tell_of_exposures_filters_and_flips(
     is_away(directory, simulator)
     begun = run("exposure", "begin", "--config", night_file)
     assert begun.returncode == 0, begun.stderr
-    assert begun.stdout.splitlines() == ["It waits for the end of a focus run.", "The exposure begins."]
+    assert begun.stdout.splitlines() == ["Waiting for the end of a focus run.", "The exposure begins."]
     out, err = focusing.communicate(timeout=PATIENCE_S)
     assert focusing.returncode == 0, out + err
     status = told(directory, watching)

@@ -258,12 +258,18 @@ def test_servers_are_found_by_discovery_and_the_programs_own_gateway_is_left_out
         assert [server.address for server in servers] == [observatory.address]
         with pytest.raises(ConfigurationError, match="is the gateway of alpaca-focus"):
             asyncio.run(discover_servers(f"{HERE}:{front.port}", messages.append))
-    assert f"{HERE}:{front.port} is the gateway of alpaca-focus, and is left out." in messages
+    assert f"{HERE}:{front.port} is the gateway of alpaca-focus: skipped." in messages
     assert any(line.startswith(f"{servers[0].address} has camera 0") for line in messages)
 
 
 def test_without_a_server_the_error_names_what_to_try(udp_port: int) -> None:
     with pytest.raises(ConfigurationError) as caught:
         asyncio.run(discover_servers(None, lambda _: None, port=udp_port))
-    for word in ("No usable Alpaca server answered discovery", "--address HOST:PORT", "UDP port 32227", "firewall", "another network"):
+    for word in (
+        "No usable Alpaca server answered discovery",
+        "--address HOST:PORT",
+        "UDP port 32227",
+        "firewall",
+        "another network",
+    ):
         assert word in str(caught.value)
