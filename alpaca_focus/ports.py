@@ -153,8 +153,15 @@ class Focuser(Device, Protocol):
     def info(self) -> FocuserInfo:
         """Limits and abilities of the focuser; known once connected."""
 
+    @property
+    def connections(self) -> int:
+        """How often the device was found again after a failure: a focuser may have lost its zero meanwhile."""
+
     async def position(self) -> Position:
         """Return the current position."""
+
+    async def is_moving(self) -> bool:
+        """Return whether the device reports that it moves; some never do, and some always."""
 
     async def move_to(self, target: Position) -> Position:
         """Move without backlash compensation and return the position at which the focuser came to rest.

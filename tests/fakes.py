@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 
 from alpaca_focus.core.curves.known_curve import KnownCurve
-from alpaca_focus.core.errors import DeviceError
+from alpaca_focus.core.errors import DeviceError, DeviceUnreachable
 from alpaca_focus.core.sweep.backlash import Backlash, Direction, Limits
 from alpaca_focus.core.sweep.generator import sweep
 from alpaca_focus.core.sweep.plan import Expose, Measure, MoveTo, Settle, SweepProgress, SweepResult, SweepSettings
@@ -62,9 +62,11 @@ class FakeFocuser:
         self.tube = float(self.start)
         self.moves: list[Position] = []
         self.compensating = False
+        self.is_gone = False
 
     name = "focuser 0 (fake)"
     replies = 0
+    connections = 0
 
     @property
     def info(self) -> FocuserInfo:
@@ -80,9 +82,15 @@ class FakeFocuser:
     async def close(self) -> None: ...
 
     async def position(self) -> Position:
+        if self.is_gone:
+            raise DeviceUnreachable(self.name, f"{self.name} does not answer.")
         return self.motor
 
+    async def is_moving(self) -> bool:
+        return False
+
     async def move_to(self, target: Position) -> Position:
+        await self.position()
         error = self.fails.pop(0) if self.fails else None
         if error is not None:
             raise error

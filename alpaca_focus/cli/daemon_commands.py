@@ -257,7 +257,9 @@ def _last_focus(status: Status) -> str:
 
 def _now(status: Status) -> str:
     temperature_c, altitude_deg, sun_deg = status.temperature_c, status.altitude_deg, status.sun_altitude_deg
+    position, expected = status.position, status.expected_position
     parts = [
+        "" if position is None else f"focuser at {position}{'' if expected is None else f', expected at {expected}'}",
         "no temperature" if temperature_c is None else f"{temperature_c:.1f} deg C",
         f"filter {status.filter}" if status.filter else "",
         "" if altitude_deg is None else f"altitude {altitude_deg:.0f} deg",

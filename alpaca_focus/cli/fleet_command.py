@@ -201,6 +201,8 @@ def _notes(row: TelescopeRow) -> list[str]:
         notes.append("its daemon is offline" + (f"; last reported state: {row.last.state}." if row.last.state else "."))
     if row.last.result in FAILED_OUTCOMES:
         notes.append(f"the last run failed. {row.last.reason}")
+    if row.last.expected_position is not None:
+        notes.append(f"the focuser is at {row.last.position} instead of {row.last.expected_position}.")
     if row.last.silent:
         notes.append(f"no answer from {', '.join(row.last.silent)}.")
     if row.last.waits_for:

@@ -93,6 +93,8 @@ class Status:
         state: watching, or the job that owns the optics.
         looks: Number of polls and other signs of progress.
         plan: The imaging program's sequence.
+        position: As the focuser last reported it.
+        expected_position: Where it was moved to by this program or through the gateway, if that differs.
         due: Why a refocus is due, a clause each.
         blocked_by: Why a refocus would have to wait.
         silent: Devices that do not answer.
@@ -117,6 +119,7 @@ class Status:
     exposing: bool
     silent: tuple[str, ...]
     position: Position | None
+    expected_position: Position | None = None
     temperature_c: float | None
     temperature_trouble: str
     filter: str | None

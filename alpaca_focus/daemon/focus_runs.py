@@ -62,6 +62,7 @@ class NightFocusRuns:
         wanted = await current_filter(devices, reported=self.night().reported_filter)
         filter_choice = choose_filter(self.settings, devices, wanted)
         average_c = self.night().history.followed.latest_c
+        jump = self.night().history.focuser.jump
         request = RunRequest(
             settings=self.settings,
             filter_choice=filter_choice,
@@ -72,6 +73,8 @@ class NightFocusRuns:
             temperatures_c={} if average_c is None else {AVERAGE: average_c},
             seen=self.publisher.preview.offer,
             filter_before=wanted,
+            # Otherwise a known curve would lead to where focus was before the zero was lost.
+            zero_shift_steps=jump.steps if jump is not None and jump.zero_lost else 0,
         )
         if self.gateway is not None:
             request = await share_camera(request, devices, self.gateway)

@@ -4,6 +4,7 @@ from types import MappingProxyType
 
 from alpaca_focus.core.errors import ConfigurationError
 from alpaca_focus.core.night.compensation import CompensationSettings
+from alpaca_focus.core.night.focuser_watch import PositionRules
 from alpaca_focus.core.night.state import Patience, Reading
 from alpaca_focus.core.night.triggers import (
     AfterImages,
@@ -16,6 +17,7 @@ from alpaca_focus.core.night.triggers import (
     Trigger,
     as_soon_as_possible,
     meridian_flip,
+    unverified_position,
 )
 from alpaca_focus.core.optics import OpticalTrain
 from alpaca_focus.core.values import Position
@@ -25,6 +27,9 @@ from alpaca_focus.run.device_adapters import Devices
 from alpaca_focus.run.filter_choice import focus_offsets
 from alpaca_focus.run.sweep_settings import backlash_of, focuser_range, optical_train
 from alpaca_focus.settings.models import Settings
+
+TOLERANCE_ZONES = 0.05
+"""A focuser this share of the critical focus zone away from where it was moved to has arrived."""
 
 
 def night_settings(settings: Settings, devices: Devices, *, start: Position) -> NightSettings:
@@ -52,6 +57,12 @@ def night_settings(settings: Settings, devices: Devices, *, start: Position) -> 
         backlash=backlash_of(settings),
         # Without focus.max_travel_steps, which limits one run around its start.
         limits=focuser_range(settings, devices.focuser, start),
+        positions=PositionRules(
+            tolerance_steps=max(1.0, TOLERANCE_ZONES * zone),
+            own_steps=zone,
+            quiet_s=settings.night.quiet_after_a_move_s,
+            is_trigger=wanted.focuser_moved,
+        ),
         watches_for_gaps=settings.imaging.way == "watch",
     )
 
@@ -76,7 +87,7 @@ def sun_of(settings: Settings) -> AstropySun | None:
 
 
 def triggers(settings: Settings, zone: float) -> tuple[Trigger, ...]:
-    """Return the triggers that are set, and the one for requests.
+    """Return the triggers that are set, the one for requests, and the one for a position to be verified.
 
     Raises:
         ConfigurationError: A temperature limit is given in zones, but the temperature coefficient is not set.
@@ -90,6 +101,7 @@ def triggers(settings: Settings, zone: float) -> tuple[Trigger, ...]:
     change = FilterChange(ask_s=by_hand.ask_s, by_hand=by_hand.then == "refocus")
     chosen: tuple[Trigger | None, ...] = (
         as_soon_as_possible,
+        unverified_position,
         None if limit_c is None else TemperatureChange(limit_c=limit_c, readings=settings.thermometer.readings),
         None if wanted.images is None else AfterImages(wanted.images),
         None if wanted.minutes is None else AfterTime(wanted.minutes * 60),

@@ -15,6 +15,7 @@ import structlog
 
 from alpaca_focus.core.errors import AlpacaFocusError, ConfigurationError
 from alpaca_focus.core.night.notices import EndedRun, Kind, Notice, NoticeLog, Situation, ended_run, new_notices
+from alpaca_focus.core.night.triggers import POSITION
 from alpaca_focus.core.status import LastRun, Status, Waiting
 from alpaca_focus.core.values import SavedRun
 from alpaca_focus.daemon.night_report import ReportSchedule, last_night, review_night, summary, write_report
@@ -139,6 +140,7 @@ class Notifications:
         return Situation(
             silent={name: self._why.get(name, "It does not answer.") for name in status.silent},
             temperature_problem=status.temperature_trouble,
+            position_problem=next((each.reason for each in status.triggers if each.trigger == POSITION), ""),
             daylight=sun_deg is not None and limit_deg is not None and sun_deg > limit_deg,
             runs_ended=status.runs_ended,
             run=None if last_run is None else self._last_run,

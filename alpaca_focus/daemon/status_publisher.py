@@ -15,6 +15,8 @@ from alpaca_focus.ports import Clock
 from alpaca_focus.store.learned_model import LearnedModel
 from alpaca_focus.web.source import Viewers
 
+JUMPED = "Temperature compensation waits for a refocus: the focuser is not where it was moved to."
+
 
 class StatusPublisher:
     """Publishes the night in a feed, without any request to a device.
@@ -80,11 +82,10 @@ class StatusPublisher:
         )
 
     def _position(self, scheduler: RefocusScheduler) -> Position | None:
-        """Return the focuser's position, as far as it is known without a request to the device."""
-        baseline = scheduler.state.history.baseline
-        if baseline is None or scheduler.doing == FOCUS_RUN:
-            return self._stood_at
-        return baseline.position + scheduler.state.compensated.moved_steps
+        """Return the focuser's last reading: during a run that of its last move."""
+        read = scheduler.state.history.focuser.read
+        is_old = read is None or scheduler.snapshot is None or scheduler.doing == FOCUS_RUN
+        return self._stood_at if is_old else read
 
     def status(self) -> Status | Waiting:
         """Return the current status."""
@@ -94,6 +95,8 @@ class StatusPublisher:
         night, decision, snapshot = scheduler.state, scheduler.decision, scheduler.snapshot
         history, compensated = night.history, night.compensated
         compensates = scheduler.requests.can_compensate
+        is_away = snapshot is not None and snapshot.away and history.focuser.read != night.expected_position
+        is_elsewhere = not scheduler.doing and (is_away or history.focuser.differs)
         return Status(
             state=scheduler.doing or WATCHING,
             looks=scheduler.progress,
@@ -105,6 +108,7 @@ class StatusPublisher:
             exposing=snapshot is not None and snapshot.exposing,
             silent=() if snapshot is None else snapshot.silent,
             position=self._position(scheduler),
+            expected_position=night.expected_position if is_elsewhere else None,
             temperature_c=history.followed.latest_c,
             temperature_trouble=history.outliers.rejection,
             filter=history.filter_name,
@@ -116,7 +120,7 @@ class StatusPublisher:
             compensation=CompensationStatus(
                 moved_steps=compensated.moved_steps,
                 carried_steps=compensated.carried_steps,
-                stopped=compensated.stopped,
+                stopped=compensated.stopped or (JUMPED if compensates and history.focuser.jump else ""),
                 enabled=compensates and night.follows,
                 switched_off=compensates and not night.follows,
             ),

@@ -36,6 +36,9 @@ class Connection:
     A property is read or written again if the server does not answer; a method is called again only if the caller
     declares it repeatable. After a failure the next call first checks that the device is connected, and reconnects it
     if it is not. Every call raises a `DeviceError` if the device does not answer, refuses, or sends an invalid reply.
+
+    Attributes:
+        connections: How often the device was found again after a failure.
     """
 
     def __init__(
@@ -43,6 +46,7 @@ class Connection:
     ) -> None:
         self.clock = clock
         self._channel = DeviceChannel(kind, address, timeout_s=timeout_s)
+        self.connections = 0
         self._needs_check = True
         self._is_closed = False
         self._recovering = asyncio.Lock()
@@ -173,6 +177,7 @@ class Connection:
             except ConfigurationError as error:
                 raise DeviceUnreachable(self.name, str(error)) from error
             self._needs_check = False
+            self.connections += 1
         _log.info("%s answers and is connected again.", self.name)
 
 
@@ -194,6 +199,11 @@ class AlpacaDevice:
     def replies(self) -> int:
         """Number of calls that the device has answered."""
         return self._connection.replies
+
+    @property
+    def connections(self) -> int:
+        """How often the device was found again after a failure."""
+        return self._connection.connections
 
     async def connect(self) -> None:
         """Connect the device to its hardware, and read its properties.

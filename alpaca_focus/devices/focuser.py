@@ -105,6 +105,10 @@ class AlpacaFocuser(AlpacaDevice):
         """Return the current position."""
         return await self._connection.get("Position", as_int)
 
+    async def is_moving(self) -> bool:
+        """Return whether the device reports that it moves."""
+        return await self._connection.get_or("IsMoving", as_bool, default=False)
+
     async def temperature_c(self) -> float | None:
         """Return the sensor's reading, or `None` if there is none or it is not plausible."""
         return plausible_temperature_c(await self._connection.get_or("Temperature", as_float, default=math.nan))
@@ -192,7 +196,7 @@ class AlpacaFocuser(AlpacaDevice):
         watch = MoveWatch(target, start, self._clock.monotonic(), self._rules)
         while True:
             await self._clock.sleep(POLL_S)
-            is_moving = await self._connection.get_or("IsMoving", as_bool, default=False)
+            is_moving = await self.is_moving()
             position = await self.position()
             progress = watch.update(position, self._clock.monotonic(), is_moving=is_moving)
             if progress is not MoveProgress.UNDER_WAY:

@@ -43,21 +43,22 @@ class Compensator:
         if self.is_held:
             return False
         compensates = self._settings.between_exposures and self._correction_steps() != 0
-        return compensates or self._store.state.unfinished_move is not None or self._offset_steps() is not None
+        return compensates or self._offset_steps() is not None
 
     def hold(self, what: str, why: str) -> None:
         """Make correction moves wait after a failed one."""
         self._held_until_s = self._clock.monotonic() + RETRY_AFTER_S
         _log.error("Failed", what=what, why=why, next_try_in_s=RETRY_AFTER_S)
 
+    def release(self) -> None:
+        """End the wait after a failed move: the focuser was not there, and answers again."""
+        self._held_until_s = 0.0
+
     # The choice
 
     def due_before_refocus(self) -> tuple[str, Work] | None:
         """Return the name of a move that precedes any refocus, and the move; `None`: none is due."""
-        move, offset_steps = self._store.state.unfinished_move, self._offset_steps()
-        if move is not None:
-            # It failed before its end, so the focuser may stand anywhere.
-            return "a small move", partial(self.finish, move)
+        offset_steps = self._offset_steps()
         if offset_steps is not None:
             # The filter has changed already: a refocus would start from the wrong position.
             return "a move by a filter's offset", partial(self._shift, offset_steps, "offset")
@@ -80,36 +81,52 @@ class Compensator:
 
     def _correction_steps(self) -> int:
         settings, state = self._settings.compensation, self._store.state
-        return 0 if settings is None or not state.follows else correction_steps(state.compensated, settings)
+        if settings is None or not state.follows or not self._is_known:
+            return 0
+        return correction_steps(state.compensated, settings)
+
+    @property
+    def _is_known(self) -> bool:
+        """Whether the focuser is where it was moved to: a correction adds to no other position."""
+        watch = self._store.state.history.focuser
+        return watch.jump is None and not watch.differs
 
     def _offset_steps(self) -> int | None:
         """Return the offset to move by; `None` if no filter has changed, or an offset is not known."""
         history, offsets = self._store.state.history, self._settings.offsets_steps
-        if not history.filter_changed or history.by_hand or history.baseline is None:
+        if not history.filter_changed or history.by_hand or history.baseline is None or not self._is_known:
             return None
         before, now = (offsets.get(name or "") for name in (history.baseline.filter_name, history.filter_name))
         return None if before is None or now is None else now - before
 
     # The moves
 
-    async def finish(self, move: CorrectionMove) -> None:
-        """Complete an unfinished move.
+    async def finish(self, move: CorrectionMove, *, is_late: bool) -> None:
+        """Complete an unfinished move; `is_late`: it failed in this program, and a refocus verifies the position.
 
         Raises:
             DeviceError: It failed again.
         """
+        here = await self._focuser.position()
+        longest = 2 * (abs(move.steps) + self._settings.backlash.steps) + self._settings.positions.tolerance_steps
+        if abs(here - move.target) > longest:
+            facts = {"position": here, "target": move.target}
+            _log.warning("A correction move is not finished: it cannot have left the focuser there", **facts)
+            self._store.apply(transitions.return_given_up)
+            return
         # The direction of its last leg is not known, so the slack has to be taken up (decision 0015).
-        await self._make(move, await self._focuser.position(), backlash_taken_up=False)
+        await self._make(move, here, backlash_taken_up=False, is_late=is_late)
 
-    async def go(self, here: Position, target: Position, *, backlash_taken_up: bool) -> None:
-        """Move to the target, arriving from the same side as a focus run does.
+    async def go(self, here: Position, target: Position, *, backlash_taken_up: bool) -> Position:
+        """Move to the target, arriving from the same side as a focus run does, and return the position reached.
 
         Raises:
             DeviceError: A move failed.
         """
         backlash, limits = replace(self._settings.backlash, method=ApproachMethod.OVERSHOOT), self._settings.limits
         for leg in approach(here, target, backlash=backlash, limits=limits, backlash_taken_up=backlash_taken_up):
-            await self._focuser.move_to(leg)
+            here = await self._focuser.move_to(leg)
+        return here
 
     async def disable_device_compensation(self) -> None:
         """Switch the focuser's own temperature compensation off.
@@ -124,7 +141,13 @@ class Compensator:
 
     async def _shift(self, steps: int, what: CorrectionKind) -> None:
         here, limits = await self._focuser.position(), self._settings.limits
-        move = CorrectionMove(target=here + steps, steps=steps, what=what)
+        expected = self._store.state.expected_position
+        # From where it was moved to: small deviations on arrival must not add up.
+        start = here if expected is None else expected
+        if abs(here - start) > self._settings.positions.tolerance_steps:
+            # Moved since the last poll: the next one reports it.
+            return
+        move = CorrectionMove(target=start + steps, steps=steps, what=what)
         if limits.clamp(move.target) != move.target:
             reason = (
                 f"The focuser cannot move by {steps:+d} steps from {here}: its limits are {limits.lowest} and "
@@ -137,10 +160,12 @@ class Compensator:
         self._store.apply(transitions.correction_begun, move)
         await self._make(move, here)
 
-    async def _make(self, move: CorrectionMove, here: Position, *, backlash_taken_up: bool = True) -> None:
+    async def _make(
+        self, move: CorrectionMove, here: Position, *, backlash_taken_up: bool = True, is_late: bool = False
+    ) -> None:
         await self.disable_device_compensation()
-        await self.go(here, move.target, backlash_taken_up=backlash_taken_up)
-        state = self._store.apply(transitions.correction_done, move)
+        reached = await self.go(here, move.target, backlash_taken_up=backlash_taken_up)
+        state = self._store.apply(transitions.correction_done, move, reached, is_late=is_late)
         carried_steps = round(state.compensated.carried_steps, 2)
         facts = {"what": move.what, "steps": move.steps, "position": move.target, "carried_steps": carried_steps}
         _log.info("The focuser was corrected", **facts)

@@ -6,6 +6,7 @@ from types import MappingProxyType
 from typing import Any
 
 from alpaca_focus.core.night.compensation import Compensated, CompensationSettings
+from alpaca_focus.core.night.focuser_watch import PositionRules
 from alpaca_focus.core.night.state import History, Patience, Reading
 from alpaca_focus.core.night.triggers import Trigger
 from alpaca_focus.core.sweep.backlash import Backlash, Limits
@@ -25,6 +26,7 @@ class NightSettings:
         compensation: `None`: the focuser does not follow the temperature.
         between_exposures: Whether compensation moves only while the camera does not expose.
         offsets_steps: Focus offsets by filter to move by after a change; empty: none are known, or none are used.
+        positions: How a position is judged that differs from the one the focuser was moved to.
         watches_for_gaps: Whether to log advice when the imaging program leaves no gap.
     """
 
@@ -37,6 +39,7 @@ class NightSettings:
     offsets_steps: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
     backlash: Backlash
     limits: Limits
+    positions: PositionRules = field(default_factory=PositionRules)
     watches_for_gaps: bool = False
 
 

@@ -69,11 +69,11 @@ class OperatorRequests:
 
         The exposure ended at `ended_at`, UTC; `None`: not known, and assumed to be recent.
         """
-        state, baseline = self._store.state, self._store.state.history.baseline
+        state = self._store.state
         light = Light(
             ended_at=ended_at or self._dependencies.clock.wall(),
             hfd_px=hfd_px,
-            position=None if baseline is None else baseline.position + state.compensated.moved_steps,
+            position=state.history.focuser.read,
             filter_name=state.history.filter_name,
             temperature_c=state.history.followed.latest_c,
         )

@@ -1,7 +1,7 @@
 """Polls all devices and combines their answers into one Snapshot.
 
-The camera is polled each time, the other devices less often. A device that does not answer leaves its part of the
-snapshot empty; that is logged once, and once more when it answers again.
+The camera and the focuser's position are polled each time, the other devices less often. A device that does not answer
+leaves its part of the snapshot empty; that is logged once, and once more when it answers again.
 """
 
 import math
@@ -15,6 +15,7 @@ from typing import TypeVar
 import structlog
 
 from alpaca_focus.core.errors import DeviceError, DeviceMisbehaved
+from alpaca_focus.core.night.focuser_watch import FocuserReading
 from alpaca_focus.core.night.state import NO_LIGHTS, Plan, Snapshot
 from alpaca_focus.night.reported_exposures import ReportedExposures
 from alpaca_focus.ports import (
@@ -69,7 +70,7 @@ class Poller:
         answers: How many requests the devices have answered.
 
     Args:
-        watch_s: Seconds between two polls of the devices other than the camera.
+        watch_s: Seconds between two polls of the other devices, and of a focuser that does not answer.
         least_image_s: Shorter exposures are test shots and do not count.
     """
 
@@ -88,6 +89,8 @@ class Poller:
         self._counted: str | None = None
         self._images: int | None = 0
         self._from_mean_c: dict[str, float] = {}
+        self._connections: int | None = None
+        self._compensates = False
 
     def stop_counting(self) -> None:
         """Stop counting images: the imaging program reports its own."""
@@ -104,7 +107,12 @@ class Poller:
         """
         now_s = self._clock.monotonic()
         passed_s, self._last_poll_s = now_s - self._last_poll_s, now_s
-        if fresh or now_s - self._polled_others_s >= self._watch_s:
+        focuser: FocuserReading | None = None
+        polls_others = fresh or now_s - self._polled_others_s >= self._watch_s
+        # One that does not answer would take seconds of each poll.
+        if polls_others or self._sources.focuser.name not in self._silent:
+            focuser = await self._focuser_reading(polls_others=polls_others)
+        if polls_others:
             self._polled_others_s = now_s
             self._latest = await self._poll_others()
         activity = await self._ask(self._sources.camera, self._sources.camera.activity)
@@ -126,6 +134,7 @@ class Poller:
             images=images if self._counts_images else 0,
             exposures=exposures,
             plan=plan,
+            focuser=focuser,
             silent=self._silent_required(),
         )
 
@@ -146,6 +155,17 @@ class Poller:
         if sources.sun is not None and at >= CLOCK_VALID_FROM:
             snapshot = replace(snapshot, sun_altitude_deg=sources.sun.altitude_deg(at))
         return snapshot
+
+    async def _focuser_reading(self, *, polls_others: bool) -> FocuserReading | None:
+        focuser = self._sources.focuser
+        position = await self._ask(focuser, focuser.position)
+        if position is None:
+            return None
+        if polls_others and focuser.info.has_temperature_compensation:
+            self._compensates = bool(await self._ask(focuser, focuser.temperature_compensation))
+        before, self._connections = self._connections, focuser.connections
+        reconnected = position == 0 if before is None else before != focuser.connections
+        return FocuserReading(position=position, reconnected=reconnected, compensates=self._compensates)
 
     async def _temperature_c(self) -> float | None:
         """Return the mean of the thermometers."""

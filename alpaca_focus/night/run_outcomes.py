@@ -3,6 +3,7 @@
 import structlog
 
 from alpaca_focus.core.night import transitions
+from alpaca_focus.core.night.focuser_watch import shifted_by_steps
 from alpaca_focus.core.night.state import ADVICE, Baseline, History
 from alpaca_focus.core.status import LastRun
 from alpaca_focus.core.values import FocusResult, Outcome, Position, SavedRun
@@ -33,8 +34,9 @@ class RunOutcomes:
         elif result.outcome is not Outcome.FOCUSED:
             self.record_failure(result.reason, outcome=result.outcome)
         else:
+            shift = self._shift_of_zero(result)
             self._store.apply(transitions.refocused, baseline_of(result, triggers, self._store.state.history))
-            self._ended(result.outcome, result.reason)
+            self._ended(result.outcome, " ".join(filter(None, (result.reason, shift))))
             _log.info("Refocused", why=result.reason, exposures=result.exposures, duration_s=round(result.duration_s))
 
     def record_failure(self, why: str, outcome: str = "failed") -> None:
@@ -64,6 +66,26 @@ class RunOutcomes:
         if self._settings.watches_for_gaps and self._store.state.history.gaps.needs_advice:
             _log.warning(ADVICE)
             self._store.apply(transitions.gap_advice_logged)
+
+    def _shift_of_zero(self, result: FocusResult) -> str:
+        """Return by how much all positions have shifted, as a sentence; empty: they have not. The curves follow."""
+        history, sample, fit = self._store.state.history, result.verification, result.fit
+        jump, before = history.focuser.jump, history.baseline
+        if jump is None or sample is None or fit is None:
+            return ""
+        is_comparable = before is not None and before.metric == sample.measurement.metric and before.value > 0
+        steps = shifted_by_steps(
+            jump, fit.best_position, before.value if is_comparable and before else None, sample.measurement.value
+        )
+        if steps is None:
+            return ""
+        self._store.shift_learned_focus(steps, learned_before=result.started_at)
+        sentence = (
+            f"Positions have shifted by {steps:+d} steps: the focuser has lost its zero, or the camera was moved. "
+            "The learned curves follow; check focuser.min_position and focuser.max_position."
+        )
+        _log.warning(sentence, found_at=jump.found, expected=jump.expected)
+        return sentence
 
     def _may_try_again(self, result: FocusResult) -> bool:
         """Return whether a run that lost the camera may follow in the next gap without counting as failed."""

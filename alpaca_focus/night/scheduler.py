@@ -12,14 +12,14 @@ from functools import partial
 import structlog
 
 from alpaca_focus.core.night import transitions
-from alpaca_focus.core.night.decisions import Decision, decided
+from alpaca_focus.core.night.decisions import AWAY, HELD, Decision, decided
 from alpaca_focus.core.night.state import NightState, Snapshot
 from alpaca_focus.core.values import Position
 from alpaca_focus.night.compensator import Compensator
 from alpaca_focus.night.dependencies import Dependencies, NightSettings
 from alpaca_focus.night.exclusive_job import FOCUS_RUN, ExclusiveJob, Work
 from alpaca_focus.night.operator_requests import OperatorRequests
-from alpaca_focus.night.recovery import Recovery
+from alpaca_focus.night.recovery import RETURN, Recovery
 from alpaca_focus.night.run_outcomes import RunOutcomes
 from alpaca_focus.night.state_store import StateStore
 
@@ -60,7 +60,7 @@ class RefocusScheduler:
         self._ticking = asyncio.Lock()
         self._gives_way = ""
         self._program_moves = False
-        self._is_recovered = False
+        self._has_begun = False
         self._is_stopping = False
 
     @property
@@ -132,6 +132,9 @@ class RefocusScheduler:
         self._program_moves = False
         if position is not None:
             self._store.apply(transitions.moved_by_program, position, self._dependencies.clock.wall())
+            if not self._job.doing:
+                # A run that was cut off no longer decides where the focuser belongs.
+                self._dependencies.restore_marker.clear()
             _log.info("The imaging program has moved the focuser", position=position)
 
     async def stop(self, within_s: float) -> bool:
@@ -174,11 +177,9 @@ class RefocusScheduler:
                 await self._tick(fresh=fresh)
 
     async def _tick(self, *, fresh: bool) -> None:
-        # Nothing is decided before the recovery: the focuser may still stand in the middle of an interrupted run.
-        if not self._is_recovered:
-            compensates = self._settings.compensation is not None
-            self._is_recovered = await self._recovery.recover(compensates=compensates)
-            if not self._is_recovered:
+        if not self._has_begun:
+            self._has_begun = await self._recovery.begin(compensates=self._settings.compensation is not None)
+            if not self._has_begun:
                 return
         answers = self._poller.answers
         snapshot, decision = await self._poll(fresh=fresh)
@@ -202,8 +203,17 @@ class RefocusScheduler:
         # Requests may have changed the state while the devices answered.
         before = self.state
         probable = self._dependencies.probable_defocus(before.history, before.compensated)
-        snapshot = replace(snapshot, probable_defocus_steps=probable, program_moves=self._program_moves)
-        state = self._store.apply(transitions.polled, snapshot, settings.reading, settings.compensation)
+        snapshot = replace(
+            snapshot,
+            probable_defocus_steps=probable,
+            program_moves=self._program_moves,
+            away=self._recovery.is_needed,
+        )
+        state = self._store.apply(
+            transitions.polled, snapshot, settings.reading, settings.compensation, settings.positions
+        )
+        if state.history.focuser.unverified not in {"", before.history.focuser.unverified}:
+            _log.warning("A refocus is needed", why=state.history.focuser.unverified)
         outliers = state.history.outliers
         if outliers.rejection and outliers.rejection != before.history.outliers.rejection:
             _log.warning("A temperature is ignored", why=outliers.rejection, ignored=outliers.ignored)
@@ -212,6 +222,12 @@ class RefocusScheduler:
         )
 
     def _start_due(self, snapshot: Snapshot, decision: Decision) -> None:
+        if snapshot.away:
+            # Nothing else is started: the focuser may stand in the middle of an interrupted run.
+            rests = {HELD, AWAY}.issuperset(decision.blocked_by)
+            if not snapshot.program_moves and self._recovery.may_start(snapshot, rests=rests):
+                self._start(RETURN, self._recovery.recover)
+            return
         allows_corrections = decision.allows_corrections and not self._compensator.is_held
         rests = allows_corrections and not snapshot.exposing
         if (first := self._compensator.due_before_refocus()) is not None:

@@ -77,6 +77,12 @@ class StateStore:
         if store is not None:
             self._stored(lambda: store.save_light(light))
 
+    def shift_learned_focus(self, steps: int, *, learned_before: datetime) -> None:
+        """Shift the focus of the curves learned before a time; a failure is logged once, and the night continues."""
+        store = self._store
+        if store is not None:
+            self._stored(lambda: store.shift_profiles(steps, learned_before=learned_before))
+
     def _stored(self, write: Callable[[], None]) -> bool:
         try:
             write()

@@ -127,6 +127,7 @@ class TelescopeRow:
             "state": self.last.state,
             "paused": self.last.paused,
             "position": self.last.position,
+            "expected_position": self.last.expected_position,
             "hfd_px": self.last.hfd,
             "temperature_c": self.last.temperature,
             "minutes": self.minutes,

@@ -109,6 +109,8 @@ class TelescopeState:
     """The state as it is published by MQTT; the field names are those of the JSON.
 
     Attributes:
+        position: As the focuser reports it.
+        expected_position: Where it was moved to, if that differs.
         minutes: Minutes since the last good focus when this was sent.
         focused_at: Time of the last good focus, UTC.
         due: Why a refocus is due; "nothing" if none is.
@@ -122,6 +124,7 @@ class TelescopeState:
     state: _Name = ""
     temperature: _Number = None
     position: _Whole = None
+    expected_position: _Whole = None
     hfd: _Number = None
     minutes: _Whole = None
     focused_at: _Time = None
@@ -199,6 +202,7 @@ def state_of(status: Status | Waiting, hfd_px: float | None, *, telescope: str, 
         common,
         temperature=_rounded(status.temperature_c),
         position=status.position,
+        expected_position=status.expected_position,
         hfd=_rounded(hfd_px),
         minutes=None if last_focus is None else math.floor(status.since_s / 60),
         focused_at=None if last_focus is None else last_focus.at,

@@ -20,7 +20,7 @@ from alpaca_focus.run.focus_run import RunRequest, ensure_can_focus, run_with_de
 from alpaca_focus.run.sweep_settings import optical_train
 from alpaca_focus.settings.models import Settings
 from alpaca_focus.settings.yaml_writer import edit_yaml
-from alpaca_focus.store.learned_model import BACKLASH, MOST_RUNS, observation, usable_results
+from alpaca_focus.store.learned_model import BACKLASH, MOST_RUNS, observation, usable_runs
 from alpaca_focus.store.run_memory import Memory
 from alpaca_focus.store.run_store import RunStore
 
@@ -154,18 +154,18 @@ def temperature(settings: Settings) -> Proposal:
         raise ConfigurationError("There is no history to learn from. Set storage.directory.")
     with RunStore(directory, read_only=True) as store:
         runs = store.runs(last=MOST_RUNS)
-    results = usable_results(runs)
+    good = usable_runs(runs)
     # The setting holds one coefficient, so it is fitted alone, without the altitude and the other sensors.
-    alone = learned_model([observation(result, _one_temperature(result)) for result in results])
+    alone = learned_model([observation(run, _one_temperature(run.result)) for run in good])
     if alone is None:
         raise RunFailed(
-            f"The history has too few good runs to fit the temperature coefficient: {len(results)} in all. It takes at "
+            f"The history has too few good runs to fit the temperature coefficient: {len(good)} in all. It takes at "
             f"least {FEWEST_RUNS} in one night, {LEAST_RANGE_C:g} degrees apart; more with several filters."
         )
     (estimate,) = alone.steps_per_c.values()
     value = f"{estimate.value:+.2f} +- {estimate.stderr:.2f}"
     line = f"Temperature coefficient: {value} steps a degree, from {estimate.count} runs."
-    whole = learned_model([observation(result, _all_temperatures(result)) for result in results])
+    whole = learned_model([observation(run, _all_temperatures(run.result)) for run in good])
     lines = (line, *(_model_lines(whole) if whole is not None else ()))
     if estimate.is_zero:
         return Proposal(

@@ -42,6 +42,7 @@ class RunRequest:
         filter_before: The current filter, which is restored after the run; `None`: the wheel is left alone.
         sharing: Shares the camera with an imaging program; `None`: nobody else uses it.
         still_valid: Returns, after a camera handover, why earlier frames are no longer valid; empty if they are.
+        zero_shift_steps: By how much the focuser's positions have probably shifted since the curve was learned.
         seen: Called with each frame and its measurement, in the measuring thread.
     """
 
@@ -57,6 +58,7 @@ class RunRequest:
     filter_before: str | None = None
     sharing: CameraSharing | None = None
     still_valid: Callable[[], Awaitable[str]] = always_valid
+    zero_shift_steps: int = 0
     seen: Callable[[Frame, Measurement], None] = lambda _, __: None
 
 
@@ -99,7 +101,7 @@ async def run_with_devices(devices: Devices, request: RunRequest) -> FocusResult
             devices,
             start=await devices.focuser.position(),
             filter_name=filter_choice.filter_name,
-            known=None if request.whole_curve else _known_curve(memory, conditions, request.clock),
+            known=None if request.whole_curve else _known_curve(memory, conditions, request),
         )
         if request.backlash is not None:
             sweep_settings = replace(sweep_settings, backlash=request.backlash)
@@ -170,16 +172,17 @@ async def read_run_conditions(
     )
 
 
-def _known_curve(memory: Memory, conditions: RunConditions, clock: Clock) -> KnownCurve | None:
+def _known_curve(memory: Memory, conditions: RunConditions, request: RunRequest) -> KnownCurve | None:
     """Return the learned curve, shifted to where the focus model expects best focus now."""
     filter_name, temperature_c = conditions.filter_name, conditions.temperature_c
     profile = memory.profile(filter_name)
     if profile is None:
         return None
     temperatures_c = {} if temperature_c is None else {RUN: temperature_c}
-    now = Conditions(at=clock.wall(), temperatures_c=temperatures_c, filter_name=filter_name or "")
+    now = Conditions(at=request.clock.wall(), temperatures_c=temperatures_c, filter_name=filter_name or "")
     model = model_by_run_temperature(memory.runs(last=MOST_RUNS))
-    return profile.known_curve(expected_position=expected_position(model, profile, now))
+    expected = expected_position(model, profile, now) + request.zero_shift_steps
+    return profile.known_curve(expected_position=expected)
 
 
 def _measuring(

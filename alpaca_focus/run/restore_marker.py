@@ -3,6 +3,8 @@
 import json
 import os
 import time
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import structlog
@@ -17,6 +19,24 @@ OLDEST_S = 86_400.0
 _log = structlog.get_logger(__name__)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Note:
+    position: Position
+    reach: Sequence[Position] | None
+
+    def explains(self, here: Position) -> bool:
+        return self.reach is None or is_within_reach(here, self.reach)
+
+
+def is_within_reach(position: Position, reach: Sequence[Position]) -> bool:
+    """Return whether a run between two positions, the lowest and the highest, can have left the focuser at a position.
+
+    As far beyond them as they are apart, so that the marker is not written anew at every move.
+    """
+    low, high = reach
+    return low - (high - low) <= position <= high + (high - low)
+
+
 class RestoreMarker:
     """The marker of one focuser, on disk from before the first move of a run to its end (decision 0015).
 
@@ -29,33 +49,56 @@ class RestoreMarker:
         self._path = None if directory is None else directory / FILE_NAME
         self._device = device
 
-    def left_by_interrupted_run(self) -> Position | None:
-        """Return the position to restore if an earlier run was interrupted by a crash, else `None`."""
+    @property
+    def is_left(self) -> bool:
+        """Whether an earlier run was interrupted; during a run it is that run's own marker."""
+        return self._read() is not None
+
+    def left_by_interrupted_run(self, here: Position | None = None) -> Position | None:
+        """Return the position to restore if an earlier run was interrupted, else `None`.
+
+        A focuser that is now where the run cannot have left it (`here`; `None`: not known) has lost its zero, or was
+        moved by others: the position is logged, and not returned.
+        """
+        note = self._read()
+        if note is None or here is None or note.explains(here):
+            return None if note is None else note.position
+        _log.warning(
+            f"The focuser is at {here}, where the focus run that began at {note.position} cannot have left it: it may "
+            "have lost its zero. It is not moved back; refocus, or set its position in its own program."
+        )
+        return None
+
+    def _read(self) -> "_Note | None":
         if self._path is None:
             return None
         try:
             if time.time() - self._path.stat().st_mtime > OLDEST_S:
                 return None
             note = json.loads(self._path.read_text(encoding="utf-8"))
-            device, position = note["device"], note["position"]
+            found = _Note(position=note["position"], reach=note.get("reach"))
+            device, numbers = note["device"], (found.position, *(found.reach or ()))
         except FileNotFoundError:
             return None
         except (OSError, ValueError, KeyError, TypeError) as error:
             _log.warning(f"The restore marker {self._path} cannot be read ({error}) and is ignored.")
             return None
-        if device != self._device or isinstance(position, bool) or not isinstance(position, int):
+        if device != self._device or not all(type(each) is int for each in numbers) or len(numbers) not in {1, 3}:
             return None
-        return position
+        return found
 
-    def set(self, position: Position) -> None:
-        """Write the restore position; it is on the disk, not only in the cache, when this returns."""
+    def set(self, position: Position, *, reach: tuple[Position, Position] | None = None) -> None:
+        """Write the restore position; it is on the disk, not only in the cache, when this returns.
+
+        `reach` has the lowest and the highest position of the run so far; `None`: not known.
+        """
         if self._path is None:
             return
         new = self._path.with_suffix(".new")
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             with new.open("w", encoding="utf-8") as file:
-                json.dump({"device": self._device, "position": position}, file)
+                json.dump({"device": self._device, "position": position, "reach": reach}, file)
                 file.flush()
                 os.fsync(file.fileno())
             new.replace(self._path)

@@ -5,15 +5,20 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
-from alpaca_focus.core.errors import DeviceMisbehaved
+from alpaca_focus.core.errors import DeviceMisbehaved, RunFailed
 from alpaca_focus.core.events import Event, Moved
 from alpaca_focus.core.sweep.backlash import ApproachMethod, Backlash, Direction, approach
 from alpaca_focus.core.sweep.plan import SweepSettings
 from alpaca_focus.core.sweep.reserve import Reserve
 from alpaca_focus.core.sweep.sampler import generous_overshoot_steps
 from alpaca_focus.core.values import Position
+from alpaca_focus.devices.arrival import ArrivalRules
 from alpaca_focus.ports import Clock, Focuser
-from alpaca_focus.run.restore_marker import RestoreMarker
+from alpaca_focus.run.restore_marker import RestoreMarker, is_within_reach
+
+AT_REST_S = 0.5
+"""Clock seconds between two readings that agree when the focuser stands still."""
+LONGEST_MOTION_S = 60.0
 
 
 @dataclass(kw_only=True)
@@ -42,12 +47,13 @@ class RestorePath:
 
     def __post_init__(self) -> None:
         """Begin at the start; the restore position may be that of an interrupted run."""
-        left_behind = self.restore_marker.left_by_interrupted_run()
+        left_behind = self.restore_marker.left_by_interrupted_run(self.start)
         self.restore_position = self.start if left_behind is None else left_behind
         self.here: Position | None = self.start
         self.last_direction = self.settings.backlash.arrive
         self.has_moved = self.has_moved_since = False
         self._is_restored = self.restore_position == self.start
+        self._reach = (min(self.start, self.restore_position), max(self.start, self.restore_position))
 
     @property
     def restore_place(self) -> str:
@@ -62,8 +68,10 @@ class RestorePath:
 
     async def move(self, position: Position) -> Position:
         """Move to a position in one leg and return the position reached."""
-        if not self.has_moved:
-            self.restore_marker.set(self.restore_position)
+        if not self.has_moved or not is_within_reach(position, self._reach):
+            # Also how far it goes, so that a focuser that has lost its zero meanwhile is not sent to a wrong place.
+            self._reach = (min(position, self._reach[0]), max(position, self._reach[1]))
+            self.restore_marker.set(self.restore_position, reach=self._reach)
         before, began_s = self.here, self.clock.monotonic()
         self.has_moved = self.has_moved_since = True
         self._is_restored = False
@@ -112,6 +120,27 @@ class RestorePath:
     def _legs(self, target: Position, backlash: Backlash) -> tuple[Position, ...]:
         assert self.here is not None  # noqa: S101 - both callers have just read it
         return approach(self.here, target, backlash=backlash, limits=self.settings.limits, backlash_taken_up=False)
+
+
+async def position_at_rest(focuser: Focuser, clock: Clock) -> Position:
+    """Return the position once the focuser stands still.
+
+    Raises:
+        DeviceError: It does not answer.
+        RunFailed: It still moves after `LONGEST_MOTION_S`.
+    """
+    before, began_s = await focuser.position(), clock.monotonic()
+    still_since_s = began_s
+    while (now_s := clock.monotonic()) - began_s < LONGEST_MOTION_S:
+        await clock.sleep(AT_REST_S)
+        is_moving, here = await focuser.is_moving(), await focuser.position()
+        if here != before:
+            before, still_since_s = here, now_s
+        elif not is_moving or now_s - still_since_s >= ArrivalRules().disbelief_s:
+            return here
+    raise RunFailed(
+        f"{focuser.name} is still being moved by others after {LONGEST_MOTION_S:.0f} s. The run has moved nothing."
+    )
 
 
 T = TypeVar("T")

@@ -34,7 +34,7 @@ from alpaca_focus.run.camera_handover import CameraHandovers
 from alpaca_focus.run.camera_lease import CameraLease, FilterTurn
 from alpaca_focus.run.paused_guider import PausedGuider
 from alpaca_focus.run.restore_marker import RestoreMarker
-from alpaca_focus.run.restore_path import Abort, RestorePath
+from alpaca_focus.run.restore_path import Abort, RestorePath, position_at_rest
 
 RESTORE_PAUSES_S = (0.0, 2.0, 5.0, 15.0, 30.0)
 """Waits before each attempt to restore the focuser: a server that restarts needs most of a minute."""
@@ -108,12 +108,14 @@ async def run_focus(
 
     Raises:
         DeviceError: The focuser or the camera failed before anything was moved, or the camera cannot be acquired.
+        RunFailed: Somebody else moves the focuser; this run has moved nothing.
         asyncio.CancelledError: The run was aborted; the focuser was restored first and the end published. If the run
             was still waiting for the camera, nothing was moved or published.
     """
     abort = Abort()
     async with CameraLease(devices.camera, abort, sharing=devices.sharing, turn=devices.turn) as lease:
-        start = await devices.focuser.position()
+        # Where a move by others ends is the start, not a place on its way.
+        start = await position_at_rest(devices.focuser, devices.clock)
         run = _Run(
             devices=devices,
             lease=lease,

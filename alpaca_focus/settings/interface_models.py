@@ -110,7 +110,9 @@ class MessagesSection(Section):
     )
     focus_failed: bool = Field(default=True, description="Whether a failed refocus is reported")
     degraded: bool = Field(
-        default=True, description="Whether a doubtful focus is reported, or a refocus undone because stars became worse"
+        default=True,
+        description="Whether a doubtful focus is reported, a refocus undone because stars became worse, or a focuser "
+        "that others have moved",
     )
     sensor_lost: bool = Field(default=True, description="Whether the loss of the temperature is reported")
     device_lost: bool = Field(default=True, description="Whether a device that does not answer at night is reported")

@@ -72,6 +72,11 @@ class TriggersSection(Section):
         FilterByHandSection(), description="Reaction to a filter change outside of the imaging plan"
     )
     meridian_flip: bool = Field(default=False, description="Whether a refocus follows a meridian flip")
+    focuser_moved: bool = Field(
+        default=True,
+        description="Whether a refocus follows a move of the focuser by others than alpaca-focus and the gateway; "
+        "false: its end is taken for the new focus",
+    )
     hfd_rise_percent: float | None = Field(
         None,
         ge=1,
@@ -144,6 +149,12 @@ class NightSection(Section):
     )
     least_image_s: float = Field(
         10.0, ge=0, le=3600, description="Exposures shorter than this are test shots and do not count, in seconds"
+    )
+    quiet_after_a_move_s: float = Field(
+        60.0,
+        ge=0,
+        le=3600,
+        description="Time without a run or a correction move after others moved the focuser, in seconds",
     )
     zone: Literal["classic", "seeing"] = Field(
         "classic",

@@ -16,7 +16,8 @@ from alpaca_focus.core.night.focus_model import (
     focus_by_now,
 )
 from alpaca_focus.core.night.state import History
-from alpaca_focus.core.values import FocusResult, Outcome, SavedRun
+from alpaca_focus.core.night.triggers import POSITION
+from alpaca_focus.core.values import SavedRun
 from alpaca_focus.store.run_store import RunStore
 
 BACKLASH = "calibrate backlash"
@@ -27,16 +28,17 @@ MOST_RUNS = 500
 _log = structlog.get_logger(__name__)
 
 
-def usable_results(runs: Sequence[SavedRun]) -> tuple[FocusResult, ...]:
-    """Return the results that may be learned from: good, not doubtful, and reached in the usual way."""
-    results = (run.result for run in runs if run.trigger != BACKLASH)
-    return tuple(each for each in results if each.outcome is Outcome.FOCUSED and each.fit and not each.doubtful)
+def usable_runs(runs: Sequence[SavedRun]) -> tuple[SavedRun, ...]:
+    """Return the runs that may be learned from: good, not doubtful, and reached in the usual way."""
+    return tuple(each for each in runs if each.is_good and not each.result.doubtful and each.trigger != BACKLASH)
 
 
-def observation(result: FocusResult, temperatures_c: Mapping[str, float], *, altitude: bool = True) -> Observation:
+def observation(run: SavedRun, temperatures_c: Mapping[str, float], *, altitude: bool = True) -> Observation:
     """Return a good run as an observation for the focus model."""
+    result = run.result
     assert result.fit is not None  # noqa: S101 - only focused runs come here
     return Observation(
+        is_anew=POSITION in run.trigger.split(", "),
         position=result.fit.best_position,
         stderr=result.fit.best_position_stderr,
         at=result.started_at,
@@ -48,14 +50,14 @@ def observation(result: FocusResult, temperatures_c: Mapping[str, float], *, alt
 
 def model_by_run_temperature(runs: Sequence[SavedRun]) -> FocusModel | None:
     """Learn from the one temperature that every run is saved with, named `RUN`, without the altitude."""
-    known = ((each, each.temperature_c) for each in usable_results(runs))
+    known = ((each, each.result.temperature_c) for each in usable_runs(runs))
     return learned_model([observation(each, {RUN: c}, altitude=False) for each, c in known if c is not None])
 
 
 def model_by_sensor(runs: Sequence[SavedRun], sensor: str) -> FocusModel | None:
     """Learn from the temperatures of one sensor, and from the altitude."""
-    known = [each for each in usable_results(runs) if sensor in each.temperatures_c]
-    return learned_model([observation(each, {sensor: each.temperatures_c[sensor]}) for each in known])
+    known = [each for each in usable_runs(runs) if sensor in each.result.temperatures_c]
+    return learned_model([observation(each, {sensor: each.result.temperatures_c[sensor]}) for each in known])
 
 
 class LearnedModel:

@@ -6,6 +6,7 @@ reported as saved. A damaged file is renamed, never deleted, and a new one is cr
 
 import sqlite3
 from contextlib import closing
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Self
@@ -178,6 +179,18 @@ class RunStore:
         except ValidationError:
             # Probably written by a later version: the curve is learned again.
             return None
+
+    def shift_profiles(self, steps: int, *, learned_before: datetime) -> None:
+        """Shift best focus of the curves learned before a time: the focuser counts from another zero since then.
+
+        Raises:
+            StorageError: They could not be read or written.
+        """
+        for train, filter_name in self._rows("SELECT train, filter_name FROM profiles", ()):
+            profile = self.profile(str(train), str(filter_name))
+            if profile is not None and profile.learned_at < learned_before:
+                shifted = replace(profile, best_position=profile.best_position + steps)
+                self.save_profile(str(train), str(filter_name), shifted)
 
     def save_night(self, state: str) -> None:
         """Save the state of the night, a text, in place of the previous one.

@@ -60,7 +60,9 @@ def _of_status(status: Status) -> Iterable[Metric]:
     if status.temperature_c is not None:
         yield _gauge("temperature_celsius", "Temperature used for focusing, averaged.", status.temperature_c)
     if status.position is not None:
-        yield _gauge("position_steps", "Position of the focuser.", status.position)
+        expected = status.position if status.expected_position is None else status.expected_position
+        yield _gauge("position_steps", "Position that the focuser reports.", status.position)
+        yield _gauge("expected_position_steps", "Position that the focuser was moved to.", expected)
     if status.last_focus is not None:
         yield _gauge("since_refocus_seconds", "Time since the last good refocus.", status.since_s)
     yield _gauge("refocus_due", "Triggers that are due.", len(status.due))

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from alpaca_focus.core.errors import AlpacaFocusError
+from alpaca_focus.night.recovery import RETURN
 from alpaca_focus.service.control_client import ask
 from alpaca_focus.service.control_wire import socket_path
 from alpaca_focus.store.run_store import FILE_NAME
@@ -79,7 +80,7 @@ class KilledNight:
         while time.monotonic() < ends_s:
             assert process.is_alive(), "the daemon has ended by itself"
             told = self._status()
-            if told is not None and told.get("looks", 0) >= 1:
+            if told is not None and told.get("looks", 0) >= 1 and told["state"] != RETURN:
                 return told
             time.sleep(0.005)
         raise AssertionError("the daemon has not taken up the night")

@@ -76,6 +76,7 @@ class BenchFocuser:
     """The simulated mechanics as a focuser."""
 
     name = "focuser 0 (bench)"
+    connections = 0
 
     def __init__(self, observatory: Observatory) -> None:
         self._observatory = observatory
@@ -95,6 +96,9 @@ class BenchFocuser:
     async def connect(self) -> None: ...
 
     async def close(self) -> None: ...
+
+    async def is_moving(self) -> bool:
+        return self._mechanism.is_moving(self._clock.monotonic())
 
     async def position(self) -> Position:
         return self._mechanism.position(self._clock.monotonic())

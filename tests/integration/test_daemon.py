@@ -1,6 +1,7 @@
 """The daemon in process, over real HTTP against the simulated observatory, on the clock of the simulator."""
 
 import asyncio
+import re
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
@@ -29,8 +30,10 @@ from alpaca_focus.service.control_client import ask
 from alpaca_focus.service.control_wire import socket_path
 from alpaca_focus.settings.models import Settings
 from alpaca_focus.simulator.faults import FaultRequest
+from alpaca_focus.simulator.mechanics import Mechanism
 from alpaca_focus.simulator.observatory import Observatory
 from alpaca_focus.simulator.settings import FocuserSettings
+from alpaca_focus.simulator.world import World
 from alpaca_focus.store.run_store import RunStore
 from tests.folder_polls import FolderPolls
 
@@ -230,8 +233,8 @@ def test_good_settings_are_taken_over_and_the_night_goes_on(night: Night, log: l
             await night.send("pause")
             night.sections["triggers"] = {"images": 30, "minutes": 90.0}
             daemon.reload()
-            status = await night.status_when(lambda status: names(status) == ["asap", "images", "time"])
-            assert status["triggers"][1]["state"] == "[1/30]"
+            status = await night.status_when(lambda status: names(status) == ["asap", "position", "images", "time"])
+            assert status["triggers"][2]["state"] == "[1/30]"
             assert status["paused"]
 
     lived(story)
@@ -252,7 +255,7 @@ def test_wrong_settings_leave_the_old_ones_in_force(mistake: str, night: Night, 
             night.sections["triggers"] = {"minutes": 90.0}
             before = len(log)
             daemon.reload()
-            assert names(await night.looks()) == ["asap", "images"]
+            assert names(await night.looks()) == ["asap", "position", "images"]
             (line,) = log[before:]
             assert line["log_level"] == "error"
             assert "the old" in line["event"]
@@ -271,7 +274,7 @@ def test_settings_that_contradict_the_devices_are_waited_out(night: Night) -> No
             assert "triggers.temperature_zones needs" in status["why"]
             night.sections["triggers"] = {"temperature_c": 0.5}
             daemon.reload()
-            assert names(await night.status_when(watching)) == ["asap", "temperature"]
+            assert names(await night.status_when(watching)) == ["asap", "position", "temperature"]
 
     lived(story)
 
@@ -308,6 +311,95 @@ def test_a_stop_during_a_focus_run_restores_the_focuser(night: Night, log: list[
     assert '"images":1' in state
     assert RestoreMarker(night.directory, "any").left_by_interrupted_run() is None
     assert not any(each.name.startswith("focuser-belongs-at") for each in night.directory.iterdir())
+
+
+def test_a_focuser_that_dies_during_a_run_is_brought_home_at_its_first_answer(
+    night: Night, log: list[EventDict]
+) -> None:
+    faults = night.observatory.world.faults
+
+    async def story() -> None:
+        async with night.kept():
+            await night.status_when(watching)
+            await night.send("refocus")
+            await night.status_when(lambda _: counted(log)["A frame was measured"] > 2)
+            faults.add(FaultRequest(kind="power-off", device="focuser"))
+            status = await night.status_when(lambda status: status["runs_ended"] == 1)
+            assert status["last_run"]["outcome"] == "stranded"
+            await night.looks()
+            assert night.motor() != START
+            faults.clear()
+            status = await night.status_when(lambda status: status["last_run"]["outcome"] == "cut off")
+            assert f"back at position {START}" in status["last_run"]["reason"]
+            status = await night.status_when(lambda status: status["runs_ended"] == 2)
+            assert status["last_run"]["outcome"] == "focused"
+
+    lived(story)
+    with RunStore(night.directory, read_only=True) as store:
+        verified, stranded = store.runs()
+    assert (verified.trigger, stranded.trigger) == ("position", "asap")
+    assert verified.result.start_position == START
+
+
+def test_the_position_shown_is_the_focusers_and_a_move_by_another_client_makes_a_refocus_due(night: Night) -> None:
+    elsewhere = START + 900
+
+    async def story() -> None:
+        async with night.kept():
+            await night.status_when(watching)
+            await night.send("pause")
+            await asyncio.to_thread(night.put, "focuser/0/move", Position=elsewhere)
+            status = await night.status_when(lambda status: status["position"] == elsewhere)
+            assert status["expected_position"] in {START, None}
+            status = await night.status_when(lambda status: status["due"])
+            assert status["due"] == [f"the focuser is at {elsewhere} instead of {START}, moved by others"]
+            assert status["expected_position"] == START
+            await night.send("resume")
+            status = await night.status_when(lambda status: status["runs_ended"] == 1)
+            assert (status["last_focus"]["trigger"], status["expected_position"]) == ("position", None)
+            assert status["position"] == night.motor()
+
+    lived(story)
+
+
+def lose_zero(world: World, *, position: int) -> None:
+    """Let the focuser report another position where it stands."""
+    focuser = world.settings.focuser
+    shift = position - world.mechanism.position(world.clock.now_s())
+    world.mechanism = Mechanism(position, focuser.backlash_steps, focuser.speed_steps_per_s)
+    shifted = focuser.model_copy(update={"best_focus_steps": focuser.best_focus_steps + shift})
+    world.settings = world.settings.model_copy(update={"focuser": shifted})
+
+
+def test_a_focuser_that_lost_its_zero_is_focused_where_it_stands_and_the_shift_is_named(night: Night) -> None:
+    world = night.observatory.world
+
+    async def story() -> None:
+        async with night.kept():
+            await night.status_when(watching)
+            await night.send("refocus")
+            await night.status_when(lambda status: status["runs_ended"] == 1)
+            focused_at = night.motor()
+            await night.send("pause")
+            world.faults.add(FaultRequest(kind="power-off", device="focuser"))
+            await night.status_when(lambda status: status["silent"])
+            lose_zero(world, position=4000)
+            world.faults.clear()
+            status = await night.status_when(lambda status: status["due"])
+            assert status["due"] == [f"the focuser reports 4000 instead of {focused_at} and may have lost its zero"]
+            await night.send("resume")
+            status = await night.status_when(lambda status: status["runs_ended"] == 2)
+            assert status["last_run"]["outcome"] == "focused"
+            named = re.search(r"Positions have shifted by ([+-]\d+) steps", status["last_run"]["reason"])
+            assert named is not None
+            assert abs(int(named[1]) - (4000 - focused_at)) < 100
+
+    lived(story)
+    with RunStore(night.directory, read_only=True) as store:
+        result = store.runs(last=1)[0].result
+    # The known curve was sought where the focuser stood.
+    assert all(abs(each.position - 4000) < 1000 for each in result.samples)
+    assert len(result.samples) < 6
 
 
 def test_nothing_happens_while_it_is_not_safe(night: Night) -> None:

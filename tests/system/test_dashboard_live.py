@@ -87,7 +87,7 @@ def test_a_run_is_seen_live_through_to_its_end_and_after_a_kill(
     browser.until(lambda: not is_switched_on(browser))
 
     browser.click("refocus")
-    is_away(directory, simulator)
+    is_away(directory, simulator, start=focused_at)
     browser.click("abort")
     browser.driver.find_element(By.CSS_SELECTOR, "#ask-abort button[value=yes]").click()
     browser.until_text("run-line", "Restored")
@@ -97,7 +97,7 @@ def test_a_run_is_seen_live_through_to_its_end_and_after_a_kill(
 
     browser.click("refocus")
     browser.until_text("sentence", "A focus run is under way.")
-    is_away(directory, simulator)
+    is_away(directory, simulator, start=focused_at)
     process.send_signal(signal.SIGKILL)
     process.wait()
     browser.until_text("sentence", "No connection")

@@ -86,9 +86,9 @@ def one_sentence(result: subprocess.CompletedProcess[str], *words: str, code: in
     assert all(word in result.stderr for word in words), result.stderr
 
 
-def is_away(directory: Path, address: str) -> Told:
+def is_away(directory: Path, address: str, *, start: int = START) -> Told:
     """Wait until a focus run has moved the focuser away from its start."""
-    return told(directory, lambda status: status["state"] == "a focus run" and abs(position(address) - START) > 50)
+    return told(directory, lambda status: status["state"] == "a focus run" and abs(position(address) - start) > 50)
 
 
 def test_a_night_is_kept_and_told_what_to_do(
@@ -178,7 +178,8 @@ def test_a_service_that_was_killed_goes_home_at_its_next_start(
     assert position(simulator) == START
     status = run("status", "--config", night_file).stdout.splitlines()
     assert status[0] == "watching, paused; the plan takes: light"
-    assert "due: a refocus was requested" in status
+    back = f"the focuser is back at {START} after a focus run that was cut off"
+    assert f"due: a refocus was requested; {back}" in status
     assert f"last run: A focus run was cut off. The focuser is back at position {START}, where it belongs." in status
     assert ["images", "[1/50]"] in [line.split() for line in status]
     code, log = ended(again)

@@ -7,6 +7,7 @@ from types import MappingProxyType
 from alpaca_focus.core.curves.curve_models import CurveModel
 from alpaca_focus.core.metrics import METRICS
 from alpaca_focus.core.night.decisions import inhibitors
+from alpaca_focus.core.night.focuser_watch import FocuserWatch
 from alpaca_focus.core.night.notices import Kind
 from alpaca_focus.core.night.state import History, Plan, Snapshot
 from alpaca_focus.core.values import Outcome
@@ -32,6 +33,14 @@ WAITS: Mapping[str, tuple[str, str]] = MappingProxyType(
         "waiting after a failed run": (
             "A run has failed; the wait doubles with each one.",
             "Why it failed: `alpaca-focus history`. `alpaca-focus refocus` does not wait.",
+        ),
+        "the focuser was moved by others": (
+            "By hand or by another program, less than `night.quiet_after_a_move_s` ago.",
+            "Nothing. `alpaca-focus refocus` does not wait.",
+        ),
+        "the focuser is not where it belongs": (
+            "A run or a move was cut off. It is brought back at the focuser's first answer.",
+            "Power and cable of the focuser, its server.",
         ),
         "the imaging program moves the focuser": ("It owns the focuser for that moment.", "Nothing."),
         "exposure running": ("A focus run never disturbs one.", "Nothing: it begins in the next gap."),
@@ -132,11 +141,12 @@ def reasons_to_wait() -> tuple[str, ...]:
         sun_altitude_deg=10.0,
         plan=Plan.DARK,
         program_moves=True,
+        away=True,
         exposing=True,
         silent=(DEVICE,),
     )
     rest = Snapshot(at=everything.at, tracking=False, camera_free=False)
-    history = History(hold_s=60.0)
+    history = History(hold_s=60.0, focuser=FocuserWatch(quiet_s=60.0))
     told = (reason for each in (everything, rest) for reason in inhibitors(history, each, -18.0, paused=True))
     return tuple(dict.fromkeys(told))
 

@@ -10,6 +10,8 @@ from alpaca_focus.core.status import Verdict
 EXPOSING = "exposure running"
 NO_GAP = "no gap in the imaging yet"
 PROGRAM_MOVES = "the imaging program moves the focuser"
+MOVED = "the focuser was moved by others"
+AWAY = "the focuser is not where it belongs"
 HELD = "waiting after a failed run"
 GAP_REASONS = frozenset({EXPOSING, NO_GAP})
 """Reasons that end by themselves in the next gap between two exposures."""
@@ -86,6 +88,9 @@ def inhibitors(history: History, snapshot: Snapshot, night_below_deg: float | No
         # An operator who requests a refocus does not wait for the hold-off.
         HELD: history.hold_s > 0 and not history.asap,
         PROGRAM_MOVES: snapshot.program_moves,
+        # An operator who requests a refocus has finished moving it.
+        MOVED: history.focuser.quiet_s > 0 and not history.asap,
+        AWAY: snapshot.away,
         EXPOSING: snapshot.exposing,
         NO_GAP: not snapshot.exposing and not snapshot.camera_free,
     }

@@ -153,9 +153,10 @@ def _altitudes_vary(observations: Sequence[Observation]) -> bool:
 
 
 def _night_numbers(observations: Sequence[Observation]) -> NDArray[np.int_]:
-    """Number the nights of observations in the order of time."""
+    """Number the nights of observations in the order of time; a focuser that lost its zero begins another one."""
     times_s = np.array([each.at.timestamp() for each in observations])
-    return np.concatenate([[0], np.cumsum(np.diff(times_s) > NIGHT_APART.total_seconds())])
+    is_anew = np.array([each.is_anew for each in observations])
+    return np.concatenate([[0], np.cumsum((np.diff(times_s) > NIGHT_APART.total_seconds()) | is_anew[1:])])
 
 
 def _learned(observations: Sequence[Observation], terms: _Terms) -> _Learned | None:

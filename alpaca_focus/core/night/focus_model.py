@@ -36,10 +36,16 @@ class Conditions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Observation(Conditions):
-    """The best position that one run measured, its standard error in steps, and the conditions."""
+    """The best position that one run measured, and the conditions.
+
+    Attributes:
+        stderr: Standard error of the position, in steps.
+        is_anew: Whether earlier positions may count from another zero.
+    """
 
     position: float
     stderr: float
+    is_anew: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

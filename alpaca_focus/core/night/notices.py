@@ -69,6 +69,7 @@ class Situation:
     Attributes:
         silent: Why each device that does not answer does not, by name.
         temperature_problem: Why the latest temperature was rejected; empty: it was accepted.
+        position_problem: Why the focuser's position needs a refocus; empty: it needs none.
         daylight: Whether the sun is up: then devices may be switched off.
         runs_ended: How many runs have ended since the daemon connected the devices.
         run: The last of them; `None`: none has ended.
@@ -76,6 +77,7 @@ class Situation:
 
     silent: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     temperature_problem: str = ""
+    position_problem: str = ""
     daylight: bool = False
     runs_ended: int = 0
     run: EndedRun | None = None
@@ -90,12 +92,14 @@ class NoticeLog:
         lost: Those of them whose loss was sent.
         sent_s: When a notice was last sent, by kind and device.
         runs_ended: The count in the previous situation; `None`: there was none.
+        position_problem: That of the previous situation.
     """
 
     missing_since_s: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
     lost: frozenset[str] = frozenset()
     sent_s: Mapping[tuple[Kind, str], float] = field(default_factory=lambda: MappingProxyType({}))
     runs_ended: int | None = None
+    position_problem: str = ""
 
 
 def new_notices(
@@ -115,6 +119,8 @@ def new_notices(
         if name not in sent.lost and now_s - since_s >= LOST_AFTER_S and not now.daylight
     ]
     found += _of_run(sent, now)
+    if now.position_problem not in {"", sent.position_problem} and not now.daylight:
+        found.append(_of_position(now.position_problem))
     due = [each for each in found if now_s - sent.sent_s.get((each.kind, each.about), -repeat_s) >= repeat_s]
     sent_s = {**sent.sent_s, **{(each.kind, each.about): now_s for each in due}}
     lost = sent.lost | {each.about for each in due if each.kind in {Kind.DEVICE_LOST, Kind.SENSOR_LOST}}
@@ -124,6 +130,7 @@ def new_notices(
         lost=frozenset(lost & missing.keys()),
         sent_s=MappingProxyType(sent_s),
         runs_ended=now.runs_ended,
+        position_problem=now.position_problem,
     )
     return sent, (*due, *back)
 
@@ -171,6 +178,12 @@ def _of_run(sent: NoticeLog, now: Situation) -> list[Notice]:
     else:
         return []
     return [Notice(kind=kind, title=title, text=run.reason, run=run.number)]
+
+
+def _of_position(problem: str) -> Notice:
+    text = f"{_capitalised(problem)}. A refocus follows as soon as one is possible."
+    # Each position is news of its own.
+    return Notice(kind=Kind.DEGRADED, about=problem, title="The focuser's position is unverified", text=text)
 
 
 def _capitalised(name: str) -> str:

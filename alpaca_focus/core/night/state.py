@@ -12,6 +12,7 @@ from types import MappingProxyType
 from typing import Literal
 
 from alpaca_focus.core.night.compensation import Compensated
+from alpaca_focus.core.night.focuser_watch import FocuserReading, FocuserWatch
 from alpaca_focus.core.night.outlier_filter import OutlierFilter, Window
 from alpaca_focus.core.night.save_marks import AcrossNights, AtOnce, AtOnceIfLowered, AtOnceIfRaised
 from alpaca_focus.core.values import Position
@@ -61,6 +62,8 @@ class Snapshot:
         exposing: Whether the imaging program exposes, reads out or is about to expose.
         camera_free: Whether the imaging program leaves the camera to a focus run while it does not expose.
         program_moves: Whether the imaging program moves the focuser.
+        focuser: The reading of the focuser; `None`: no answer.
+        away: Whether a run or a correction move has left the focuser away from where it belongs.
         images: Light frames that ended since the previous poll.
         exposures: Exposures that followed another one since then, as far as the camera distinguishes them.
         probable_defocus_steps: Probable distance from focus, by the focus model.
@@ -80,6 +83,8 @@ class Snapshot:
     exposing: bool = False
     camera_free: bool = True
     program_moves: bool = False
+    focuser: FocuserReading | None = None
+    away: bool = False
     images: int = 0
     exposures: int = 0
     plan: Plan = Plan.UNKNOWN
@@ -198,6 +203,7 @@ class History:
         hold_s: Seconds until the triggers may act again after a failed run.
         blocked_by: Reasons for which a due refocus waits right now.
         ignored: How often a due refocus had to wait, by reason, this night.
+        focuser: The position as the focuser reports it.
     """
 
     baseline: AtOnce[Baseline | None] = None
@@ -225,6 +231,7 @@ class History:
     blocked_by: tuple[str, ...] = ()
     ignored: AtOnce[Mapping[str, int]] = field(default_factory=lambda: MappingProxyType({}))
     gaps: GapMonitor = field(default_factory=GapMonitor)
+    focuser: FocuserWatch = field(default_factory=FocuserWatch)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -244,6 +251,7 @@ class NightState:
         follows: Whether compensation is switched on, where the settings enable it.
         reported_filter: The current filter as a script reported it; `None`: none was reported.
         unfinished_move: Begun and not yet recorded as done.
+        expected_position: Where this program or the imaging program has moved the focuser to; `None`: not known yet.
         saved_at: UTC.
     """
 
@@ -254,4 +262,5 @@ class NightState:
     follows: AcrossNights[bool] = True
     reported_filter: AcrossNights[str | None] = None
     unfinished_move: AcrossNights[CorrectionMove | None] = None
+    expected_position: AcrossNights[Position | None] = None
     saved_at: datetime | None = None

@@ -11,6 +11,7 @@ from typing import Any
 
 from alpaca_focus.core.night.compensation import Compensated, CompensationSettings, followed, moved
 from alpaca_focus.core.night.decisions import EXPOSING, Decision
+from alpaca_focus.core.night.focuser_watch import FocuserWatch, PositionRules, watched
 from alpaca_focus.core.night.outlier_filter import Window
 from alpaca_focus.core.night.save_marks import kept_across_nights
 from alpaca_focus.core.night.state import (
@@ -49,9 +50,16 @@ def _with(state: NightState, **changes: Any) -> NightState:
 
 
 def polled(
-    state: NightState, snapshot: Snapshot, reading: Reading, compensation: CompensationSettings | None = None
+    state: NightState,
+    snapshot: Snapshot,
+    reading: Reading,
+    compensation: CompensationSettings | None = None,
+    positions: PositionRules | None = None,
 ) -> NightState:
-    """Return the state after a poll; `compensation` of `None`: the focuser does not follow the temperature."""
+    """Return the state after a poll.
+
+    `compensation` of `None`: the focuser does not follow the temperature; `positions` of `None`: the usual rules.
+    """
     passed_s = max(0.0, snapshot.passed_s)
     history = _later(state.history, passed_s)
     history = replace(
@@ -76,7 +84,8 @@ def polled(
             filter_name=history.filter_name,
             passed_s=passed_s,
         )
-    return replace(state, history=history, compensated=compensated)
+    state = replace(state, history=history, compensated=compensated)
+    return _with_position(state, snapshot, positions or PositionRules())
 
 
 def decision_made(state: NightState, snapshot: Snapshot, decision: Decision) -> NightState:
@@ -98,6 +107,7 @@ def _later(history: History, passed_s: float) -> History:
         idle_s=history.idle_s + passed_s,
         hold_s=max(0.0, history.hold_s - passed_s),
         gaps=replace(history.gaps, advised_s=history.gaps.advised_s + passed_s),
+        focuser=replace(history.focuser, quiet_s=max(0.0, history.focuser.quiet_s - passed_s)),
     )
 
 
@@ -144,6 +154,16 @@ def _with_pier_side(history: History, snapshot: Snapshot) -> History:
         return history
     flipped = history.pier_side not in {PierSide.UNKNOWN, side}
     return replace(history, pier_side=side, flipped=history.flipped or flipped)
+
+
+def _with_position(state: NightState, snapshot: Snapshot, rules: PositionRules) -> NightState:
+    before = state.history.focuser
+    is_judged = not (snapshot.away or snapshot.program_moves)
+    watch, expected = watched(before, state.expected_position, snapshot.focuser, rules, is_judged=is_judged)
+    if watch.jump is not None and not rules.is_trigger:
+        # By the settings, others may move the focuser: where they leave it is the focus from now on.
+        return moved_by_program(_with(state, focuser=replace(watch, unverified="")), watch.jump.found, snapshot.at)
+    return replace(_with(state, focuser=watch), expected_position=expected)
 
 
 # Requests of operators and scripts
@@ -232,9 +252,11 @@ def refocused(state: NightState, baseline: Baseline, since_s: float = 0.0) -> Ni
             idle_s=history.idle_s,
             ignored=history.ignored,
             gaps=history.gaps.refocused(),
+            focuser=FocuserWatch(read=baseline.position),
         ),
         compensated=Compensated(at_c=baseline.temperature_c, at_altitude_deg=baseline.altitude_deg),
         unfinished_move=None,
+        expected_position=baseline.position,
     )
 
 
@@ -279,7 +301,28 @@ def moved_by_program(state: NightState, position: Position, at: datetime) -> Nig
     temperature_c, altitude_deg = baseline.temperature_c, baseline.altitude_deg
     state = _with(state, baseline=baseline, reference_c=temperature_c, reference_altitude_deg=altitude_deg, hfds_px=())
     compensated = Compensated(at_c=history.followed.mean_c, at_altitude_deg=history.altitude_deg)
-    return replace(state, compensated=compensated, unfinished_move=None)
+    state = replace(state, compensated=compensated, unfinished_move=None, expected_position=position)
+    return _stands_at(state, position)
+
+
+def returned(state: NightState, position: Position, *, is_verified: bool) -> NightState:
+    """Return the state with the focuser back where it belongs, to be verified by a refocus unless that was done."""
+    state = _stands_at(state, position)
+    if is_verified:
+        return state
+    # What made the run fail was the focuser, which answers again: the hold-off would only delay the refocus.
+    reason = f"the focuser is back at {position} after a focus run that was cut off"
+    return _with(state, focuser=replace(state.history.focuser, unverified=reason), hold_s=0.0)
+
+
+def return_given_up(state: NightState) -> NightState:
+    """Return the state without an unfinished move, because the focuser is where that move cannot have left it."""
+    return replace(state, unfinished_move=None)
+
+
+def _stands_at(state: NightState, position: Position) -> NightState:
+    """Return the state with a position that a move of this program, or of the imaging program, has ended at."""
+    return _with(state, focuser=replace(state.history.focuser, read=position, differs=False, jump=None))
 
 
 def correction_begun(state: NightState, move: CorrectionMove) -> NightState:
@@ -287,10 +330,13 @@ def correction_begun(state: NightState, move: CorrectionMove) -> NightState:
     return replace(state, unfinished_move=move)
 
 
-def correction_done(state: NightState, move: CorrectionMove) -> NightState:
-    """Return the state after a correction move."""
+def correction_done(state: NightState, move: CorrectionMove, reached: Position, *, is_late: bool = False) -> NightState:
+    """Return the state after a correction move; `is_late`: it was cut off, and finished later."""
     # The write that counts the move also removes it from `unfinished_move`, so it counts exactly once (decision 0015).
-    state = replace(state, unfinished_move=None)
+    state = _stands_at(replace(state, unfinished_move=None, expected_position=move.target), reached)
+    if is_late:
+        reason = f"the focuser is at {move.target} after a correction move that was cut off"
+        state = _with(state, focuser=replace(state.history.focuser, unverified=reason))
     if move.what == "compensation":
         return replace(state, compensated=moved(state.compensated, move.steps))
     history = state.history

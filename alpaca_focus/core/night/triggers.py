@@ -14,6 +14,8 @@ from alpaca_focus.core.robust import robust_sigma
 from alpaca_focus.core.status import Verdict
 
 HFD_SIGMAS = 3.0
+POSITION = "position"
+"""Name of the trigger after which positions may count from another zero."""
 
 
 Trigger: TypeAlias = Callable[[History], Verdict]
@@ -109,6 +111,14 @@ def as_soon_as_possible(history: History) -> Verdict:
     """Due after a request by an operator or a script; the refocus clears the request."""
     state = "[!]" if history.asap else "[-]"
     return Verdict(trigger="asap", due=history.asap, state=state, reason="a refocus was requested")
+
+
+def unverified_position(history: History) -> Verdict:
+    """Due after the focuser was moved by others, has lost its zero, or was brought back after a cut-off move."""
+    watch = history.focuser
+    jump = "" if watch.jump is None else f"{watch.jump.expected} -> {watch.jump.found}"
+    state = f"[{jump}!]" if watch.unverified else "[-]"
+    return Verdict(trigger=POSITION, due=bool(watch.unverified), state=state, reason=watch.unverified)
 
 
 @dataclass(frozen=True, slots=True)

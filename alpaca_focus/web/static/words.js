@@ -99,7 +99,7 @@ function lastFocus({ last_focus: last, since_s: since }) {
 
 const TRIGGERS = {
   temperature: "Temperature", images: "Images", time: "Time", filter: "Filter", flip: "Meridian flip",
-  asap: "Request", hfd: "Star size", altitude: "Altitude", uncertainty: "Focus model",
+  asap: "Request", position: "Focuser position", hfd: "Star size", altitude: "Altitude", uncertainty: "Focus model",
 };
 
 /** The names of triggers for people, from the daemon's list. */
@@ -143,6 +143,8 @@ export function whyItWaits(reason, status) {
       : "the sun is too high",
     "waiting after a failed run": `for another ${duration(status.hold_s ?? 0)}`,
     "the imaging program moves the focuser": "until the move ends",
+    "the focuser was moved by others": "until it has not moved for a while",
+    "the focuser is not where it belongs": "it is brought back first",
     "exposure running": "it starts after the exposure",
     "no gap in the imaging yet": "it starts in the next pause between two frames",
   }[reason] ?? "";
@@ -152,6 +154,7 @@ export function nowLine(status) {
   const parts = [
     isNumber(status.temperature_c) ? `${fixed(status.temperature_c, 1)} °C` : "no temperature",
     isNumber(status.position) ? `focuser at ${status.position}` : "",
+    isNumber(status.expected_position) ? `expected at ${status.expected_position}` : "",
     status.filter ? `filter ${status.filter}` : "",
     isNumber(status.altitude_deg) ? `altitude ${fixed(status.altitude_deg, 0)}°` : "",
     isNumber(status.sun_altitude_deg) ? `sun at ${fixed(status.sun_altitude_deg, 0)}°` : "",

@@ -17,6 +17,7 @@ from alpaca.camera import Camera, CameraStates
 from alpaca.filterwheel import FilterWheel
 from alpaca.focuser import Focuser
 
+from alpaca_focus.simulator.simulator_api import truth
 from tests.gateway_night import EXPOSURE_S, GatewayNight, Seen, Wanted, gateway_night, is_set, set_up
 
 EXPOSURES = int(os.environ.get("ALPACA_FOCUS_EXPOSURES", "14"))
@@ -187,14 +188,13 @@ def test_passing_frames_reveal_a_lost_focus(tmp_path: Path, seed: int) -> None:
             take(night, camera, whole)
         for _ in range(3):
             take(night, camera, whole)
-        # The focuser is turned by hand, further than its slack, unknown to the daemon.
-        knocked = Focuser(night.direct, 0)
-        here = knocked.Position
-        knocked.Move(here + 300)
+        # The tube changes its length, unknown to the daemon.
+        night.observatory.world.weather.air_offset_c += 10.0
         for _ in range(8):
             take(night, camera, whole)
             if night.asked("status")["runs_ended"] == 2:
                 break
         status = night.asked("status")
         assert (status["runs_ended"], status["last_focus"]["trigger"]) == (2, "hfd")
-        assert abs(knocked.Position - here) < 40
+        best = truth(night.observatory.world)["best_position_arriving_in"]
+        assert abs(Focuser(night.direct, 0).Position - best) < 40

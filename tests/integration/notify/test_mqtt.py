@@ -154,6 +154,7 @@ def test_home_assistant_discovers_the_telescope_and_its_state(broker: Mosquitto)
             "state": "watching",
             "temperature": 4.13,
             "position": 25412,
+            "expected_position": None,
             "hfd": 2.51,
             "minutes": 12,
             "focused_at": "2026-11-21T19:47:26+00:00",

@@ -7,6 +7,7 @@ import pytest
 
 from alpaca_focus.core.errors import ConfigurationError
 from alpaca_focus.core.night.compensation import CompensationSettings
+from alpaca_focus.core.night.focuser_watch import PositionRules
 from alpaca_focus.core.night.state import Patience, Reading
 from alpaca_focus.core.night.triggers import (
     AfterImages,
@@ -19,6 +20,7 @@ from alpaca_focus.core.night.triggers import (
     Trigger,
     as_soon_as_possible,
     meridian_flip,
+    unverified_position,
 )
 from alpaca_focus.core.sweep.backlash import ApproachMethod, Backlash, Direction, Limits
 from alpaca_focus.daemon.night_settings import night_settings, triggers
@@ -59,13 +61,16 @@ def error_of(**sections: Any) -> str:
 
 def test_without_any_setting_only_a_wish_is_a_trigger() -> None:
     night = night_of()
-    assert night.triggers == (as_soon_as_possible,)
+    assert night.triggers == (as_soon_as_possible, unverified_position)
     assert night.compensation is None
     assert night.between_exposures
     assert night.night_below_deg == -18.0
     assert night.reading == Reading(every_s=10.0, count=60, followed_count=12)
     assert night.patience == Patience(first_s=600.0, longest_s=4800.0)
     assert dict(night.offsets_steps) == {}
+    assert night.positions == PositionRules(
+        tolerance_steps=pytest.approx(ZONE_STEPS / 20), own_steps=ZONE_STEPS, quiet_s=60.0, is_trigger=True
+    )
 
 
 @pytest.mark.parametrize(
@@ -87,7 +92,7 @@ def test_without_any_setting_only_a_wish_is_a_trigger() -> None:
     ],
 )
 def test_each_setting_gives_its_trigger_and_no_other(setting: dict[str, Any], trigger: Trigger) -> None:
-    assert night_of(triggers=setting).triggers == (as_soon_as_possible, trigger)
+    assert night_of(triggers=setting).triggers == (as_soon_as_possible, unverified_position, trigger)
 
 
 def test_all_triggers_go_together() -> None:
@@ -107,14 +112,14 @@ def test_all_triggers_go_together() -> None:
         ),
         ZONE_STEPS,
     )
-    assert len(found) == len({getattr(each, "__name__", type(each)) for each in found}) == 9
+    assert len(found) == len({getattr(each, "__name__", type(each)) for each in found}) == 10
     assert TemperatureChange(limit_c=1.0, readings=20) in found
 
 
 @pytest.mark.parametrize("coefficient", [-20.0, 20.0])
 def test_a_temperature_in_zones_is_turned_into_degrees(coefficient: float) -> None:
     night = night_of(triggers={"temperature_zones": 0.5}, focuser={"temperature_coefficient_steps_per_c": coefficient})
-    (_, trigger) = night.triggers
+    (_, _, trigger) = night.triggers
     assert isinstance(trigger, TemperatureChange)
     assert trigger.limit_c == pytest.approx(0.5 * ZONE_STEPS / 20.0)
 
@@ -127,7 +132,7 @@ def test_a_temperature_in_zones_needs_a_coefficient(focuser: dict[str, float]) -
 
 
 def uncertainty_limit_steps(**sections: Any) -> float:
-    (_, trigger) = night_of(triggers={"uncertainty_zones": 1.0}, **sections).triggers
+    (_, _, trigger) = night_of(triggers={"uncertainty_zones": 1.0}, **sections).triggers
     assert isinstance(trigger, FocusUncertainty)
     return trigger.limit_steps
 

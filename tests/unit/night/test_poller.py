@@ -8,6 +8,7 @@ import pytest
 import structlog
 from structlog.testing import capture_logs
 
+from alpaca_focus.core.night.focuser_watch import FocuserReading
 from alpaca_focus.core.night.state import PierSide, Plan, Snapshot
 from alpaca_focus.night import poller as poller_module
 from alpaca_focus.night.poller import Poller, Sources
@@ -445,3 +446,61 @@ def test_a_mount_that_refuses_every_question_is_as_good_as_gone() -> None:
         assert (await scene.poll(fresh=True)).silent == ()
 
     played(night)
+
+
+# The focuser's position
+
+
+def test_the_position_is_read_at_each_poll_and_less_often_while_the_focuser_is_silent() -> None:
+    scene = Scene()
+    asked: list[float] = []
+    position = scene.focuser.position
+
+    async def noted() -> int:
+        asked.append(scene.clock.now_s)
+        return await position()
+
+    async def polls() -> None:
+        scene.focuser.position = noted  # type: ignore[method-assign]
+        for motor in (25000, 25100, 25200):
+            scene.focuser.motor = motor
+            assert (await scene.poll()).focuser == FocuserReading(position=motor)
+        scene.focuser.is_gone = True
+        asked.clear()
+        for _ in range(10):
+            snapshot = await scene.poll()
+            assert snapshot.focuser is None
+            assert snapshot.silent == (scene.focuser.name,)
+        assert len(asked) == 3
+        scene.focuser.is_gone = False
+        scene.focuser.connections += 1
+        snapshots = [await scene.poll() for _ in range(6)]
+        readings = [each.focuser for each in snapshots if each.focuser is not None]
+        assert [each.reconnected for each in readings] == [True, *[False] * (len(readings) - 1)]
+
+    played(polls)
+
+
+@pytest.mark.parametrize(("motor", "reconnected"), [(0, True), (25000, False)])
+def test_a_first_reading_of_zero_may_be_a_lost_zero(motor: int, *, reconnected: bool) -> None:
+    scene = Scene()
+    scene.focuser.motor = motor
+
+    async def polls() -> None:
+        assert (await scene.poll()).focuser == FocuserReading(position=motor, reconnected=reconnected)
+        assert (await scene.poll()).focuser == FocuserReading(position=motor)
+
+    played(polls)
+
+
+def test_the_focusers_own_compensation_is_known() -> None:
+    scene = Scene()
+    scene.focuser.compensating = True
+
+    async def polls() -> None:
+        assert (await scene.poll()).focuser == FocuserReading(position=25000, compensates=True)
+        scene.focuser.compensating = False
+        assert (await scene.poll()).focuser == FocuserReading(position=25000, compensates=True)
+        assert (await scene.poll(after_s=WATCH_S)).focuser == FocuserReading(position=25000)
+
+    played(polls)

@@ -395,7 +395,7 @@ def test_after_an_internal_error_the_triggers_wait_and_the_night_continues() -> 
 
 def test_a_poll_that_no_device_answers_is_no_progress() -> None:
     scene = Scene(night_settings())
-    devices = (scene.camera, scene.mount, scene.wheel, scene.thermometer, scene.safety)
+    devices = (scene.camera, scene.focuser, scene.mount, scene.wheel, scene.thermometer, scene.safety)
 
     async def night() -> None:
         await scene.poll(3)
@@ -708,7 +708,7 @@ def test_a_history_that_cannot_be_read_does_not_keep_the_focuser_from_home(
         monkeypatch.setattr(scene.store, "runs", unreadable)
         RestoreMarker(tmp_path, scene.focuser.name).set(25010)
         scene.focuser.motor = 26500
-        await scene.poll()
+        await scene.poll(2)
         assert scene.focuser.moves[-1] == 25010
         assert scene.runs == ["time"]
 

@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import replace
 from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any, cast
@@ -11,10 +12,11 @@ import numpy as np
 from alpaca_focus.core.events import CurveFitted, FrameMeasured, Moved, RunEnded, RunStarted
 from alpaca_focus.core.night.compensation import Compensated
 from alpaca_focus.core.night.decisions import Decision
+from alpaca_focus.core.night.focuser_watch import FocuserWatch, PositionJump
 from alpaca_focus.core.night.notices import Kind, Notice
 from alpaca_focus.core.night.outlier_filter import OutlierFilter, Window
 from alpaca_focus.core.night.state import ADVICE, Baseline, GapMonitor, History, NightState, Plan, Snapshot
-from alpaca_focus.core.status import GatewayStatus, LastRun, Verdict, as_json
+from alpaca_focus.core.status import GatewayStatus, LastRun, Status, Verdict, as_json
 from alpaca_focus.core.values import Fit, FocusResult, Frame, Light, Measurement, Outcome, Sample
 from alpaca_focus.daemon.notifications import Notifications
 from alpaca_focus.daemon.status_publisher import StatusPublisher
@@ -31,7 +33,7 @@ AT = datetime(2026, 1, 15, 22, 41, 7, 250000, tzinfo=UTC)
 WAITING = '{"state":"waiting for the devices","why":"Nothing answers at 127.0.0.1:1."}'
 NOTHING_YET = (
     '{"state":"watching","looks":0,"paused":false,"plan":"unknown","due":[],"blocked_by":[],"triggers":[],'
-    '"exposing":false,"silent":[],"position":25000,"temperature_c":null,"temperature_trouble":"","filter":null,'
+    '"exposing":false,"silent":[],"position":25000,"expected_position":null,"temperature_c":null,"temperature_trouble":"","filter":null,'
     '"altitude_deg":null,"sun_altitude_deg":null,"last_focus":null,"since_s":0.0,"images":0,"compensation":'
     '{"moved_steps":0,"carried_steps":0.0,"stopped":"","enabled":false,"switched_off":false},"gateway":null,'
     '"advice":"","failures":0,"hold_s":0.0,"ignored":{},"runs_ended":0,"last_run":null}'
@@ -41,7 +43,7 @@ EVERYTHING = (
     '"blocked_by":["paused","exposure running"],"triggers":['
     '{"trigger":"images","due":true,"state":"[12/12]","reason":"12 images: größer"},'
     '{"trigger":"temperature","due":false,"state":"[-0.4 #01*]","reason":""}],"exposing":true,'
-    '"silent":["mount 0"],"position":24975,"temperature_c":3.875,'
+    '"silent":["mount 0"],"position":24975,"expected_position":null,"temperature_c":3.875,'
     '"temperature_trouble":"the temperature jumped","filter":"Ha","altitude_deg":60.5,"sun_altitude_deg":-33.5,'
     '"last_focus":{"at":"2026-01-15T22:41:07.250000+00:00","position":24987,"trigger":"time","metric":"hfd",'
     '"value":2.514,"temperature_c":4.25,"altitude_deg":61.0,"filter_name":"Ha","stderr_steps":3.125},'
@@ -53,19 +55,21 @@ EVERYTHING = (
     '{"outcome":"restored","reason":"The stars are gone."}}'
 )
 EMPTY_MQTT = (
-    '{"telescope": "Big Dob", "state": "watching", "temperature": null, "position": 25000, "hfd": null, '
-    '"minutes": null, "focused_at": null, "due": "nothing", "blocked_by": [], "waits_for": "", "silent": [], '
-    '"result": "nothing", "reason": "", "paused": false, "compensation": false, "daemon": "0123abcd"}'
+    '{"telescope": "Big Dob", "state": "watching", "temperature": null, "position": 25000, '
+    '"expected_position": null, "hfd": null, "minutes": null, "focused_at": null, "due": "nothing", '
+    '"blocked_by": [], "waits_for": "", "silent": [], "result": "nothing", "reason": "", "paused": false, '
+    '"compensation": false, "daemon": "0123abcd"}'
 )
 FULL_MQTT = (
-    '{"telescope": "Big Dob", "state": "a compensation move", "temperature": 3.88, "position": 24975, "hfd": 2.51, '
-    '"minutes": 12, "focused_at": "2026-01-15T22:41:07.250000+00:00", "due": "12 images: größer", '
+    '{"telescope": "Big Dob", "state": "a compensation move", "temperature": 3.88, "position": 24975, '
+    '"expected_position": null, "hfd": 2.51, "minutes": 12, '
+    '"focused_at": "2026-01-15T22:41:07.250000+00:00", "due": "12 images: größer", '
     '"blocked_by": ["paused", "exposure running"], "waits_for": "", "silent": ["mount 0"], "result": "restored", '
     '"reason": "The stars are gone.", "paused": true, "compensation": true, "daemon": "0123abcd"}'
 )
 WAITING_MQTT = (
     '{"telescope": "Big Dob", "state": "waiting for the devices", "temperature": null, "position": null, '
-    '"hfd": 3.46, "minutes": null, "focused_at": null, "due": "nothing", "blocked_by": [], '
+    '"expected_position": null, "hfd": 3.46, "minutes": null, "focused_at": null, "due": "nothing", "blocked_by": [], '
     '"waits_for": "Nothing answers at 127.0.0.1:1.", "silent": [], "result": "nothing", "reason": "", '
     '"paused": false, "compensation": false, "daemon": "0123abcd"}'
 )
@@ -116,6 +120,7 @@ FULL_HISTORY = History(
     hold_s=1199.5,
     ignored={"exposure running": 3, "not safe": 1},
     gaps=GapMonitor(advised_s=60.0),
+    focuser=FocuserWatch(read=24975),
 )
 
 
@@ -207,6 +212,21 @@ def test_when_everything_is_known() -> None:
     night = Published()
     night.begin(busy(), GatewayStatus(address="127.0.0.1:11112", waits=True, taken=True, interrupted=False, images=7))
     assert night.all_of_the_status(None) == (EVERYTHING, on_the_socket(EVERYTHING), FULL_MQTT)
+
+
+def test_a_focuser_that_is_elsewhere_is_shown_where_it_is() -> None:
+    jump = PositionJump(expected=24920, found=26000)
+    watch = FocuserWatch(read=26000, differs=True, jump=jump)
+    night = Published()
+    state = NightState(history=replace(FULL_HISTORY, focuser=watch), expected_position=24920)
+    requests = SimpleNamespace(can_compensate=True)
+    night.begin(scheduler(state, snapshot=Snapshot(at=AT), requests=requests))
+    status = night.publisher.status()
+    assert isinstance(status, Status)
+    assert (status.position, status.expected_position) == (26000, 24920)
+    assert "waits for a refocus" in status.compensation.stopped
+    mqtt = state_of(status, None, telescope="Big Dob", daemon="0123abcd")
+    assert (mqtt.position, mqtt.expected_position) == (26000, 24920)
 
 
 def test_a_last_focus_of_which_little_is_known() -> None:

@@ -60,6 +60,7 @@ def test_a_state_becomes_a_row() -> None:
         "state": "watching",
         "paused": False,
         "position": 25412,
+        "expected_position": None,
         "hfd_px": 2.51,
         "temperature_c": 4.13,
         "minutes": 36,

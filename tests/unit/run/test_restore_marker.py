@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from alpaca_focus.core.errors import DeviceUnreachable
+from alpaca_focus.core.errors import DeviceUnreachable, RunFailed
 from alpaca_focus.core.events import Event, Moved, RunStarted
 from alpaca_focus.core.values import FocusResult, Frame, Measurement, Outcome
 from alpaca_focus.run.restore_marker import FILE_NAME, RestoreMarker
@@ -116,3 +116,52 @@ def test_an_unwritable_folder_is_logged_and_the_run_continues(
 def test_without_a_folder_nothing_is_noted(devices: RunDevices, tmp_path: Path) -> None:
     assert run(replace(devices, restore_marker=RestoreMarker(None, FOCUSER))).outcome is Outcome.FOCUSED
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_focuser_where_the_run_cannot_have_left_it_is_not_sent_back(devices: RunDevices, tmp_path: Path) -> None:
+    silent = DeviceUnreachable("focuser 0", "Focuser 0 does not answer.")
+    assert isinstance(devices.focuser, FakeFocuser)
+    devices.focuser.fails = [None, None, *[silent] * 30]
+    assert run(devices).outcome is Outcome.STRANDED
+    marker = RestoreMarker(tmp_path, FOCUSER)
+    assert marker.is_left
+    assert marker.left_by_interrupted_run(devices.focuser.motor) == 25600
+    assert marker.left_by_interrupted_run(0) is None
+
+
+def test_a_run_that_begins_while_somebody_moves_the_focuser_waits_for_the_end(devices: RunDevices) -> None:
+    focuser = devices.focuser
+    assert isinstance(focuser, FakeFocuser)
+    position, places = focuser.position, iter((25100, 25300, 25500))
+
+    async def moving() -> int:
+        focuser.motor = next(places, focuser.motor)
+        return await position()
+
+    focuser.position = moving  # type: ignore[method-assign]
+    assert run(devices).start_position == 25500
+
+
+def test_a_run_does_not_begin_while_the_focuser_never_stands_still(devices: RunDevices) -> None:
+    focuser = devices.focuser
+    assert isinstance(focuser, FakeFocuser)
+    position = focuser.position
+
+    async def moving() -> int:
+        focuser.motor += 7
+        return await position()
+
+    focuser.position = moving  # type: ignore[method-assign]
+    with pytest.raises(RunFailed, match="still being moved by others"):
+        run(devices)
+    assert focuser.moves == []
+
+
+def test_a_focuser_that_always_reports_a_move_is_not_waited_for_for_ever(devices: RunDevices) -> None:
+    assert isinstance(devices.focuser, FakeFocuser)
+
+    async def always() -> bool:
+        return True
+
+    devices.focuser.is_moving = always  # type: ignore[method-assign]
+    assert run(devices).outcome is Outcome.FOCUSED

@@ -12,6 +12,7 @@ from alpaca_focus.core.events import CurveFitted, Event, FrameMeasured, Moved, R
 from alpaca_focus.core.values import FocusResult, Frame, Measurement, Outcome, Position
 from alpaca_focus.run import paused_guider
 from alpaca_focus.run.restore_marker import RestoreMarker
+from alpaca_focus.run.restore_path import AT_REST_S
 from alpaca_focus.run.runner import RunConditions, RunDevices, run_focus
 from tests.fakes import SETTINGS, FakeCamera, FakeClock, FakeFocuser, FakeSky
 
@@ -59,7 +60,7 @@ def test_a_good_run_ends_in_focus_and_publishes_its_events(observatory: Observat
     assert (result.temperature_c, result.filter_name) == (4.5, "L")
     assert (result.altitude_deg, result.temperatures_c) == (61.0, {"focuser": 4.5, "air": 2.0})
     assert result.exposures == len(result.samples) == observatory.sky.frames
-    assert result.duration_s == pytest.approx(observatory.clock.now_s)
+    assert result.duration_s == pytest.approx(observatory.clock.now_s - AT_REST_S)
     assert isinstance(observatory.events[0], RunStarted)
     assert observatory.events[-1] == RunEnded(result=result)
     told = [event.sample for event in observatory.events if isinstance(event, FrameMeasured)]

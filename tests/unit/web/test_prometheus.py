@@ -49,7 +49,7 @@ def test_everything_that_is_known_is_told(tmp_path: Path) -> None:
     told = read(page)
     assert told["alpaca_focus_info 1.2.3"] == 1
     assert told["alpaca_focus_temperature_celsius"] == 4.25
-    assert told["alpaca_focus_position_steps"] == 25118
+    assert told["alpaca_focus_position_steps"] == told["alpaca_focus_expected_position_steps"] == 25118
     assert told["alpaca_focus_light_hfd_pixels"] == 2.5
     assert told["alpaca_focus_since_refocus_seconds"] == 1500
     assert told["alpaca_focus_refocus_due"] == 1
@@ -70,6 +70,10 @@ def test_what_is_not_known_is_left_out(tmp_path: Path) -> None:
     told = read(page)
     assert told["alpaca_focus_devices_connected"] == 0
     assert "alpaca_focus_position_steps" not in told
+    page.feed.publish("status", replace(STATUS, position=26000, expected_position=24920))
+    told = read(page)
+    assert told["alpaca_focus_position_steps"] == 26000
+    assert told["alpaca_focus_expected_position_steps"] == 24920
     page.feed.publish("status", replace(STATUS, temperature_c=None, position=None, last_focus=None))
     told = read(page)
     for name in ("temperature_celsius", "position_steps", "since_refocus_seconds", "light_hfd_pixels"):

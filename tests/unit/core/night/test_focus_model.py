@@ -189,3 +189,12 @@ def test_a_filter_with_a_single_run_or_without_a_night_in_common_has_no_offset(r
     assert model.reference_filter == "L"
     assert dict(model.filter_offsets_steps) == {}
     assert model.steps_per_c["focuser"].value == pytest.approx(-30.0, abs=2.5)
+
+
+def test_a_zero_that_was_lost_in_the_night_does_not_spoil_the_coefficient(rng: np.random.Generator) -> None:
+    before = [observation(k, 25000 + 30 * k + rng.normal(0, 3.0)) for k in range(5)]
+    after = [observation(k, 30 * k + rng.normal(0, 3.0)) for k in range(5, 10)]
+    model = learned_model([*before, replace(after[0], is_anew=True), *after[1:]])
+    assert model is not None
+    assert model.count == 10
+    assert model.steps_per_c["focuser"].value == pytest.approx(-30.0, abs=4.0)

@@ -103,6 +103,22 @@ def test_the_outcome_of_a_run_is_sent_once(run: EndedRun, kind: Kind | None) -> 
     assert all((each.text, each.run) == (run.reason, 7) for each in sent)
 
 
+def test_a_position_that_needs_a_refocus_is_sent_once_and_not_by_day() -> None:
+    night = Night()
+    night.goes_on(WELL)
+    jumped = Situation(position_problem="the focuser is at 26000 instead of 24920, moved by others")
+    (notice,) = night.goes_on(jumped)
+    assert (notice.kind, notice.text) == (
+        Kind.DEGRADED,
+        "The focuser is at 26000 instead of 24920, moved by others. A refocus follows as soon as one is possible.",
+    )
+    assert night.goes_on(jumped, 60.0) == []
+    back = Situation(position_problem="the focuser is back at 24920 after a focus run that was cut off")
+    assert night.goes_on(replace(back, daylight=True)) == []
+    assert night.goes_on(WELL) == []
+    assert kinds(night.goes_on(back)) == [Kind.DEGRADED]
+
+
 def test_a_second_failure_waits_for_the_time_to_pass() -> None:
     night = Night()
     night.goes_on(WELL)

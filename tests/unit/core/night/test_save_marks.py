@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 
 import pytest
 
+from alpaca_focus.core.night.focuser_watch import FocuserReading
 from alpaca_focus.core.night.save_marks import kept_across_nights, must_save
 from alpaca_focus.core.night.state import (
     Baseline,
@@ -35,6 +36,7 @@ from alpaca_focus.core.night.transitions import (
     polled,
     refocus_requested,
     refocused,
+    returned,
     run_aborted,
     run_failed,
 )
@@ -42,6 +44,7 @@ from alpaca_focus.core.night.transitions import (
 EVENING = datetime(2026, 1, 15, 20, tzinfo=UTC)
 BASELINE = Baseline(at=EVENING, position=25000)
 MOVE = CorrectionMove(target=24970, steps=-30, what="compensation")
+ELSEWHERE = FocuserReading(position=26000, reconnected=True)
 READING = Reading(every_s=10.0, count=60, followed_count=12)
 
 
@@ -70,8 +73,10 @@ STATE = quiet_poll(refocused(NightState(), BASELINE))
         gap_advice_logged(STATE),
         moved_by_program(STATE, 25010, EVENING),
         correction_begun(STATE, MOVE),
-        correction_done(STATE, MOVE),
-        correction_done(STATE, replace(MOVE, what="offset")),
+        correction_done(STATE, MOVE, MOVE.target),
+        correction_done(STATE, replace(MOVE, what="offset"), MOVE.target),
+        returned(STATE, 25000, is_verified=False),
+        quiet_poll(quiet_poll(STATE, focuser=ELSEWHERE), focuser=ELSEWHERE),
         correction_refused(STATE, "compensation", "It is at its limit."),
         quiet_poll(STATE, images=1),
         quiet_poll(STATE, pier_side=PierSide.WEST),
@@ -93,12 +98,15 @@ def test_time_and_single_readings_wait_for_the_next_write() -> None:
 
 def test_a_longer_absence_than_a_night_keeps_what_people_switched_and_an_unfinished_move() -> None:
     state = correction_begun(filter_reported(pause_switched(image_reported(STATE), on=True), "Ha"), MOVE)
-    assert after_absence(state, 13 * 3600.0) == NightState(paused=True, reported_filter="Ha", unfinished_move=MOVE)
+    assert after_absence(state, 13 * 3600.0) == NightState(
+        paused=True, reported_filter="Ha", unfinished_move=MOVE, expected_position=25000
+    )
     assert kept_across_nights(NightState()) == {
         "paused": False,
         "follows": True,
         "reported_filter": None,
         "unfinished_move": None,
+        "expected_position": None,
     }
 
 

@@ -161,7 +161,7 @@ def test_without_a_word_a_busy_camera_is_a_plan() -> None:
 def test_an_offset_takes_the_place_of_a_refocus() -> None:
     night = Night(filter_name="L")
     night.poll(images=3, filter_name="Ha", plan=Plan.LIGHT)
-    history = correction_done(night.state, CorrectionMove(target=25025, steps=25, what="offset")).history
+    history = correction_done(night.state, CorrectionMove(target=25025, steps=25, what="offset"), 25025).history
     assert history.baseline is not None
     assert (history.baseline.position, history.baseline.filter_name, history.images) == (25025, "Ha", 3)
     assert not FilterChange()(history).due
