@@ -14,7 +14,15 @@ import structlog
 from typing_extensions import override
 
 from alpaca_focus.alpaca.errors import AlpacaError, BadRequest, ErrorNumber
-from alpaca_focus.alpaca.replies import ApiRequest, BodyBrokenOff, Reply, done_reply, error_reply, value_reply
+from alpaca_focus.alpaca.replies import (
+    ApiRequest,
+    BodyBrokenOff,
+    Reply,
+    done_reply,
+    error_reply,
+    text_reply,
+    value_reply,
+)
 from alpaca_focus.alpaca.requests import typed_arguments
 from alpaca_focus.alpaca.standard import INTERFACES, Scalar
 from alpaca_focus.core.errors import AlpacaFocusError
@@ -80,9 +88,9 @@ class VirtualDevice:
         member = INTERFACES[self.upstream.device_type].members[request.method, request.member]
         try:
             arguments = typed_arguments(member, request.parameters)
-        except BadRequest:
-            # The real device refuses it with its own message.
-            return await self.upstream.forward(request)
+        except BadRequest as error:
+            # Not passed on: a server that is less strict would carry it out, past the virtual device.
+            return text_reply(HTTPStatus.BAD_REQUEST, str(error))
         try:
             value = await answer(request, arguments)
         except AlpacaError as error:

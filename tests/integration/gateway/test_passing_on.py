@@ -50,7 +50,7 @@ def test_parameters_arrive_as_they_were_sent(behind: Behind) -> None:
     query = "CLIENTid=5&clientTransactionID=4294967295&Odd=a%20b+c&Odd=%C3%BC&empty=&bare"
     reply = json.loads(ask(behind.gateway.address, "GET", f"{FOCUSER}/position?{query}", Accept="text/odd, */*")[2])
     assert reply["ClientTransactionID"] == 4294967295
-    form = b"pOsItIoN=5100&ClientTransactionID=9&Odd=a%20b+c%2B&Odd=1"
+    form = b"Position=5100&ClientTransactionID=9&Odd=a%20b+c%2B&Odd=1"
     reply = json.loads(ask(behind.gateway.address, "PUT", f"{FOCUSER}/move?in=query", form)[2])
     assert reply["ClientTransactionID"] == 9
     polled, moved = behind.faults.seen
