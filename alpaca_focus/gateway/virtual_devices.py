@@ -79,12 +79,12 @@ class VirtualDevice:
 
     async def __call__(self, request: ApiRequest) -> Reply:
         """Answer a request, or pass it on."""
-        name = request.member.lower()
-        answer = self._answers.get((request.method, name))
+        if request.member != request.member.lower():
+            # Not passed on: some servers accept it, which would bypass the virtual device.
+            return text_reply(HTTPStatus.BAD_REQUEST, f"Members are in lower case, unlike {request.member!r}.")
+        answer = self._answers.get((request.method, request.member))
         if answer is None:
             return await self.upstream.forward(request)
-        # Some servers accept members in any casing, which must not bypass the virtual device.
-        request = replace(request, member=name)
         member = INTERFACES[self.upstream.device_type].members[request.method, request.member]
         try:
             arguments = typed_arguments(member, request.parameters)
