@@ -57,7 +57,7 @@ tests: $(DEV) ## unit, property, integration and system tests
 	@# What Python has compiled once, the many commands of the system tests need not compile again.
 	export PYTHONDONTWRITEBYTECODE=
 	# The slow ones first, which mostly wait: so three at once are enough for two cores.
-	$(BIN)/python -m pytest -n 3 --dist worksteal tests/system tests/integration tests/property tests/unit
+	$(BIN)/python -m pytest -n 3 --dist worksteal tests/system tests/integration tests/conformance tests/property tests/unit
 
 docs: $(DEV) ## the manual, into build/manual: every link is checked, and nothing is loaded from elsewhere
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict

@@ -288,6 +288,9 @@ class Guider(Protocol):
         A call that is cancelled while it waits for the star leaves the guider guiding.
         """
 
+    async def is_dithering(self) -> bool:
+        """Return whether the guider settles after a dither, which a move of the focuser would spoil."""
+
     async def after_move(self) -> None:
         """Wait until the star is steady after a move of the focuser, which shifts it.
 

@@ -15,7 +15,7 @@ import hypothesis
 import numpy as np
 import pytest
 
-KINDS = ("unit", "property", "integration", "system")
+KINDS = ("unit", "property", "integration", "conformance", "system")
 SEED_VARIABLE = "ALPACA_FOCUS_SEED"
 TESTS = Path(__file__).parent
 SHARED_DATA = TESTS.parent.parent / "shared" / "data"

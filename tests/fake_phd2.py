@@ -2,13 +2,15 @@
 
 import asyncio
 import json
+import math
 from collections.abc import Coroutine
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Self
 
+STEP_S = 0.02
 CHATTER = (
-    {"Event": "GuideStep", "Frame": 7, "RADistanceRaw": 0.3, "DECDistanceRaw": -0.2},
+    {"Event": "GuidingDithered", "dx": 3.1, "dy": -0.4},
     {"Event": "Alert", "Msg": "The id of an answer is not that of a question", "Type": "info"},
 )
 
@@ -19,8 +21,10 @@ class FakePhd2:
 
     Attributes:
         state: The current AppState.
-        settles_after_s: From `guide` to a successful `SettleDone`; `None`: the star never becomes steady.
-        gives_up_after_s: From `guide` to a failed `SettleDone`; `None`: no event is sent.
+        settles_after_s: From the first connection, and from each end of a pause, until the star is near its position;
+            `None`: it never is.
+        dithers_s: From the first connection to the end of a dither's settling.
+        loses_star: Whether the star is lost while guiding goes on.
         calibrates_s: From the connection of the first client to the end of a calibration.
         stays_paused_s: From `set_paused false` to the end of the pause.
         answers_after_s: Delay of each response.
@@ -34,7 +38,8 @@ class FakePhd2:
 
     state: str = "Guiding"
     settles_after_s: float | None = 0.02
-    gives_up_after_s: float | None = 0.05
+    dithers_s: float = 0.0
+    loses_star: bool = False
     calibrates_s: float = 0.0
     stays_paused_s: float = 0.0
     answers_after_s: float = 0.0
@@ -47,7 +52,9 @@ class FakePhd2:
 
     def __post_init__(self) -> None:
         self.connections = 0
-        self.settling = asyncio.Event()
+        self.has_stepped = asyncio.Event()
+        self._near_from_s = math.inf
+        self._dithers_until_s = -math.inf
         self._port = 0
         self._server: asyncio.Server | None = None
         self._writers: set[asyncio.StreamWriter] = set()
@@ -70,6 +77,7 @@ class FakePhd2:
         """Listen; after a `stop` at the same port again."""
         self._server = await asyncio.start_server(self._accepted, "127.0.0.1", self._port)
         self._port = self._server.sockets[0].getsockname()[1]
+        self._spawn(self._guide())
 
     async def stop(self) -> None:
         """Stop listening and drop all connections."""
@@ -88,6 +96,9 @@ class FakePhd2:
 
     def _accepted(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
+        if self.connections == 1:
+            self._dithers_until_s = _now_s() + self.dithers_s
+            self._star_moves()
         self._spawn(self._serve(reader, writer))
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -137,11 +148,10 @@ class FakePhd2:
                 return self.state
             case "set_paused":
                 self._set_paused(*parameters)
+            case "get_settling":
+                return _now_s() < self._dithers_until_s
             case "guide":
-                assert parameters["recalibrate"] is False
-                self.state = "Guiding" if self.state in {"Stopped", "Looping", "Selected"} else self.state
-                self.settling.set()
-                self._spawn(self._settle(parameters["settle"]))
+                raise AssertionError("`guide` locks PHD2 against the imaging program's dither")
         return 0
 
     def _set_paused(self, paused: bool, how: str = "") -> None:
@@ -155,6 +165,7 @@ class FakePhd2:
     async def _end_pause(self) -> None:
         await asyncio.sleep(self.stays_paused_s)
         self.state = "Guiding"
+        self._star_moves()
         self._send_to_all({"Event": "Resumed"})
 
     async def _calibrate(self) -> None:
@@ -162,22 +173,31 @@ class FakePhd2:
         self.state = "Guiding"
         self._send_to_all({"Event": "CalibrationComplete", "Mount": "On Camera"})
 
-    async def _settle(self, wanted: dict[str, float]) -> None:
-        assert set(wanted) == {"pixels", "time", "timeout"}
-        self._send_to_all({"Event": "SettleBegin"})
-        if self.settles_after_s is not None:
-            await asyncio.sleep(self.settles_after_s)
-            self._send_to_all({"Event": "SettleDone", "Status": 0, "TotalFrames": 5, "DroppedFrames": 0})
-            return
-        self.state = "LostLock"
-        self._send_to_all({"Event": "StarLost", "Status": "Star lost - mass changed"})
-        if self.gives_up_after_s is not None:
-            await asyncio.sleep(self.gives_up_after_s)
-            self._send_to_all({"Event": "SettleDone", "Status": 1, "Error": "timed-out waiting for guider to settle"})
+    def _star_moves(self) -> None:
+        self._near_from_s = math.inf if self.settles_after_s is None else _now_s() + self.settles_after_s
+
+    async def _guide(self) -> None:
+        """Send what PHD2 sends while it guides: a step for each of its frames."""
+        dithers = False
+        while True:
+            await asyncio.sleep(STEP_S)
+            if (_now_s() < self._dithers_until_s) is not dithers:
+                dithers = not dithers
+                self._send_to_all({"Event": "SettleBegin"} if dithers else {"Event": "SettleDone", "Status": 0})
+            if self.state not in {"Guiding", "LostLock"}:
+                continue
+            away_px = 0.4 if _now_s() >= self._near_from_s else 6.0
+            star = {"Event": "StarLost", "Status": "Star lost - mass changed"}
+            self._send_to_all(star if self.loses_star else {"Event": "GuideStep", "dx": away_px, "dy": -away_px / 2})
+            self.has_stepped.set()
 
     def _send_to_all(self, event: dict[str, Any]) -> None:
         for writer in self._writers:
             _send(writer, event)
+
+
+def _now_s() -> float:
+    return asyncio.get_running_loop().time()
 
 
 def _send(writer: asyncio.StreamWriter, message: dict[str, Any]) -> None:

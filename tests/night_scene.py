@@ -94,6 +94,24 @@ class FakeSafety(_Named):
         return self.safe
 
 
+class FakeGuider:
+    name = "guider"
+
+    def __init__(self) -> None:
+        self.dithering = False
+        self.moves = 0
+
+    async def pause(self) -> None: ...
+
+    async def resume(self) -> None: ...
+
+    async def is_dithering(self) -> bool:
+        return self.dithering
+
+    async def after_move(self) -> None:
+        self.moves += 1
+
+
 def night_settings(*triggers: Trigger, **other: Any) -> NightSettings:
     usual: dict[str, Any] = {
         "night_below_deg": -18.0,
@@ -120,6 +138,7 @@ class Scene:
         self.camera, self.mount, self.wheel = FakeCameraWatch(), FakeMount(), FakeWheel()
         self.thermometer, self.safety = FakeThermometer(), FakeSafety()
         self.has_wheel = True
+        self.guider = FakeGuider()
         self.runs: list[str] = []
         self.outcomes: list[Outcome | Exception] = []
         self.taken_runs = 0
@@ -152,6 +171,7 @@ class Scene:
                 store=self.store,
                 restore_marker=RestoreMarker(self.directory, self.focuser.name),
                 clock=self.clock,
+                guider=self.guider,
             ),
             self.settings,
         )

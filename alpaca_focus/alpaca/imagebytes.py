@@ -206,14 +206,6 @@ def decode_error(header: Header, text: bytes) -> AlpacaError:
     return AlpacaError(header.error_number, message or "The device gives no reason.")
 
 
-def encode_error(number: int, message: str, *, client_transaction_id: int = 0, server_transaction_id: int = 0) -> bytes:
-    """Return an ImageBytes reply with an error."""
-    header = Header(
-        error_number=number, client_transaction_id=client_transaction_id, server_transaction_id=server_transaction_id
-    )
-    return header.pack() + message.encode("utf-8")
-
-
 def encode_image(
     pixels: NDArray[np.generic],
     *,

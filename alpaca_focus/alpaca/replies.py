@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from alpaca_focus.alpaca.errors import AlpacaError
-from alpaca_focus.alpaca.imagebytes import ElementType, encode_error, encode_image
+from alpaca_focus.alpaca.imagebytes import ElementType, encode_image
 from alpaca_focus.alpaca.jsonimage import json_pieces
 
 TEXT_PLAIN = "text/plain; charset=utf-8"
@@ -117,9 +117,7 @@ def done_reply(request: ApiRequest) -> Reply:
 
 
 def error_reply(request: ApiRequest, error: AlpacaError) -> Reply:
-    """Return the reply with an error: as ImageBytes where an image was requested so, else as JSON."""
-    if _wants_image_bytes(request):
-        return Reply(content_type=IMAGE_BYTES, body=encode_error(error.number, error.message, **_numbers(request)))
+    """Return the reply with an error: JSON, also in place of an image, since ASCOM's client ignores other errors."""
     fields = _common_fields(request, error_number=error.number, error_message=error.message)
     return Reply(body=json.dumps(fields).encode())
 

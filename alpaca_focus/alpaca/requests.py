@@ -1,24 +1,27 @@
-"""Parses HTTP requests into typed arguments: names in any casing, values checked strictly (decision 0002)."""
+"""Parses requests into typed arguments: names in any case in a GET, exact in a PUT; values strict (decision 0002)."""
 
 import re
 from collections.abc import Mapping
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, urlencode
 
 from starlette.requests import ClientDisconnect, Request
 
 from alpaca_focus.alpaca.errors import BadRequest
 from alpaca_focus.alpaca.replies import ApiRequest
-from alpaca_focus.alpaca.standard import Member, Parameter, Scalar
+from alpaca_focus.alpaca.standard import INTERFACES, DeviceType, HttpMethod, Member, Parameter, Scalar
 
 MAX_FORM_BYTES = 1 << 20
 _FORM = "application/x-www-form-urlencoded"
 _INTEGER = re.compile(r"[+-]?[0-9]+")
 _FLOAT = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 _UINT32_MAX = 2**32 - 1
+_CLIENT_NAMES = ("ClientID", "ClientTransactionID")
 
 
-async def read_api_request(request: Request, *, server_transaction_id: int) -> ApiRequest:
+async def read_api_request(request: Request, *, server_transaction_id: int, any_case: bool = False) -> ApiRequest:
     """Return a request to `/api/v1/{device_type}/{device_number}/{member}` with its parameters.
+
+    With `any_case` the parameter names of a PUT are corrected first, also in `sent_form`.
 
     Raises:
         BadRequest: The path, the form or a number is malformed.
@@ -29,6 +32,11 @@ async def read_api_request(request: Request, *, server_transaction_id: int) -> A
         parameters = query if request.method == "GET" else parse_pairs(form.decode("utf-8"))
     except UnicodeDecodeError as error:
         raise BadRequest("The body of the request is not UTF-8.") from error
+    if any_case and form:
+        parameters = _in_right_case(parameters, request.path_params["device_type"], request.path_params["member"])
+        form = urlencode(parameters).encode()
+    # A PUT's number under another spelling does not count: the reply then has the number 0, as ConformU expects.
+    find = find_parameter if request.method == "GET" else Mapping.get
     return ApiRequest(
         method=request.method,
         device_type=request.path_params["device_type"],
@@ -37,8 +45,8 @@ async def read_api_request(request: Request, *, server_transaction_id: int) -> A
         parameters=parameters,
         query=query,
         accept=request.headers.get("accept", ""),
-        client_id=client_number(parameters, "ClientID"),
-        client_transaction_id=client_number(parameters, "ClientTransactionID"),
+        client_id=_client_number("ClientID", find(parameters, "ClientID")),
+        client_transaction_id=_client_number("ClientTransactionID", find(parameters, "ClientTransactionID")),
         server_transaction_id=server_transaction_id,
         sent_query=request.scope["query_string"],
         sent_form=form,
@@ -80,9 +88,22 @@ def find_parameter(parameters: Mapping[str, str], name: str) -> str | None:
     return next((value for sent, value in parameters.items() if sent.lower() == wanted), None)
 
 
+def _in_right_case(parameters: Mapping[str, str], device_type: str, member: str) -> dict[str, str]:
+    """Return parameters of a PUT under the standard's names where these differ in case only; an exact name wins."""
+    interface = INTERFACES.get(DeviceType(device_type)) if device_type in set(DeviceType) else None
+    known = None if interface is None else interface.members.get(("PUT", member))
+    names = [*_CLIENT_NAMES, *(parameter.name for parameter in (() if known is None else known.parameters))]
+    right = {name.lower(): name for name in names}
+    corrected = {right.get(name.lower(), name): value for name, value in parameters.items()}
+    return corrected | {name: value for name, value in parameters.items() if name in names}
+
+
 def client_number(parameters: Mapping[str, str], name: str) -> int:
-    """Return ClientID or ClientTransactionID as `whole_number` does, 0 if it is absent."""
-    text = find_parameter(parameters, name)
+    """Return ClientID or ClientTransactionID of a GET as `whole_number` does, 0 if it is absent."""
+    return _client_number(name, find_parameter(parameters, name))
+
+
+def _client_number(name: str, text: str | None) -> int:
     return 0 if text is None else whole_number(name, text)
 
 
@@ -95,7 +116,16 @@ def whole_number(name: str, text: str) -> int:
 
 def typed_arguments(member: Member, parameters: Mapping[str, str]) -> list[Scalar]:
     """Return the values of a member's parameters in the standard's order; raise `BadRequest` if one is not valid."""
-    return [_typed(member, parameter, find_parameter(parameters, parameter.name)) for parameter in member.parameters]
+    return [_typed(member, parameter, _sent(member, parameter, parameters)) for parameter in member.parameters]
+
+
+def _sent(member: Member, parameter: Parameter, parameters: Mapping[str, str]) -> str | None:
+    name = parameter.name
+    sent = find_parameter(parameters, name)
+    if member.method is HttpMethod.PUT and sent is not None and name not in parameters:
+        other = next(each for each in parameters if each.lower() == name.lower())
+        raise BadRequest(f"The parameter {other!r} of PUT {member.name} has to be spelled {name!r}.")
+    return sent
 
 
 def _typed(member: Member, parameter: Parameter, sent: str | None) -> Scalar:

@@ -51,6 +51,7 @@ class AlpacaServer:
         location: Location of the server.
         interceptor: Answers the requests to devices; it is passed `handle`.
         extra_routes: Further pages.
+        any_case: Whether to accept the parameter names of a PUT in any case (decision 0002).
     """
 
     def __init__(
@@ -63,6 +64,7 @@ class AlpacaServer:
         location: str,
         interceptor: Interceptor | None = None,
         extra_routes: Sequence[BaseRoute] = (),
+        any_case: bool = False,
     ) -> None:
         self.devices: Numbered = MappingProxyType(
             dict(devices) if isinstance(devices, Mapping) else _number_devices(devices)
@@ -74,6 +76,7 @@ class AlpacaServer:
             "Location": location,
         }
         self._interceptor = interceptor
+        self._any_case = any_case
         self._transactions = itertools.count(1)
         self._app = Starlette(
             routes=[
@@ -106,7 +109,9 @@ class AlpacaServer:
 
     async def _device_api(self, http: Request) -> Response:
         try:
-            request = await read_api_request(http, server_transaction_id=next(self._transactions))
+            request = await read_api_request(
+                http, server_transaction_id=next(self._transactions), any_case=self._any_case
+            )
         except BadRequest as error:
             return WireResponse(text_reply(400, str(error)))
         try:

@@ -4,6 +4,7 @@ import asyncio
 import random
 import secrets
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -27,6 +28,14 @@ DEMO_SPEED = 10.0
 """Simulated seconds per second of the clock."""
 DEMO_OFFSETS_STEPS = (300, 1000)
 """Range of the distance from focus at the start."""
+NOW = "now"
+StartOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="TIME",
+        help="Simulated time at the beginning, as 2026-01-15T20:00:00Z, or `now`, as other clocks have it.",
+    ),
+]
 
 
 def simulate(
@@ -37,9 +46,10 @@ def simulate(
     host: Annotated[str, typer.Option(help="Address to listen on; by default this machine only.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="TCP port; 0 takes a free one.")] = 11111,
     discovery: Annotated[bool, typer.Option(help="Answer Alpaca discovery on UDP port 32227.")] = True,  # noqa: FBT002 - typer's convention
+    start: StartOption = None,
 ) -> None:
     """Run a simulated observatory for any Alpaca client."""
-    settings = ObservatorySettings() if config is None else load_yaml(config, ObservatorySettings)
+    settings = _starting(ObservatorySettings() if config is None else load_yaml(config, ObservatorySettings), start)
 
     def started(bound_port: int) -> None:
         typer.echo(f"A simulated observatory answers Alpaca at {host} port {bound_port}. Ctrl-C ends it.")
@@ -53,18 +63,32 @@ def simulate(
 
 def demo(
     seed: Annotated[int | None, typer.Option(help="Seed of the simulated night; a fresh one by default.")] = None,
+    start: StartOption = None,
     json: JsonOption = False,  # noqa: FBT002 - typer's convention
 ) -> None:
     """Focus a simulated telescope through real Alpaca HTTP."""
     explain = (lambda _: None) if json else typer.echo
-    print_run(lambda emit: _demonstrate(seed=seed, emit=emit, explain=explain), json=json)
+    observatory = _starting(_demo_observatory(secrets.randbelow(2**31) if seed is None else seed), start)
+    print_run(lambda emit: _demonstrate(observatory, emit=emit, explain=explain), json=json)
+
+
+def _starting(settings: ObservatorySettings, start: str | None) -> ObservatorySettings:
+    """Return settings with another time at the beginning; `None` leaves theirs."""
+    if start is None:
+        return settings
+    try:
+        at = datetime.now(UTC) if start.lower() == NOW else datetime.fromisoformat(start)
+    except ValueError as error:
+        raise ConfigurationError(
+            f"The start {start!r} is no time. Write it as 2026-01-15T20:00:00Z, or as {NOW}."
+        ) from error
+    return settings.model_copy(update={"start_utc": at if at.tzinfo is not None else at.replace(tzinfo=UTC)})
 
 
 async def _demonstrate(
-    *, seed: int | None, emit: Callable[[Event], None], explain: Callable[[str], None]
+    observatory: ObservatorySettings, *, emit: Callable[[Event], None], explain: Callable[[str], None]
 ) -> FocusResult:
     """Focus a simulated telescope in another process; `explain` prints a line about the demonstration."""
-    observatory = _demo_observatory(secrets.randbelow(2**31) if seed is None else seed)
     with observatory_process(observatory) as address:
         explain(
             f"A simulated observatory (seed {observatory.seed}) answers Alpaca at {address}: a 106 mm f/5 refractor,"

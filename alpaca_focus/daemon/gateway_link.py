@@ -80,6 +80,7 @@ def gateway_settings(settings: Settings) -> tuple[GatewaySettings, tuple[RealDev
             patience_s=wanted.patience_s,
             idle_s=wanted.idle_s,
             least_image_s=settings.night.least_image_s,
+            any_case=wanted.any_case,
             location=settings.telescope.name,
             version=__version__,
         ),

@@ -1,17 +1,19 @@
 """The guider PHD2, paused while the focuser moves."""
 
 import asyncio
+import math
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from alpaca_focus.core.errors import DeviceError, DeviceMisbehaved, DeviceRefused, DeviceTimeout, DeviceUnreachable
-from alpaca_focus.devices.phd2_wire import Phd2Connection, connected, one_line
+from alpaca_focus.devices.phd2_wire import Message, Phd2Connection, connected, one_line
 
 _GUIDING = frozenset({"Guiding", "LostLock"})
 _CALIBRATING, _PAUSED = "Calibrating", "Paused"
 _RETRY_PAUSE_S = 0.5
-_SHARE_FOR_PHD2 = 0.8
-"""Share of the remaining time: PHD2 gives up first, so that it can report the reason."""
+_STAR_EVENTS = frozenset(
+    {"GuideStep", "StarLost", "SettleBegin", "Settling", "SettleDone", "Paused", "GuidingStopped", "LoopingExposures"}
+)
 
 
 class Phd2Guider:
@@ -19,8 +21,9 @@ class Phd2Guider:
 
     Each method has a connection of its own, so that no events pile up during a run and a restart of PHD2 does no harm.
 
-    PHD2 itself decides whether the star is steady, by `guide` with the settle parameters. While PHD2 guides, that
-    neither restarts guiding nor calibrates. Resuming alone reports nothing about the star.
+    Whether the star is steady is read from PHD2's events. `guide` with settle parameters would report it as well, but
+    locks PHD2 against the imaging program's dither meanwhile. A dither is left to settle before a pause or a move: PHD2
+    counts its time on in a pause, and reports a star as settled that never moved.
 
     Args:
         address: "host:port" of PHD2's server.
@@ -59,7 +62,11 @@ class Phd2Guider:
             return
         self._in_pause = True
         async with self._deadline(), connected(self._address, self.name) as connection:
-            state = await self._state_after(connection, _CALIBRATING)
+            while (state := await self._state_after(connection, _CALIBRATING)) in _GUIDING:
+                if not await self._is_settling(connection):
+                    break
+                self._timeout_reason = self._late("was still settling after a dither for")
+                await asyncio.sleep(_RETRY_PAUSE_S)
             if state in _GUIDING:
                 # Set before the call: PHD2 may be paused even if the response gets lost.
                 self._is_paused = True
@@ -78,17 +85,28 @@ class Phd2Guider:
         Raises:
             DeviceUnreachable: PHD2 does not answer, or the star is not steady in time.
             DeviceRefused: PHD2 returned an error.
-            DeviceMisbehaved: PHD2 guided before and does not now, or reports that the star is not steady.
+            DeviceMisbehaved: PHD2 guided before and does not now.
         """
         self._in_pause = False
         if self._was_not_guiding:
             return
         was_paused = self._is_paused
-        async with self._deadline() as deadline:
+        async with self._deadline():
             while True:
-                if await self._has_resumed(was_paused=was_paused, deadline=deadline):
+                if await self._has_resumed(was_paused=was_paused):
                     return
                 await asyncio.sleep(_RETRY_PAUSE_S)
+
+    async def is_dithering(self) -> bool:
+        """Return whether PHD2 settles after a dither, which a move of the focuser would spoil.
+
+        Raises:
+            DeviceUnreachable: PHD2 does not answer.
+        """
+        if self._in_pause:
+            return False
+        async with self._deadline(), connected(self._address, self.name) as connection:
+            return await self._is_settling(connection)
 
     async def after_move(self) -> None:
         """Wait until the star is steady after a move of the focuser, which shifts it.
@@ -98,28 +116,28 @@ class Phd2Guider:
         Raises:
             DeviceUnreachable: PHD2 does not answer, or the star is not steady in time.
             DeviceRefused: PHD2 returned an error.
-            DeviceMisbehaved: PHD2 reports that the star is not steady, or its answer is invalid.
+            DeviceMisbehaved: Its answer is invalid.
         """
         if self._in_pause:
             return
-        async with self._deadline() as deadline, connected(self._address, self.name) as connection:
-            await self._wait_for_star(connection, deadline, _CALIBRATING)
+        async with self._deadline(), connected(self._address, self.name) as connection:
+            await self._wait_for_star(connection, _CALIBRATING)
 
     @asynccontextmanager
-    async def _deadline(self) -> AsyncIterator[asyncio.Timeout]:
+    async def _deadline(self) -> AsyncIterator[None]:
         """Limit the block to `timeout_s`, and raise the reason for the last wait when the time is up."""
         self._timeout_reason = self._late("did not answer within")
         try:
-            async with asyncio.timeout(self._timeout_s) as deadline:
-                yield deadline
+            async with asyncio.timeout(self._timeout_s):
+                yield
         except TimeoutError:
             raise self._timeout_reason from None
 
-    async def _has_resumed(self, *, was_paused: bool, deadline: asyncio.Timeout) -> bool:
+    async def _has_resumed(self, *, was_paused: bool) -> bool:
         """Try once over a new connection, and return whether there is nothing left to try."""
         try:
             async with connected(self._address, self.name) as connection:
-                await self._resume(connection, was_paused=was_paused, deadline=deadline)
+                await self._resume(connection, was_paused=was_paused)
         except DeviceUnreachable as error:
             if not was_paused and not self._pauses:
                 raise
@@ -128,42 +146,53 @@ class Phd2Guider:
             return not was_paused
         return True
 
-    async def _resume(self, connection: Phd2Connection, *, was_paused: bool, deadline: asyncio.Timeout) -> None:
+    async def _resume(self, connection: Phd2Connection, *, was_paused: bool) -> None:
         if self._is_paused:
             await connection.call("set_paused", [False])
             self._is_paused = False
         transient = (_CALIBRATING, _PAUSED) if was_paused else (_CALIBRATING,)
-        state = await self._wait_for_star(connection, deadline, *transient)
+        state = await self._wait_for_star(connection, *transient)
         if was_paused and state not in _GUIDING:
             raise DeviceMisbehaved(
                 self.name, f"{self.name} guided before the run and does not any more: its state is {one_line(state)}."
             )
 
-    async def _wait_for_star(self, connection: Phd2Connection, deadline: asyncio.Timeout, *transient: str) -> str:
+    async def _wait_for_star(self, connection: Phd2Connection, *transient: str) -> str:
         """Return the state once PHD2 guides on a steady star, or does not guide."""
-        # Read before each `guide`, which would start guiding again after the user has stopped it.
         while (state := await self._state_after(connection, *transient)) in _GUIDING:
-            try:
-                await self._settle(connection, deadline)
-            except DeviceRefused as error:
-                # PHD2 may still be settling after a dither.
-                self._timeout_reason = error
-                await asyncio.sleep(_RETRY_PAUSE_S)
-            else:
+            if await self._becomes_steady(connection):
                 break
         return state
 
-    async def _settle(self, connection: Phd2Connection, deadline: asyncio.Timeout) -> None:
-        ends_at = deadline.when()
-        left_s = self._timeout_s if ends_at is None else ends_at - asyncio.get_running_loop().time()
-        settle = {"pixels": self._settle_px, "time": self._settle_s, "timeout": round(_SHARE_FOR_PHD2 * left_s, 3)}
-        await connection.call("guide", {"settle": settle, "recalibrate": False})
+    async def _becomes_steady(self, connection: Phd2Connection) -> bool:
+        """Return True once the star has been steady for `settle_s`, False when guiding has ended or is paused."""
+        is_settling, since_s = await self._is_settling(connection), math.inf
         self._timeout_reason = self._late("guides, but its star was not steady within")
-        done = await connection.event("SettleDone")
-        if done.get("Status") != 0:
-            raise DeviceMisbehaved(
-                self.name, f"{self.name} guides, but its star is not steady: {one_line(done.get('Error'))}."
-            )
+        while True:
+            event = await connection.event(*_STAR_EVENTS)
+            now_s = asyncio.get_running_loop().time()
+            match event["Event"]:
+                case "GuideStep":
+                    is_near = _distance_px(event) <= self._settle_px and not is_settling
+                    since_s = min(since_s, now_s) if is_near else math.inf
+                    self._timeout_reason = self._late("guides, but its star was not steady within")
+                    if now_s - since_s >= self._settle_s:
+                        return True
+                case "StarLost":
+                    since_s = math.inf
+                    self._timeout_reason = self._late("has lost its guide star, and did not find it within")
+                case "SettleBegin" | "Settling":
+                    is_settling, since_s = True, math.inf
+                case "SettleDone":
+                    is_settling = False
+                case _:
+                    return False
+
+    async def _is_settling(self, connection: Phd2Connection) -> bool:
+        try:
+            return bool(await connection.call("get_settling"))
+        except DeviceRefused:  # a PHD2 before 2.6.6 does not know the method
+            return False
 
     async def _state_after(self, connection: Phd2Connection, *transient: str) -> str:
         """Return the state once it is none of the transient ones."""
@@ -178,3 +207,11 @@ class Phd2Guider:
 
     def _late(self, what: str) -> DeviceTimeout:
         return DeviceTimeout(self.name, f"{self.name} {what} {self._timeout_s:g} s.")
+
+
+def _distance_px(step: Message) -> float:
+    """Return the star's distance from its lock position; infinite if the event has none."""
+    dx, dy = step.get("dx"), step.get("dy")
+    if isinstance(dx, int | float) and isinstance(dy, int | float) and math.isfinite(dx) and math.isfinite(dy):
+        return math.hypot(dx, dy)
+    return math.inf

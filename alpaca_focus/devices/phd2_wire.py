@@ -61,15 +61,15 @@ class Phd2Connection:
                 f"{self._name} did not answer within {ANSWER_WITHIN_S:g} s. Check whether it shows a dialog.",
             ) from None
 
-    async def event(self, name: str) -> Message:
-        """Return the next event of a name since the last `call`; waits without a limit.
+    async def event(self, *names: str) -> Message:
+        """Return the next event with one of the names since the last `call`; waits without a limit.
 
         Raises:
             DeviceUnreachable: The connection was dropped.
         """
         while True:
             message = self._events.popleft() if self._events else await self._message()
-            if message.get("Event") == name:
+            if (name := message.get("Event")) in names and isinstance(name, str):
                 return message
 
     async def _message(self) -> Message:

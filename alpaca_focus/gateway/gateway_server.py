@@ -40,12 +40,14 @@ class PassThrough:
         allowed: Sequence[IPv4Network | IPv6Network],
         version: str,
         location: str,
+        any_case: bool = False,
         handlers: Mapping[DeviceType, Handler] = MappingProxyType({}),
     ) -> None:
         """Create one virtual device for each real one.
 
         Clients from other networks than those `allowed` get HTTP 403. Requests to a type of device without one of the
-        `handlers` are passed on. `version` and `location` are for the management API.
+        `handlers` are passed on. `version` and `location` are for the management API. With `any_case` the parameter
+        names of a PUT are corrected.
 
         Raises:
             ValueError: There are two devices of one type, or a handler without a device.
@@ -69,6 +71,7 @@ class PassThrough:
             manufacturer_version=version,
             location=location,
             interceptor=self._pass,
+            any_case=any_case,
         )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -51,6 +51,7 @@ class GatewaySettings:
         patience_s: Longest time for which an exposure is held.
         idle_s: After this time without an exposure a run starts without waiting for the next one.
         least_image_s: Shorter exposures are test shots.
+        any_case: Whether to accept the parameter names of a PUT in any case.
         location: For the management API, as is `version`.
     """
 
@@ -61,6 +62,7 @@ class GatewaySettings:
     patience_s: float
     idle_s: float
     least_image_s: float
+    any_case: bool
     location: str
     version: str
 
@@ -97,6 +99,7 @@ class Gateway:
             allowed=settings.allowed,
             version=settings.version,
             location=settings.location,
+            any_case=settings.any_case,
             handlers=self._devices,
         )
 

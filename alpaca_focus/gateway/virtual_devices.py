@@ -14,7 +14,15 @@ import structlog
 from typing_extensions import override
 
 from alpaca_focus.alpaca.errors import AlpacaError, BadRequest, ErrorNumber
-from alpaca_focus.alpaca.replies import ApiRequest, BodyBrokenOff, Reply, done_reply, error_reply, value_reply
+from alpaca_focus.alpaca.replies import (
+    ApiRequest,
+    BodyBrokenOff,
+    Reply,
+    done_reply,
+    error_reply,
+    text_reply,
+    value_reply,
+)
 from alpaca_focus.alpaca.requests import typed_arguments
 from alpaca_focus.alpaca.standard import INTERFACES, Scalar
 from alpaca_focus.core.errors import AlpacaFocusError
@@ -71,18 +79,18 @@ class VirtualDevice:
 
     async def __call__(self, request: ApiRequest) -> Reply:
         """Answer a request, or pass it on."""
-        name = request.member.lower()
-        answer = self._answers.get((request.method, name))
+        if request.member != request.member.lower():
+            # Not passed on: some servers accept it, which would bypass the virtual device.
+            return text_reply(HTTPStatus.BAD_REQUEST, f"Members are in lower case, unlike {request.member!r}.")
+        answer = self._answers.get((request.method, request.member))
         if answer is None:
             return await self.upstream.forward(request)
-        # Some servers accept members in any casing, which must not bypass the virtual device.
-        request = replace(request, member=name)
         member = INTERFACES[self.upstream.device_type].members[request.method, request.member]
         try:
             arguments = typed_arguments(member, request.parameters)
-        except BadRequest:
-            # The real device refuses it with its own message.
-            return await self.upstream.forward(request)
+        except BadRequest as error:
+            # Not passed on: a server that is less strict would carry it out, past the virtual device.
+            return text_reply(HTTPStatus.BAD_REQUEST, str(error))
         try:
             value = await answer(request, arguments)
         except AlpacaError as error:

@@ -156,9 +156,19 @@ class Compensator:
             _log.error(reason)
             self._store.apply(transitions.correction_refused, what, reason)
             return
+        if await self._is_dithering():
+            return
         # On disk before the first leg: a program killed during the move knows then that it was begun (decision 0015).
         self._store.apply(transitions.correction_begun, move)
         await self._make(move, here)
+
+    async def _is_dithering(self) -> bool:
+        """Return whether the move has to wait for the next poll, since the guider settles after a dither."""
+        try:
+            return self._guider is not None and await self._guider.is_dithering()
+        except DeviceError:
+            # Unreachable: there is no dither to spoil that could be known.
+            return False
 
     async def _make(
         self, move: CorrectionMove, here: Position, *, backlash_taken_up: bool = True, is_late: bool = False

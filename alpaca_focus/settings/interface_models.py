@@ -60,6 +60,11 @@ class GatewaySection(ListeningSection):
     idle_s: Duration = Field(
         60.0, description="Time without an exposure after which a focus run does not wait for the next one, in seconds"
     )
+    any_case: bool = Field(
+        default=False,
+        description="Whether to accept the parameter names of a program's commands in any case; set it only for a "
+        "program that gets HTTP 400 with the right spelling",
+    )
 
 
 class GuiderSection(Section):

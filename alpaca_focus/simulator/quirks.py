@@ -42,6 +42,7 @@ QUIRKS: Mapping[str, str] = MappingProxyType(
         "is-moving-never": "IsMoving is never true.",
         "is-moving-stuck": "IsMoving stays true after the first move.",
         "beyond-limits-accepted": "Moves below 0 and beyond MaxStep are accepted.",
+        "beyond-limits-refused": "Moves below 0 and beyond MaxStep are an error, instead of ending at the end.",
         "max-step-20-million": "MaxStep is 20 million.",
         "no-halt": "Halt is not implemented.",
         "no-step-size": "StepSize is not implemented.",

@@ -46,12 +46,15 @@ class SimulatedFocuser(SimulatedDevice):
         return stuck or self._stalled or self.world.mechanism.is_moving(self._now_s)
 
     def put_move(self, position: int) -> None:
-        """Start a move to a position."""
-        if not 0 <= position <= self._settings.max_step and "beyond-limits-accepted" not in self.world.quirks:
+        """Start a move to a position, or to the end of the travel before it, as IFocuserV4 has it."""
+        within = min(max(position, 0), self._settings.max_step)
+        if position != within and "beyond-limits-refused" in self.world.quirks:
             raise AlpacaError(
                 ErrorNumber.INVALID_VALUE,
                 f"{self.name} cannot move to {position}: its range is 0 to {self._settings.max_step}.",
             )
+        if "beyond-limits-accepted" not in self.world.quirks:
+            position = within
         now_s, mechanism = self._now_s, self.world.mechanism
         distance = position - mechanism.position(now_s)
         direction = (distance > 0) - (distance < 0)

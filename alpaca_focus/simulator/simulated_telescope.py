@@ -21,8 +21,8 @@ SUPPORTED = (
     "canfindhome", "canpark", "canpulseguide", "cansetguiderates", "cansetpark", "cansetpierside", "cansettracking",
     "canslewaltazasync", "canslewasync", "cansync", "cansyncaltaz", "canunpark",
 )  # fmt: skip
-UNSUPPORTED = ("canslew", "canslewaltaz", "cansetdeclinationrate", "cansetrightascensionrate", "doesrefraction")
-"""Blocking slews, rates besides the sidereal one, and a correction for refraction."""
+UNSUPPORTED = ("canslew", "canslewaltaz", "cansetdeclinationrate", "cansetrightascensionrate")
+"""Blocking slews, and rates besides the sidereal one."""
 RANGES = {
     "Altitude": (-90, 90),
     "Axis": (0, 2),
@@ -116,13 +116,6 @@ class SimulatedTelescope(SimulatedDevice):
             self._pointing.nudge(self._axis_rates[0] * elapsed_s / 15, self._axis_rates[1] * elapsed_s, now_s)
         self._axes_moved_s = now_s
         return now_s
-
-    # Abilities.
-
-    def put_doesrefraction(self, enabled: bool) -> None:  # noqa: FBT001 - the standard's signature
-        """Refuse to correct for refraction."""
-        if enabled:
-            raise AlpacaError(ErrorNumber.INVALID_VALUE, f"{self.name} does not correct for refraction.")
 
     # Direction, time and site.
 

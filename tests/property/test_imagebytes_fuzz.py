@@ -7,14 +7,14 @@ import numpy as np
 import pytest
 
 from alpaca_focus.alpaca.errors import AlpacaError
-from alpaca_focus.alpaca.imagebytes import HEADER_BYTES, ImageBytesError, decode_image, encode_error, encode_image
+from alpaca_focus.alpaca.imagebytes import HEADER_BYTES, Header, ImageBytesError, decode_image, encode_image
 from tests.mutations import damaged, mutation_count
 
 ODD_NUMBERS = (0, 1, 2, 3, 9, 10, 43, 44, 45, 64, 255, 65535, 2**31 - 1, 2**31, 2**32 - 1)
 
 
 def good_replies(rng: np.random.Generator) -> list[bytes]:
-    replies = [encode_error(1025, "The exposure time is out of range.")]
+    replies = [Header(error_number=1025).pack() + b"The exposure time is out of range."]
     for kind in (np.uint16, np.int32, np.float64, np.uint8):
         for shape in ((16, 24), (8, 12, 3)):
             header, body = encode_image(rng.integers(0, 255, shape).astype(kind))

@@ -21,6 +21,8 @@ RELATIVE_FLOOR = 0.006
 """Share of the HFD by which real curves depart from a hyperbola."""
 OUTLIER_SIGMAS = 5.0
 """A point further than this from the curve through the others is left out."""
+NO_EFFECT = 1e-9
+"""Singular values below this share of the largest are those of a parameter without effect."""
 MAX_SUSPECTS = 30
 """Points tried as the worst outlier. In a larger set one point cannot bend the curve through all enough to hide."""
 MIN_POINTS = 4
@@ -201,9 +203,19 @@ def _refine(x: Array, y: Array, sigma: Array, start: _Curve) -> _Curve:
     curve = unpack(np.asarray(solution.x, dtype=float))
     degrees_of_freedom = max(len(x) - 3, 1)
     scatter = max(1.0, 2.0 * float(solution.cost) / degrees_of_freedom)
-    jacobian = _gradient(x, curve) / sigma[:, None]
-    covariance: Array = np.asarray(np.linalg.pinv(jacobian.T @ jacobian), dtype=float) * scatter
+    covariance = _covariance(_gradient(x, curve) / sigma[:, None], scale) * scatter
     return _Curve(curve.vertex, curve.least, curve.slope, covariance)
+
+
+def _covariance(jacobian: Array, scale: Array) -> Array:
+    """Return the covariance of parameters whose usual sizes are `scale`; a parameter without effect has a huge one.
+
+    By singular values, since position and slope differ by seven orders of magnitude: the inverse of the squared
+    Jacobian has variances below zero for a poor curve, and none for a flat one.
+    """
+    _, singular, rows = np.linalg.svd(jacobian * scale, full_matrices=False)
+    inverse = scale[:, None] * rows.T / np.maximum(singular, NO_EFFECT * singular[0])
+    return np.asarray(inverse @ inverse.T, dtype=float)
 
 
 def _gradient(x: Array, curve: _Curve) -> Array:

@@ -38,10 +38,12 @@ def test_put_without_value_has_none(observatory: Any) -> None:
     assert observatory.focuser.position == 321
 
 
-def test_parameter_names_may_have_any_casing(observatory: Any) -> None:
-    reply = observatory.json("PUT", f"{FOCUSER}/move", pOsItIoN=7, clienttransactionid=5, CLIENTID=1)
+def test_parameter_names_of_a_get_may_have_any_case_and_those_of_a_put_may_not(observatory: Any) -> None:
+    assert observatory.ask("PUT", f"{FOCUSER}/move", pOsItIoN=7)[0] == 400
+    assert observatory.focuser.position == 100
+    reply = observatory.json("PUT", f"{FOCUSER}/move", Position=7, clienttransactionid=5, CLIENTID=1)
     assert observatory.focuser.position == 7
-    assert reply["ClientTransactionID"] == 5
+    assert reply["ClientTransactionID"] == 0
     assert observatory.json("GET", f"{FOCUSER}/position", CLIENTTRANSACTIONID=6)["ClientTransactionID"] == 6
 
 

@@ -158,10 +158,10 @@ def test_interceptor_sees_the_request_as_sent(observe: Observe) -> None:
         return await handler(request)
 
     observatory = observe(look)
-    observatory.ask("PUT", "/api/v1/focuser/0/move?Position=1", body=b"poSition=2&ClientTransactionID=3&ClientID=4")
+    observatory.ask("PUT", "/api/v1/focuser/0/move?Position=1", body=b"Position=2&ClientTransactionID=3&ClientID=4")
     (request,) = seen
     assert (request.method, request.device_type, request.device_number, request.member) == ("PUT", "focuser", 0, "move")
-    assert request.parameters == {"poSition": "2", "ClientTransactionID": "3", "ClientID": "4"}
+    assert request.parameters == {"Position": "2", "ClientTransactionID": "3", "ClientID": "4"}
     assert request.query == {"Position": "1"}
     assert (request.client_id, request.client_transaction_id, request.server_transaction_id) == (4, 3, 1)
     assert observatory.focuser.position == 2

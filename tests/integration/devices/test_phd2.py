@@ -1,6 +1,7 @@
 """PHD2 is paused and goes on, over a real connection to a PHD2 that is none."""
 
 import asyncio
+import time
 
 import pytest
 
@@ -11,6 +12,8 @@ from tests.fake_phd2 import FakePhd2
 from tests.guided_run import during_a_run, guider_at, trouble_of
 
 GONE = "127.0.0.1:1"
+BEFORE = ["get_app_state", "get_settling"]
+"""What is requested before a pause, and before the star is followed."""
 
 
 @pytest.fixture(autouse=True)
@@ -23,11 +26,8 @@ def test_guiding_is_paused_during_the_run_and_the_star_is_steady_after_it() -> N
     guider: Guider = guider_at("10.0.0.5:4400")
     assert guider.name == "PHD2 at 10.0.0.5:4400"
     assert during_a_run(fake) == [None, None]
-    assert fake.log == ["get_app_state", "set_paused", "the run (Paused)", "set_paused", "get_app_state", "guide"]
+    assert fake.log == [*BEFORE, "set_paused", "the run (Paused)", "set_paused", *BEFORE]
     assert [parameters for method, parameters in fake.calls if method == "set_paused"] == [[True, "full"], [False]]
-    settle = fake.calls[-1][1]["settle"]
-    assert (settle["pixels"], settle["time"]) == (1.5, 0.2)
-    assert 3.0 < settle["timeout"] <= 4.0
     assert fake.state == "Guiding"
 
 
@@ -63,21 +63,21 @@ def test_a_calibration_without_an_end_is_a_timeout() -> None:
     assert isinstance(paused, DeviceTimeout)
     assert "was still calibrating after 1 s" in str(paused)
     assert isinstance(resumed, DeviceTimeout)
-    assert {"set_paused", "guide"}.isdisjoint(fake.log)
+    assert "set_paused" not in fake.log
 
 
 def test_a_lost_star_is_paused_like_any_other() -> None:
     fake = FakePhd2(state="LostLock")
     assert during_a_run(fake) == [None, None]
     assert "the run (Paused)" in fake.log
-    assert fake.log[-1] == "guide"
+    assert fake.log[-2:] == BEFORE
 
 
 @pytest.mark.parametrize("state", ["Guiding", "LostLock"])
 def test_to_wait_changes_nothing_before_the_end_of_the_run(state: str) -> None:
     fake = FakePhd2(state=state)
     assert during_a_run(fake, pauses=False) == [None, None]
-    assert fake.log == [f"the run ({state})", "get_app_state", "guide"]
+    assert fake.log == [f"the run ({state})", *BEFORE]
 
 
 @pytest.mark.parametrize("state", ["Stopped", "Looping", "Selected", "Paused"])
@@ -99,21 +99,46 @@ def test_without_phd2_one_error_is_raised_soon(pauses: bool) -> None:
     assert "cannot be reached. Start PHD2 and switch its server on" in " ".join(map(str, errors))
 
 
-def test_a_star_that_never_becomes_steady_is_an_error_with_phd2_s_reason() -> None:
-    paused, resumed = during_a_run(FakePhd2(settles_after_s=None))
-    assert paused is None
-    assert isinstance(resumed, DeviceMisbehaved)
-    assert "guides, but its star is not steady: timed-out waiting for guider to settle." in str(resumed)
-
-
-def test_without_an_event_of_the_star_the_wait_times_out() -> None:
-    paused, resumed = during_a_run(FakePhd2(settles_after_s=None, gives_up_after_s=None), timeout_s=1.0)
+@pytest.mark.parametrize(
+    ("fake", "reason"),
+    [
+        (FakePhd2(settles_after_s=None), "guides, but its star was not steady within 1 s."),
+        (FakePhd2(loses_star=True), "has lost its guide star, and did not find it within 1 s."),
+    ],
+)
+def test_a_star_that_never_becomes_steady_is_a_timeout_with_its_reason(fake: FakePhd2, reason: str) -> None:
+    paused, resumed = during_a_run(fake, timeout_s=1.0)
     assert paused is None
     assert isinstance(resumed, DeviceTimeout)
-    assert "guides, but its star was not steady within 1 s." in str(resumed)
+    assert reason in str(resumed)
 
 
-@pytest.mark.parametrize("method", ["get_app_state", "set_paused", "guide"])
+def test_a_dither_settles_before_guiding_is_paused() -> None:
+    fake = FakePhd2(dithers_s=0.3)
+    assert during_a_run(fake) == [None, None]
+    assert fake.log.count("get_settling") > 2
+    assert fake.log[fake.log.index("set_paused") - 1] == "get_settling"
+
+
+def test_a_dither_that_never_settles_is_a_timeout_and_nothing_is_paused() -> None:
+    fake = FakePhd2(dithers_s=60)
+    paused, _ = during_a_run(fake, timeout_s=0.5)
+    assert isinstance(paused, DeviceTimeout)
+    assert "was still settling after a dither for 0.5 s" in str(paused)
+    assert "set_paused" not in fake.log
+
+
+def test_a_dither_is_known_before_a_move() -> None:
+    async def dithering(fake: FakePhd2) -> bool:
+        async with fake:
+            return await guider_at(fake.address).is_dithering()
+
+    assert asyncio.run(dithering(FakePhd2(dithers_s=60)))
+    assert not asyncio.run(dithering(FakePhd2()))
+    assert not asyncio.run(dithering(FakePhd2(refuses={"get_settling": 9})))
+
+
+@pytest.mark.parametrize("method", ["get_app_state", "set_paused", "get_settling"])
 def test_a_dropped_connection_is_made_again_until_guiding_goes_on(method: str) -> None:
     fake = FakePhd2()
 
@@ -134,13 +159,13 @@ def test_a_connection_that_is_dropped_while_the_star_settles_is_made_again() -> 
             guider = guider_at(fake.address)
             await guider.pause()
             resuming = asyncio.create_task(guider.resume())
-            await fake.settling.wait()
+            await fake.has_stepped.wait()
             await fake.stop()
             await fake.start()
             await resuming
 
     asyncio.run(run())
-    assert fake.log.count("guide") == 2
+    assert fake.log.count("get_settling") == 3
 
 
 def test_a_pause_without_an_answer_is_undone() -> None:
@@ -218,27 +243,20 @@ def test_guiding_that_was_stopped_during_the_run_is_an_error_and_not_restarted()
     assert paused is None
     assert isinstance(resumed, DeviceMisbehaved)
     assert "guided before the run and does not any more: its state is Stopped." in str(resumed)
-    assert "guide" not in fake.log
+    assert fake.log[-1] == "get_app_state"
 
 
 def test_a_pause_that_ends_slowly_is_waited_for() -> None:
     fake = FakePhd2(stays_paused_s=0.2)
     assert during_a_run(fake) == [None, None]
-    assert fake.log[-1] == "guide"
+    assert fake.log[-2:] == BEFORE
 
 
 def test_a_dither_that_still_settles_is_waited_for() -> None:
-    fake = FakePhd2(refuses={"guide": 3})
-    assert during_a_run(fake) == [None, None]
-    assert fake.log.count("guide") == 4
-
-
-def test_a_lasting_refusal_is_an_error_with_phd2_s_reason() -> None:
-    paused, resumed = during_a_run(FakePhd2(refuses={"guide": 1000}), timeout_s=1.0)
-    assert paused is None
-    assert isinstance(resumed, DeviceRefused)
-    assert resumed.number == 1
-    assert "refuses guide: cannot do that while settling." in str(resumed)
+    fake = FakePhd2(dithers_s=0.4)
+    began_s = time.monotonic()
+    assert during_a_run(fake, pauses=False) == [None, None]
+    assert time.monotonic() - began_s >= 0.4 + 0.2
 
 
 def test_a_pause_that_is_refused_is_an_error_and_undone() -> None:
@@ -246,7 +264,7 @@ def test_a_pause_that_is_refused_is_an_error_and_undone() -> None:
     paused, resumed = during_a_run(fake)
     assert isinstance(paused, DeviceRefused)
     assert resumed is None
-    assert fake.log[-1] == "guide"
+    assert fake.log[-2:] == BEFORE
 
 
 def test_a_cancelled_wait_lets_guiding_go_on() -> None:
@@ -257,7 +275,7 @@ def test_a_cancelled_wait_lets_guiding_go_on() -> None:
             guider = guider_at(fake.address, timeout_s=60)
             await guider.pause()
             resuming = asyncio.create_task(guider.resume())
-            await fake.settling.wait()
+            await fake.has_stepped.wait()
             resuming.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await resuming
@@ -282,7 +300,7 @@ def after_moves(fake: FakePhd2, *, pauses: bool, calls: str = "m", timeout_s: fl
 def test_after_a_small_move_the_star_is_waited_for(pauses: bool) -> None:
     fake = FakePhd2(settles_after_s=0.1)
     assert after_moves(fake, pauses=pauses) == [None]
-    assert fake.log == ["get_app_state", "guide"]
+    assert fake.log == BEFORE
     assert fake.state == "Guiding"
 
 
@@ -298,29 +316,28 @@ def test_the_moves_of_a_run_ask_nothing_while_guiding_is_paused(state: str) -> N
     fake = FakePhd2(state=state)
     assert after_moves(fake, pauses=True, calls="pm") == [None] * 2
     assert fake.log.count("get_app_state") == 1
-    assert "guide" not in fake.log
+    assert fake.log.count("get_settling") == (state == "Guiding")
 
 
 def test_the_moves_of_a_run_are_waited_for_where_guiding_goes_on() -> None:
     fake = FakePhd2()
     assert after_moves(fake, pauses=False, calls="pmmr") == [None] * 4
-    assert fake.log == ["get_app_state", "guide"] * 3
+    assert fake.log == BEFORE * 3
 
 
 @pytest.mark.parametrize("state", ["Guiding", "Stopped"])
 def test_small_moves_are_waited_for_again_after_a_run(state: str) -> None:
     fake = FakePhd2(state=state)
     assert after_moves(fake, pauses=True, calls="prm") == [None] * 3
-    assert fake.log[-1] == {"Guiding": "guide", "Stopped": "get_app_state"}[state]
+    assert fake.log[-1] == {"Guiding": "get_settling", "Stopped": "get_app_state"}[state]
 
 
 @pytest.mark.parametrize(
     ("fake", "reason"),
     [
-        (FakePhd2(settles_after_s=None), "guides, but its star is not steady: timed-out"),
-        (FakePhd2(settles_after_s=None, gives_up_after_s=None), "guides, but its star was not steady within 0.5 s."),
-        (FakePhd2(drops=["guide"]), "dropped the connection"),
-        (FakePhd2(refuses={"guide": 1000}), "cannot do that while settling"),
+        (FakePhd2(settles_after_s=None), "guides, but its star was not steady within 0.5 s."),
+        (FakePhd2(drops=["get_settling"]), "dropped the connection"),
+        (FakePhd2(refuses={"get_app_state": 1000}), "refuses get_app_state: cannot do that while settling"),
     ],
 )
 def test_a_star_that_is_not_steady_after_a_move_is_an_error(fake: FakePhd2, reason: str) -> None:
@@ -329,6 +346,6 @@ def test_a_star_that_is_not_steady_after_a_move_is_an_error(fake: FakePhd2, reas
 
 
 def test_a_dither_that_still_settles_after_a_small_move_is_waited_for() -> None:
-    fake = FakePhd2(refuses={"guide": 2})
+    fake = FakePhd2(dithers_s=0.3)
     assert after_moves(fake, pauses=True) == [None]
-    assert fake.log.count("guide") == 3
+    assert fake.log == BEFORE

@@ -47,7 +47,7 @@ NOISE = {
 def test_noise_does_not_hurt(noise: str) -> None:
     fake = FakePhd2(noise=NOISE[noise])
     assert during_a_run(fake) == [None, None]
-    assert fake.log[-1] == "guide"
+    assert fake.log[-1] == "get_settling"
 
 
 @pytest.mark.parametrize("state", [None, 3, ["Guiding"]])

@@ -29,7 +29,15 @@ def upstreams_to(authority: str, **changes: Any) -> list[Upstream]:
 def whole_gateway(authority: str, **settings: Any) -> ASGIApp:
     """Return the gateway with all its virtual_devices, and an engine that wants nothing."""
     devices = [RealDevice(device_type=kind, authority=authority, device_number=0) for kind in FRONTED]
-    how = {"listen": "", "port": 0, "discovery": False, "patience_s": 45.0, "idle_s": 60.0, "least_image_s": 0.0}
+    how = {
+        "listen": "",
+        "port": 0,
+        "discovery": False,
+        "patience_s": 45.0,
+        "idle_s": 60.0,
+        "least_image_s": 0.0,
+        "any_case": False,
+    }
     return Gateway(devices, FakeEngine(), SystemClock(), GatewaySettings(**(how | settings))).app
 
 

@@ -11,7 +11,7 @@ import pytest
 from alpaca_focus.alpaca.errors import AlpacaError
 from alpaca_focus.alpaca.http import HttpError
 from alpaca_focus.alpaca.imagebytes import Header, ImageBytesError
-from alpaca_focus.alpaca.replies import IMAGE_BYTES
+from alpaca_focus.alpaca.replies import IMAGE_BYTES, JSON
 from alpaca_focus.alpaca.running import RunningServer
 from alpaca_focus.alpaca.standard import DeviceType
 from alpaca_focus.gateway import upstream as upstream_module
@@ -89,7 +89,7 @@ def test_json_images_are_the_same_and_not_shown(observatory: Observatory, gatewa
     assert album.pixels == []
 
 
-def test_an_image_error_comes_as_image_bytes(observatory: Observatory, gateway_before: Any, album: Album) -> None:
+def test_an_image_error_comes_as_json(observatory: Observatory, gateway_before: Any, album: Album) -> None:
     gateway = gateway_before(observatory)
     ask(gateway.address, "PUT", "/api/v1/camera/0/connected", b"Connected=true")
     with pytest.raises(AlpacaError) as direct:
@@ -97,7 +97,7 @@ def test_an_image_error_comes_as_image_bytes(observatory: Observatory, gateway_b
     with pytest.raises(AlpacaError) as passed:
         fetch_image(gateway.address, 0, timeout_s=30)
     assert passed.value.args == direct.value.args
-    assert ask(gateway.address, "GET", IMAGE, Accept=IMAGE_BYTES)[1]["content-type"] == IMAGE_BYTES
+    assert ask(gateway.address, "GET", IMAGE, Accept=IMAGE_BYTES)[1]["content-type"] == JSON
     assert album.pixels == []
 
 

@@ -29,15 +29,15 @@ KINDS: dict[type[Device], set[str]] = {
     },
     Focuser: set(),
     FilterWheel: set(),
-    Telescope: set(),
+    Telescope: {"DoesRefraction"},
     ObservingConditions: {"SkyBrightness", "SkyTemperature", "WindDirection", "WindGust", "WindSpeed"},
     SafetyMonitor: set(),
 }
 """What each device does not implement, which the standard allows."""
 NEEDS_SOMETHING_FIRST = {
-    # alpyca 3.1.3 fails itself on the error that the camera sends.
-    "ImageArray": AttributeError,
-    "ImageArrayRaw": AttributeError,
+    "ImageArray": ascom.InvalidOperationException,
+    # alpyca's raw reader expects ImageBytes, and reports so instead of the camera's error.
+    "ImageArrayRaw": ascom.InvalidValueException,
     "LastExposureDuration": ascom.InvalidOperationException,
     "LastExposureStartTime": ascom.InvalidOperationException,
     "TargetRightAscension": ascom.ValueNotSetException,
@@ -178,9 +178,9 @@ REFUSED: list[tuple[type[Any], Callable[[Any], object], type[Exception]]] = [
         ascom.InvalidOperationException,
     ),
     (Camera, lambda camera: camera.Action("dance", ""), ascom.ActionNotImplementedException),
-    (Focuser, lambda focuser: focuser.Move(-1), ascom.InvalidValueException),
     (FilterWheel, lambda wheel: setattr(wheel, "Position", 17), ascom.InvalidValueException),
     (Telescope, lambda mount: setattr(mount, "TargetDeclination", 91.0), ascom.InvalidValueException),
+    (Telescope, lambda mount: setattr(mount, "DoesRefraction", True), ascom.NotImplementedException),
     (Telescope, lambda mount: mount.SlewToTargetAsync(), ascom.ValueNotSetException),
     (Telescope, lambda mount: mount.CommandBlind("x", True), ascom.NotImplementedException),
     (ObservingConditions, lambda weather: weather.SensorDescription("nonsense"), ascom.InvalidValueException),

@@ -12,7 +12,6 @@ from alpaca_focus.alpaca.imagebytes import (
     Header,
     ImageBytesError,
     decode_image,
-    encode_error,
     encode_image,
     wire_order,
 )
@@ -115,15 +114,15 @@ def test_rank_2_does_not_mind_a_third_dimension() -> None:
 
 def test_error_reply_raises_its_number_and_message() -> None:
     with pytest.raises(AlpacaError, match="Kühlung") as caught:
-        decode_image(encode_error(0x40B, "Kühlung aus"))
+        decode_image(Header(error_number=0x40B).pack() + "Kühlung aus".encode())
     assert caught.value.number == 0x40B
 
 
 def test_error_reply_without_text_or_utf8_is_still_an_error() -> None:
     with pytest.raises(AlpacaError, match="no reason"):
-        decode_image(encode_error(0x500, ""))
+        decode_image(Header(error_number=0x500).pack())
     with pytest.raises(AlpacaError):
-        decode_image(encode_error(0x500, "") + b"\xff\xfe")
+        decode_image(Header(error_number=0x500).pack() + b"\xff\xfe")
 
 
 VALUES = [1, 2, 3, 4, 5, 6]

@@ -1,4 +1,4 @@
-"""Parameters: names in any casing, values checked strictly."""
+"""Parameters: names in any case in a GET, exact in a PUT; values checked strictly."""
 
 import pytest
 
@@ -7,6 +7,7 @@ from alpaca_focus.alpaca.requests import client_number, parse_pairs, typed_argum
 from alpaca_focus.alpaca.standard import INTERFACES, DeviceType, HttpMethod, Member, Parameter
 
 MOVE = INTERFACES[DeviceType.FOCUSER].members["PUT", "move"]
+AXIS_RATES = INTERFACES[DeviceType.TELESCOPE].members["GET", "axisrates"]
 START_EXPOSURE = INTERFACES[DeviceType.CAMERA].members["PUT", "startexposure"]
 
 
@@ -14,13 +15,20 @@ def one(kind: type) -> Member:
     return Member("thing", HttpMethod.PUT, (Parameter("Thing", kind),))
 
 
-@pytest.mark.parametrize("name", ["Position", "position", "POSITION", "pOSITION"])
-def test_names_may_have_any_casing(name: str) -> None:
-    assert typed_arguments(MOVE, {name: "5"}) == [5]
+@pytest.mark.parametrize("name", ["Axis", "axis", "AXIS", "aXIS"])
+def test_names_of_a_get_may_have_any_case(name: str) -> None:
+    assert typed_arguments(AXIS_RATES, {name: "1"}) == [1]
 
 
-def test_the_exact_name_wins_over_another_casing() -> None:
-    assert typed_arguments(MOVE, {"position": "1", "Position": "2", "POSITION": "3"}) == [2]
+@pytest.mark.parametrize("name", ["position", "POSITION", "pOSITION"])
+def test_another_case_in_a_put_is_refused_with_the_right_spelling(name: str) -> None:
+    with pytest.raises(BadRequest, match=f"'{name}' of PUT move has to be spelled 'Position'"):
+        typed_arguments(MOVE, {name: "5"})
+
+
+@pytest.mark.parametrize("order", [("position", "Position", "POSITION"), ("Position", "position")])
+def test_the_exact_name_wins_over_another_case(order: tuple[str, ...]) -> None:
+    assert typed_arguments(MOVE, {name: "2" if name == "Position" else "1" for name in order}) == [2]
 
 
 def test_values_come_in_the_standards_order() -> None:

@@ -25,6 +25,7 @@ HOW = GatewaySettings(
     discovery=False,
     patience_s=PATIENCE_S,
     idle_s=IDLE_S,
+    any_case=False,
     least_image_s=LEAST_IMAGE_S,
     location="here",
     version="1",

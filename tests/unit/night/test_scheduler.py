@@ -149,6 +149,24 @@ def test_the_focuser_follows_the_temperature_between_exposures() -> None:
     played(night)
 
 
+def test_no_correction_is_made_while_the_guider_settles_after_a_dither() -> None:
+    scene = Scene(night_settings(compensation=FOLLOWING))
+
+    async def play() -> None:
+        await scene.poll(6)
+        scene.guider.dithering = True
+        scene.thermometer.reading_c = 4.0
+        await scene.poll(8)
+        assert scene.focuser.motor == 25000
+        assert scene.scheduler.state.unfinished_move is None
+        scene.guider.dithering = False
+        await scene.poll(2)
+        assert scene.focuser.motor == 24970
+        assert scene.guider.moves == 1
+
+    played(play)
+
+
 def test_compensation_that_is_switched_off_does_not_make_up_for_the_time_without_it(tmp_path: Path) -> None:
     scene = Scene(night_settings(compensation=FOLLOWING), tmp_path)
 

@@ -15,6 +15,7 @@ from alpaca_focus.run.restore_marker import RestoreMarker
 from alpaca_focus.run.restore_path import AT_REST_S
 from alpaca_focus.run.runner import RunConditions, RunDevices, run_focus
 from tests.fakes import SETTINGS, FakeCamera, FakeClock, FakeFocuser, FakeSky
+from tests.night_scene import FakeGuider
 
 SILENT = DeviceUnreachable("focuser 0", "Focuser 0 does not answer.")
 STALLED = DeviceMisbehaved("focuser 0", "Focuser 0 stopped on its way.")
@@ -198,14 +199,12 @@ def test_a_device_that_fails_before_the_first_move_is_an_error_not_a_result(obse
     assert observatory.focuser.moves == []
 
 
-class FakeGuider:
-    """A guider that notes what it was told."""
-
-    name = "guider"
+class NotedGuider(FakeGuider):
+    """A guider that records its calls."""
 
     def __init__(self, *, refuses: str = "") -> None:
+        super().__init__()
         self.told: list[str] = []
-        self.moves = 0
         self._refuses = refuses
 
     async def pause(self) -> None:
@@ -213,9 +212,6 @@ class FakeGuider:
 
     async def resume(self) -> None:
         self._note("resume")
-
-    async def after_move(self) -> None:
-        self.moves += 1
 
     def _note(self, what: str) -> None:
         self.told.append(what)
@@ -226,7 +222,7 @@ class FakeGuider:
 @pytest.mark.parametrize("clouds", [False, True])
 def test_guiding_rests_during_the_run_and_goes_on_after_it(observatory: Observatory, clouds: bool) -> None:
     observatory.sky.clouds_from_frame = 1 if clouds else None
-    guider = FakeGuider()
+    guider = NotedGuider()
     result = asyncio.run(
         run_focus(
             replace(observatory.devices, guider=guider),
@@ -242,7 +238,7 @@ def test_guiding_rests_during_the_run_and_goes_on_after_it(observatory: Observat
 
 @pytest.mark.parametrize("refuses", ["pause", "resume"])
 def test_a_guider_that_does_not_answer_is_reported_and_ends_nothing(observatory: Observatory, refuses: str) -> None:
-    guider = FakeGuider(refuses=refuses)
+    guider = NotedGuider(refuses=refuses)
     result = asyncio.run(
         run_focus(
             replace(observatory.devices, guider=guider),
@@ -257,7 +253,7 @@ def test_a_guider_that_does_not_answer_is_reported_and_ends_nothing(observatory:
     assert guider.told == ["pause", "resume"]
 
 
-class SlowGuider(FakeGuider):
+class SlowGuider(NotedGuider):
     """A guider whose star takes its time, or that never guides again."""
 
     def __init__(self, settles_after_s: float) -> None:

@@ -52,6 +52,7 @@ def test_the_telescope_is_all_that_is_required() -> None:
             "discovery": True,
             "patience_s": 45.0,
             "idle_s": 60.0,
+            "any_case": False,
         },
         "web": {"listen": "127.0.0.1", "port": 11180, "allow": [], "names": []},
         "thermometer": {"source": "focuser", "every_s": 10.0, "readings": 60},

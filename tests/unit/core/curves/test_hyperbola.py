@@ -83,3 +83,12 @@ def test_a_hill_is_not_a_v() -> None:
     hill = [sample(x, 10 - math.hypot(2.5, 0.04 * (x - 25000))) for x in range(24800, 25250, 50)]
     with pytest.raises(RunFailed, match="do not form a V"):
         fit_hyperbola(hill)
+
+
+@pytest.mark.parametrize(
+    "values", [(96, 93, 99, 102, 106, 101), (95, 108, 101, 91, 100, 94), (99, 99, 105, 94, 104, 95)]
+)
+def test_a_fit_through_a_flat_row_does_not_pretend_to_know_the_position(values: tuple[float, ...]) -> None:
+    # The standard error was 1e-11 steps, or the root of a negative variance.
+    samples = [sample(20000 + 300 * index, value, 3.0) for index, value in enumerate(values)]
+    assert fit_hyperbola(samples).best_position_stderr > 5000
