@@ -118,7 +118,7 @@ def done_reply(request: ApiRequest) -> Reply:
 
 def error_reply(request: ApiRequest, error: AlpacaError) -> Reply:
     """Return the reply with an error: as ImageBytes where an image was requested so, else as JSON."""
-    if _wants_image_bytes(request):
+    if wants_image_bytes(request):
         return Reply(content_type=IMAGE_BYTES, body=encode_error(error.number, error.message, **_numbers(request)))
     fields = _common_fields(request, error_number=error.number, error_message=error.message)
     return Reply(body=json.dumps(fields).encode())
@@ -145,12 +145,13 @@ def _numbers(request: ApiRequest) -> dict[str, int]:
     }
 
 
-def _wants_image_bytes(request: ApiRequest) -> bool:
+def wants_image_bytes(request: ApiRequest) -> bool:
+    """Return whether an image is requested as ImageBytes."""
     return request.member in IMAGE_MEMBERS and IMAGE_BYTES in request.accept.lower()
 
 
 async def _image_reply(request: ApiRequest, image: ImageReply) -> Reply:
-    if not _wants_image_bytes(request):
+    if not wants_image_bytes(request):
         return Reply(body=_in_worker_thread(json_pieces(image.pixels, _common_fields(request))))
     # In a thread, because an image that is not in Fortran order has to be transposed first.
     encode = partial(

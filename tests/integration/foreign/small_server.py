@@ -70,13 +70,10 @@ class ForeignCamera(ServedCamera):
         super().__init__(width=SIDE_PX, height=SIDE_PX, dates=habits.dates, frees_image=habits.frees_image)
         self._habits, self._focuser, self._noise = habits, focuser, rng
         self._places = [(x, y) for x in (90, 250, 410) for y in (90, 250, 410)]
-        self.frames: list[int] = []
 
     def put_startexposure(self, duration: float, light: bool) -> None:
         super().put_startexposure(duration, light)
-        position = self._focuser.get_position()
-        self.frames.append(position)
-        self._image = self._picture(position)
+        self._image = self._picture(self._focuser.get_position())
 
     def _picture(self, position: int) -> NDArray[np.uint16]:
         position = self._habits.picture_steps * round(position / self._habits.picture_steps)
