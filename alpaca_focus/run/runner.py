@@ -314,17 +314,20 @@ class _Run:
         taken, path = self._taken, self._path
         self._note(f"A frame was taken again: {lost}")
         assert taken is not None  # noqa: S101 - plans expose before they measure
-        await self._handovers.make_room_for(taken.action)
         here, direction = path.here, path.last_direction
         assert here is not None  # noqa: S101 - as in `_expose`
-        has_moved_on = here != taken.position
-        if has_moved_on:
-            await self._handovers.return_to_sweep(taken.position, taken.direction)
+        await self._go(taken.position, taken.direction)
+        await self._handovers.make_room_for(taken.action)
         await self._expose(taken.action)
         measurement = await self._measure()
-        if has_moved_on:
-            await self._handovers.return_to_sweep(here, direction)
+        await self._go(here, direction)
         return measurement
+
+    async def _go(self, position: Position, direction: Direction) -> None:
+        """Move to a position, outside of the plan, with the slack taken up in a direction; not if it is there."""
+        if (position, direction) != (self._path.here, self._path.last_direction):
+            await self._handovers.make_room_for(MoveTo(position))
+            await self._handovers.return_to_sweep(position, direction)
 
     async def _finish_frame(self) -> None:
         """Wait until the frame is measured; the plan gets the result later, but most errors fail the run now."""
