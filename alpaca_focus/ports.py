@@ -85,7 +85,11 @@ class Camera(Device, Protocol):
         """
 
     async def download(self) -> Frame:
-        """Fetch the frame of the last exposure, once; the frame before again is a `DeviceMisbehaved`."""
+        """Fetch the frame of the last exposure, once.
+
+        Raises:
+            FrameLost: The camera sent the frame before again, or none; another exposure may help.
+        """
 
     async def abort(self) -> None:
         """End a running exposure without a frame, if the camera can; does nothing if none runs."""
@@ -134,12 +138,14 @@ class FocuserInfo:
         max_increment_steps: Longest single move.
         step_size_um: Travel of one step.
         has_temperature_compensation: Whether the device can compensate by itself.
+        tolerance_steps: Distance from its target at which the focuser may come to rest.
     """
 
     max_step: int
     max_increment_steps: int
     step_size_um: float | None
     has_temperature_compensation: bool
+    tolerance_steps: int = 1
 
 
 class Focuser(Device, Protocol):
@@ -166,8 +172,9 @@ class Focuser(Device, Protocol):
     async def move_to(self, target: Position) -> Position:
         """Move without backlash compensation and return the position at which the focuser came to rest.
 
-        A move is over when the position has arrived and does not change, whatever `IsMoving` reports. A cancelled call
-        halts the focuser.
+        That may be up to `info.tolerance_steps` from the target: what counts is where the focuser stands. A move is
+        over when the position has arrived and does not change, whatever `IsMoving` reports. A cancelled call halts the
+        focuser.
 
         Raises:
             DeviceMisbehaved: The focuser came to rest elsewhere, or never came to rest.

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 
 from alpaca_focus.core.curves.known_curve import KnownCurve
-from alpaca_focus.core.errors import DeviceError, DeviceUnreachable
+from alpaca_focus.core.errors import DeviceError, DeviceUnreachable, FrameLost
 from alpaca_focus.core.sweep.backlash import Backlash, Direction, Limits
 from alpaca_focus.core.sweep.generator import sweep
 from alpaca_focus.core.sweep.plan import Expose, Measure, MoveTo, Settle, SweepProgress, SweepResult, SweepSettings
@@ -56,6 +56,7 @@ class FakeFocuser:
     max_step: int = 60000
     fails: list[DeviceError | None] = field(default_factory=list)
     """For each move to come: the error it raises, or None for a good move; good moves after the list's end."""
+    stops_short_steps: int = 0
 
     def __post_init__(self) -> None:
         self.motor = self.start
@@ -75,6 +76,7 @@ class FakeFocuser:
             max_increment_steps=self.max_step,
             step_size_um=1.0,
             has_temperature_compensation=True,
+            tolerance_steps=3,
         )
 
     async def connect(self) -> None: ...
@@ -95,9 +97,10 @@ class FakeFocuser:
         if error is not None:
             raise error
         self.moves.append(target)
-        self.motor = target
-        self.tube = min(max(self.tube, target), target + self.backlash)
-        return target
+        way = target - self.motor
+        self.motor = target - min(self.stops_short_steps, abs(way)) * (1 if way > 0 else -1)
+        self.tube = min(max(self.tube, self.motor), self.motor + self.backlash)
+        return self.motor
 
     async def temperature_c(self) -> float | None:
         return None
@@ -156,6 +159,7 @@ class FakeCamera:
         self.restored = 0
         self.aborted = 0
         self.measurements: list[Measurement] = []
+        self.lost_frames: set[int] = set()
 
     name = "camera 0 (fake)"
 
@@ -185,6 +189,8 @@ class FakeCamera:
         self.measurements.append(self.sky.measurement())
 
     async def download(self) -> Frame:
+        if len(self.measurements) in self.lost_frames:
+            raise FrameLost(self.name, "Camera 0 sent the frame of an earlier exposure.")
         return Frame(
             pixels=np.array([[len(self.measurements) - 1]]),
             exposure_s=1.0,

@@ -138,7 +138,7 @@ class ServedFocuser(ServedDevice):
         if self.stops_short_times > 0 and abs(way) >= self.stops_short_steps:
             self.stops_short_times -= 1
             position -= int(np.sign(way)) * self.stops_short_steps
-        self._to = position + self.rest_error_steps * int(np.sign(way))
+        self._to = position + max(self.rest_error_steps, -abs(way)) * int(np.sign(way))
 
     def put_halt(self) -> None:
         if not self.can_halt:
@@ -181,6 +181,10 @@ class ServedCamera(ServedDevice):
         self.fails = False
         self.never_ready = False
         self.repeats = 0
+        self.dates = True
+        self.frees_image = False
+        self.sends_next: NDArray[np.generic] | None = None
+        """A cached frame, sent instead of that of the next exposure."""
         self.ghost_s: float | None = None
         self.gain_error = 0
         self.ignores: frozenset[str] = frozenset()
@@ -202,6 +206,7 @@ class ServedCamera(ServedDevice):
         self._aborted_s: float | None = None
         self._was_ready = False
         self._image: NDArray[np.generic] | None = None
+        self._freed: NDArray[np.generic] | None = None
         self._started_at = datetime.now(UTC)
 
     def __getattr__(self, name: str) -> Any:
@@ -273,12 +278,14 @@ class ServedCamera(ServedDevice):
         self.exposures += 1
         self._began_s, self._duration_s = now_s(), duration
         self._started_at = datetime.now(UTC) + timedelta(seconds=self.exposures)
+        if self.frees_image and self._freed is not None and self.repeats:
+            self._image = self._freed
         if self.repeats and self._image is not None:
             return
         shape = self.frame_shape or (self.values["numy"], self.values["numx"])
         whole = (*shape, self.planes) if self.planes else shape
         noise = self._rng.integers(0, 200, whole) if self.constant is None else np.full(whole, self.constant)
-        self._image = noise.astype(self.dtype)
+        self._image, self.sends_next = noise.astype(self.dtype) if self.sends_next is None else self.sends_next, None
 
     def put_abortexposure(self) -> None:
         if not self.can_abort:
@@ -287,6 +294,8 @@ class ServedCamera(ServedDevice):
         self._began_s, self._aborted_s = None, now_s()
 
     def get_lastexposurestarttime(self) -> str:
+        if not self.dates:
+            raise refuse("it has no clock", ErrorNumber.NOT_IMPLEMENTED)
         return self._started_at.isoformat(timespec="milliseconds")
 
     def get_lastexposureduration(self) -> float:
@@ -297,6 +306,8 @@ class ServedCamera(ServedDevice):
         if self._image is None:
             raise refuse("there is no image")
         image = self._image
+        if self.frees_image:
+            self._image, self._freed = None, image
         if self.repeats:
             self.repeats -= 1
             if not self.repeats:

@@ -143,12 +143,13 @@ def _numbers(request: ApiRequest) -> dict[str, int]:
     }
 
 
-def _wants_image_bytes(request: ApiRequest) -> bool:
+def wants_image_bytes(request: ApiRequest) -> bool:
+    """Return whether an image is requested as ImageBytes."""
     return request.member in IMAGE_MEMBERS and IMAGE_BYTES in request.accept.lower()
 
 
 async def _image_reply(request: ApiRequest, image: ImageReply) -> Reply:
-    if not _wants_image_bytes(request):
+    if not wants_image_bytes(request):
         return Reply(body=_in_worker_thread(json_pieces(image.pixels, _common_fields(request))))
     # In a thread, because an image that is not in Fortran order has to be transposed first.
     encode = partial(

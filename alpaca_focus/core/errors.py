@@ -14,6 +14,7 @@ Every message is a sentence for a person: what happened, to which device, and wh
           InvalidValue          a value out of the device's range (Alpaca 0x401)
           CameraTaken           another program exposes with the camera: wait for its next gap
         DeviceMisbehaved        the answer makes no sense, or the device did not do what it confirmed
+          FrameLost             the camera sent no frame of the exposure: expose again, once
       RunFailed                 a focus run cannot go on (clouds, bad curve, limits): restore and report the reason
       RunAborted                the run was requested to stop: restore
       FileUnreadable            a file holds no readable image: skip it and go on with the others
@@ -81,6 +82,10 @@ class CameraTaken(DeviceRefused):
 
 class DeviceMisbehaved(DeviceError):
     """The device's answer makes no sense, or it did not do what it confirmed."""
+
+
+class FrameLost(DeviceMisbehaved):
+    """The camera did not send the frame of an exposure; another exposure may help."""
 
 
 class RunFailed(AlpacaFocusError):

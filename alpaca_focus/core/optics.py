@@ -6,6 +6,8 @@ from dataclasses import dataclass
 ARCSEC_PER_RADIAN = 648000 / math.pi
 WAVELENGTH_UM = 0.55
 """Middle of the visible band, for the critical focus zone."""
+ARRIVAL_TOLERANCE_CFZ = 1 / 20
+"""Share of the critical focus zone within which a move ends: a standard error of focus is larger."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +48,11 @@ class OpticalTrain:
     def critical_focus_zone_steps(self) -> float:
         """Full width of the critical focus zone in focuser steps."""
         return self.critical_focus_zone_um / self.step_size_um
+
+    @property
+    def arrival_tolerance_steps(self) -> int:
+        """Distance from its target at which a focuser has arrived, unless the settings give another one."""
+        return max(1, round(ARRIVAL_TOLERANCE_CFZ * self.critical_focus_zone_steps))
 
     def seeing_focus_zone_um(self, *, seeing_fwhm_arcsec: float, tolerance_percent: float) -> float:
         """Return the full width of the focus zone in a given seeing, in micrometres.

@@ -28,9 +28,6 @@ from alpaca_focus.run.filter_choice import focus_offsets
 from alpaca_focus.run.sweep_settings import backlash_of, focuser_range, optical_train
 from alpaca_focus.settings.models import Settings
 
-TOLERANCE_ZONES = 0.05
-"""A focuser this share of the critical focus zone away from where it was moved to has arrived."""
-
 
 def night_settings(settings: Settings, devices: Devices, *, start: Position) -> NightSettings:
     """Return the scheduler's settings.
@@ -58,7 +55,7 @@ def night_settings(settings: Settings, devices: Devices, *, start: Position) -> 
         # Without focus.max_travel_steps, which limits one run around its start.
         limits=focuser_range(settings, devices.focuser, start),
         positions=PositionRules(
-            tolerance_steps=max(1.0, TOLERANCE_ZONES * zone),
+            tolerance_steps=devices.focuser.info.tolerance_steps,
             own_steps=zone,
             quiet_s=settings.night.quiet_after_a_move_s,
             is_trigger=wanted.focuser_moved,

@@ -25,7 +25,8 @@ class ArrivalRules:
 
     Attributes:
         tolerance_steps: Distance from the target at which a standing focuser has arrived.
-        still_polls: Readings in a row at the target itself that count as standing, if `IsMoving` is false.
+        still_polls: Readings in a row that count as standing if `IsMoving` is false, at the target itself or, for a
+            focuser that has reported moving, within the tolerance.
         disbelief_s: Time of standing at the target after which `IsMoving` true is ignored.
         start_patience_s: Time of standing elsewhere after which `IsMoving` false is believed: some focusers start
             half a second after the call.
@@ -47,6 +48,7 @@ class MoveWatch:
         self._rules = rules
         self._position = start
         self._equal_readings = 0
+        self._has_reported_moving = False
         self._still_since_s = now_s
         self._nearest_steps = abs(target - start)
         self._nearer_at_s = now_s
@@ -61,7 +63,9 @@ class MoveWatch:
         if distance_steps < self._nearest_steps:
             self._nearest_steps, self._nearer_at_s = distance_steps, now_s
         still_s = now_s - self._still_since_s
-        if distance_steps == 0 and self._equal_readings >= rules.still_polls and not is_moving:
+        self._has_reported_moving |= is_moving
+        near_steps = rules.tolerance_steps if self._has_reported_moving else 0
+        if distance_steps <= near_steps and self._equal_readings >= rules.still_polls and not is_moving:
             return MoveProgress.ARRIVED
         if distance_steps <= rules.tolerance_steps:
             if still_s >= (rules.disbelief_s if is_moving else rules.start_patience_s):

@@ -30,7 +30,9 @@ from alpaca_focus.core.errors import (
     DeviceRefused,
     DeviceTimeout,
     DeviceUnreachable,
+    FrameLost,
     InvalidValue,
+    NotConnected,
     RunAborted,
 )
 from alpaca_focus.core.values import ExposureSettings, Frame, Pixels, Subframe
@@ -38,7 +40,7 @@ from alpaca_focus.devices.address import DeviceAddress
 from alpaca_focus.devices.channel import Lane
 from alpaca_focus.devices.connection import CALL_TIMEOUT_S, AlpacaDevice
 from alpaca_focus.devices.exposure import ExposureProgress, ExposureRules, ExposureWatch
-from alpaca_focus.devices.frames import FrameMark, is_new_frame, mark_frame, one_plane, saturation_adu
+from alpaca_focus.devices.frames import FrameMark, Freshness, freshness, mark_frame, one_plane, saturation_adu
 from alpaca_focus.devices.read_only import EXPOSING, as_camera_state
 from alpaca_focus.devices.translate import as_bool, as_float, as_int, as_text
 from alpaca_focus.devices.worker import shield_until_done
@@ -60,11 +62,12 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _PendingFrame:
-    """An exposure whose frame has not been downloaded yet."""
+    """An exposure whose frame has not been downloaded yet; `was_unready`: ImageReady was false before the frame."""
 
     settings: ExposureSettings
     subframe: Subframe
     started_at: datetime
+    was_unready: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +102,7 @@ class AlpacaCamera(AlpacaDevice):
         self._busy_until_s = -math.inf
         self._exposed: _PendingFrame | None = None
         self._last_mark: FrameMark | None = None
+        self._refused_repeat = self._repeats_pictures = False
         connection = self._connection
         self._members = CameraMembers(lambda member: connection.get(member, as_int), connection.set, clock.sleep)
         self._saved: Values | None = None
@@ -112,6 +116,7 @@ class AlpacaCamera(AlpacaDevice):
     async def connect(self) -> None:
         """Connect the camera to its hardware, and read its limits and abilities."""
         await super().connect()
+        self._refused_repeat = self._repeats_pictures = False
         get, get_or = self._connection.get, self._connection.get_or
         pixel_size_um = await get_or("PixelSizeX", as_float, default=math.nan)
         exposure_min_s = await get_or("ExposureMin", as_float, default=0.0)
@@ -195,11 +200,13 @@ class AlpacaCamera(AlpacaDevice):
             was_ready_before = await self._connection.get_or("ImageReady", as_bool, default=False)
             started_at = self._clock.wall()
             try:
-                await self._take(settings, was_ready_before=was_ready_before)
+                was_unready = await self._take(settings, was_ready_before=was_ready_before)
             except asyncio.CancelledError:
                 await shield_until_done(self._abort_after_failure())
                 raise
-            self._exposed = _PendingFrame(settings=settings, subframe=subframe, started_at=started_at)
+            self._exposed = _PendingFrame(
+                settings=settings, subframe=subframe, started_at=started_at, was_unready=was_unready
+            )
 
     def _check(self, settings: ExposureSettings) -> None:
         info = self.info
@@ -212,7 +219,8 @@ class AlpacaCamera(AlpacaDevice):
             return
         raise InvalidValue(self.name, f"{self.name} cannot take {what}: {reason}. Correct the settings.")
 
-    async def _take(self, settings: ExposureSettings, *, was_ready_before: bool) -> None:
+    async def _take(self, settings: ExposureSettings, *, was_ready_before: bool) -> bool:
+        """Take the exposure; return whether ImageReady was false before its frame was ready."""
         aborts = self._aborts
         started_s = self._clock.monotonic()
         self._busy_until_s = started_s + settings.exposure_s + _BUSY_PATIENCE_S
@@ -230,6 +238,7 @@ class AlpacaCamera(AlpacaDevice):
             await self._abort_after_failure()
             raise DeviceMisbehaved(self.name, self._failure(settings, progress))
         self._busy_until_s = -math.inf
+        return watch.was_unready
 
     async def _wait_for_end(self, watch: ExposureWatch, aborts: int) -> ExposureProgress:
         while True:
@@ -249,7 +258,7 @@ class AlpacaCamera(AlpacaDevice):
         rules = self._rules
         reasons = {
             ExposureProgress.FAILED: "ended with the camera in the state Error",
-            ExposureProgress.LOST: f"left no frame: the camera was idle for {rules.idle_patience_s:g} s without one",
+            ExposureProgress.LOST: f"left no frame: the camera was idle for {rules.idle_timeout_s:g} s without one",
             ExposureProgress.OVERDUE: f"gave no frame within {rules.readout_timeout_s:g} s after its end",
         }
         return f"{what} {reasons[progress]}. It was given up. Check the camera's cable and power, and its server's log."
@@ -325,13 +334,14 @@ class AlpacaCamera(AlpacaDevice):
         """Fetch the frame of the last exposure, once.
 
         Raises:
-            DeviceMisbehaved: It is the frame before again, or its size is wrong.
+            FrameLost: It is the frame before again, or the camera refuses to send another one.
+            DeviceMisbehaved: Its size is wrong.
         """
         async with self._in_use:
             exposed, self._exposed = self._exposed, None
             if exposed is None:
                 raise DeviceRefused(self.name, f"{self.name} has no frame to download: take an exposure first.")
-            download = await self._fetch_new()
+            download = await self._fetch_new(was_unready=exposed.was_unready)
             (height, width), subframe = download.pixels.shape, exposed.subframe
             if (width, height) != (subframe.width, subframe.height):
                 raise DeviceMisbehaved(
@@ -356,8 +366,12 @@ class AlpacaCamera(AlpacaDevice):
                 electrons_per_adu=electrons_per_adu if 1e-3 < electrons_per_adu < 1e3 else None,
             )
 
-    async def _fetch_new(self) -> _Download:
-        """Download until the frame differs from the one before: some servers send a cached frame first."""
+    async def _fetch_new(self, *, was_unready: bool) -> _Download:
+        """Download until the frame differs from the one before: some servers send a cached frame first.
+
+        A camera whose new frames stay identical has pictures without noise, and is believed from then on.
+        """
+        what = f"sent the frame of an earlier exposure {_DOWNLOADS} times"
         for attempt in range(_DOWNLOADS):
             if attempt:
                 await self._clock.sleep(_DOWNLOAD_PAUSE_S * attempt)
@@ -369,13 +383,25 @@ class AlpacaCamera(AlpacaDevice):
                 if attempt == _DOWNLOADS - 1:
                     raise
                 continue
-            if is_new_frame(download.mark, self._last_mark):
+            except DeviceRefused as error:
+                if attempt == 0 or isinstance(error, NotConnected):
+                    raise
+                # Some servers free the image after one download: only another exposure shows whether it was old.
+                self._refused_repeat = True
+                what = "sent no new frame and refused a second download"
+                break
+            fresh = freshness(download.mark, self._last_mark, was_unready=was_unready)
+            if fresh is Freshness.IDENTICAL and (self._refused_repeat or attempt == _DOWNLOADS - 1):
+                _log.info("%s sends identical pictures of different exposures: they are used.", self.name)
+                self._repeats_pictures = True
+            if fresh is Freshness.NEW or (fresh is Freshness.IDENTICAL and self._repeats_pictures):
+                self._refused_repeat = False
                 self._last_mark = download.mark
                 return download
-        raise DeviceMisbehaved(
+        raise FrameLost(
             self.name,
-            f"{self.name} sent the frame of an earlier exposure {_DOWNLOADS} times. It was not used. Restart the"
-            " camera's server; if it happens again, switch off any setting that stores or repeats frames.",
+            f"{self.name} {what}. It was not used. Restart the camera's server; if it happens again, switch off any"
+            " setting that stores or repeats frames.",
         )
 
     async def _fetch(self) -> _Download:

@@ -10,7 +10,6 @@ from alpaca_focus.core.errors import (
     ConfigurationError,
     DeviceMisbehaved,
     DeviceRefused,
-    DeviceTimeout,
     DeviceUnreachable,
     NotConnected,
 )
@@ -25,7 +24,7 @@ CALL_TIMEOUT_S = 5.0
 """Real seconds for an ordinary call."""
 
 _REPEAT_PAUSES_S = (0.2, 1.0)
-_REPEATS_AFTER_TIMEOUT = 1
+"""Pauses before each repetition: a server that reads out a camera may leave two requests in a row unanswered."""
 
 _log = logging.getLogger(__name__)
 
@@ -115,8 +114,7 @@ class Connection:
                 has_reconnected = True
                 await self._recover()
             except DeviceUnreachable as error:
-                allowed = _REPEATS_AFTER_TIMEOUT if isinstance(error, DeviceTimeout) else len(_REPEAT_PAUSES_S)
-                if not repeatable or self._is_closed or failures >= allowed:
+                if not repeatable or self._is_closed or failures == len(_REPEAT_PAUSES_S):
                     if not self._needs_check and not self._is_closed:
                         _log.warning("%s", error)
                     self._needs_check = True

@@ -28,14 +28,15 @@ class ExposureRules:
         earliest_fraction: Part of the exposure time before which `ImageReady` is ignored.
         stale_s: Time after the exposure during which `ImageReady` is ignored if it has never been false: it may still
             mean the frame before.
-        idle_patience_s: Time after the exposure during which a camera may be idle without a frame.
+        idle_timeout_s: Time for which a camera may be idle without a frame after the exposure: large frames take a slow
+            computer more than 10 s.
         error_readings: Readings in a row of the state Error that count as a failure.
         readout_timeout_s: Time for the read-out, after the exposure.
     """
 
     earliest_fraction: float = 0.95
     stale_s: float = 0.5
-    idle_patience_s: float = 6.0
+    idle_timeout_s: float = 30.0
     error_readings: int = 3
     readout_timeout_s: float = 60.0
 
@@ -49,6 +50,12 @@ class ExposureWatch:
         self._rules = rules
         self._may_be_stale = was_ready_before
         self._errors = 0
+        self._idle_since_s: float | None = None
+
+    @property
+    def was_unready(self) -> bool:
+        """Whether ImageReady has been false since the frame before: then a frame that is ready now is a new one."""
+        return not self._may_be_stale
 
     def update(self, state: CameraStates | None, now_s: float, *, is_ready: bool) -> ExposureProgress:
         """Return the progress after one more reading of the camera; `state` is `None` if it was invalid."""
@@ -63,9 +70,18 @@ class ExposureWatch:
         if is_ready and elapsed_s >= rules.earliest_fraction * self._exposure_s:
             if not self._may_be_stale or overtime_s >= rules.stale_s:
                 return ExposureProgress.READY
-        elif state == CameraStates.cameraIdle and overtime_s >= rules.idle_patience_s:
+        elif self._idle_s(state, now_s, overtime_s) >= rules.idle_timeout_s:
             return ExposureProgress.LOST
         return ExposureProgress.OVERDUE if overtime_s >= rules.readout_timeout_s else ExposureProgress.UNDER_WAY
+
+    def _idle_s(self, state: CameraStates | None, now_s: float, overtime_s: float) -> float:
+        """Return for how long the camera has been idle: since the first such reading after the exposure."""
+        if state != CameraStates.cameraIdle or overtime_s < 0:
+            self._idle_since_s = None
+            return 0.0
+        if self._idle_since_s is None:
+            self._idle_since_s = now_s
+        return now_s - self._idle_since_s
 
     def next_poll_in_s(self, now_s: float) -> float:
         """Return the time until the next reading: up to 1 s during the exposure, 0.1 s at its end."""

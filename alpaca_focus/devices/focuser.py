@@ -3,6 +3,8 @@
 import asyncio
 import logging
 import math
+from collections.abc import Callable
+from dataclasses import replace
 
 from typing_extensions import override
 
@@ -37,7 +39,10 @@ _log = logging.getLogger(__name__)
 class AlpacaFocuser(AlpacaDevice):
     """An absolute focuser; implements `ports.Focuser`.
 
-    `lowest` and `highest` are the user's own limits, within those of the device.
+    Args:
+        lowest: The user's own limit, within those of the device; like `highest`.
+        tolerance_steps: Returns the distance from the target at which a move has ended, for the reported travel of one
+            step in micrometres or `None`.
     """
 
     device_type = DeviceType.FOCUSER
@@ -49,12 +54,14 @@ class AlpacaFocuser(AlpacaDevice):
         *,
         lowest: Position | None = None,
         highest: Position | None = None,
+        tolerance_steps: Callable[[float | None], int] = lambda _: 1,
         rules: ArrivalRules | None = None,
         timeout_s: float = CALL_TIMEOUT_S,
     ) -> None:
         super().__init__(address, clock, timeout_s=timeout_s)
         self._lowest = lowest
         self._highest = highest
+        self._tolerance_steps = tolerance_steps
         self._rules = rules or ArrivalRules()
         self._info: FocuserInfo | None = None
         self._moving = asyncio.Lock()
@@ -82,12 +89,15 @@ class AlpacaFocuser(AlpacaDevice):
         get_or = self._connection.get_or
         max_step = await self._connection.get("MaxStep", as_int)
         max_increment = await get_or("MaxIncrement", as_int, default=max_step)
-        step_size_um = await get_or("StepSize", as_float, default=math.nan)
+        reported_um = await get_or("StepSize", as_float, default=math.nan)
+        step_size_um = reported_um if 0 < reported_um < math.inf else None
+        self._rules = replace(self._rules, tolerance_steps=self._tolerance_steps(step_size_um))
         self._info = FocuserInfo(
             max_step=max_step,
             max_increment_steps=max_increment if max_increment > 0 else max_step,
-            step_size_um=step_size_um if 0 < step_size_um < math.inf else None,
+            step_size_um=step_size_um,
             has_temperature_compensation=await get_or("TempCompAvailable", as_bool, default=False),
+            tolerance_steps=self._rules.tolerance_steps,
         )
         low, high = self._limits()
         if low >= high:

@@ -3,6 +3,7 @@
 import hashlib
 import math
 from dataclasses import dataclass
+from enum import Enum
 
 import numpy as np
 
@@ -41,15 +42,27 @@ def mark_frame(pixels: Pixels, start_time: str) -> FrameMark:
     return FrameMark(digest.digest(), bool(np.all(sample == sample.flat[0])), start_time)
 
 
-def is_new_frame(mark: FrameMark, previous: FrameMark | None) -> bool:
-    """Return whether a frame differs from the frame before.
+class Freshness(Enum):
+    """Whether a downloaded frame is that of the new exposure."""
 
-    Different pixels are a new frame. Equal pixels are one only if the frame is flat and has another start time: a
-    server that sends a cached frame again may give it a new time (decision 0024).
+    NEW = "new"
+    IDENTICAL = "identical"
+    """The camera has reported a new frame, and its pixels are those of the frame before."""
+    OLD = "old"
+
+
+def freshness(mark: FrameMark, previous: FrameMark | None, *, was_unready: bool) -> Freshness:
+    """Return whether a frame is newer than the frame before.
+
+    Different pixels are a new frame. Equal ones are a new frame of a server without noise, or a cached frame, if
+    ImageReady `was_unready` after the start of the exposure, or if the start time is new (decision 0030).
     """
     if previous is None or mark.digest != previous.digest:
-        return True
-    return mark.is_flat and bool(mark.start_time) and mark.start_time != previous.start_time
+        return Freshness.NEW
+    if was_unready or (mark.start_time and mark.start_time != previous.start_time):
+        # A flat frame that is not new has the same measurement as the new one: none.
+        return Freshness.NEW if mark.is_flat else Freshness.IDENTICAL
+    return Freshness.OLD
 
 
 def saturation_adu(max_adu: int, pixels: Pixels) -> float:

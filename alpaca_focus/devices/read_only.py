@@ -14,8 +14,6 @@ from alpaca_focus.devices.translate import as_bool, as_float, as_text
 from alpaca_focus.ports import CameraActivity, MountState
 
 EXPOSING = frozenset({CameraStates.cameraWaiting, CameraStates.cameraExposing, CameraStates.cameraReading})
-# The image belongs to the other program and is lost when another exposure begins before its download ends.
-_BUSY = EXPOSING | {CameraStates.cameraDownload}
 _PIER_SIDES = {AlpacaPierSide.pierEast: PierSide.EAST, AlpacaPierSide.pierWest: PierSide.WEST}
 
 
@@ -83,11 +81,15 @@ class AlpacaCameraWatch(AlpacaDevice):
             DeviceUnreachable: No answer.
         """
         state = await self._connection.get_or("CameraState", as_camera_state, default=None)
+        busy = state in EXPOSING
+        if state == CameraStates.cameraDownload:
+            # The camera sends the image to its server; with the image ready it is at rest: some servers stay there.
+            busy = not await self._connection.get_or("ImageReady", as_bool, default=False)
         # Cameras refuse these two until the first image after power-up.
         started = await self._connection.get_or("LastExposureStartTime", as_text, default="")
         exposure_s = await self._connection.get_or("LastExposureDuration", as_float, default=math.nan)
         return CameraActivity(
-            busy=state in _BUSY,
+            busy=busy,
             preparing=state == CameraStates.cameraWaiting,
             exposure_started=started or None,
             exposure_s=exposure_s if math.isfinite(exposure_s) and exposure_s >= 0 else None,

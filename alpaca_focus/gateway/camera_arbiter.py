@@ -29,7 +29,7 @@ image some time after the end of its exposure: Ekos after 30 s, N.I.N.A.'s line 
 """
 CAMERA_IDLE, CAMERA_WAITING, CAMERA_EXPOSING, CAMERA_DOWNLOADING, CAMERA_ERROR = 0, 1, 2, 4, 5
 
-_AT_REST = frozenset({CAMERA_IDLE, CAMERA_DOWNLOADING})
+AT_REST = frozenset({CAMERA_IDLE, CAMERA_DOWNLOADING})
 """States in which the camera can start an exposure: some of the five servers stay at Download."""
 ABORT_S = 2.0
 """Longest wait for an idle camera after a hanging run's exposure was aborted: some servers stay at Exposing."""
@@ -378,7 +378,7 @@ async def _would_begin(camera: Upstream, exposure_s: float) -> bool:
         is_connected, state = await camera.get("connected"), await camera.get("camerastate")
     except (AlpacaError, UpstreamLost):
         return False
-    return bool(is_connected) and state in _AT_REST and least_s <= exposure_s <= most_s
+    return bool(is_connected) and state in AT_REST and least_s <= exposure_s <= most_s
 
 
 async def _limit(camera: Upstream, member: str, default: float) -> float:
@@ -389,11 +389,11 @@ async def _limit(camera: Upstream, member: str, default: float) -> float:
 
 
 async def _end_exposure(camera: Upstream, clock: Clock) -> None:
-    """Abort the exposure of a run that hangs, and wait up to `ABORT_S` until the camera is idle."""
+    """Abort the exposure of a run that hangs, and wait up to `ABORT_S` until the camera is at rest."""
     try:
         await camera.put("abortexposure")
         ends_s = clock.monotonic() + ABORT_S
-        while await camera.get("camerastate") != CAMERA_IDLE and clock.monotonic() < ends_s:
+        while await camera.get("camerastate") not in AT_REST and clock.monotonic() < ends_s:
             await clock.sleep(_POLL_S)
     except AlpacaError as error:
         _log.warning("The exposure of a focus run could not be aborted", why=str(error))

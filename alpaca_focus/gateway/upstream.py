@@ -1,14 +1,15 @@
 """Passes requests on to a real device behind the gateway, and its replies back.
 
 A client gets what it would get without the gateway: the same status, headers and bytes, the same Content-Length even
-where it is wrong, and a closed connection where the device's server is down or closes its own.
+where it is wrong, and a closed connection where the device's server is down or closes its own. The exception is an
+image as JSON where ImageBytes were requested: many clients can read only those (decision 0030).
 """
 
 import asyncio
 import itertools
 import json
 import random
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import closing
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -17,10 +18,11 @@ import structlog
 
 from alpaca_focus.alpaca.errors import AlpacaError, ErrorNumber
 from alpaca_focus.alpaca.http import HttpError, StreamedReply, build_request, send, split_authority
-from alpaca_focus.alpaca.imagebytes import HEADER_BYTES, Header, ImageBytesError
-from alpaca_focus.alpaca.images import read_image_begin
+from alpaca_focus.alpaca.imagebytes import HEADER_BYTES, Header, ImageBytesError, decode_error, encode_image
+from alpaca_focus.alpaca.images import MAX_TEXT_BYTES, read_image_begin
+from alpaca_focus.alpaca.jsonimage import JsonImageError, parse_json_image
 from alpaca_focus.alpaca.management import find_device, list_devices
-from alpaca_focus.alpaca.replies import IMAGE_BYTES, ApiRequest, BodyBrokenOff, Reply
+from alpaca_focus.alpaca.replies import IMAGE_BYTES, ApiRequest, BodyBrokenOff, Reply, error_reply, wants_image_bytes
 from alpaca_focus.alpaca.standard import DeviceType
 from alpaca_focus.gateway.passed_images import BufferPool, PassedImage
 
@@ -192,16 +194,24 @@ class Upstream:
         content_type = reply.header("content-type")
         headers = tuple((name, value) for name, value in reply.headers if name not in _CONNECTION_HEADERS)
         declared, is_valid = reply.length, reply.status in _VALID_STATUS
+        is_image_bytes = content_type.partition(";")[0].strip().lower() == IMAGE_BYTES
+        begin = b""
+        if reply.status == 200 and (is_image_bytes or wants_image_bytes(request)):
+            begin = bytes(await read_image_begin(reply))
+            if wants_image_bytes(request) and begin.lstrip().startswith(b"{"):
+                return await self._pass_on_json_image(request, reply, begin, body, headers)
+            if is_image_bytes and (error := await _image_error(begin, reply)) is not None:
+                body.close()
+                return error_reply(request, error)
         if declared is None:
             if not is_valid:
                 raise HttpError(f"its HTTP status {reply.status} is not valid")
-            body.pieces = reply.parts()
+            body.pieces = _parts(begin, reply)
             return Reply(status=reply.status, content_type=content_type, headers=headers, body=body)
-        begin, length, is_image = b"", declared, False
-        if content_type.partition(";")[0].strip().lower() == IMAGE_BYTES and reply.status == 200:
-            begin = bytes(await read_image_begin(reply))
+        length, is_image = declared, False
+        if is_image_bytes and reply.status == 200:
             length, is_image = _image_length(begin, declared)
-            begin = begin[:length]
+        begin = begin[:length]
         if not is_image and length <= WHOLE_BYTES:
             whole = begin + await reply.read(length)
             body.close()
@@ -220,6 +230,33 @@ class Upstream:
         return Reply(
             status=reply.status, content_type=content_type, headers=headers, body=body, declared_length=declared
         )
+
+    async def _pass_on_json_image(
+        self,
+        request: ApiRequest,
+        reply: StreamedReply,
+        begin: bytes,
+        body: "_PassedBody",
+        headers: tuple[tuple[str, str], ...],
+    ) -> Reply:
+        """Return a JSON image as ImageBytes; an error as it came, which all clients understand."""
+        text = begin + await reply.read(MAX_TEXT_BYTES)
+        converted = await asyncio.to_thread(_as_image_bytes, text, request)
+        if converted is None:
+            body.close()
+            is_whole = reply.length in {None, len(text)}
+            return Reply(
+                content_type=reply.header("content-type"),
+                headers=headers,
+                body=text,
+                declared_length=None if is_whole else reply.length,
+            )
+        length = sum(map(len, converted))
+        if self.on_image and request.member == "imagearray" and (image := self._pool.lend(length)) is not None:
+            image.content[: len(converted[0])], image.content[len(converted[0]) :] = converted
+            body.image, converted = image, (image.content,)
+        body.pieces = _memory_pieces(converted)
+        return Reply(content_type=IMAGE_BYTES, headers=headers, body=body, declared_length=length)
 
 
 class _PassedBody:
@@ -283,6 +320,46 @@ class _PassedBody:
     async def aclose(self) -> None:
         """Close, as async generators do, when the stream has ended."""
         self.close()
+
+
+async def _parts(begin: bytes, reply: StreamedReply) -> AsyncIterator[bytes]:
+    if begin:
+        yield begin
+    async for part in reply.parts():
+        yield part
+
+
+def _as_image_bytes(text: bytes, request: ApiRequest) -> tuple[memoryview, ...] | None:
+    """Return header and values of a JSON reply with an image; `None` for an error or any other text."""
+    try:
+        fields, pixels = parse_json_image(text)
+    except JsonImageError:
+        return None
+    if pixels is None or fields.get("ErrorNumber"):
+        return None
+    header, values = encode_image(
+        pixels,
+        client_transaction_id=request.client_transaction_id,
+        server_transaction_id=request.server_transaction_id,
+    )
+    return memoryview(header), values
+
+
+async def _memory_pieces(parts: Sequence[memoryview]) -> AsyncIterator[memoryview]:
+    for part in parts:
+        for start in range(0, len(part), PIECE_BYTES):
+            yield part[start : start + PIECE_BYTES]
+
+
+async def _image_error(begin: bytes, reply: StreamedReply) -> AlpacaError | None:
+    """Return the error of an ImageBytes reply; ASCOM's client library does not see it there, but in JSON it does."""
+    try:
+        header = Header.parse(begin)
+    except ImageBytesError:
+        return None
+    if not header.error_number:
+        return None
+    return decode_error(header, begin[header.data_start :] + bytes(await reply.read(MAX_TEXT_BYTES)))
 
 
 def _image_length(begin: bytes, declared: int) -> tuple[int, bool]:

@@ -9,6 +9,7 @@ from alpaca_focus.alpaca.errors import AlpacaError, ErrorNumber
 from alpaca_focus.alpaca.replies import ApiRequest, Reply, done_reply
 from alpaca_focus.alpaca.standard import Scalar
 from alpaca_focus.gateway.camera_arbiter import (
+    AT_REST,
     CAMERA_ERROR,
     CAMERA_EXPOSING,
     CAMERA_IDLE,
@@ -87,7 +88,7 @@ class VirtualCamera(VirtualDevice):
         state = self._own_state()
         if state is None and self._arbiter.exposures.may_be_stale:
             state = await self.upstream.get("camerastate")
-            return CAMERA_EXPOSING if state == CAMERA_IDLE else state
+            return CAMERA_EXPOSING if state in AT_REST else state
         return PASS_ON if state is None else state
 
     def _own_state(self) -> int | None:

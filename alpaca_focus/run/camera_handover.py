@@ -145,7 +145,7 @@ class CameraHandovers:
             raise RunFailed(f"The run could not continue after {lasted_s / 60:.0f} min of imaging: {reason}")
         await self.guider.pause()
         if path.has_moved:
-            await self._return_to_sweep(target, direction, but_last_leg=isinstance(action, MoveTo))
+            await self.return_to_sweep(target, direction, but_last_leg=isinstance(action, MoveTo))
         self._has_exposed = False
         self.emit(Resumed(number=self._count, position=path.here or target, lasted_s=lasted_s))
 
@@ -169,7 +169,7 @@ class CameraHandovers:
         self.without_camera_s += lasted_s
         return lasted_s
 
-    async def _return_to_sweep(self, target: Position, direction: Direction, *, but_last_leg: bool) -> None:
+    async def return_to_sweep(self, target: Position, direction: Direction, *, but_last_leg: bool = False) -> None:
         """Move to where the plan expects the focuser; `but_last_leg` leaves the last leg to the plan's own move."""
         legs = await self.path.legs_back(target, direction)
         for leg in legs[:-1] if but_last_leg else legs:

@@ -74,7 +74,10 @@ def camera_adapter(settings: Settings, clock: Clock) -> AlpacaCamera:
         address_of(section, settings),
         clock,
         download_timeout_s=section.download_timeout_s,
-        rules=ExposureRules(readout_timeout_s=max(LEAST_READOUT_S, section.download_timeout_s)),
+        rules=ExposureRules(
+            idle_timeout_s=section.idle_timeout_s,
+            readout_timeout_s=max(LEAST_READOUT_S, section.download_timeout_s, section.idle_timeout_s),
+        ),
         timeout_s=settings.alpaca.timeout_s,
     )
 
@@ -82,11 +85,20 @@ def camera_adapter(settings: Settings, clock: Clock) -> AlpacaCamera:
 def focuser_adapter(settings: Settings, clock: Clock) -> AlpacaFocuser:
     """Return the focuser of the settings, not connected yet."""
     section = settings.focuser
+
+    def tolerance_steps(reported_um: float | None) -> int:
+        step_um = section.step_size_um or reported_um
+        if section.tolerance_steps is not None or step_um is None:
+            return 1 if section.tolerance_steps is None else section.tolerance_steps
+        # The zone does not depend on the pixel size, which the optical train needs nevertheless.
+        return settings.telescope.train(pixel_size_um=1.0, step_size_um=step_um).arrival_tolerance_steps
+
     return AlpacaFocuser(
         address_of(section, settings),
         clock,
         lowest=section.min_position,
         highest=section.max_position,
+        tolerance_steps=tolerance_steps,
         rules=ArrivalRules(stall_timeout_s=section.stall_timeout_s),
         timeout_s=settings.alpaca.timeout_s,
     )

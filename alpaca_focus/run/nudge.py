@@ -12,9 +12,6 @@ from alpaca_focus.run.restore_marker import RestoreMarker
 from alpaca_focus.run.restore_path import Abort
 from alpaca_focus.run.runner import RESTORE_PAUSES_S
 
-AT_START_STEPS = 1
-"""A position within one step of the start counts as the start: some focusers stop one step off."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NudgeResult:
@@ -24,6 +21,7 @@ class NudgeResult:
         reached: The position near the target at which the focuser stopped; `None`: it did not arrive.
         ended_at: The position after the return; `None`: unknown.
         lasted_s: Duration of both moves.
+        tolerance_steps: Distance from the start that still counts as the start.
         problem: The error on the way out; empty if there was none, or on an abort.
         return_problem: The error on the way back; empty if there was none.
     """
@@ -32,13 +30,14 @@ class NudgeResult:
     reached: Position | None
     ended_at: Position | None
     lasted_s: float
+    tolerance_steps: int = 1
     problem: str = ""
     return_problem: str = ""
 
     @property
     def is_stranded(self) -> bool:
         """Whether the focuser did not return to its start."""
-        return self.ended_at is None or abs(self.ended_at - self.start) > AT_START_STEPS
+        return self.ended_at is None or abs(self.ended_at - self.start) > self.tolerance_steps
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,6 +81,7 @@ class Nudge:
             reached=reached,
             ended_at=ended_at,
             lasted_s=self.clock.monotonic() - began_s,
+            tolerance_steps=self.focuser.info.tolerance_steps,
             problem=problem,
             return_problem=return_problem,
         )
@@ -102,7 +102,7 @@ class Nudge:
                     has_moved = True
                     await self._go(here, start)
                     here = await self.focuser.position()
-                if abs(here - start) <= AT_START_STEPS:
+                if abs(here - start) <= self.focuser.info.tolerance_steps:
                     return here, ""
             except DeviceError as error:
                 problem = str(error)

@@ -52,13 +52,17 @@ class RestorePath:
         self.here: Position | None = self.start
         self.last_direction = self.settings.backlash.arrive
         self.has_moved = self.has_moved_since = False
-        self._is_restored = self.restore_position == self.start
+        self._restored_at = self.start if self.restore_position == self.start else None
+        self._rest_error_steps = 0
         self._reach = (min(self.start, self.restore_position), max(self.start, self.restore_position))
 
     @property
-    def restore_place(self) -> str:
-        """The restore position in words."""
-        return "where it started" if self.restore_position == self.start else "where an interrupted run had started"
+    def restored_place(self) -> str:
+        """Where the restored focuser stands, in words."""
+        here = self.restore_position if self.here is None else self.here
+        off_steps = abs(here - self.restore_position)
+        home = "where it started" if self.restore_position == self.start else "where an interrupted run had started"
+        return f"position {here}, {f'{off_steps} steps from ' if off_steps else ''}{home}"
 
     def steps_away(self, *positions: Position | None) -> int:
         """Return the largest distance of the given positions from the restore position."""
@@ -74,13 +78,15 @@ class RestorePath:
             self.restore_marker.set(self.restore_position, reach=self._reach)
         before, began_s = self.here, self.clock.monotonic()
         self.has_moved = self.has_moved_since = True
-        self._is_restored = False
+        self._restored_at = None
         self.last_direction = self.direction_to(position)
         # Unknown until the move has ended well: a failed or cancelled one may stop anywhere.
         self.here = None
         self.here = await self.focuser.move_to(position)
         if before is not None:
             self.reserve.moved(abs(self.here - before), self.clock.monotonic() - began_s)
+        if self.last_direction is self.settings.backlash.arrive:
+            self._rest_error_steps = self.here - position
         self.emit(Moved(position=self.here, target=position))
         return self.here
 
@@ -93,10 +99,12 @@ class RestorePath:
     async def restore(self) -> None:
         """Move to the restore position, unless the focuser has been restored already and not moved since."""
         self.here = await self.focuser.position()
-        if self._is_restored and self.here == self.restore_position:
+        if self.here == self._restored_at:
             return
         # Overshoot whatever the settings: images were good at the device's own position, reached from this side.
-        legs = self._legs(self.restore_position, replace(self.settings.backlash, method=ApproachMethod.OVERSHOOT))
+        # A focuser that always stops a little short would otherwise creep away from home with every failed run.
+        target = self.settings.limits.clamp(self.restore_position - self._rest_error_steps)
+        legs = self._legs(target, replace(self.settings.backlash, method=ApproachMethod.OVERSHOOT))
         for leg in legs[:-1]:
             try:
                 await self.move(leg)
@@ -105,7 +113,7 @@ class RestorePath:
                 self.note(f"The backlash could not be taken up on the way back: {error}")
         if legs:
             await self.move(legs[-1])
-        self._is_restored = True
+        self._restored_at = self.here
 
     async def legs_back(self, position: Position, direction: Direction) -> tuple[Position, ...]:
         """Return the legs to a position that leave the slack taken up in a direction.

@@ -10,10 +10,10 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
-from alpaca_focus.core.errors import CameraTaken, DeviceError, RunFailed
+from alpaca_focus.core.errors import CameraTaken, DeviceError, FrameLost, RunFailed
 from alpaca_focus.core.events import CurveFitted, Event, FrameMeasured, RestoreStarted, RunEnded, RunStarted
 from alpaca_focus.core.metrics import result_text
-from alpaca_focus.core.sweep.backlash import approach
+from alpaca_focus.core.sweep.backlash import Direction, approach
 from alpaca_focus.core.sweep.generator import sweep
 from alpaca_focus.core.sweep.plan import (
     Action,
@@ -129,6 +129,15 @@ async def run_focus(
         return await run.run()
 
 
+@dataclass(frozen=True, slots=True)
+class _Taken:
+    """The last exposure: how and where it was taken, and the direction in which the slack was taken up."""
+
+    action: Expose
+    position: Position
+    direction: Direction
+
+
 @dataclass(kw_only=True)
 class _Run:
     """One run: its progress, and the state it has to restore."""
@@ -149,6 +158,7 @@ class _Run:
         self._camera_taken = False
         self._notes: list[str] = []
         self._measuring: asyncio.Task[Measurement] | None = None
+        self._taken: _Taken | None = None
         reserve = Reserve(self.settings.exposure.exposure_s)
         self._guider = PausedGuider(devices.guider, clock, self.abort, self._note)
         self._path = RestorePath(
@@ -267,18 +277,26 @@ class _Run:
                 # A handover has lasted longer than the pause.
                 await self.devices.clock.sleep(0.0 if was_interrupted else duration_s)
                 return None
-            case Expose(settings):
-                self._exposures += 1
-                self._handovers.exposing(settings.exposure_s)
-                if self._path.has_moved_since:
-                    await self._guider.after_move()
-                    self._path.has_moved_since = False
-                await self.devices.camera.expose(settings)
+            case Expose():
+                await self._expose(action)
                 # In a task: the plan may move the focuser meanwhile, because the shutter is closed.
                 self._measuring = asyncio.create_task(self._measure())
                 return self._exposures
             case Measure():
-                return await self._measured()
+                try:
+                    return await self._measured()
+                except FrameLost as error:
+                    return await self._measured_again(error)
+
+    async def _expose(self, action: Expose) -> None:
+        self._exposures += 1
+        self._handovers.exposing(action.settings.exposure_s)
+        if self._path.has_moved_since:
+            await self._guider.after_move()
+            self._path.has_moved_since = False
+        assert self._path.here is not None  # noqa: S101 - a move that left it unknown has ended the run
+        self._taken = _Taken(action, self._path.here, self._path.last_direction)
+        await self.devices.camera.expose(action.settings)
 
     async def _measured(self) -> Measurement:
         assert self._measuring is not None  # noqa: S101 - plans expose before they measure
@@ -289,12 +307,37 @@ class _Run:
             task.cancel()
             raise
 
+    async def _measured_again(self, lost: FrameLost) -> Measurement:
+        """Take the last exposure again where it was taken, once, and return to where the plan expects the focuser.
+
+        Raises:
+            DeviceError: This frame is lost, too, or another device failed.
+        """
+        taken, path = self._taken, self._path
+        self._note(f"A frame was taken again: {lost}")
+        assert taken is not None  # noqa: S101 - plans expose before they measure
+        here, direction = path.here, path.last_direction
+        assert here is not None  # noqa: S101 - as in `_expose`
+        await self._go(taken.position, taken.direction)
+        await self._handovers.make_room_for(taken.action)
+        await self._expose(taken.action)
+        measurement = await self._measure()
+        await self._go(here, direction)
+        return measurement
+
+    async def _go(self, position: Position, direction: Direction) -> None:
+        """Move to a position, outside of the plan, with the slack taken up in a direction; not if it is there."""
+        if (position, direction) != (self._path.here, self._path.last_direction):
+            await self._handovers.make_room_for(MoveTo(position))
+            await self._handovers.return_to_sweep(position, direction)
+
     async def _finish_frame(self) -> None:
-        """Wait until the frame is measured; the plan gets the result later, but a lost frame fails the run now."""
+        """Wait until the frame is measured; the plan gets the result later, but most errors fail the run now."""
         if self._measuring is None:
             return
         await asyncio.wait({self._measuring})
-        if self._measuring.exception() is not None:
+        error = self._measuring.exception()
+        if error is not None and not isinstance(error, FrameLost):
             await self._measured()
 
     async def _drop_frame(self) -> None:
@@ -332,10 +375,9 @@ class _Run:
         path = self._path
         if not path.has_moved and path.restore_position == path.start:
             return self._result(Outcome.RESTORED, f"{reason} The focuser was not moved.")
-        restored = f"{reason} The focuser is back at position {path.restore_position}, {path.restore_place}."
         if not self.lease.is_held:
             # Restored before the handover (decision 0019); it must not move while the imaging program exposes.
-            return self._result(Outcome.RESTORED, restored)
+            return self._restored(reason)
         self.emit(RestoreStarted(position=path.restore_position, reason=reason))
         if not self._camera_taken:
             await self._stop_exposing()
@@ -347,12 +389,15 @@ class _Run:
             except DeviceError as error:
                 problem = str(error)
             else:
-                return self._result(Outcome.RESTORED, restored)
+                return self._restored(reason)
         return self._result(
             Outcome.STRANDED,
             f"{reason} The focuser could not be brought back to position {path.restore_position}: {problem} "
             "Move it there by hand, or focus again.",
         )
+
+    def _restored(self, reason: str) -> FocusResult:
+        return self._result(Outcome.RESTORED, f"{reason} The focuser is back at {self._path.restored_place}.")
 
     async def _stop_exposing(self) -> None:
         try:

@@ -123,6 +123,11 @@ class CameraSection(DeviceSection):
     download_timeout_s: Duration = Field(
         60.0, description="Longest wait for a frame's download, and for its read-out if longer than a minute; seconds"
     )
+    idle_timeout_s: Duration = Field(
+        30.0,
+        description="Time for which the camera may report Idle after an exposure without a frame being ready, in "
+        "seconds; then the exposure counts as lost. Large frames take a slow computer more than 10 s",
+    )
 
 
 class BacklashSection(Section):
@@ -171,6 +176,13 @@ class FocuserSection(DeviceSection):
         None,
         description="Steps by which best focus moves for each degree of warming; `alpaca-focus calibrate temperature` "
         "measures it; left out: unknown",
+    )
+    tolerance_steps: int | None = Field(
+        None,
+        ge=0,
+        le=1000,
+        description="Distance from the target at which a focuser that stands still has arrived, in steps; left out: a "
+        "twentieth of the critical focus zone, at least 1",
     )
     stall_timeout_s: Duration = Field(
         30.0, description="Time without progress towards the target after which a move has failed, in seconds"

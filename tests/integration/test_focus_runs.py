@@ -93,7 +93,7 @@ def test_focus_is_found_with_servers_that_deviate(
 ONE_BY_ONE = sorted(
     set(QUIRKS)
     - {quirk for personality in PERSONALITIES.values() for quirk in personality.quirks}
-    - {"focuser-slow-start", "numbers-unique-across-types", "numbers-change", "no-discovery", "stops-short"}
+    - {"focuser-slow-start", "numbers-unique-across-types", "numbers-change", "no-discovery"}
 )
 
 
@@ -115,11 +115,20 @@ def test_a_single_deviation_ends_in_focus_or_at_the_start_with_a_reason(
         assert abs(observatory.world.mechanism.position(observatory.world.clock.now_s()) - START) <= 1
 
 
-def test_a_focuser_that_always_stops_short_is_reported_as_stranded(
+def test_a_focuser_that_stops_three_steps_short_finds_focus(observatory_with: Callable[..., Observatory]) -> None:
+    observatory = observatory_with(quirks=("stops-short",), focuser=FocuserSettings(start_position=START))
+    result = focus(observatory)
+    assert result.outcome is Outcome.FOCUSED, result.reason
+    assert defocus_zones(observatory) < 0.5
+    assert result.final_position == observatory.world.mechanism.position(observatory.world.clock.now_s())
+
+
+def test_a_focuser_that_stops_shorter_than_its_tolerance_is_reported_as_stranded(
     observatory_with: Callable[..., Observatory],
 ) -> None:
     observatory = observatory_with(quirks=("stops-short",), focuser=FocuserSettings(start_position=START))
-    result = focus(observatory)
+    focuser = {"step_size_um": 1.0, "stall_timeout_s": 20.0, "tolerance_steps": 2}
+    result = focus(observatory, focuser=focuser)
     assert result.outcome is Outcome.STRANDED
     assert "could not be brought back" in result.reason
     assert abs(observatory.world.mechanism.position(observatory.world.clock.now_s()) - START) < 5

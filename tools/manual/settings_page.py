@@ -34,6 +34,7 @@ EXAMPLES: Mapping[str, object] = MappingProxyType(
         "focuser.step_size_um": 1.2,
         "focuser.min_position": 500,
         "focuser.max_position": 60000,
+        "focuser.tolerance_steps": 5,
         "focuser.temperature_coefficient_steps_per_c": -12.5,
         "focuser.backlash.steps": 60,
         "filter_wheel.focus_offsets_steps": {"L": 0, "Ha": 24},

@@ -33,7 +33,7 @@ class Sampler:
     The direction of the focuser's last movement before the start is not known.
 
     Attributes:
-        here: The last target.
+        here: Where the focuser stands; with the absolute method as counted in the direction of arrival.
         targets: Allowed targets, with room for the overshoot.
         backlash: Compensation at present, with the steps taken up at a reversal.
         trusts_backlash: Whether the backlash setting is still trusted.
@@ -42,7 +42,7 @@ class Sampler:
     def __init__(self, settings: SweepSettings, start: Position, progress: SweepProgress) -> None:
         self.settings = settings
         self.start = start
-        self.here = start
+        self.here = self._target = start
         self.progress = progress
         self.targets = reachable(settings.limits, settings.backlash)
         # The absolute method needs exact steps.
@@ -105,13 +105,14 @@ class Sampler:
         while True:
             self.check_budget("focus is not found yet")
             yield from self.approach(target)
+            position = self.here
             ticket = yield Expose(self._exposure, purpose)
             assert isinstance(ticket, int)  # noqa: S101 - the contract of `Expose`, for the type checker
             if ahead is not None:
                 yield from self._head_for(ahead)
             measurement = yield Measure(ticket)
             assert isinstance(measurement, Measurement)  # noqa: S101 - as above
-            sample = Sample(position=target, measurement=measurement, purpose=purpose)
+            sample = Sample(position=position, measurement=measurement, purpose=purpose)
             self.progress.samples.append(sample)
             if self._change_exposure(measurement):
                 continue
@@ -122,16 +123,19 @@ class Sampler:
     def approach(self, target: Position) -> Plan[None]:
         """Go to a target with the backlash taken up, and settle."""
         legs = approach(
-            self.here,
+            # A focuser that stopped a little off the same target would stop there again.
+            target if target == self._target else self.here,
             target,
             backlash=self.backlash,
             limits=self.settings.limits,
             backlash_taken_up=self._backlash_taken_up,
         )
         for leg in legs:
-            yield MoveTo(leg)
+            reached = yield MoveTo(leg)
+            assert isinstance(reached, int)  # noqa: S101 - the contract of `MoveTo`, for the type checker
+            self.here = target + reached - leg
             self._settled = False
-        self.here = target
+        self._target = target
         if legs:
             self._backlash_taken_up = True
         if not self._settled:
@@ -142,7 +146,7 @@ class Sampler:
         """Go back to the start."""
         yield MoveTo(self.targets.clamp(self.start - self.arrival * self.backlash.steps))
         yield MoveTo(self.start)
-        self.here = self.start
+        self.here = self._target = self.start
 
     def check_budget(self, why: str) -> None:
         """Raise `NothingLeft`, with the reason, if there is no exposure left."""
@@ -159,9 +163,11 @@ class Sampler:
         if position == self.here:
             return
         self._backlash_taken_up &= (position - self.here) * self.arrival > 0
-        self.here = position
+        self._target = position
         self._settled = False
-        yield MoveTo(position)
+        reached = yield MoveTo(position)
+        assert isinstance(reached, int)  # noqa: S101 - as above
+        self.here = reached
 
     def _change_exposure(self, measurement: Measurement) -> bool:
         """Change the exposure once if the frame needs it; return whether to repeat the frame."""

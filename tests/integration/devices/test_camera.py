@@ -1,6 +1,7 @@
 """The camera's adapter against cameras with the habits of real ones."""
 
 import asyncio
+import math
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
@@ -12,6 +13,7 @@ from alpaca_focus.core.errors import (
     DeviceMisbehaved,
     DeviceRefused,
     DeviceTimeout,
+    FrameLost,
     InvalidValue,
     RunAborted,
 )
@@ -19,6 +21,7 @@ from alpaca_focus.core.values import ExposureSettings, Frame, Subframe
 from alpaca_focus.devices.address import DeviceAddress
 from alpaca_focus.devices.camera import AlpacaCamera
 from alpaca_focus.devices.clock import ScaledClock
+from alpaca_focus.devices.exposure import ExposureRules
 from tests.served_devices import HANG, TIME_FACTOR, Faults, ServedCamera, serve, until
 
 T = TypeVar("T")
@@ -139,9 +142,46 @@ def test_a_cached_frame_is_downloaded_again() -> None:
     assert served.downloads == 4
 
 
-def test_a_stored_frame_that_stays_is_a_misbehaviour() -> None:
-    with pytest.raises(DeviceMisbehaved, match="sent the frame of an earlier exposure 4 times"):
-        use(ServedCamera(repeats=100), take(times=2))
+def test_a_stored_frame_that_nothing_shows_to_be_new_is_lost() -> None:
+    served = ServedCamera(repeats=100, stale_s=math.inf, dates=False)
+    with pytest.raises(FrameLost, match="sent the frame of an earlier exposure 4 times"):
+        use(served, take(times=2))
+
+
+@pytest.mark.parametrize("evidence", [{"stale_s": math.inf}, {"dates": False}])
+def test_identical_frames_are_believed_once_four_downloads_agree(evidence: dict[str, Any]) -> None:
+    served = ServedCamera(repeats=100, **evidence)
+    assert len(use(served, take(times=3))) == 3
+    assert served.downloads == 1 + 4 + 1
+
+
+def test_a_refused_second_download_needs_another_exposure() -> None:
+    served = ServedCamera(repeats=100, frees_image=True)
+
+    async def expose_again(camera: AlpacaCamera) -> None:
+        await take()(camera)
+        await camera.expose(SHORT)
+        with pytest.raises(FrameLost, match="sent no new frame and refused a second download"):
+            await camera.download()
+        await take(times=2)(camera)
+
+    use(served, expose_again)
+    assert (served.exposures, served.downloads) == (4, 1 + 2 + 1 + 1)
+
+
+def test_a_camera_that_sends_a_cached_frame_and_frees_it_is_never_believed() -> None:
+    served = ServedCamera(frees_image=True)
+
+    async def cached_once(camera: AlpacaCamera) -> None:
+        [first] = await take()(camera)
+        for _ in range(2):
+            served.sends_next = first.pixels
+            await camera.expose(SHORT)
+            with pytest.raises(FrameLost):
+                await camera.download()
+            [first] = await take()(camera)
+
+    use(served, cached_once)
 
 
 def test_frames_that_are_saturated_all_over_are_distinguished_by_their_time() -> None:
@@ -167,7 +207,7 @@ def test_a_camera_in_error_is_a_misbehaviour_and_cleared() -> None:
 
 def test_an_idle_camera_without_a_frame_is_a_misbehaviour() -> None:
     with pytest.raises(DeviceMisbehaved, match="left no frame: the camera was idle for 6 s without one"):
-        use(ServedCamera(never_ready=True), take())
+        use(ServedCamera(never_ready=True), take(), rules=ExposureRules(idle_timeout_s=6.0))
 
 
 def test_a_cancelled_exposure_is_aborted() -> None:

@@ -73,6 +73,11 @@ def test_the_state_shows_whether_an_image_is_being_taken(state: Any, busy: bool,
     assert (activity.busy, activity.preparing) == (busy, preparing)
 
 
+@pytest.mark.parametrize(("is_ready", "busy"), [(True, False), (False, True), (None, True)])
+def test_a_camera_that_stays_at_download_is_at_rest_once_its_image_is_ready(is_ready: Any, busy: bool) -> None:
+    assert activity_of(ReportingCamera(camerastate=4, imageready=is_ready)).busy is busy
+
+
 @pytest.mark.parametrize("started", ["2026-11-21T03:04:05.250", "yesterday"])
 def test_the_start_of_the_last_image_is_quoted(started: str) -> None:
     activity = activity_of(ReportingCamera(camerastate=0, lastexposurestarttime=started, lastexposureduration=120.0))

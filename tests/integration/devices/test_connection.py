@@ -246,6 +246,20 @@ def test_a_read_is_repeated_when_the_connection_breaks() -> None:
     assert faults.count("GET", "position") == 3
 
 
+def test_two_reads_without_an_answer_are_repeated() -> None:
+    faults = Faults()
+
+    async def read(connection: Connection) -> int:
+        faults.instead["position"] = HANG
+        reading = asyncio.create_task(connection.get("Position", as_int))
+        await until(lambda: faults.count("GET", "position") == 2)
+        del faults.instead["position"]
+        return await reading
+
+    with serve([ServedFocuser()], faults) as server:
+        assert asyncio.run(with_connection(connection_to(server.port, timeout_s=0.3), read)) == 5000
+
+
 def test_a_write_is_repeated_when_the_connection_breaks() -> None:
     faults = Faults()
 

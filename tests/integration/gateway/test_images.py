@@ -10,7 +10,7 @@ import pytest
 
 from alpaca_focus.alpaca.errors import AlpacaError
 from alpaca_focus.alpaca.http import HttpError
-from alpaca_focus.alpaca.imagebytes import Header, ImageBytesError
+from alpaca_focus.alpaca.imagebytes import Header, ImageBytesError, decode_image
 from alpaca_focus.alpaca.replies import IMAGE_BYTES, JSON
 from alpaca_focus.alpaca.running import RunningServer
 from alpaca_focus.alpaca.standard import DeviceType
@@ -89,6 +89,34 @@ def test_json_images_are_the_same_and_not_shown(observatory: Observatory, gatewa
     assert album.pixels == []
 
 
+def test_json_images_come_as_image_bytes_to_whom_wants_those(
+    observatory_with: Callable[..., Observatory], gateway_before: Any, album: Album
+) -> None:
+    observatory = observatory_with(quirks=("json-images-only",))
+    gateway = gateway_before(observatory)
+    expose(gateway.address, BinX=2, BinY=2, NumX=61, NumY=47)
+    status, headers, content = ask(gateway.address, "GET", IMAGE, Accept=IMAGE_BYTES)
+    assert (status, headers["content-type"], int(headers["content-length"])) == (200, IMAGE_BYTES, len(content))
+    wanted = fetch_image(observatory.address, 0, timeout_s=30)
+    assert np.array_equal(decode_image(content), wanted)
+    assert Header.parse(content).client_transaction_id == 77
+    assert json.loads(ask(gateway.address, "GET", IMAGE)[2])["Rank"] == 2
+    album.has_come.wait()
+    assert len(album.pixels) == 1
+    assert np.array_equal(album.pixels[0], wanted)
+
+
+def test_json_errors_stay_json_where_image_bytes_are_wanted(
+    observatory_with: Callable[..., Observatory], gateway_before: Any, album: Album
+) -> None:
+    gateway = gateway_before(observatory_with(quirks=("json-images-only",)))
+    ask(gateway.address, "PUT", "/api/v1/camera/0/connected", b"Connected=true")
+    status, headers, content = ask(gateway.address, "GET", IMAGE, Accept=IMAGE_BYTES)
+    assert (status, headers["content-type"].partition(";")[0]) == (200, "application/json")
+    assert json.loads(content)["ErrorNumber"]
+    assert album.pixels == []
+
+
 def test_an_image_error_comes_as_json(observatory: Observatory, gateway_before: Any, album: Album) -> None:
     gateway = gateway_before(observatory)
     ask(gateway.address, "PUT", "/api/v1/camera/0/connected", b"Connected=true")
@@ -107,7 +135,6 @@ def test_an_image_error_comes_as_json(observatory: Observatory, gateway_before: 
         "content-length-without-header",
         "image-errors-as-raw-bytes",
         "image-error-number-zero",
-        "json-images-only",
         "imagebytes-unasked",
         "int32-for-everything",
         "header-from-present-numx",

@@ -14,7 +14,8 @@ import requests
 from alpaca.focuser import Focuser
 
 from alpaca_focus.alpaca.errors import AlpacaError, ErrorNumber
-from alpaca_focus.alpaca.replies import ApiRequest, Reply, error_reply, value_reply
+from alpaca_focus.alpaca.imagebytes import Header
+from alpaca_focus.alpaca.replies import IMAGE_BYTES, ApiRequest, Reply, error_reply, value_reply
 from alpaca_focus.alpaca.running import RunningServer
 from alpaca_focus.alpaca.standard import DeviceType
 from alpaca_focus.gateway.gateway_server import PassThrough
@@ -66,6 +67,16 @@ def test_unknown_members_are_the_devices_business(behind: Behind, member: str) -
     assert passed == direct
     assert direct[0] == 400
     assert behind.faults.seen[0].member == behind.faults.seen[1].member
+
+
+def test_an_error_of_an_image_becomes_json(behind: Behind) -> None:
+    text = "Noch kein Bild für Sie"
+    body = Header(error_number=ErrorNumber.INVALID_OPERATION).pack() + text.encode()
+    behind.faults.instead["imagearray"] = Reply(content_type=IMAGE_BYTES, body=body)
+    path = "/api/v1/camera/0/imagearray?ClientTransactionID=8"
+    reply = json.loads(ask(behind.gateway.address, "GET", path, Accept=IMAGE_BYTES)[2])
+    assert (reply["ErrorNumber"], reply["ErrorMessage"]) == (ErrorNumber.INVALID_OPERATION, text)
+    assert reply["ClientTransactionID"] == 8
 
 
 @pytest.mark.parametrize("number", [*ErrorNumber, 0x499, 1, 4096, -1])

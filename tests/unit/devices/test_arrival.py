@@ -1,4 +1,5 @@
 from collections.abc import Iterable
+from dataclasses import replace
 
 import pytest
 
@@ -8,9 +9,11 @@ RULES = ArrivalRules(tolerance_steps=1, disbelief_s=3.0, start_patience_s=2.5, s
 POLL_S = 0.1
 
 
-def follow(start: int, target: int, readings: Iterable[tuple[int, bool]]) -> tuple[MoveProgress, float]:
+def follow(
+    start: int, target: int, readings: Iterable[tuple[int, bool]], rules: ArrivalRules = RULES
+) -> tuple[MoveProgress, float]:
     """Feed (position, is moving) readings a poll apart; the last one stays for ever."""
-    watch = MoveWatch(target, start, 0.0, RULES)
+    watch = MoveWatch(target, start, 0.0, rules)
     now_s, last = 0.0, (start, False)
     steady = iter(readings)
     while now_s < 1000.0:
@@ -70,6 +73,18 @@ def test_a_rest_one_step_off_is_an_arrival_after_a_while() -> None:
     progress, now_s = follow(0, 1000, [(999, False)])
     assert progress is MoveProgress.ARRIVED
     assert now_s >= RULES.start_patience_s
+
+
+def test_a_rest_within_the_tolerance_is_an_arrival() -> None:
+    rules = replace(RULES, tolerance_steps=3)
+    assert follow(0, 1000, [(500, False), (997, False)], rules)[0] is MoveProgress.ARRIVED
+    assert follow(0, 1000, [(500, False), (996, False)], rules)[0] is MoveProgress.STOPPED_SHORT
+
+
+def test_a_focuser_that_has_reported_moving_is_believed_when_it_stops_within_the_tolerance() -> None:
+    progress, now_s = follow(0, 1000, [(500, True), (998, True), (998, False)], replace(RULES, tolerance_steps=3))
+    assert progress is MoveProgress.ARRIVED
+    assert now_s == pytest.approx(0.3)
 
 
 def test_a_rest_elsewhere_is_a_stop() -> None:

@@ -64,7 +64,29 @@ def test_idle_without_a_frame_is_waited_for() -> None:
 
 
 def test_idle_without_a_frame_for_long_is_a_lost_exposure() -> None:
-    assert follow(2.0, lambda _: False)[0] is ExposureProgress.LOST
+    verdict, now_s = follow(2.0, lambda _: False)
+    assert verdict is ExposureProgress.LOST
+    assert now_s == pytest.approx(2.0 + RULES.idle_timeout_s, abs=0.2)
+
+
+def test_a_large_frame_on_a_slow_computer_is_waited_for() -> None:
+    assert follow(2.0, lambda t: t > 16.0)[0] is ExposureProgress.READY
+
+
+def test_the_idle_time_counts_from_the_first_such_reading() -> None:
+    verdict, now_s = follow(2.0, lambda _: False, lambda t: IDLE if t < 1.0 or t > 20.0 else EXPOSING)
+    assert verdict is ExposureProgress.LOST
+    assert now_s == pytest.approx(20.0 + RULES.idle_timeout_s, abs=0.3)
+
+
+def test_whether_image_ready_was_false_is_remembered() -> None:
+    watch = ExposureWatch(1.0, 0.0, RULES, was_ready_before=True)
+    watch.update(IDLE, 0.1, is_ready=True)
+    assert not watch.was_unready
+    watch.update(IDLE, 0.2, is_ready=False)
+    watch.update(IDLE, 1.2, is_ready=True)
+    assert watch.was_unready
+    assert ExposureWatch(1.0, 0.0, RULES, was_ready_before=False).was_unready
 
 
 def test_an_error_that_stays_is_a_failure() -> None:

@@ -2,37 +2,55 @@ import numpy as np
 import pytest
 
 from alpaca_focus.core.values import Pixels
-from alpaca_focus.devices.frames import is_new_frame, mark_frame, one_plane, saturation_adu
+from alpaca_focus.devices.frames import FrameMark, Freshness, freshness, mark_frame, one_plane, saturation_adu
 
 
 def noise(rng: np.random.Generator, shape: tuple[int, ...] = (300, 400)) -> Pixels:
     return rng.integers(100, 200, shape).astype(np.uint16)
 
 
+def fresh(mark: FrameMark, previous: FrameMark | None, *, was_unready: bool = False) -> str:
+    return freshness(mark, previous, was_unready=was_unready).value
+
+
 def test_the_first_frame_is_new(rng: np.random.Generator) -> None:
-    assert is_new_frame(mark_frame(noise(rng), ""), None)
+    assert fresh(mark_frame(noise(rng), ""), None) == "new"
 
 
 def test_noise_distinguishes_frames(rng: np.random.Generator) -> None:
-    assert is_new_frame(mark_frame(noise(rng), "same"), mark_frame(noise(rng), "same"))
+    assert fresh(mark_frame(noise(rng), "same"), mark_frame(noise(rng), "same")) == "new"
 
 
-def test_a_stored_frame_is_not_new_even_with_a_new_time(rng: np.random.Generator) -> None:
+@pytest.mark.parametrize(
+    ("before", "after", "was_unready", "expected"),
+    [
+        ("22:00:00", "22:00:05", False, Freshness.IDENTICAL),
+        ("22:00:00", "22:00:00", True, Freshness.IDENTICAL),
+        ("22:00:00", "22:00:00", False, Freshness.OLD),
+        ("22:00:00", "", False, Freshness.OLD),
+        ("", "", False, Freshness.OLD),
+        ("", "", True, Freshness.IDENTICAL),
+    ],
+)
+def test_equal_pixels_need_other_evidence(
+    before: str, after: str, was_unready: bool, expected: Freshness, rng: np.random.Generator
+) -> None:
     frame = noise(rng)
-    assert not is_new_frame(mark_frame(frame, "2026-01-01T22:00:05"), mark_frame(frame.copy(), "2026-01-01T22:00:00"))
+    assert freshness(mark_frame(frame, after), mark_frame(frame.copy(), before), was_unready=was_unready) is expected
 
 
-def test_flat_frames_are_distinguished_by_their_time() -> None:
+def test_flat_frames_are_distinguished_by_other_evidence_alone() -> None:
     flat = np.full((300, 400), 65535, dtype=np.uint16)
-    assert is_new_frame(mark_frame(flat, "22:00:05"), mark_frame(flat, "22:00:00"))
-    assert not is_new_frame(mark_frame(flat, "22:00:00"), mark_frame(flat, "22:00:00"))
-    assert not is_new_frame(mark_frame(flat, ""), mark_frame(flat, ""))
+    assert fresh(mark_frame(flat, "22:00:05"), mark_frame(flat, "22:00:00")) == "new"
+    assert fresh(mark_frame(flat, ""), mark_frame(flat, ""), was_unready=True) == "new"
+    assert fresh(mark_frame(flat, "22:00:00"), mark_frame(flat, "22:00:00")) == "old"
+    assert fresh(mark_frame(flat, ""), mark_frame(flat, "")) == "old"
 
 
 def test_the_order_in_memory_does_not_matter_for_size_or_type(rng: np.random.Generator) -> None:
     frame = np.asfortranarray(noise(rng))
-    assert is_new_frame(mark_frame(frame[:, :-1], ""), mark_frame(frame, ""))
-    assert not is_new_frame(mark_frame(frame, ""), mark_frame(frame, ""))
+    assert fresh(mark_frame(frame[:, :-1], ""), mark_frame(frame, "")) == "new"
+    assert fresh(mark_frame(frame, ""), mark_frame(frame, "")) == "old"
 
 
 def test_of_a_colour_image_the_green_plane_is_taken(rng: np.random.Generator) -> None:

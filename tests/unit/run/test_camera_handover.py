@@ -118,6 +118,24 @@ def test_an_interrupted_run_finds_the_same_focus(
     check_given_back(session)
 
 
+@pytest.mark.parametrize("patience_s", [33.0, 36.0, 45.0, PATIENT])
+@pytest.mark.parametrize("lost", range(1, 8))
+def test_a_lost_frame_is_taken_again_within_the_patience(
+    session_with: Callable[..., Session], patience_s: float, lost: int
+) -> None:
+    session, undisturbed = session_with(patience_s=patience_s), session_with(patience_s=PATIENT)
+    session.at.camera.lost_frames = {lost}
+    result, other = asyncio.run(session.run()), asyncio.run(undisturbed.run())
+    assert result.outcome is Outcome.FOCUSED, result.reason
+    assert result.exposures == other.exposures + 1
+    assert [sample.position for sample in result.samples] == [sample.position for sample in other.samples]
+    assert [sample.measurement.value for sample in result.samples] == pytest.approx(
+        [sample.measurement.value for sample in other.samples], rel=1e-4
+    )
+    assert set(session.at.program.too_late_s) == {0.0}
+    check_given_back(session)
+
+
 def test_guiding_goes_on_in_each_handover(session_with: Callable[..., Session]) -> None:
     session = session_with(patience_s=33.0)
     guided: list[bool] = []

@@ -54,6 +54,12 @@ def test_it_goes_there_and_comes_back_with_the_slack_taken_up(tmp_path: Path) ->
     assert not (tmp_path / FILE_NAME).exists()
 
 
+def test_a_return_that_ends_within_the_tolerance_is_a_return(tmp_path: Path) -> None:
+    became = carried_out(nudge(FakeFocuser(start=START, stops_short_steps=3), tmp_path))
+    assert (became.ended_at, became.is_stranded) == (START + 3, False)
+    assert carried_out(nudge(FakeFocuser(start=START, stops_short_steps=4), tmp_path)).is_stranded
+
+
 def test_the_way_back_stays_within_the_limits(tmp_path: Path) -> None:
     focuser = FakeFocuser(start=START)
     carried_out(nudge(focuser, tmp_path, limits=Limits(lowest=0, highest=START + 50)))

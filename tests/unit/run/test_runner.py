@@ -97,6 +97,49 @@ def _spy(frame: Frame, observatory: Observatory, during: list[bool]) -> Measurem
     return observatory.camera.measure(frame)
 
 
+@pytest.mark.parametrize("short_steps", [2, 3])
+def test_a_focuser_that_stops_short_counts_where_it_stands(observatory: Observatory, short_steps: int) -> None:
+    observatory.focuser.stops_short_steps = short_steps
+    result = asyncio.run(observatory.run())
+    assert result.outcome is Outcome.FOCUSED
+    assert result.final_position == observatory.focuser.motor == result.samples[-1].position
+    assert set(observatory.focuser.moves) & {sample.position for sample in result.samples} == set()
+    assert abs(observatory.focuser.tube - observatory.sky.best_tube) < 33
+
+
+def test_a_focuser_that_stops_short_does_not_creep_away_with_failed_runs(observatory: Observatory) -> None:
+    observatory.focuser.stops_short_steps = 2
+    for _ in range(5):
+        observatory.sky.clouds_from_frame = observatory.sky.frames + 4
+        assert asyncio.run(observatory.run()).outcome is Outcome.RESTORED
+    assert abs(observatory.focuser.motor - 25600) <= 2
+
+
+@pytest.mark.parametrize("lost", range(1, 9))
+def test_a_lost_frame_is_taken_again_where_it_was_taken(rng: np.random.Generator, lost: int) -> None:
+    def run(lost_frames: set[int]) -> FocusResult:
+        clock, focuser = FakeClock(), FakeFocuser(start=25600)
+        sky = FakeSky(focuser, rng, error=1e-9, seeing_scatter=0.0)
+        camera = FakeCamera(sky, clock)
+        camera.lost_frames = lost_frames
+        return asyncio.run(Observatory(clock, focuser, sky, camera, []).run())
+
+    without, again = run(set()), run({lost})
+    assert again.outcome is Outcome.FOCUSED, again.reason
+    assert "A frame was taken again: Camera 0 sent the frame of an earlier exposure." in again.reason
+    assert again.exposures == without.exposures + 1
+    for one, other in zip(without.samples, again.samples, strict=True):
+        assert one.position == other.position
+        assert other.measurement.value == pytest.approx(one.measurement.value, rel=1e-4)
+
+
+def test_a_frame_that_is_lost_twice_ends_the_run(observatory: Observatory) -> None:
+    observatory.camera.lost_frames = {4, 5}
+    result = asyncio.run(observatory.run())
+    assert result.outcome is Outcome.RESTORED
+    assert observatory.focuser.motor == 25600
+
+
 def test_clouds_end_with_the_focuser_restored(observatory: Observatory) -> None:
     observatory.sky.clouds_from_frame = 5
     result = asyncio.run(observatory.run())

@@ -23,7 +23,7 @@ def test_the_telescope_is_all_that_is_required() -> None:
     assert settings.model_dump(exclude_none=True) == {
         "telescope": {"name": "telescope", "focal_length_mm": 530.0, "aperture_mm": 106.0, "central_obstruction": 0.0},
         "alpaca": {"address": "127.0.0.1:11111", "timeout_s": 5.0},
-        "camera": {"device_number": 0, "download_timeout_s": 60.0},
+        "camera": {"device_number": 0, "download_timeout_s": 60.0, "idle_timeout_s": 30.0},
         "focuser": {
             "device_number": 0,
             "settle_s": 1.0,
