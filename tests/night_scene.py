@@ -124,6 +124,8 @@ class Scene:
         self.outcomes: list[Outcome | Exception] = []
         self.taken_runs = 0
         self.run_lasts_s = 30.0
+        self.is_hanging = False
+        self.when_cancelled: Outcome | Exception | None = None
         self.images = 0
         self.store = None if self.directory is None else RunStore(self.directory)
         self.scheduler = self.new_scheduler()
@@ -160,8 +162,15 @@ class Scene:
     async def _focus(self, triggers: str) -> FocusResult:
         self.runs.append(triggers)
         started_at = self.clock.wall()
-        await self.clock.sleep(self.run_lasts_s)
-        outcome = self.outcomes.pop(0) if self.outcomes else Outcome.FOCUSED
+        try:
+            if self.is_hanging:
+                await asyncio.get_running_loop().create_future()
+            await self.clock.sleep(self.run_lasts_s)
+            outcome = self.outcomes.pop(0) if self.outcomes else Outcome.FOCUSED
+        except asyncio.CancelledError:
+            if self.when_cancelled is None:
+                raise
+            outcome = self.when_cancelled
         if isinstance(outcome, Exception):
             raise outcome
         is_taken, self.taken_runs = self.taken_runs > 0, max(0, self.taken_runs - 1)

@@ -140,7 +140,7 @@ class RefocusScheduler:
         A focuser that does not answer gets `within_s`, one that does `LONGEST_RESTORE_S`. Return whether the job has
         ended in time; if not, the next start returns the focuser with what is on disk.
         """
-        self._is_stopping = True
+        self._is_stopping = self.outcomes.is_stopping = True
         self._job.cancel_run()
         # A correction move is not cancelled: it is short, and the next start would have to complete it.
         ended = await self._at_rest_while_it_answers(within_s)

@@ -13,7 +13,7 @@ from structlog.typing import EventDict
 
 from alpaca_focus.core.errors import ConfigurationError, DeviceMisbehaved, DeviceUnreachable, StorageError
 from alpaca_focus.core.night.compensation import CompensationSettings
-from alpaca_focus.core.night.state import ADVICE, CorrectionMove, PierSide, Plan
+from alpaca_focus.core.night.state import ADVICE, CorrectionMove, History, PierSide, Plan
 from alpaca_focus.core.night.triggers import AfterImages, AfterTime, FilterChange, TemperatureChange, meridian_flip
 from alpaca_focus.core.values import Light, Outcome
 from alpaca_focus.night import run_outcomes
@@ -524,6 +524,49 @@ def test_a_keeper_that_stops_begins_nothing_more() -> None:
         assert scene.runs == []
 
     played(night)
+
+
+@pytest.mark.parametrize(
+    "when_cancelled", [None, Outcome.STRANDED, DeviceUnreachable("focuser", "The focuser does not answer.")]
+)
+def test_an_orderly_stop_during_a_run_is_no_failure_and_keeps_what_is_due(
+    tmp_path: Path, when_cancelled: Outcome | Exception | None
+) -> None:
+    scene = Scene(night_settings(AfterImages(2)), tmp_path)
+
+    async def night() -> None:
+        history = await stopped_during_a_run(scene, when_cancelled)
+        assert (history.asap, history.images, history.hold_s, history.failures) == (True, 2, 0.0, 0)
+        await scene.poll()
+        assert scene.runs == ["asap, images"] * 2
+        assert not scene.scheduler.state.history.asap
+
+    played(night)
+
+
+def test_a_run_that_ends_well_during_the_stop_counts(tmp_path: Path) -> None:
+    scene = Scene(night_settings(AfterImages(2)), tmp_path)
+
+    async def night() -> None:
+        history = await stopped_during_a_run(scene, Outcome.FOCUSED)
+        assert (history.asap, history.images, history.baseline is not None) == (False, 0, True)
+
+    played(night)
+
+
+async def stopped_during_a_run(scene: Scene, when_cancelled: Outcome | Exception | None) -> History:
+    """Stop the scheduler in the middle of a run, and return the history that the next one begins with."""
+    await scene.poll()
+    for _ in range(2):
+        scene.scheduler.requests.report_image(None)
+    scene.scheduler.requests.refocus()
+    scene.is_hanging, scene.when_cancelled = True, when_cancelled
+    await scene.scheduler.tick()
+    await asyncio.sleep(0)
+    assert scene.scheduler.doing == "a focus run"
+    assert await scene.scheduler.stop(8.0)
+    scene.is_hanging = False
+    return scene.new_scheduler().state.history
 
 
 def test_a_reported_filter_counts_where_no_wheel_can_be_asked_and_survives_a_crash(tmp_path: Path) -> None:
