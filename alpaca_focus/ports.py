@@ -107,7 +107,6 @@ class CameraActivity:
         exposure_started: Start of the last image as the camera writes it; a change means another image.
         exposure_s: Exposure time of the last image.
         free: Whether a focus run may use the camera while it is not busy.
-        images: Light frames that have ended since the watch began; `None`: count them from the other fields.
     """
 
     busy: bool
@@ -115,7 +114,6 @@ class CameraActivity:
     exposure_started: str | None
     exposure_s: float | None
     free: bool = True
-    images: int | None = None
 
 
 class CameraWatch(Device, Protocol):

@@ -242,6 +242,8 @@ class FakeEngine:
         job: What it does in a gap.
         calls: Its calls and their reasons.
         frames: What it was shown.
+        decided: The numbers of images with which it was asked to decide.
+        due_after: Number of images after which a refocus is due; `None`: it never is by itself.
         at_rest: Set while nothing is under way.
     """
 
@@ -254,12 +256,20 @@ class FakeEngine:
     moved_to: list[Position | None] = field(default_factory=list)
     frames: list[LightFrame] = field(default_factory=list)
     gaps: int = 0
+    decided: list[int] = field(default_factory=list)
+    due_after: int | None = None
+    images: Callable[[], int] = lambda: 0
     refuses: str = ""
 
     def __post_init__(self) -> None:
         self.at_rest = asyncio.Event()
         self.at_rest.set()
         self.gives_way = asyncio.Event()
+
+    async def decide(self) -> None:
+        self.decided.append(self.images())
+        if self.due_after is not None and self.images() >= self.due_after:
+            self.wants_gap = True
 
     async def use_gap(self) -> None:
         self.gaps += 1
@@ -347,6 +357,7 @@ class CameraScene:
             idle_s=IDLE_S,
             least_image_s=LEAST_IMAGE_S,
         )
+        self.engine.images = lambda: self.arbiter.exposures.images
         self.device = VirtualCamera(self.upstream, self.engine, self.arbiter)
         self.client = Client(self.device)
         self.run_exposes_s = 2.0

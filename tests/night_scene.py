@@ -125,6 +125,8 @@ class Scene:
         self.taken_runs = 0
         self.run_lasts_s = 30.0
         self.is_hanging = False
+        self.program_images: int | None = None
+        """Images that a gateway has counted since it was last asked; None: there is none."""
         self.when_cancelled: Outcome | Exception | None = None
         self.images = 0
         self.store = None if self.directory is None else RunStore(self.directory)
@@ -141,6 +143,7 @@ class Scene:
                 filter_wheel=self.wheel if self.has_wheel else None,
                 mount=self.mount,
                 safety_monitor=self.safety,
+                new_images=None if self.program_images is None else self._new_images,
             ),
             self.clock,
             watch_s=POLL_S,
@@ -158,6 +161,10 @@ class Scene:
             self.settings,
         )
         return self.scheduler
+
+    def _new_images(self) -> int:
+        new, self.program_images = self.program_images, 0
+        return new or 0
 
     async def _focus(self, triggers: str) -> FocusResult:
         self.runs.append(triggers)

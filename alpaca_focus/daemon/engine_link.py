@@ -20,6 +20,8 @@ from alpaca_focus.service.threads import LowPriorityWorker, start_in_loop
 
 STILL_WITHIN_S = 60.0
 """Longest time, in real seconds, that the imaging program's own move waits for a run or a correction move."""
+DECIDE_WITHIN_S = 2.0
+"""Longest time, in real seconds, that a StartExposure waits for a decision: imaging programs give a request more."""
 
 _log = structlog.get_logger(__name__)
 
@@ -66,6 +68,18 @@ class EngineLink:
     def _doing(self) -> str:
         scheduler = self.scheduler
         return "" if scheduler is None else scheduler.doing
+
+    async def decide(self) -> None:
+        """Decide anew whether something is due, within `DECIDE_WITHIN_S`."""
+
+        async def decide(scheduler: RefocusScheduler) -> None:
+            scheduler.decide_before_exposure()
+
+        try:
+            async with asyncio.timeout(DECIDE_WITHIN_S):
+                await self._in_daemon(decide)
+        except TimeoutError:
+            _log.warning("No decision in time: an exposure begins without one", waited_s=DECIDE_WITHIN_S)
 
     async def use_gap(self) -> None:
         """Let the job that waits for a gap start, and return when no job is under way."""

@@ -80,5 +80,4 @@ class GatewayCameraWatch:
             exposure_started=real.exposure_started,
             exposure_s=real.exposure_s,
             free=arbiter.is_free,
-            images=arbiter.exposures.images,
         )

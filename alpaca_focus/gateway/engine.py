@@ -56,6 +56,10 @@ class Engine(Protocol):
         """Whether a focus run is under way, interrupted or not."""
         ...
 
+    async def decide(self) -> None:
+        """Decide anew whether something is due; returns soon, and never raises except when cancelled."""
+        ...
+
     async def use_gap(self) -> None:
         """Do what waits for a gap, and return when it is finished. Never raises except when cancelled."""
         ...

@@ -2,14 +2,17 @@
 
 import math
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from alpaca_focus.ports import Clock
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Exposed:
-    """An exposure and the time of its StartExposure, by the wall clock and by the monotonic clock."""
+    """An exposure and the time at which its StartExposure was sent, by the wall clock and by the monotonic clock.
+
+    The camera has begun later than that, but perhaps long before its reply came.
+    """
 
     exposure_s: float
     light: bool
@@ -34,6 +37,7 @@ class ProgramExposures:
         self.last: Exposed | None = None
         self.is_known = False
         self.passing = 0
+        self._sent_s = clock.monotonic()
         self._is_passing_aborted = False
         self._is_counted = True
         self._is_measured = True
@@ -75,13 +79,18 @@ class ProgramExposures:
             self._is_passing_aborted = False
         return was_aborted
 
+    def sending(self) -> None:
+        """Note that a StartExposure is just being sent to the camera; `began` may follow."""
+        self._sent_s = self._clock.monotonic()
+
     def began(self, *, exposure_s: float, light: bool, may_be_stale: bool) -> None:
-        """Note that the camera has started an exposure."""
+        """Note that the camera has started the exposure that was sent."""
         self.count()
-        now_s = self._clock.monotonic()
+        now_s, sent_s = self._clock.monotonic(), self._sent_s
         ends_s = now_s + exposure_s
         self._not_ready_before_s = ends_s if may_be_stale else -math.inf
-        self.last = Exposed(exposure_s=exposure_s, light=light, at=self._clock.wall(), at_s=now_s)
+        at = self._clock.wall() - timedelta(seconds=now_s - sent_s)
+        self.last = Exposed(exposure_s=exposure_s, light=light, at=at, at_s=sent_s)
         self._is_counted = self._is_measured = not self.is_image(exposure_s, light=light)
         self._busy_until_s = ends_s
         self.is_known = True
@@ -102,10 +111,11 @@ class ProgramExposures:
         """
         self.count()
         self.busy_now()
-        if self._is_measured or self._clock.monotonic() < self._busy_until_s:
+        last = self.last
+        if self._is_measured or last is None or self._clock.monotonic() < last.at_s + last.exposure_s:
             return None
         self._is_measured = True
-        return self.last
+        return last
 
     def stopped(self) -> None:
         """Note that the imaging program has stopped its exposure early, with an image."""

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import structlog
@@ -26,6 +26,8 @@ SERIES_WITHIN_S = 120.0
 SERIES_PAUSE_S = 40.0
 """Longer than the pause between two moves of such a series: N.I.N.A.'s line exposes 5 to 12 s and settles 3 s."""
 WHEEL_MOVING = -1
+WHEEL_WITHIN_S = 30.0
+"""Longest wait of an exposure for a wheel that turns."""
 
 _log = structlog.get_logger(__name__)
 
@@ -147,13 +149,19 @@ class VirtualFilterWheel(VirtualMovingDevice):
 
     _what = "filter wheel"
 
-    def __init__(self, upstream: Upstream, engine: Engine, request_check: Callable[[], None], clock: Clock) -> None:
+    def __init__(
+        self,
+        upstream: Upstream,
+        engine: Engine,
+        request_check: Callable[[Callable[[], Awaitable[None]]], None],
+        clock: Clock,
+    ) -> None:
         super().__init__(upstream, engine, clock)
         self._request_check = request_check
         self._answers |= {("PUT", "position"): self._turn, ("GET", "position"): self._position}
 
     async def _turn(self, _request: ApiRequest, arguments: list[Scalar]) -> object:
-        self._request_check()
+        self._request_check(self._wait_for_filter)
         if not self._engine.focusing and not self.is_waiting:
             return PASS_ON
         slot, names = int(arguments[0]), await self.upstream.get("names")
@@ -162,6 +170,17 @@ class VirtualFilterWheel(VirtualMovingDevice):
             raise AlpacaError(ErrorNumber.INVALID_VALUE, f"The slot {slot} is out of range (0 to {count - 1}).")
         self._move_after_run("the imaging program changes the filter", "position", slot)
         return None
+
+    async def _wait_for_filter(self) -> None:
+        """Wait until the wheel reports a filter: not every program does, and the next decision has to know it."""
+        ends_s = self._clock.monotonic() + WHEEL_WITHIN_S
+        try:
+            while self._clock.monotonic() < ends_s and (
+                self.is_waiting or await self.upstream.get("position") == WHEEL_MOVING
+            ):
+                await self._clock.sleep(POLL_S)
+        except (AlpacaError, UpstreamLost) as error:
+            _log.debug("The filter wheel does not report its position", why=str(error))
 
     async def _position(self, _request: ApiRequest, _arguments: list[Scalar]) -> object:
         return WHEEL_MOVING if self.is_waiting else PASS_ON

@@ -109,6 +109,20 @@ class RefocusScheduler:
             return False
         return decision.waits_for_gap or (decision.allows_corrections and self._compensator.wants_to_move)
 
+    def decide_before_exposure(self) -> None:
+        """Count the imaging program's images and decide anew, so that `wants_gap` is right as its next exposure begins.
+
+        No device is polled: an imaging program starts its next exposure 10 ms after a download.
+        """
+        snapshot = self.snapshot
+        if snapshot is None or self._job.doing:
+            return
+        settings = self._settings
+        state = self._store.apply(transitions.images_ended, self._poller.new_program_images(self.state.plan))
+        self.decision = decided(
+            state.history, snapshot, settings.triggers, settings.night_below_deg, paused=state.paused
+        )
+
     async def use_gap(self) -> None:
         """Do what waits for a gap; return when nothing owns the optics."""
         for _ in range(MOST_JOBS_IN_A_GAP):

@@ -194,9 +194,14 @@ def flip_reported(state: NightState) -> NightState:
     return _with(state, flipped=True)
 
 
+def images_ended(state: NightState, count: int) -> NightState:
+    """Return the state with so many more light frames."""
+    return _with(state, images=state.history.images + count)
+
+
 def image_reported(state: NightState, hfd_px: float | None = None) -> NightState:
     """Return the state with one more light frame, and the size of its stars if it was reported."""
-    state = _with(state, images=state.history.images + 1)
+    state = images_ended(state, 1)
     return state if hfd_px is None else hfd_reported(state, hfd_px)
 
 

@@ -58,6 +58,11 @@ class FakeScheduler:
         self.told.append(what)
         self.threads.add(threading.get_ident())
 
+    def decide_before_exposure(self) -> None:
+        self._note("decide")
+        if self.fails:
+            raise RuntimeError("a bug")
+
     async def use_gap(self) -> None:
         self._note("use_gap")
         if self.fails:
@@ -148,6 +153,7 @@ def test_everything_is_carried_out_in_the_engines_thread() -> None:
         with linked(scheduler) as link:
 
             async def gateway() -> None:
+                await link.decide()
                 await link.use_gap()
                 await link.wait_until_idle()
                 link.give_way("why")
@@ -157,6 +163,7 @@ def test_everything_is_carried_out_in_the_engines_thread() -> None:
             await elsewhere(gateway())
             await asyncio.sleep(0)
         assert scheduler.told == [
+            ("decide",),
             ("use_gap",),
             ("at_rest", engine_link.STILL_WITHIN_S),
             ("give_way", "why"),
@@ -172,6 +179,7 @@ def test_without_a_night_everything_passes() -> None:
     async def play() -> None:
         with linked(None) as link:
             assert (link.wants_gap, link.focusing, link.correcting) == (False, False, False)
+            await elsewhere(link.decide())
             await elsewhere(link.use_gap())
             await elsewhere(link.wait_until_idle())
             link.give_way("why")
@@ -183,9 +191,28 @@ def test_a_failure_of_the_engine_is_logged_and_the_program_continues(capsys: pyt
     async def play() -> None:
         with linked(FakeScheduler(fails=True)) as link:
             await elsewhere(link.use_gap())
+            await elsewhere(link.decide())
 
     asyncio.run(play())
-    assert "a bug" in capsys.readouterr().out
+    assert capsys.readouterr().out.count("RuntimeError: a bug") == 2
+
+
+def test_an_exposure_does_not_wait_long_for_an_engine_that_hangs(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(engine_link, "DECIDE_WITHIN_S", 0.05)
+
+    async def play() -> None:
+        scheduler = FakeScheduler()
+        with linked(scheduler) as link:
+            # The daemon's loop itself hangs.
+            thread = threading.Thread(target=lambda: asyncio.run(link.decide()))
+            thread.start()
+            thread.join()
+        await asyncio.sleep(0)
+
+    asyncio.run(play())
+    assert "No decision in time" in capsys.readouterr().out
 
 
 def test_actions_are_answered() -> None:
@@ -209,6 +236,7 @@ def test_after_the_end_of_the_engine_everything_passes_and_nothing_is_left() -> 
     link = asyncio.run(made())
 
     async def gateway() -> None:
+        await link.decide()
         await link.use_gap()
         await link.wait_until_idle()
         link.give_way("why")

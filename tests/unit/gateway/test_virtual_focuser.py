@@ -10,7 +10,7 @@ from alpaca_focus.alpaca.errors import AlpacaError, ErrorNumber
 from alpaca_focus.alpaca.standard import DeviceType
 from alpaca_focus.gateway.upstream import Upstream
 from alpaca_focus.gateway.virtual_devices import STILL_WITHIN_S, VirtualMount
-from alpaca_focus.gateway.virtual_focuser import SERIES_PAUSE_S, VirtualFilterWheel, VirtualFocuser
+from alpaca_focus.gateway.virtual_focuser import SERIES_PAUSE_S, WHEEL_WITHIN_S, VirtualFilterWheel, VirtualFocuser
 from tests.gateway_scene import CameraScene, Client, FakeUpstream, settled
 
 RUN_ENDS = "the imaging program moves the focuser"
@@ -55,8 +55,9 @@ class Scene(CameraScene):
         self.at_wheel = Client(self.virtual_wheel)
         self.at_mount = Client(self.virtual_mount)
 
-    def request_check(self) -> None:
+    def request_check(self, after: Callable[[], Coroutine[Any, Any, None]] | None = None) -> None:
         self.checks += 1
+        self.arbiter.request_check(after)
 
     def begin_work(self, kind: str) -> None:
         setattr(self.engine, kind, True)
@@ -292,6 +293,36 @@ def test_the_wheel_turns_while_it_waits_for_a_run_to_end() -> None:
         await settled()
         assert await scene.at_wheel.get("position") == 1
         assert scene.checks == 2
+
+    played(play)
+
+
+def test_an_exposure_through_a_wheel_that_still_turns_waits_until_its_filter_is_known() -> None:
+    """INDI's driver for Ekos reports the wheel as arrived at once, and Ekos exposes a second later."""
+
+    async def play(scene: Scene) -> None:
+        await scene.first_check()
+        seen = []
+
+        async def look() -> None:
+            seen.append(scene.wheel.values["position"])
+
+        scene.engine.job = look
+        await scene.at_wheel.put("position", Position=2)
+        scene.wheel.values["position"] = -1
+        await scene.client.start(60)
+        await scene.clock.pass_s(4)
+        assert (scene.arbiter.held, seen) == (True, [])
+        scene.wheel.values["position"] = 2
+        await scene.clock.pass_s(1)
+        assert (scene.arbiter.held, seen, len(scene.camera.began)) == (False, [2], 2)
+        # A wheel that never reports its position again holds up one exposure only.
+        await scene.clock.pass_s(60)
+        await scene.at_wheel.put("position", Position=1)
+        scene.wheel.values["position"] = -1
+        await scene.client.start(60)
+        await scene.clock.pass_s(WHEEL_WITHIN_S + 1)
+        assert (scene.arbiter.held, len(scene.camera.began)) == (False, 3)
 
     played(play)
 

@@ -64,6 +64,36 @@ def test_images_of_the_plan_count_and_test_shots_do_not() -> None:
     played(night)
 
 
+def test_a_decision_before_an_exposure_knows_its_images_and_requests_and_polls_no_device() -> None:
+    scene = Scene(night_settings(AfterImages(2)))
+    scene.program_images = 0
+    scheduler = scene.new_scheduler()
+
+    def decided(images: int) -> tuple[int, bool]:
+        scene.program_images = images
+        scheduler.decide_before_exposure()
+        return scheduler.state.history.images, scheduler.wants_gap
+
+    async def night() -> None:
+        assert decided(0) == (0, False)
+        await scene.poll()
+        scene.camera.shown = replace(scene.camera.shown, busy=True)
+        await scene.poll()
+        scene.camera.is_gone = scene.mount.is_gone = True
+        assert [decided(images) for images in (1, 0, 1, 0)] == [(1, False), (1, False), (2, True), (2, True)]
+        scene.camera.is_gone = scene.mount.is_gone = False
+        scene.camera.shown = replace(scene.camera.shown, busy=False)
+        scene.outcomes = [Outcome.FOCUSED]
+        await scene.poll()
+        assert (scene.runs, decided(0)) == (["images"], (0, False))
+        scheduler.requests.refocus()
+        assert decided(1) == (1, True)
+        scheduler.requests.pause()
+        assert decided(1) == (2, False)
+
+    played(night)
+
+
 def test_reported_images_are_not_counted_twice() -> None:
     scene = Scene(night_settings(AfterImages(9)))
 
