@@ -107,6 +107,7 @@ class CameraActivity:
         exposure_started: Start of the last image as the camera writes it; a change means another image.
         exposure_s: Exposure time of the last image.
         free: Whether a focus run may use the camera while it is not busy.
+        test_shots: Whether the imaging program takes only test shots, for which nothing is held up.
     """
 
     busy: bool
@@ -114,6 +115,7 @@ class CameraActivity:
     exposure_started: str | None
     exposure_s: float | None
     free: bool = True
+    test_shots: bool = False
 
 
 class CameraWatch(Device, Protocol):

@@ -28,6 +28,8 @@ GRACE_S = 10.0
 The run is asked to stop only after half of them, because stopping costs it its frames. Imaging programs give up an
 image some time after the end of its exposure: Ekos after 30 s, N.I.N.A.'s line after 60 s.
 """
+ADVISED_TEST_SHOTS = 10
+"""After so many test shots in a row they are probably the images."""
 CAMERA_IDLE, CAMERA_WAITING, CAMERA_EXPOSING, CAMERA_DOWNLOADING, CAMERA_ERROR = 0, 1, 2, 4, 5
 
 _AT_REST = frozenset({CAMERA_IDLE, CAMERA_DOWNLOADING})
@@ -145,6 +147,7 @@ class CameraArbiter:
         if self._needs_decision(exposure_s, light=light):
             # An image that has just been downloaded may make a refocus due; the daemon's next poll would come too late.
             self.exposures.count()
+            self.exposures.settle_uncertain()
             await self._engine.decide()
             self._refuse_second()
         may_wait = self._has_to_wait(exposure_s, light=light) and (
@@ -249,6 +252,12 @@ class CameraArbiter:
         )
         self.saved.program = None
         self.failure = None
+        if self.exposures.test_shots == ADVISED_TEST_SHOTS:
+            _log.warning(
+                "Only exposures shorter than night.least_image_s are coming: they do not count, and no refocus comes "
+                "between them. Set night.least_image_s below the length of the images.",
+                exposure_s=exposure_s,
+            )
 
     async def _use_gap(self, held: HeldExposure) -> None:
         """Let the engine do what waits for this gap, then start the exposure."""

@@ -4,6 +4,7 @@ import math
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
+from alpaca_focus.core.night.program_autofocus import LONGEST_FRAME_S, ProgramAutofocus
 from alpaca_focus.ports import Clock
 
 
@@ -24,7 +25,10 @@ class ProgramExposures:
     """Tracks exposures by their duration, without polling the camera.
 
     Attributes:
-        images: Number of finished light frames of at least `least_image_s`.
+        images: Number of finished light frames of at least `least_image_s`, without those of the imaging program's own
+            autofocus. A short one after a move of the focuser is counted once the next exposure shows what it was.
+        autofocus: The imaging program's moves of the focuser.
+        test_shots: Number of light frames below `least_image_s` in a row.
         last: The last exposure; `None` if there was none yet, or it was aborted.
         is_known: Whether the imaging program has exposed since the gateway was started.
         passing: How many StartExposure requests the camera has not answered yet.
@@ -34,6 +38,8 @@ class ProgramExposures:
         self._clock = clock
         self._least_image_s = least_image_s
         self.images = 0
+        self.autofocus = ProgramAutofocus()
+        self.test_shots = 0
         self.last: Exposed | None = None
         self.is_known = False
         self.passing = 0
@@ -41,6 +47,9 @@ class ProgramExposures:
         self._is_passing_aborted = False
         self._is_counted = True
         self._is_measured = True
+        self._is_uncertain = False
+        self._uncertain_images = 0
+        self._began_s = -math.inf
         self._busy_until_s = clock.monotonic()
         self._not_ready_before_s = -math.inf
 
@@ -86,14 +95,36 @@ class ProgramExposures:
     def began(self, *, exposure_s: float, light: bool, may_be_stale: bool) -> None:
         """Note that the camera has started the exposure that was sent."""
         self.count()
+        self.settle_uncertain()
         now_s, sent_s = self._clock.monotonic(), self._sent_s
         ends_s = now_s + exposure_s
         self._not_ready_before_s = ends_s if may_be_stale else -math.inf
         at = self._clock.wall() - timedelta(seconds=now_s - sent_s)
         self.last = Exposed(exposure_s=exposure_s, light=light, at=at, at_s=sent_s)
-        self._is_counted = self._is_measured = not self.is_image(exposure_s, light=light)
+        autofocus, is_image = self.autofocus, self.is_image(exposure_s, light=light)
+        is_frame = autofocus.is_frame(exposure_s, sent_s)
+        self._is_uncertain = exposure_s <= LONGEST_FRAME_S and autofocus.has_moved_since(self._began_s)
+        if self._is_uncertain:
+            self.autofocus = autofocus.exposed(exposure_s)
+        self._is_counted = not is_image or is_frame
+        self._is_measured = self._is_counted or self._is_uncertain
+        self.test_shots = self.test_shots + 1 if light and not (is_image or is_frame) else 0
+        self._began_s = sent_s
         self._busy_until_s = ends_s
         self.is_known = True
+
+    def focuser_moved(self) -> None:
+        """Note that the imaging program moves the focuser."""
+        self.count()
+        self.autofocus = self.autofocus.moved(self._clock.monotonic())
+        if self.autofocus.is_series:
+            self._uncertain_images, self._is_counted = 0, self._is_counted or self._is_uncertain
+
+    def settle_uncertain(self) -> None:
+        """Count the frames that might have belonged to an autofocus if an exposure follows without a move."""
+        now_s = self._clock.monotonic()
+        if not self.autofocus.has_moved_since(self._began_s) and not self.autofocus.is_under_way(now_s):
+            self.images, self._uncertain_images = self.images + self._uncertain_images, 0
 
     def may_have_begun(self, exposure_s: float) -> None:
         """Note that the camera may be exposing."""
@@ -141,7 +172,10 @@ class ProgramExposures:
             return
         if self._clock.monotonic() >= min(self._busy_until_s, last.at_s + last.exposure_s):
             self._is_counted = True
-            self.images += 1
+            if self._is_uncertain:
+                self._uncertain_images += 1
+            else:
+                self.images += 1
 
     def _ended_early(self) -> None:
         self._busy_until_s = min(self._busy_until_s, self._clock.monotonic())

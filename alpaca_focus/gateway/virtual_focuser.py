@@ -1,7 +1,6 @@
 """The virtual focuser and filter wheel: a move of the imaging program first ends a focus run."""
 
 import asyncio
-from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
@@ -11,6 +10,7 @@ from typing_extensions import override
 from alpaca_focus.alpaca.errors import AlpacaError, ErrorNumber
 from alpaca_focus.alpaca.replies import ApiRequest, Reply
 from alpaca_focus.alpaca.standard import Scalar
+from alpaca_focus.core.night.program_autofocus import SERIES_PAUSE_S
 from alpaca_focus.core.values import Position
 from alpaca_focus.gateway.camera_arbiter import CameraArbiter
 from alpaca_focus.gateway.engine import Engine
@@ -20,11 +20,6 @@ from alpaca_focus.ports import Clock
 
 POLL_S = 0.5
 LONGEST_MOVE_S = 600.0
-SERIES = 3
-SERIES_WITHIN_S = 120.0
-"""This many moves in this time are taken for the imaging program's own autofocus."""
-SERIES_PAUSE_S = 40.0
-"""Longer than the pause between two moves of such a series: N.I.N.A.'s line exposes 5 to 12 s and settles 3 s."""
 WHEEL_MOVING = -1
 WHEEL_WITHIN_S = 30.0
 """Longest wait of an exposure for a wheel that turns."""
@@ -44,7 +39,6 @@ class VirtualFocuser(VirtualMovingDevice):
     def __init__(self, upstream: Upstream, engine: Engine, arbiter: CameraArbiter, clock: Clock) -> None:
         super().__init__(upstream, engine, clock)
         self._arbiter = arbiter
-        self._moves_s: deque[float] = deque(maxlen=SERIES)
         self._move_watch: asyncio.Task[None] | None = None
         self._answers |= {
             ("PUT", "move"): self._move,
@@ -114,7 +108,7 @@ class VirtualFocuser(VirtualMovingDevice):
             if self._move_watch is None or self._move_watch.done():
                 self._engine.program_has_moved(None)
             return
-        self._moves_s.append(self._clock.monotonic())
+        self._arbiter.exposures.focuser_moved()
         if self._move_watch is not None:
             self._move_watch.cancel()
         self._move_watch = asyncio.create_task(self._report_move())
@@ -123,7 +117,7 @@ class VirtualFocuser(VirtualMovingDevice):
         position: Position | None = None
         try:
             position = await self._final_position()
-            if len(self._moves_s) == SERIES and self._moves_s[-1] - self._moves_s[0] < SERIES_WITHIN_S:
+            if self._arbiter.exposures.autofocus.is_series:
                 await self._clock.sleep(SERIES_PAUSE_S)
         except (AlpacaError, UpstreamLost, TimeoutError, TypeError, ValueError) as error:
             _log.warning("The position to which the imaging program moved the focuser is unknown", why=repr(error))

@@ -127,6 +127,7 @@ class Poller:
             passed_s=passed_s,
             exposing=exposing,
             camera_free=activity is None or activity.free,
+            test_shots=activity is not None and activity.test_shots,
             images=images,
             exposures=exposures,
             plan=plan,

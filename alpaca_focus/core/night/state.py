@@ -60,6 +60,7 @@ class Snapshot:
         filter_is_reported: Whether a script has reported the filter, and no wheel.
         exposing: Whether the imaging program exposes, reads out or is about to expose.
         camera_free: Whether the imaging program leaves the camera to a focus run while it does not expose.
+        test_shots: Whether the imaging program takes only test shots, and leaves no gap between them.
         program_moves: Whether the imaging program moves the focuser.
         images: Light frames that ended since the previous poll.
         exposures: Exposures that followed another one since then, as far as the camera distinguishes them.
@@ -79,6 +80,7 @@ class Snapshot:
     altitude_deg: float | None = None
     exposing: bool = False
     camera_free: bool = True
+    test_shots: bool = False
     program_moves: bool = False
     images: int = 0
     exposures: int = 0

@@ -143,6 +143,7 @@ export function whyItWaits(reason, status) {
       : "the sun is too high",
     "waiting after a failed run": `for another ${duration(status.hold_s ?? 0)}`,
     "the imaging program moves the focuser": "until the move ends",
+    "only test shots are coming": "shorter than night.least_image_s: they never wait",
     "exposure running": "it starts after the exposure",
     "no gap in the imaging yet": "it starts in the next pause between two frames",
   }[reason] ?? "";

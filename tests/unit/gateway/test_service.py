@@ -129,6 +129,22 @@ def test_each_image_is_counted_once_also_by_a_daemon_that_reads_its_settings_ane
     played(play)
 
 
+def test_a_series_of_test_shots_is_called_one_and_an_image_ends_it(capsys: pytest.CaptureFixture[str]) -> None:
+    async def play(scene: CameraScene, watch: GatewayCameraWatch) -> None:
+        async def shot(exposure_s: float) -> bool:
+            await scene.client.start(exposure_s)
+            await settled()
+            await scene.clock.pass_s(exposure_s + 1)
+            return (await watch.activity()).test_shots
+
+        assert [await shot(each) for each in (60.0, 5.0, 5.0, 5.0, 60.0, 5.0)] == [False] * 3 + [True] + [False] * 2
+        for _ in range(20):
+            await shot(5.0)
+
+    watched(play)
+    assert capsys.readouterr().out.count("Set night.least_image_s below") == 1
+
+
 class Server:
     """Runs everything in the current loop, and raises once it is stopped."""
 

@@ -8,9 +8,10 @@ import pytest
 
 from alpaca_focus.alpaca.errors import AlpacaError, ErrorNumber
 from alpaca_focus.alpaca.standard import DeviceType
+from alpaca_focus.core.night.program_autofocus import SERIES_PAUSE_S
 from alpaca_focus.gateway.upstream import Upstream
 from alpaca_focus.gateway.virtual_devices import STILL_WITHIN_S, VirtualMount
-from alpaca_focus.gateway.virtual_focuser import SERIES_PAUSE_S, WHEEL_WITHIN_S, VirtualFilterWheel, VirtualFocuser
+from alpaca_focus.gateway.virtual_focuser import WHEEL_WITHIN_S, VirtualFilterWheel, VirtualFocuser
 from tests.gateway_scene import CameraScene, Client, FakeUpstream, settled
 
 RUN_ENDS = "the imaging program moves the focuser"
@@ -46,6 +47,7 @@ class Scene(CameraScene):
         self.wheel = FakeUpstream(DeviceType.FILTERWHEEL, {"names": ["L", "R", "Ha"], "position": 0})
         self.mount = FakeUpstream(DeviceType.TELESCOPE)
         self.checks = 0
+        self.measured: list[float] = []
         self.virtual_focuser = VirtualFocuser(cast("Upstream", self.focuser), self.engine, self.arbiter, self.clock)
         self.virtual_wheel = VirtualFilterWheel(
             cast("Upstream", self.wheel), self.engine, self.request_check, self.clock
@@ -222,6 +224,68 @@ def test_an_autofocus_of_the_programs_own_is_one_series() -> None:
         assert scene.engine.moved_to == [6000, 6100]
         await scene.clock.pass_s(SERIES_PAUSE_S)
         assert scene.engine.moved_to == [6000, 6100, 6300]
+
+    played(play)
+
+
+async def frames(scene: Scene, *steps: float) -> None:
+    """Let the program move (an int, the position) and take light frames (a float, the seconds) one after the other."""
+    for step in steps:
+        if isinstance(step, int):
+            await scene.move(step)
+            await scene.clock.pass_s(4)
+        else:
+            await scene.client.start(step)
+            await settled()
+            await scene.clock.pass_s(step + 0.01)
+            if scene.arbiter.exposures.passed() is not None:
+                scene.measured.append(step)
+            await scene.clock.pass_s(1)
+
+
+@pytest.mark.parametrize("per_position", [1, 2])
+def test_frames_of_the_programs_own_autofocus_are_no_images(per_position: int) -> None:
+    async def play(scene: Scene) -> None:
+        await frames(scene, 60.0)
+        assert (scene.arbiter.exposures.images, scene.measured) == (1, [60.0])
+        for position in (6000, 6100, 6200, 6300, 6150):
+            await frames(scene, position, *[12.0] * per_position)
+        await frames(scene, 60.0, 60.0)
+        # With several frames at one position the first two are known only at the third.
+        known_late = 2 * per_position if per_position > 1 else 0
+        assert scene.arbiter.exposures.images - known_late == 3
+        assert scene.measured[-2:] == [60.0, 60.0]
+        assert len(scene.measured) - 3 <= known_late
+
+    played(play)
+
+
+def test_a_short_image_after_a_single_move_counts_before_the_next_begins() -> None:
+    async def play(scene: Scene) -> None:
+        await frames(scene, 20.0, 6000, 20.0)
+        assert (scene.arbiter.exposures.images, scene.engine.decided[-1]) == (1, 1)
+        await frames(scene, 20.0)
+        assert (scene.arbiter.exposures.images, scene.engine.decided[-1]) == (3, 2)
+        assert scene.measured == [20.0, 20.0]
+
+    played(play)
+
+
+def test_images_after_an_autofocus_count_however_short() -> None:
+    async def play(scene: Scene) -> None:
+        for position in (6000, 6100, 6200):
+            await frames(scene, position, 12.0)
+        await frames(scene, 20.0)
+        assert (scene.arbiter.exposures.images, scene.measured) == (1, [20.0])
+
+    played(play)
+
+
+def test_a_long_image_after_each_of_the_programs_moves_counts_at_once() -> None:
+    async def play(scene: Scene) -> None:
+        for position in (6000, 6100, 6200):
+            await frames(scene, position, 40.0)
+        assert (scene.arbiter.exposures.images, scene.measured) == (3, [40.0] * 3)
 
     played(play)
 
