@@ -127,6 +127,7 @@ class Gateway:
             host=self._settings.listen,
             port=self._settings.port,
             discovery_port=DISCOVERY_PORT if self._settings.discovery else None,
+            claims_addresses=True,
         )
         _log.info("The gateway is open to the imaging program", address=self.address)
 
