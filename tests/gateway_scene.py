@@ -12,7 +12,7 @@ from typing import Any, cast
 from alpaca_focus.alpaca.errors import AlpacaError, ErrorNumber
 from alpaca_focus.alpaca.replies import ApiRequest, Reply
 from alpaca_focus.alpaca.standard import DeviceType
-from alpaca_focus.core.errors import ConfigurationError
+from alpaca_focus.core.errors import ConfigurationError, DeviceMisbehaved
 from alpaca_focus.core.values import Position
 from alpaca_focus.gateway.camera_arbiter import CameraArbiter
 from alpaca_focus.gateway.engine import LightFrame
@@ -244,11 +244,18 @@ class FakeEngine:
         frames: What it was shown.
         decided: The numbers of images with which it was asked to decide.
         due_after: Number of images after which a refocus is due; `None`: it never is by itself.
+        moves: Where it was asked to move the focuser; `move_ends`, if there is one, ends the move.
+        moves_itself: Whether it does so, or leaves it to the gateway.
         at_rest: Set while nothing is under way.
     """
 
     job: Callable[[], Awaitable[None]] | None = None
     measures_stars: bool = False
+    compensates_moves: bool = False
+    moves: list[Position] = field(default_factory=list)
+    move_ends: asyncio.Event | None = None
+    move_fails: bool = False
+    moves_itself: bool = True
     wants_gap: bool = False
     correcting: bool = False
     focusing: bool = False
@@ -282,6 +289,23 @@ class FakeEngine:
     def give_way(self, why: str) -> None:
         self.calls.append(why)
         self.gives_way.set()
+
+    async def move_focuser(self, target: Position) -> bool:
+        self.correcting = True
+        self.at_rest.clear()
+        self.moves.append(target)
+        try:
+            if self.move_ends is not None:
+                await self.move_ends.wait()
+            if self.move_fails:
+                raise DeviceMisbehaved("focuser 0", "It is stuck.")
+        except asyncio.CancelledError:
+            self.calls.append("halted")
+            raise
+        finally:
+            self.correcting = False
+            self.at_rest.set()
+        return self.moves_itself
 
     def program_moves(self) -> None:
         self.calls.append("the program moves")

@@ -93,6 +93,21 @@ class EngineLink:
         """Request the end of a focus run, because the imaging program needs the camera."""
         self._soon(lambda scheduler: scheduler.give_way(why))
 
+    @property
+    def compensates_moves(self) -> bool:
+        """Whether `move_focuser` makes the imaging program's moves."""
+        scheduler = self.scheduler
+        return scheduler is not None and scheduler.compensates_program
+
+    async def move_focuser(self, target: Position) -> bool:
+        """Move the focuser for the imaging program; return False if the gateway has to pass the move on.
+
+        Raises:
+            AlpacaFocusError: The move failed, or the daemon has stopped.
+        """
+        scheduler = self.scheduler
+        return scheduler is not None and await start_in_loop(self._loop, scheduler.move_for_program(target))
+
     def program_moves(self) -> None:
         """Report that the imaging program is moving the focuser."""
         self._soon(lambda scheduler: scheduler.program_moves())

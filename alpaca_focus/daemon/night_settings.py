@@ -52,6 +52,7 @@ def night_settings(settings: Settings, devices: Devices, *, start: Position) -> 
         backlash=backlash_of(settings),
         # Without focus.max_travel_steps, which limits one run around its start.
         limits=focuser_range(settings, devices.focuser, start),
+        compensates_program=settings.imaging.way == "gateway" and settings.gateway.compensate_backlash,
         watches_for_gaps=settings.imaging.way == "watch",
     )
 

@@ -72,6 +72,22 @@ class Engine(Protocol):
         """End a focus run soon, in favour of the imaging program."""
         ...
 
+    @property
+    def compensates_moves(self) -> bool:
+        """Whether `move_focuser` makes the imaging program's moves."""
+        ...
+
+    async def move_focuser(self, target: Position) -> bool:
+        """Move the focuser for the imaging program, with its backlash taken up; a call that is cancelled halts it.
+
+        Returns:
+            False if the move has to be passed on instead.
+
+        Raises:
+            AlpacaFocusError: The move failed; the engine finishes it when it can.
+        """
+        ...
+
     def program_moves(self) -> None:
         """Leave the focuser to the imaging program until `program_has_moved`."""
         ...

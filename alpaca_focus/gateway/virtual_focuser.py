@@ -10,8 +10,10 @@ from typing_extensions import override
 from alpaca_focus.alpaca.errors import AlpacaError, ErrorNumber
 from alpaca_focus.alpaca.replies import ApiRequest, Reply
 from alpaca_focus.alpaca.standard import Scalar
+from alpaca_focus.core.errors import AlpacaFocusError
 from alpaca_focus.core.night.program_autofocus import SERIES_PAUSE_S
 from alpaca_focus.core.values import Position
+from alpaca_focus.gateway.background import run_within
 from alpaca_focus.gateway.camera_arbiter import CameraArbiter
 from alpaca_focus.gateway.engine import Engine
 from alpaca_focus.gateway.upstream import Upstream, UpstreamLost
@@ -20,6 +22,8 @@ from alpaca_focus.ports import Clock
 
 POLL_S = 0.5
 LONGEST_MOVE_S = 600.0
+HALT_WITHIN_S = 5.0
+"""Longest wait of the program's Halt for the end of a move that the engine makes."""
 WHEEL_MOVING = -1
 WHEEL_WITHIN_S = 30.0
 """Longest wait of an exposure for a wheel that turns."""
@@ -30,8 +34,8 @@ _log = structlog.get_logger(__name__)
 class VirtualFocuser(VirtualMovingDevice):
     """The focuser, with the real positions.
 
-    A move of the imaging program ends a focus run and is made once the focuser is restored; the engine adopts the
-    position where it ends.
+    A move of the imaging program ends a focus run and is made once the focuser is restored, by the engine with the
+    backlash taken up where it compensates moves; the engine adopts the position where it ends.
     """
 
     _what = "focuser"
@@ -40,6 +44,7 @@ class VirtualFocuser(VirtualMovingDevice):
         super().__init__(upstream, engine, clock)
         self._arbiter = arbiter
         self._move_watch: asyncio.Task[None] | None = None
+        self._is_under_way = self._has_failed = False
         self._answers |= {
             ("PUT", "move"): self._move,
             ("PUT", "halt"): self._halt,
@@ -56,7 +61,9 @@ class VirtualFocuser(VirtualMovingDevice):
     async def _move(self, request: ApiRequest, arguments: list[Scalar]) -> object:
         # Before the first await, so that no run or correction move begins meanwhile.
         self._engine.program_moves()
-        if not (self._engine.focusing or self._engine.correcting or self.is_waiting):
+        self._has_failed = False
+        engine = self._engine
+        if not (engine.focusing or engine.correcting or engine.compensates_moves or self.is_waiting):
             return await self._finish(self._move_now(request))
         is_accepted = False
         try:
@@ -82,12 +89,37 @@ class VirtualFocuser(VirtualMovingDevice):
             raise AlpacaError(ErrorNumber.INVALID_VALUE, f"The position {target} is out of range (0 to {highest}).")
         self._move_after_run("the imaging program moves the focuser", "move", target)
 
+    @override
+    async def _carry_out(self, member: str, position: Position) -> None:
+        """Let the engine make the move; what it cannot make is passed on."""
+        self._is_under_way = True
+        try:
+            if not self._engine.compensates_moves or not await self._engine.move_focuser(position):
+                await super()._carry_out(member, position)
+        except AlpacaFocusError:
+            # Where it stands now, perhaps past the target, is not where the program wants it.
+            self._has_failed = True
+            raise
+        finally:
+            self._is_under_way = False
+
+    @override
+    async def before_disconnect(self) -> None:
+        """Let a move end that is under way, as a focuser does, or end a run, so that it restores the focuser."""
+        if self._is_under_way:
+            await self._end_run("the imaging program disconnects from the focuser")
+        await super().before_disconnect()
+
     async def _halt(self, _request: ApiRequest, _arguments: list[Scalar]) -> object:
+        is_made_by_engine = self._is_under_way
         self._drop_move()
         if self._arbiter.leased:
             # The run stops where it is and restores the focuser.
             self._engine.give_way("the imaging program halts the focuser")
             return None
+        if is_made_by_engine:
+            # The engine halts the focuser itself. The program's own request follows, so that no leg can come after it.
+            await run_within(HALT_WITHIN_S, self._clock, self._engine.wait_until_idle())
         return PASS_ON
 
     async def _is_moving(self, _request: ApiRequest, _arguments: list[Scalar]) -> object:
@@ -121,7 +153,7 @@ class VirtualFocuser(VirtualMovingDevice):
                 await self._clock.sleep(SERIES_PAUSE_S)
         except (AlpacaError, UpstreamLost, TimeoutError, TypeError, ValueError) as error:
             _log.warning("The position to which the imaging program moved the focuser is unknown", why=repr(error))
-        self._engine.program_has_moved(position)
+        self._engine.program_has_moved(None if self._has_failed else position)
 
     async def _final_position(self) -> Position:
         """Return the position once two polls agree and IsMoving is false: some servers start moving 0.5 s late."""

@@ -25,6 +25,7 @@ class NightSettings:
         compensation: `None`: the focuser does not follow the temperature.
         between_exposures: Whether compensation moves only while the camera does not expose.
         offsets_steps: Focus offsets by filter to move by after a change; empty: none are known, or none are used.
+        compensates_program: Whether the imaging program's moves are made with the backlash taken up.
         watches_for_gaps: Whether to log advice when the imaging program leaves no gap.
     """
 
@@ -37,6 +38,7 @@ class NightSettings:
     offsets_steps: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
     backlash: Backlash
     limits: Limits
+    compensates_program: bool = False
     watches_for_gaps: bool = False
 
 

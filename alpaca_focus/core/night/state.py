@@ -16,7 +16,8 @@ from alpaca_focus.core.night.outlier_filter import OutlierFilter, Window
 from alpaca_focus.core.night.save_marks import AcrossNights, AtOnce, AtOnceIfLowered, AtOnceIfRaised
 from alpaca_focus.core.values import Position
 
-CorrectionKind = Literal["compensation", "offset"]
+CorrectionKind = Literal["compensation", "offset", "program"]
+"""What a move is for; "program": it is the imaging program's own, with the backlash taken up."""
 IMAGES_WITHOUT_A_GAP = 3
 NIGHT_S = 12 * 3600.0
 """The advice is logged once in this time."""

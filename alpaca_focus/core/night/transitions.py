@@ -306,6 +306,11 @@ def correction_done(state: NightState, move: CorrectionMove) -> NightState:
     return filter_change_declined(_with(state, baseline=baseline, hfds_px=()))
 
 
+def correction_abandoned(state: NightState) -> NightState:
+    """Return the state after a move that was halted for good: the focuser stays where it stands."""
+    return replace(state, unfinished_move=None)
+
+
 def correction_refused(state: NightState, what: CorrectionKind, reason: str) -> NightState:
     """Return the state with compensation stopped until the next refocus, because a correction would exceed a limit."""
     state = replace(state, compensated=replace(state.compensated, stopped=reason))

@@ -45,6 +45,9 @@ class FakeScheduler:
 
     wants_gap: bool = True
     doing: str = ""
+    compensates_program: bool = True
+    hangs: threading.Event = field(default_factory=threading.Event)
+    halted: asyncio.Event = field(default_factory=asyncio.Event)
     fails: bool = False
     told: list[object] = field(default_factory=list)
     threads: set[int] = field(default_factory=set)
@@ -74,6 +77,17 @@ class FakeScheduler:
 
     def give_way(self, why: str) -> None:
         self._note("give_way", why)
+
+    async def move_for_program(self, target: Position) -> bool:
+        self._note("move", target)
+        try:
+            if target < 0:
+                self.hangs.set()
+                await asyncio.get_running_loop().create_future()
+        except asyncio.CancelledError:
+            self.halted.set()
+            raise
+        return self.compensates_program
 
     def program_moves(self) -> None:
         self._note("program_moves")
@@ -175,10 +189,29 @@ def test_everything_is_carried_out_in_the_engines_thread() -> None:
     asyncio.run(play())
 
 
+def test_a_move_is_made_in_the_engines_thread_and_a_cancelled_call_halts_it() -> None:
+    async def play() -> None:
+        scheduler = FakeScheduler()
+        with linked(scheduler) as link:
+
+            async def gateway() -> None:
+                assert (link.compensates_moves, await link.move_focuser(7)) == (True, True)
+                hanging = asyncio.create_task(link.move_focuser(-1))
+                await asyncio.to_thread(scheduler.hangs.wait)
+                hanging.cancel()
+
+            await elsewhere(gateway())
+            await scheduler.halted.wait()
+        assert scheduler.threads == {threading.get_ident()}
+
+    asyncio.run(play())
+
+
 def test_without_a_night_everything_passes() -> None:
     async def play() -> None:
         with linked(None) as link:
             assert (link.wants_gap, link.focusing, link.correcting) == (False, False, False)
+            assert (link.compensates_moves, await elsewhere(link.move_focuser(7))) == (False, False)
             await elsewhere(link.decide())
             await elsewhere(link.use_gap())
             await elsewhere(link.wait_until_idle())

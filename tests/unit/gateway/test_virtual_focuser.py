@@ -11,7 +11,7 @@ from alpaca_focus.alpaca.standard import DeviceType
 from alpaca_focus.core.night.program_autofocus import SERIES_PAUSE_S
 from alpaca_focus.gateway.upstream import Upstream
 from alpaca_focus.gateway.virtual_devices import STILL_WITHIN_S, VirtualMount
-from alpaca_focus.gateway.virtual_focuser import WHEEL_WITHIN_S, VirtualFilterWheel, VirtualFocuser
+from alpaca_focus.gateway.virtual_focuser import HALT_WITHIN_S, WHEEL_WITHIN_S, VirtualFilterWheel, VirtualFocuser
 from tests.gateway_scene import CameraScene, Client, FakeUpstream, settled
 
 RUN_ENDS = "the imaging program moves the focuser"
@@ -145,6 +145,126 @@ def test_a_move_waits_for_what_is_under_way_and_is_made_after_it(kind: str) -> N
         assert scene.focuser.sent("move") == [{"Position": 6000}]
         await scene.clock.pass_s(4)
         assert scene.engine.moved_to == [6000]
+
+    played(play)
+
+
+def test_the_engine_makes_the_programs_moves_where_it_compensates_them() -> None:
+    async def play(scene: Scene) -> None:
+        scene.engine.compensates_moves, scene.engine.move_ends = True, asyncio.Event()
+        await scene.move(6000)
+        await scene.clock.pass_s(5)
+        assert (scene.engine.moves, scene.focuser.puts, scene.engine.moved_to) == ([6000], [], [])
+        assert await scene.at_focuser.get("ismoving")
+        assert await scene.at_focuser.get("position") == 5000
+        scene.focuser.values["position"] = 6000
+        scene.engine.move_ends.set()
+        await settled()
+        assert not await scene.at_focuser.get("ismoving")
+        await scene.clock.pass_s(2)
+        assert scene.engine.moved_to == [6000]
+        with pytest.raises(AlpacaError, match="0 to 9000"):
+            await scene.move(9001)
+
+    played(play)
+
+
+def test_a_move_that_the_engine_cannot_make_is_passed_on() -> None:
+    async def play(scene: Scene) -> None:
+        scene.engine.compensates_moves, scene.engine.moves_itself = True, False
+        await scene.move(6000)
+        await scene.clock.pass_s(5)
+        assert (scene.focuser.sent("move"), scene.engine.moved_to) == ([{"Position": 6000}], [6000])
+
+    played(play)
+
+
+def test_a_move_of_the_engine_that_fails_leaves_no_baseline_where_it_stands() -> None:
+    async def play(scene: Scene) -> None:
+        scene.engine.compensates_moves = scene.engine.move_fails = True
+        await scene.move(6000)
+        await scene.clock.pass_s(5)
+        assert (scene.focuser.puts, scene.engine.moved_to) == ([], [None])
+        scene.engine.move_fails = False
+        await scene.move(6000)
+        await scene.clock.pass_s(5)
+        assert scene.engine.moved_to == [None, 5000]
+
+    played(play)
+
+
+@pytest.mark.parametrize("how", ["halt", "another move"])
+def test_a_halt_or_another_move_ends_the_engines_move_before_anything_else(how: str) -> None:
+    async def play(scene: Scene) -> None:
+        scene.engine.compensates_moves, scene.engine.move_ends = True, asyncio.Event()
+        await scene.move(6000)
+        await settled()
+        if how == "halt":
+            await scene.at_focuser.put("halt")
+            assert (scene.engine.calls[-1], [name for name, _ in scene.focuser.puts]) == ("halted", ["halt"])
+            await scene.clock.pass_s(2)
+            assert scene.engine.moved_to == [5000]
+        else:
+            await scene.move(7000)
+            await settled()
+            assert ("halted" in scene.engine.calls, scene.engine.moves) == (True, [6000, 7000])
+            assert await scene.at_focuser.get("ismoving")
+            scene.engine.move_ends.set()
+            await settled()
+        assert not await scene.at_focuser.get("ismoving")
+
+    played(play)
+
+
+def test_a_halt_of_an_engine_that_hangs_reaches_the_focuser() -> None:
+    async def play(scene: Scene) -> None:
+        scene.engine.compensates_moves, scene.engine.move_ends = True, asyncio.Event()
+        await scene.move(6000)
+        await settled()
+
+        async def hang() -> None:
+            await asyncio.get_running_loop().create_future()
+
+        scene.engine.wait_until_idle = hang  # type: ignore[method-assign]
+        halting = asyncio.create_task(scene.at_focuser.put("halt"))
+        await scene.clock.pass_s(HALT_WITHIN_S)
+        await halting
+        assert [name for name, _ in scene.focuser.puts] == ["halt"]
+
+    played(play)
+
+
+def test_a_program_that_disconnects_during_its_move_waits_for_its_end() -> None:
+    async def play(scene: Scene) -> None:
+        scene.engine.compensates_moves, scene.engine.move_ends = True, asyncio.Event()
+        await scene.move(6000)
+        await settled()
+        leaving = asyncio.create_task(scene.at_focuser.put("connected", Connected=False))
+        await settled()
+        assert not leaving.done()
+        scene.engine.move_ends.set()
+        await leaving
+        assert "halted" not in scene.engine.calls
+
+    played(play)
+
+
+def test_an_image_that_begins_during_the_programs_move_waits_and_an_abort_leaves_the_move() -> None:
+    async def play(scene: Scene) -> None:
+        await scene.first_check()
+        scene.engine.compensates_moves, scene.engine.move_ends = True, asyncio.Event()
+        scene.engine.job = scene.engine.wait_until_idle
+        await scene.move(6000)
+        await settled()
+        await scene.client.start(60)
+        await settled()
+        assert scene.arbiter.held
+        await scene.client.put("abortexposure")
+        assert not scene.arbiter.held
+        await scene.client.start(60)
+        scene.engine.move_ends.set()
+        await settled()
+        assert ("halted" in scene.engine.calls, len(scene.camera.began)) == (False, 2)
 
     played(play)
 
