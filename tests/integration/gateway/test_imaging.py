@@ -17,7 +17,7 @@ from alpaca.camera import Camera, CameraStates
 from alpaca.filterwheel import FilterWheel
 from alpaca.focuser import Focuser
 
-from tests.gateway_night import EXPOSURE_S, GatewayNight, Seen, Wanted, gateway_night, is_set, set_up
+from tests.gateway_night import EXPOSURE_S, PATIENCE_S, GatewayNight, Seen, Wanted, gateway_night, is_set, set_up
 
 EXPOSURES = int(os.environ.get("ALPACA_FOCUS_EXPOSURES", "14"))
 DECISIONS = int(os.environ.get("ALPACA_FOCUS_DECISIONS", "5"))
@@ -157,6 +157,21 @@ def test_a_refocus_follows_the_very_image_that_makes_it_due(tmp_path: Path, seed
     in_time = sum(other - one > 1 for one, other in pairwise(images))
     print(f"decided in time: {in_time} of {DECISIONS}")
     assert (in_time, len(images)) == (DECISIONS, DECISIONS + 1)
+
+
+def test_a_refocus_that_only_test_shots_keep_waiting_is_called_so(tmp_path: Path, seed: int) -> None:
+    with gateway_night(tmp_path, seed=seed) as night:
+        camera = Camera(night.gateway, 0)
+        camera.Connected = True
+        camera.Action("refocus", "")
+        blocked: list[str] = []
+        ends_s = time.monotonic() + PATIENCE_S
+        while "only test shots are coming" not in blocked and time.monotonic() < ends_s:
+            camera.StartExposure(1.0, True)
+            while not camera.ImageReady:
+                time.sleep(0.01)
+            blocked = night.asked("status")["blocked_by"]
+        assert blocked == ["only test shots are coming"]
 
 
 def test_an_abort_wins_over_a_focus_run(tmp_path: Path, seed: int) -> None:

@@ -55,3 +55,21 @@ def test_the_programs_own_autofocus_ends_in_focus(
         away = [focused_by_program(night, focuser, 25000 + chance.randint(-120, 40)) for _ in range(3)]
     print([f"{each:.2f}" for each in away])
     assert all(least <= each <= most for each in away), away
+
+
+def test_a_halt_stops_all_legs_where_the_focuser_stands(tmp_path: Path, seed: int) -> None:
+    with gateway_night(tmp_path, seed=seed, triggers={}) as night:
+        focuser = Focuser(night.gateway, 0)
+        focuser.Connected = True
+        start, target = focuser.Position, focuser.Position + 30000
+        focuser.Move(target)
+        while focuser.Position == start:
+            assert focuser.IsMoving
+        focuser.Halt()
+        assert not focuser.IsMoving
+        here = focuser.Position
+        assert start < here < target
+        status = night.until(lambda status: status["last_focus"] and status["state"] == "watching")
+        assert (focuser.Position, status["last_focus"]["position"]) == (here, here)
+        # The leg past the target, and none after the halt.
+        assert [each.form["Position"] for each in night.spy.seen if each.member == "move"] == [str(target + 240)]
