@@ -125,6 +125,7 @@ class Scene:
         self.taken_runs = 0
         self.run_lasts_s = 30.0
         self.images = 0
+        self.camera_restores: list[bool | DeviceUnreachable] = []
         self.store = None if self.directory is None else RunStore(self.directory)
         self.scheduler = self.new_scheduler()
 
@@ -152,10 +153,17 @@ class Scene:
                 store=self.store,
                 restore_marker=RestoreMarker(self.directory, self.focuser.name),
                 clock=self.clock,
+                restore_camera=self._restore_camera,
             ),
             self.settings,
         )
         return self.scheduler
+
+    async def _restore_camera(self) -> bool:
+        outcome = self.camera_restores.pop(0) if self.camera_restores else True
+        if isinstance(outcome, DeviceUnreachable):
+            raise outcome
+        return outcome
 
     async def _focus(self, triggers: str) -> FocusResult:
         self.runs.append(triggers)

@@ -1,4 +1,4 @@
-"""After a start: returns the focuser to where it belongs and resumes the interrupted night."""
+"""After a start: returns the focuser to where it belongs, restores the camera, and resumes the interrupted night."""
 
 import structlog
 
@@ -23,6 +23,7 @@ class Recovery:
         self._outcomes = outcomes
         self._store = store
         self._last_error = ""
+        self._is_camera_restored = False
 
     async def recover(self, *, compensates: bool) -> bool:
         """Return the focuser, finish an unfinished move and record a saved run; return whether that was possible.
@@ -45,12 +46,25 @@ class Recovery:
         self._record_saved_run()
         return True
 
+    async def recover_camera(self) -> None:
+        """Restore the camera's settings, once, as soon as it answers and does not expose; nothing waits for that."""
+        if self._is_camera_restored:
+            return
+        try:
+            self._is_camera_restored = await self._dependencies.restore_camera()
+        except DeviceError as error:
+            if str(error) != self._last_error:
+                _log.warning("The camera's settings are still those of a focus run that was cut off", why=str(error))
+            self._last_error = str(error)
+
     async def _return_from_interrupted_run(self) -> None:
         marker = self._dependencies.restore_marker
         if (position := marker.left_by_interrupted_run()) is None:
             return
         here = await self._dependencies.focuser.position()
-        await self._compensator.go(here, position, backlash_taken_up=False)
+        # A run that was cut off during a camera handover has left the focuser at home, perhaps under an exposure.
+        if here != position or not await self._dependencies.poller.is_exposing():
+            await self._compensator.go(here, position, backlash_taken_up=False)
         # Only now: a program killed during the move finds the marker again.
         marker.clear()
         self._outcomes.record_cut_off(position)

@@ -180,6 +180,7 @@ class RefocusScheduler:
             self._is_recovered = await self._recovery.recover(compensates=compensates)
             if not self._is_recovered:
                 return
+        await self._recovery.recover_camera()
         answers = self._poller.answers
         snapshot, decision = await self._poll(fresh=fresh)
         if decision.refocus and not fresh:

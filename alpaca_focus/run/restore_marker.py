@@ -1,13 +1,13 @@
 """The restore marker: a file with the position to restore after a crash in the middle of a run."""
 
 import json
-import os
 import time
 from pathlib import Path
 
 import structlog
 
 from alpaca_focus.core.values import Position
+from alpaca_focus.run.marker_file import write_durably
 
 FILE_NAME = "focuser-belongs-at.json"
 
@@ -15,6 +15,11 @@ OLDEST_S = 86_400.0
 """Older markers are ignored: by then the focuser has most likely been moved by other means."""
 
 _log = structlog.get_logger(__name__)
+
+
+def is_set(directory: Path | None) -> bool:
+    """Return whether there is a marker of any focuser in a folder."""
+    return directory is not None and (directory / FILE_NAME).exists()
 
 
 class RestoreMarker:
@@ -51,16 +56,8 @@ class RestoreMarker:
         """Write the restore position; it is on the disk, not only in the cache, when this returns."""
         if self._path is None:
             return
-        new = self._path.with_suffix(".new")
         try:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            with new.open("w", encoding="utf-8") as file:
-                json.dump({"device": self._device, "position": position}, file)
-                file.flush()
-                os.fsync(file.fileno())
-            new.replace(self._path)
-            # The rename itself survives a power cut only after the folder is synchronised, too.
-            _sync_folder(self._path.parent)
+            write_durably(self._path, json.dumps({"device": self._device, "position": position}).encode())
         except OSError as error:
             _log.warning(
                 f"The restore marker {self._path} cannot be written ({error.strerror}). The run continues; after a "
@@ -75,11 +72,3 @@ class RestoreMarker:
             self._path.unlink(missing_ok=True)
         except OSError as error:
             _log.warning(f"The restore marker {self._path} cannot be deleted ({error.strerror}). Delete it by hand.")
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
