@@ -20,6 +20,8 @@ from alpaca_focus.service.threads import LowPriorityWorker, start_in_loop
 
 STILL_WITHIN_S = 60.0
 """Longest time, in real seconds, that the imaging program's own move waits for a run or a correction move."""
+CONNECTED_EVERY_S = 0.2
+"""Real seconds between two checks whether the devices are connected."""
 
 _log = structlog.get_logger(__name__)
 
@@ -32,6 +34,7 @@ class EngineLink:
 
     Attributes:
         scheduler: `None`: the devices are not connected, and no request of the imaging program waits.
+        is_focuser_away: Returns whether a run has left the focuser away from where it belongs.
         measures_stars: Whether the focus metric is measured on stars; light frames are measured only then.
     """
 
@@ -40,6 +43,7 @@ class EngineLink:
         self._answer = answer
         self._worker = LowPriorityWorker("light-frames")
         self.scheduler: RefocusScheduler | None = None
+        self.is_focuser_away: Callable[[], bool] = lambda: False
         self.measures_stars = True
 
     def close(self) -> None:
@@ -68,7 +72,12 @@ class EngineLink:
         return "" if scheduler is None else scheduler.doing
 
     async def use_gap(self) -> None:
-        """Let the job that waits for a gap start, and return when no job is under way."""
+        """Let the job that waits for a gap start, and return when no job is under way.
+
+        After a kill, the devices have to be connected first, so that the focuser is brought back.
+        """
+        while self.scheduler is None and self.is_focuser_away():  # noqa: ASYNC110 - they change in another loop
+            await asyncio.sleep(CONNECTED_EVERY_S)
         await self._in_daemon(lambda scheduler: scheduler.use_gap())
 
     async def wait_until_idle(self) -> None:

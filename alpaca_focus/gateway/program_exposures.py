@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from alpaca_focus.ports import Clock
 
@@ -75,13 +75,15 @@ class ProgramExposures:
             self._is_passing_aborted = False
         return was_aborted
 
-    def began(self, *, exposure_s: float, light: bool, may_be_stale: bool) -> None:
-        """Note that the camera has started an exposure."""
+    def began(self, *, exposure_s: float, light: bool, may_be_stale: bool, ago_s: float = 0.0) -> None:
+        """Note that the camera has started an exposure, `ago_s` seconds ago."""
         self.count()
-        now_s = self._clock.monotonic()
+        now_s = self._clock.monotonic() - ago_s
         ends_s = now_s + exposure_s
         self._not_ready_before_s = ends_s if may_be_stale else -math.inf
-        self.last = Exposed(exposure_s=exposure_s, light=light, at=self._clock.wall(), at_s=now_s)
+        self.last = Exposed(
+            exposure_s=exposure_s, light=light, at=self._clock.wall() - timedelta(seconds=ago_s), at_s=now_s
+        )
         self._is_counted = self._is_measured = not self.is_image(exposure_s, light=light)
         self._busy_until_s = ends_s
         self.is_known = True

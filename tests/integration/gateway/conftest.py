@@ -16,6 +16,7 @@ from alpaca_focus.devices.clock import SystemClock
 from alpaca_focus.gateway.gateway_server import PassThrough
 from alpaca_focus.gateway.service import Gateway, GatewaySettings, RealDevice
 from alpaca_focus.gateway.upstream import Upstream
+from tests.fakes import FakeCameraMarker
 from tests.gateway_scene import FakeEngine
 
 LOOPBACK = (ip_network("127.0.0.0/8"), ip_network("::1/128"))
@@ -30,7 +31,7 @@ def whole_gateway(authority: str, **settings: Any) -> ASGIApp:
     """Return the gateway with all its virtual_devices, and an engine that wants nothing."""
     devices = [RealDevice(device_type=kind, authority=authority, device_number=0) for kind in FRONTED]
     how = {"listen": "", "port": 0, "discovery": False, "patience_s": 45.0, "idle_s": 60.0, "least_image_s": 0.0}
-    return Gateway(devices, FakeEngine(), SystemClock(), GatewaySettings(**(how | settings))).app
+    return Gateway(devices, FakeEngine(), SystemClock(), GatewaySettings(**(how | settings)), FakeCameraMarker()).app
 
 
 @pytest.fixture
