@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
+from alpaca_focus.core.camera_record import CameraRecord, CameraValues
 from alpaca_focus.core.night.state import PierSide
 from alpaca_focus.core.values import ExposureSettings, Frame, Position
 
@@ -94,11 +95,14 @@ class Camera(Device, Protocol):
     async def abort(self) -> None:
         """End a running exposure without a frame, if the camera can; does nothing if none runs."""
 
-    async def save_settings(self) -> None:
-        """Save the camera's own binning, subframe, gain and offset, for `restore_settings`."""
+    async def until_idle(self) -> None:
+        """Wait until the camera does not expose; an exposure that does not end is a `CameraTaken`."""
 
-    async def restore_settings(self) -> None:
-        """Restore the saved settings."""
+    async def settings(self) -> CameraValues:
+        """Return the camera's own binning, subframe, gain and offset, for `restore_settings`."""
+
+    async def restore_settings(self, settings: CameraValues) -> None:
+        """Set the camera as it was; settings that differ are written and read back."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -249,6 +253,16 @@ class SafetyMonitor(Device, Protocol):
 
     async def is_safe(self) -> bool:
         """Return whether the observatory is safe; no answer is an error, not "safe"."""
+
+
+class CameraMarker(Protocol):
+    """The record of a camera that a focus run uses, on disk from before its first change (decision 0027)."""
+
+    def read(self) -> CameraRecord | None:
+        """Return what a killed program has left; `None` if there is nothing, or it cannot be read."""
+
+    def write(self, record: CameraRecord) -> None:
+        """Write the record, or delete it if it is empty; it is on the disk when this returns. Never raises."""
 
 
 class CameraSharing(Protocol):

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import numpy as np
 
+from alpaca_focus.core.camera_record import CameraRecord, CameraValues
 from alpaca_focus.core.curves.known_curve import KnownCurve
 from alpaca_focus.core.errors import DeviceError, DeviceUnreachable, FrameLost
 from alpaca_focus.core.sweep.backlash import Backlash, Direction, Limits
@@ -146,6 +147,29 @@ class FakeSky:
         return Measurement(metric="hfd", value=value, stderr=self.error * value, star_count=40)
 
 
+class FakeCameraMarker:
+    """A camera marker in memory, which a next program finds again.
+
+    Attributes:
+        written: All records, in their order.
+        frozen: Whether the program was killed, so that nothing is written any more.
+    """
+
+    def __init__(self, record: CameraRecord | None = None) -> None:
+        self.written: list[CameraRecord] = []
+        self.record = record
+        self.frozen = False
+
+    def read(self) -> CameraRecord | None:
+        return self.record
+
+    def write(self, record: CameraRecord) -> None:
+        if self.frozen:
+            return
+        self.written.append(record)
+        self.record = None if record.is_empty else record
+
+
 @dataclass
 class FakeCamera:
     """A camera whose frames hold one pixel: the ticket by which the sky is asked for the measurement."""
@@ -156,6 +180,7 @@ class FakeCamera:
 
     def __post_init__(self) -> None:
         self.remembered = 0
+        self.values: CameraValues = {"BinX": 1, "BinY": 1, "Gain": 100}
         self.restored = 0
         self.aborted = 0
         self.measurements: list[Measurement] = []
@@ -205,11 +230,15 @@ class FakeCamera:
     async def abort(self) -> None:
         self.aborted += 1
 
-    async def save_settings(self) -> None:
-        self.remembered += 1
+    async def until_idle(self) -> None: ...
 
-    async def restore_settings(self) -> None:
+    async def settings(self) -> CameraValues:
+        self.remembered += 1
+        return dict(self.values)
+
+    async def restore_settings(self, settings: CameraValues) -> None:
         self.restored += 1
+        self.values = dict(settings)
 
 
 @dataclass

@@ -19,6 +19,7 @@ from alpaca_focus.gateway.engine import LightFrame
 from alpaca_focus.gateway.upstream import Upstream, UpstreamLost
 from alpaca_focus.gateway.virtual_camera import VirtualCamera
 from alpaca_focus.gateway.virtual_devices import VirtualDevice
+from tests.fakes import FakeCameraMarker
 
 PATIENCE_S = 60.0
 IDLE_S = 30.0
@@ -372,11 +373,18 @@ class CameraScene:
     def __init__(self) -> None:
         self.clock = ManualClock()
         self.camera = FakeCamera(self.clock)
+        self.marker = FakeCameraMarker()
+        self.at_kill: dict[str, Any] = {}
+        self.started()
+
+    def started(self) -> None:
+        """Begin with a gateway that has just been started."""
         self.engine = FakeEngine()
         self.arbiter = CameraArbiter(
             self.upstream,
             self.engine,
             self.clock,
+            self.marker,
             patience_s=PATIENCE_S,
             idle_s=IDLE_S,
             least_image_s=LEAST_IMAGE_S,

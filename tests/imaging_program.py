@@ -10,12 +10,13 @@ from typing import Any
 import numpy as np
 import pytest
 
+from alpaca_focus.core.camera_record import CameraValues
 from alpaca_focus.core.errors import DeviceUnreachable
 from alpaca_focus.core.values import ExposureSettings, Frame, Position
 from tests.fakes import FakeCamera, FakeClock, FakeFocuser, FakeSky
 
-ITS_SETTINGS = "bin 1, gain 100"
-RUNS_SETTINGS = "bin 2, gain 200"
+ITS_SETTINGS: CameraValues = {"BinX": 1, "BinY": 1, "Gain": 100}
+RUNS_SETTINGS: CameraValues = {"BinX": 2, "BinY": 2, "Gain": 200}
 START = 25600
 IDLE_TURNS = 20
 """Turns of the loop after which nobody has anything left to do but to wait."""
@@ -111,8 +112,7 @@ class SharedFakeCamera(FakeCamera):
     def __init__(self, sky: FakeSky, clock: VirtualClock, troubles: Troubles) -> None:
         super().__init__(sky, clock)
         self.troubles = troubles
-        self.settings = ITS_SETTINGS
-        self.noted = ""
+        self.values = ITS_SETTINGS
         self.busy = 0
         self.is_ours: Callable[[], bool] = lambda: True
 
@@ -120,7 +120,7 @@ class SharedFakeCamera(FakeCamera):
         await self._call()
         self.busy += 1
         try:
-            self.settings = RUNS_SETTINGS
+            self.values = RUNS_SETTINGS
             await super().expose(settings)
         finally:
             self.busy -= 1
@@ -138,15 +138,13 @@ class SharedFakeCamera(FakeCamera):
         await self._call()
         await super().abort()
 
-    async def save_settings(self) -> None:
+    async def settings(self) -> CameraValues:
         await self._call()
-        await super().save_settings()
-        self.noted = self.settings
+        return await super().settings()
 
-    async def restore_settings(self) -> None:
+    async def restore_settings(self, settings: CameraValues) -> None:
         await self._call()
-        await super().restore_settings()
-        self.settings = self.noted
+        await super().restore_settings(settings)
 
     async def _call(self) -> None:
         assert self.is_ours(), "the camera was touched without being ours"

@@ -148,6 +148,7 @@ class Scene:
         """Images that a gateway has counted since it was last asked; None: there is none."""
         self.when_cancelled: Outcome | Exception | None = None
         self.images = 0
+        self.camera_restores: list[bool | DeviceUnreachable] = []
         self.store = None if self.directory is None else RunStore(self.directory)
         self.scheduler = self.new_scheduler()
 
@@ -177,6 +178,7 @@ class Scene:
                 restore_marker=RestoreMarker(self.directory, self.focuser.name),
                 clock=self.clock,
                 guider=self.guider,
+                restore_camera=self._restore_camera,
             ),
             self.settings,
         )
@@ -185,6 +187,12 @@ class Scene:
     def _new_images(self) -> int:
         new, self.program_images = self.program_images, 0
         return new or 0
+
+    async def _restore_camera(self) -> bool:
+        outcome = self.camera_restores.pop(0) if self.camera_restores else True
+        if isinstance(outcome, DeviceUnreachable):
+            raise outcome
+        return outcome
 
     async def _focus(self, triggers: str) -> FocusResult:
         self.runs.append(triggers)

@@ -22,6 +22,8 @@ STILL_WITHIN_S = 60.0
 """Longest time, in real seconds, that the imaging program's own move waits for a run or a correction move."""
 DECIDE_WITHIN_S = 2.0
 """Longest time, in real seconds, that a StartExposure waits for a decision: imaging programs give a request more."""
+CONNECTED_EVERY_S = 0.2
+"""Real seconds between two checks whether the devices are connected."""
 
 _log = structlog.get_logger(__name__)
 
@@ -34,6 +36,7 @@ class EngineLink:
 
     Attributes:
         scheduler: `None`: the devices are not connected, and no request of the imaging program waits.
+        is_focuser_away: Returns whether a run has left the focuser away from where it belongs.
         measures_stars: Whether the focus metric is measured on stars; light frames are measured only then.
     """
 
@@ -42,6 +45,7 @@ class EngineLink:
         self._answer = answer
         self._worker = LowPriorityWorker("light-frames")
         self.scheduler: RefocusScheduler | None = None
+        self.is_focuser_away: Callable[[], bool] = lambda: False
         self.measures_stars = True
 
     def close(self) -> None:
@@ -82,7 +86,12 @@ class EngineLink:
             _log.warning("No decision in time: an exposure begins without one", waited_s=DECIDE_WITHIN_S)
 
     async def use_gap(self) -> None:
-        """Let the job that waits for a gap start, and return when no job is under way."""
+        """Let the job that waits for a gap start, and return when no job is under way.
+
+        After a kill, the devices have to be connected first, so that the focuser is brought back.
+        """
+        while self.scheduler is None and self.is_focuser_away():  # noqa: ASYNC110 - they change in another loop
+            await asyncio.sleep(CONNECTED_EVERY_S)
         await self._in_daemon(lambda scheduler: scheduler.use_gap())
 
     async def wait_until_idle(self) -> None:

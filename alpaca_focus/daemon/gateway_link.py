@@ -1,5 +1,6 @@
 """Opens and closes the gateway as the settings require."""
 
+from functools import partial
 from ipaddress import ip_network
 from typing import Self
 
@@ -12,7 +13,9 @@ from alpaca_focus.core.metrics import METRICS, MetricKind
 from alpaca_focus.daemon.engine_link import EngineLink
 from alpaca_focus.gateway.service import Gateway, GatewaySettings, RealDevice
 from alpaca_focus.ports import Clock
+from alpaca_focus.run.camera_marker import camera_marker
 from alpaca_focus.run.device_adapters import address_of
+from alpaca_focus.run.restore_marker import is_set
 from alpaca_focus.service.control_server import Handler
 from alpaca_focus.settings.models import Settings
 
@@ -48,6 +51,7 @@ class DaemonGateway:
             ConfigurationError: The gateway cannot listen at the address that is set.
         """
         self.link.measures_stars = METRICS[settings.focus.metric].kind is MetricKind.STARS
+        self.link.is_focuser_away = partial(is_set, settings.storage.folder)
         wanted = gateway_settings(settings) if settings.imaging.way == "gateway" else None
         if wanted == self._wanted:
             return
@@ -55,7 +59,7 @@ class DaemonGateway:
         if wanted is None:
             return
         how, devices = wanted
-        gateway = Gateway(devices, self.link, self._clock, how)
+        gateway = Gateway(devices, self.link, self._clock, how, camera_marker(settings))
         try:
             gateway.open()
         except ServerStartError as error:

@@ -23,6 +23,7 @@ from alpaca_focus.night.poller import Poller, Sources
 from alpaca_focus.night.reported_exposures import ReportedExposures
 from alpaca_focus.night.scheduler import RefocusScheduler
 from alpaca_focus.ports import Clock, Thermometer
+from alpaca_focus.run.camera_marker import camera_marker, restore_left_settings
 from alpaca_focus.run.device_adapters import Devices, address_of, connected_devices
 from alpaca_focus.run.restore_marker import RestoreMarker
 from alpaca_focus.settings.models import Settings
@@ -120,12 +121,22 @@ async def open_session(
         night=lambda: scheduler.state,
         learn=model.learn,
     )
+
+    async def restore_camera() -> bool:
+        # The gateway restores the camera itself, before the imaging program's exposure.
+        if gateway is None:
+            if (await watch.activity()).busy:
+                return False
+            await restore_left_settings(devices.camera, camera_marker(settings))
+        return True
+
     dependencies = Dependencies(
         focuser=devices.focuser,
         poller=poller,
         focus=refocuses.run,
         store=store,
         restore_marker=RestoreMarker(context.directory, devices.focuser.name),
+        restore_camera=restore_camera,
         clock=clock,
         guider=devices.guider,
         probable_defocus=model.probable_defocus,

@@ -105,7 +105,6 @@ class AlpacaCamera(AlpacaDevice):
         self._refused_repeat = self._repeats_pictures = False
         connection = self._connection
         self._members = CameraMembers(lambda member: connection.get(member, as_int), connection.set, clock.sleep)
-        self._saved: Values | None = None
 
     @property
     def info(self) -> CameraInfo:
@@ -135,18 +134,30 @@ class AlpacaCamera(AlpacaDevice):
 
     # The camera's own settings.
 
-    async def save_settings(self) -> None:
-        """Save the camera's own binning, subframe, gain and offset, for `restore_settings`."""
+    async def settings(self) -> Values:
+        """Return the camera's own binning, subframe, gain and offset, for `restore_settings`."""
         async with self._in_use:
             settings = await read_settings(self._members, (*BINNING, *SUBFRAME))
             levels = {member: await self._connection.get_or(member, as_int, default=None) for member in LEVELS}
-            self._saved = settings | {member: value for member, value in levels.items() if value is not None}
+            return settings | {member: value for member, value in levels.items() if value is not None}
 
-    async def restore_settings(self) -> None:
-        """Restore the saved settings, if any were saved."""
+    async def restore_settings(self, settings: Values) -> None:
+        """Set the camera as it was.
+
+        Raises:
+            DeviceMisbehaved: A setting reads back differently.
+        """
         async with self._in_use:
-            if self._saved is not None:
-                await self._apply(self._saved, await read_settings(self._members, self._saved))
+            await self._apply(settings, await read_settings(self._members, settings))
+
+    async def until_idle(self) -> None:
+        """Wait until the camera does not expose.
+
+        Raises:
+            CameraTaken: Another program's exposure does not end.
+        """
+        async with self._in_use:
+            await self._make_ready()
 
     async def _set_up(self, settings: ExposureSettings) -> Subframe:
         """Apply the settings of an exposure, and return the subframe that its frame will have."""

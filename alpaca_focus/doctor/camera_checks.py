@@ -19,6 +19,7 @@ from alpaca_focus.devices.translate import as_bool, as_float, as_int, as_texts
 from alpaca_focus.devices.worker import shield_until_done
 from alpaca_focus.doctor.checks import Check, Subject, size_check
 from alpaca_focus.doctor.probe_context import ProbeContext, using
+from alpaca_focus.run.camera_marker import CameraSettingsGuard, camera_marker, used_settings
 from alpaca_focus.run.device_adapters import camera_adapter
 from alpaca_focus.settings.models import Settings
 
@@ -229,15 +230,16 @@ async def _take_frame(context: ProbeContext, camera: AlpacaCamera, connection: C
         subframe=Subframe(x=0, y=0, width=info.sensor_width_px // binning, height=info.sensor_height_px // binning),
         light=not dark,
     )
+    guard = CameraSettingsGuard(camera, camera_marker(context.settings), used_settings(wanted))
     try:
-        await camera.save_settings()
+        await guard.save()
         try:
             await camera.expose(wanted)
             began_s = time.monotonic()
             frame = await camera.download()
             download_s = time.monotonic() - began_s
         finally:
-            await shield_until_done(_restore_settings(context, camera))
+            await shield_until_done(_restore_settings(context, guard))
     except CameraTaken as error:
         context.add(_CAMERA.not_tried("frame", str(error)))
     except DeviceError as error:
@@ -247,9 +249,9 @@ async def _take_frame(context: ProbeContext, camera: AlpacaCamera, connection: C
         context.add(*check_frame(_frame_facts(context, frame, wanted, download_s, encoding)))
 
 
-async def _restore_settings(context: ProbeContext, camera: AlpacaCamera) -> None:
+async def _restore_settings(context: ProbeContext, guard: CameraSettingsGuard) -> None:
     try:
-        await camera.restore_settings()
+        await guard.restore()
     except DeviceError as error:
         context.add(_CAMERA.failed("settings", f"The camera's own settings could not be restored. {error}"))
 

@@ -2,23 +2,26 @@
 
 While a focus run is due or under way, an exposure that the imaging program starts is accepted and held; the program
 sees a waiting camera. When the run ends, or `gateway.patience_s` is over, the camera gets the program's settings back
-and exposes for the full time.
+and exposes for the full time. After a kill `recover` does the same for the run that was cut off (decision 0027).
 """
 
 import asyncio
 import math
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
 
 import structlog
 
 from alpaca_focus.alpaca.errors import AlpacaError, ErrorNumber
+from alpaca_focus.core.camera_record import PendingExposure, has_begun
 from alpaca_focus.gateway.background import BackgroundTasks, run_within
 from alpaca_focus.gateway.engine import Engine
 from alpaca_focus.gateway.program_exposures import ProgramExposures
 from alpaca_focus.gateway.saved_camera_settings import SavedCameraSettings
 from alpaca_focus.gateway.upstream import Upstream, UpstreamLost
-from alpaca_focus.ports import Clock
+from alpaca_focus.ports import CameraMarker, Clock
 
 CHECK_S = 0.5
 """Seconds between two checks whether the camera has been idle for long enough."""
@@ -46,6 +49,7 @@ class HeldExposure:
     """An exposure that was accepted and waits, since `since_s` of the monotonic clock.
 
     Attributes:
+        is_left: Whether it was accepted before a kill, so that the imaging program may not know that it still waits.
         gap_task: Lets the engine use this gap.
         patience_task: Starts the exposure when the patience is over.
     """
@@ -53,6 +57,7 @@ class HeldExposure:
     exposure_s: float
     light: bool
     since_s: float
+    is_left: bool = False
     gap_task: asyncio.Task[None] | None = None
     patience_task: asyncio.Task[None] | None = None
 
@@ -70,7 +75,15 @@ class CameraArbiter:
     """
 
     def __init__(
-        self, camera: Upstream, engine: Engine, clock: Clock, *, patience_s: float, idle_s: float, least_image_s: float
+        self,
+        camera: Upstream,
+        engine: Engine,
+        clock: Clock,
+        marker: CameraMarker,
+        *,
+        patience_s: float,
+        idle_s: float,
+        least_image_s: float,
     ) -> None:
         self._camera = camera
         self._engine = engine
@@ -79,7 +92,7 @@ class CameraArbiter:
         self._idle_s = idle_s
         self.leased = self.waits_for_gap = False
         self.exposures = ProgramExposures(clock, least_image_s=least_image_s)
-        self.saved = SavedCameraSettings(camera)
+        self.saved = SavedCameraSettings(camera, marker)
         self.failure: AlpacaError | None = None
         self.beginning = asyncio.Lock()
         self._held: HeldExposure | None = None
@@ -89,11 +102,15 @@ class CameraArbiter:
         self._overdue: asyncio.Task[None] | None = None
         self._changed = asyncio.Event()
         self._background = BackgroundTasks()
+        # From the first request on, nothing of a run that was cut off may be seen.
+        self._is_recovering = self.leased = self.saved.is_changed or self.saved.pending is not None
+        if (pending := self.saved.pending) is not None:
+            self._held = self._left_exposure(pending)
 
     def close(self) -> None:
-        """Cancel all tasks; an exposure that waits is never started."""
+        """Cancel all tasks; an exposure that waits begins after the next start."""
         if self._held is not None:
-            _log.warning("The gateway closes: an exposure that waits is not started")
+            _log.warning("The gateway closes: an exposure that waits begins after the next start")
         self._held = None
         self._background.cancel()
 
@@ -161,10 +178,28 @@ class CameraArbiter:
         self.exposures.count()
         held = HeldExposure(exposure_s=exposure_s, light=light, since_s=self._clock.monotonic())
         self._held = held
+        self.saved.note_exposure(PendingExposure(exposure_s=exposure_s, light=light, at=self._clock.wall()))
         self._changed.set()
         held.gap_task = self._background.start(self._use_gap(held))
         held.patience_task = self._background.start(self._enforce_patience(held))
         return True
+
+    async def passing_on(self, *, exposure_s: float, light: bool) -> None:
+        """Restore the program's settings before an exposure is passed on at once.
+
+        Raises:
+            UpstreamLost: The camera does not answer.
+        """
+        await self.saved.restore()
+        if self.saved.is_hidden:
+            # After a kill it must be known that the camera's last exposure may be the program's again.
+            await self._note_sending(
+                PendingExposure(exposure_s=exposure_s, light=light, at=self._clock.wall(), is_accepted=False)
+            )
+
+    async def _note_sending(self, pending: PendingExposure) -> None:
+        last_start = await _last_start(self._camera)
+        self.saved.note_exposure(replace(pending, sent_at=self._clock.wall(), last_start=last_start))
 
     def passed_on(self, *, exposure_s: float, light: bool, begun: bool | None) -> None:
         """Note whether the camera has started an exposure that was passed on at once; `begun` is `None` if unknown."""
@@ -173,13 +208,17 @@ class CameraArbiter:
             self.exposures.may_have_begun(exposure_s)
         elif begun:
             self._began(exposure_s=exposure_s, light=light, has_waited=False)
+        elif self._held is None:
+            self.saved.note_exposure(None)
         if begun is not False and was_aborted:
             self.aborted()
 
     def aborted(self) -> None:
         """Note that the imaging program has aborted its exposure."""
+        if self._held is not None:
+            self._end_wait(self._held)
         self.exposures.aborted()
-        self.failure = None
+        self._forget_failure()
 
     def drop(self, why: str) -> bool:
         """Drop the exposure that waits and end the focus run; return whether there was either.
@@ -189,7 +228,7 @@ class CameraArbiter:
         was_ours = self._held is not None or self.leased
         if self._held is not None and not self.is_beginning:
             self._end_wait(self._held)
-        self.failure = None
+        self._forget_failure()
         if was_ours:
             # A refocus that is still due waits for the next gap, or until the program is idle for `idle_s` again.
             self.exposures.busy_now()
@@ -225,7 +264,10 @@ class CameraArbiter:
         await run_within(CHECK_S, self._clock, self._changed.wait())
 
     def _refuse_second(self) -> None:
-        if self._held is not None:
+        held = self._held
+        if held is not None and held.is_left and not self.is_beginning:
+            self._end_wait(held)
+        elif held is not None:
             raise AlpacaError(ErrorNumber.INVALID_OPERATION, "An exposure waits already: abort it first.")
 
     def _needs_decision(self, exposure_s: float, *, light: bool) -> bool:
@@ -245,12 +287,11 @@ class CameraArbiter:
         engine = self._engine
         return self._is_check_due or engine.wants_gap or engine.correcting or engine.focusing
 
-    def _began(self, *, exposure_s: float, light: bool, has_waited: bool) -> None:
+    def _began(self, *, exposure_s: float, light: bool, has_waited: bool, ago_s: float = 0.0) -> None:
         """Note an exposure that the camera has started."""
-        self.exposures.began(
-            exposure_s=exposure_s, light=light, may_be_stale=has_waited or self.saved.program is not None
-        )
-        self.saved.program = None
+        may_be_stale = ago_s == 0.0 and (has_waited or self.saved.program is not None)
+        self.exposures.began(exposure_s=exposure_s, light=light, may_be_stale=may_be_stale, ago_s=ago_s)
+        self.saved.exposure_began()
         self.failure = None
         if self.exposures.test_shots == ADVISED_TEST_SHOTS:
             _log.warning(
@@ -281,7 +322,7 @@ class CameraArbiter:
 
     async def _enforce_patience(self, held: HeldExposure) -> None:
         """Start the exposure when the patience is over, whatever the engine does."""
-        await self._clock.sleep(self._patience_s + GRACE_S / 2)
+        await self._clock.sleep(held.since_s + self._patience_s + GRACE_S / 2 - self._clock.monotonic())
         self._engine.give_way("the imaging program has waited for longer than gateway.patience_s allows")
         await self._clock.sleep(GRACE_S / 2)
         if self.is_beginning:
@@ -314,6 +355,8 @@ class CameraArbiter:
         try:
             # A restore that failed after the run is repeated here: the frame must not have the run's settings.
             await self.saved.restore()
+            if self.saved.pending is not None:
+                await self._note_sending(self.saved.pending)
             self.exposures.sending()
             await self._camera.put("startexposure", Duration=held.exposure_s, Light=held.light)
         except (AlpacaError, UpstreamLost) as error:
@@ -329,9 +372,104 @@ class CameraArbiter:
     def _end_wait(self, held: HeldExposure) -> None:
         if self._held is held:
             self._held = None
+            self.saved.note_exposure(None)
         # The patience task may be what started the exposure: it must not cancel itself.
         if held.patience_task is not None and held.patience_task is not asyncio.current_task():
             held.patience_task.cancel()
+
+    # After a kill
+
+    def recover(self) -> None:
+        """Begin to finish what a killed program has left, if it has left anything; called once, in the loop."""
+        if not self._is_recovering:
+            return
+        held = self._held
+        task = self._background.start(self._recover(held))
+        if held is not None:
+            held.gap_task = task
+            held.patience_task = self._background.start(self._enforce_patience(held))
+
+    def _left_exposure(self, pending: PendingExposure) -> HeldExposure | None:
+        """Return the exposure as if it had been held without interruption; `None` if it is too late for that."""
+        waited_s = self._since_s(pending.at)
+        if pending.sent_at is not None:
+            # The camera may have taken it long ago, and has to be asked.
+            waited_s = min(max(waited_s, 0.0), self._patience_s)
+        elif not self._would_be_awaited(pending):
+            self._give_up(pending)
+            return None
+        return HeldExposure(
+            exposure_s=pending.exposure_s,
+            light=pending.light,
+            since_s=self._clock.monotonic() - waited_s,
+            is_left=True,
+        )
+
+    def _would_be_awaited(self, pending: PendingExposure) -> bool:
+        # Before its beginning, the clock was set: then nobody knows how long it was.
+        return 0.0 <= self._since_s(pending.at) <= self._patience_s + GRACE_S
+
+    def _since_s(self, at: datetime) -> float:
+        return (self._clock.wall() - at).total_seconds()
+
+    def _give_up(self, pending: PendingExposure) -> None:
+        """Let an exposure fail; it stays on disk until the imaging program goes on, because another kill may come."""
+        self.saved.note_exposure(replace(pending, sent_at=None))
+        self.failure = AlpacaError(
+            ErrorNumber.INVALID_OPERATION,
+            "The exposure was lost: the gateway was not running for longer than it could wait. Start it again.",
+        )
+        _log.error("An exposure was lost: the gateway was started again too late", exposure_s=pending.exposure_s)
+
+    async def _recover(self, held: HeldExposure | None) -> None:
+        """Return the camera as the imaging program left it; an exposure that waits begins once the focuser is back."""
+        while not await self._is_settled(held):
+            await self._clock.sleep(CHECK_S)
+        if self.leased:
+            was_changed = self.saved.is_changed
+            await self._release_once(abort=was_changed)
+            if was_changed and not self.saved.is_changed:
+                _log.warning("A focus run was cut off: the camera is as the imaging program left it")
+        self._is_recovering = False
+        if (waits := self._held) is not None:
+            await self._use_gap(waits)
+
+    async def _is_settled(self, held: HeldExposure | None) -> bool:
+        """Return whether the camera answers, and an exposure that was sent to it has begun or waits again."""
+        try:
+            if not await self._camera.get("connected"):
+                return False
+            # Locked: an abort of the imaging program then goes to the camera, which may be exposing.
+            async with self.beginning:
+                pending = self.saved.pending
+                if held is not None and self._held is held and pending is not None and pending.sent_at is not None:
+                    await self._settle(held, pending, pending.sent_at)
+        except (AlpacaError, UpstreamLost):
+            return False
+        return True
+
+    async def _settle(self, held: HeldExposure, pending: PendingExposure, sent_at: datetime) -> None:
+        camera = self._camera
+        if has_begun(
+            pending,
+            state=await _read(camera, "camerastate", CAMERA_IDLE),
+            is_ready=await _read(camera, "imageready", None) is True,
+            last_start=await _last_start(camera),
+        ):
+            self._end_wait(held)
+            self._end_lease()
+            ago_s = max(0.0, self._since_s(sent_at))
+            self._began(exposure_s=pending.exposure_s, light=pending.light, has_waited=False, ago_s=ago_s)
+        elif not pending.is_accepted:
+            self._end_wait(held)
+        elif not self._would_be_awaited(pending):
+            self._end_wait(held)
+            self._give_up(pending)
+
+    def _forget_failure(self) -> None:
+        self.failure = None
+        if self._held is None and self.saved.pending is not None and not self.exposures.passing:
+            self.saved.note_exposure(None)
 
     # The lease, for `camera_access`
 
@@ -393,12 +531,25 @@ class CameraArbiter:
             self._releasing = None
             self._end_lease()
         held = self._held
-        if held is not None:
+        # After a kill the focuser has to be brought back first: `recover` uses the gap for that.
+        if held is not None and not self._is_recovering:
             await self._begin(held)
 
     def _end_lease(self) -> None:
         self.leased = False
         self._changed.set()
+
+
+async def _last_start(camera: Upstream) -> str:
+    """Return the start time of the camera's last exposure; empty if it reports none."""
+    return str(await _read(camera, "lastexposurestarttime", "") or "")
+
+
+async def _read(camera: Upstream, member: str, default: object) -> Any:
+    try:
+        return await camera.get(member)
+    except AlpacaError:
+        return default
 
 
 async def _would_begin(camera: Upstream, exposure_s: float) -> bool:
@@ -419,11 +570,19 @@ async def _limit(camera: Upstream, member: str, default: float) -> float:
 
 
 async def _end_exposure(camera: Upstream, clock: Clock) -> None:
-    """Abort the exposure of a run that hangs, and wait up to `ABORT_S` until the camera is at rest."""
+    """Abort the exposure of a run that hangs or was cut off, and wait until the camera is idle.
+
+    For `ABORT_S`; if the camera cannot abort, for `GRACE_S`.
+    """
     try:
-        await camera.put("abortexposure")
-        ends_s = clock.monotonic() + ABORT_S
+        within_s = ABORT_S
+        try:
+            await camera.put("abortexposure")
+        except AlpacaError as error:
+            _log.warning("The exposure of a focus run could not be aborted", why=str(error))
+            within_s = GRACE_S
+        ends_s = clock.monotonic() + within_s
         while await camera.get("camerastate") not in AT_REST and clock.monotonic() < ends_s:
             await clock.sleep(_POLL_S)
     except AlpacaError as error:
-        _log.warning("The exposure of a focus run could not be aborted", why=str(error))
+        _log.warning("The camera does not report whether it exposes", why=str(error))

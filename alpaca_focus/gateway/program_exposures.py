@@ -92,14 +92,15 @@ class ProgramExposures:
         """Note that a StartExposure is just being sent to the camera; `began` may follow."""
         self._sent_s = self._clock.monotonic()
 
-    def began(self, *, exposure_s: float, light: bool, may_be_stale: bool) -> None:
-        """Note that the camera has started the exposure that was sent."""
+    def began(self, *, exposure_s: float, light: bool, may_be_stale: bool, ago_s: float = 0.0) -> None:
+        """Note that the camera has started the exposure that was sent, before a restart `ago_s` seconds ago."""
         self.count()
         self.settle_uncertain()
-        now_s, sent_s = self._clock.monotonic(), self._sent_s
+        now_s = self._clock.monotonic() - ago_s
+        sent_s = now_s if ago_s else self._sent_s
         ends_s = now_s + exposure_s
         self._not_ready_before_s = ends_s if may_be_stale else -math.inf
-        at = self._clock.wall() - timedelta(seconds=now_s - sent_s)
+        at = self._clock.wall() - timedelta(seconds=self._clock.monotonic() - sent_s)
         self.last = Exposed(exposure_s=exposure_s, light=light, at=at, at_s=sent_s)
         autofocus, is_image = self.autofocus, self.is_image(exposure_s, light=light)
         is_frame = autofocus.is_frame(exposure_s, sent_s)

@@ -4,6 +4,7 @@ import asyncio
 import math
 from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any, Self
 
 import structlog
@@ -21,13 +22,17 @@ from alpaca_focus.alpaca.camera_settings import (
     writes,
 )
 from alpaca_focus.alpaca.errors import AlpacaError, ErrorNumber
+from alpaca_focus.core.camera_record import CameraRecord, PendingExposure
 from alpaca_focus.gateway.upstream import Upstream
+from alpaca_focus.ports import CameraMarker
 
 _ASCOM_NAMES: Mapping[str, str] = {member.lower(): member for member in SETTINGS}
 SETTING_MEMBERS = frozenset(_ASCOM_NAMES)
 """Members that the imaging program sets, in lower case as in requests."""
 _BINNING = tuple(member.lower() for member in BINNING)
-_LAST_EXPOSURE = ("lastexposureduration", "lastexposurestarttime")
+_LAST_EXPOSURE: Mapping[str, str] = {
+    member.lower(): member for member in ("LastExposureDuration", "LastExposureStartTime")
+}
 SAVED_MEMBERS = frozenset((*SETTING_MEMBERS, *_LAST_EXPOSURE))
 """Members through which a focus run would show to the imaging program."""
 
@@ -96,6 +101,37 @@ class ProgramSettings:
             | {member: last[member] for member in _LAST_EXPOSURE},
         )
 
+    @classmethod
+    def of_record(cls, camera: Upstream, record: CameraRecord) -> Self:
+        """Return the settings that a killed program had saved; the camera refused those that are not in its record."""
+        settings = {**dict.fromkeys(SETTINGS), **(record.settings or {})}
+        known = {**settings, **dict.fromkeys(_LAST_EXPOSURE.values()), **record.last_exposure}
+        made = cls(
+            camera,
+            {
+                member.lower(): AlpacaError(ErrorNumber.NOT_IMPLEMENTED, f"The camera has no {member}.")
+                if value is None
+                else value
+                for member, value in known.items()
+            },
+        )
+        made._written = {member.lower(): value for member, value in record.changes.items()}
+        made.answers |= made._written
+        return made
+
+    def record(self, *, is_changed: bool) -> CameraRecord:
+        """Return what has to be on disk."""
+        return CameraRecord(
+            settings=_settings_of(self._initial),
+            last_exposure={
+                name: value
+                for member, name in _LAST_EXPOSURE.items()
+                if isinstance(value := self._initial[member], float | int | str)
+            },
+            changes=_settings_of(self._written),
+            is_changed=is_changed,
+        )
+
     def get(self, member: str) -> Any:
         """Return the value for the imaging program.
 
@@ -151,7 +187,7 @@ def _settings_of(answers: Mapping[str, Any]) -> dict[str, Any]:
     return {
         _ASCOM_NAMES[member]: answer
         for member, answer in answers.items()
-        if member in _ASCOM_NAMES and not isinstance(answer, AlpacaError)
+        if member in _ASCOM_NAMES and isinstance(answer, int | float | str)
     }
 
 
@@ -178,22 +214,45 @@ def _log_wrong(wanted: Values, wrong: Values) -> None:
 class SavedCameraSettings:
     """Saves the imaging program's camera settings before a focus run, and restores them after it.
 
+    Both, and an exposure of the program that waits, are on disk as well (decision 0027).
+
     Attributes:
         program: The settings saved last; they stay until the imaging program's next exposure.
         is_changed: Whether the camera may have other settings than the imaging program's.
+        pending: An exposure of the program that has not begun; `note_exposure` changes it.
         lock: Held while settings are read or written, so that a request in between is not lost.
     """
 
-    def __init__(self, camera: Upstream) -> None:
+    def __init__(self, camera: Upstream, marker: CameraMarker) -> None:
         self._camera = camera
-        self.program: ProgramSettings | None = None
-        self.is_changed = False
+        self._marker = marker
+        left = self._on_disk = marker.read() or CameraRecord()
+        self.program = None if left.settings is None else ProgramSettings.of_record(camera, left)
+        self.is_changed = left.is_changed
+        self.pending = left.exposure
         self.lock = asyncio.Lock()
 
     @property
     def is_hidden(self) -> bool:
         """Whether the camera's last exposure is a focus run's, to be hidden from the imaging program."""
         return self.program is not None
+
+    def note_exposure(self, pending: PendingExposure | None) -> None:
+        """Note an exposure that waits, or is being sent to the camera; `None`: none is."""
+        self.pending = pending
+        self._write()
+
+    def exposure_began(self) -> None:
+        """Note that the camera's last exposure is the imaging program's again."""
+        self.program = self.pending = None
+        self._write()
+
+    def _write(self) -> None:
+        record = CameraRecord() if self.program is None else self.program.record(is_changed=self.is_changed)
+        record = replace(record, exposure=self.pending)
+        if record != self._on_disk:
+            self._marker.write(record)
+            self._on_disk = record
 
     async def save(self, *, use_whole_sensor: bool) -> None:
         """Save the settings before a focus run, and with `use_whole_sensor` set the whole sensor, for more stars.
@@ -206,6 +265,7 @@ class SavedCameraSettings:
         async with self.lock:
             self.program = await ProgramSettings.read(self._camera, before=self.program)
             self.is_changed = True
+            self._write()
             if use_whole_sensor:
                 await self._use_whole_sensor()
 
@@ -219,6 +279,13 @@ class SavedCameraSettings:
             if self.is_changed and self.program is not None:
                 await self.program.restore()
             self.is_changed = False
+            self._write()
+
+    async def change(self, member: str, value: bool | int) -> None:  # noqa: FBT001 - a setting's value
+        """Change a setting of the imaging program while a run has the camera; raises what `ProgramSettings` raises."""
+        assert self.program is not None  # noqa: S101 - the caller has checked
+        await self.program.change(member, value)
+        self._write()
 
     async def _use_whole_sensor(self) -> None:
         get = self._camera.get

@@ -23,7 +23,7 @@ from alpaca_focus.gateway.upstream import Upstream, UpstreamLost
 from alpaca_focus.gateway.virtual_camera import VirtualCamera
 from alpaca_focus.gateway.virtual_devices import VirtualDevice, VirtualMount
 from alpaca_focus.gateway.virtual_focuser import VirtualFilterWheel, VirtualFocuser
-from alpaca_focus.ports import CameraWatch, Clock
+from alpaca_focus.ports import CameraMarker, CameraWatch, Clock
 
 FACTS = ("binx", "maxadu", "sensortype", "electronsperadu")
 
@@ -72,12 +72,20 @@ class Gateway:
 
     Args:
         devices: The real devices, at least a camera and a focuser.
+        marker: The marker of the camera.
 
     Attributes:
         app: The ASGI application that is served.
     """
 
-    def __init__(self, devices: Sequence[RealDevice], engine: Engine, clock: Clock, settings: GatewaySettings) -> None:
+    def __init__(
+        self,
+        devices: Sequence[RealDevice],
+        engine: Engine,
+        clock: Clock,
+        settings: GatewaySettings,
+        marker: CameraMarker,
+    ) -> None:
         upstreams = {each.device_type: Upstream(**asdict(each)) for each in devices}
         self._engine = engine
         self._settings = settings
@@ -87,6 +95,7 @@ class Gateway:
             self._camera,
             engine,
             clock,
+            marker,
             patience_s=settings.patience_s,
             idle_s=settings.idle_s,
             least_image_s=settings.least_image_s,
@@ -132,6 +141,7 @@ class Gateway:
             discovery_port=DISCOVERY_PORT if self._settings.discovery else None,
             claims_addresses=True,
         )
+        self._server.call(self._arbiter.recover)
         _log.info("The gateway is open to the imaging program", address=self.address)
 
     def close(self) -> None:

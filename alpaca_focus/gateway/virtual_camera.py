@@ -60,7 +60,7 @@ class VirtualCamera(VirtualDevice):
     async def _passed_on(self, request: ApiRequest, exposure_s: float, *, light: bool) -> Reply:
         begun: bool | None = False
         try:
-            await self._arbiter.saved.restore()
+            await self._arbiter.passing_on(exposure_s=exposure_s, light=light)
             self._arbiter.exposures.sending()
             reply = await self._sent(request)
             begun = has_succeeded(reply)
@@ -148,5 +148,5 @@ class VirtualCamera(VirtualDevice):
             if program is None or not self._arbiter.saved.is_changed:
                 return await self._sent(request)
             assert isinstance(value, bool | int)  # noqa: S101 - all settings are, by the table of members
-            await program.change(request.member, value)
+            await self._arbiter.saved.change(request.member, value)
             return done_reply(request)

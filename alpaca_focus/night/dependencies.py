@@ -1,6 +1,6 @@
 """The settings, devices and services that the night is run with."""
 
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
@@ -45,6 +45,11 @@ class NightSettings:
     watches_for_gaps: bool = False
 
 
+async def nothing_left() -> bool:
+    """Default: no camera has to be restored."""
+    return True
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dependencies:
     """The devices and services that the scheduler uses.
@@ -53,6 +58,7 @@ class Dependencies:
         focus: Carries out a focus run for a reason; when cancelled, it aborts the run and returns the focuser first.
         store: Where the night is saved; `None`: nowhere.
         restore_marker: Where the focuser belongs during a focus run.
+        restore_camera: Restores the camera settings that a killed program has left; False: not yet.
         guider: Must be steady again after correction moves; `None`: there is none.
         probable_defocus: Returns the focus model's estimate from the history and the compensation since.
         light: Called with each measured light frame.
@@ -65,6 +71,7 @@ class Dependencies:
     store: RunStore | None
     restore_marker: RestoreMarker
     clock: Clock
+    restore_camera: Callable[[], Awaitable[bool]] = nothing_left
     guider: Guider | None = None
     probable_defocus: Callable[[History, Compensated], float | None] = lambda _, __: None
     light: Callable[[Light], None] = lambda _: None

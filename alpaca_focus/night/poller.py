@@ -104,6 +104,11 @@ class Poller:
         if self._sources.new_images is not None:
             self._sources.new_images()
 
+    async def is_exposing(self) -> bool:
+        """Poll the camera alone; return whether the imaging program exposes, False if the camera does not answer."""
+        activity = await self._ask(self._sources.camera, self._sources.camera.activity)
+        return activity is not None and (activity.busy or activity.preparing)
+
     async def poll(self, plan: Plan, *, reported_filter: str | None = None, fresh: bool = False) -> Snapshot:
         """Return the result of one poll; `fresh` polls all devices, however recent their last answers are.
 

@@ -1,4 +1,4 @@
-"""Brings the focuser back to where it belongs after a cut-off run or move, and resumes the night after a start."""
+"""Brings the focuser back after a cut-off run or move, restores the camera, and resumes the night after a start."""
 
 import structlog
 
@@ -30,6 +30,7 @@ class Recovery:
         self._has_failed = False
         self._left_by_previous: CorrectionMove | None = None
         self._verified_at: Position | None = None
+        self._is_camera_restored = False
 
     async def begin(self, *, compensates: bool) -> bool:
         """After a start: record a run that was saved, and return whether that was possible.
@@ -83,6 +84,17 @@ class Recovery:
             _log.warning("The recovery waits for the focuser", why=str(error))
         self._last_error = str(error)
 
+    async def recover_camera(self) -> None:
+        """Restore the camera's settings, once, as soon as it answers and does not expose; nothing waits for that."""
+        if self._is_camera_restored:
+            return
+        try:
+            self._is_camera_restored = await self._dependencies.restore_camera()
+        except DeviceError as error:
+            if str(error) != self._last_error:
+                _log.warning("The camera's settings are still those of a focus run that was cut off", why=str(error))
+            self._last_error = str(error)
+
     async def _return_from_interrupted_run(self) -> None:
         marker = self._dependencies.restore_marker
         if not marker.is_left:
@@ -90,7 +102,10 @@ class Recovery:
         here = await self._dependencies.focuser.position()
         position = marker.left_by_interrupted_run(here)
         if position is not None:
-            reached = await self._compensator.go(here, position, backlash_taken_up=False)
+            # A run that was cut off during a camera handover has left the focuser at home, perhaps under an exposure.
+            reached = here
+            if here != position or not await self._dependencies.poller.is_exposing():
+                reached = await self._compensator.go(here, position, backlash_taken_up=False)
             self._store.apply(transitions.returned, reached, is_verified=position == self._verified_at)
             self._outcomes.record_cut_off(position)
             _log.warning(

@@ -230,6 +230,7 @@ class RefocusScheduler:
             self._has_begun = await self._recovery.begin(compensates=self._settings.compensation is not None)
             if not self._has_begun:
                 return
+        await self._recovery.recover_camera()
         answers = self._poller.answers
         snapshot, decision = await self._poll(fresh=fresh)
         if decision.refocus and not fresh:

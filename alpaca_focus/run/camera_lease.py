@@ -7,7 +7,8 @@ from typing import Self
 import structlog
 
 from alpaca_focus.core.errors import ConfigurationError, DeviceError
-from alpaca_focus.ports import Camera, CameraSharing, FilterWheel
+from alpaca_focus.ports import CameraSharing, FilterWheel
+from alpaca_focus.run.camera_marker import CameraSettingsGuard
 from alpaca_focus.run.restore_path import Abort
 
 TRIES = 3
@@ -59,15 +60,21 @@ class CameraLease:
     `acquire`. Without an imaging program the lease is granted at once and without a limit.
 
     Args:
+        settings: Saves and restores the camera's settings.
         abort: Records a cancellation during a release.
         sharing: Shares the camera with the imaging program; `None`: nobody else uses it.
         turn: To the filter of the run; `None`: the current filter.
     """
 
     def __init__(
-        self, camera: Camera, abort: Abort, *, sharing: CameraSharing | None = None, turn: FilterTurn | None = None
+        self,
+        settings: CameraSettingsGuard,
+        abort: Abort,
+        *,
+        sharing: CameraSharing | None = None,
+        turn: FilterTurn | None = None,
     ) -> None:
-        self._camera = camera
+        self._settings = settings
         self._abort = abort
         self._sharing = sharing
         self._turn = turn
@@ -109,7 +116,7 @@ class CameraLease:
             if self._turn is not None:
                 self._is_turned = True
                 await self._turn.wheel.move_to(self._turn.slot)
-            await self._camera.save_settings()
+            await self._settings.save()
         except BaseException:
             await self.release()
             self._abort.check()
@@ -123,7 +130,7 @@ class CameraLease:
             DeviceError: They could not be restored; another call tries again.
         """
         if self._may_differ:
-            await self._camera.restore_settings()
+            await self._settings.restore()
             self._may_differ = False
 
     async def release(self) -> None:

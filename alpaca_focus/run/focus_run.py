@@ -18,6 +18,7 @@ from alpaca_focus.imaging.measuring_functions import measuring
 from alpaca_focus.imaging.spectrum import SpectrumSettings, TraceAxis
 from alpaca_focus.ports import CameraSharing, Clock
 from alpaca_focus.run.camera_lease import filter_turn
+from alpaca_focus.run.camera_marker import camera_marker
 from alpaca_focus.run.device_adapters import Devices, devices_alone
 from alpaca_focus.run.filter_choice import FilterChoice, choose_filter, current_filter
 from alpaca_focus.run.restore_marker import RestoreMarker
@@ -119,6 +120,8 @@ async def run_with_devices(devices: Devices, request: RunRequest) -> FocusResult
                 clock=request.clock,
                 measure=_measuring(request, focus_settings, train),
                 restore_marker=RestoreMarker(settings.storage.folder, devices.focuser.name),
+                # The gateway writes its own: it alone knows the imaging program's settings and its exposure.
+                camera_marker=None if request.sharing is not None else camera_marker(settings),
                 guider=devices.guider,
                 sharing=request.sharing,
                 turn=turn,

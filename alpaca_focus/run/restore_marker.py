@@ -1,7 +1,6 @@
 """The restore marker: a file with the position to restore after a crash in the middle of a run."""
 
 import json
-import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from pathlib import Path
 import structlog
 
 from alpaca_focus.core.values import Position
+from alpaca_focus.run.marker_file import write_durably
 
 FILE_NAME = "focuser-belongs-at.json"
 
@@ -35,6 +35,11 @@ def is_within_reach(position: Position, reach: Sequence[Position]) -> bool:
     """
     low, high = reach
     return low - (high - low) <= position <= high + (high - low)
+
+
+def is_set(directory: Path | None) -> bool:
+    """Return whether there is a marker of any focuser in a folder."""
+    return directory is not None and (directory / FILE_NAME).exists()
 
 
 class RestoreMarker:
@@ -94,16 +99,10 @@ class RestoreMarker:
         """
         if self._path is None:
             return
-        new = self._path.with_suffix(".new")
         try:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            with new.open("w", encoding="utf-8") as file:
-                json.dump({"device": self._device, "position": position, "reach": reach}, file)
-                file.flush()
-                os.fsync(file.fileno())
-            new.replace(self._path)
-            # The rename itself survives a power cut only after the folder is synchronised, too.
-            _sync_folder(self._path.parent)
+            write_durably(
+                self._path, json.dumps({"device": self._device, "position": position, "reach": reach}).encode()
+            )
         except OSError as error:
             _log.warning(
                 f"The restore marker {self._path} cannot be written ({error.strerror}). The run continues; after a "
@@ -118,11 +117,3 @@ class RestoreMarker:
             self._path.unlink(missing_ok=True)
         except OSError as error:
             _log.warning(f"The restore marker {self._path} cannot be deleted ({error.strerror}). Delete it by hand.")
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

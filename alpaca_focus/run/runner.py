@@ -29,9 +29,10 @@ from alpaca_focus.core.sweep.plan import (
 )
 from alpaca_focus.core.sweep.reserve import Reserve
 from alpaca_focus.core.values import FocusResult, Frame, Measurement, Outcome, Position
-from alpaca_focus.ports import Camera, CameraSharing, Clock, Focuser, Guider
+from alpaca_focus.ports import Camera, CameraMarker, CameraSharing, Clock, Focuser, Guider
 from alpaca_focus.run.camera_handover import CameraHandovers
 from alpaca_focus.run.camera_lease import CameraLease, FilterTurn
+from alpaca_focus.run.camera_marker import CameraSettingsGuard, used_settings
 from alpaca_focus.run.paused_guider import PausedGuider
 from alpaca_focus.run.restore_marker import RestoreMarker
 from alpaca_focus.run.restore_path import Abort, RestorePath, position_at_rest
@@ -51,6 +52,7 @@ class RunDevices:
 
     Attributes:
         measure: Measures a frame, in a worker thread.
+        camera_marker: Written while the camera has the run's settings; `None`: by whom the camera is shared.
         sharing: Shares the camera with an imaging program; `None`: nobody else uses it.
         turn: To the filter of the run; `None`: the current filter.
         still_valid: Returns, after a handover, why earlier frames are no longer valid; empty if they are.
@@ -61,6 +63,7 @@ class RunDevices:
     clock: Clock
     measure: Callable[[Frame], Measurement]
     restore_marker: RestoreMarker = field(default_factory=lambda: RestoreMarker(None, ""))
+    camera_marker: CameraMarker | None = None
     guider: Guider | None = None
     sharing: CameraSharing | None = None
     turn: FilterTurn | None = None
@@ -113,7 +116,8 @@ async def run_focus(
             was still waiting for the camera, nothing was moved or published.
     """
     abort = Abort()
-    async with CameraLease(devices.camera, abort, sharing=devices.sharing, turn=devices.turn) as lease:
+    guard = CameraSettingsGuard(devices.camera, devices.camera_marker, used_settings(settings.exposure))
+    async with CameraLease(guard, abort, sharing=devices.sharing, turn=devices.turn) as lease:
         # Where a move by others ends is the start, not a place on its way.
         start = await position_at_rest(devices.focuser, devices.clock)
         run = _Run(

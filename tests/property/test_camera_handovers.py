@@ -138,11 +138,11 @@ def test_whatever_happens_everything_is_given_back_as_it_was_found(night: Night)
     assert all(place == START for place in at.program.places[:-1])
     if not run.results:
         assert at.focuser.motor == START
-        assert at.camera.settings == ITS_SETTINGS
+        assert at.camera.values == ITS_SETTINGS
         return
     (result,) = run.results
     if "settings could not be restored" not in result.reason:
-        assert at.camera.settings == ITS_SETTINGS
+        assert at.camera.values == ITS_SETTINGS
     if result.outcome is Outcome.FOCUSED:
         assert result.verification is not None
         assert at.focuser.motor == result.final_position == result.verification.position

@@ -187,6 +187,50 @@ def test_a_service_that_was_killed_goes_home_at_its_next_start(
     assert "A focus run was cut off" in log
 
 
+CAMERA = {"binx": 1, "biny": 1, "startx": 0, "starty": 0, "numx": 640, "numy": 512, "gain": 7, "offset": 20}
+
+
+def camera_settings(address: str) -> dict[str, int]:
+    return {
+        member: requests.get(f"http://{address}/api/v1/camera/0/{member}", timeout=5).json()["Value"]
+        for member in CAMERA
+    }
+
+
+@pytest.mark.parametrize("command", ["focus", "run"])
+def test_camera_settings_that_a_kill_has_left_are_restored_at_the_next_start(
+    start: Start, night_file: Path, directory: Path, simulator: str, command: str
+) -> None:
+    night_file.write_text(
+        night_file.read_text().replace("exposure_s: 0.2", "exposure_s: 0.2, binning: 2, gain: 120, offset: 30")
+    )
+    for member, value in {"connected": True, **CAMERA}.items():
+        answer = requests.put(f"http://{simulator}/api/v1/camera/0/{member}", data={member: value}, timeout=5)
+        assert answer.json()["ErrorNumber"] == 0, answer.text
+    process = start(command, "--config", night_file)
+    if command == "run":
+        told(directory, watching)
+        ask(socket_path(directory), "refocus", {}, timeout_s=10.0)
+    ends_at = time.monotonic() + PATIENCE_S
+    while (changed := camera_settings(simulator))["offset"] != 30 and time.monotonic() < ends_at:
+        time.sleep(0.02)
+    assert (changed["binx"], changed["gain"]) == (2, 120)
+    if command == "run":
+        ask(socket_path(directory), "pause", {}, timeout_s=10.0)
+    process.kill()
+    process.wait()
+    assert camera_settings(simulator) != CAMERA
+
+    again = start(command, "--config", night_file)
+    if command == "run":
+        told(directory, watching)
+    else:
+        assert again.wait(PATIENCE_S) == 0
+    assert camera_settings(simulator) == CAMERA
+    if command == "run":
+        assert "the camera has its own settings again" in ended(again)[1]
+
+
 def test_scripts_tell_of_exposures_filters_and_flips(
     start: Start, run: Run, night_file: Path, directory: Path, simulator: str
 ) -> None:

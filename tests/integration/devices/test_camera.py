@@ -300,11 +300,10 @@ def test_the_cameras_own_settings_are_put_back() -> None:
     served.values |= own
 
     async def run(camera: AlpacaCamera) -> None:
-        await camera.restore_settings()
-        await camera.save_settings()
+        before = await camera.settings()
         await take(ExposureSettings(exposure_s=0.1, binning=1, gain=120, offset=20))(camera)
         assert served.values["numx"] == 64
-        await camera.restore_settings()
+        await camera.restore_settings(before)
 
     use(served, run)
     assert served.values == own

@@ -16,6 +16,7 @@ from alpaca_focus.devices.clock import SystemClock
 from alpaca_focus.gateway.gateway_server import PassThrough
 from alpaca_focus.gateway.service import Gateway, GatewaySettings, RealDevice
 from alpaca_focus.gateway.upstream import Upstream
+from tests.fakes import FakeCameraMarker
 from tests.gateway_scene import FakeEngine
 
 LOOPBACK = (ip_network("127.0.0.0/8"), ip_network("::1/128"))
@@ -38,7 +39,7 @@ def whole_gateway(authority: str, **settings: Any) -> ASGIApp:
         "least_image_s": 0.0,
         "any_case": False,
     }
-    return Gateway(devices, FakeEngine(), SystemClock(), GatewaySettings(**(how | settings))).app
+    return Gateway(devices, FakeEngine(), SystemClock(), GatewaySettings(**(how | settings)), FakeCameraMarker()).app
 
 
 @pytest.fixture

@@ -207,6 +207,28 @@ def test_a_move_is_made_in_the_engines_thread_and_a_cancelled_call_halts_it() ->
     asyncio.run(play())
 
 
+def test_after_a_kill_in_a_run_a_gap_waits_for_the_devices_that_bring_the_focuser_back(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def play() -> None:
+        monkeypatch.setattr(engine_link, "CONNECTED_EVERY_S", 0.001)
+        scheduler = FakeScheduler()
+        with linked(None) as link:
+            asked: list[bool] = []
+
+            def is_away() -> bool:
+                asked.append(True)
+                if len(asked) == 3:
+                    link.scheduler = cast("RefocusScheduler", scheduler)
+                return True
+
+            link.is_focuser_away = is_away
+            await elsewhere(link.use_gap())
+        assert (len(asked), scheduler.told) == (3, [("use_gap",)])
+
+    asyncio.run(play())
+
+
 def test_without_a_night_everything_passes() -> None:
     async def play() -> None:
         with linked(None) as link:

@@ -50,7 +50,7 @@ class FailingEngine(FakeEngine):
 
 
 def gateway_of(scene: CameraScene, engine: FakeEngine | None = None) -> Gateway:
-    gateway = Gateway(DEVICES, engine or scene.engine, scene.clock, HOW)
+    gateway = Gateway(DEVICES, engine or scene.engine, scene.clock, HOW, scene.marker)
     gateway._camera, gateway._arbiter = scene.upstream, scene.arbiter
     return gateway
 

@@ -834,6 +834,37 @@ def test_a_focus_run_that_was_cut_off_leaves_the_focuser_where_it_belongs(tmp_pa
     played(night)
 
 
+@pytest.mark.parametrize("exposing", [True, False])
+def test_a_run_that_was_cut_off_in_a_handover_has_left_the_focuser_at_home(tmp_path: Path, exposing: bool) -> None:
+    scene = Scene(night_settings(), tmp_path)
+
+    async def night() -> None:
+        RestoreMarker(tmp_path, scene.focuser.name).set(scene.focuser.motor)
+        scene.camera.shown = replace(scene.camera.shown, busy=exposing)
+        await scene.poll()
+        assert bool(scene.focuser.moves) is not exposing
+        assert RestoreMarker(tmp_path, scene.focuser.name).left_by_interrupted_run() is None
+
+    played(night)
+
+
+def test_a_camera_that_cannot_be_restored_yet_is_tried_again_and_nothing_waits_for_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    scene = Scene(night_settings(), tmp_path)
+    silent = DeviceUnreachable("camera 0", "It restarts.")
+    scene.camera_restores = [silent, silent, False, True, False]
+
+    async def night() -> None:
+        for left in (4, 3, 2, 1, 1):
+            await scene.poll()
+            assert len(scene.camera_restores) == left
+            assert scene.scheduler.decision is not None
+
+    played(night)
+    assert capsys.readouterr().out.count("still those of a focus run that was cut off") == 1
+
+
 def test_a_good_run_that_was_saved_but_not_recorded_counts(tmp_path: Path) -> None:
     scene = Scene(night_settings(AfterImages(5)), tmp_path)
 

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from alpaca_focus.core.camera_record import CameraValues
 from alpaca_focus.core.errors import DeviceUnreachable
 from alpaca_focus.core.events import CameraHandover, Event, Moved, RestoreStarted, Resumed, RunEnded
 from alpaca_focus.core.sweep.backlash import ApproachMethod
@@ -72,7 +73,7 @@ def session_with(rng: np.random.Generator) -> Callable[..., Session]:
 def check_given_back(session: Session) -> None:
     at = session.at
     assert at.program.has_it
-    assert at.camera.settings == ITS_SETTINGS
+    assert at.camera.values == ITS_SETTINGS
     assert at.guider.guides
     assert at.camera.busy == 0
 
@@ -329,11 +330,11 @@ def test_settings_that_cannot_be_put_back_end_the_run_and_are_tried_again(sessio
     session = session_with(patience_s=33.0)
     restore, calls = session.at.camera.restore_settings, []
 
-    async def fails_once() -> None:
+    async def fails_once(settings: CameraValues) -> None:
         calls.append(1)
         if len(calls) == 1:
             raise DeviceUnreachable("camera", "The camera does not answer.")
-        await restore()
+        await restore(settings)
 
     session.at.camera.restore_settings = fails_once  # type: ignore[method-assign]
     result = asyncio.run(session.run())

@@ -8,9 +8,11 @@ from typing import Any, cast
 
 import pytest
 
+from alpaca_focus.core.camera_record import CameraValues
 from alpaca_focus.core.errors import ConfigurationError, DeviceError, DeviceMisbehaved, DeviceUnreachable
 from alpaca_focus.ports import Camera
 from alpaca_focus.run.camera_lease import CameraLease, filter_turn, slot_of
+from alpaca_focus.run.camera_marker import CameraSettingsGuard
 from alpaca_focus.run.restore_path import Abort
 
 ACQUIRED = ["acquire", "Ha", "remember"]
@@ -45,10 +47,14 @@ class Observatory:
     async def release(self) -> None:
         await self._step("release", DeviceUnreachable("camera 0", "No answer."))
 
-    async def save_settings(self) -> None:
-        await self._step("remember", DeviceUnreachable("camera 0", "No answer."))
+    async def until_idle(self) -> None:
+        await self._step("wait", DeviceUnreachable("camera 0", "No answer."))
 
-    async def restore_settings(self) -> None:
+    async def settings(self) -> CameraValues:
+        await self._step("remember", DeviceUnreachable("camera 0", "No answer."))
+        return {}
+
+    async def restore_settings(self, _settings: CameraValues) -> None:
         await self._step("restore", DeviceUnreachable("camera 0", "No answer."))
 
     async def _step(self, what: str, error: DeviceError) -> None:
@@ -61,7 +67,7 @@ class Observatory:
 
     def lease(self, *, through: str = "Ha", shares: bool = True, abort: Abort | None = None) -> CameraLease:
         return CameraLease(
-            cast("Camera", self),
+            CameraSettingsGuard(cast("Camera", self), None, {}),
             abort or Abort(),
             sharing=self if shares else None,
             turn=filter_turn(self, through, "L"),
