@@ -65,9 +65,9 @@ docs: $(DEV) ## the manual, into build/manual: every link is checked, and nothin
 drawing: $(DEV) ## draw docs/pictures/house.svg anew, from the code
 	@$(BIN)/python tools/draw-house
 
-soak: $(DEV) ## the long tests: 100,000 mutations of a FITS file and of an image on the wire, 1,000 kills of a night, 10,000 requests of garbage to the gateway, 1,000 exposures through it
+soak: $(DEV) ## the long tests: 100,000 mutations of a FITS file and of an image on the wire, 1,000 kills of a night, 10,000 requests of garbage to the gateway, 1,000 exposures through it, 100 decisions between two of them
 	@ALPACA_FOCUS_FUZZ=100000 ALPACA_FOCUS_KILLS=1000 $(BIN)/python -m pytest --timeout 3600 -s tests/property/test_fits_fuzz.py tests/property/test_imagebytes_fuzz.py tests/system/test_killed_nights.py
-	@ALPACA_FOCUS_FUZZ=10000 ALPACA_FOCUS_EXPOSURES=1000 $(BIN)/python -m pytest --timeout 7200 -s tests/integration/gateway/test_fuzz.py tests/integration/gateway/test_imaging.py tests/integration/web/test_description.py
+	@ALPACA_FOCUS_FUZZ=10000 ALPACA_FOCUS_EXPOSURES=1000 ALPACA_FOCUS_DECISIONS=100 $(BIN)/python -m pytest --timeout 7200 -s tests/integration/gateway/test_fuzz.py tests/integration/gateway/test_imaging.py tests/integration/web/test_description.py
 
 bench: $(DEV) ## measure, and write docs/benchmarks.md; ONLY=engine measures one of them
 	@$(BIN)/python -m tests.bench $(ONLY)

@@ -111,7 +111,7 @@ class CameraActivity:
         exposure_started: Start of the last image as the camera writes it; a change means another image.
         exposure_s: Exposure time of the last image.
         free: Whether a focus run may use the camera while it is not busy.
-        images: Light frames that have ended since the watch began; `None`: count them from the other fields.
+        test_shots: Whether the imaging program takes only test shots, for which nothing is held up.
     """
 
     busy: bool
@@ -119,7 +119,7 @@ class CameraActivity:
     exposure_started: str | None
     exposure_s: float | None
     free: bool = True
-    images: int | None = None
+    test_shots: bool = False
 
 
 class CameraWatch(Device, Protocol):

@@ -126,7 +126,8 @@ def gateway_night(directory: Path, *, seed: int, factor: float = 12.5, **section
             "triggers": {"images": 4},
             "night": {"least_image_s": EXPOSURE_S},
         }
-        settings = Settings.model_validate(usual | sections)
+        gateway = usual["gateway"] | sections.pop("gateway", {})
+        settings = Settings.model_validate(usual | sections | {"gateway": gateway})
         with _daemon(settings, factor) as address:
             night = GatewayNight(observatory, spy, observatory.address, f"127.0.0.1:{port}", directory)
             assert address

@@ -12,7 +12,7 @@ from typing import Any, cast
 from alpaca_focus.alpaca.errors import AlpacaError, ErrorNumber
 from alpaca_focus.alpaca.replies import ApiRequest, Reply
 from alpaca_focus.alpaca.standard import DeviceType
-from alpaca_focus.core.errors import ConfigurationError
+from alpaca_focus.core.errors import ConfigurationError, DeviceMisbehaved
 from alpaca_focus.core.values import Position
 from alpaca_focus.gateway.camera_arbiter import CameraArbiter
 from alpaca_focus.gateway.engine import LightFrame
@@ -242,11 +242,20 @@ class FakeEngine:
         job: What it does in a gap.
         calls: Its calls and their reasons.
         frames: What it was shown.
+        decided: The numbers of images with which it was asked to decide.
+        due_after: Number of images after which a refocus is due; `None`: it never is by itself.
+        moves: Where it was asked to move the focuser; `move_ends`, if there is one, ends the move.
+        moves_itself: Whether it does so, or leaves it to the gateway.
         at_rest: Set while nothing is under way.
     """
 
     job: Callable[[], Awaitable[None]] | None = None
     measures_stars: bool = False
+    compensates_moves: bool = False
+    moves: list[Position] = field(default_factory=list)
+    move_ends: asyncio.Event | None = None
+    move_fails: bool = False
+    moves_itself: bool = True
     wants_gap: bool = False
     correcting: bool = False
     focusing: bool = False
@@ -254,12 +263,20 @@ class FakeEngine:
     moved_to: list[Position | None] = field(default_factory=list)
     frames: list[LightFrame] = field(default_factory=list)
     gaps: int = 0
+    decided: list[int] = field(default_factory=list)
+    due_after: int | None = None
+    images: Callable[[], int] = lambda: 0
     refuses: str = ""
 
     def __post_init__(self) -> None:
         self.at_rest = asyncio.Event()
         self.at_rest.set()
         self.gives_way = asyncio.Event()
+
+    async def decide(self) -> None:
+        self.decided.append(self.images())
+        if self.due_after is not None and self.images() >= self.due_after:
+            self.wants_gap = True
 
     async def use_gap(self) -> None:
         self.gaps += 1
@@ -272,6 +289,23 @@ class FakeEngine:
     def give_way(self, why: str) -> None:
         self.calls.append(why)
         self.gives_way.set()
+
+    async def move_focuser(self, target: Position) -> bool:
+        self.correcting = True
+        self.at_rest.clear()
+        self.moves.append(target)
+        try:
+            if self.move_ends is not None:
+                await self.move_ends.wait()
+            if self.move_fails:
+                raise DeviceMisbehaved("focuser 0", "It is stuck.")
+        except asyncio.CancelledError:
+            self.calls.append("halted")
+            raise
+        finally:
+            self.correcting = False
+            self.at_rest.set()
+        return self.moves_itself
 
     def program_moves(self) -> None:
         self.calls.append("the program moves")
@@ -347,6 +381,7 @@ class CameraScene:
             idle_s=IDLE_S,
             least_image_s=LEAST_IMAGE_S,
         )
+        self.engine.images = lambda: self.arbiter.exposures.images
         self.device = VirtualCamera(self.upstream, self.engine, self.arbiter)
         self.client = Client(self.device)
         self.run_exposes_s = 2.0

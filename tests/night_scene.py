@@ -143,6 +143,10 @@ class Scene:
         self.outcomes: list[Outcome | Exception] = []
         self.taken_runs = 0
         self.run_lasts_s = 30.0
+        self.is_hanging = False
+        self.program_images: int | None = None
+        """Images that a gateway has counted since it was last asked; None: there is none."""
+        self.when_cancelled: Outcome | Exception | None = None
         self.images = 0
         self.store = None if self.directory is None else RunStore(self.directory)
         self.scheduler = self.new_scheduler()
@@ -158,6 +162,7 @@ class Scene:
                 filter_wheel=self.wheel if self.has_wheel else None,
                 mount=self.mount,
                 safety_monitor=self.safety,
+                new_images=None if self.program_images is None else self._new_images,
             ),
             self.clock,
             watch_s=POLL_S,
@@ -177,11 +182,22 @@ class Scene:
         )
         return self.scheduler
 
+    def _new_images(self) -> int:
+        new, self.program_images = self.program_images, 0
+        return new or 0
+
     async def _focus(self, triggers: str) -> FocusResult:
         self.runs.append(triggers)
         started_at = self.clock.wall()
-        await self.clock.sleep(self.run_lasts_s)
-        outcome = self.outcomes.pop(0) if self.outcomes else Outcome.FOCUSED
+        try:
+            if self.is_hanging:
+                await asyncio.get_running_loop().create_future()
+            await self.clock.sleep(self.run_lasts_s)
+            outcome = self.outcomes.pop(0) if self.outcomes else Outcome.FOCUSED
+        except asyncio.CancelledError:
+            if self.when_cancelled is None:
+                raise
+            outcome = self.when_cancelled
         if isinstance(outcome, Exception):
             raise outcome
         is_taken, self.taken_runs = self.taken_runs > 0, max(0, self.taken_runs - 1)

@@ -29,6 +29,7 @@ _REQUEST_ANY_VERSION = b"alpacadiscovery"
 _ANSWER_BYTES = 1024
 _TIMES_SENT = 2
 _LOOPBACK_BROADCAST = "127.255.255.255"
+_WILDCARDS = frozenset({"0.0.0.0", "::"})  # noqa: S104 - compared only
 _SIOCGIFADDR, _SIOCGIFBRDADDR = 0x8915, 0x8919
 
 SocketAddress: TypeAlias = tuple[Any, ...]
@@ -57,11 +58,17 @@ class _Interface:
 class DiscoveryResponder:
     """Answers discovery while its context is open, over the IP versions that the server listens on.
 
-    Several servers on one machine share the port. A server on loopback answers this machine only. If the port cannot
-    be used, that is logged and the server works without discovery.
+    Several servers on one machine share the port: all get a broadcast, and one of them, at random, what is sent to an
+    address of the machine. With `claims_addresses` that is this server, at the addresses it listens on. A server on
+    loopback answers this machine only. If the port cannot be used, that is logged and the server works without
+    discovery.
     """
 
-    def __init__(self, host: str, alpaca_port: int, *, port: int = DISCOVERY_PORT) -> None:
+    def __init__(
+        self, host: str, alpaca_port: int, *, port: int = DISCOVERY_PORT, claims_addresses: bool = False
+    ) -> None:
+        self._host = host
+        self._claims_addresses = claims_addresses
         self._answer = json.dumps({"AlpacaPort": alpaca_port}).encode()
         self._local_only = _is_loopback(host)
         self._families = _families(host)
@@ -69,18 +76,36 @@ class DiscoveryResponder:
         self._transports: list[asyncio.DatagramTransport] = []
 
     async def __aenter__(self) -> Self:
-        loop = asyncio.get_running_loop()
         for family in self._families:
-            try:
-                bound = _responder_socket(family, self._port)
-            except OSError as error:
-                log.warning("discovery_unavailable", port=self._port, family=family.name, reason=str(error))
-                continue
-            transport, _ = await loop.create_datagram_endpoint(
-                lambda: _Answering(self._answer, local_only=self._local_only), sock=bound
-            )
-            self._transports.append(transport)
+            # A socket bound to an address is preferred by the kernel for what is sent there. Its answers come from that
+            # address: the client connects to where an answer came from.
+            claimed = [await self._opened(family, address) for address in self._claimed(family)]
+            is_at_one_address = self._claims_addresses and self._host not in _WILDCARDS
+            await self._opened(family, "", answers_by=claimed[0] if is_at_one_address else None)
         return self
+
+    def _claimed(self, family: socket.AddressFamily) -> list[str]:
+        if not self._claims_addresses:
+            return []
+        if self._host not in _WILDCARDS:
+            return [self._host]
+        if family == socket.AF_INET6:
+            return ["::1"]
+        return sorted({interface.address for interface in _interfaces() if interface.address})
+
+    async def _opened(
+        self, family: socket.AddressFamily, address: str, answers_by: asyncio.DatagramTransport | None = None
+    ) -> asyncio.DatagramTransport | None:
+        try:
+            bound = _responder_socket(family, address, self._port)
+        except OSError as error:
+            log.warning("discovery_unavailable", port=self._port, family=family.name, reason=str(error))
+            return None
+        transport, _ = await asyncio.get_running_loop().create_datagram_endpoint(
+            lambda: _Answering(self._answer, local_only=self._local_only, answers_by=answers_by), sock=bound
+        )
+        self._transports.append(transport)
+        return transport
 
     async def __aexit__(self, *_: object) -> None:
         for transport in self._transports:
@@ -89,15 +114,15 @@ class DiscoveryResponder:
 
 
 class _Answering(asyncio.DatagramProtocol):
-    def __init__(self, answer: bytes, *, local_only: bool) -> None:
+    def __init__(self, answer: bytes, *, local_only: bool, answers_by: asyncio.DatagramTransport | None = None) -> None:
         self._answer = answer
         self._local_only = local_only
-        self._transport: asyncio.DatagramTransport | None = None
+        self._transport = answers_by
 
     @override
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         # asyncio's transport for datagrams is no subclass of DatagramTransport in every version.
-        self._transport = cast("asyncio.DatagramTransport", transport)
+        self._transport = self._transport or cast("asyncio.DatagramTransport", transport)
 
     @override
     def datagram_received(self, data: bytes, addr: SocketAddress) -> None:
@@ -122,8 +147,8 @@ def _families(host: str) -> tuple[socket.AddressFamily, ...]:
     return (socket.AF_INET6,) if ":" in host else (socket.AF_INET,)
 
 
-def _responder_socket(family: socket.AddressFamily, port: int) -> socket.socket:
-    """Return a socket bound to the discovery port on all interfaces, shared with other servers."""
+def _responder_socket(family: socket.AddressFamily, address: str, port: int) -> socket.socket:
+    """Return a socket bound to the discovery port, shared with other servers; without an address, on all interfaces."""
     with contextlib.ExitStack() as on_error:
         bound = on_error.enter_context(socket.socket(family, socket.SOCK_DGRAM))
         bound.settimeout(0)
@@ -132,8 +157,9 @@ def _responder_socket(family: socket.AddressFamily, port: int) -> socket.socket:
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         if family == socket.AF_INET6:
             bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-            _join_everywhere(bound)
-        bound.bind(("", port))
+            if not address:
+                _join_everywhere(bound)
+        bound.bind(socket.getaddrinfo(address, port, family, socket.SOCK_DGRAM)[0][4] if address else ("", port))
         on_error.pop_all()
         return bound
 

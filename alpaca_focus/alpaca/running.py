@@ -106,6 +106,7 @@ async def serve(
     stop: asyncio.Event,
     *,
     discovery_port: int | None,
+    claims_addresses: bool = False,
     on_started: Callable[[], None],
 ) -> None:
     """Serve until `stop` is set, then abort every connection and request at once, and close the listener."""
@@ -130,7 +131,8 @@ async def serve(
         stack.callback(server.close)
         if discovery_port is not None:
             host, alpaca_port = listener.getsockname()[:2]
-            await stack.enter_async_context(DiscoveryResponder(host, alpaca_port, port=discovery_port))
+            responder = DiscoveryResponder(host, alpaca_port, port=discovery_port, claims_addresses=claims_addresses)
+            await stack.enter_async_context(responder)
         on_started()
         await stop.wait()
         is_stopping = True
@@ -154,13 +156,20 @@ class RunningServer:
         host: Address or name to listen on; as an attribute, the one to connect to from this machine.
         port: Port to listen on, 0 for a free one; as an attribute, the actual one.
         discovery_port: UDP port on which to answer discovery, `None` for none.
+        claims_addresses: Whether to answer what is sent to its own addresses instead of the machine's other servers.
 
     Raises:
         ServerStartError: The address or port cannot be used.
     """
 
     def __init__(
-        self, app: ASGIApp, *, host: str = "127.0.0.1", port: int = 0, discovery_port: int | None = None
+        self,
+        app: ASGIApp,
+        *,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        discovery_port: int | None = None,
+        claims_addresses: bool = False,
     ) -> None:
         self._listener = listen(host, port)
         bound_host, self.port = self._listener.getsockname()[:2]
@@ -169,7 +178,11 @@ class RunningServer:
         self._stop: asyncio.Event | None = None
         self._started = threading.Event()
         self._thread = threading.Thread(
-            target=self._run, args=(app, discovery_port), name=f"alpaca-server-{self.port}", daemon=True
+            target=self._run,
+            args=(app,),
+            kwargs={"discovery_port": discovery_port, "claims_addresses": claims_addresses},
+            name=f"alpaca-server-{self.port}",
+            daemon=True,
         )
         self._thread.start()
         self._started.wait()
@@ -184,10 +197,17 @@ class RunningServer:
         """The URL before `/api/v1`."""
         return f"http://{self.address}"
 
-    def _run(self, app: ASGIApp, discovery_port: int | None) -> None:
+    def _run(self, app: ASGIApp, *, discovery_port: int | None, claims_addresses: bool) -> None:
         async def main() -> None:
             self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
-            await serve(app, self._listener, self._stop, discovery_port=discovery_port, on_started=self._started.set)
+            await serve(
+                app,
+                self._listener,
+                self._stop,
+                discovery_port=discovery_port,
+                claims_addresses=claims_addresses,
+                on_started=self._started.set,
+            )
 
         try:
             asyncio.run(main())

@@ -32,7 +32,8 @@ def init(
     ),
     *,
     address: Annotated[
-        str | None, typer.Option(metavar="HOST:PORT", help="Alpaca server; by default it is discovered.")
+        str | None,
+        typer.Option(metavar="HOST:PORT", help="Host and port of the Alpaca server; by default it is discovered."),
     ] = None,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Ask nothing; use the options and defaults.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Overwrite an existing file.")] = False,
@@ -172,5 +173,5 @@ def _write(file: Path, given: Given, person: AtTerminal, *, force: bool) -> None
         whole.write(text.encode())
     person.echo(f"\nWritten: {file}")
     person.echo("Next:")
-    for command, what in next_commands(str(file), backlash_known=answers.backlash_steps > 0):
+    for command, what in next_commands(str(file), backlash_known=answers.backlash_steps > 0, way=answers.way):
         person.echo(f"  {command}\n      {what}")

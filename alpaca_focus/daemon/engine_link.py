@@ -20,6 +20,8 @@ from alpaca_focus.service.threads import LowPriorityWorker, start_in_loop
 
 STILL_WITHIN_S = 60.0
 """Longest time, in real seconds, that the imaging program's own move waits for a run or a correction move."""
+DECIDE_WITHIN_S = 2.0
+"""Longest time, in real seconds, that a StartExposure waits for a decision: imaging programs give a request more."""
 
 _log = structlog.get_logger(__name__)
 
@@ -67,6 +69,18 @@ class EngineLink:
         scheduler = self.scheduler
         return "" if scheduler is None else scheduler.doing
 
+    async def decide(self) -> None:
+        """Decide anew whether something is due, within `DECIDE_WITHIN_S`."""
+
+        async def decide(scheduler: RefocusScheduler) -> None:
+            scheduler.decide_before_exposure()
+
+        try:
+            async with asyncio.timeout(DECIDE_WITHIN_S):
+                await self._in_daemon(decide)
+        except TimeoutError:
+            _log.warning("No decision in time: an exposure begins without one", waited_s=DECIDE_WITHIN_S)
+
     async def use_gap(self) -> None:
         """Let the job that waits for a gap start, and return when no job is under way."""
         await self._in_daemon(lambda scheduler: scheduler.use_gap())
@@ -78,6 +92,21 @@ class EngineLink:
     def give_way(self, why: str) -> None:
         """Request the end of a focus run, because the imaging program needs the camera."""
         self._soon(lambda scheduler: scheduler.give_way(why))
+
+    @property
+    def compensates_moves(self) -> bool:
+        """Whether `move_focuser` makes the imaging program's moves."""
+        scheduler = self.scheduler
+        return scheduler is not None and scheduler.compensates_program
+
+    async def move_focuser(self, target: Position) -> bool:
+        """Move the focuser for the imaging program; return False if the gateway has to pass the move on.
+
+        Raises:
+            AlpacaFocusError: The move failed, or the daemon has stopped.
+        """
+        scheduler = self.scheduler
+        return scheduler is not None and await start_in_loop(self._loop, scheduler.move_for_program(target))
 
     def program_moves(self) -> None:
         """Report that the imaging program is moving the focuser."""

@@ -60,6 +60,7 @@ def night_settings(settings: Settings, devices: Devices, *, start: Position) -> 
             quiet_s=settings.night.quiet_after_a_move_s,
             is_trigger=wanted.focuser_moved,
         ),
+        compensates_program=settings.imaging.way == "gateway" and settings.gateway.compensate_backlash,
         watches_for_gaps=settings.imaging.way == "watch",
     )
 

@@ -102,6 +102,7 @@ async def open_session(
             safety_monitor=devices.safety_monitor,
             sun=sun_of(settings),
             reported=context.reported if settings.imaging.way == "told" else None,
+            new_images=None if gateway is None else gateway.new_images,
         ),
         clock,
         watch_s=settings.night.watch_s,

@@ -9,6 +9,9 @@ from alpaca_focus.gateway.camera_arbiter import CameraArbiter
 from alpaca_focus.gateway.upstream import UpstreamLost
 from alpaca_focus.ports import CameraActivity, CameraWatch
 
+TEST_SHOTS = 3
+"""So many test shots in a row are not just those of a plate solver between two images."""
+
 _log = structlog.get_logger(__name__)
 
 
@@ -80,5 +83,5 @@ class GatewayCameraWatch:
             exposure_started=real.exposure_started,
             exposure_s=real.exposure_s,
             free=arbiter.is_free,
-            images=arbiter.exposures.images,
+            test_shots=arbiter.exposures.test_shots >= TEST_SHOTS,
         )

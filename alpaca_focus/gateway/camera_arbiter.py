@@ -7,6 +7,7 @@ and exposes for the full time.
 
 import asyncio
 import math
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 import structlog
@@ -27,6 +28,8 @@ GRACE_S = 10.0
 The run is asked to stop only after half of them, because stopping costs it its frames. Imaging programs give up an
 image some time after the end of its exposure: Ekos after 30 s, N.I.N.A.'s line after 60 s.
 """
+ADVISED_TEST_SHOTS = 10
+"""After so many test shots in a row they are probably the images."""
 CAMERA_IDLE, CAMERA_WAITING, CAMERA_EXPOSING, CAMERA_DOWNLOADING, CAMERA_ERROR = 0, 1, 2, 4, 5
 
 AT_REST = frozenset({CAMERA_IDLE, CAMERA_DOWNLOADING})
@@ -81,6 +84,7 @@ class CameraArbiter:
         self.beginning = asyncio.Lock()
         self._held: HeldExposure | None = None
         self._is_check_due = True
+        self._check_after: Callable[[], Awaitable[None]] | None = None
         self._releasing: asyncio.Task[None] | None = None
         self._overdue: asyncio.Task[None] | None = None
         self._changed = asyncio.Event()
@@ -119,9 +123,13 @@ class CameraArbiter:
             return True
         return self._held is None and self.exposures.under_way
 
-    def request_check(self) -> None:
-        """Let the engine check the triggers before the next exposure: the filter has changed, or the mount moved."""
+    def request_check(self, after: Callable[[], Awaitable[None]] | None = None) -> None:
+        """Let the engine check the triggers before the next exposure: the filter has changed, or the mount moved.
+
+        The check and the exposure come after `after`, which waits for a moving device and has to end in time.
+        """
         self._is_check_due = True
+        self._check_after = after or self._check_after
 
     # The imaging program's exposures
 
@@ -136,10 +144,16 @@ class CameraArbiter:
         """
         self._refuse_second()
         self.failure = None
+        if self._needs_decision(exposure_s, light=light):
+            # An image that has just been downloaded may make a refocus due; the daemon's next poll would come too late.
+            self.exposures.count()
+            self.exposures.settle_uncertain()
+            await self._engine.decide()
+            self._refuse_second()
         may_wait = self._has_to_wait(exposure_s, light=light) and (
             self.leased or await _would_begin(self._camera, exposure_s)
         )
-        # The await above lets others in: another client may have started an exposure, or a run acquired the camera.
+        # Each await above lets others in: another client may have started an exposure, or a run acquired the camera.
         self._refuse_second()
         if not self.leased and (not may_wait or self.exposures.passing):
             self.exposures.passes()
@@ -214,14 +228,20 @@ class CameraArbiter:
         if self._held is not None:
             raise AlpacaError(ErrorNumber.INVALID_OPERATION, "An exposure waits already: abort it first.")
 
+    def _needs_decision(self, exposure_s: float, *, light: bool) -> bool:
+        return self._may_wait(exposure_s, light=light) and not (self.leased or self._wants_gap)
+
     def _has_to_wait(self, exposure_s: float, *, light: bool) -> bool:
-        if self.leased:
-            return True
+        return self.leased or (self._may_wait(exposure_s, light=light) and self._wants_gap)
+
+    def _may_wait(self, exposure_s: float, *, light: bool) -> bool:
         if not self.exposures.is_image(exposure_s, light=light) or self.exposures.passing:
             return False
-        if self._overdue is not None and not self._overdue.done():
-            # The engine still hangs in an earlier gap: the imaging program does not wait for it twice.
-            return False
+        # If the engine still hangs in an earlier gap, the imaging program does not wait for it twice.
+        return self._overdue is None or self._overdue.done()
+
+    @property
+    def _wants_gap(self) -> bool:
         engine = self._engine
         return self._is_check_due or engine.wants_gap or engine.correcting or engine.focusing
 
@@ -232,11 +252,20 @@ class CameraArbiter:
         )
         self.saved.program = None
         self.failure = None
+        if self.exposures.test_shots == ADVISED_TEST_SHOTS:
+            _log.warning(
+                "Only exposures shorter than night.least_image_s are coming: they do not count, and no refocus comes "
+                "between them. Set night.least_image_s below the length of the images.",
+                exposure_s=exposure_s,
+            )
 
     async def _use_gap(self, held: HeldExposure) -> None:
         """Let the engine do what waits for this gap, then start the exposure."""
         self._is_check_due = False
+        after, self._check_after = self._check_after, None
         try:
+            if after is not None:
+                await after()
             await self._engine.use_gap()
         except asyncio.CancelledError:
             # Either the gateway closes and cancels this task, or the engine's loop ended and cancelled only the call.
@@ -285,6 +314,7 @@ class CameraArbiter:
         try:
             # A restore that failed after the run is repeated here: the frame must not have the run's settings.
             await self.saved.restore()
+            self.exposures.sending()
             await self._camera.put("startexposure", Duration=held.exposure_s, Light=held.light)
         except (AlpacaError, UpstreamLost) as error:
             _log.error("A held exposure could not be started", why=str(error))

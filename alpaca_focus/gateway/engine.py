@@ -56,6 +56,10 @@ class Engine(Protocol):
         """Whether a focus run is under way, interrupted or not."""
         ...
 
+    async def decide(self) -> None:
+        """Decide anew whether something is due; returns soon, and never raises except when cancelled."""
+        ...
+
     async def use_gap(self) -> None:
         """Do what waits for a gap, and return when it is finished. Never raises except when cancelled."""
         ...
@@ -66,6 +70,22 @@ class Engine(Protocol):
 
     def give_way(self, why: str) -> None:
         """End a focus run soon, in favour of the imaging program."""
+        ...
+
+    @property
+    def compensates_moves(self) -> bool:
+        """Whether `move_focuser` makes the imaging program's moves."""
+        ...
+
+    async def move_focuser(self, target: Position) -> bool:
+        """Move the focuser for the imaging program, with its backlash taken up; a call that is cancelled halts it.
+
+        Returns:
+            False if the move has to be passed on instead.
+
+        Raises:
+            AlpacaFocusError: The move failed; the engine finishes it when it can.
+        """
         ...
 
     def program_moves(self) -> None:

@@ -2,14 +2,18 @@
 
 import math
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
+from alpaca_focus.core.night.program_autofocus import LONGEST_FRAME_S, ProgramAutofocus
 from alpaca_focus.ports import Clock
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Exposed:
-    """An exposure and the time of its StartExposure, by the wall clock and by the monotonic clock."""
+    """An exposure and the time at which its StartExposure was sent, by the wall clock and by the monotonic clock.
+
+    The camera has begun later than that, but perhaps long before its reply came.
+    """
 
     exposure_s: float
     light: bool
@@ -21,7 +25,10 @@ class ProgramExposures:
     """Tracks exposures by their duration, without polling the camera.
 
     Attributes:
-        images: Number of finished light frames of at least `least_image_s`.
+        images: Number of finished light frames of at least `least_image_s`, without those of the imaging program's own
+            autofocus. A short one after a move of the focuser is counted once the next exposure shows what it was.
+        autofocus: The imaging program's moves of the focuser.
+        test_shots: Number of light frames below `least_image_s` in a row.
         last: The last exposure; `None` if there was none yet, or it was aborted.
         is_known: Whether the imaging program has exposed since the gateway was started.
         passing: How many StartExposure requests the camera has not answered yet.
@@ -31,12 +38,18 @@ class ProgramExposures:
         self._clock = clock
         self._least_image_s = least_image_s
         self.images = 0
+        self.autofocus = ProgramAutofocus()
+        self.test_shots = 0
         self.last: Exposed | None = None
         self.is_known = False
         self.passing = 0
+        self._sent_s = clock.monotonic()
         self._is_passing_aborted = False
         self._is_counted = True
         self._is_measured = True
+        self._is_uncertain = False
+        self._uncertain_images = 0
+        self._began_s = -math.inf
         self._busy_until_s = clock.monotonic()
         self._not_ready_before_s = -math.inf
 
@@ -75,16 +88,43 @@ class ProgramExposures:
             self._is_passing_aborted = False
         return was_aborted
 
+    def sending(self) -> None:
+        """Note that a StartExposure is just being sent to the camera; `began` may follow."""
+        self._sent_s = self._clock.monotonic()
+
     def began(self, *, exposure_s: float, light: bool, may_be_stale: bool) -> None:
-        """Note that the camera has started an exposure."""
+        """Note that the camera has started the exposure that was sent."""
         self.count()
-        now_s = self._clock.monotonic()
+        self.settle_uncertain()
+        now_s, sent_s = self._clock.monotonic(), self._sent_s
         ends_s = now_s + exposure_s
         self._not_ready_before_s = ends_s if may_be_stale else -math.inf
-        self.last = Exposed(exposure_s=exposure_s, light=light, at=self._clock.wall(), at_s=now_s)
-        self._is_counted = self._is_measured = not self.is_image(exposure_s, light=light)
+        at = self._clock.wall() - timedelta(seconds=now_s - sent_s)
+        self.last = Exposed(exposure_s=exposure_s, light=light, at=at, at_s=sent_s)
+        autofocus, is_image = self.autofocus, self.is_image(exposure_s, light=light)
+        is_frame = autofocus.is_frame(exposure_s, sent_s)
+        self._is_uncertain = exposure_s <= LONGEST_FRAME_S and autofocus.has_moved_since(self._began_s)
+        if self._is_uncertain:
+            self.autofocus = autofocus.exposed(exposure_s)
+        self._is_counted = not is_image or is_frame
+        self._is_measured = self._is_counted or self._is_uncertain
+        self.test_shots = self.test_shots + 1 if light and not (is_image or is_frame) else 0
+        self._began_s = sent_s
         self._busy_until_s = ends_s
         self.is_known = True
+
+    def focuser_moved(self) -> None:
+        """Note that the imaging program moves the focuser."""
+        self.count()
+        self.autofocus = self.autofocus.moved(self._clock.monotonic())
+        if self.autofocus.is_series:
+            self._uncertain_images, self._is_counted = 0, self._is_counted or self._is_uncertain
+
+    def settle_uncertain(self) -> None:
+        """Count the frames that might have belonged to an autofocus if an exposure follows without a move."""
+        now_s = self._clock.monotonic()
+        if not self.autofocus.has_moved_since(self._began_s) and not self.autofocus.is_under_way(now_s):
+            self.images, self._uncertain_images = self.images + self._uncertain_images, 0
 
     def may_have_begun(self, exposure_s: float) -> None:
         """Note that the camera may be exposing."""
@@ -102,10 +142,11 @@ class ProgramExposures:
         """
         self.count()
         self.busy_now()
-        if self._is_measured or self._clock.monotonic() < self._busy_until_s:
+        last = self.last
+        if self._is_measured or last is None or self._clock.monotonic() < last.at_s + last.exposure_s:
             return None
         self._is_measured = True
-        return self.last
+        return last
 
     def stopped(self) -> None:
         """Note that the imaging program has stopped its exposure early, with an image."""
@@ -131,7 +172,10 @@ class ProgramExposures:
             return
         if self._clock.monotonic() >= min(self._busy_until_s, last.at_s + last.exposure_s):
             self._is_counted = True
-            self.images += 1
+            if self._is_uncertain:
+                self._uncertain_images += 1
+            else:
+                self.images += 1
 
     def _ended_early(self) -> None:
         self._busy_until_s = min(self._busy_until_s, self._clock.monotonic())

@@ -92,6 +92,7 @@ class Gateway:
             least_image_s=settings.least_image_s,
         )
         self._background = BackgroundTasks()
+        self._images = 0
         self._server: RunningServer | None = None
         self._devices = self._virtual_devices(upstreams, clock)
         self.app = PassThrough(
@@ -129,6 +130,7 @@ class Gateway:
             host=self._settings.listen,
             port=self._settings.port,
             discovery_port=DISCOVERY_PORT if self._settings.discovery else None,
+            claims_addresses=True,
         )
         _log.info("The gateway is open to the imaging program", address=self.address)
 
@@ -169,6 +171,11 @@ class Gateway:
             interrupted=arbiter.waits_for_gap,
             images=arbiter.exposures.images,
         )
+
+    def new_images(self) -> int:
+        """Return how many images have ended since the previous call; to be called from one thread only."""
+        before, self._images = self._images, self._arbiter.exposures.images
+        return self._images - before
 
     @property
     def waits_for_gap(self) -> bool:

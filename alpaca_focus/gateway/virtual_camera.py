@@ -61,6 +61,7 @@ class VirtualCamera(VirtualDevice):
         begun: bool | None = False
         try:
             await self._arbiter.saved.restore()
+            self._arbiter.exposures.sending()
             reply = await self._sent(request)
             begun = has_succeeded(reply)
         finally:

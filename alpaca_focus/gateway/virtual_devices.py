@@ -245,11 +245,15 @@ class VirtualMovingDevice(VirtualDevice):
 
         async def waited() -> None:
             await self._end_run(why)
-            await self.upstream.put(member, Position=position)
+            await self._carry_out(member, position)
 
         self._drop_move()
         self._waiting_move = asyncio.create_task(waited())
         self._waiting_move.add_done_callback(self._move_ended)
+
+    async def _carry_out(self, member: str, position: int) -> None:
+        """Make a move that has waited."""
+        await self.upstream.put(member, Position=position)
 
     def _move_ended(self, task: asyncio.Task[None]) -> None:
         if self._waiting_move is task:

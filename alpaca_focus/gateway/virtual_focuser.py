@@ -1,8 +1,7 @@
 """The virtual focuser and filter wheel: a move of the imaging program first ends a focus run."""
 
 import asyncio
-from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import structlog
@@ -11,7 +10,10 @@ from typing_extensions import override
 from alpaca_focus.alpaca.errors import AlpacaError, ErrorNumber
 from alpaca_focus.alpaca.replies import ApiRequest, Reply
 from alpaca_focus.alpaca.standard import Scalar
+from alpaca_focus.core.errors import AlpacaFocusError
+from alpaca_focus.core.night.program_autofocus import SERIES_PAUSE_S
 from alpaca_focus.core.values import Position
+from alpaca_focus.gateway.background import run_within
 from alpaca_focus.gateway.camera_arbiter import CameraArbiter
 from alpaca_focus.gateway.engine import Engine
 from alpaca_focus.gateway.upstream import Upstream, UpstreamLost
@@ -20,12 +22,11 @@ from alpaca_focus.ports import Clock
 
 POLL_S = 0.5
 LONGEST_MOVE_S = 600.0
-SERIES = 3
-SERIES_WITHIN_S = 120.0
-"""This many moves in this time are taken for the imaging program's own autofocus."""
-SERIES_PAUSE_S = 40.0
-"""Longer than the pause between two moves of such a series: N.I.N.A.'s line exposes 5 to 12 s and settles 3 s."""
+HALT_WITHIN_S = 5.0
+"""Longest wait of the program's Halt for the end of a move that the engine makes."""
 WHEEL_MOVING = -1
+WHEEL_WITHIN_S = 30.0
+"""Longest wait of an exposure for a wheel that turns."""
 
 _log = structlog.get_logger(__name__)
 
@@ -33,8 +34,8 @@ _log = structlog.get_logger(__name__)
 class VirtualFocuser(VirtualMovingDevice):
     """The focuser, with the real positions.
 
-    A move of the imaging program ends a focus run and is made once the focuser is restored; the engine adopts the
-    position where it ends.
+    A move of the imaging program ends a focus run and is made once the focuser is restored, by the engine with the
+    backlash taken up where it compensates moves; the engine adopts the position where it ends.
     """
 
     _what = "focuser"
@@ -42,8 +43,8 @@ class VirtualFocuser(VirtualMovingDevice):
     def __init__(self, upstream: Upstream, engine: Engine, arbiter: CameraArbiter, clock: Clock) -> None:
         super().__init__(upstream, engine, clock)
         self._arbiter = arbiter
-        self._moves_s: deque[float] = deque(maxlen=SERIES)
         self._move_watch: asyncio.Task[None] | None = None
+        self._is_under_way = self._has_failed = False
         self._answers |= {
             ("PUT", "move"): self._move,
             ("PUT", "halt"): self._halt,
@@ -60,7 +61,9 @@ class VirtualFocuser(VirtualMovingDevice):
     async def _move(self, request: ApiRequest, arguments: list[Scalar]) -> object:
         # Before the first await, so that no run or correction move begins meanwhile.
         self._engine.program_moves()
-        if not (self._engine.focusing or self._engine.correcting or self.is_waiting):
+        self._has_failed = False
+        engine = self._engine
+        if not (engine.focusing or engine.correcting or engine.compensates_moves or self.is_waiting):
             return await self._finish(self._move_now(request))
         is_accepted = False
         try:
@@ -86,12 +89,37 @@ class VirtualFocuser(VirtualMovingDevice):
             raise AlpacaError(ErrorNumber.INVALID_VALUE, f"The position {target} is out of range (0 to {highest}).")
         self._move_after_run("the imaging program moves the focuser", "move", target)
 
+    @override
+    async def _carry_out(self, member: str, position: Position) -> None:
+        """Let the engine make the move; what it cannot make is passed on."""
+        self._is_under_way = True
+        try:
+            if not self._engine.compensates_moves or not await self._engine.move_focuser(position):
+                await super()._carry_out(member, position)
+        except AlpacaFocusError:
+            # Where it stands now, perhaps past the target, is not where the program wants it.
+            self._has_failed = True
+            raise
+        finally:
+            self._is_under_way = False
+
+    @override
+    async def before_disconnect(self) -> None:
+        """Let a move end that is under way, as a focuser does, or end a run, so that it restores the focuser."""
+        if self._is_under_way:
+            await self._end_run("the imaging program disconnects from the focuser")
+        await super().before_disconnect()
+
     async def _halt(self, _request: ApiRequest, _arguments: list[Scalar]) -> object:
+        is_made_by_engine = self._is_under_way
         self._drop_move()
         if self._arbiter.leased:
             # The run stops where it is and restores the focuser.
             self._engine.give_way("the imaging program halts the focuser")
             return None
+        if is_made_by_engine:
+            # The engine halts the focuser itself. The program's own request follows, so that no leg can come after it.
+            await run_within(HALT_WITHIN_S, self._clock, self._engine.wait_until_idle())
         return PASS_ON
 
     async def _is_moving(self, _request: ApiRequest, _arguments: list[Scalar]) -> object:
@@ -112,7 +140,7 @@ class VirtualFocuser(VirtualMovingDevice):
             if self._move_watch is None or self._move_watch.done():
                 self._engine.program_has_moved(None)
             return
-        self._moves_s.append(self._clock.monotonic())
+        self._arbiter.exposures.focuser_moved()
         if self._move_watch is not None:
             self._move_watch.cancel()
         self._move_watch = asyncio.create_task(self._report_move())
@@ -121,11 +149,11 @@ class VirtualFocuser(VirtualMovingDevice):
         position: Position | None = None
         try:
             position = await self._final_position()
-            if len(self._moves_s) == SERIES and self._moves_s[-1] - self._moves_s[0] < SERIES_WITHIN_S:
+            if self._arbiter.exposures.autofocus.is_series:
                 await self._clock.sleep(SERIES_PAUSE_S)
         except (AlpacaError, UpstreamLost, TimeoutError, TypeError, ValueError) as error:
             _log.warning("The position to which the imaging program moved the focuser is unknown", why=repr(error))
-        self._engine.program_has_moved(position)
+        self._engine.program_has_moved(None if self._has_failed else position)
 
     async def _final_position(self) -> Position:
         """Return the position once two polls agree and IsMoving is false: some servers start moving 0.5 s late."""
@@ -147,13 +175,19 @@ class VirtualFilterWheel(VirtualMovingDevice):
 
     _what = "filter wheel"
 
-    def __init__(self, upstream: Upstream, engine: Engine, request_check: Callable[[], None], clock: Clock) -> None:
+    def __init__(
+        self,
+        upstream: Upstream,
+        engine: Engine,
+        request_check: Callable[[Callable[[], Awaitable[None]]], None],
+        clock: Clock,
+    ) -> None:
         super().__init__(upstream, engine, clock)
         self._request_check = request_check
         self._answers |= {("PUT", "position"): self._turn, ("GET", "position"): self._position}
 
     async def _turn(self, _request: ApiRequest, arguments: list[Scalar]) -> object:
-        self._request_check()
+        self._request_check(self._wait_for_filter)
         if not self._engine.focusing and not self.is_waiting:
             return PASS_ON
         slot, names = int(arguments[0]), await self.upstream.get("names")
@@ -162,6 +196,17 @@ class VirtualFilterWheel(VirtualMovingDevice):
             raise AlpacaError(ErrorNumber.INVALID_VALUE, f"The slot {slot} is out of range (0 to {count - 1}).")
         self._move_after_run("the imaging program changes the filter", "position", slot)
         return None
+
+    async def _wait_for_filter(self) -> None:
+        """Wait until the wheel reports a filter: not every program does, and the next decision has to know it."""
+        ends_s = self._clock.monotonic() + WHEEL_WITHIN_S
+        try:
+            while self._clock.monotonic() < ends_s and (
+                self.is_waiting or await self.upstream.get("position") == WHEEL_MOVING
+            ):
+                await self._clock.sleep(POLL_S)
+        except (AlpacaError, UpstreamLost) as error:
+            _log.debug("The filter wheel does not report its position", why=str(error))
 
     async def _position(self, _request: ApiRequest, _arguments: list[Scalar]) -> object:
         return WHEEL_MOVING if self.is_waiting else PASS_ON

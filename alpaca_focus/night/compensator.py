@@ -10,6 +10,7 @@ from alpaca_focus.core.night import transitions
 from alpaca_focus.core.night.compensation import correction_steps, exceeded_limit
 from alpaca_focus.core.night.state import CorrectionKind, CorrectionMove
 from alpaca_focus.core.sweep.backlash import ApproachMethod, approach
+from alpaca_focus.core.sweep.sampler import USUAL_FACTOR
 from alpaca_focus.core.values import Position
 from alpaca_focus.night.dependencies import Dependencies, NightSettings
 from alpaca_focus.night.exclusive_job import Work
@@ -31,6 +32,7 @@ class Compensator:
         self._settings = settings
         self._store = store
         self._held_until_s = 0.0
+        self._taken_up_at: Position | None = None
 
     @property
     def is_held(self) -> bool:
@@ -117,16 +119,34 @@ class Compensator:
         # The direction of its last leg is not known, so the slack has to be taken up (decision 0015).
         await self._make(move, here, backlash_taken_up=False, is_late=is_late)
 
-    async def go(self, here: Position, target: Position, *, backlash_taken_up: bool) -> Position:
+    async def go(self, here: Position, target: Position, *, backlash_taken_up: bool, factor: int = 1) -> Position:
         """Move to the target, arriving from the same side as a focus run does, and return the position reached.
+
+        The overshoot is `factor` times the backlash set.
 
         Raises:
             DeviceError: A move failed.
         """
-        backlash, limits = replace(self._settings.backlash, method=ApproachMethod.OVERSHOOT), self._settings.limits
+        backlash, limits = self._settings.backlash, self._settings.limits
+        backlash = replace(backlash, method=ApproachMethod.OVERSHOOT, steps=factor * backlash.steps)
         for leg in approach(here, target, backlash=backlash, limits=limits, backlash_taken_up=backlash_taken_up):
+            self._taken_up_at = None
             here = await self._focuser.move_to(leg)
+        self._taken_up_at = here
         return here
+
+    async def move_for_program(self, target: Position) -> None:
+        """Make a move of the imaging program with the backlash taken up as in a focus run (decision 0032).
+
+        Raises:
+            DeviceError: It failed; it stays unfinished.
+        """
+        here = await self._focuser.position()
+        move = CorrectionMove(target=target, steps=target - here, what="program")
+        # On disk before the first leg, which goes past the target: a program killed there would leave it there.
+        self._store.apply(transitions.correction_begun, move)
+        reached = await self.go(here, target, backlash_taken_up=here == self._taken_up_at, factor=USUAL_FACTOR)
+        self._store.apply(transitions.moved_by_program, reached, self._clock.wall())
 
     async def disable_device_compensation(self) -> None:
         """Switch the focuser's own temperature compensation off.
@@ -175,7 +195,10 @@ class Compensator:
     ) -> None:
         await self.disable_device_compensation()
         reached = await self.go(here, move.target, backlash_taken_up=backlash_taken_up)
-        state = self._store.apply(transitions.correction_done, move, reached, is_late=is_late)
+        if move.what == "program":
+            state = self._store.apply(transitions.moved_by_program, reached, self._clock.wall())
+        else:
+            state = self._store.apply(transitions.correction_done, move, reached, is_late=is_late)
         carried_steps = round(state.compensated.carried_steps, 2)
         facts = {"what": move.what, "steps": move.steps, "position": move.target, "carried_steps": carried_steps}
         _log.info("The focuser was corrected", **facts)

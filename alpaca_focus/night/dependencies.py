@@ -27,6 +27,7 @@ class NightSettings:
         between_exposures: Whether compensation moves only while the camera does not expose.
         offsets_steps: Focus offsets by filter to move by after a change; empty: none are known, or none are used.
         positions: How a position is judged that differs from the one the focuser was moved to.
+        compensates_program: Whether the imaging program's moves are made with the backlash taken up.
         watches_for_gaps: Whether to log advice when the imaging program leaves no gap.
     """
 
@@ -40,6 +41,7 @@ class NightSettings:
     backlash: Backlash
     limits: Limits
     positions: PositionRules = field(default_factory=PositionRules)
+    compensates_program: bool = False
     watches_for_gaps: bool = False
 
 

@@ -9,6 +9,7 @@ import structlog
 from alpaca_focus.core.errors import AlpacaFocusError
 
 FOCUS_RUN = "a focus run"
+PROGRAM_MOVE = "a move of the imaging program"
 
 Work = Callable[[], Coroutine[Any, Any, None]]
 
@@ -20,12 +21,12 @@ class ExclusiveJob:
 
     Args:
         failed: Called in the job's task with its name and the reason.
-        aborted: Called when a job was cancelled.
+        aborted: Called with the name of a job that was cancelled.
         ended: Called with the name of a job that has ended in any way; nothing owns the optics any more.
     """
 
     def __init__(
-        self, *, failed: Callable[[str, str], None], aborted: Callable[[], None], ended: Callable[[str], None]
+        self, *, failed: Callable[[str, str], None], aborted: Callable[[str], None], ended: Callable[[str], None]
     ) -> None:
         self._failed = failed
         self._aborted = aborted
@@ -45,9 +46,9 @@ class ExclusiveJob:
         # A callback, because a task that is cancelled before its first step never reaches a `finally` of its own.
         self._task.add_done_callback(self._has_ended)
 
-    def cancel_run(self) -> bool:
-        """Abort a focus run, which returns the focuser first; return whether there is one."""
-        if self._task is None or self._name != FOCUS_RUN:
+    def cancel(self, name: str) -> bool:
+        """Cancel the job if it is of that name; return whether it is. A focus run returns the focuser first."""
+        if self._task is None or self._name != name:
             return False
         self._task.cancel()
         return True
@@ -72,5 +73,5 @@ class ExclusiveJob:
     def _has_ended(self, task: asyncio.Task[None]) -> None:
         self._task = None
         if task.cancelled():
-            self._aborted()
+            self._aborted(self._name)
         self._ended(self._name)

@@ -50,6 +50,8 @@ class Sources:
         thermometers: The others in the mean.
         safety_monitor: No answer counts as "not safe".
         reported: The exposures that scripts report; then images are counted from reports alone.
+        new_images: Returns how many images the gateway has counted since it was last called; `None`: there is no
+            gateway, and they are counted from the camera.
     """
 
     camera: CameraWatch
@@ -61,6 +63,7 @@ class Sources:
     safety_monitor: SafetyMonitor | None = None
     sun: Sun | None = None
     reported: ReportedExposures | None = None
+    new_images: Callable[[], int] | None = None
 
 
 class Poller:
@@ -87,7 +90,6 @@ class Poller:
         self._silent: dict[str, str] = {}
         self._activity: CameraActivity | None = None
         self._counted: str | None = None
-        self._images: int | None = 0
         self._from_mean_c: dict[str, float] = {}
         self._connections: int | None = None
         self._compensates = False
@@ -98,7 +100,9 @@ class Poller:
 
     def ignore_own_exposures(self) -> None:
         """Leave out the camera's exposures so far: a focus run took them."""
-        self._activity = self._images = None
+        self._activity = None
+        if self._sources.new_images is not None:
+            self._sources.new_images()
 
     async def poll(self, plan: Plan, *, reported_filter: str | None = None, fresh: bool = False) -> Snapshot:
         """Return the result of one poll; `fresh` polls all devices, however recent their last answers are.
@@ -118,7 +122,7 @@ class Poller:
         activity = await self._ask(self._sources.camera, self._sources.camera.activity)
         # Before the images, which replace the previous activity.
         exposures = self._new_exposures(activity)
-        images = self._new_images(activity, plan)
+        images = self._new_images(activity, plan) + self.new_program_images(plan)
         reported = self._sources.reported
         reports_exposure = reported is not None and reported.busy
         exposing = activity is not None and (activity.busy or activity.preparing or reports_exposure)
@@ -131,7 +135,8 @@ class Poller:
             passed_s=passed_s,
             exposing=exposing,
             camera_free=activity is None or activity.free,
-            images=images if self._counts_images else 0,
+            test_shots=activity is not None and activity.test_shots,
+            images=images,
             exposures=exposures,
             plan=plan,
             focuser=focuser,
@@ -196,6 +201,11 @@ class Poller:
             _log.info("A device answers again", device=device.name)
         return answer
 
+    def new_program_images(self, plan: Plan) -> int:
+        """Return how many images the gateway has counted since the previous call, or the end of the last run."""
+        count = 0 if self._sources.new_images is None else self._sources.new_images()
+        return count if self._counts_images and plan not in NO_LIGHTS else 0
+
     def _silent_required(self) -> tuple[str, ...]:
         needed: tuple[Device | None, ...] = (self._sources.camera, self._sources.focuser, self._sources.mount)
         return tuple(device.name for device in needed if device is not None and device.name in self._silent)
@@ -210,16 +220,13 @@ class Poller:
     def _new_images(self, activity: CameraActivity | None, plan: Plan) -> int:
         """Return how many light frames have ended since the previous poll."""
         before, self._activity = self._activity, activity or self._activity
-        if activity is not None and activity.images is not None:
-            counted, self._images = self._images, activity.images
-            return activity.images - counted if counted is not None and plan not in NO_LIGHTS else 0
-        if activity is None or activity.busy:
+        if activity is None or activity.busy or self._sources.new_images is not None:
             return 0
         counted_start, self._counted = self._counted, activity.exposure_started
         if before is None:
             return 0
         is_new = before.busy if activity.exposure_started is None else activity.exposure_started != counted_start
-        return int(is_new and self._is_long(activity) and plan not in NO_LIGHTS)
+        return int(is_new and self._counts_images and self._is_long(activity) and plan not in NO_LIGHTS)
 
     def _is_long(self, activity: CameraActivity) -> bool:
         return activity.exposure_s is None or activity.exposure_s >= self._least_image_s

@@ -19,6 +19,7 @@ class RunOutcomes:
     Attributes:
         last_run: How the last run of this program ended, or that the end of the previous program has cut a run off.
         runs_ended: How many runs of this program have ended.
+        is_stopping: Whether the program stops in order: a run that this ends early is no failure, and stays due.
     """
 
     def __init__(self, store: StateStore, settings: NightSettings) -> None:
@@ -26,6 +27,7 @@ class RunOutcomes:
         self._settings = settings
         self.last_run: LastRun | None = None
         self.runs_ended = 0
+        self.is_stopping = False
 
     def record(self, result: FocusResult, triggers: str) -> None:
         """Record a result."""
@@ -41,12 +43,16 @@ class RunOutcomes:
 
     def record_failure(self, why: str, outcome: str = "failed") -> None:
         """Record a failed run: the triggers wait."""
+        if self._is_cut_short(outcome, why):
+            return
         state = self._store.apply(transitions.run_failed, self._settings.patience)
         _log.error("A refocus failed", why=why, next_try_in_s=round(state.history.hold_s))
         self._ended(outcome, why)
 
     def record_abort(self) -> None:
         """Record a run that was aborted: the triggers wait."""
+        if self._is_cut_short("aborted", "The program stopped."):
+            return
         state = self._store.apply(transitions.run_aborted, self._settings.patience)
         _log.warning("A refocus was aborted", next_try_in_s=round(state.history.hold_s))
         self._ended("aborted", "The run was aborted; the focuser is back where it started.")
@@ -86,6 +92,13 @@ class RunOutcomes:
         )
         _log.warning(sentence, found_at=jump.found, expected=jump.expected)
         return sentence
+
+    def _is_cut_short(self, outcome: str, why: str) -> bool:
+        if self.is_stopping:
+            _log.info("A refocus was ended by the stop of the program; it stays due", why=why)
+            # A stranded focuser is worth a message also now.
+            self._ended(outcome if outcome == Outcome.STRANDED else "aborted", why)
+        return self.is_stopping
 
     def _may_try_again(self, result: FocusResult) -> bool:
         """Return whether a run that lost the camera may follow in the next gap without counting as failed."""

@@ -11,13 +11,14 @@ from functools import partial
 
 import structlog
 
+from alpaca_focus.core.errors import DeviceMisbehaved
 from alpaca_focus.core.night import transitions
 from alpaca_focus.core.night.decisions import AWAY, HELD, Decision, decided
 from alpaca_focus.core.night.state import NightState, Snapshot
 from alpaca_focus.core.values import Position
 from alpaca_focus.night.compensator import Compensator
 from alpaca_focus.night.dependencies import Dependencies, NightSettings
-from alpaca_focus.night.exclusive_job import FOCUS_RUN, ExclusiveJob, Work
+from alpaca_focus.night.exclusive_job import FOCUS_RUN, PROGRAM_MOVE, ExclusiveJob, Work
 from alpaca_focus.night.operator_requests import OperatorRequests
 from alpaca_focus.night.recovery import RETURN, Recovery
 from alpaca_focus.night.run_outcomes import RunOutcomes
@@ -77,7 +78,7 @@ class RefocusScheduler:
 
     def abort(self) -> str:
         """Abort the focus run, or withdraw the request for one; return what was done, as a sentence."""
-        if self._job.cancel_run():
+        if self._job.cancel(FOCUS_RUN):
             return "The focus run is being aborted; the focuser returns."
         if self.state.history.by_hand:
             self._store.apply(transitions.filter_change_declined)
@@ -109,6 +110,20 @@ class RefocusScheduler:
             return False
         return decision.waits_for_gap or (decision.allows_corrections and self._compensator.wants_to_move)
 
+    def decide_before_exposure(self) -> None:
+        """Count the imaging program's images and decide anew, so that `wants_gap` is right as its next exposure begins.
+
+        No device is polled: an imaging program starts its next exposure 10 ms after a download.
+        """
+        snapshot = self.snapshot
+        if snapshot is None or self._job.doing:
+            return
+        settings = self._settings
+        state = self._store.apply(transitions.images_ended, self._poller.new_program_images(self.state.plan))
+        self.decision = decided(
+            state.history, snapshot, settings.triggers, settings.night_below_deg, paused=state.paused
+        )
+
     async def use_gap(self) -> None:
         """Do what waits for a gap; return when nothing owns the optics."""
         for _ in range(MOST_JOBS_IN_A_GAP):
@@ -120,12 +135,46 @@ class RefocusScheduler:
 
     def give_way(self, why: str) -> None:
         """Abort a focus run, because the imaging program comes first; what was due stays due."""
-        if self._job.cancel_run():
+        if self._job.cancel(FOCUS_RUN):
             self._gives_way = why
 
     def program_moves(self) -> None:
         """Start nothing until `program_has_moved`: the imaging program moves the focuser."""
         self._program_moves = True
+
+    @property
+    def compensates_program(self) -> bool:
+        """Whether `move_for_program` makes the imaging program's moves; safe to read in any thread."""
+        settings = self._settings
+        is_set = settings.compensates_program and settings.backlash.steps > 0
+        # A run that was cut off decides where the focuser belongs, until the imaging program has moved it.
+        is_free = self._has_begun and not self._dependencies.restore_marker.is_left
+        return is_set and is_free and not self._is_stopping
+
+    async def move_for_program(self, target: Position) -> bool:
+        """Move the focuser for the imaging program, with its backlash taken up, between two calls as `program_moves`.
+
+        A call that is cancelled halts the focuser.
+
+        Returns:
+            False if nothing was moved, because the target is beyond the limits or the optics are in use.
+
+        Raises:
+            DeviceError: The move failed; it is finished later, unless the imaging program moves the focuser again.
+        """
+        if self._job.doing or not self.compensates_program or self._settings.limits.clamp(target) != target:
+            return False
+        self._start(PROGRAM_MOVE, partial(self._compensator.move_for_program, target))
+        try:
+            await self.at_rest()
+        except asyncio.CancelledError:
+            if not self._is_stopping and self._job.cancel(PROGRAM_MOVE):
+                self._store.apply(transitions.correction_abandoned)
+            raise
+        if self.state.unfinished_move is not None:
+            name = self._dependencies.focuser.name
+            raise DeviceMisbehaved(name, f"{name} has not completed the imaging program's move to {target}.")
+        return True
 
     def program_has_moved(self, position: Position | None) -> None:
         """Resume at the position that the imaging program has moved the focuser to; `None`: not known."""
@@ -143,8 +192,8 @@ class RefocusScheduler:
         A focuser that does not answer gets `within_s`, one that does `LONGEST_RESTORE_S`. Return whether the job has
         ended in time; if not, the next start returns the focuser with what is on disk.
         """
-        self._is_stopping = True
-        self._job.cancel_run()
+        self._is_stopping = self.outcomes.is_stopping = True
+        self._job.cancel(FOCUS_RUN)
         # A correction move is not cancelled: it is short, and the next start would have to complete it.
         ended = await self._at_rest_while_it_answers(within_s)
         with contextlib.suppress(TimeoutError):
@@ -266,7 +315,9 @@ class RefocusScheduler:
         result = await self._dependencies.focus(decision.triggers)
         self.outcomes.record(result, decision.triggers)
 
-    def _aborted(self) -> None:
+    def _aborted(self, name: str) -> None:
+        if name != FOCUS_RUN:
+            return
         why, self._gives_way = self._gives_way, ""
         if why:
             _log.warning("A refocus has given way to the imaging program; it follows in the next gap", why=why)

@@ -52,6 +52,11 @@ class GatewaySection(ListeningSection):
 
     port: Port = Field(DEFAULT_GATEWAY_PORT, description="Port to listen on")
     discovery: bool = Field(default=True, description="Whether to answer Alpaca's discovery")
+    compensate_backlash: bool = Field(
+        default=True,
+        description="Whether the imaging program's own moves of the focuser are made with the backlash taken up, as "
+        "those of a focus run, by the steps of focuser.backlash",
+    )
     patience_s: Duration = Field(
         45.0,
         description="Longest delay of an exposure by a focus run, in seconds; a longer run is interrupted and "

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 from alpaca_focus.core.device_kinds import DEVICE_KINDS, LONGEST_LINE, DiscoveredWheel, one_line
 from alpaca_focus.core.discovered import DiscoveredObservatory
+from alpaca_focus.settings.interface_models import DEFAULT_GATEWAY_PORT
 from alpaca_focus.settings.yaml_writer import yaml_quoted, yaml_value
 from alpaca_focus.setup.first_devices import (
     Answers,
@@ -31,7 +32,7 @@ def first_file(observatory: DiscoveredObservatory, answers: Answers, *, file_nam
     """
     file = one_line(shlex.quote(file_name))
     sections = (
-        _head(file_name, backlash_known=answers.backlash_steps > 0, beside_schema=beside_schema),
+        _head(file_name, answers, beside_schema=beside_schema),
         telescope_section(answers, observatory.mount),
         (
             "alpaca:",
@@ -56,13 +57,16 @@ def first_file(observatory: DiscoveredObservatory, answers: Answers, *, file_nam
     return "\n\n".join("\n".join(lines) for section in sections if (lines := tuple(section))) + "\n"
 
 
-def next_commands(file_name: str, *, backlash_known: bool) -> tuple[tuple[str, str], ...]:
+def next_commands(file_name: str, *, backlash_known: bool, way: ImagingWay = "none") -> tuple[tuple[str, str], ...]:
     """Return the next commands to run, in order, each with its purpose."""
-    commands = _commands(one_line(shlex.quote(file_name)))
+    commands = _commands(one_line(shlex.quote(file_name)), way)
     return tuple(each for each in commands if not (backlash_known and "backlash" in each[0]))
 
 
-def _commands(file: str) -> tuple[tuple[str, str], ...]:
+def _commands(file: str, way: ImagingWay) -> tuple[tuple[str, str], ...]:
+    keeps = "keeps the telescope in focus, night after night"
+    if way == "gateway":
+        keeps += f"; the imaging program connects to host 127.0.0.1, port {DEFAULT_GATEWAY_PORT}"
     measure = (
         f"alpaca-focus calibrate backlash --config {file} --apply",
         "measures the backlash, and writes it into the file",
@@ -71,11 +75,11 @@ def _commands(file: str) -> tuple[tuple[str, str], ...]:
         (f"alpaca-focus doctor --config {file}", "tries each device, and reports what to correct"),
         measure,
         (f"alpaca-focus focus --config {file}", "focuses once"),
-        (f"alpaca-focus run --config {file}", "keeps the telescope in focus, night after night"),
+        (f"alpaca-focus run --config {file}", keeps),
     )
 
 
-def _head(file_name: str, *, backlash_known: bool, beside_schema: bool) -> Iterator[str]:
+def _head(file_name: str, answers: Answers, *, beside_schema: bool) -> Iterator[str]:
     if beside_schema:
         yield f"# yaml-language-server: $schema=./{SCHEMA_NAME}"
         yield "#"
@@ -86,7 +90,7 @@ def _head(file_name: str, *, backlash_known: bool, beside_schema: bool) -> Itera
     yield "#"
     yield "# Next, the first by day as well, the others under stars:"
     yield "#"
-    for command, what in next_commands(file_name, backlash_known=backlash_known):
+    for command, what in next_commands(file_name, backlash_known=answers.backlash_steps > 0, way=answers.way):
         yield f"#     {command}"
         yield f"#         {what}"
     if not beside_schema:
@@ -125,8 +129,8 @@ def _imaging_section(way: ImagingWay) -> Iterator[str]:
     yield f"  way: {way}"
     if way == "gateway":
         yield ""
-        yield "# The imaging program connects to port 11112 of this computer instead of the real devices. If it runs on"
-        yield "# another computer: the address to listen on, and the addresses that may connect."
+        yield f"# The imaging program connects to host 127.0.0.1, port {DEFAULT_GATEWAY_PORT}, not to the real devices."
+        yield "# If it runs on another computer: the address to listen on, and the addresses that may connect."
         yield "# gateway:"
         yield "#   listen: 192.168.1.10"
         yield '#   allow: ["192.168.1.20"]'

@@ -312,6 +312,14 @@ def test_a_stop_during_a_focus_run_restores_the_focuser(night: Night, log: list[
     assert RestoreMarker(night.directory, "any").left_by_interrupted_run() is None
     assert not any(each.name.startswith("focuser-belongs-at") for each in night.directory.iterdir())
 
+    async def next_start() -> None:
+        async with night.kept():
+            # The request is kept, and no failed run makes it wait.
+            status = await night.status_when(lambda status: status["state"] == "a focus run")
+            assert (status["hold_s"], status["failures"], status["images"]) == (0, 0, 1)
+
+    lived(next_start)
+
 
 def test_a_focuser_that_dies_during_a_run_is_brought_home_at_its_first_answer(
     night: Night, log: list[EventDict]

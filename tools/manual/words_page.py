@@ -43,6 +43,10 @@ WAITS: Mapping[str, tuple[str, str]] = MappingProxyType(
             "Power and cable of the focuser, its server.",
         ),
         "the imaging program moves the focuser": ("It owns the focuser for that moment.", "Nothing."),
+        "only test shots are coming": (
+            "With the gateway: the imaging program's exposures are shorter than `night.least_image_s`.",
+            "Nothing while it centres or frames; for short images, a smaller `night.least_image_s`.",
+        ),
         "exposure running": ("A focus run never disturbs one.", "Nothing: it begins in the next gap."),
         "no gap in the imaging yet": (
             "With the gateway, or `imaging.way: told`: the imaging program has not left a gap.",
@@ -146,8 +150,11 @@ def reasons_to_wait() -> tuple[str, ...]:
         silent=(DEVICE,),
     )
     rest = Snapshot(at=everything.at, tracking=False, camera_free=False)
+    test_shots = Snapshot(at=everything.at, exposing=True, test_shots=True)
     history = History(hold_s=60.0, focuser=FocuserWatch(quiet_s=60.0))
-    told = (reason for each in (everything, rest) for reason in inhibitors(history, each, -18.0, paused=True))
+    told = (
+        reason for each in (everything, test_shots, rest) for reason in inhibitors(history, each, -18.0, paused=True)
+    )
     return tuple(dict.fromkeys(told))
 
 

@@ -9,12 +9,13 @@ from alpaca_focus.core.status import Verdict
 
 EXPOSING = "exposure running"
 NO_GAP = "no gap in the imaging yet"
+TEST_SHOTS = "only test shots are coming"
 PROGRAM_MOVES = "the imaging program moves the focuser"
 MOVED = "the focuser was moved by others"
 AWAY = "the focuser is not where it belongs"
 HELD = "waiting after a failed run"
-GAP_REASONS = frozenset({EXPOSING, NO_GAP})
-"""Reasons that end by themselves in the next gap between two exposures."""
+GAP_REASONS = frozenset({EXPOSING, NO_GAP, TEST_SHOTS})
+"""Reasons that end by themselves in the next gap between two exposures, or with the next image."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,6 +76,7 @@ def inhibitors(history: History, snapshot: Snapshot, night_below_deg: float | No
     # device that does not answer has a reason of its own, and a silent safety monitor counts as "not safe".
     sun_deg = snapshot.sun_altitude_deg
     is_day = night_below_deg is not None and sun_deg is not None and sun_deg > night_below_deg
+    is_taken = snapshot.exposing or not snapshot.camera_free
     reasons = {
         **{f"no answer from {name}": True for name in snapshot.silent},
         "paused": paused,
@@ -91,7 +93,8 @@ def inhibitors(history: History, snapshot: Snapshot, night_below_deg: float | No
         # An operator who requests a refocus has finished moving it.
         MOVED: history.focuser.quiet_s > 0 and not history.asap,
         AWAY: snapshot.away,
-        EXPOSING: snapshot.exposing,
-        NO_GAP: not snapshot.exposing and not snapshot.camera_free,
+        TEST_SHOTS: is_taken and snapshot.test_shots,
+        EXPOSING: snapshot.exposing and not snapshot.test_shots,
+        NO_GAP: is_taken and not snapshot.exposing and not snapshot.test_shots,
     }
     return tuple(reason for reason, holds in reasons.items() if holds)

@@ -17,7 +17,8 @@ from alpaca_focus.core.night.outlier_filter import OutlierFilter, Window
 from alpaca_focus.core.night.save_marks import AcrossNights, AtOnce, AtOnceIfLowered, AtOnceIfRaised
 from alpaca_focus.core.values import Position
 
-CorrectionKind = Literal["compensation", "offset"]
+CorrectionKind = Literal["compensation", "offset", "program"]
+"""What a move is for; "program": it is the imaging program's own, with the backlash taken up."""
 IMAGES_WITHOUT_A_GAP = 3
 NIGHT_S = 12 * 3600.0
 """The advice is logged once in this time."""
@@ -61,6 +62,7 @@ class Snapshot:
         filter_is_reported: Whether a script has reported the filter, and no wheel.
         exposing: Whether the imaging program exposes, reads out or is about to expose.
         camera_free: Whether the imaging program leaves the camera to a focus run while it does not expose.
+        test_shots: Whether the imaging program takes only test shots, and leaves no gap between them.
         program_moves: Whether the imaging program moves the focuser.
         focuser: The reading of the focuser; `None`: no answer.
         away: Whether a run or a correction move has left the focuser away from where it belongs.
@@ -82,6 +84,7 @@ class Snapshot:
     altitude_deg: float | None = None
     exposing: bool = False
     camera_free: bool = True
+    test_shots: bool = False
     program_moves: bool = False
     focuser: FocuserReading | None = None
     away: bool = False

@@ -214,9 +214,14 @@ def flip_reported(state: NightState) -> NightState:
     return _with(state, flipped=True)
 
 
+def images_ended(state: NightState, count: int) -> NightState:
+    """Return the state with so many more light frames."""
+    return _with(state, images=state.history.images + count)
+
+
 def image_reported(state: NightState, hfd_px: float | None = None) -> NightState:
     """Return the state with one more light frame, and the size of its stars if it was reported."""
-    state = _with(state, images=state.history.images + 1)
+    state = images_ended(state, 1)
     return state if hfd_px is None else hfd_reported(state, hfd_px)
 
 
@@ -345,6 +350,11 @@ def correction_done(state: NightState, move: CorrectionMove, reached: Position, 
         baseline = replace(baseline, position=baseline.position + move.steps, filter_name=history.filter_name)
     # Stars have another size through another filter; all other counts continue.
     return filter_change_declined(_with(state, baseline=baseline, hfds_px=()))
+
+
+def correction_abandoned(state: NightState) -> NightState:
+    """Return the state after a move that was halted for good: the focuser stays where it stands."""
+    return replace(state, unfinished_move=None)
 
 
 def correction_refused(state: NightState, what: CorrectionKind, reason: str) -> NightState:

@@ -145,6 +145,7 @@ export function whyItWaits(reason, status) {
     "the imaging program moves the focuser": "until the move ends",
     "the focuser was moved by others": "until it has not moved for a while",
     "the focuser is not where it belongs": "it is brought back first",
+    "only test shots are coming": "shorter than night.least_image_s: they never wait",
     "exposure running": "it starts after the exposure",
     "no gap in the imaging yet": "it starts in the next pause between two frames",
   }[reason] ?? "";

@@ -1,8 +1,10 @@
 """Discovery on loopback: questions, answers, and answers that are none."""
 
+import json
 import socket
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 
 import pytest
 
@@ -103,6 +105,37 @@ def test_two_servers_on_one_machine_are_both_found(udp_port: int) -> None:
     ):
         servers = found(2, udp_port, "127.255.255.255")
     assert {server.port for server in servers} == {one.port, two.port}
+
+
+def test_a_server_that_claims_its_addresses_alone_answers_there_whichever_came_first(udp_port: int) -> None:
+    """Otherwise the kernel chooses between the servers that share the port, by the client's port."""
+    with ExitStack() as stack:
+        stack.enter_context(RunningServer(app(), discovery_port=udp_port))
+        own = stack.enter_context(RunningServer(app(), discovery_port=udp_port, claims_addresses=True))
+        stack.enter_context(RunningServer(app(), host="0.0.0.0", discovery_port=udp_port))  # noqa: S104
+        for _ in range(16):
+            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asking:
+                asking.settimeout(30)
+                asking.sendto(QUESTION, ("127.0.0.1", udp_port))
+                assert json.loads(asking.recv(100)) == {"AlpacaPort": own.port}
+        assert len(found(3, udp_port, "127.255.255.255")) == 3
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::1", "::"])  # noqa: S104 - what users write
+def test_a_server_that_claims_its_addresses_is_found_once(udp_port: int, host: str) -> None:
+    target = "::1" if host == "::1" else "127.0.0.1"
+    try:
+        running = RunningServer(app(), host=host, discovery_port=udp_port, claims_addresses=True)
+    except ServerStartError:
+        pytest.skip(f"this machine cannot listen at {host}")
+    with running:
+        assert found(1, udp_port, target) == (DiscoveredServer(target, running.port),)
+
+
+def test_an_answer_comes_from_the_address_at_which_the_server_listens(udp_port: int) -> None:
+    with RunningServer(app(), host="127.0.0.2", discovery_port=udp_port, claims_addresses=True) as running:
+        servers = found(1, udp_port, "127.255.255.255")
+    assert servers == (DiscoveredServer("127.0.0.2", running.port),)
 
 
 def test_server_without_discovery_is_not_found(udp_port: int) -> None:

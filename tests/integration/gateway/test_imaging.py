@@ -18,9 +18,12 @@ from alpaca.filterwheel import FilterWheel
 from alpaca.focuser import Focuser
 
 from alpaca_focus.simulator.simulator_api import truth
-from tests.gateway_night import EXPOSURE_S, GatewayNight, Seen, Wanted, gateway_night, is_set, set_up
+from tests.gateway_night import EXPOSURE_S, PATIENCE_S, GatewayNight, Seen, Wanted, gateway_night, is_set, set_up
 
 EXPOSURES = int(os.environ.get("ALPACA_FOCUS_EXPOSURES", "14"))
+DECISIONS = int(os.environ.get("ALPACA_FOCUS_DECISIONS", "5"))
+GAP_S = 0.01
+"""CCDciel starts its next exposure 10 to 20 ms after a download."""
 FRAMES_TO_A_FILTER = 7
 PROGRAM_GIVES_UP_S = 60.0
 """As N.I.N.A. does, after the end of the exposure."""
@@ -83,9 +86,10 @@ def wanted_by(chance: random.Random, camera: Camera) -> Wanted:
     )
 
 
-def take(night: GatewayNight, camera: Camera, wanted: Wanted) -> np.ndarray:
-    """Take one frame as an imaging program does."""
-    set_up(camera, wanted)
+def take(night: GatewayNight, camera: Camera, wanted: Wanted | None) -> np.ndarray:
+    """Take one frame as an imaging program does; without `wanted`, as the one before and without another request."""
+    if wanted is not None:
+        set_up(camera, wanted)
     began_s = time.monotonic()
     camera.StartExposure(EXPOSURE_S, True)
     while not camera.ImageReady:
@@ -94,6 +98,8 @@ def take(night: GatewayNight, camera: Camera, wanted: Wanted) -> np.ndarray:
         assert camera.CameraState is not CameraStates.cameraError
         time.sleep(0.01)
     pixels = np.array(camera.ImageArray)
+    if wanted is None:
+        return pixels
     assert pixels.shape == (wanted.width, wanted.height)
     assert camera.LastExposureDuration == EXPOSURE_S
     assert is_set(camera) == wanted
@@ -135,6 +141,38 @@ def test_an_imaging_program_sees_no_focus_run(tmp_path: Path, seed: int) -> None
     # A whole curve for each new filter goes on over several gaps.
     assert status["runs_ended"] >= max(1, EXPOSURES // 12), status
     assert status["last_run"]["outcome"] == "focused", status
+
+
+@pytest.mark.timeout(60 + 5 * DECISIONS)
+def test_a_refocus_follows_the_very_image_that_makes_it_due(tmp_path: Path, seed: int) -> None:
+    with gateway_night(tmp_path, seed=seed, triggers={"images": 1}) as night:
+        camera = Camera(night.gateway, 0)
+        camera.Connected = True
+        whole = Wanted(1, camera.CameraXSize, camera.CameraYSize, 0, 0, 0, 10, 0)
+        set_up(camera, whole)
+        for _ in range(DECISIONS + 1):
+            take(night, camera, None)
+            time.sleep(GAP_S / night.factor)
+        begun = [each for each in night.spy.seen if each.member == "startexposure"]
+    images = [number for number, each in enumerate(begun) if float(each.form["Duration"]) == EXPOSURE_S]
+    in_time = sum(other - one > 1 for one, other in pairwise(images))
+    print(f"decided in time: {in_time} of {DECISIONS}")
+    assert (in_time, len(images)) == (DECISIONS, DECISIONS + 1)
+
+
+def test_a_refocus_that_only_test_shots_keep_waiting_is_called_so(tmp_path: Path, seed: int) -> None:
+    with gateway_night(tmp_path, seed=seed) as night:
+        camera = Camera(night.gateway, 0)
+        camera.Connected = True
+        camera.Action("refocus", "")
+        blocked: list[str] = []
+        ends_s = time.monotonic() + PATIENCE_S
+        while "only test shots are coming" not in blocked and time.monotonic() < ends_s:
+            camera.StartExposure(1.0, True)
+            while not camera.ImageReady:
+                time.sleep(0.01)
+            blocked = night.asked("status")["blocked_by"]
+        assert blocked == ["only test shots are coming"]
 
 
 def test_an_abort_wins_over_a_focus_run(tmp_path: Path, seed: int) -> None:

@@ -45,6 +45,9 @@ class FakeScheduler:
 
     wants_gap: bool = True
     doing: str = ""
+    compensates_program: bool = True
+    hangs: threading.Event = field(default_factory=threading.Event)
+    halted: asyncio.Event = field(default_factory=asyncio.Event)
     fails: bool = False
     told: list[object] = field(default_factory=list)
     threads: set[int] = field(default_factory=set)
@@ -58,6 +61,11 @@ class FakeScheduler:
         self.told.append(what)
         self.threads.add(threading.get_ident())
 
+    def decide_before_exposure(self) -> None:
+        self._note("decide")
+        if self.fails:
+            raise RuntimeError("a bug")
+
     async def use_gap(self) -> None:
         self._note("use_gap")
         if self.fails:
@@ -69,6 +77,17 @@ class FakeScheduler:
 
     def give_way(self, why: str) -> None:
         self._note("give_way", why)
+
+    async def move_for_program(self, target: Position) -> bool:
+        self._note("move", target)
+        try:
+            if target < 0:
+                self.hangs.set()
+                await asyncio.get_running_loop().create_future()
+        except asyncio.CancelledError:
+            self.halted.set()
+            raise
+        return self.compensates_program
 
     def program_moves(self) -> None:
         self._note("program_moves")
@@ -148,6 +167,7 @@ def test_everything_is_carried_out_in_the_engines_thread() -> None:
         with linked(scheduler) as link:
 
             async def gateway() -> None:
+                await link.decide()
                 await link.use_gap()
                 await link.wait_until_idle()
                 link.give_way("why")
@@ -157,6 +177,7 @@ def test_everything_is_carried_out_in_the_engines_thread() -> None:
             await elsewhere(gateway())
             await asyncio.sleep(0)
         assert scheduler.told == [
+            ("decide",),
             ("use_gap",),
             ("at_rest", engine_link.STILL_WITHIN_S),
             ("give_way", "why"),
@@ -168,10 +189,30 @@ def test_everything_is_carried_out_in_the_engines_thread() -> None:
     asyncio.run(play())
 
 
+def test_a_move_is_made_in_the_engines_thread_and_a_cancelled_call_halts_it() -> None:
+    async def play() -> None:
+        scheduler = FakeScheduler()
+        with linked(scheduler) as link:
+
+            async def gateway() -> None:
+                assert (link.compensates_moves, await link.move_focuser(7)) == (True, True)
+                hanging = asyncio.create_task(link.move_focuser(-1))
+                await asyncio.to_thread(scheduler.hangs.wait)
+                hanging.cancel()
+
+            await elsewhere(gateway())
+            await scheduler.halted.wait()
+        assert scheduler.threads == {threading.get_ident()}
+
+    asyncio.run(play())
+
+
 def test_without_a_night_everything_passes() -> None:
     async def play() -> None:
         with linked(None) as link:
             assert (link.wants_gap, link.focusing, link.correcting) == (False, False, False)
+            assert (link.compensates_moves, await elsewhere(link.move_focuser(7))) == (False, False)
+            await elsewhere(link.decide())
             await elsewhere(link.use_gap())
             await elsewhere(link.wait_until_idle())
             link.give_way("why")
@@ -183,9 +224,28 @@ def test_a_failure_of_the_engine_is_logged_and_the_program_continues(capsys: pyt
     async def play() -> None:
         with linked(FakeScheduler(fails=True)) as link:
             await elsewhere(link.use_gap())
+            await elsewhere(link.decide())
 
     asyncio.run(play())
-    assert "a bug" in capsys.readouterr().out
+    assert capsys.readouterr().out.count("RuntimeError: a bug") == 2
+
+
+def test_an_exposure_does_not_wait_long_for_an_engine_that_hangs(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(engine_link, "DECIDE_WITHIN_S", 0.05)
+
+    async def play() -> None:
+        scheduler = FakeScheduler()
+        with linked(scheduler) as link:
+            # The daemon's loop itself hangs.
+            thread = threading.Thread(target=lambda: asyncio.run(link.decide()))
+            thread.start()
+            thread.join()
+        await asyncio.sleep(0)
+
+    asyncio.run(play())
+    assert "No decision in time" in capsys.readouterr().out
 
 
 def test_actions_are_answered() -> None:
@@ -209,6 +269,7 @@ def test_after_the_end_of_the_engine_everything_passes_and_nothing_is_left() -> 
     link = asyncio.run(made())
 
     async def gateway() -> None:
+        await link.decide()
         await link.use_gap()
         await link.wait_until_idle()
         link.give_way("why")

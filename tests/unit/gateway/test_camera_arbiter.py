@@ -29,6 +29,44 @@ def test_the_first_light_frame_waits_for_a_check_and_the_next_does_not() -> None
     played(play)
 
 
+def test_a_decision_precedes_each_image_however_soon_it_follows_the_one_before() -> None:
+    async def play(scene: CameraScene) -> None:
+        await scene.first_check()
+        scene.engine.due_after = 4
+        for _ in range(2):
+            await scene.client.start(60)
+            await scene.clock.pass_s(60.01)
+        await scene.client.start(5)
+        await scene.clock.pass_s(5.01)
+        await scene.client.start(60)
+        assert (scene.arbiter.held, scene.engine.decided) == (False, [1, 2, 3])
+        await scene.clock.pass_s(60.01)
+        scene.engine.job = scene.run
+        await scene.client.start(60)
+        assert (scene.arbiter.held, scene.engine.decided) == (True, [1, 2, 3, 4])
+        await scene.clock.pass_s(21)
+        assert (scene.arbiter.held, len(scene.camera.began)) == (False, 6)
+
+    played(play)
+
+
+def test_an_image_that_is_downloaded_before_the_nominal_end_by_our_clock_counts() -> None:
+    async def play(scene: CameraScene) -> None:
+        await scene.first_check()
+        gate = scene.camera.gates["startexposure"] = asyncio.Event()
+        starting = asyncio.create_task(scene.client.start(60))
+        await settled()
+        # The camera has begun; its answer takes half a second to come back.
+        await scene.clock.pass_s(0.5)
+        gate.set()
+        await starting
+        await scene.clock.pass_s(59.6)
+        assert scene.arbiter.exposures.passed() is not None
+        assert scene.arbiter.exposures.images == 2
+
+    played(play)
+
+
 @pytest.mark.parametrize("wish", ["wants_gap", "correcting", "focusing"])
 def test_an_exposure_waits_while_anything_is_due_or_under_way(wish: str) -> None:
     async def play(scene: CameraScene) -> None:

@@ -117,6 +117,35 @@ def test_closing_drops_what_is_under_way_and_may_be_done_twice() -> None:
     played(play)
 
 
+def test_each_image_is_counted_once_also_by_a_daemon_that_reads_its_settings_anew() -> None:
+    async def play(scene: CameraScene) -> None:
+        gateway = gateway_of(scene)
+        await scene.first_check()
+        scene.arbiter.exposures.count()
+        assert [gateway.new_images(), gateway.new_images()] == [1, 0]
+        await scene.first_check()
+        scene.arbiter.exposures.count()
+        assert (gateway.new_images(), gateway._arbiter.exposures.images) == (1, 2)
+
+    played(play)
+
+
+def test_a_series_of_test_shots_is_called_one_and_an_image_ends_it(capsys: pytest.CaptureFixture[str]) -> None:
+    async def play(scene: CameraScene, watch: GatewayCameraWatch) -> None:
+        async def shot(exposure_s: float) -> bool:
+            await scene.client.start(exposure_s)
+            await settled()
+            await scene.clock.pass_s(exposure_s + 1)
+            return (await watch.activity()).test_shots
+
+        assert [await shot(each) for each in (60.0, 5.0, 5.0, 5.0, 60.0, 5.0)] == [False] * 3 + [True] + [False] * 2
+        for _ in range(20):
+            await shot(5.0)
+
+    watched(play)
+    assert capsys.readouterr().out.count("Set night.least_image_s below") == 1
+
+
 class Server:
     """Runs everything in the current loop, and raises once it is stopped."""
 
@@ -203,6 +232,6 @@ def test_before_the_first_exposure_only_the_camera_knows_and_afterwards_the_arbi
         await scene.client.put("abortexposure")
         # Some cameras never report Idle again after an abort.
         assert not (await watch.activity()).busy
-        assert (await watch.activity()).images == 1
+        assert scene.arbiter.exposures.images == 1
 
     watched(play)

@@ -165,6 +165,33 @@ def test_the_image_that_begins_right_after_our_own_frames_counts() -> None:
     played(night)
 
 
+def test_images_that_the_gateway_has_counted_count_instead_of_the_cameras() -> None:
+    counted: list[int] = []
+    scene = Scene(new_images=lambda: counted.pop() if counted else 0)
+
+    async def images(count: int, **shown: Any) -> int:
+        counted.append(count)
+        scene.shows(**shown)
+        return (await scene.poll()).images
+
+    async def night() -> None:
+        assert await images(0) == 0
+        assert await images(2, exposure_started="22:00", exposure_s=60.0) == 2
+        counted.append(1)
+        scene.poller.ignore_own_exposures()
+        assert (await scene.poll()).images == 0
+        scene.camera.is_gone = True
+        assert await images(3) == 3
+        scene.plan = Plan.FLAT
+        assert await images(1) == 0
+        scene.plan = Plan.LIGHT
+        assert await images(0) == 0
+        counted.append(2)
+        assert (scene.poller.new_program_images(Plan.LIGHT), (await scene.poll()).images) == (2, 0)
+
+    played(night)
+
+
 def test_images_that_are_reported_are_not_counted_here() -> None:
     scene = Scene()
 

@@ -2,9 +2,11 @@
 
 import asyncio
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 import structlog
@@ -13,8 +15,9 @@ from structlog.typing import EventDict
 
 from alpaca_focus.core.errors import ConfigurationError, DeviceMisbehaved, DeviceUnreachable, StorageError
 from alpaca_focus.core.night.compensation import CompensationSettings
-from alpaca_focus.core.night.state import ADVICE, CorrectionMove, PierSide, Plan
+from alpaca_focus.core.night.state import ADVICE, CorrectionMove, History, PierSide, Plan
 from alpaca_focus.core.night.triggers import AfterImages, AfterTime, FilterChange, TemperatureChange, meridian_flip
+from alpaca_focus.core.sweep.backlash import Backlash, Direction
 from alpaca_focus.core.values import Light, Outcome
 from alpaca_focus.night import run_outcomes
 from alpaca_focus.night import scheduler as scheduler_module
@@ -60,6 +63,36 @@ def test_images_of_the_plan_count_and_test_shots_do_not() -> None:
         await scene.image()
         assert scene.runs == ["images"]
         assert scene.scheduler.state.history.images == 0
+
+    played(night)
+
+
+def test_a_decision_before_an_exposure_knows_its_images_and_requests_and_polls_no_device() -> None:
+    scene = Scene(night_settings(AfterImages(2)))
+    scene.program_images = 0
+    scheduler = scene.new_scheduler()
+
+    def decided(images: int) -> tuple[int, bool]:
+        scene.program_images = images
+        scheduler.decide_before_exposure()
+        return scheduler.state.history.images, scheduler.wants_gap
+
+    async def night() -> None:
+        assert decided(0) == (0, False)
+        await scene.poll()
+        scene.camera.shown = replace(scene.camera.shown, busy=True)
+        await scene.poll()
+        scene.camera.is_gone = scene.mount.is_gone = True
+        assert [decided(images) for images in (1, 0, 1, 0)] == [(1, False), (1, False), (2, True), (2, True)]
+        scene.camera.is_gone = scene.mount.is_gone = False
+        scene.camera.shown = replace(scene.camera.shown, busy=False)
+        scene.outcomes = [Outcome.FOCUSED]
+        await scene.poll()
+        assert (scene.runs, decided(0)) == (["images"], (0, False))
+        scheduler.requests.refocus()
+        assert decided(1) == (1, True)
+        scheduler.requests.pause()
+        assert decided(1) == (2, False)
 
     played(night)
 
@@ -544,6 +577,49 @@ def test_a_keeper_that_stops_begins_nothing_more() -> None:
     played(night)
 
 
+@pytest.mark.parametrize(
+    "when_cancelled", [None, Outcome.STRANDED, DeviceUnreachable("focuser", "The focuser does not answer.")]
+)
+def test_an_orderly_stop_during_a_run_is_no_failure_and_keeps_what_is_due(
+    tmp_path: Path, when_cancelled: Outcome | Exception | None
+) -> None:
+    scene = Scene(night_settings(AfterImages(2)), tmp_path)
+
+    async def night() -> None:
+        history = await stopped_during_a_run(scene, when_cancelled)
+        assert (history.asap, history.images, history.hold_s, history.failures) == (True, 2, 0.0, 0)
+        await scene.poll()
+        assert scene.runs == ["asap, images"] * 2
+        assert not scene.scheduler.state.history.asap
+
+    played(night)
+
+
+def test_a_run_that_ends_well_during_the_stop_counts(tmp_path: Path) -> None:
+    scene = Scene(night_settings(AfterImages(2)), tmp_path)
+
+    async def night() -> None:
+        history = await stopped_during_a_run(scene, Outcome.FOCUSED)
+        assert (history.asap, history.images, history.baseline is not None) == (False, 0, True)
+
+    played(night)
+
+
+async def stopped_during_a_run(scene: Scene, when_cancelled: Outcome | Exception | None) -> History:
+    """Stop the scheduler in the middle of a run, and return the history that the next one begins with."""
+    await scene.poll()
+    for _ in range(2):
+        scene.scheduler.requests.report_image(None)
+    scene.scheduler.requests.refocus()
+    scene.is_hanging, scene.when_cancelled = True, when_cancelled
+    await scene.scheduler.tick()
+    await asyncio.sleep(0)
+    assert scene.scheduler.doing == "a focus run"
+    assert await scene.scheduler.stop(8.0)
+    scene.is_hanging = False
+    return scene.new_scheduler().state.history
+
+
 def test_a_reported_filter_counts_where_no_wheel_can_be_asked_and_survives_a_crash(tmp_path: Path) -> None:
     scene = Scene(night_settings(FilterChange()), tmp_path)
     scene.has_wheel = False
@@ -565,6 +641,130 @@ def test_a_reported_filter_counts_where_no_wheel_can_be_asked_and_survives_a_cra
         scene.new_scheduler()
         await scene.poll()
         assert scene.scheduler.state.history.filter_name == "L"
+
+    played(night)
+
+
+# Moves of the imaging program, where they are compensated
+
+
+def moving_scene(directory: Path | None = None, **settings: Any) -> Scene:
+    scene = Scene(night_settings(compensates_program=True, **settings), directory)
+    scene.focuser.tube = scene.focuser.start + 40.0
+    return scene
+
+
+def test_the_programs_moves_arrive_from_the_side_of_a_run_with_its_overshoot() -> None:
+    scene = moving_scene()
+
+    async def night() -> None:
+        assert not await scene.scheduler.move_for_program(25100)
+        await scene.poll()
+        stands = []
+        for target in (25100, 25050, 25000, 25060, 25060):
+            scene.scheduler.program_moves()
+            assert await scene.scheduler.move_for_program(target)
+            stands.append(scene.focuser.tube - target)
+            scene.scheduler.program_has_moved(target)
+        # Always the same slack; without the reversals it is not taken up anew.
+        assert set(stands) == {80.0}
+        assert scene.focuser.moves == [25300, 25100, 25050, 25000, 25260, 25060]
+        baseline = scene.scheduler.state.history.baseline
+        assert (baseline and baseline.position, scene.scheduler.state.unfinished_move) == (25060, None)
+
+    played(night)
+
+
+@pytest.mark.parametrize(("target", "legs"), [(59950, [60000, 59950]), (60001, None)])
+def test_the_programs_moves_are_held_to_the_limits(target: int, legs: list[int] | None) -> None:
+    scene = moving_scene()
+
+    async def night() -> None:
+        await scene.poll()
+        assert await scene.scheduler.move_for_program(target) is (legs is not None)
+        assert scene.focuser.moves == (legs or [])
+
+    played(night)
+
+
+@pytest.mark.parametrize(
+    "setting", [{"compensates_program": False}, {"backlash": Backlash(steps=0, arrive=Direction.IN)}]
+)
+def test_without_the_setting_or_a_backlash_the_programs_moves_are_passed_on(setting: dict[str, Any]) -> None:
+    scene = Scene(night_settings(**({"compensates_program": True} | setting)))
+
+    async def night() -> None:
+        await scene.poll()
+        assert (scene.scheduler.compensates_program, await scene.scheduler.move_for_program(25100)) == (False, False)
+
+    played(night)
+
+
+def test_the_programs_move_that_a_kill_cuts_off_past_its_target_is_finished_by_the_next_start(tmp_path: Path) -> None:
+    scene = moving_scene(tmp_path)
+
+    async def night() -> None:
+        await scene.poll()
+        scene.scheduler.program_moves()
+        # Killed after the first leg.
+        scene.focuser.fails = [None, SystemExit()]  # type: ignore[list-item]
+        with suppress(SystemExit):
+            await scene.scheduler._compensator.move_for_program(25100)
+        assert scene.focuser.motor == 25300
+        scene.new_scheduler()
+        assert scene.scheduler.state.unfinished_move == CorrectionMove(target=25100, steps=100, what="program")
+        await scene.poll()
+        baseline = scene.scheduler.state.history.baseline
+        assert (scene.focuser.motor, scene.focuser.tube) == (25100, 25180)
+        assert (baseline and baseline.position, scene.scheduler.state.unfinished_move) == (25100, None)
+
+    played(night)
+
+
+def test_the_programs_move_that_fails_is_finished_after_a_while(tmp_path: Path) -> None:
+    scene = moving_scene(tmp_path)
+
+    async def night() -> None:
+        await scene.poll()
+        scene.scheduler.program_moves()
+        scene.focuser.fails = [None, DeviceUnreachable("focuser 0", "No answer.")]
+        with pytest.raises(DeviceMisbehaved, match="not completed the imaging program's move to 25100"):
+            await scene.scheduler.move_for_program(25100)
+        scene.scheduler.program_has_moved(None)
+        await scene.poll(3)
+        assert scene.focuser.motor == 25300
+        await scene.poll(12)
+        assert (scene.focuser.motor, scene.scheduler.state.unfinished_move) == (25100, None)
+
+    played(night)
+
+
+def test_a_halt_stops_all_legs_and_nothing_is_finished_later(tmp_path: Path) -> None:
+    scene = moving_scene(tmp_path)
+
+    async def night() -> None:
+        await scene.poll()
+        scene.scheduler.program_moves()
+        begun, move_to = asyncio.Event(), scene.focuser.move_to
+
+        async def hang(target: int) -> int:
+            await move_to(target)
+            begun.set()
+            return await asyncio.get_running_loop().create_future()
+
+        scene.focuser.move_to = hang  # type: ignore[method-assign]
+        moving = asyncio.create_task(scene.scheduler.move_for_program(25100))
+        await begun.wait()
+        assert scene.scheduler.doing == "a move of the imaging program"
+        moving.cancel()
+        await asyncio.wait({moving})
+        await scene.scheduler.at_rest()
+        scene.focuser.move_to = move_to  # type: ignore[method-assign]
+        scene.scheduler.program_has_moved(25300)
+        await scene.poll(20)
+        assert scene.focuser.moves == [25300]
+        history = scene.new_scheduler().state.history
+        assert (history.hold_s, history.baseline and history.baseline.position) == (0.0, 25300)
 
     played(night)
 

@@ -50,6 +50,7 @@ def test_the_telescope_is_all_that_is_required() -> None:
             "port": 11112,
             "allow": [],
             "discovery": True,
+            "compensate_backlash": True,
             "patience_s": 45.0,
             "idle_s": 60.0,
             "any_case": False,

@@ -135,6 +135,9 @@ def test_the_next_commands_measure_the_backlash_only_while_it_is_not_known() -> 
     words = [command.split()[1] for command, _ in next_commands("a b.yaml", backlash_known=False)]
     assert words == ["doctor", "calibrate", "focus", "run"]
     known = next_commands("a b.yaml", backlash_known=True)
+    through = next_commands("a b.yaml", backlash_known=True, way="gateway")
+    assert through[-1][1].endswith("the imaging program connects to host 127.0.0.1, port 11112")
+    assert "11112" not in known[-1][1]
     assert [command for command, _ in known][:2] == [
         "alpaca-focus doctor --config 'a b.yaml'",
         "alpaca-focus focus --config 'a b.yaml'",

@@ -245,6 +245,9 @@ def test_a_failed_run_leaves_what_was_due_due() -> None:
         ({"sun_altitude_deg": -17.9}, "not night"),
         ({"plan": Plan.FLAT}, "the plan takes flat frames"),
         ({"exposing": True}, "exposure running"),
+        ({"camera_free": False}, "no gap in the imaging yet"),
+        ({"exposing": True, "test_shots": True}, "only test shots are coming"),
+        ({"camera_free": False, "test_shots": True}, "only test shots are coming"),
         ({"silent": ("camera 0",)}, "no answer from camera 0"),
     ],
 )
