@@ -449,7 +449,7 @@ class _Run:
     def _focused_sentence(self, found: SweepResult) -> str:
         offset = self.conditions.offset_steps
         through = f" ({offset:+d} steps from the best focus of {self.conditions.filter_name})" if offset else ""
-        zone_steps = self.settings.critical_focus_zone_steps
+        zone_steps = found.critical_focus_zone_steps
         return (
             f"Focused at position {self._path.here}{through} with a standard error of "
             f"{found.fit.best_position_stderr:.1f} steps (critical focus zone: {zone_steps:.0f} steps); "

@@ -13,6 +13,8 @@ from alpaca_focus.settings.models import FocusSection, Settings
 
 LONGEST_EXPOSURE_S = 60.0
 """The longest exposure that the sweep lengthens its frames to by itself."""
+ASSUMED_STEP_UM = 2.0
+"""Travel of one step where neither the settings nor the focuser report it; the frames correct it (decision 0029)."""
 TYPICAL_SEEING_ARCSEC = 2.5
 """Seeing assumed before the first frame; it decides the width of the first curve only."""
 
@@ -28,7 +30,7 @@ def plan_settings(
     """Return the settings of a sweep.
 
     Raises:
-        ConfigurationError: A size is neither set nor reported, or the camera cannot do what is set.
+        ConfigurationError: The pixel size is neither set nor reported, or the camera cannot do what is set.
     """
     focus_settings, info = settings.focus.through(filter_name), devices.camera.info
     _check_exposure(focus_settings, devices.camera)
@@ -55,6 +57,8 @@ def plan_settings(
         by_rings=focus_settings.by_rings,
         retries=focus_settings.retries,
         known=known,
+        step_size_um=train.step_size_um,
+        step_size_is_known=known_step_size_um(settings, devices) is not None,
     )
 
 
@@ -72,17 +76,22 @@ def _check_exposure(wanted: FocusSection, camera: Camera) -> None:
 def optical_train(settings: Settings, devices: Devices, *, binning: int) -> OpticalTrain:
     """Return the optical train; sizes that are not set are those that the devices report.
 
+    A step size that is neither set nor reported is assumed.
+
     Raises:
-        ConfigurationError: The size of the pixels or of a step is neither set nor reported.
+        ConfigurationError: The size of the pixels is neither set nor reported.
     """
-    camera, focuser = devices.camera, devices.focuser
+    camera = devices.camera
     pixel_size_um = settings.camera.pixel_size_um or camera.info.pixel_size_um
     if pixel_size_um is None:
         raise ConfigurationError(f"{camera.name} does not report its pixel size. Set camera.pixel_size_um.")
-    step_size_um = settings.focuser.step_size_um or focuser.info.step_size_um
-    if step_size_um is None:
-        raise ConfigurationError(f"{focuser.name} does not report its step size. Set focuser.step_size_um.")
+    step_size_um = known_step_size_um(settings, devices) or ASSUMED_STEP_UM
     return settings.telescope.train(pixel_size_um=pixel_size_um * binning, step_size_um=step_size_um)
+
+
+def known_step_size_um(settings: Settings, devices: Devices) -> float | None:
+    """Return the travel of one step that is set, or else reported; `None` if it is neither."""
+    return settings.focuser.step_size_um or devices.focuser.info.step_size_um
 
 
 def backlash_of(settings: Settings) -> Backlash:

@@ -22,6 +22,7 @@ from tests.bench import (
     bench_night,
     bench_spectrograph,
     bench_start,
+    bench_step_size,
 )
 from tests.bench.table import Table
 
@@ -38,6 +39,7 @@ BENCHES: Mapping[str, Callable[[int], Table]] = MappingProxyType(
         "measuring": bench_measuring.run,
         "accuracy": bench_measuring.run_accuracy,
         "engine": bench_engine.run,
+        "step_size": bench_step_size.run,
         "faults": bench_faults.run,
         "spectrograph": bench_spectrograph.run,
         "http": bench_focus.run,

@@ -200,7 +200,6 @@ def test_nothing_is_moved_when_it_is_not_safe_or_the_mount_is_parked(observatory
 @pytest.mark.parametrize(
     ("quirks", "sections", "sentence"),
     [
-        (("no-step-size",), {"focuser": {}}, "does not report its step size. Set focuser.step_size_um"),
         ((), {"focuser": {"max_position": 25000}}, "is at 26000, outside the limits 0 to 25000"),
         ((), {"focus": {"exposure_s": 2.0, "binning": 8}}, "focus.binning is 8, but"),
         ((), {"camera": {"device_number": 7}}, "camera 7"),

@@ -1,13 +1,20 @@
-"""A full V-curve for an unknown focus: locate focus, then take points on both arms."""
+"""A full V-curve for an unknown focus: locate focus, then take points on both arms.
+
+The optics and the focuser's step size predict the curve's shape. Both may be wrong, the step size even by a factor of
+20: so a prediction that the frames contradict is given up for a search that knows no scale, and the step between points
+follows the slope that the frames show (decision 0029).
+"""
 
 import math
-from dataclasses import dataclass
+from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, replace
 
 from alpaca_focus.core.curves.hyperbola import POWERS, fit_hyperbola
 from alpaca_focus.core.errors import RunFailed
 from alpaca_focus.core.metrics import blur_width, relative_width_error
 from alpaca_focus.core.sweep.plan import NothingLeft, Plan, SweepSettings
-from alpaca_focus.core.sweep.sampler import Sampler
+from alpaca_focus.core.sweep.sampler import WRONG_SCALE, Sampler
 from alpaca_focus.core.values import Fit, Position, Sample
 
 FAR_OUT = 3.0
@@ -29,8 +36,18 @@ NEAR = 0.25
 """Distance of the best frame from the vertex, in half widths, at which the search ends."""
 FLAT_RISE = 1.25
 """A step that raises the metric by less is doubled."""
-LONGEST_SEARCH = 14
+LONGEST_SEARCH = 18
 """Largest number of frames of a search for the minimum."""
+FLAT_FRAMES = 3
+"""This many frames without a clear difference are a flat bottom: the search goes far beyond them."""
+FAR_FACTOR = 4
+"""How many times further the search goes beyond a flat bottom."""
+WRONG_BY_TWO_FRAMES = 2.5
+"""The same for the first two frames, between which a part of the move may have been lost to backlash."""
+KNOWN_WITHIN = 0.5
+"""A fit whose standard error is a larger share of its frames' span says nothing of the position."""
+GHOST = 1.5
+"""A repeated frame this many times wider shows that the first one was spoiled."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,11 +73,9 @@ class Shape:
 
 def full_curve_focus(sampler: Sampler) -> Plan[Fit]:
     """Find focus without a known V-curve, by the optics' prediction if there is one."""
-    shape = expected_shape(sampler.settings)
-    if shape is None:
-        vertex, shape = yield from _bracket(sampler)
-    else:
-        vertex = yield from _locate(sampler, shape)
+    expected = expected_shape(sampler.settings)
+    located = None if expected is None else (yield from _locate(sampler, expected))
+    vertex, shape = located or (yield from _bracket(sampler))
     return (yield from take_curve(sampler, vertex, shape))
 
 
@@ -79,31 +94,45 @@ def take_curve(sampler: Sampler, vertex: float, shape: Shape) -> Plan[Fit]:
         RunFailed: The frames do not form a V.
     """
     settings = sampler.settings
-    step = settings.step_steps or max(1, round(2 * shape.half_width / (settings.points - 1)))
+    step = settings.step_steps or _step_of(shape, settings.points)
     positions = _around(sampler, vertex, step)
-    extended = False
+    extended = searched = False
     while True:
         for position, following in zip(positions, [*positions[1:], None], strict=True):
             yield from sampler.sample(position, "sweep", ahead=following)
-        fit = sampler.accept(fit_hyperbola(sampler.samples))
+        fit = _explaining_fit(sampler)
+        if not searched and (fit is None or (yield from _best_frame_left_out(sampler, fit))):
+            # The points are much too far apart, or much too near: the step size is not what it is said to be.
+            searched = True
+            vertex, shape = yield from _bracket(sampler)
+            step = _step_of(shape, settings.points)
+            positions = _around(sampler, vertex, step)
+            continue
+        fit = sampler.accept(fit or fit_hyperbola(sampler.samples))
+        seen = _seen_shape(fit, sampler.samples)
+        sampler.measured_slope(seen.slope)
+        if not 1 / WRONG_SCALE <= (new_step := _step_of(seen, settings.points)) / step <= WRONG_SCALE:
+            step = new_step
         missing = _missing_positions(sampler, fit, step)
-        if missing:
+        contradicted = bool(missing) and {each.position for each in sampler.samples}.issuperset(missing)
+        if missing and not contradicted:
             positions = missing
             continue
-        if not _bottom_is_seen(sampler, fit):
+        if not contradicted and not _bottom_is_seen(sampler, fit, seen):
             sampler.check_budget("the bottom of the V is still missing")
             positions = _around(sampler, fit.best_position, step)
             continue
-        allowed = ACCEPTED_STDERR_CFZ * settings.critical_focus_zone_steps
-        if fit.best_position_stderr <= allowed:
+        allowed = ACCEPTED_STDERR_CFZ * sampler.critical_focus_zone_steps
+        if not contradicted and fit.best_position_stderr <= allowed:
             return fit
         # More frames between the present ones: the error falls with their number.
         sampler.check_budget(
             f"the best position is still uncertain by {fit.best_position_stderr:.0f} steps, where {allowed:.0f} "
             "is a quarter of the critical focus zone"
         )
-        if extended and sampler.trusts_backlash:
-            # That did not help: the frames contradict one another, as they do when steps are lost.
+        if (extended or contradicted) and sampler.trusts_backlash:
+            # That did not help, or an arm that was taken is left out of the curve: the frames contradict one another,
+            # as they do when steps are lost (decision 0013).
             sampler.progress.notes.append(
                 "The frames contradicted one another, and the rest were taken with a larger overshoot: "
                 "focuser.backlash.steps may be too small."
@@ -112,6 +141,41 @@ def take_curve(sampler: Sampler, vertex: float, shape: Shape) -> Plan[Fit]:
             sampler.forget()
         extended = True
         positions = _around(sampler, fit.best_position + step / 2, step)
+
+
+def _step_of(shape: Shape, points: int) -> int:
+    return max(1, round(2 * shape.half_width / (points - 1)))
+
+
+def _explaining_fit(sampler: Sampler) -> Fit | None:
+    """Return the fit of the frames, or `None` if no V goes through them, or one that says nothing of its position."""
+    try:
+        fit = fit_hyperbola(sampler.samples)
+    except RunFailed:
+        return None
+    positions = [sample.position for sample in sampler.samples if sample.measurement.usable]
+    span = max(positions) - min(positions)
+    beyond = max(min(positions) - fit.best_position, fit.best_position - max(positions), 0.0)
+    return fit if beyond <= span and fit.best_position_stderr <= KNOWN_WITHIN * span else None
+
+
+def _seen_shape(fit: Fit, samples: Sequence[Sample]) -> Shape:
+    """Return the shape that the frames show: a curve of arms alone leaves its least value open."""
+    shape = shape_of(fit)
+    smallest = min(blur_width(sample.measurement) for sample in samples if sample.measurement.usable)
+    return replace(shape, least=min(max(shape.least, smallest / FAR_OUT), smallest))
+
+
+def _best_frame_left_out(sampler: Sampler, fit: Fit) -> Plan[bool]:
+    """Return whether the fit left out a frame that is clearly the best, and is so once more: a V between two points."""
+    usable = [index for index, sample in enumerate(sampler.samples) if sample.measurement.usable]
+    best = min(usable, key=lambda index: blur_width(sampler.samples[index].measurement))
+    others = [sampler.samples[index] for index in usable if index != best]
+    frame = sampler.samples[best]
+    if best not in fit.rejected or not all(_is_clearly_worse(each, frame) for each in others):
+        return False
+    again = yield from sampler.sample(frame.position, "locate")
+    return blur_width(again.measurement) <= GHOST * blur_width(frame.measurement)
 
 
 def shape_of(fit: Fit) -> Shape:
@@ -123,13 +187,16 @@ def shape_of(fit: Fit) -> Shape:
 # Locate focus with the optics' prediction of the stars' size
 
 
-def _locate(sampler: Sampler, shape: Shape) -> Plan[float]:
-    """Return the probable focus, within about the width of the curve to be taken."""
+def _locate(sampler: Sampler, shape: Shape) -> Plan[tuple[float, Shape] | None]:
+    """Return the probable focus, within about the width of the curve to be taken, and the curve's shape.
+
+    `None` if the frames contradict the prediction.
+    """
     first = yield from _first_usable(sampler, shape)
     seen = blur_width(first.measurement)
     distance = shape.distance(seen)
     if seen < FAR_OUT * shape.least:
-        return float(first.position)
+        return float(first.position), shape
     for direction in (sampler.arrival, -sampler.arrival):
         # Half of the way: on the right side the stars shrink to half, on the wrong one they do not grow too large.
         target = sampler.targets.clamp(first.position + direction * round(distance / 2))
@@ -138,11 +205,7 @@ def _locate(sampler: Sampler, shape: Shape) -> Plan[float]:
         probe = yield from sampler.sample(target, "locate")
         if blur_width(probe.measurement) < CLEAR_FALL * seen:
             return _foot_of_the_arm(shape, first, probe)
-    raise RunFailed(
-        f"The stars are {first.measurement.value:.0f} px across at position {first.position}, and become no "
-        f"smaller within {round(distance / 2)} steps on either side. Is the telescope covered, dewed up or very "
-        "far from focus?"
-    )
+    return None
 
 
 def _first_usable(sampler: Sampler, shape: Shape) -> Plan[Sample]:
@@ -166,12 +229,15 @@ def _first_usable(sampler: Sampler, shape: Shape) -> Plan[Sample]:
     )
 
 
-def _foot_of_the_arm(shape: Shape, further: Sample, nearer: Sample) -> float:
-    """Extrapolate the straight line through two points of one arm to zero."""
+def _foot_of_the_arm(shape: Shape, further: Sample, nearer: Sample) -> tuple[float, Shape]:
+    """Extrapolate the straight line through two points of one arm to zero; return that position, and the shape."""
     far, near = shape.blur(blur_width(further.measurement)), shape.blur(blur_width(nearer.measurement))
     if far <= near:
-        return float(nearer.position)
-    return nearer.position + near / (far - near) * (nearer.position - further.position)
+        return float(nearer.position), shape
+    slope = (far - near) / abs(nearer.position - further.position)
+    if not 1 / WRONG_BY_TWO_FRAMES <= slope / shape.slope <= WRONG_BY_TWO_FRAMES:
+        shape = replace(shape, slope=slope)
+    return nearer.position + near / (far - near) * (nearer.position - further.position), shape
 
 
 # Locate focus without a prediction
@@ -180,12 +246,16 @@ def _foot_of_the_arm(shape: Shape, further: Sample, nearer: Sample) -> float:
 def _bracket(sampler: Sampler) -> Plan[tuple[float, Shape]]:
     """Search on both sides, in growing steps, until the metric has clearly risen on either side of its best.
 
+    It goes on from the frames that there are; without any, it begins where the focuser stands.
+
     Returns:
         The probable focus, and the shape of the curve.
     """
-    step = max(1, round(PROBE_CFZ * sampler.settings.critical_focus_zone_steps))
-    yield from sampler.sample(sampler.here, "locate")
-    while len(sampler.samples) < LONGEST_SEARCH:
+    step = max(1, round(PROBE_CFZ * sampler.critical_focus_zone_steps))
+    if not sampler.samples:
+        yield from sampler.sample(sampler.here, "locate")
+    begun = len(sampler.samples)
+    while len(sampler.samples) - begun < LONGEST_SEARCH:
         best = min(sampler.samples, key=lambda sample: blur_width(sample.measurement))
         # Unusable frames count as worse.
         open_sides = [
@@ -230,6 +300,12 @@ def _next_position(samples: list[Sample], best: Sample, open_sides: list[int], s
     """Return the next position to measure while a side of the best frame is still open."""
     positions = sorted({sample.position for sample in samples})
     index = positions.index(best.position)
+    highest = FLAT_RISE * blur_width(best.measurement)
+    flat = {each.position for each in samples if blur_width(each.measurement) <= highest}
+    if len(flat) >= FLAT_FRAMES:
+        # The step is far too small for this V.
+        sign, span = open_sides[0], max(flat) - min(flat)
+        return sign * max(sign * position + factor * span for position, factor in _far_ends(positions, flat, sign))
     for sign in open_sides:
         if (index == 0 and sign < 0) or (index == len(positions) - 1 and sign > 0):
             return best.position + sign * _stride(samples, best, -sign, step)
@@ -240,6 +316,14 @@ def _next_position(samples: list[Sample], best: Sample, open_sides: list[int], s
         return round((best.position + positions[index + sign]) / 2)
     edge = positions[-1] if sign > 0 else positions[0]
     return edge + sign * max(2 * step, abs(edge - best.position))
+
+
+def _far_ends(
+    positions: Sequence[Position], flat: AbstractSet[Position], sign: int
+) -> tuple[tuple[Position, int], tuple[Position, int]]:
+    """Return the end of a flat bottom, and that of all frames, each with the number of its spans to go beyond it."""
+    end, edge = (max(flat), positions[-1]) if sign > 0 else (min(flat), positions[0])
+    return (end, FAR_FACTOR), (edge, FAR_FACTOR // 2)
 
 
 def _stride(samples: list[Sample], best: Sample, behind: int, step: int) -> int:
@@ -258,15 +342,17 @@ def _stride(samples: list[Sample], best: Sample, behind: int, step: int) -> int:
 def _narrowed(samples: list[Sample], best: Sample) -> tuple[float, Shape | None]:
     """Return the probable vertex between the nearest worse frames on both sides, and the curve's shape.
 
-    If the frame on a side is unusable, it is the middle between it and the best frame, and the shape is still unknown.
+    If the frame on a side is unusable, it is the middle between it and the last good one before it, and the shape is
+    still unknown.
     """
     least = blur_width(best.measurement)
     arms = []
     for sign in (-1, 1):
-        worse = [each for each in _beyond(samples, best, sign) if _is_clearly_worse(each, best)]
-        nearest = min(worse, key=lambda each: abs(each.position - best.position))
+        beyond = sorted(_beyond(samples, best, sign), key=lambda each: abs(each.position - best.position))
+        index = next(index for index, each in enumerate(beyond) if _is_clearly_worse(each, best))
+        nearest, before = beyond[index], [best, *beyond][index]
         if not math.isfinite(blur_width(nearest.measurement)):
-            return (nearest.position + best.position) / 2, None
+            return (nearest.position + before.position) / 2, None
         arms.append(nearest)
     inner, outer = arms
     blur_in, blur_out = (math.sqrt(blur_width(each.measurement) ** 2 - least**2) for each in arms)
@@ -285,9 +371,9 @@ def _around(sampler: Sampler, vertex: float, step: int) -> list[Position]:
     return sorted(positions, key=lambda position: position * sampler.arrival)
 
 
-def _bottom_is_seen(sampler: Sampler, fit: Fit) -> bool:
+def _bottom_is_seen(sampler: Sampler, fit: Fit, shape: Shape) -> bool:
     """Return whether some frame is near the vertex: the arms alone do not show how small the stars become."""
-    half_width = max(shape_of(fit).half_width, sampler.settings.critical_focus_zone_steps)
+    half_width = max(shape.half_width, sampler.critical_focus_zone_steps)
     usable = (sample for sample in sampler.samples if sample.measurement.usable)
     return any(abs(sample.position - fit.best_position) <= half_width for sample in usable)
 

@@ -145,7 +145,7 @@ class _Attempt:
     def _by_rings(self, known: KnownCurve, side: int) -> Plan[SweepResult | None]:
         """Focus by one frame of rings on a known side; `None` if that fails."""
         sampler = self._sampler
-        zone_steps = self._settings.critical_focus_zone_steps
+        zone_steps = sampler.critical_focus_zone_steps
         away = max(known.distance(PAIR_RISE * known.least, side), NEAREST_CFZ * zone_steps)
         target = sampler.targets.clamp(round(known.expected_position + side * away))
         # Focus is ahead in the direction of arrival, most of that distance away at least.
@@ -172,7 +172,7 @@ class _Attempt:
                 together = agreed(sampler.samples, known)
                 if together is not None and not better_earlier_frame(sample, sampler.samples):
                     away = abs(together.best_position - sample.position)
-                    worth_steps = WORTH_A_MOVE_CFZ * self._settings.critical_focus_zone_steps
+                    worth_steps = WORTH_A_MOVE_CFZ * sampler.critical_focus_zone_steps
                     if away <= max(worth_steps, 3 * together.best_position_stderr, 1):
                         return self._result(fit, sample)
                     fit = sampler.accept(together)
@@ -217,16 +217,28 @@ class _Attempt:
         return None
 
     def _result(self, fit: Fit, verification: Sample, *, doubtful: bool = False) -> SweepResult:
+        self._note_step_size()
         return SweepResult(
             fit=fit,
             position=verification.position,
             samples=tuple(self._progress.samples),
             verification=verification,
             doubtful=doubtful,
+            critical_focus_zone_steps=self._sampler.critical_focus_zone_steps,
         )
 
     def _target(self, fit: Fit) -> Position:
         return self._sampler.targets.clamp(round(fit.best_position))
+
+    def _note_step_size(self) -> None:
+        """Note that the step size seems wrong, with the one that the frames have shown."""
+        factor, step_um = self._sampler.seen_step_size_factor, self._settings.step_size_um
+        advice = "" if step_um is None else f" Set focuser.step_size_um to {factor * step_um:.2g}."
+        if not self._settings.step_size_is_known:
+            self._progress.notes.append(f"The focuser does not report its step size; the frames show it.{advice}")
+        elif self._sampler.step_size_factor != 1.0:
+            compared = f"{factor:.2g} times as large as" if factor > 1 else f"{1 / factor:.2g} times smaller than"
+            self._progress.notes.append(f"A step of the focuser seems {compared} set or reported.{advice}")
 
     def _note_lost_steps(self, taken_up: int, missed: Sample, corrected: Fit) -> None:
         """Note the steps that the focuser really loses at a reversal, if that explains the wrong focus."""

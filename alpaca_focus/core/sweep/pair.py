@@ -64,7 +64,7 @@ def more_frames(sampler: Sampler, curve: KnownCurve, vertex: float) -> Plan[Fit 
         vertex = fit.best_position
         positions = [each.position for each in sampler.samples if each.measurement.usable]
         on_both_arms = min(positions) < vertex < max(positions)
-        if on_both_arms and fit.best_position_stderr <= PAIR_STDERR_CFZ * sampler.settings.critical_focus_zone_steps:
+        if on_both_arms and fit.best_position_stderr <= PAIR_STDERR_CFZ * sampler.critical_focus_zone_steps:
             return fit
     return None
 

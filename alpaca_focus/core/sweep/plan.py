@@ -57,6 +57,8 @@ class SweepSettings:
         points: Frames of a full V-curve.
         step_steps: Distance of neighbouring points; `None`: from the optics.
         critical_focus_zone_steps: Full width of the critical focus zone.
+        step_size_um: Travel of one step behind the prediction, for advice; `None`: no advice.
+        step_size_is_known: Whether it is set or reported, and not only assumed.
         slope_per_step: Predicted rise of the metric far from focus; `None`: unknown optics.
         least: Predicted value of the metric in focus; `None` together with the slope.
         settle_s: Wait after each approach.
@@ -82,17 +84,25 @@ class SweepSettings:
     by_rings: bool = False
     retries: int = 0
     known: KnownCurve | None = None
+    step_size_um: float | None = None
+    step_size_is_known: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SweepResult:
-    """A verified focus; if `doubtful`, the first curve was wrong, and nothing should be learned from the run."""
+    """A verified focus.
+
+    Attributes:
+        doubtful: Whether the first curve was wrong, so that nothing should be learned from the run.
+        critical_focus_zone_steps: Full width of the critical focus zone, with the step size that the frames have shown.
+    """
 
     fit: Fit
     position: Position
     samples: tuple[Sample, ...]
     verification: Sample
     doubtful: bool = False
+    critical_focus_zone_steps: float
 
 
 @dataclass(slots=True)

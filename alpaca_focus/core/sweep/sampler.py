@@ -22,6 +22,8 @@ GENEROUS_FACTOR, GENEROUS_CFZ = 4, 4
 """An overshoot that takes up any backlash: at least so many times the setting, and so many critical focus zones."""
 SHORTER, LONGER = 0.25, 3.0
 """Factors by which the exposure is changed, once, if the stars are saturated or too faint."""
+WRONG_SCALE = 1.6
+"""A slope that differs from the predicted one by this factor replaces it: seeing and optics explain less."""
 FEWEST_STARS = 3
 LARGEST_ERROR = 0.03
 """Relative error of a frame with few stars above which a longer exposure is worth another frame."""
@@ -37,6 +39,7 @@ class Sampler:
         targets: Allowed targets, with room for the overshoot.
         backlash: Compensation at present, with the steps taken up at a reversal.
         trusts_backlash: Whether the backlash setting is still trusted.
+        seen_step_size_factor: How many times larger than predicted the focuser's step is, by the slope of the frames.
     """
 
     def __init__(self, settings: SweepSettings, start: Position, progress: SweepProgress) -> None:
@@ -49,6 +52,9 @@ class Sampler:
         factor = USUAL_FACTOR if settings.backlash.method is ApproachMethod.OVERSHOOT else 1
         self.backlash = replace(settings.backlash, steps=factor * settings.backlash.steps)
         self.trusts_backlash = True
+        self.seen_step_size_factor = 1.0
+        if settings.known is not None:
+            self.measured_slope(math.sqrt(settings.known.slope_in * settings.known.slope_out))
         self._exposure = settings.exposure
         self._exposure_changed = False
         self._first = 0
@@ -64,6 +70,22 @@ class Sampler:
     def samples(self) -> list[Sample]:
         """The frames of the present attempt."""
         return self.progress.samples[self._first :]
+
+    @property
+    def critical_focus_zone_steps(self) -> float:
+        """Full width of the critical focus zone, with the step size that frames have shown."""
+        return self.settings.critical_focus_zone_steps / self.step_size_factor
+
+    def measured_slope(self, slope_per_step: float) -> None:
+        """Note the slope that the frames show, which rules over the step size (decision 0029)."""
+        if self.settings.slope_per_step is not None:
+            self.seen_step_size_factor = slope_per_step / self.settings.slope_per_step
+
+    @property
+    def step_size_factor(self) -> float:
+        """The factor of the step size if it is wrong; 1 where optics and seeing may explain it."""
+        factor = self.seen_step_size_factor
+        return 1.0 if 1 / WRONG_SCALE <= factor <= WRONG_SCALE else factor
 
     def forget(self) -> None:
         """Begin a new attempt: earlier frames stay in the progress, but no curve is fitted to them any more."""
@@ -84,7 +106,7 @@ class Sampler:
 
     def distrust_backlash(self) -> None:
         """From now on take up far more backlash than the setting, whatever the method."""
-        generous = generous_overshoot_steps(self.settings)
+        generous = generous_overshoot_steps(self.settings, self.step_size_factor)
         self.backlash = replace(self.backlash, steps=generous, method=ApproachMethod.OVERSHOOT)
         self._backlash_taken_up = False
         self.trusts_backlash = False
@@ -192,6 +214,7 @@ class Sampler:
         return True
 
 
-def generous_overshoot_steps(settings: SweepSettings) -> int:
+def generous_overshoot_steps(settings: SweepSettings, step_size_factor: float = 1.0) -> int:
     """Return an overshoot that takes up any backlash, even if the setting is wrong."""
-    return max(GENEROUS_FACTOR * settings.backlash.steps, round(GENEROUS_CFZ * settings.critical_focus_zone_steps))
+    zones_steps = GENEROUS_CFZ * settings.critical_focus_zone_steps / step_size_factor
+    return max(GENEROUS_FACTOR * settings.backlash.steps, round(zones_steps))
