@@ -11,9 +11,8 @@ from alpaca_focus.devices.read_only import AlpacaSafetyMonitor, AlpacaThermomete
 from alpaca_focus.devices.text_thermometers import FileThermometer, UrlThermometer
 from alpaca_focus.devices.translate import as_float
 from alpaca_focus.doctor.checks import Check, Subject, duration
-from alpaca_focus.doctor.focuser_checks import temperature_needed
 from alpaca_focus.doctor.probe_context import ProbeContext, run_in_thread, using
-from alpaca_focus.settings.models import Settings
+from alpaca_focus.settings.contradictions import external_temperature_needed
 
 OLD_S = 600.0
 """An older reading is reported."""
@@ -60,17 +59,12 @@ async def probe_weather_station(context: ProbeContext) -> None:
     await context.probe_device("observing_conditions", read)
 
 
-def external_temperature_needed(settings: Settings) -> bool:
-    """Return whether the settings need a thermometer outside the focuser."""
-    return settings.thermometer.source != "focuser" and temperature_needed(settings)
-
-
 async def probe_temperature_file(context: ProbeContext) -> None:
     """Probe the temperature file."""
     wanted = context.settings.thermometer.file
     if wanted is None:
         return
-    path = Path(wanted).expanduser()  # noqa: ASYNC240 - this reads the environment, not the disk
+    path = Path(wanted)
     # A hanging disk is noticed here; the thermometer's own thread would delay the end of the program.
     await run_in_thread(partial(_age_s, path), context.timeout_s)
     async with using(FileThermometer(path)) as thermometer:

@@ -86,13 +86,14 @@ async def run_diagnostics(options: DiagnosticOptions, clock: Clock | None = None
         asyncio.CancelledError: Aborted; every device is left unchanged.
     """
     options.on_subject("settings")
+    misplaced: list[str] = []
     try:
-        settings = load_yaml(options.file, Settings)
+        settings = load_yaml(options.file, Settings, warn=misplaced.append)
     except ConfigurationError as error:
         options.on_checks([settings_refused(str(options.file), str(error))])
         options.on_checks(check_computer(await run_in_thread(computer_facts, CHECK_WITHIN_S)))
         return
-    options.on_checks(check_settings(settings_facts(options.file, settings)))
+    options.on_checks(check_settings(settings_facts(options.file, settings, misplaced)))
     context = ProbeContext(
         settings=settings,
         clock=clock or SystemClock(),

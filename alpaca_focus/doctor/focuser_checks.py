@@ -15,7 +15,8 @@ from alpaca_focus.doctor.probe_context import ProbeContext, using
 from alpaca_focus.run.device_adapters import focuser_adapter
 from alpaca_focus.run.nudge import Nudge, NudgeResult
 from alpaca_focus.run.restore_marker import RestoreMarker
-from alpaca_focus.run.sweep_settings import backlash_of
+from alpaca_focus.run.sweep_settings import backlash_of, outside_remedy
+from alpaca_focus.settings.contradictions import temperature_needed
 from alpaca_focus.settings.models import Settings
 
 LEAST_TRIAL_MOVE_STEPS, MOST_TRIAL_MOVE_STEPS, USUAL_TRIAL_MOVE_STEPS = 4, 100, 10
@@ -111,12 +112,6 @@ async def _facts(context: ProbeContext, connection: Connection) -> FocuserFacts:
     )
 
 
-def temperature_needed(settings: Settings) -> bool:
-    """Return whether compensation or a trigger needs the temperature."""
-    wanted = settings.triggers
-    return settings.compensation.enabled or wanted.temperature_c is not None or wanted.temperature_zones is not None
-
-
 async def _why_no_move(context: ProbeContext, facts: FocuserFacts) -> str:
     """Return why the focuser must not be moved, as a clause; empty if it may be."""
     if context.read_only_reason or not context.move_allowed:
@@ -193,7 +188,7 @@ def _positions(facts: FocuserFacts) -> Check:
         return _FOCUSER.fails(
             "position",
             f"it is at {here}, outside the limits {limits.lowest} to {limits.highest}",
-            "Move it inside the limits, or widen focuser.min_position and focuser.max_position.",
+            outside_remedy(here, facts.max_step),
         )
     if facts.restore_position is not None and facts.restore_position != here:
         return _FOCUSER.note(

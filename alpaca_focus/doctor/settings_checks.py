@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from alpaca_focus.doctor.checks import Check, Subject
-from alpaca_focus.doctor.conditions_checks import external_temperature_needed
+from alpaca_focus.doctor.checks import Check, Subject, split_remedy
 from alpaca_focus.doctor.program_checks import secrets_in
+from alpaca_focus.settings.contradictions import contradictions
 from alpaca_focus.settings.models import Settings
 
 _SETTINGS = Subject("settings")
@@ -25,6 +25,7 @@ class SettingsFacts:
         keeps_history: Whether there is a storage.directory.
         has_limits: Whether the user limits the focuser's travel at both ends.
         compensates_backlash: Whether backlash is compensated.
+        misplaced: Paths that were found only where relative ones started from before, each with the remedy.
         contradictions: Settings that need something absent: a sentence each, which ends with the remedy.
         has_triggers: Whether anything makes a refocus due.
         needs_sun: Whether the night ends by the Sun's altitude.
@@ -38,13 +39,14 @@ class SettingsFacts:
     keeps_history: bool
     has_limits: bool
     compensates_backlash: bool
+    misplaced: Sequence[str]
     contradictions: Sequence[str]
     has_triggers: bool
     needs_sun: bool
     has_site: bool
 
 
-def settings_facts(path: Path, settings: Settings) -> SettingsFacts:
+def settings_facts(path: Path, settings: Settings, misplaced: Sequence[str] = ()) -> SettingsFacts:
     """Return the contents and gaps of settings."""
     focuser, wanted = settings.focuser, settings.triggers
     triggers = (
@@ -64,6 +66,7 @@ def settings_facts(path: Path, settings: Settings) -> SettingsFacts:
         keeps_history=settings.storage.directory is not None,
         has_limits=focuser.min_position is not None and focuser.max_position is not None,
         compensates_backlash=focuser.backlash.method != "none",
+        misplaced=misplaced,
         contradictions=contradictions(settings),
         has_triggers=any(each is not None for each in triggers)
         or wanted.meridian_flip
@@ -81,37 +84,6 @@ def _others_may_read(path: Path) -> bool:
         return False
 
 
-def contradictions(settings: Settings) -> tuple[str, ...]:
-    """Return the settings that need something absent, a sentence each, with the remedy."""
-    wanted, compensation = settings.triggers, settings.compensation
-    unknown = not settings.focuser.temperature_coefficient_steps_per_c
-    measures = "Set focuser.temperature_coefficient_steps_per_c: `alpaca-focus calibrate temperature` measures it."
-    thermometer = settings.thermometer
-    sources = (settings.observing_conditions, thermometer.file, thermometer.url)
-    sees_stars = settings.imaging.way in {"gateway", "told"} or settings.imaging.folder is not None
-    holds = {
-        f"triggers.temperature_zones needs the temperature coefficient. {measures}": (
-            wanted.temperature_zones is not None and unknown
-        ),
-        f"compensation.enabled needs the temperature coefficient. {measures}": (
-            compensation.enabled
-            and unknown
-            and not compensation.steps_per_c_through
-            and not compensation.altitude_steps
-        ),
-        f"thermometer.source is {thermometer.source}, and there is no external thermometer. Set observing_conditions, "
-        "thermometer.file or thermometer.url.": external_temperature_needed(settings) and not any(sources),
-        "The altitude of the telescope is needed, and no mount reports it. Set mount, or remove "
-        "triggers.altitude_deg and compensation.altitude_steps.": (
-            settings.mount is None and (wanted.altitude_deg is not None or bool(compensation.altitude_steps))
-        ),
-        "triggers.hfd_rise_percent needs the light frames. Set imaging.folder, or imaging.way to gateway or told.": (
-            wanted.hfd_rise_percent is not None and not sees_stars
-        ),
-    }
-    return tuple(sentence for sentence, is_true in holds.items() if is_true)
-
-
 # The rules.
 
 
@@ -125,6 +97,7 @@ def check_settings(facts: SettingsFacts) -> tuple[Check, ...]:
     """Check settings."""
     checks = [_SETTINGS.ok("file", f"{facts.file} is valid: {facts.telescope}")]
     checks += [_SETTINGS.failed("contradiction", each) for each in facts.contradictions]
+    checks += [_SETTINGS.note("path", *split_remedy(each, "")) for each in facts.misplaced]
     if facts.secrets and facts.others_may_read:
         checks.append(
             _SETTINGS.note(

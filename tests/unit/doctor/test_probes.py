@@ -26,7 +26,7 @@ from alpaca_focus.doctor.computer_checks import (
 )
 from alpaca_focus.doctor.probe_context import ProbeContext, run_in_thread
 from alpaca_focus.doctor.program_checks import PortState, port_state
-from alpaca_focus.doctor.settings_checks import contradictions, settings_facts
+from alpaca_focus.doctor.settings_checks import settings_facts
 from alpaca_focus.service.control_wire import lock_path
 from alpaca_focus.settings.models import Settings
 from alpaca_focus.store.run_store import FILE_NAME, RunStore
@@ -126,31 +126,6 @@ def test_ports_are_free_or_taken_or_of_another_computer() -> None:
         assert port_state("127.0.0.1", port) is PortState.TAKEN
     assert port_state("127.0.0.1", port) is PortState.FREE
     assert port_state("192.0.2.7", port) is PortState.NO_ADDRESS
-
-
-@pytest.mark.parametrize(
-    ("sections", "words"),
-    [
-        ({}, None),
-        ({"triggers": {"temperature_zones": 0.5}}, "triggers.temperature_zones"),
-        (
-            {"triggers": {"temperature_zones": 0.5}, "focuser": {"temperature_coefficient_steps_per_c": -20}},
-            None,
-        ),
-        ({"compensation": {"enabled": True}}, "compensation.enabled"),
-        ({"compensation": {"enabled": True, "steps_per_c_through": {"Ha": -20}}}, None),
-        ({"triggers": {"temperature_c": 1}, "thermometer": {"source": "mean"}}, "thermometer.source is mean"),
-        ({"triggers": {"temperature_c": 1}, "thermometer": {"source": "mean", "file": "/t"}}, None),
-        ({"triggers": {"altitude_deg": 20}}, "Set mount"),
-        ({"triggers": {"altitude_deg": 20}, "mount": {"device_number": 0}}, None),
-        ({"triggers": {"hfd_rise_percent": 20}}, "light frames"),
-        ({"triggers": {"hfd_rise_percent": 20}, "imaging": {"way": "gateway"}}, None),
-    ],
-)
-def test_settings_that_contradict_themselves(sections: dict[str, object], words: str | None) -> None:
-    found = contradictions(settings(**sections))
-    assert len(found) == (0 if words is None else 1)
-    assert (words or "") in "".join(found)
 
 
 def test_secrets_are_named_and_their_readers_checked(tmp_path: Path) -> None:

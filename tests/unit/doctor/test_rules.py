@@ -243,6 +243,8 @@ FOCUSER = FocuserFacts(
         ({}, "position", OK, "at 5000"),
         ({"moving": True}, "position", OK, "moving"),
         ({"min_position": 6000}, "position", FAILS, "outside the limits 6000 to 10000"),
+        ({"min_position": 6000}, "position", FAILS, "widen focuser.min_position"),
+        ({"position": -3750}, "position", FAILS, "correct its zero or its range of 0 to 10000 in its own server"),
         ({"max_position": 4000}, "position", FAILS, "0 to 4000"),
         ({"position": 10001}, "position", FAILS, "0 to 10000"),
         ({"restore_position": 4000}, "position", NOTE, "had started at 4000"),
@@ -349,6 +351,7 @@ MOUNT = MountFacts(
     ("changes", "name", "outcome", "words"),
     [
         ({}, "state", OK, "tracking, pier side west"),
+        ({"is_idle": True}, "state", NOTE, "neither slew, track nor park"),
         ({"parked": True, "tracking": False}, "state", OK, "parked, not tracking"),
         ({"tracking": None}, "state", OK, "does not report whether it tracks"),
         ({"pier_side": PierSide.UNKNOWN}, "state", OK, "does not report its pier side"),
@@ -443,6 +446,7 @@ SETTINGS = SettingsFacts(
     keeps_history=True,
     has_limits=True,
     compensates_backlash=True,
+    misplaced=(),
     contradictions=(),
     has_triggers=True,
     needs_sun=True,
@@ -466,6 +470,7 @@ def test_complete_settings_get_one_line() -> None:
         ({"compensates_backlash": False}, "backlash", NOTE, "calibrate backlash"),
         ({"has_triggers": False}, "triggers", NOTE, "refocus"),
         ({"has_site": False}, "site", NOTE, "site.latitude_deg"),
+        ({"misplaced": ("A is at B. Move it.",)}, "path", NOTE, "A is at B. Move it."),
         ({"contradictions": ("A needs B. Set B.",)}, "contradiction", FAILS, "A needs B. Set B."),
     ],
 )
