@@ -5,12 +5,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from alpaca_focus.core.device_kinds import MOUNT_ABILITIES, is_idle_mount
 from alpaca_focus.core.night.state import PierSide
 from alpaca_focus.devices.connection import Connection
 from alpaca_focus.devices.read_only import AlpacaMount
-from alpaca_focus.devices.translate import WrongValue, as_float
+from alpaca_focus.devices.translate import WrongValue, as_bool, as_float
 from alpaca_focus.doctor.checks import Check, Subject, duration, site_text
 from alpaca_focus.doctor.probe_context import ProbeContext
+from alpaca_focus.settings.contradictions import altitude_needed
 
 WRONG_CLOCK_S = 5.0
 WRONG_SITE_DEG = 0.5
@@ -23,6 +25,7 @@ class MountFacts:
     """The state of a mount; `None` where it reports nothing.
 
     Attributes:
+        is_idle: Whether it can neither slew, track nor park.
         tracking: Whether it tracks.
         parked: Whether it is parked.
         slewing: Whether it slews.
@@ -38,6 +41,7 @@ class MountFacts:
         set_site_deg: Latitude and longitude of the settings.
     """
 
+    is_idle: bool = False
     tracking: bool | None = None
     parked: bool | None = None
     slewing: bool | None = None
@@ -64,9 +68,11 @@ async def probe_mount(context: ProbeContext) -> None:
         clock = await connection.get_or("UTCDate", _as_utc, default=None)
         # The mount is taken to read its clock halfway between request and reply.
         now = requested_at + (context.clock.wall() - requested_at) / 2
+        abilities = [await connection.get_or(name, as_bool, default=None) for name in MOUNT_ABILITIES]
         latitude = await _number(connection, "SiteLatitude")
         longitude = await _number(connection, "SiteLongitude")
         facts = MountFacts(
+            is_idle=is_idle_mount(abilities),
             tracking=state.tracking,
             parked=state.parked,
             slewing=state.slewing,
@@ -75,7 +81,7 @@ async def probe_mount(context: ProbeContext) -> None:
             right_ascension_h=await _number(connection, "RightAscension"),
             declination_deg=await _number(connection, "Declination"),
             altitude_deg=state.altitude_deg,
-            altitude_needed=settings.triggers.altitude_deg is not None or bool(settings.compensation.altitude_steps),
+            altitude_needed=altitude_needed(settings),
             clock_ahead_s=None if clock is None else (clock - now).total_seconds(),
             clock=clock,
             site_deg=None if latitude is None or longitude is None else (latitude, longitude),
@@ -113,6 +119,10 @@ def _state(facts: MountFacts) -> Check:
     side = facts.pier_side
     known = side is not PierSide.UNKNOWN
     seen = ", ".join([*parts, f"pier side {side.value}" if known else "does not report its pier side"])
+    if facts.is_idle:
+        return _MOUNT.note(
+            "state", f"{seen}; it can neither slew, track nor park, like a guider", "Check mount.device_number."
+        )
     if facts.pier_side_needed and not known:
         return _MOUNT.note(
             "state",

@@ -21,7 +21,7 @@ class Given:
 
     Attributes:
         address: "host:port" of the server.
-        numbers: Numbers of the camera and the focuser, by section of the settings.
+        numbers: Numbers of the devices, by section of the settings.
         values: Answers by the names of `QUESTIONS`.
     """
 
@@ -166,7 +166,7 @@ QUESTIONS = (
     Question(
         name="directory",
         what="the folder of the runs",
-        text="Folder in which to save the runs",
+        text="Folder in which to save the runs; a relative path starts from that of the settings file",
         option="--storage DIR",
         setting="storage.directory",
         read=str,
