@@ -29,7 +29,6 @@ class Check:
     Attributes:
         subject: What was checked: "camera", "server 127.0.0.1:11111".
         name: The property of the subject.
-        outcome: The outcome.
         seen: The observation, for a person.
         remedy: What to do about it, a sentence; empty where nothing needs doing.
     """
@@ -64,13 +63,7 @@ class Subject:
         return Check(self.name, name, CheckOutcome.NOT_TRIED, why)
 
     def failed(self, name: str, message: str, otherwise: str = "Read the log of the device's server.") -> Check:
-        """Return the check for an error message, whose last sentence is the remedy.
-
-        Args:
-            name: The property of the subject.
-            message: The error message.
-            otherwise: The remedy if the message is a single sentence.
-        """
+        """Return the check for an error message, whose last sentence is the remedy; `otherwise` if there is but one."""
         return self.fails(name, *split_remedy(message, otherwise))
 
 

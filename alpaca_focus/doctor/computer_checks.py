@@ -43,11 +43,9 @@ class ComputerFacts:
     """What the kernel and Python report; `None` where they report nothing.
 
     Attributes:
-        now: Time of the computer, in its own time zone.
+        now: In the computer's own time zone.
         synchronised: Whether a time server keeps the clock.
-        clock_error_s: The kernel's estimate of the clock's error.
-        available_bytes: Available memory.
-        total_bytes: Total memory.
+        clock_error_s: The kernel's estimate.
         hottest_c: Temperature of the hottest part.
         undervoltage: Whether the power supply has been too weak since the start.
         table_date: Date of astropy's table of the Earth's rotation.
@@ -70,10 +68,8 @@ class StorageFacts:
     """The state of the storage.directory.
 
     Attributes:
-        directory: The folder.
-        exists: Whether it exists; if not, the rest describes its nearest existing parent.
+        exists: If not, the rest describes its nearest existing parent.
         writable: Whether this user may write there.
-        free_bytes: Free space.
         history: The problem of the database; empty if it is intact, `None` if there is none yet.
     """
 
@@ -247,7 +243,9 @@ def history_problem(path: Path) -> str | None:
 
 def check_computer(facts: ComputerFacts) -> tuple[Check, ...]:
     """Check the computer."""
-    return (_clock(facts), _memory(facts), *_heat(facts), *_power(facts), _table(facts), _versions(facts))
+    checks = (_clock(facts), _memory(facts), _heat(facts), _power(facts), _table(facts))
+    versions = _COMPUTER.ok("versions", ", ".join(facts.versions))
+    return tuple(check for check in (*checks, versions) if check is not None)
 
 
 def _clock(facts: ComputerFacts) -> Check:
@@ -275,26 +273,21 @@ def _memory(facts: ComputerFacts) -> Check:
     return _COMPUTER.ok("memory", seen)
 
 
-def _heat(facts: ComputerFacts) -> tuple[Check, ...]:
+def _heat(facts: ComputerFacts) -> Check | None:
     if facts.hottest_c is None:
-        return ()
+        return None
     seen = f"{facts.hottest_c:.0f} deg C"
     if facts.hottest_c >= HOT_C:
-        return (
-            _COMPUTER.note(
-                "temperature", f"{seen}: it throttles itself", "Improve its ventilation, or fit a heat sink."
-            ),
-        )
-    return (_COMPUTER.ok("temperature", seen),)
+        remedy = "Improve its ventilation, or fit a heat sink."
+        return _COMPUTER.note("temperature", f"{seen}: it throttles itself", remedy)
+    return _COMPUTER.ok("temperature", seen)
 
 
-def _power(facts: ComputerFacts) -> tuple[Check, ...]:
-    if facts.undervoltage is None:
-        return ()
+def _power(facts: ComputerFacts) -> Check | None:
     if facts.undervoltage:
         remedy = "Use a stronger power supply, or a shorter cable."
-        return (_COMPUTER.fails("power", "the voltage is too low", remedy),)
-    return (_COMPUTER.ok("power", "the voltage is high enough"),)
+        return _COMPUTER.fails("power", "the voltage is too low", remedy)
+    return None if facts.undervoltage is None else _COMPUTER.ok("power", "the voltage is high enough")
 
 
 def _table(facts: ComputerFacts) -> Check:
@@ -306,19 +299,8 @@ def _table(facts: ComputerFacts) -> Check:
     return _COMPUTER.ok("tables", seen)
 
 
-def _versions(facts: ComputerFacts) -> Check:
-    return _COMPUTER.ok("versions", ", ".join(facts.versions))
-
-
 def check_time_zone(now: datetime, latitude_deg: float, longitude_deg: float, sun_altitude_deg: float | None) -> Check:
-    """Check the computer's time zone against the site.
-
-    Args:
-        now: Time of the computer, in its own time zone.
-        latitude_deg: Latitude of the site.
-        longitude_deg: Longitude of the site.
-        sun_altitude_deg: Present altitude of the Sun at the site; `None` if unknown.
-    """
+    """Check the computer's time zone, that of `now`, against the site; the altitude is `None` if unknown."""
     zone_h = (now.utcoffset() or timedelta()).total_seconds() / 3600
     off_h = abs((zone_h - longitude_deg / 15 + 12) % 24 - 12)
     site = site_text(latitude_deg, longitude_deg)
@@ -365,9 +347,6 @@ def _history(facts: StorageFacts) -> Check:
     if facts.history is None:
         return _STORAGE.ok("history", "none yet")
     if facts.history:
-        return _STORAGE.fails(
-            "history",
-            facts.history,
-            "Keep a copy; the next run renames a damaged database, and starts a new one.",
-        )
+        remedy = "Keep a copy; the next run renames a damaged database, and starts a new one."
+        return _STORAGE.fails("history", facts.history, remedy)
     return _STORAGE.ok("history", "the database is intact")

@@ -21,14 +21,7 @@ STATION, FILE, URL = Subject("weather station"), Subject("temperature file"), Su
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ThermometerFacts:
-    """A reading of a thermometer.
-
-    Attributes:
-        temperature_c: The reading; `None` if there is no plausible one.
-        age_s: Its age; `None` if unknown.
-        needed: Whether the settings need it.
-        why_none: Why there is no reading, as a clause.
-    """
+    """A reading of a thermometer; `None` if there is no plausible one, which `why_none` explains in a clause."""
 
     temperature_c: float | None
     age_s: float | None

@@ -30,7 +30,7 @@ from alpaca_focus.doctor.mount_checks import probe_mount
 from alpaca_focus.doctor.probe_context import ProbeContext, run_in_thread
 from alpaca_focus.doctor.program_checks import probe_broker, probe_daemon, probe_guider, probe_messages, probe_ports
 from alpaca_focus.doctor.server_checks import probe_server, servers_of
-from alpaca_focus.doctor.settings_checks import check_settings, settings_facts, settings_refused
+from alpaca_focus.doctor.settings_checks import check_settings, others_may_read, settings_refused
 from alpaca_focus.doctor.wheel_checks import probe_wheel
 from alpaca_focus.ports import Clock
 from alpaca_focus.settings.loader import load_yaml
@@ -38,34 +38,32 @@ from alpaca_focus.settings.models import Settings
 
 Probe = Callable[[ProbeContext], Awaitable[None]]
 
-_PROBES: dict[str, Probe] = {
-    "camera": probe_camera,
-    "focuser": probe_focuser,
-    "filter wheel": probe_wheel,
-    "mount": probe_mount,
-    "weather station": probe_weather_station,
-    "temperature file": probe_temperature_file,
-    "temperature page": probe_temperature_page,
-    "safety monitor": probe_safety_monitor,
-    "guider": probe_guider,
-    "mqtt": probe_broker,
-    "dashboard": probe_ports,
-    "messages": probe_messages,
-    "storage": probe_storage,
-    "computer": probe_computer,
-}
-PROBES: Mapping[str, Probe] = MappingProxyType(_PROBES)
+PROBES: Mapping[str, Probe] = MappingProxyType(
+    {
+        "camera": probe_camera,
+        "focuser": probe_focuser,
+        "filter wheel": probe_wheel,
+        "mount": probe_mount,
+        "weather station": probe_weather_station,
+        "temperature file": probe_temperature_file,
+        "temperature page": probe_temperature_page,
+        "safety monitor": probe_safety_monitor,
+        "guider": probe_guider,
+        "mqtt": probe_broker,
+        "dashboard": probe_ports,
+        "messages": probe_messages,
+        "storage": probe_storage,
+        "computer": probe_computer,
+    }
+)
 """The probe of each subject, in the order of the output; a device has the name of its kind."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DiagnosticOptions:
-    """What to diagnose, and the callbacks for the results.
+    """The settings file to diagnose, whether a frame and a move are allowed, and the callbacks for the results.
 
     Attributes:
-        file: The settings file.
-        frame_allowed: Whether the camera may take a frame.
-        move_allowed: Whether the focuser may be moved.
         on_checks: Called with the checks of each subject.
         on_subject: Called with the name of the subject that is probed next.
         on_stranded: Called when the focuser could not be brought back.
@@ -93,7 +91,8 @@ async def run_diagnostics(options: DiagnosticOptions, clock: Clock | None = None
         options.on_checks([settings_refused(str(options.file), str(error))])
         options.on_checks(check_computer(await run_in_thread(computer_facts, CHECK_WITHIN_S)))
         return
-    options.on_checks(check_settings(settings_facts(options.file, settings, misplaced)))
+    is_public = others_may_read(options.file)
+    options.on_checks(check_settings(str(options.file), settings, misplaced, is_public=is_public))
     context = ProbeContext(
         settings=settings,
         clock=clock or SystemClock(),

@@ -30,19 +30,11 @@ class FocuserFacts:
     """A focuser; `None` where neither it nor the settings report a value; a relative one has no further facts.
 
     Attributes:
-        absolute: Whether it knows its position.
-        position: Its position.
-        max_step: Its highest position.
-        min_position: Lowest position of the settings.
-        max_position: Highest position of the settings.
-        reported_step_um: Step size that it reports.
-        set_step_um: Step size of the settings.
-        temperature_c: Reading of its sensor; `None` if it has none or a broken one.
-        temperature_needed: Whether the settings need that sensor.
+        min_position: Lowest position of the settings; `max_position` is their highest, `max_step` its own.
+        temperature_c: `None` if it has no sensor or a broken one.
         device_compensates: Whether its own temperature compensation is on.
         we_compensate: Whether the settings enable this program's compensation.
         restore_position: Start of a run that was cut off, to which the focuser returns.
-        moving: Whether it is moving.
     """
 
     absolute: bool

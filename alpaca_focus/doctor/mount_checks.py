@@ -9,9 +9,9 @@ from alpaca_focus.core.device_kinds import MOUNT_ABILITIES, is_idle_mount
 from alpaca_focus.core.night.state import PierSide
 from alpaca_focus.devices.connection import Connection
 from alpaca_focus.devices.read_only import AlpacaMount
-from alpaca_focus.devices.translate import WrongValue, as_bool, as_float
+from alpaca_focus.devices.translate import WrongValue, as_bool
 from alpaca_focus.doctor.checks import Check, Subject, duration, site_text
-from alpaca_focus.doctor.probe_context import ProbeContext
+from alpaca_focus.doctor.probe_context import ProbeContext, number_or_none
 from alpaca_focus.settings.contradictions import altitude_needed
 
 WRONG_CLOCK_S = 5.0
@@ -26,19 +26,9 @@ class MountFacts:
 
     Attributes:
         is_idle: Whether it can neither slew, track nor park.
-        tracking: Whether it tracks.
-        parked: Whether it is parked.
-        slewing: Whether it slews.
-        pier_side: Side of the pier.
         pier_side_needed: Whether the settings request a refocus after a meridian flip.
-        right_ascension_h: Right ascension.
-        declination_deg: Declination.
-        altitude_deg: Altitude above the horizon.
-        altitude_needed: Whether the settings need the altitude.
         clock_ahead_s: How far its clock is ahead of the computer's.
-        clock: Its clock.
-        site_deg: Its latitude and longitude.
-        set_site_deg: Latitude and longitude of the settings.
+        site_deg: Latitude and longitude; `set_site_deg` is of the settings.
     """
 
     is_idle: bool = False
@@ -69,8 +59,8 @@ async def probe_mount(context: ProbeContext) -> None:
         # The mount is taken to read its clock halfway between request and reply.
         now = requested_at + (context.clock.wall() - requested_at) / 2
         abilities = [await connection.get_or(name, as_bool, default=None) for name in MOUNT_ABILITIES]
-        latitude = await _number(connection, "SiteLatitude")
-        longitude = await _number(connection, "SiteLongitude")
+        latitude = await number_or_none(connection, "SiteLatitude")
+        longitude = await number_or_none(connection, "SiteLongitude")
         facts = MountFacts(
             is_idle=is_idle_mount(abilities),
             tracking=state.tracking,
@@ -78,8 +68,8 @@ async def probe_mount(context: ProbeContext) -> None:
             slewing=state.slewing,
             pier_side=state.pier_side,
             pier_side_needed=settings.triggers.meridian_flip,
-            right_ascension_h=await _number(connection, "RightAscension"),
-            declination_deg=await _number(connection, "Declination"),
+            right_ascension_h=await number_or_none(connection, "RightAscension"),
+            declination_deg=await number_or_none(connection, "Declination"),
             altitude_deg=state.altitude_deg,
             altitude_needed=altitude_needed(settings),
             clock_ahead_s=None if clock is None else (clock - now).total_seconds(),
@@ -90,11 +80,6 @@ async def probe_mount(context: ProbeContext) -> None:
         context.add(*check_mount(facts))
 
     await context.probe_device("mount", read)
-
-
-async def _number(connection: Connection, member: str) -> float | None:
-    value = await connection.get_or(member, as_float, default=math.nan)
-    return value if math.isfinite(value) else None
 
 
 def _as_utc(value: Any) -> datetime:

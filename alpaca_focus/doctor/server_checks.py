@@ -26,14 +26,29 @@ API_VERSION = 1
 
 
 class Reachability(Enum):
-    """The outcome of the first request."""
+    """The outcome of the first request: an observation and its remedy."""
 
-    ANSWERS = "answers"
-    NO_NAME = "its name has no address"
-    REFUSED = "refused"
-    SILENT = "no answer in time"
-    NO_ROUTE = "no route"
-    NO_HTTP = "it does not speak HTTP"
+    ANSWERS = ("it answers", "")
+    NO_NAME = (
+        "its name has no address",
+        "Correct the name in the settings, set the IP address instead, or repair the name server.",
+    )
+    REFUSED = (
+        "the computer answers, but nothing listens at that port",
+        "Start the Alpaca server, or correct the port in the settings.",
+    )
+    SILENT = (
+        "no answer within {timeout_s:g} s",
+        "Check that the computer is on, the address right, no firewall in between, and that its server runs.",
+    )
+    NO_ROUTE = (
+        "there is no route to it",
+        "Check the network cable or the Wi-Fi of this computer, and the address in the settings.",
+    )
+    NO_HTTP = (
+        "a program answers, but not over HTTP",
+        "Correct the port in the settings: another program listens there.",
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,15 +56,11 @@ class ServerFacts:
     """A server and its answers.
 
     Attributes:
-        address: Host and port.
-        reachability: The outcome of the first request.
         detail: The operating system's message if there was no answer.
-        timeout_s: The timeout of a request.
         round_trips_s: Durations of the requests that were answered.
         lost: Number of requests without an answer.
-        versions: API versions that it reports; `None` without a management API.
-        description: Its name and manufacturer.
-        devices: Its devices as text; empty if unknown.
+        versions: `None` without a management API.
+        devices: As text; empty if unknown.
     """
 
     address: str
@@ -198,29 +209,9 @@ def check_server(facts: ServerFacts) -> tuple[Check, ...]:
 
 
 def _not_reachable(subject: Subject, facts: ServerFacts) -> Check:
-    seen, remedy = {
-        Reachability.NO_NAME: (
-            "its name has no address",
-            "Correct the name in the settings, set the IP address instead, or repair the name server.",
-        ),
-        Reachability.REFUSED: (
-            "the computer answers, but nothing listens at that port",
-            "Start the Alpaca server, or correct the port in the settings.",
-        ),
-        Reachability.SILENT: (
-            f"no answer within {facts.timeout_s:g} s",
-            "Check that the computer is on, the address right, no firewall in between, and that its server runs.",
-        ),
-        Reachability.NO_HTTP: (
-            "a program answers, but not over HTTP",
-            "Correct the port in the settings: another program listens there.",
-        ),
-        Reachability.NO_ROUTE: (
-            "there is no route to it",
-            "Check the network cable or the Wi-Fi of this computer, and the address in the settings.",
-        ),
-    }[facts.reachability]
-    return subject.fails("reachable", f"{seen}{f' ({facts.detail})' if facts.detail else ''}", remedy)
+    seen, remedy = facts.reachability.value
+    detail = f" ({facts.detail})" if facts.detail else ""
+    return subject.fails("reachable", f"{seen.format(timeout_s=facts.timeout_s)}{detail}", remedy)
 
 
 def _latency(subject: Subject, facts: ServerFacts) -> Check:

@@ -13,12 +13,7 @@ NO_DEVICE = "none of them"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChosenDevices:
-    """The devices of one telescope, before they are surveyed.
-
-    Attributes:
-        server: "host:port" of the server that most of them are on.
-        devices: The devices by section of the settings, in the order of `DEVICE_KINDS`.
-    """
+    """The devices of one telescope by section, in the order of `DEVICE_KINDS`, and the server of most of them."""
 
     server: str
     devices: Mapping[str, DiscoveredDevice]

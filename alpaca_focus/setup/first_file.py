@@ -21,14 +21,7 @@ _LONGEST_EXPOSURE_S = 600.0
 
 
 def first_file(observatory: DiscoveredObservatory, answers: Answers, *, file_name: str, beside_schema: bool) -> str:
-    """Return the text of a settings file.
-
-    Args:
-        observatory: The devices.
-        answers: The settings that no device reports.
-        file_name: For the commands in its comments.
-        beside_schema: Whether the JSON schema is in the same folder.
-    """
+    """Return the text of a settings file; `beside_schema`: whether the JSON schema is in the same folder."""
     file = one_line(shlex.quote(file_name))
     sections = (
         _head(file_name, backlash_known=answers.backlash_steps > 0, beside_schema=beside_schema),

@@ -25,8 +25,8 @@ from alpaca_focus.doctor.computer_checks import (
     undervoltage,
 )
 from alpaca_focus.doctor.probe_context import ProbeContext, run_in_thread
-from alpaca_focus.doctor.program_checks import PortState, port_state
-from alpaca_focus.doctor.settings_checks import settings_facts
+from alpaca_focus.doctor.program_checks import PortState, port_state, secrets_in
+from alpaca_focus.doctor.settings_checks import others_may_read
 from alpaca_focus.service.control_wire import lock_path
 from alpaca_focus.settings.models import Settings
 from alpaca_focus.store.run_store import FILE_NAME, RunStore
@@ -136,12 +136,11 @@ def test_secrets_are_named_and_their_readers_checked(tmp_path: Path) -> None:
         mqtt={"password": "hush-hush"},
         messages={"services": ["ntfy://hush"]},
     )
-    facts = settings_facts(file, wanted)
-    assert set(facts.secrets) == {"web.token", "mqtt.password", "messages.services"}
-    assert not facts.others_may_read
+    assert set(secrets_in(wanted)) == {"web.token", "mqtt.password", "messages.services"}
+    assert not others_may_read(file)
     file.chmod(0o644)
-    assert settings_facts(file, wanted).others_may_read
-    assert settings_facts(file, settings()).secrets == ()
+    assert others_may_read(file)
+    assert secrets_in(settings()) == ()
 
 
 def test_a_hanging_thread_times_out() -> None:
