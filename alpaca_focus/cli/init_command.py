@@ -129,18 +129,13 @@ def _interruptible() -> Iterator[None]:
 
 
 class AtTerminal:
-    """The person at the terminal, if there is one; questions and lines go to stderr if `to_stderr`."""
+    """The person at the terminal, if `is_there`; questions and lines go to stderr if `to_stderr`."""
 
     def __init__(self, *, is_there: bool, to_stderr: bool) -> None:
-        self._is_there = is_there
+        self.is_there = is_there
         self._to_stderr = to_stderr
         if isinstance(sys.stdin, io.TextIOWrapper):
             sys.stdin.reconfigure(errors="replace")
-
-    @property
-    def is_there(self) -> bool:
-        """Whether a person can answer questions."""
-        return self._is_there
 
     def echo(self, line: str) -> None:
         """Print a line."""

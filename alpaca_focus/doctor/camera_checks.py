@@ -109,12 +109,11 @@ async def probe_camera(context: ProbeContext) -> None:
         context.add(*check_camera(facts))
 
     async def act(connection: Connection) -> None:
-        why_not = await _why_no_frame(context)
-        if why_not:
+        if why_not := await _why_no_frame(context):
             context.add(_CAMERA.not_tried("frame", why_not))
-            return
-        async with using(camera):
-            await _take_frame(context, camera, connection)
+        else:
+            async with using(camera):
+                await _take_frame(context, camera, connection)
 
     await context.probe_device("camera", read, act)
 
@@ -298,14 +297,12 @@ def _scale(name: str, scale: Scale, requested: Mapping[str, int | None]) -> Chec
     span = f"{scale.lowest} to {scale.highest}" if None not in {scale.lowest, scale.highest} else "any"
     for where, value in wanted:
         if scale.now is None:
-            return _CAMERA.fails(
-                name, f"it has no {name}, and {where}.{name} requests {value}", f"Take {where}.{name} out."
-            )
+            seen = f"it has no {name}, and {where}.{name} requests {value}"
+            return _CAMERA.fails(name, seen, f"Take {where}.{name} out.")
         too_low = scale.lowest is not None and value < scale.lowest
         if too_low or (scale.highest is not None and value > scale.highest):
-            return _CAMERA.fails(
-                name, f"it takes {span}, and {where}.{name} requests {value}", f"Correct {where}.{name}."
-            )
+            seen = f"it takes {span}, and {where}.{name} requests {value}"
+            return _CAMERA.fails(name, seen, f"Correct {where}.{name}.")
     if scale.now is None:
         return _CAMERA.ok(name, "it has none, and none is requested")
     request = f"requested: {_listed(str(value) for _, value in wanted)}" if wanted else "unchanged"
@@ -323,11 +320,8 @@ def _cooler(cooler: CoolerFacts) -> Check:
     if now_c is None or target_c is None:
         return _CAMERA.ok("cooler", f"on; {sensor}{power}")
     if abs(now_c - target_c) > OFF_TARGET_C:
-        return _CAMERA.note(
-            "cooler",
-            f"on; {sensor}, the target is {target_c:.1f}{power}",
-            "Wait until it has cooled down; if it never does, set a warmer target.",
-        )
+        remedy = "Wait until it has cooled down; if it never does, set a warmer target."
+        return _CAMERA.note("cooler", f"on; {sensor}, the target is {target_c:.1f}{power}", remedy)
     return _CAMERA.ok("cooler", f"on; {sensor}, as requested{power}")
 
 
@@ -344,17 +338,11 @@ def _download(facts: FrameFacts) -> Check:
         f"{f' as {facts.encoding}' if facts.encoding else ''}"
     )
     if facts.download_s > MUCH_OF_TIMEOUT * facts.timeout_s:
-        return _CAMERA.note(
-            "download",
-            f"{seen}; camera.download_timeout_s is {facts.timeout_s:g} s",
-            "Set camera.download_timeout_s higher, a higher focus.binning, or use a faster network.",
-        )
+        remedy = "Set camera.download_timeout_s higher, a higher focus.binning, or use a faster network."
+        return _CAMERA.note("download", f"{seen}; camera.download_timeout_s is {facts.timeout_s:g} s", remedy)
     if facts.encoding == "JSON":
-        return _CAMERA.note(
-            "download",
-            f"{seen}, which is slow",
-            "Use a camera server that sends ImageBytes; focus.subframe and focus.binning help as well.",
-        )
+        remedy = "Use a camera server that sends ImageBytes; focus.subframe and focus.binning help as well."
+        return _CAMERA.note("download", f"{seen}, which is slow", remedy)
     return _CAMERA.ok("download", seen)
 
 

@@ -86,17 +86,11 @@ def size_check(
 ) -> Check | None:
     """Return the check of a size that is missing, or differs between device and settings; `None` if it is fine."""
     if reported_um is None and set_um is None:
-        return subject.fails(
-            name,
-            f"neither the {subject.name} nor the settings give it",
-            f"Find it in the manual of the {subject.name}, and set {setting}.",
-        )
+        remedy = f"Find it in the manual of the {subject.name}, and set {setting}."
+        return subject.fails(name, f"neither the {subject.name} nor the settings give it", remedy)
     if reported_um is not None and set_um is not None and abs(reported_um - set_um) > DIFFERENT_SHARE * set_um:
-        return subject.note(
-            name,
-            f"the {subject.name} reports {reported_um:g} um, and {setting} is {set_um:g} um, which is used",
-            f"Check which is right; take {setting} out if the {subject.name} is.",
-        )
+        seen = f"the {subject.name} reports {reported_um:g} um, and {setting} is {set_um:g} um, which is used"
+        return subject.note(name, seen, f"Check which is right; take {setting} out if the {subject.name} is.")
     return None
 
 

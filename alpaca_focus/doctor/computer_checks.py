@@ -251,15 +251,11 @@ def check_computer(facts: ComputerFacts) -> tuple[Check, ...]:
 def _clock(facts: ComputerFacts) -> Check:
     now = f"{facts.now:%Y-%m-%d %H:%M:%S} {facts.now.tzname() or ''}".strip()
     if facts.synchronised is None:
-        return _COMPUTER.note(
-            "clock", f"{now}; unknown whether it is synchronised", "Compare it with a clock you trust."
-        )
+        seen = f"{now}; unknown whether it is synchronised"
+        return _COMPUTER.note("clock", seen, "Compare it with a clock you trust.")
     if not facts.synchronised:
-        return _COMPUTER.note(
-            "clock",
-            f"{now}, not synchronised with a time server",
-            "Switch synchronisation on (`timedatectl set-ntp true`), or give the computer a GPS receiver.",
-        )
+        remedy = "Switch synchronisation on (`timedatectl set-ntp true`), or give the computer a GPS receiver."
+        return _COMPUTER.note("clock", f"{now}, not synchronised with a time server", remedy)
     error = "" if facts.clock_error_s is None else f", within {max(facts.clock_error_s, 0.001):.3f} s"
     return _COMPUTER.ok("clock", f"{now}, synchronised{error}")
 
@@ -307,11 +303,9 @@ def check_time_zone(now: datetime, latitude_deg: float, longitude_deg: float, su
     sun = "" if sun_altitude_deg is None else f"; the Sun is at {sun_altitude_deg:+.0f} deg"
     # A computer that keeps Universal Time may stand anywhere.
     if zone_h != 0 and off_h > MOST_ZONE_ERROR_H:
-        return _COMPUTER.note(
-            "site",
-            f"{site}{sun}; this computer's time zone is UTC{zone_h:+g}, {off_h:.0f} hours from solar time",
-            "Check the sign of site.longitude_deg, which is positive in the east, and the time zone.",
-        )
+        seen = f"{site}{sun}; this computer's time zone is UTC{zone_h:+g}, {off_h:.0f} hours from solar time"
+        remedy = "Check the sign of site.longitude_deg, which is positive in the east, and the time zone."
+        return _COMPUTER.note("site", seen, remedy)
     return _COMPUTER.ok("site", f"{site}{sun}")
 
 
@@ -322,11 +316,9 @@ def check_storage(facts: StorageFacts) -> tuple[Check, ...]:
 
 def _folder(facts: StorageFacts) -> Check:
     if not facts.writable:
-        return _STORAGE.fails(
-            "folder",
-            f"this user may not {'write in' if facts.exists else 'create'} {facts.directory}",
-            "Make it writable for the user that the daemon runs as, or choose another storage.directory.",
-        )
+        seen = f"this user may not {'write in' if facts.exists else 'create'} {facts.directory}"
+        remedy = "Make it writable for the user that the daemon runs as, or choose another storage.directory."
+        return _STORAGE.fails("folder", seen, remedy)
     if not facts.exists:
         return _STORAGE.ok("folder", f"{facts.directory} does not exist yet; the first run creates it")
     return _STORAGE.ok("folder", f"{facts.directory} is writable")

@@ -112,11 +112,8 @@ def check_thermometer(subject: Subject, facts: ThermometerFacts) -> Check:
     if facts.temperature_c is None:
         seen = f"no plausible temperature{f': {facts.why_none}' if facts.why_none else ''}"
         if facts.needed:
-            return subject.fails(
-                "temperature",
-                seen,
-                "Check the source, or set thermometer.source to focuser if the focuser has a sensor.",
-            )
+            remedy = "Check the source, or set thermometer.source to focuser if the focuser has a sensor."
+            return subject.fails("temperature", seen, remedy)
         return subject.note("temperature", seen, "Check the source, or remove it from the settings.")
     age = "" if facts.age_s is None or facts.age_s < 0 else f", {duration(facts.age_s)} old"
     seen = f"{facts.temperature_c:.1f} deg C{age}"

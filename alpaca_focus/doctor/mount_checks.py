@@ -105,9 +105,8 @@ def _state(facts: MountFacts) -> Check:
     known = side is not PierSide.UNKNOWN
     seen = ", ".join([*parts, f"pier side {side.value}" if known else "does not report its pier side"])
     if facts.is_idle:
-        return _MOUNT.note(
-            "state", f"{seen}; it can neither slew, track nor park, like a guider", "Check mount.device_number."
-        )
+        seen += "; it can neither slew, track nor park, like a guider"
+        return _MOUNT.note("state", seen, "Check mount.device_number.")
     if facts.pier_side_needed and not known:
         return _MOUNT.note(
             "state",
@@ -126,11 +125,8 @@ def _pointing(facts: MountFacts) -> Check:
     ]
     seen = ", ".join(filter(None, parts)) or "it does not report its pointing"
     if facts.altitude_needed and facts.altitude_deg is None:
-        return _MOUNT.fails(
-            "pointing",
-            f"{seen}; the settings need the altitude, which it does not report",
-            "Set the site in its driver, or remove triggers.altitude_deg and compensation.altitude_steps.",
-        )
+        remedy = "Set the site in its driver, or remove triggers.altitude_deg and compensation.altitude_steps."
+        return _MOUNT.fails("pointing", f"{seen}; the settings need the altitude, which it does not report", remedy)
     return _MOUNT.ok("pointing", seen)
 
 
@@ -157,9 +153,6 @@ def _site(facts: MountFacts) -> Check:
     (latitude, longitude), (set_latitude, set_longitude) = facts.site_deg, facts.set_site_deg
     apart = abs((longitude - set_longitude + 180) % 360 - 180) * math.cos(math.radians(set_latitude))
     if abs(latitude - set_latitude) > WRONG_SITE_DEG or apart > WRONG_SITE_DEG:
-        return _MOUNT.note(
-            "site",
-            f"it reports {site}, and the settings have {site_text(set_latitude, set_longitude)}",
-            "Correct the wrong one; longitudes east of Greenwich are positive.",
-        )
+        seen = f"it reports {site}, and the settings have {site_text(set_latitude, set_longitude)}"
+        return _MOUNT.note("site", seen, "Correct the wrong one; longitudes east of Greenwich are positive.")
     return _MOUNT.ok("site", f"{site}, as in the settings")

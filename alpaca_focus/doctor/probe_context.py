@@ -92,11 +92,8 @@ class ProbeContext:
             async with asyncio.timeout(self.timeout_s * 2):
                 was_connected = await connection.is_connected()
             if self.read_only_reason and not was_connected:
-                self.add(
-                    subject.not_tried(
-                        "connection", f"{connection.name} is not connected just now; {self.read_only_reason}"
-                    )
-                )
+                seen = f"{connection.name} is not connected just now; {self.read_only_reason}"
+                self.add(subject.not_tried("connection", seen))
                 return
             try:
                 async with asyncio.timeout(CONNECT_TIMEOUT_S + REQUESTS * self.timeout_s):
@@ -129,13 +126,8 @@ class ProbeContext:
         try:
             await connection.disconnect()
         except DeviceError as error:
-            self.add(
-                subject.note(
-                    "connection",
-                    f"it was not connected before, and cannot be disconnected: {error}",
-                    "Disconnect it in its server if that matters.",
-                )
-            )
+            seen = f"it was not connected before, and cannot be disconnected: {error}"
+            self.add(subject.note("connection", seen, "Disconnect it in its server if that matters."))
 
 
 @asynccontextmanager

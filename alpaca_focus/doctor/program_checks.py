@@ -234,15 +234,11 @@ def check_services(known: Sequence[tuple[str, bool]]) -> Check:
     subject = Subject("messages")
     unknown = [name for name, is_known in known if not is_known]
     if not known:
-        return subject.note(
-            "services", "none is named, so no message is sent", "Set messages.services or messages.services_file."
-        )
+        remedy = "Set messages.services or messages.services_file."
+        return subject.note("services", "none is named, so no message is sent", remedy)
     if unknown:
-        return subject.fails(
-            "services",
-            f"Apprise does not understand: {', '.join(unknown)}",
-            "Check the beginning of its URL against the list of Apprise's services.",
-        )
+        remedy = "Check the beginning of its URL against the list of Apprise's services."
+        return subject.fails("services", f"Apprise does not understand: {', '.join(unknown)}", remedy)
     return subject.ok("services", f"{', '.join(name for name, _ in known)}; `alpaca-focus notify-test` sends a message")
 
 

@@ -216,25 +216,16 @@ def _not_reachable(subject: Subject, facts: ServerFacts) -> Check:
 
 def _latency(subject: Subject, facts: ServerFacts) -> Check:
     if not facts.round_trips_s:
-        return subject.fails(
-            "latency",
-            f"it answered once, and then not again within {facts.timeout_s:g} s",
-            "Check whether its server hangs, or accepts only one connection at a time.",
-        )
+        remedy = "Check whether its server hangs, or accepts only one connection at a time."
+        return subject.fails("latency", f"it answered once, and then not again within {facts.timeout_s:g} s", remedy)
     median_s, largest_s = statistics.median(facts.round_trips_s), max(facts.round_trips_s)
     seen = f"{_ms(median_s)} a request, {_ms(largest_s)} at most, in {len(facts.round_trips_s)} requests"
     if facts.lost:
-        return subject.note(
-            "latency",
-            f"{seen}; {facts.lost} more had no answer within {facts.timeout_s:g} s",
-            "Check the network between the two computers; a cable is better than Wi-Fi.",
-        )
+        remedy = "Check the network between the two computers; a cable is better than Wi-Fi."
+        return subject.note("latency", f"{seen}; {facts.lost} more had no answer within {facts.timeout_s:g} s", remedy)
     if median_s > SLOW_S:
-        return subject.note(
-            "latency",
-            f"{seen}: slow",
-            "Check the load of that computer and the network; a cable is better than Wi-Fi.",
-        )
+        remedy = "Check the load of that computer and the network; a cable is better than Wi-Fi."
+        return subject.note("latency", f"{seen}: slow", remedy)
     return subject.ok("latency", seen)
 
 
@@ -244,16 +235,10 @@ def _ms(duration_s: float) -> str:
 
 def _management(subject: Subject, facts: ServerFacts) -> Check:
     if facts.versions is None:
-        return subject.note(
-            "management",
-            "it has no management API, and thus no list of its devices",
-            "Nothing needs doing: select devices by device_number, not by unique_id.",
-        )
+        remedy = "Nothing needs doing: select devices by device_number, not by unique_id."
+        return subject.note("management", "it has no management API, and thus no list of its devices", remedy)
     versions = ", ".join(map(str, facts.versions)) or "none"
     if API_VERSION not in facts.versions:
-        return subject.fails(
-            "management",
-            f"it supports version {versions} of the Alpaca API, and this program version {API_VERSION}",
-            "Use another version of that server.",
-        )
+        seen = f"it supports version {versions} of the Alpaca API, and this program version {API_VERSION}"
+        return subject.fails("management", seen, "Use another version of that server.")
     return subject.ok("management", f"API version {versions}; {facts.devices or 'its list of devices cannot be read'}")

@@ -32,14 +32,7 @@ def settings_refused(file: str, message: str) -> Check:
 
 
 def check_settings(file: str, settings: Settings, misplaced: Sequence[str], *, is_public: bool) -> tuple[Check, ...]:
-    """Check settings.
-
-    Args:
-        file: The settings file.
-        settings: Its content.
-        misplaced: Paths that were found only where relative ones started from before, each with the remedy.
-        is_public: Whether other users of the computer may read the file.
-    """
+    """Check settings in a file that others may read if `is_public`; `misplaced` as in `PathOrigin`."""
     checks = [_SETTINGS.ok("file", f"{file} is valid: {settings.telescope.name}")]
     checks += [_SETTINGS.failed("contradiction", each) for each in contradictions(settings)]
     checks += [_SETTINGS.note("path", *split_remedy(each, "")) for each in misplaced]

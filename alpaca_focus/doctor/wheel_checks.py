@@ -66,11 +66,8 @@ def _names(facts: WheelFacts) -> Check:
     for section, requested in facts.requested.items():
         missing = [name for name in requested if name not in facts.names]
         if missing:
-            return _WHEEL.fails(
-                "names",
-                f"{section} names {', '.join(missing)}, and the wheel has {names}",
-                f"Write the names in {section} exactly as the wheel does, including capitals.",
-            )
+            remedy = f"Write the names in {section} exactly as the wheel does, including capitals."
+            return _WHEEL.fails("names", f"{section} names {', '.join(missing)}, and the wheel has {names}", remedy)
     return _WHEEL.ok("names", names)
 
 

@@ -26,9 +26,7 @@ Steps = Annotated[int, Field(ge=0, le=HIGHEST_POSITION)]
 class PathOrigin:
     """The folder that relative paths of a settings file start from, given to its validation as the context.
 
-    Attributes:
-        misplaced: Relative paths that exist in the current folder, where they started from before, and not in
-            `folder`; a sentence each, with the remedy.
+    `misplaced`: a sentence, with the remedy, about each that exists only in the current folder, where it started before.
     """
 
     def __init__(self, folder: Path) -> None:

@@ -25,13 +25,7 @@ def choose_devices(
     person: Person,
     read: Callable[[DiscoveredDevice, DeviceKind], DiscoveredFacts],
 ) -> ChosenDevices:
-    """Choose a server and one device of each kind.
-
-    Args:
-        servers: The discovered servers.
-        given: The command's options, with the numbers of the devices.
-        person: To ask where there are several.
-        read: Reads the facts of a device.
+    """Choose a server and one device of each kind; `read` reads the facts of a device.
 
     Raises:
         ConfigurationError: There is none, or there are several and nobody to ask.
@@ -57,9 +51,8 @@ def choose_devices(
 
 def _cameras(server: SurveyedServer, servers: Sequence[SurveyedServer]) -> tuple[DiscoveredDevice, ...]:
     """Return the cameras of the server, or else of the others: a camera often has a computer of its own."""
-    own = server.of_kind("camera")
     others = (camera for other in servers for camera in other.of_kind("camera"))
-    cameras = own or tuple(others)
+    cameras = server.of_kind("camera") or tuple(others)
     if not cameras:
         raise ConfigurationError(
             f"There is no camera: {server.address} has {server.words}. Add the camera to its Alpaca server. If it is on"

@@ -96,7 +96,6 @@ def _thermometer_section(observatory: DiscoveredObservatory) -> Iterator[str]:
 
 
 def _storage_section(directory: str, file: str) -> Iterator[str]:
-    """Yield the section `storage`."""
     yield "storage:"
     yield "  # The runs and the learned curve are saved here. With the learned curve a run needs three exposures"
     yield "  # instead of nine. Each telescope needs a folder of its own. To learn the curve at once:"
@@ -129,7 +128,6 @@ def _imaging_section(way: ImagingWay) -> Iterator[str]:
 
 
 def _focus_section(exposure_s: float, wheel: DiscoveredWheel | None) -> Iterator[str]:
-    """Yield the section `focus`."""
     yield "focus:"
     yield "  # Exposure of a focus frame, in seconds: enough for some tens of stars, also out of focus."
     yield f"  exposure_s: {yaml_value(exposure_s)}"
@@ -143,7 +141,6 @@ def _focus_section(exposure_s: float, wheel: DiscoveredWheel | None) -> Iterator
 
 
 def _triggers_section(observatory: DiscoveredObservatory, way: ImagingWay) -> Iterator[str]:
-    """Yield the section `triggers`."""
     yield "# What makes `alpaca-focus run` refocus; without any of them only on request."
     yield "triggers:"
     if observatory.focuser.temperature_c is not None or "observing_conditions" in observatory.devices:
