@@ -26,7 +26,7 @@ Steps = Annotated[int, Field(ge=0, le=HIGHEST_POSITION)]
 class PathOrigin:
     """The folder that relative paths of a settings file start from, given to its validation as the context.
 
-    `misplaced`: a sentence, with the remedy, about each that exists only in the current folder, where it started before.
+    `misplaced`: a sentence, with the remedy, about each that exists only in the current folder, the former origin.
     """
 
     def __init__(self, folder: Path) -> None:
