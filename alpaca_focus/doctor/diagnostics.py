@@ -38,24 +38,23 @@ from alpaca_focus.settings.models import Settings
 
 Probe = Callable[[ProbeContext], Awaitable[None]]
 
-PROBES: Mapping[str, Probe] = MappingProxyType(
-    {
-        "camera": probe_camera,
-        "focuser": probe_focuser,
-        "filter wheel": probe_wheel,
-        "mount": probe_mount,
-        "weather station": probe_weather_station,
-        "temperature file": probe_temperature_file,
-        "temperature page": probe_temperature_page,
-        "safety monitor": probe_safety_monitor,
-        "guider": probe_guider,
-        "mqtt": probe_broker,
-        "dashboard": probe_ports,
-        "messages": probe_messages,
-        "storage": probe_storage,
-        "computer": probe_computer,
-    }
-)
+_PROBES: dict[str, Probe] = {
+    "camera": probe_camera,
+    "focuser": probe_focuser,
+    "filter wheel": probe_wheel,
+    "mount": probe_mount,
+    "weather station": probe_weather_station,
+    "temperature file": probe_temperature_file,
+    "temperature page": probe_temperature_page,
+    "safety monitor": probe_safety_monitor,
+    "guider": probe_guider,
+    "mqtt": probe_broker,
+    "dashboard": probe_ports,
+    "messages": probe_messages,
+    "storage": probe_storage,
+    "computer": probe_computer,
+}
+PROBES: Mapping[str, Probe] = MappingProxyType(_PROBES)
 """The probe of each subject, in the order of the output; a device has the name of its kind."""
 
 
