@@ -26,12 +26,7 @@ ABORTING = "Aborting: the focuser goes back to where it started."
 
 
 def until_signalled(work: Coroutine[Any, Any, T], *, notice: str = ABORTING) -> T | None:
-    """Run a coroutine and return its result; `None` if SIGINT or SIGTERM cancelled it, after its clean-up.
-
-    Args:
-        work: The coroutine.
-        notice: Printed on a signal.
-    """
+    """Run a coroutine and return its result; `None` if a signal, at which `notice` is printed, has cancelled it."""
 
     async def run() -> T | None:
         task = asyncio.create_task(work)

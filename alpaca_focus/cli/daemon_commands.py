@@ -184,12 +184,12 @@ def _request(
         DaemonNotRunning: No daemon runs.
         DaemonUnresponsive: No valid reply came in time.
     """
-    directory = load_yaml(config, Settings).storage.directory
+    directory = load_yaml(config, Settings).storage.folder
     if directory is None:
         raise ConfigurationError(
             "These settings have no storage.directory, which the daemon needs. Name the daemon's own settings."
         )
-    reply: dict[str, Any] = ask(socket_path(Path(directory).expanduser()), command, arguments, timeout_s=timeout_s)
+    reply: dict[str, Any] = ask(socket_path(directory), command, arguments, timeout_s=timeout_s)
     if "error" in reply:
         raise ConfigurationError(str(reply["error"]))
     return reply

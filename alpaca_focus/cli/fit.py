@@ -110,11 +110,8 @@ def _measured(frames: Sequence[Path], options: MeasureOptions) -> Sequence[Curve
 
 
 def _text(best: BestFocus, note: str) -> list[str]:
-    lines = []
-    for each in best.fitted:
-        lines += [*curve_lines(each), ""]
-    offset = offset_line(best)
-    if offset is not None:
+    lines = [line for each in best.fitted for line in (*curve_lines(each), "")]
+    if (offset := offset_line(best)) is not None:
         lines += [offset, best_line(best) + "."]
     if note:
         lines.append(note)

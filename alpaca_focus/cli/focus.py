@@ -8,9 +8,11 @@ import typer
 
 from alpaca_focus.cli.common import EXIT_ABORTED, EXIT_CODES, ConfigOption, JsonOption, until_signalled
 from alpaca_focus.cli.terminal import RunPrinter, result_json, text_console
+from alpaca_focus.core.errors import ConfigurationError
 from alpaca_focus.core.events import Event, RunEnded
 from alpaca_focus.core.values import FocusResult
 from alpaca_focus.run.focus_run import focus_once
+from alpaca_focus.settings.contradictions import contradictions
 from alpaca_focus.settings.describe import describe, describe_zone
 from alpaca_focus.settings.loader import load_yaml
 from alpaca_focus.settings.models import Settings, schema_text
@@ -27,6 +29,8 @@ def check(file: Annotated[Path, typer.Argument(metavar="FILE", help="Settings fi
     settings = load_yaml(file, Settings)
     for line in (*describe(settings), describe_zone(settings)):
         typer.echo(line)
+    if found := contradictions(settings):
+        raise ConfigurationError("\n".join(found))
     typer.echo(f"{file} is good.")
 
 

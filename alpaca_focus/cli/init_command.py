@@ -2,19 +2,22 @@
 
 import asyncio
 import contextlib
+import inspect
 import io
 import logging
 import os
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from alpaca_focus.cli.common import EXIT_ABORTED
+from alpaca_focus.core.device_kinds import DEVICE_KINDS
 from alpaca_focus.core.errors import ConfigurationError
+from alpaca_focus.devices.survey import survey_device
 from alpaca_focus.files.file_access import atomic_write, check_folder
 from alpaca_focus.setup.device_choice import choose_devices
 from alpaca_focus.setup.first_devices import WAYS
@@ -26,6 +29,26 @@ from alpaca_focus.setup.surveying import device_lines, settings_text, survey
 STANDARD_OUTPUT = Path("-")
 
 
+def _with_numbers(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command an option for the number of each kind of device, which reaches its `**numbers` by section."""
+    signature = inspect.signature(command)
+    options = [
+        inspect.Parameter(
+            section,
+            inspect.Parameter.KEYWORD_ONLY,
+            default=None,
+            annotation=Annotated[
+                int | None, typer.Option(metavar="N", min=0, help=f"Number of the {kind.name}, if there are several.")
+            ],
+        )
+        for section, kind in DEVICE_KINDS.items()
+    ]
+    *usual, _ = signature.parameters.values()
+    command.__signature__ = signature.replace(parameters=[*usual, *options])  # type: ignore[attr-defined]
+    return command
+
+
+@_with_numbers
 def init(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="File to write; - is the standard output.")] = Path(
         "alpaca-focus.yaml"
@@ -37,8 +60,6 @@ def init(
     ] = None,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Ask nothing; use the options and defaults.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Overwrite an existing file.")] = False,
-    camera: Annotated[int | None, typer.Option(min=0, help="Number of the camera, if there are several.")] = None,
-    focuser: Annotated[int | None, typer.Option(min=0, help="Number of the focuser, if there are several.")] = None,
     name: Annotated[str | None, typer.Option(help="Name of the telescope.")] = None,
     focal_length: Annotated[float | None, typer.Option(metavar="MM", help="Focal length.")] = None,
     aperture: Annotated[float | None, typer.Option(metavar="MM", help="Diameter of the aperture.")] = None,
@@ -57,7 +78,10 @@ def init(
         str | None,
         typer.Option(metavar="|".join(WAYS), help="How an imaging program shares the camera; none if there is none."),
     ] = None,
-    storage: Annotated[str | None, typer.Option(metavar="DIR", help="Folder in which to save the runs.")] = None,
+    storage: Annotated[
+        str | None, typer.Option(metavar="DIR", help="Folder in which to save the runs, from that of FILE if relative.")
+    ] = None,
+    **numbers: int | None,
 ) -> None:
     """Discover the Alpaca devices and write a first settings file.
 
@@ -76,7 +100,7 @@ def init(
         "way": way,
         "directory": storage,
     }
-    given = Given(address=address, numbers={"camera": camera, "focuser": focuser}, values=values)
+    given = Given(address=address, numbers=numbers, values=values)
     check_given(given)
     _check_file(file, force=force)
     person = AtTerminal(is_there=not yes and sys.stdin.isatty(), to_stderr=file == STANDARD_OUTPUT)
@@ -106,18 +130,13 @@ def _interruptible() -> Iterator[None]:
 
 
 class AtTerminal:
-    """The person at the terminal, if there is one; questions and lines go to stderr if `to_stderr`."""
+    """The person at the terminal, if `is_there`; questions and lines go to stderr if `to_stderr`."""
 
     def __init__(self, *, is_there: bool, to_stderr: bool) -> None:
-        self._is_there = is_there
+        self.is_there = is_there
         self._to_stderr = to_stderr
         if isinstance(sys.stdin, io.TextIOWrapper):
             sys.stdin.reconfigure(errors="replace")
-
-    @property
-    def is_there(self) -> bool:
-        """Whether a person can answer questions."""
-        return self._is_there
 
     def echo(self, line: str) -> None:
         """Print a line."""
@@ -156,7 +175,7 @@ def _check_file(file: Path, *, force: bool) -> None:
 
 def _write(file: Path, given: Given, person: AtTerminal, *, force: bool) -> None:
     servers = asyncio.run(discover_servers(given.address, person.echo))
-    chosen = choose_devices(servers, given, person)
+    chosen = choose_devices(servers, given, person, lambda *device: asyncio.run(survey_device(*device)))
     observatory = asyncio.run(survey(chosen, person.echo))
     person.echo(f"Found at {observatory.server}:")
     for line in device_lines(observatory):

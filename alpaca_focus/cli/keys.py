@@ -6,7 +6,7 @@ import signal
 import termios
 import time
 import tty
-from types import FrameType, TracebackType
+from types import FrameType
 from typing import Any, Self
 
 STANDARD_INPUT = 0
@@ -31,9 +31,7 @@ class EndRequest:
             tty.setcbreak(self._keyboard)
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         if self._terminal:
             termios.tcsetattr(STANDARD_INPUT, termios.TCSADRAIN, self._terminal)
         for number, handler in self._handlers.items():

@@ -1,7 +1,6 @@
 """Scrolling lines with live graphs below them on a terminal."""
 
 from collections.abc import Sequence
-from types import TracebackType
 from typing import Self
 
 from rich.console import Console, Group, RenderableType
@@ -36,9 +35,7 @@ class LiveGraph:
             self._live.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         if self._live is not None:
             self._live.update(self._graphs(), refresh=True)
             self._live.stop()

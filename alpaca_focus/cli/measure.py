@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeAlias
 
@@ -110,12 +111,9 @@ def _measured(paths: Sequence[Path], options: MeasureOptions, dask: str | None) 
         raise ConfigurationError(
             f'--dask needs the Python package {error.name}, which is missing. Run pip install "alpaca-focus[dask]".'
         ) from None
-    with Cluster(dask) as cluster, closing(cluster.measure_files(paths, options, _print_error)) as measured:
+    print_error = partial(typer.echo, err=True)
+    with Cluster(dask) as cluster, closing(cluster.measure_files(paths, options, print_error)) as measured:
         yield measured
-
-
-def _print_error(sentence: str) -> None:
-    typer.echo(sentence, err=True)
 
 
 def find_files(arguments: Sequence[str]) -> list[Path]:

@@ -60,8 +60,6 @@ class RunPrinter:
                 self._console.print(Text(f"\n{reason} Going back to position {position}.", style="yellow"))
             case RunEnded(result=result):
                 self._result(result)
-            case _:
-                pass
 
     def _result(self, result: FocusResult) -> None:
         if result.fit is not None:

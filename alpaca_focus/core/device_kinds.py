@@ -5,7 +5,7 @@ Other rooms key tables of their own on these rows: `run.device_adapters` the ada
 """
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, ClassVar, Self
@@ -168,14 +168,31 @@ class DiscoveredWheel(DiscoveredFacts):
         return (one_line(", ".join(self.filters)),)
 
 
+MOUNT_ABILITIES = ("CanSlew", "CanSlewAsync", "CanSetTracking", "Tracking", "CanPark")
+
+
+def is_idle_mount(abilities: Collection[bool | None]) -> bool:
+    """Return whether a mount can neither slew, track nor park by its `MOUNT_ABILITIES`; `None`: not reported.
+
+    Some servers list a guider as a mount.
+    """
+    return False in abilities and not any(abilities)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DiscoveredMount(DiscoveredFacts):
-    """A mount with the optics and the site that it reports; `None`: nothing plausible."""
+    """A mount with the optics and the site that it reports; `None`: nothing plausible.
+
+    Attributes:
+        is_idle: As `is_idle_mount`.
+    """
 
     MEMBERS = MappingProxyType(
         {"FocalLength": float, "ApertureDiameter": float, "SiteLatitude": float, "SiteLongitude": float}
+        | dict.fromkeys(MOUNT_ABILITIES, bool)
     )
 
+    is_idle: bool = False
     focal_length_mm: float | None = None
     aperture_mm: float | None = None
     latitude_deg: float | None = None
@@ -187,7 +204,8 @@ class DiscoveredMount(DiscoveredFacts):
         optics = plausible_optics_mm(values.get("FocalLength"), values.get("ApertureDiameter")) or (None, None)
         site = plausible_site_deg(values.get("SiteLatitude"), values.get("SiteLongitude")) or (None, None)
         names = ("focal_length_mm", "aperture_mm", "latitude_deg", "longitude_deg")
-        return dict(zip(names, (*optics, *site), strict=True))
+        is_idle = is_idle_mount([values.get(name) for name in MOUNT_ABILITIES])
+        return {"is_idle": is_idle, **dict(zip(names, (*optics, *site), strict=True))}
 
     @property
     @override

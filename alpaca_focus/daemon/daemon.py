@@ -27,6 +27,7 @@ from alpaca_focus.service.control_server import ControlServer
 from alpaca_focus.service.control_wire import Request, socket_path
 from alpaca_focus.service.log_output import forward_events
 from alpaca_focus.service.ticker import Ticker
+from alpaca_focus.settings.contradictions import refuse_obstacles
 from alpaca_focus.settings.models import Settings
 from alpaca_focus.web.source import NightSource
 
@@ -47,12 +48,12 @@ class Daemon:
         clock_rate: Seconds of the clock for each real second.
 
     Raises:
-        ConfigurationError: The settings are wrong, or have no storage.directory.
+        ConfigurationError: The settings are wrong or contradictory, or have no storage.directory.
     """
 
     def __init__(self, load: Callable[[], Settings], clock: Clock, *, clock_rate: float = 1.0) -> None:
         self._load = load
-        self._settings = load()
+        self._settings = refuse_obstacles(load())
         self._clock = clock
         self._clock_rate = clock_rate
         self._exposures = ExposureCommands(clock)
@@ -80,7 +81,7 @@ class Daemon:
     def reload(self) -> None:
         """Reload the settings; if they are wrong, the old ones stay."""
         try:
-            settings = self._load()
+            settings = refuse_obstacles(self._load())
         except ConfigurationError as error:
             _log.error("The new settings are wrong; the old ones stay", why=str(error))
             return

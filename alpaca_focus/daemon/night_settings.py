@@ -2,7 +2,6 @@
 
 from types import MappingProxyType
 
-from alpaca_focus.core.errors import ConfigurationError
 from alpaca_focus.core.night.compensation import CompensationSettings
 from alpaca_focus.core.night.focuser_watch import PositionRules
 from alpaca_focus.core.night.state import Patience, Reading
@@ -33,7 +32,7 @@ def night_settings(settings: Settings, devices: Devices, *, start: Position) -> 
     """Return the scheduler's settings.
 
     Raises:
-        ConfigurationError: The settings contradict each other or the devices.
+        ConfigurationError: The settings contradict the devices.
     """
     train = optical_train(settings, devices, binning=1)
     zone = zone_steps(settings, train)
@@ -85,11 +84,7 @@ def sun_of(settings: Settings) -> AstropySun | None:
 
 
 def triggers(settings: Settings, zone: float) -> tuple[Trigger, ...]:
-    """Return the triggers that are set, the one for requests, and the one for a position to be verified.
-
-    Raises:
-        ConfigurationError: A temperature limit is given in zones, but the temperature coefficient is not set.
-    """
+    """Return the triggers that are set, the one for requests, and the one for a position to be verified."""
     wanted = settings.triggers
     by_hand, limit_c, rise_percent = (
         wanted.filter_by_hand,
@@ -114,13 +109,8 @@ def triggers(settings: Settings, zone: float) -> tuple[Trigger, ...]:
 
 def _temperature_limit_c(settings: Settings, zone: float) -> float | None:
     wanted, coefficient = settings.triggers, settings.focuser.temperature_coefficient_steps_per_c
-    if wanted.temperature_zones is None:
+    if wanted.temperature_zones is None or not coefficient:
         return wanted.temperature_c
-    if not coefficient:
-        raise ConfigurationError(
-            "triggers.temperature_zones needs focuser.temperature_coefficient_steps_per_c, which is not set. Measure "
-            "it with `alpaca-focus calibrate temperature`, or set triggers.temperature_c instead."
-        )
     return wanted.temperature_zones * zone / abs(coefficient)
 
 
@@ -128,11 +118,6 @@ def _compensation(settings: Settings, zone: float) -> CompensationSettings | Non
     wanted, coefficient = settings.compensation, settings.focuser.temperature_coefficient_steps_per_c
     if not wanted.enabled:
         return None
-    if coefficient is None and not wanted.steps_per_c_through and not wanted.altitude_steps:
-        raise ConfigurationError(
-            "compensation.enabled needs focuser.temperature_coefficient_steps_per_c, which is not set. Measure it with "
-            "`alpaca-focus calibrate temperature`."
-        )
     dead_zone = wanted.dead_zone_steps if wanted.dead_zone_zones is None else wanted.dead_zone_zones * zone
     return CompensationSettings(
         steps_per_c=coefficient or 0.0,

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import structlog
 
-from alpaca_focus.core.errors import ConfigurationError
 from alpaca_focus.core.events import Event
 from alpaca_focus.core.values import Position
 from alpaca_focus.daemon.focus_runs import NightFocusRuns
@@ -77,7 +76,7 @@ async def open_session(
     """Connect the devices and return the session; `stack` closes it.
 
     Raises:
-        ConfigurationError: A device cannot be used with these settings, or they contradict each other.
+        ConfigurationError: A device cannot be used with these settings.
         DeviceError: A device does not answer.
     """
     clock = context.clock
@@ -163,7 +162,7 @@ def _watched_folder(stack: AsyncExitStack, settings: Settings, clock: Clock) -> 
     wanted = settings.imaging
     if wanted.folder is None:
         return None
-    folder, least_s = Path(wanted.folder).expanduser(), settings.night.least_image_s
+    folder, least_s = Path(wanted.folder), settings.night.least_image_s
     frames = IncomingFrames(folder, wanted.folder_pattern, least_s=least_s, since=clock.wall())
     frames.start()
     stack.push_async_callback(asyncio.to_thread, frames.stop, LAST_FRAME_S)
@@ -171,21 +170,12 @@ def _watched_folder(stack: AsyncExitStack, settings: Settings, clock: Clock) -> 
 
 
 def _thermometers(settings: Settings, devices: Devices) -> tuple[Thermometer, ...]:
-    """Return the external thermometer, if the settings use one.
-
-    Raises:
-        ConfigurationError: They use one, but none is set.
-    """
+    """Return the external thermometer, if the settings use one."""
     wanted = settings.thermometer
     if wanted.source == "focuser":
         return ()
     if wanted.file is not None:
-        return (FileThermometer(Path(wanted.file).expanduser()),)
+        return (FileThermometer(Path(wanted.file)),)
     if wanted.url is not None:
         return (UrlThermometer(wanted.url, timeout_s=settings.alpaca.timeout_s),)
-    if devices.thermometer is not None:
-        return (devices.thermometer,)
-    raise ConfigurationError(
-        f"thermometer.source is {wanted.source}, but there is no external thermometer. Set observing_conditions, "
-        "thermometer.file or thermometer.url."
-    )
+    return () if devices.thermometer is None else (devices.thermometer,)

@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,13 +15,14 @@ from alpaca_focus.core.values import ExposureSettings, Frame, Subframe
 from alpaca_focus.devices.camera import AlpacaCamera
 from alpaca_focus.devices.connection import Connection
 from alpaca_focus.devices.read_only import AlpacaCameraWatch
-from alpaca_focus.devices.translate import as_bool, as_float, as_int, as_texts
+from alpaca_focus.devices.translate import as_bool, as_int, as_texts
 from alpaca_focus.devices.worker import shield_until_done
 from alpaca_focus.doctor.checks import Check, Subject, size_check
-from alpaca_focus.doctor.probe_context import ProbeContext, using
+from alpaca_focus.doctor.probe_context import ProbeContext, number_or_none, using
+from alpaca_focus.ports import CameraInfo
 from alpaca_focus.run.camera_marker import CameraSettingsGuard, camera_marker, used_settings
 from alpaca_focus.run.device_adapters import camera_adapter
-from alpaca_focus.settings.models import Settings
+from alpaca_focus.settings.models import FocusSection, Settings
 
 OFF_TARGET_C = 2.0
 MUCH_OF_TIMEOUT = 0.5
@@ -32,17 +33,6 @@ _MEDIAN_STRIDE = 8
 """The median uses every eighth row and column."""
 
 _CAMERA = Subject("camera")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RequestedExposure:
-    """The exposure that a section of the settings requests; gain and offset are `None` if it leaves them alone."""
-
-    section: str
-    exposure_s: float
-    binning: int
-    gain: int | None
-    offset: int | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,20 +56,14 @@ class CoolerFacts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CameraFacts:
-    """A camera and the exposures that the settings request; `None` for an unknown pixel size."""
+    """A camera, and the exposures that the settings request, by section; they may set its pixel size."""
 
-    width_px: int
-    height_px: int
-    reported_pixel_um: float | None
+    info: CameraInfo
     set_pixel_um: float | None
-    bayer: bool
-    max_binning: int
-    exposure_min_s: float
-    exposure_max_s: float
     gain: Scale
     offset: Scale
     cooler: CoolerFacts
-    requested: Sequence[RequestedExposure]
+    requested: Mapping[str, FocusSection]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,17 +71,10 @@ class FrameFacts:
     """One frame and its download.
 
     Attributes:
-        width_px: Columns.
-        height_px: Rows.
         frame_bytes: Size in memory.
-        exposure_s: Exposure time.
         dark: Whether the shutter stayed closed.
-        download_s: Duration of the download.
         timeout_s: The settings' timeout of a download.
         encoding: "ImageBytes" or "JSON"; empty if unknown.
-        lowest_adu: Smallest value.
-        median_adu: Median.
-        highest_adu: Largest value.
         saturation_adu: Value of a saturated pixel.
     """
 
@@ -122,16 +99,9 @@ async def probe_camera(context: ProbeContext) -> None:
 
     async def read(connection: Connection) -> None:
         async with using(camera):
-            info = camera.info
             facts = CameraFacts(
-                width_px=info.sensor_width_px,
-                height_px=info.sensor_height_px,
-                reported_pixel_um=info.pixel_size_um,
+                info=camera.info,
                 set_pixel_um=settings.camera.pixel_size_um,
-                bayer=info.bayer,
-                max_binning=info.max_binning,
-                exposure_min_s=info.exposure_min_s,
-                exposure_max_s=info.exposure_max_s,
                 gain=await _read_scale(connection, "Gain"),
                 offset=await _read_scale(connection, "Offset"),
                 cooler=await _read_cooler(connection),
@@ -140,12 +110,11 @@ async def probe_camera(context: ProbeContext) -> None:
         context.add(*check_camera(facts))
 
     async def act(connection: Connection) -> None:
-        why_not = await _why_no_frame(context)
-        if why_not:
+        if why_not := await _why_no_frame(context):
             context.add(_CAMERA.not_tried("frame", why_not))
-            return
-        async with using(camera):
-            await _take_frame(context, camera, connection)
+        else:
+            async with using(camera):
+                await _take_frame(context, camera, connection)
 
     await context.probe_device("camera", read, act)
 
@@ -178,15 +147,9 @@ async def _why_no_frame(context: ProbeContext) -> str:
     return ""
 
 
-def _requested(settings: Settings) -> tuple[RequestedExposure, ...]:
-    sections = {"focus": settings.focus}
-    sections |= {f"focus.filters.{name}": settings.focus.through(name) for name in settings.focus.filters}
-    return tuple(
-        RequestedExposure(
-            section=section, exposure_s=focus.exposure_s, binning=focus.binning, gain=focus.gain, offset=focus.offset
-        )
-        for section, focus in sections.items()
-    )
+def _requested(settings: Settings) -> dict[str, FocusSection]:
+    through = {f"focus.filters.{name}": settings.focus.through(name) for name in settings.focus.filters}
+    return {"focus": settings.focus, **through}
 
 
 async def _read_scale(connection: Connection, name: str) -> Scale:
@@ -205,15 +168,11 @@ async def _read_scale(connection: Connection, name: str) -> Scale:
 
 
 async def _read_cooler(connection: Connection) -> CoolerFacts:
-    async def number(member: str) -> float | None:
-        value = await connection.get_or(member, as_float, default=math.nan)
-        return value if math.isfinite(value) else None
-
     return CoolerFacts(
         on=await connection.get_or("CoolerOn", as_bool, default=None),
-        temperature_c=await number("CCDTemperature"),
-        target_c=await number("SetCCDTemperature"),
-        power_percent=await number("CoolerPower"),
+        temperature_c=await number_or_none(connection, "CCDTemperature"),
+        target_c=await number_or_none(connection, "SetCCDTemperature"),
+        power_percent=await number_or_none(connection, "CoolerPower"),
     )
 
 
@@ -296,62 +255,56 @@ def check_camera(facts: CameraFacts) -> tuple[Check, ...]:
         _sensor(facts),
         _exposure(facts),
         _binning(facts),
-        _scale("gain", facts.gain, [(each.section, each.gain) for each in facts.requested]),
-        _scale("offset", facts.offset, [(each.section, each.offset) for each in facts.requested]),
+        _scale("gain", facts.gain, {section: focus.gain for section, focus in facts.requested.items()}),
+        _scale("offset", facts.offset, {section: focus.offset for section, focus in facts.requested.items()}),
         _cooler(facts.cooler),
     )
 
 
 def _sensor(facts: CameraFacts) -> Check:
-    size = f"{facts.width_px} x {facts.height_px} pixels"
-    reported_um, set_um = facts.reported_pixel_um, facts.set_pixel_um
+    info, set_um = facts.info, facts.set_pixel_um
+    size, reported_um = f"{info.sensor_width_px} x {info.sensor_height_px} pixels", info.pixel_size_um
     problem = size_check(_CAMERA, "sensor", "camera.pixel_size_um", reported_um, set_um)
     if problem is not None:
         return problem
     is_set = reported_um is None or (set_um is not None and set_um != reported_um)
     source = "of the settings" if is_set else "reported"
-    colour = ", with a colour matrix" if facts.bayer else ""
+    colour = ", with a colour matrix" if info.bayer else ""
     return _CAMERA.ok("sensor", f"{size} of {set_um or reported_um:g} um ({source}){colour}")
 
 
 def _exposure(facts: CameraFacts) -> Check:
-    low, high = facts.exposure_min_s, facts.exposure_max_s
+    low, high = facts.info.exposure_min_s, facts.info.exposure_max_s
     span = f"{low:g} to {high:g} s" if math.isfinite(high) else f"{low:g} s and longer"
-    for each in facts.requested:
-        if not low <= each.exposure_s <= high:
-            return _CAMERA.fails(
-                "exposure",
-                f"it takes {span}, and {each.section}.exposure_s requests {each.exposure_s:g} s",
-                f"Correct {each.section}.exposure_s.",
-            )
-    return _CAMERA.ok("exposure", f"{span}; requested: {_listed(f'{each.exposure_s:g}' for each in facts.requested)} s")
+    for section, focus in facts.requested.items():
+        if not low <= focus.exposure_s <= high:
+            seen = f"it takes {span}, and {section}.exposure_s requests {focus.exposure_s:g} s"
+            return _CAMERA.fails("exposure", seen, f"Correct {section}.exposure_s.")
+    wanted = _listed(f"{focus.exposure_s:g}" for focus in facts.requested.values())
+    return _CAMERA.ok("exposure", f"{span}; requested: {wanted} s")
 
 
 def _binning(facts: CameraFacts) -> Check:
-    for each in facts.requested:
-        if each.binning > facts.max_binning:
-            return _CAMERA.fails(
-                "binning",
-                f"it bins up to {facts.max_binning}, and {each.section}.binning requests {each.binning}",
-                f"Correct {each.section}.binning.",
-            )
-    wanted = _listed(str(each.binning) for each in facts.requested)
-    return _CAMERA.ok("binning", f"up to {facts.max_binning}; requested: {wanted}")
+    most = facts.info.max_binning
+    for section, focus in facts.requested.items():
+        if focus.binning > most:
+            seen = f"it bins up to {most}, and {section}.binning requests {focus.binning}"
+            return _CAMERA.fails("binning", seen, f"Correct {section}.binning.")
+    wanted = _listed(str(focus.binning) for focus in facts.requested.values())
+    return _CAMERA.ok("binning", f"up to {most}; requested: {wanted}")
 
 
-def _scale(name: str, scale: Scale, requested: Sequence[tuple[str, int | None]]) -> Check:
-    wanted = [(where, value) for where, value in requested if value is not None]
+def _scale(name: str, scale: Scale, requested: Mapping[str, int | None]) -> Check:
+    wanted = [(where, value) for where, value in requested.items() if value is not None]
     span = f"{scale.lowest} to {scale.highest}" if None not in {scale.lowest, scale.highest} else "any"
     for where, value in wanted:
         if scale.now is None:
-            return _CAMERA.fails(
-                name, f"it has no {name}, and {where}.{name} requests {value}", f"Take {where}.{name} out."
-            )
+            seen = f"it has no {name}, and {where}.{name} requests {value}"
+            return _CAMERA.fails(name, seen, f"Take {where}.{name} out.")
         too_low = scale.lowest is not None and value < scale.lowest
         if too_low or (scale.highest is not None and value > scale.highest):
-            return _CAMERA.fails(
-                name, f"it takes {span}, and {where}.{name} requests {value}", f"Correct {where}.{name}."
-            )
+            seen = f"it takes {span}, and {where}.{name} requests {value}"
+            return _CAMERA.fails(name, seen, f"Correct {where}.{name}.")
     if scale.now is None:
         return _CAMERA.ok(name, "it has none, and none is requested")
     request = f"requested: {_listed(str(value) for _, value in wanted)}" if wanted else "unchanged"
@@ -369,11 +322,8 @@ def _cooler(cooler: CoolerFacts) -> Check:
     if now_c is None or target_c is None:
         return _CAMERA.ok("cooler", f"on; {sensor}{power}")
     if abs(now_c - target_c) > OFF_TARGET_C:
-        return _CAMERA.note(
-            "cooler",
-            f"on; {sensor}, the target is {target_c:.1f}{power}",
-            "Wait until it has cooled down; if it never does, set a warmer target.",
-        )
+        remedy = "Wait until it has cooled down; if it never does, set a warmer target."
+        return _CAMERA.note("cooler", f"on; {sensor}, the target is {target_c:.1f}{power}", remedy)
     return _CAMERA.ok("cooler", f"on; {sensor}, as requested{power}")
 
 
@@ -390,17 +340,11 @@ def _download(facts: FrameFacts) -> Check:
         f"{f' as {facts.encoding}' if facts.encoding else ''}"
     )
     if facts.download_s > MUCH_OF_TIMEOUT * facts.timeout_s:
-        return _CAMERA.note(
-            "download",
-            f"{seen}; camera.download_timeout_s is {facts.timeout_s:g} s",
-            "Set camera.download_timeout_s higher, a higher focus.binning, or use a faster network.",
-        )
+        remedy = "Set camera.download_timeout_s higher, a higher focus.binning, or use a faster network."
+        return _CAMERA.note("download", f"{seen}; camera.download_timeout_s is {facts.timeout_s:g} s", remedy)
     if facts.encoding == "JSON":
-        return _CAMERA.note(
-            "download",
-            f"{seen}, which is slow",
-            "Use a camera server that sends ImageBytes; focus.subframe and focus.binning help as well.",
-        )
+        remedy = "Use a camera server that sends ImageBytes; focus.subframe and focus.binning help as well."
+        return _CAMERA.note("download", f"{seen}, which is slow", remedy)
     return _CAMERA.ok("download", seen)
 
 
@@ -411,20 +355,17 @@ def _content(facts: FrameFacts) -> Check:
         f"median {facts.median_adu:.0f}"
     )
     if facts.highest_adu <= 0:
-        return _CAMERA.fails(
-            "frame", "all pixels are zero", "Set the camera's offset higher, and check its cable and its driver."
-        )
+        remedy = "Set the camera's offset higher, and check its cable and its driver."
+        return _CAMERA.fails("frame", "all pixels are zero", remedy)
     if facts.lowest_adu >= facts.saturation_adu:
         remedy = "Check the camera's gain and offset, and whether its shutter closes."
         if facts.dark:
             return _CAMERA.fails("frame", f"all pixels are saturated, at {facts.saturation_adu:.0f} ADU", remedy)
-        return _CAMERA.note(
-            "frame", "all pixels are saturated", "Nothing needs doing by day; at night check gain and offset."
-        )
+        remedy = "Nothing needs doing by day; at night check gain and offset."
+        return _CAMERA.note("frame", "all pixels are saturated", remedy)
     if facts.lowest_adu == facts.highest_adu:
-        return _CAMERA.note(
-            "frame", f"all pixels are {facts.lowest_adu:.0f} ADU", "Check whether the driver sends a test picture."
-        )
+        seen = f"all pixels are {facts.lowest_adu:.0f} ADU"
+        return _CAMERA.note("frame", seen, "Check whether the driver sends a test picture.")
     return _CAMERA.ok("frame", seen)
 
 

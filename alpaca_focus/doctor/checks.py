@@ -29,7 +29,6 @@ class Check:
     Attributes:
         subject: What was checked: "camera", "server 127.0.0.1:11111".
         name: The property of the subject.
-        outcome: The outcome.
         seen: The observation, for a person.
         remedy: What to do about it, a sentence; empty where nothing needs doing.
     """
@@ -64,13 +63,7 @@ class Subject:
         return Check(self.name, name, CheckOutcome.NOT_TRIED, why)
 
     def failed(self, name: str, message: str, otherwise: str = "Read the log of the device's server.") -> Check:
-        """Return the check for an error message, whose last sentence is the remedy.
-
-        Args:
-            name: The property of the subject.
-            message: The error message.
-            otherwise: The remedy if the message is a single sentence.
-        """
+        """Return the check for an error message, whose last sentence is the remedy; `otherwise` if there is but one."""
         return self.fails(name, *split_remedy(message, otherwise))
 
 
@@ -93,17 +86,11 @@ def size_check(
 ) -> Check | None:
     """Return the check of a size that is missing, or differs between device and settings; `None` if it is fine."""
     if reported_um is None and set_um is None:
-        return subject.fails(
-            name,
-            f"neither the {subject.name} nor the settings give it",
-            f"Find it in the manual of the {subject.name}, and set {setting}.",
-        )
+        remedy = f"Find it in the manual of the {subject.name}, and set {setting}."
+        return subject.fails(name, f"neither the {subject.name} nor the settings give it", remedy)
     if reported_um is not None and set_um is not None and abs(reported_um - set_um) > DIFFERENT_SHARE * set_um:
-        return subject.note(
-            name,
-            f"the {subject.name} reports {reported_um:g} um, and {setting} is {set_um:g} um, which is used",
-            f"Check which is right; take {setting} out if the {subject.name} is.",
-        )
+        seen = f"the {subject.name} reports {reported_um:g} um, and {setting} is {set_um:g} um, which is used"
+        return subject.note(name, seen, f"Check which is right; take {setting} out if the {subject.name} is.")
     return None
 
 

@@ -43,11 +43,9 @@ class ComputerFacts:
     """What the kernel and Python report; `None` where they report nothing.
 
     Attributes:
-        now: Time of the computer, in its own time zone.
+        now: In the computer's own time zone.
         synchronised: Whether a time server keeps the clock.
-        clock_error_s: The kernel's estimate of the clock's error.
-        available_bytes: Available memory.
-        total_bytes: Total memory.
+        clock_error_s: The kernel's estimate.
         hottest_c: Temperature of the hottest part.
         undervoltage: Whether the power supply has been too weak since the start.
         table_date: Date of astropy's table of the Earth's rotation.
@@ -70,10 +68,8 @@ class StorageFacts:
     """The state of the storage.directory.
 
     Attributes:
-        directory: The folder.
-        exists: Whether it exists; if not, the rest describes its nearest existing parent.
+        exists: If not, the rest describes its nearest existing parent.
         writable: Whether this user may write there.
-        free_bytes: Free space.
         history: The problem of the database; empty if it is intact, `None` if there is none yet.
     """
 
@@ -247,21 +243,19 @@ def history_problem(path: Path) -> str | None:
 
 def check_computer(facts: ComputerFacts) -> tuple[Check, ...]:
     """Check the computer."""
-    return (_clock(facts), _memory(facts), *_heat(facts), *_power(facts), _table(facts), _versions(facts))
+    checks = (_clock(facts), _memory(facts), _heat(facts), _power(facts), _table(facts))
+    versions = _COMPUTER.ok("versions", ", ".join(facts.versions))
+    return tuple(check for check in (*checks, versions) if check is not None)
 
 
 def _clock(facts: ComputerFacts) -> Check:
     now = f"{facts.now:%Y-%m-%d %H:%M:%S} {facts.now.tzname() or ''}".strip()
     if facts.synchronised is None:
-        return _COMPUTER.note(
-            "clock", f"{now}; unknown whether it is synchronised", "Compare it with a clock you trust."
-        )
+        seen = f"{now}; unknown whether it is synchronised"
+        return _COMPUTER.note("clock", seen, "Compare it with a clock you trust.")
     if not facts.synchronised:
-        return _COMPUTER.note(
-            "clock",
-            f"{now}, not synchronised with a time server",
-            "Switch synchronisation on (`timedatectl set-ntp true`), or give the computer a GPS receiver.",
-        )
+        remedy = "Switch synchronisation on (`timedatectl set-ntp true`), or give the computer a GPS receiver."
+        return _COMPUTER.note("clock", f"{now}, not synchronised with a time server", remedy)
     error = "" if facts.clock_error_s is None else f", within {max(facts.clock_error_s, 0.001):.3f} s"
     return _COMPUTER.ok("clock", f"{now}, synchronised{error}")
 
@@ -275,26 +269,21 @@ def _memory(facts: ComputerFacts) -> Check:
     return _COMPUTER.ok("memory", seen)
 
 
-def _heat(facts: ComputerFacts) -> tuple[Check, ...]:
+def _heat(facts: ComputerFacts) -> Check | None:
     if facts.hottest_c is None:
-        return ()
+        return None
     seen = f"{facts.hottest_c:.0f} deg C"
     if facts.hottest_c >= HOT_C:
-        return (
-            _COMPUTER.note(
-                "temperature", f"{seen}: it throttles itself", "Improve its ventilation, or fit a heat sink."
-            ),
-        )
-    return (_COMPUTER.ok("temperature", seen),)
+        remedy = "Improve its ventilation, or fit a heat sink."
+        return _COMPUTER.note("temperature", f"{seen}: it throttles itself", remedy)
+    return _COMPUTER.ok("temperature", seen)
 
 
-def _power(facts: ComputerFacts) -> tuple[Check, ...]:
-    if facts.undervoltage is None:
-        return ()
+def _power(facts: ComputerFacts) -> Check | None:
     if facts.undervoltage:
         remedy = "Use a stronger power supply, or a shorter cable."
-        return (_COMPUTER.fails("power", "the voltage is too low", remedy),)
-    return (_COMPUTER.ok("power", "the voltage is high enough"),)
+        return _COMPUTER.fails("power", "the voltage is too low", remedy)
+    return None if facts.undervoltage is None else _COMPUTER.ok("power", "the voltage is high enough")
 
 
 def _table(facts: ComputerFacts) -> Check:
@@ -306,30 +295,17 @@ def _table(facts: ComputerFacts) -> Check:
     return _COMPUTER.ok("tables", seen)
 
 
-def _versions(facts: ComputerFacts) -> Check:
-    return _COMPUTER.ok("versions", ", ".join(facts.versions))
-
-
 def check_time_zone(now: datetime, latitude_deg: float, longitude_deg: float, sun_altitude_deg: float | None) -> Check:
-    """Check the computer's time zone against the site.
-
-    Args:
-        now: Time of the computer, in its own time zone.
-        latitude_deg: Latitude of the site.
-        longitude_deg: Longitude of the site.
-        sun_altitude_deg: Present altitude of the Sun at the site; `None` if unknown.
-    """
+    """Check the computer's time zone, that of `now`, against the site; the altitude is `None` if unknown."""
     zone_h = (now.utcoffset() or timedelta()).total_seconds() / 3600
     off_h = abs((zone_h - longitude_deg / 15 + 12) % 24 - 12)
     site = site_text(latitude_deg, longitude_deg)
     sun = "" if sun_altitude_deg is None else f"; the Sun is at {sun_altitude_deg:+.0f} deg"
     # A computer that keeps Universal Time may stand anywhere.
     if zone_h != 0 and off_h > MOST_ZONE_ERROR_H:
-        return _COMPUTER.note(
-            "site",
-            f"{site}{sun}; this computer's time zone is UTC{zone_h:+g}, {off_h:.0f} hours from solar time",
-            "Check the sign of site.longitude_deg, which is positive in the east, and the time zone.",
-        )
+        seen = f"{site}{sun}; this computer's time zone is UTC{zone_h:+g}, {off_h:.0f} hours from solar time"
+        remedy = "Check the sign of site.longitude_deg, which is positive in the east, and the time zone."
+        return _COMPUTER.note("site", seen, remedy)
     return _COMPUTER.ok("site", f"{site}{sun}")
 
 
@@ -340,11 +316,9 @@ def check_storage(facts: StorageFacts) -> tuple[Check, ...]:
 
 def _folder(facts: StorageFacts) -> Check:
     if not facts.writable:
-        return _STORAGE.fails(
-            "folder",
-            f"this user may not {'write in' if facts.exists else 'create'} {facts.directory}",
-            "Make it writable for the user that the daemon runs as, or choose another storage.directory.",
-        )
+        seen = f"this user may not {'write in' if facts.exists else 'create'} {facts.directory}"
+        remedy = "Make it writable for the user that the daemon runs as, or choose another storage.directory."
+        return _STORAGE.fails("folder", seen, remedy)
     if not facts.exists:
         return _STORAGE.ok("folder", f"{facts.directory} does not exist yet; the first run creates it")
     return _STORAGE.ok("folder", f"{facts.directory} is writable")
@@ -365,9 +339,6 @@ def _history(facts: StorageFacts) -> Check:
     if facts.history is None:
         return _STORAGE.ok("history", "none yet")
     if facts.history:
-        return _STORAGE.fails(
-            "history",
-            facts.history,
-            "Keep a copy; the next run renames a damaged database, and starts a new one.",
-        )
+        remedy = "Keep a copy; the next run renames a damaged database, and starts a new one."
+        return _STORAGE.fails("history", facts.history, remedy)
     return _STORAGE.ok("history", "the database is intact")

@@ -11,9 +11,8 @@ from alpaca_focus.devices.read_only import AlpacaSafetyMonitor, AlpacaThermomete
 from alpaca_focus.devices.text_thermometers import FileThermometer, UrlThermometer
 from alpaca_focus.devices.translate import as_float
 from alpaca_focus.doctor.checks import Check, Subject, duration
-from alpaca_focus.doctor.focuser_checks import temperature_needed
 from alpaca_focus.doctor.probe_context import ProbeContext, run_in_thread, using
-from alpaca_focus.settings.models import Settings
+from alpaca_focus.settings.contradictions import external_temperature_needed
 
 OLD_S = 600.0
 """An older reading is reported."""
@@ -22,14 +21,7 @@ STATION, FILE, URL = Subject("weather station"), Subject("temperature file"), Su
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ThermometerFacts:
-    """A reading of a thermometer.
-
-    Attributes:
-        temperature_c: The reading; `None` if there is no plausible one.
-        age_s: Its age; `None` if unknown.
-        needed: Whether the settings need it.
-        why_none: Why there is no reading, as a clause.
-    """
+    """A reading of a thermometer; `None` if there is no plausible one, which `why_none` explains in a clause."""
 
     temperature_c: float | None
     age_s: float | None
@@ -60,17 +52,12 @@ async def probe_weather_station(context: ProbeContext) -> None:
     await context.probe_device("observing_conditions", read)
 
 
-def external_temperature_needed(settings: Settings) -> bool:
-    """Return whether the settings need a thermometer outside the focuser."""
-    return settings.thermometer.source != "focuser" and temperature_needed(settings)
-
-
 async def probe_temperature_file(context: ProbeContext) -> None:
     """Probe the temperature file."""
     wanted = context.settings.thermometer.file
     if wanted is None:
         return
-    path = Path(wanted).expanduser()  # noqa: ASYNC240 - this reads the environment, not the disk
+    path = Path(wanted)
     # A hanging disk is noticed here; the thermometer's own thread would delay the end of the program.
     await run_in_thread(partial(_age_s, path), context.timeout_s)
     async with using(FileThermometer(path)) as thermometer:
@@ -125,11 +112,8 @@ def check_thermometer(subject: Subject, facts: ThermometerFacts) -> Check:
     if facts.temperature_c is None:
         seen = f"no plausible temperature{f': {facts.why_none}' if facts.why_none else ''}"
         if facts.needed:
-            return subject.fails(
-                "temperature",
-                seen,
-                "Check the source, or set thermometer.source to focuser if the focuser has a sensor.",
-            )
+            remedy = "Check the source, or set thermometer.source to focuser if the focuser has a sensor."
+            return subject.fails("temperature", seen, remedy)
         return subject.note("temperature", seen, "Check the source, or remove it from the settings.")
     age = "" if facts.age_s is None or facts.age_s < 0 else f", {duration(facts.age_s)} old"
     seen = f"{facts.temperature_c:.1f} deg C{age}"

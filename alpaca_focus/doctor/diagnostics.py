@@ -30,7 +30,7 @@ from alpaca_focus.doctor.mount_checks import probe_mount
 from alpaca_focus.doctor.probe_context import ProbeContext, run_in_thread
 from alpaca_focus.doctor.program_checks import probe_broker, probe_daemon, probe_guider, probe_messages, probe_ports
 from alpaca_focus.doctor.server_checks import probe_server, servers_of
-from alpaca_focus.doctor.settings_checks import check_settings, settings_facts, settings_refused
+from alpaca_focus.doctor.settings_checks import check_settings, others_may_read, settings_refused
 from alpaca_focus.doctor.wheel_checks import probe_wheel
 from alpaca_focus.ports import Clock
 from alpaca_focus.settings.loader import load_yaml
@@ -60,12 +60,9 @@ PROBES: Mapping[str, Probe] = MappingProxyType(_PROBES)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DiagnosticOptions:
-    """What to diagnose, and the callbacks for the results.
+    """The settings file to diagnose, whether a frame and a move are allowed, and the callbacks for the results.
 
     Attributes:
-        file: The settings file.
-        frame_allowed: Whether the camera may take a frame.
-        move_allowed: Whether the focuser may be moved.
         on_checks: Called with the checks of each subject.
         on_subject: Called with the name of the subject that is probed next.
         on_stranded: Called when the focuser could not be brought back.
@@ -86,13 +83,15 @@ async def run_diagnostics(options: DiagnosticOptions, clock: Clock | None = None
         asyncio.CancelledError: Aborted; every device is left unchanged.
     """
     options.on_subject("settings")
+    misplaced: list[str] = []
     try:
-        settings = load_yaml(options.file, Settings)
+        settings = load_yaml(options.file, Settings, warn=misplaced.append)
     except ConfigurationError as error:
         options.on_checks([settings_refused(str(options.file), str(error))])
         options.on_checks(check_computer(await run_in_thread(computer_facts, CHECK_WITHIN_S)))
         return
-    options.on_checks(check_settings(settings_facts(options.file, settings)))
+    is_public = others_may_read(options.file)
+    options.on_checks(check_settings(str(options.file), settings, misplaced, is_public=is_public))
     context = ProbeContext(
         settings=settings,
         clock=clock or SystemClock(),

@@ -15,7 +15,8 @@ from alpaca_focus.doctor.probe_context import ProbeContext, using
 from alpaca_focus.run.device_adapters import focuser_adapter
 from alpaca_focus.run.nudge import Nudge, NudgeResult
 from alpaca_focus.run.restore_marker import RestoreMarker
-from alpaca_focus.run.sweep_settings import backlash_of
+from alpaca_focus.run.sweep_settings import backlash_of, outside_remedy
+from alpaca_focus.settings.contradictions import temperature_needed
 from alpaca_focus.settings.models import Settings
 
 LEAST_TRIAL_MOVE_STEPS, MOST_TRIAL_MOVE_STEPS, USUAL_TRIAL_MOVE_STEPS = 4, 100, 10
@@ -29,19 +30,11 @@ class FocuserFacts:
     """A focuser; `None` where neither it nor the settings report a value; a relative one has no further facts.
 
     Attributes:
-        absolute: Whether it knows its position.
-        position: Its position.
-        max_step: Its highest position.
-        min_position: Lowest position of the settings.
-        max_position: Highest position of the settings.
-        reported_step_um: Step size that it reports.
-        set_step_um: Step size of the settings.
-        temperature_c: Reading of its sensor; `None` if it has none or a broken one.
-        temperature_needed: Whether the settings need that sensor.
+        min_position: Lowest position of the settings; `max_position` is their highest, `max_step` its own.
+        temperature_c: `None` if it has no sensor or a broken one.
         device_compensates: Whether its own temperature compensation is on.
         we_compensate: Whether the settings enable this program's compensation.
         restore_position: Start of a run that was cut off, to which the focuser returns.
-        moving: Whether it is moving.
     """
 
     absolute: bool
@@ -76,11 +69,10 @@ async def probe_focuser(context: ProbeContext) -> None:
 
     async def act(connection: Connection) -> None:
         (facts,) = read_facts
-        why_not = await _why_no_move(context, facts)
-        if why_not:
+        if why_not := await _why_no_move(context, facts):
             context.add(_FOCUSER.not_tried("move", why_not))
-            return
-        await _move(context, connection, facts)
+        else:
+            await _move(context, connection, facts)
 
     await context.probe_device("focuser", read, act)
 
@@ -111,26 +103,18 @@ async def _facts(context: ProbeContext, connection: Connection) -> FocuserFacts:
     )
 
 
-def temperature_needed(settings: Settings) -> bool:
-    """Return whether compensation or a trigger needs the temperature."""
-    wanted = settings.triggers
-    return settings.compensation.enabled or wanted.temperature_c is not None or wanted.temperature_zones is not None
-
-
 async def _why_no_move(context: ProbeContext, facts: FocuserFacts) -> str:
     """Return why the focuser must not be moved, as a clause; empty if it may be."""
     if context.read_only_reason or not context.move_allowed:
         return context.read_only_reason or "skipped; --move allows it"
     if any(check.outcome is CheckOutcome.FAILS for check in context.checks):
         return "something above fails"
-    reasons = {
-        "it is moving": facts.moving,
-        "a focus run was cut off, and the focuser has not been restored yet": facts.restore_position is not None,
-        "its own temperature compensation is on, and moves it too": facts.device_compensates,
-    }
-    for reason, holds in reasons.items():
-        if holds:
-            return reason
+    if facts.moving:
+        return "it is moving"
+    if facts.restore_position is not None:
+        return "a focus run was cut off, and the focuser has not been restored yet"
+    if facts.device_compensates:
+        return "its own temperature compensation is on, and moves it too"
     try:
         if await camera_is_busy(context):
             return "the camera is exposing"
@@ -177,51 +161,42 @@ def _zone_steps(settings: Settings, facts: FocuserFacts) -> float | None:
 def check_focuser(facts: FocuserFacts) -> tuple[Check, ...]:
     """Check a focuser without moving it."""
     if not facts.absolute:
-        return (
-            _FOCUSER.fails(
-                "positions",
-                "it is a relative focuser: it does not know its position, so this program cannot focus with it",
-                "Switch it to absolute positions in its driver if possible, or use another focuser.",
-            ),
-        )
+        seen = "it is a relative focuser: it does not know its position, so this program cannot focus with it"
+        remedy = "Switch it to absolute positions in its driver if possible, or use another focuser."
+        return (_FOCUSER.fails("positions", seen, remedy),)
     return (_positions(facts), _limits(facts), _step_size(facts), _temperature(facts), _compensation(facts))
 
 
 def _positions(facts: FocuserFacts) -> Check:
     here, limits = facts.position, facts.limits
     if not limits.lowest <= here <= limits.highest:
-        return _FOCUSER.fails(
-            "position",
-            f"it is at {here}, outside the limits {limits.lowest} to {limits.highest}",
-            "Move it inside the limits, or widen focuser.min_position and focuser.max_position.",
-        )
+        seen = f"it is at {here}, outside the limits {limits.lowest} to {limits.highest}"
+        return _FOCUSER.fails("position", seen, outside_remedy(here, facts.max_step))
     if facts.restore_position is not None and facts.restore_position != here:
-        return _FOCUSER.note(
-            "position",
-            f"it is at {here}; a focus run was cut off, and had started at {facts.restore_position}",
-            "Start `alpaca-focus run` or `alpaca-focus focus`: either moves it back there first.",
-        )
+        seen = f"it is at {here}; a focus run was cut off, and had started at {facts.restore_position}"
+        remedy = "Start `alpaca-focus run` or `alpaca-focus focus`: either moves it back there first."
+        return _FOCUSER.note("position", seen, remedy)
     return _FOCUSER.ok("position", f"{'moving, ' if facts.moving else ''}at {here}")
 
 
 def _limits(facts: FocuserFacts) -> Check:
     limits, own = facts.limits, f"its range is 0 to {facts.max_step}"
     if limits.lowest >= limits.highest:
-        return _FOCUSER.fails(
-            "limits",
-            f"{own}, and the settings limit it to {limits.lowest} to {limits.highest}",
-            "Correct focuser.min_position and focuser.max_position.",
-        )
+        seen = f"{own}, and the settings limit it to {limits.lowest} to {limits.highest}"
+        return _FOCUSER.fails("limits", seen, "Correct focuser.min_position and focuser.max_position.")
     if facts.max_position is not None and facts.max_position > facts.max_step:
-        return _FOCUSER.note(
-            "limits",
-            f"{own}, and focuser.max_position is {facts.max_position}",
-            "Correct focuser.max_position, or check whether this is the right focuser.",
-        )
+        remedy = "Correct focuser.max_position, or check whether this is the right focuser."
+        return _FOCUSER.note("limits", f"{own}, and focuser.max_position is {facts.max_position}", remedy)
     return _FOCUSER.ok("limits", f"{own}; allowed are {limits.lowest} to {limits.highest}")
 
 
 def _step_size(facts: FocuserFacts) -> Check:
+    if facts.reported_step_um is None and facts.set_step_um is None:
+        return _FOCUSER.note(
+            "step size",
+            "neither the focuser nor the settings give it, so that the first run finds it by the stars' sizes",
+            "Set focuser.step_size_um to what that run proposes.",
+        )
     problem = size_check(_FOCUSER, "step size", "focuser.step_size_um", facts.reported_step_um, facts.set_step_um)
     if problem is not None:
         return problem
@@ -245,16 +220,10 @@ def _compensation(facts: FocuserFacts) -> Check:
     if not facts.device_compensates:
         return _FOCUSER.ok("compensation", "its own is off")
     if facts.we_compensate:
-        return _FOCUSER.note(
-            "compensation",
-            "its own is on, and compensation.enabled as well; `alpaca-focus run` switches its own off",
-            "Switch it off in the driver: otherwise both compensate at once.",
-        )
-    return _FOCUSER.note(
-        "compensation",
-        "its own is on; a focus run switches it off, and on again afterwards",
-        "Nothing needs doing if that is intended.",
-    )
+        seen = "its own is on, and compensation.enabled as well; `alpaca-focus run` switches its own off"
+        return _FOCUSER.note("compensation", seen, "Switch it off in the driver: otherwise both compensate at once.")
+    remedy = "Nothing needs doing if that is intended."
+    return _FOCUSER.note("compensation", "its own is on; a focus run switches it off, and on again afterwards", remedy)
 
 
 def trial_move_steps(critical_focus_zone_steps: float | None) -> int:
@@ -281,11 +250,8 @@ def check_trial_move(facts: NudgeResult) -> Check:
     if facts.is_stranded:
         where = "its position is unknown" if facts.ended_at is None else f"it is at {facts.ended_at}"
         why = facts.return_problem or facts.problem
-        return _FOCUSER.fails(
-            "move",
-            f"it was moved from {facts.start}, and could not be brought back: {where}{f'. {why}' if why else ''}",
-            f"Move it to {facts.start} by hand.",
-        )
+        seen = f"it was moved from {facts.start}, and could not be brought back: {where}{f'. {why}' if why else ''}"
+        return _FOCUSER.fails("move", seen, f"Move it to {facts.start} by hand.")
     if facts.reached is None and not facts.problem:
         return _FOCUSER.not_tried("move", f"aborted; it is back at {facts.ended_at}")
     if facts.problem:

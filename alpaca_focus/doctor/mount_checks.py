@@ -5,12 +5,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from alpaca_focus.core.device_kinds import MOUNT_ABILITIES, is_idle_mount
 from alpaca_focus.core.night.state import PierSide
 from alpaca_focus.devices.connection import Connection
 from alpaca_focus.devices.read_only import AlpacaMount
-from alpaca_focus.devices.translate import WrongValue, as_float
+from alpaca_focus.devices.translate import WrongValue, as_bool
 from alpaca_focus.doctor.checks import Check, Subject, duration, site_text
-from alpaca_focus.doctor.probe_context import ProbeContext
+from alpaca_focus.doctor.probe_context import ProbeContext, number_or_none
+from alpaca_focus.settings.contradictions import altitude_needed
 
 WRONG_CLOCK_S = 5.0
 WRONG_SITE_DEG = 0.5
@@ -23,21 +25,13 @@ class MountFacts:
     """The state of a mount; `None` where it reports nothing.
 
     Attributes:
-        tracking: Whether it tracks.
-        parked: Whether it is parked.
-        slewing: Whether it slews.
-        pier_side: Side of the pier.
+        is_idle: Whether it can neither slew, track nor park.
         pier_side_needed: Whether the settings request a refocus after a meridian flip.
-        right_ascension_h: Right ascension.
-        declination_deg: Declination.
-        altitude_deg: Altitude above the horizon.
-        altitude_needed: Whether the settings need the altitude.
         clock_ahead_s: How far its clock is ahead of the computer's.
-        clock: Its clock.
-        site_deg: Its latitude and longitude.
-        set_site_deg: Latitude and longitude of the settings.
+        site_deg: Latitude and longitude; `set_site_deg` is of the settings.
     """
 
+    is_idle: bool = False
     tracking: bool | None = None
     parked: bool | None = None
     slewing: bool | None = None
@@ -64,18 +58,20 @@ async def probe_mount(context: ProbeContext) -> None:
         clock = await connection.get_or("UTCDate", _as_utc, default=None)
         # The mount is taken to read its clock halfway between request and reply.
         now = requested_at + (context.clock.wall() - requested_at) / 2
-        latitude = await _number(connection, "SiteLatitude")
-        longitude = await _number(connection, "SiteLongitude")
+        abilities = [await connection.get_or(name, as_bool, default=None) for name in MOUNT_ABILITIES]
+        latitude = await number_or_none(connection, "SiteLatitude")
+        longitude = await number_or_none(connection, "SiteLongitude")
         facts = MountFacts(
+            is_idle=is_idle_mount(abilities),
             tracking=state.tracking,
             parked=state.parked,
             slewing=state.slewing,
             pier_side=state.pier_side,
             pier_side_needed=settings.triggers.meridian_flip,
-            right_ascension_h=await _number(connection, "RightAscension"),
-            declination_deg=await _number(connection, "Declination"),
+            right_ascension_h=await number_or_none(connection, "RightAscension"),
+            declination_deg=await number_or_none(connection, "Declination"),
             altitude_deg=state.altitude_deg,
-            altitude_needed=settings.triggers.altitude_deg is not None or bool(settings.compensation.altitude_steps),
+            altitude_needed=altitude_needed(settings),
             clock_ahead_s=None if clock is None else (clock - now).total_seconds(),
             clock=clock,
             site_deg=None if latitude is None or longitude is None else (latitude, longitude),
@@ -84,11 +80,6 @@ async def probe_mount(context: ProbeContext) -> None:
         context.add(*check_mount(facts))
 
     await context.probe_device("mount", read)
-
-
-async def _number(connection: Connection, member: str) -> float | None:
-    value = await connection.get_or(member, as_float, default=math.nan)
-    return value if math.isfinite(value) else None
 
 
 def _as_utc(value: Any) -> datetime:
@@ -113,6 +104,9 @@ def _state(facts: MountFacts) -> Check:
     side = facts.pier_side
     known = side is not PierSide.UNKNOWN
     seen = ", ".join([*parts, f"pier side {side.value}" if known else "does not report its pier side"])
+    if facts.is_idle:
+        seen += "; it can neither slew, track nor park, like a guider"
+        return _MOUNT.note("state", seen, "Check mount.device_number.")
     if facts.pier_side_needed and not known:
         return _MOUNT.note(
             "state",
@@ -131,11 +125,8 @@ def _pointing(facts: MountFacts) -> Check:
     ]
     seen = ", ".join(filter(None, parts)) or "it does not report its pointing"
     if facts.altitude_needed and facts.altitude_deg is None:
-        return _MOUNT.fails(
-            "pointing",
-            f"{seen}; the settings need the altitude, which it does not report",
-            "Set the site in its driver, or remove triggers.altitude_deg and compensation.altitude_steps.",
-        )
+        remedy = "Set the site in its driver, or remove triggers.altitude_deg and compensation.altitude_steps."
+        return _MOUNT.fails("pointing", f"{seen}; the settings need the altitude, which it does not report", remedy)
     return _MOUNT.ok("pointing", seen)
 
 
@@ -162,9 +153,6 @@ def _site(facts: MountFacts) -> Check:
     (latitude, longitude), (set_latitude, set_longitude) = facts.site_deg, facts.set_site_deg
     apart = abs((longitude - set_longitude + 180) % 360 - 180) * math.cos(math.radians(set_latitude))
     if abs(latitude - set_latitude) > WRONG_SITE_DEG or apart > WRONG_SITE_DEG:
-        return _MOUNT.note(
-            "site",
-            f"it reports {site}, and the settings have {site_text(set_latitude, set_longitude)}",
-            "Correct the wrong one; longitudes east of Greenwich are positive.",
-        )
+        seen = f"it reports {site}, and the settings have {site_text(set_latitude, set_longitude)}"
+        return _MOUNT.note("site", seen, "Correct the wrong one; longitudes east of Greenwich are positive.")
     return _MOUNT.ok("site", f"{site}, as in the settings")

@@ -1,6 +1,7 @@
 """What all probes share: the settings, the permissions, and connecting a device and leaving it unchanged."""
 
 import asyncio
+import math
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
@@ -14,7 +15,7 @@ from alpaca_focus.core.errors import AlpacaFocusError, DeviceError
 from alpaca_focus.devices.address import DeviceAddress
 from alpaca_focus.devices.connecting import CONNECT_TIMEOUT_S
 from alpaca_focus.devices.connection import Connection
-from alpaca_focus.devices.translate import as_int, as_text
+from alpaca_focus.devices.translate import as_float, as_int, as_text
 from alpaca_focus.devices.worker import shield_until_done
 from alpaca_focus.doctor.checks import Check, Subject
 from alpaca_focus.ports import Clock, Device
@@ -34,14 +35,9 @@ class ProbeContext:
     """The settings and permissions of all probes, and the checks of the current subject.
 
     Attributes:
-        settings: The user's settings.
-        clock: The clock of the adapters.
-        frame_allowed: Whether the camera may take a frame.
-        move_allowed: Whether the focuser may be moved.
         read_only_reason: Why the devices may only be read, as a clause; empty if they may be operated.
         daemon_runs: Whether the daemon of these settings runs.
         unreachable: Authorities of the servers that do not answer.
-        checks: The checks of the current subject.
         is_stranded: Whether the focuser could not be brought back.
     """
 
@@ -96,11 +92,8 @@ class ProbeContext:
             async with asyncio.timeout(self.timeout_s * 2):
                 was_connected = await connection.is_connected()
             if self.read_only_reason and not was_connected:
-                self.add(
-                    subject.not_tried(
-                        "connection", f"{connection.name} is not connected just now; {self.read_only_reason}"
-                    )
-                )
+                seen = f"{connection.name} is not connected just now; {self.read_only_reason}"
+                self.add(subject.not_tried("connection", seen))
                 return
             try:
                 async with asyncio.timeout(CONNECT_TIMEOUT_S + REQUESTS * self.timeout_s):
@@ -133,13 +126,8 @@ class ProbeContext:
         try:
             await connection.disconnect()
         except DeviceError as error:
-            self.add(
-                subject.note(
-                    "connection",
-                    f"it was not connected before, and cannot be disconnected: {error}",
-                    "Disconnect it in its server if that matters.",
-                )
-            )
+            seen = f"it was not connected before, and cannot be disconnected: {error}"
+            self.add(subject.note("connection", seen, "Disconnect it in its server if that matters."))
 
 
 @asynccontextmanager
@@ -150,6 +138,12 @@ async def using(device: DeviceT) -> AsyncIterator[DeviceT]:
         yield device
     finally:
         await device.close()
+
+
+async def number_or_none(connection: Connection, member: str) -> float | None:
+    """Return a property that is a number; `None` if the device reports none."""
+    value = await connection.get_or(member, as_float, default=math.nan)
+    return value if math.isfinite(value) else None
 
 
 async def _description(connection: Connection) -> str:

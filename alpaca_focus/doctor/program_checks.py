@@ -26,12 +26,12 @@ SERVICES_WITHIN_S = 30.0
 
 
 class Holder(Enum):
-    """The program that holds the lock on the devices."""
+    """The program that holds the lock on the devices: why they may only be read, as a clause."""
 
-    NOBODY = "nobody"
-    DAEMON = "daemon"
-    COMMAND = "command"
-    UNKNOWN = "unknown"
+    NOBODY = ""
+    DAEMON = "the daemon holds the devices: they are only read"
+    COMMAND = "another alpaca-focus command holds the devices: they are only read"
+    UNKNOWN = "it is unknown whether a daemon holds the devices: they are only read"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,8 +39,6 @@ class DaemonFacts:
     """Whether another alpaca-focus holds the devices.
 
     Attributes:
-        holder: The program that holds them.
-        state: The daemon's state.
         problem: Why the holder is unknown, or why the daemon does not answer; empty if there is no problem.
         directory: The storage.directory; empty if there is none.
     """
@@ -50,25 +48,14 @@ class DaemonFacts:
     problem: str = ""
     directory: str = ""
 
-    @property
-    def read_only_reason(self) -> str:
-        """Why the devices may only be read, as a clause; empty if they may be operated."""
-        if self.holder is Holder.NOBODY:
-            return ""
-        return {
-            Holder.DAEMON: "the daemon holds the devices: they are only read",
-            Holder.COMMAND: "another alpaca-focus command holds the devices: they are only read",
-            Holder.UNKNOWN: "it is unknown whether a daemon holds the devices: they are only read",
-        }[self.holder]
-
 
 class PortState(Enum):
-    """The outcome of an attempt to listen."""
+    """The outcome of an attempt to listen at an address of a section: an observation and its remedy."""
 
-    FREE = "free"
-    TAKEN = "taken"
-    NO_ADDRESS = "no such address here"
-    FORBIDDEN = "forbidden"
+    FREE = ("{} is free", "")
+    TAKEN = ("another program listens at {}", "End that program, or choose another {}.port.")
+    NO_ADDRESS = ("{} is no address of this computer", "Correct {}.listen: `ip address` shows them.")
+    FORBIDDEN = ("this user may not listen at {}", "Choose a {}.port above 1023.")
 
 
 async def probe_daemon(context: ProbeContext, locks: ExitStack) -> None:
@@ -76,7 +63,7 @@ async def probe_daemon(context: ProbeContext, locks: ExitStack) -> None:
     directory = context.settings.storage.folder
     facts = DaemonFacts(holder=Holder.NOBODY) if directory is None else await _holder(context, directory, locks)
     context.add(check_daemon(facts))
-    context.read_only_reason = facts.read_only_reason
+    context.read_only_reason = facts.holder.value
     context.daemon_runs = facts.holder is Holder.DAEMON
 
 
@@ -95,7 +82,7 @@ async def _holder(context: ProbeContext, directory: Path, locks: ExitStack) -> D
         return DaemonFacts(holder=Holder.UNKNOWN, directory=name, problem=f"the disk of {name} does not answer")
     except OSError:
         # No folder can have that name: the check of the storage reports it.
-        return DaemonFacts(holder=Holder.NOBODY, directory=name)
+        pass
     return DaemonFacts(holder=Holder.NOBODY, directory=name)
 
 
@@ -170,10 +157,8 @@ def port_state(listen: str, port: int) -> PortState:
     except (socket.gaierror, UnicodeError):
         return PortState.NO_ADDRESS
     except OSError as error:
-        return {
-            errno.EADDRNOTAVAIL: PortState.NO_ADDRESS,
-            errno.EACCES: PortState.FORBIDDEN,
-        }.get(error.errno or 0, PortState.TAKEN)
+        states = {errno.EADDRNOTAVAIL: PortState.NO_ADDRESS, errno.EACCES: PortState.FORBIDDEN}
+        return states.get(error.errno or 0, PortState.TAKEN)
     return PortState.FREE
 
 
@@ -221,29 +206,17 @@ def check_daemon(facts: DaemonFacts) -> Check:
         case Holder.DAEMON if facts.problem:
             return subject.failed("state", facts.problem, "Read its log.")
         case Holder.DAEMON:
-            return subject.ok(
-                "state", f"runs: {facts.state}. {facts.read_only_reason[:1].upper()}{facts.read_only_reason[1:]}"
-            )
+            reason = facts.holder.value
+            return subject.ok("state", f"runs: {facts.state}. {reason[:1].upper()}{reason[1:]}")
         case Holder.COMMAND:
-            return subject.note("state", facts.read_only_reason, "Run the doctor again when it has ended.")
+            return subject.note("state", facts.holder.value, "Run the doctor again when it has ended.")
         case Holder.UNKNOWN:
-            return subject.note(
-                "state",
-                f"{facts.problem}; {facts.read_only_reason}",
-                "Run the doctor as the user that the daemon runs as.",
-            )
+            seen = f"{facts.problem}; {facts.holder.value}"
+            return subject.note("state", seen, "Run the doctor as the user that the daemon runs as.")
 
 
 def check_port(subject: Subject, section: str, address: str, state: PortState, *, daemon_runs: bool) -> Check:
-    """Check whether the daemon can listen at an address.
-
-    Args:
-        subject: The subject of the check.
-        section: Section of the settings: "web", "gateway".
-        address: Host and port.
-        state: The outcome of an attempt to listen.
-        daemon_runs: Whether the daemon of these settings runs.
-    """
+    """Check whether the daemon can listen at an address (host and port) of a section: "web", "gateway"."""
     match state:
         case PortState.FREE if daemon_runs:
             return subject.note("port", f"{address} is free, although the daemon runs", "Find the reason in its log.")
@@ -251,22 +224,9 @@ def check_port(subject: Subject, section: str, address: str, state: PortState, *
             return subject.ok("port", f"{address} is free")
         case PortState.TAKEN if daemon_runs:
             return subject.ok("port", f"{address} is in use, as it should be while the daemon runs")
-        case PortState.TAKEN:
-            return subject.fails(
-                "port",
-                f"another program listens at {address}",
-                f"End that program, or choose another {section}.port.",
-            )
-        case PortState.NO_ADDRESS:
-            return subject.fails(
-                "port",
-                f"{address} is no address of this computer",
-                f"Correct {section}.listen: `ip address` shows them.",
-            )
-        case PortState.FORBIDDEN:
-            return subject.fails(
-                "port", f"this user may not listen at {address}", f"Choose a {section}.port above 1023."
-            )
+        case _:
+            seen, remedy = state.value
+            return subject.fails("port", seen.format(address), remedy.format(section))
 
 
 def check_services(known: Sequence[tuple[str, bool]]) -> Check:
@@ -274,26 +234,16 @@ def check_services(known: Sequence[tuple[str, bool]]) -> Check:
     subject = Subject("messages")
     unknown = [name for name, is_known in known if not is_known]
     if not known:
-        return subject.note(
-            "services", "none is named, so no message is sent", "Set messages.services or messages.services_file."
-        )
+        remedy = "Set messages.services or messages.services_file."
+        return subject.note("services", "none is named, so no message is sent", remedy)
     if unknown:
-        return subject.fails(
-            "services",
-            f"Apprise does not understand: {', '.join(unknown)}",
-            "Check the beginning of its URL against the list of Apprise's services.",
-        )
+        remedy = "Check the beginning of its URL against the list of Apprise's services."
+        return subject.fails("services", f"Apprise does not understand: {', '.join(unknown)}", remedy)
     return subject.ok("services", f"{', '.join(name for name, _ in known)}; `alpaca-focus notify-test` sends a message")
 
 
 def check_broker(address: str, problem: str, *, user: str | None) -> Check:
-    """Check an MQTT broker.
-
-    Args:
-        address: Host and port of the broker.
-        problem: Why it cannot be used, with the remedy; empty if it can.
-        user: The user name, if any.
-    """
+    """Check an MQTT broker; `problem`: why it cannot be used, with the remedy, or empty."""
     subject = Subject("mqtt")
     if problem:
         return subject.failed("broker", problem)

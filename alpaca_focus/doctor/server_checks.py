@@ -26,14 +26,29 @@ API_VERSION = 1
 
 
 class Reachability(Enum):
-    """The outcome of the first request."""
+    """The outcome of the first request: an observation and its remedy."""
 
-    ANSWERS = "answers"
-    NO_NAME = "its name has no address"
-    REFUSED = "refused"
-    SILENT = "no answer in time"
-    NO_ROUTE = "no route"
-    NO_HTTP = "it does not speak HTTP"
+    ANSWERS = ("it answers", "")
+    NO_NAME = (
+        "its name has no address",
+        "Correct the name in the settings, set the IP address instead, or repair the name server.",
+    )
+    REFUSED = (
+        "the computer answers, but nothing listens at that port",
+        "Start the Alpaca server, or correct the port in the settings.",
+    )
+    SILENT = (
+        "no answer within {timeout_s:g} s",
+        "Check that the computer is on, the address right, no firewall in between, and that its server runs.",
+    )
+    NO_ROUTE = (
+        "there is no route to it",
+        "Check the network cable or the Wi-Fi of this computer, and the address in the settings.",
+    )
+    NO_HTTP = (
+        "a program answers, but not over HTTP",
+        "Correct the port in the settings: another program listens there.",
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,15 +56,11 @@ class ServerFacts:
     """A server and its answers.
 
     Attributes:
-        address: Host and port.
-        reachability: The outcome of the first request.
         detail: The operating system's message if there was no answer.
-        timeout_s: The timeout of a request.
         round_trips_s: Durations of the requests that were answered.
         lost: Number of requests without an answer.
-        versions: API versions that it reports; `None` without a management API.
-        description: Its name and manufacturer.
-        devices: Its devices as text; empty if unknown.
+        versions: `None` without a management API.
+        devices: As text; empty if unknown.
     """
 
     address: str
@@ -198,52 +209,23 @@ def check_server(facts: ServerFacts) -> tuple[Check, ...]:
 
 
 def _not_reachable(subject: Subject, facts: ServerFacts) -> Check:
-    seen, remedy = {
-        Reachability.NO_NAME: (
-            "its name has no address",
-            "Correct the name in the settings, set the IP address instead, or repair the name server.",
-        ),
-        Reachability.REFUSED: (
-            "the computer answers, but nothing listens at that port",
-            "Start the Alpaca server, or correct the port in the settings.",
-        ),
-        Reachability.SILENT: (
-            f"no answer within {facts.timeout_s:g} s",
-            "Check that the computer is on, the address right, no firewall in between, and that its server runs.",
-        ),
-        Reachability.NO_HTTP: (
-            "a program answers, but not over HTTP",
-            "Correct the port in the settings: another program listens there.",
-        ),
-        Reachability.NO_ROUTE: (
-            "there is no route to it",
-            "Check the network cable or the Wi-Fi of this computer, and the address in the settings.",
-        ),
-    }[facts.reachability]
-    return subject.fails("reachable", f"{seen}{f' ({facts.detail})' if facts.detail else ''}", remedy)
+    seen, remedy = facts.reachability.value
+    detail = f" ({facts.detail})" if facts.detail else ""
+    return subject.fails("reachable", f"{seen.format(timeout_s=facts.timeout_s)}{detail}", remedy)
 
 
 def _latency(subject: Subject, facts: ServerFacts) -> Check:
     if not facts.round_trips_s:
-        return subject.fails(
-            "latency",
-            f"it answered once, and then not again within {facts.timeout_s:g} s",
-            "Check whether its server hangs, or accepts only one connection at a time.",
-        )
+        remedy = "Check whether its server hangs, or accepts only one connection at a time."
+        return subject.fails("latency", f"it answered once, and then not again within {facts.timeout_s:g} s", remedy)
     median_s, largest_s = statistics.median(facts.round_trips_s), max(facts.round_trips_s)
     seen = f"{_ms(median_s)} a request, {_ms(largest_s)} at most, in {len(facts.round_trips_s)} requests"
     if facts.lost:
-        return subject.note(
-            "latency",
-            f"{seen}; {facts.lost} more had no answer within {facts.timeout_s:g} s",
-            "Check the network between the two computers; a cable is better than Wi-Fi.",
-        )
+        remedy = "Check the network between the two computers; a cable is better than Wi-Fi."
+        return subject.note("latency", f"{seen}; {facts.lost} more had no answer within {facts.timeout_s:g} s", remedy)
     if median_s > SLOW_S:
-        return subject.note(
-            "latency",
-            f"{seen}: slow",
-            "Check the load of that computer and the network; a cable is better than Wi-Fi.",
-        )
+        remedy = "Check the load of that computer and the network; a cable is better than Wi-Fi."
+        return subject.note("latency", f"{seen}: slow", remedy)
     return subject.ok("latency", seen)
 
 
@@ -253,16 +235,10 @@ def _ms(duration_s: float) -> str:
 
 def _management(subject: Subject, facts: ServerFacts) -> Check:
     if facts.versions is None:
-        return subject.note(
-            "management",
-            "it has no management API, and thus no list of its devices",
-            "Nothing needs doing: select devices by device_number, not by unique_id.",
-        )
+        remedy = "Nothing needs doing: select devices by device_number, not by unique_id."
+        return subject.note("management", "it has no management API, and thus no list of its devices", remedy)
     versions = ", ".join(map(str, facts.versions)) or "none"
     if API_VERSION not in facts.versions:
-        return subject.fails(
-            "management",
-            f"it supports version {versions} of the Alpaca API, and this program version {API_VERSION}",
-            "Use another version of that server.",
-        )
+        seen = f"it supports version {versions} of the Alpaca API, and this program version {API_VERSION}"
+        return subject.fails("management", seen, "Use another version of that server.")
     return subject.ok("management", f"API version {versions}; {facts.devices or 'its list of devices cannot be read'}")

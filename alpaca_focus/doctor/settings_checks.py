@@ -2,114 +2,24 @@
 
 import stat
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
-from alpaca_focus.doctor.checks import Check, Subject
-from alpaca_focus.doctor.conditions_checks import external_temperature_needed
+from alpaca_focus.doctor.checks import Check, Subject, split_remedy
 from alpaca_focus.doctor.program_checks import secrets_in
+from alpaca_focus.settings.contradictions import contradictions
 from alpaca_focus.settings.models import Settings
+from alpaca_focus.settings.night_models import TriggersSection
 
 _SETTINGS = Subject("settings")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SettingsFacts:
-    """The contents and gaps of settings.
-
-    Attributes:
-        file: The settings file.
-        telescope: The telescope's name.
-        others_may_read: Whether other users of the computer may read the file.
-        secrets: Names of the settings that hold a secret.
-        keeps_history: Whether there is a storage.directory.
-        has_limits: Whether the user limits the focuser's travel at both ends.
-        compensates_backlash: Whether backlash is compensated.
-        contradictions: Settings that need something absent: a sentence each, which ends with the remedy.
-        has_triggers: Whether anything makes a refocus due.
-        needs_sun: Whether the night ends by the Sun's altitude.
-        has_site: Whether the site is known.
-    """
-
-    file: str
-    telescope: str
-    others_may_read: bool
-    secrets: Sequence[str]
-    keeps_history: bool
-    has_limits: bool
-    compensates_backlash: bool
-    contradictions: Sequence[str]
-    has_triggers: bool
-    needs_sun: bool
-    has_site: bool
-
-
-def settings_facts(path: Path, settings: Settings) -> SettingsFacts:
-    """Return the contents and gaps of settings."""
-    focuser, wanted = settings.focuser, settings.triggers
-    triggers = (
-        wanted.temperature_c,
-        wanted.temperature_zones,
-        wanted.images,
-        wanted.minutes,
-        wanted.hfd_rise_percent,
-        wanted.altitude_deg,
-        wanted.uncertainty_zones,
-    )
-    return SettingsFacts(
-        file=str(path),
-        telescope=settings.telescope.name,
-        others_may_read=_others_may_read(path),
-        secrets=secrets_in(settings),
-        keeps_history=settings.storage.directory is not None,
-        has_limits=focuser.min_position is not None and focuser.max_position is not None,
-        compensates_backlash=focuser.backlash.method != "none",
-        contradictions=contradictions(settings),
-        has_triggers=any(each is not None for each in triggers)
-        or wanted.meridian_flip
-        or wanted.filter_change != "nothing",
-        needs_sun=settings.night.sun_altitude_deg is not None,
-        has_site=settings.site is not None,
-    )
-
-
-def _others_may_read(path: Path) -> bool:
+def others_may_read(path: Path) -> bool:
+    """Return whether other users of the computer may read a file."""
     try:
         return bool(path.stat().st_mode & stat.S_IROTH)
     except OSError:
         # Gone since it was read.
         return False
-
-
-def contradictions(settings: Settings) -> tuple[str, ...]:
-    """Return the settings that need something absent, a sentence each, with the remedy."""
-    wanted, compensation = settings.triggers, settings.compensation
-    unknown = not settings.focuser.temperature_coefficient_steps_per_c
-    measures = "Set focuser.temperature_coefficient_steps_per_c: `alpaca-focus calibrate temperature` measures it."
-    thermometer = settings.thermometer
-    sources = (settings.observing_conditions, thermometer.file, thermometer.url)
-    sees_stars = settings.imaging.way in {"gateway", "told"} or settings.imaging.folder is not None
-    holds = {
-        f"triggers.temperature_zones needs the temperature coefficient. {measures}": (
-            wanted.temperature_zones is not None and unknown
-        ),
-        f"compensation.enabled needs the temperature coefficient. {measures}": (
-            compensation.enabled
-            and unknown
-            and not compensation.steps_per_c_through
-            and not compensation.altitude_steps
-        ),
-        f"thermometer.source is {thermometer.source}, and there is no external thermometer. Set observing_conditions, "
-        "thermometer.file or thermometer.url.": external_temperature_needed(settings) and not any(sources),
-        "The altitude of the telescope is needed, and no mount reports it. Set mount, or remove "
-        "triggers.altitude_deg and compensation.altitude_steps.": (
-            settings.mount is None and (wanted.altitude_deg is not None or bool(compensation.altitude_steps))
-        ),
-        "triggers.hfd_rise_percent needs the light frames. Set imaging.folder, or imaging.way to gateway or told.": (
-            wanted.hfd_rise_percent is not None and not sees_stars
-        ),
-    }
-    return tuple(sentence for sentence, is_true in holds.items() if is_true)
 
 
 # The rules.
@@ -121,49 +31,52 @@ def settings_refused(file: str, message: str) -> Check:
     return _SETTINGS.fails("file", message, f"Correct {file}, and test it by `alpaca-focus check`.")
 
 
-def check_settings(facts: SettingsFacts) -> tuple[Check, ...]:
-    """Check settings."""
-    checks = [_SETTINGS.ok("file", f"{facts.file} is valid: {facts.telescope}")]
-    checks += [_SETTINGS.failed("contradiction", each) for each in facts.contradictions]
-    if facts.secrets and facts.others_may_read:
-        checks.append(
-            _SETTINGS.note(
-                "permissions",
-                f"every user of this computer can read {', '.join(facts.secrets)} in {facts.file}",
-                f"Make it private: chmod o-rwx {facts.file}",
-            )
-        )
+def check_settings(file: str, settings: Settings, misplaced: Sequence[str], *, is_public: bool) -> tuple[Check, ...]:
+    """Check settings in a file that others may read if `is_public`; `misplaced` as in `PathOrigin`."""
+    checks = [_SETTINGS.ok("file", f"{file} is valid: {settings.telescope.name}")]
+    checks += [_SETTINGS.failed("contradiction", each) for each in contradictions(settings)]
+    checks += [_SETTINGS.note("path", *split_remedy(each, "")) for each in misplaced]
+    if is_public and (secrets := secrets_in(settings)):
+        seen = f"every user of this computer can read {', '.join(secrets)} in {file}"
+        checks.append(_SETTINGS.note("permissions", seen, f"Make it private: chmod o-rwx {file}"))
+    focuser = settings.focuser
     gaps = (
         (
-            facts.keeps_history,
+            settings.storage.directory is None,
             "history",
             "without storage.directory nothing is learned, and `alpaca-focus run` does not start",
             "Set storage.directory.",
         ),
         (
-            facts.has_limits,
+            focuser.min_position is None or focuser.max_position is None,
             "limits",
             "the focuser may use its whole travel",
             "Set focuser.min_position and focuser.max_position if it could collide with something.",
         ),
         (
-            facts.compensates_backlash,
+            focuser.backlash.method == "none",
             "backlash",
             "it is not compensated",
             "Measure it at night by `alpaca-focus calibrate backlash`.",
         ),
         (
-            facts.has_triggers,
+            not _has_triggers(settings.triggers),
             "triggers",
             "nothing makes a refocus due but `alpaca-focus refocus`",
             "Set triggers if the daemon is to refocus by itself.",
         ),
         (
-            facts.has_site or not facts.needs_sun,
+            settings.site is None and settings.night.sun_altitude_deg is not None,
             "site",
             "without it the Sun's altitude is unknown, and the daemon treats every hour as night",
             "Set site.latitude_deg and site.longitude_deg.",
         ),
     )
-    checks += [_SETTINGS.note(name, seen, remedy) for is_set, name, seen, remedy in gaps if not is_set]
+    checks += [_SETTINGS.note(name, seen, remedy) for is_open, name, seen, remedy in gaps if is_open]
     return tuple(checks)
+
+
+def _has_triggers(triggers: TriggersSection) -> bool:
+    limits = ("temperature_c", "temperature_zones", "images", "minutes", "hfd_rise_percent", "altitude_deg")
+    any_limit = any(getattr(triggers, name) is not None for name in (*limits, "uncertainty_zones"))
+    return any_limit or triggers.meridian_flip or triggers.filter_change != "nothing"

@@ -15,13 +15,7 @@ _WHEEL = Subject("filter wheel")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WheelFacts:
-    """A filter wheel, and the filters that the settings name.
-
-    Attributes:
-        names: Filter names by slot.
-        slot: Slot of the current filter; `None` while the wheel turns.
-        requested: Filter names by the section of the settings that uses them.
-    """
+    """A filter wheel, its current slot (`None` while it turns), and the filters that sections of the settings name."""
 
     names: Sequence[str]
     slot: int | None
@@ -33,9 +27,8 @@ async def probe_wheel(context: ProbeContext) -> None:
 
     async def read(_: Connection) -> None:
         async with context.connected("filter_wheel", AlpacaFilterWheel) as wheel:
-            facts = WheelFacts(
-                names=wheel.names, slot=await wheel.slot(), requested=_requested_filters(context.settings)
-            )
+            requested = _requested_filters(context.settings)
+            facts = WheelFacts(names=wheel.names, slot=await wheel.slot(), requested=requested)
         context.add(*check_wheel(facts))
 
     await context.probe_device("filter_wheel", read)
@@ -64,30 +57,22 @@ def check_wheel(facts: WheelFacts) -> tuple[Check, ...]:
 def _names(facts: WheelFacts) -> Check:
     names = ", ".join(facts.names)
     if not facts.names or not all(name.strip() for name in facts.names):
-        return _WHEEL.fails(
-            "names", f"filters without names: {names or 'none'}", "Name the filters in the wheel's server."
-        )
+        seen = f"filters without names: {names or 'none'}"
+        return _WHEEL.fails("names", seen, "Name the filters in the wheel's server.")
     twice = [name for name, count in Counter(facts.names).items() if count > 1]
     if twice:
-        return _WHEEL.fails(
-            "names",
-            f"{names}: {', '.join(twice)} occurs twice",
-            "Give each filter a name of its own in the wheel's server.",
-        )
+        seen = f"{names}: {', '.join(twice)} occurs twice"
+        return _WHEEL.fails("names", seen, "Give each filter a name of its own in the wheel's server.")
     for section, requested in facts.requested.items():
         missing = [name for name in requested if name not in facts.names]
         if missing:
-            return _WHEEL.fails(
-                "names",
-                f"{section} names {', '.join(missing)}, and the wheel has {names}",
-                f"Write the names in {section} exactly as the wheel does, including capitals.",
-            )
+            remedy = f"Write the names in {section} exactly as the wheel does, including capitals."
+            return _WHEEL.fails("names", f"{section} names {', '.join(missing)}, and the wheel has {names}", remedy)
     return _WHEEL.ok("names", names)
 
 
 def _slot(facts: WheelFacts) -> Check:
     if facts.slot is None or facts.slot >= len(facts.names):
-        return _WHEEL.note(
-            "position", "it is turning, or does not know its position", "Wait, and run the doctor again."
-        )
+        seen = "it is turning, or does not know its position"
+        return _WHEEL.note("position", seen, "Wait, and run the doctor again.")
     return _WHEEL.ok("position", f"slot {facts.slot}: {facts.names[facts.slot]} is the current filter")

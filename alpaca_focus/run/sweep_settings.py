@@ -124,7 +124,14 @@ def focuser_range(settings: Settings, focuser: Focuser, here: Position) -> Limit
     highest = min(settings.focuser.max_position or focuser.info.max_step, focuser.info.max_step)
     if not lowest <= here <= highest:
         raise ConfigurationError(
-            f"{focuser.name} is at {here}, outside the limits {lowest} to {highest}. Move it inside, or widen "
-            "focuser.min_position and focuser.max_position."
+            f"{focuser.name} is at {here}, outside the limits {lowest} to {highest}. "
+            f"{outside_remedy(here, focuser.info.max_step)}"
         )
     return Limits(lowest=lowest, highest=highest)
+
+
+def outside_remedy(here: Position, max_step: Position) -> str:
+    """Return what to do about a focuser outside its limits: those of the settings cannot be wider than its own."""
+    if 0 <= here <= max_step:
+        return "Move it inside, or widen focuser.min_position and focuser.max_position."
+    return f"Move it inside, or correct its zero or its range of 0 to {max_step} in its own server."

@@ -6,7 +6,16 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationInfo, field_validator
 
-from alpaca_focus.settings.section import Duration, ListeningSection, Port, Section, Text, checked_address, either
+from alpaca_focus.settings.section import (
+    Duration,
+    FilePath,
+    ListeningSection,
+    Port,
+    Section,
+    Text,
+    checked_address,
+    either,
+)
 
 DEFAULT_GATEWAY_PORT = 11112
 DEFAULT_GUIDER_ADDRESS = "127.0.0.1:4400"
@@ -24,7 +33,7 @@ class ImagingSection(Section):
         description="How its exposures become known: watch, the camera is polled; gateway, it works through the "
         "Alpaca gateway of this program; told, it calls `alpaca-focus exposure begin` and `alpaca-focus exposure end`",
     )
-    folder: Text | None = Field(
+    folder: FilePath | None = Field(
         None,
         description="Folder that it saves its FITS files in, folders below it included: each new light frame counts "
         "and its stars are measured, and images are counted from there alone; ~ is the home folder; left out: none",
@@ -115,7 +124,7 @@ class MessagesSection(Section):
         "services_file keeps them out of this file",
         examples=[["ntfy://topic", "mailto://user:password@example.org"]],
     )
-    services_file: Text | None = Field(
+    services_file: FilePath | None = Field(
         None, description="File with one Apprise URL a line, in place of services; lines with # are comments"
     )
     focus_failed: bool = Field(default=True, description="Whether a failed refocus is reported")
@@ -168,7 +177,9 @@ class MqttSection(Section):
     )
     user: Text | None = Field(None, description="User name; left out: none is needed")
     password: SecretStr | None = Field(None, description="Password; password_file keeps it out of this file")
-    password_file: Text | None = Field(None, description="File whose first line is the password, in place of password")
+    password_file: FilePath | None = Field(
+        None, description="File whose first line is the password, in place of password"
+    )
     prefix: str = Field(
         "alpaca-focus",
         pattern=r"^[^#+/\s$][^#+\s]{0,100}$",
@@ -209,7 +220,7 @@ class WebSection(ListeningSection):
         description="Secret with which other computers may give commands, at least 12 letters, digits or signs; left "
         "out: they can only read",
     )
-    token_file: Text | None = Field(
+    token_file: FilePath | None = Field(
         None,
         description="File whose first line is the token, instead of token; ~ is the home folder",
         examples=["~/.config/alpaca-focus/token"],

@@ -1,6 +1,8 @@
 """Reads settings from YAML into a model, with all problems and their positions, and secrets from their files."""
 
 import json
+import logging
+from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
@@ -10,6 +12,7 @@ from alpaca_focus.core.errors import ConfigurationError
 from alpaca_focus.settings.explain import explain, required_names
 from alpaca_focus.settings.interface_models import WebSection, token_problem
 from alpaca_focus.settings.problems import Mark, Problem, SettingsError, dotted
+from alpaca_focus.settings.section import PathOrigin
 from alpaca_focus.settings.yaml_tree import UnreadableText, mark_at, read_tree
 from alpaca_focus.settings.yaml_values import Document, read_document
 
@@ -18,23 +21,32 @@ M = TypeVar("M", bound=BaseModel)
 MAX_BYTES = 1_048_576
 BYTE_ORDER_MARK = "\ufeff"
 
+_log = logging.getLogger(__name__)
 
-def load_yaml(path: Path, model: type[M]) -> M:
+
+def load_yaml(path: Path, model: type[M], *, warn: Callable[[str], object] = _log.warning) -> M:
     """Read a YAML file, UTF-8 and at most 1 MiB, into a pydantic model of JSON-like fields.
+
+    Relative paths in it start from its folder. `warn` is called with a sentence about each that was found in the
+    current folder instead.
 
     Raises:
         SettingsError: The file cannot be read, is not YAML, or does not fit the model. Its text has one line a
             problem, "file:line:column: setting: what is wrong", in the order of the file.
     """
     source = str(path)
-    return parse_yaml(_decoded(_content(path, source), source), model, source=source)
+    origin = PathOrigin(path.absolute().parent)
+    settings = parse_yaml(_decoded(_content(path, source), source), model, source=source, origin=origin)
+    for sentence in origin.misplaced:
+        warn(sentence)
+    return settings
 
 
-def parse_yaml(text: str, model: type[M], *, source: str) -> M:
+def parse_yaml(text: str, model: type[M], *, source: str, origin: PathOrigin | None = None) -> M:
     """Read YAML text into a model.
 
     Values are taken as written: no text becomes a number, no number becomes text. A model's enumerations and tuples are
-    written as text and lists. `source` names the text in messages.
+    written as text and lists. `source` names the text in messages. Without an `origin`, relative paths stay relative.
 
     Raises:
         SettingsError: As `load_yaml`.
@@ -43,7 +55,7 @@ def parse_yaml(text: str, model: type[M], *, source: str) -> M:
     problems = list(document.problems.values())
     try:
         # As JSON, because that is how strict validation still lets text name an enumeration and a list be a tuple.
-        settings = model.model_validate_json(json.dumps(document.data), strict=True)
+        settings = model.model_validate_json(json.dumps(document.data), strict=True, context=origin)
     except ValidationError as error:
         problems += explain(error, document, model.model_json_schema())
     else:
@@ -110,13 +122,13 @@ def _decoded(content: bytes, source: str) -> str:
 
 
 def secret_lines(path: Path, setting: str, hint: str = "") -> list[str]:
-    """Return the stripped lines of a file of secrets; ~ is the home folder.
+    """Return the stripped lines of a file of secrets.
 
     Raises:
         ConfigurationError: The file cannot be read; the message names the setting but no content, and ends with `hint`.
     """
     try:
-        return [line.strip() for line in path.expanduser().read_text(encoding="utf-8").splitlines()]
+        return [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
     except (OSError, UnicodeDecodeError) as error:
         why = error.strerror if isinstance(error, OSError) else "it is no text"
         raise ConfigurationError(f"{setting}: {path} cannot be read ({why}).{hint}") from None
@@ -132,7 +144,7 @@ def token_of(web: WebSection) -> str | None:
         return web.token.get_secret_value()
     if web.token_file is None:
         return None
-    path = Path(web.token_file).expanduser()
+    path = Path(web.token_file)
     hint = " Write a token into its first line, readable by this user."
     token = next(iter(secret_lines(path, "web.token_file", hint)), "")
     problem = token_problem(token)

@@ -30,6 +30,7 @@ from alpaca_focus.settings.section import (
     Distance,
     Duration,
     ExposureTime,
+    FilePath,
     Section,
     Steps,
     Text,
@@ -325,17 +326,18 @@ class FocusSection(Section):
 class StorageSection(Section):
     """The data kept from night to night."""
 
-    directory: Text | None = Field(
+    directory: FilePath | None = Field(
         None,
         description="Folder for the history of runs, the learned V-curves and the state of the night, made if it is "
-        "missing; ~ is the home folder; left out: nothing is kept, and each run takes a whole V-curve",
+        "missing; ~ is the home folder, and a relative path starts from the folder of the settings file; left out: "
+        "nothing is kept, and each run takes a whole V-curve",
         examples=["~/.local/state/alpaca-focus"],
     )
 
     @property
     def folder(self) -> Path | None:
-        """The folder of the history with ~ expanded; `None`: no history is kept."""
-        return None if self.directory is None else Path(self.directory).expanduser()
+        """The folder of the history; `None`: no history is kept."""
+        return None if self.directory is None else Path(self.directory)
 
 
 _FIRST_SETTINGS = {

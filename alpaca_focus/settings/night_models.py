@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field, field_validator
 
-from alpaca_focus.settings.section import HIGHEST_POSITION, Distance, Duration, Section, Text, either
+from alpaca_focus.settings.section import HIGHEST_POSITION, Distance, Duration, FilePath, Section, Text, either
 
 
 class SiteSection(Section):
@@ -22,7 +22,7 @@ class ThermometerSection(Section):
         description="focuser: the focuser's own sensor; external: the weather station, or file, or url; mean: the "
         "mean of both",
     )
-    file: Text | None = Field(
+    file: FilePath | None = Field(
         None, description="File into which another program writes the temperature, in degrees Celsius; left out: none"
     )
     url: Text | None = Field(

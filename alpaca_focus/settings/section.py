@@ -1,11 +1,13 @@
 """Types and checks shared by several sections of the settings."""
 
+import os
 import re
 from collections.abc import Callable
 from ipaddress import ip_network
+from pathlib import Path
 from typing import Annotated, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
 DEFAULT_ADDRESS = "127.0.0.1:11111"
 _HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\]")
@@ -19,6 +21,39 @@ Distance = Annotated[int, Field(ge=1, le=HIGHEST_POSITION)]
 ExposureTime = Annotated[float, Field(gt=0, le=600)]
 Binning = Annotated[int, Field(ge=1, le=16)]
 Steps = Annotated[int, Field(ge=0, le=HIGHEST_POSITION)]
+
+
+class PathOrigin:
+    """The folder that relative paths of a settings file start from, given to its validation as the context.
+
+    `misplaced`: a sentence, with the remedy, about each that exists only in the current folder, the former origin.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.misplaced: list[str] = []
+
+    def joined(self, path: Path) -> Path:
+        """Return a path that starts from the folder, unless it is absolute."""
+        here = self.folder / path
+        if not path.is_absolute() and os.path.exists(path) and not os.path.exists(here):  # noqa: PTH110 - never raises
+            self.misplaced.append(
+                f"{here} does not exist, but {path.absolute()} does: relative paths in the settings start from the "
+                "folder of the settings file. Move it there, or write the whole path."
+            )
+        return here
+
+
+def _expanded(text: str, info: ValidationInfo) -> str:
+    try:
+        path = Path(text).expanduser()
+    except RuntimeError:
+        raise ValueError(f"the home folder of {Path(text).parts[0]} is unknown: write the whole path") from None
+    return str(info.context.joined(path) if isinstance(info.context, PathOrigin) else path)
+
+
+FilePath = Annotated[str, Field(min_length=1), AfterValidator(_expanded)]
+"""A path with ~ as the home folder; in a settings file a relative one starts from the folder of that file."""
 
 
 class Section(BaseModel):

@@ -1,9 +1,9 @@
 """Chooses the devices of the telescope among the discovered ones, and asks a person where there are several."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from alpaca_focus.core.device_kinds import DEVICE_KINDS, DeviceKind, DiscoveredDevice
+from alpaca_focus.core.device_kinds import DEVICE_KINDS, DeviceKind, DiscoveredDevice, DiscoveredFacts, DiscoveredMount
 from alpaca_focus.core.discovered import SurveyedServer, servers_with_focuser
 from alpaca_focus.core.errors import ConfigurationError
 from alpaca_focus.setup.questions import Given, Person
@@ -13,19 +13,19 @@ NO_DEVICE = "none of them"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChosenDevices:
-    """The devices of one telescope, before they are surveyed.
-
-    Attributes:
-        server: "host:port" of the server that most of them are on.
-        devices: The devices by section of the settings, in the order of `DEVICE_KINDS`.
-    """
+    """The devices of one telescope by section, in the order of `DEVICE_KINDS`, and the server of most of them."""
 
     server: str
     devices: Mapping[str, DiscoveredDevice]
 
 
-def choose_devices(servers: Sequence[SurveyedServer], given: Given, person: Person) -> ChosenDevices:
-    """Choose a server and one device of each type.
+def choose_devices(
+    servers: Sequence[SurveyedServer],
+    given: Given,
+    person: Person,
+    read: Callable[[DiscoveredDevice, DeviceKind], DiscoveredFacts],
+) -> ChosenDevices:
+    """Choose a server and one device of each kind; `read` reads the facts of a device.
 
     Raises:
         ConfigurationError: There is none, or there are several and nobody to ask.
@@ -41,18 +41,18 @@ def choose_devices(servers: Sequence[SurveyedServer], given: Given, person: Pers
     devices: dict[str, DiscoveredDevice] = {}
     for section, kind in DEVICE_KINDS.items():
         candidates = _cameras(server, servers) if section == "camera" else server.of_kind(kind.alpaca_type)
-        if kind.required:
-            devices[section] = _required(candidates, kind, given.numbers.get(section), person)
-        elif (chosen := _optional(candidates, kind, person)) is not None:
+        number = given.numbers.get(section)
+        if section == "mount" and number is None:
+            candidates = tuple(each for each in candidates if not _is_guider(read(each, kind), person))
+        if (chosen := _chosen(candidates, kind, number, person)) is not None:
             devices[section] = chosen
     return ChosenDevices(server=server.address, devices=devices)
 
 
 def _cameras(server: SurveyedServer, servers: Sequence[SurveyedServer]) -> tuple[DiscoveredDevice, ...]:
     """Return the cameras of the server, or else of the others: a camera often has a computer of its own."""
-    own = server.of_kind("camera")
     others = (camera for other in servers for camera in other.of_kind("camera"))
-    cameras = own or tuple(others)
+    cameras = server.of_kind("camera") or tuple(others)
     if not cameras:
         raise ConfigurationError(
             f"There is no camera: {server.address} has {server.words}. Add the camera to its Alpaca server. If it is on"
@@ -61,28 +61,38 @@ def _cameras(server: SurveyedServer, servers: Sequence[SurveyedServer]) -> tuple
     return cameras
 
 
-def _required(
+def _is_guider(facts: DiscoveredFacts, person: Person) -> bool:
+    if not isinstance(facts, DiscoveredMount) or not facts.is_idle:
+        return False
+    person.echo(
+        f"{facts.device.words} can neither slew, track nor park, and is left out as a guider. If it is the mount, add "
+        f"--mount {facts.device.number}."
+    )
+    return True
+
+
+def _chosen(
     devices: Sequence[DiscoveredDevice], kind: DeviceKind, number: int | None, person: Person
-) -> DiscoveredDevice:
+) -> DiscoveredDevice | None:
+    """Return the device with the number, the only one, the one that the person chooses, or the first."""
+    option = f"--{kind.section.replace('_', '-')}"
     words = ", ".join(f"{device.words} at {device.server}" for device in devices)
     if number is not None:
         devices = [device for device in devices if device.number == number]
         if not devices:
-            raise ConfigurationError(f"There is no {kind.name} {number}. There are: {words}. Correct --{kind.section}.")
-    if len(devices) > 1:
-        how = f"choose with --{kind.section} NUMBER" if number is None else "leave out --yes, and choose at a terminal"
-        _needs_person(person, f"There are several ({words}): {how}.")
-        return devices[_choice(person, f"Which {kind.name}?", [f"{d.words} at {d.server}" for d in devices])]
-    return devices[0]
-
-
-def _optional(devices: Sequence[DiscoveredDevice], kind: DeviceKind, person: Person) -> DiscoveredDevice | None:
+            raise ConfigurationError(
+                f"There is no {kind.name} {number}. {f'There are: {words}' if words else 'There is none'}. Correct "
+                f"{option}."
+            )
     if len(devices) < 2:
         return devices[0] if devices else None
-    if not person.is_there:
-        person.echo(f"Of {', '.join(device.words for device in devices)} the first is used.")
+    if not kind.required and not person.is_there:
+        person.echo(f"Of {words} the first is used; {option} NUMBER chooses another.")
         return devices[0]
-    index = _choice(person, f"Which {kind.name}?", [*(device.words for device in devices), NO_DEVICE])
+    how = f"choose with {option} NUMBER" if number is None else "leave out --yes, and choose at a terminal"
+    _needs_person(person, f"There are several ({words}): {how}.")
+    choices = [f"{device.words} at {device.server}" for device in devices]
+    index = _choice(person, f"Which {kind.name}?", choices if kind.required else [*choices, NO_DEVICE])
     return devices[index] if index < len(devices) else None
 
 

@@ -26,14 +26,11 @@ class Answers:
     """The settings that no device reports.
 
     Attributes:
-        name: Name of the telescope.
         central_obstruction: As a fraction of the aperture's diameter.
         pixel_size_um: `None` if the camera reports it.
         step_size_um: `None` if the focuser reports it.
         backlash_steps: 0 if unknown.
-        exposure_s: Exposure of a focus frame.
         way: How an imaging program shares the camera; "none" without such a program.
-        directory: Folder of the saved runs.
     """
 
     name: str

@@ -22,14 +22,7 @@ _LONGEST_EXPOSURE_S = 600.0
 
 
 def first_file(observatory: DiscoveredObservatory, answers: Answers, *, file_name: str, beside_schema: bool) -> str:
-    """Return the text of a settings file.
-
-    Args:
-        observatory: The devices.
-        answers: The settings that no device reports.
-        file_name: For the commands in its comments.
-        beside_schema: Whether the JSON schema is in the same folder.
-    """
+    """Return the text of a settings file; `beside_schema`: whether the JSON schema is in the same folder."""
     file = one_line(shlex.quote(file_name))
     sections = (
         _head(file_name, answers, beside_schema=beside_schema),
@@ -107,7 +100,6 @@ def _thermometer_section(observatory: DiscoveredObservatory) -> Iterator[str]:
 
 
 def _storage_section(directory: str, file: str) -> Iterator[str]:
-    """Yield the section `storage`."""
     yield "storage:"
     yield "  # The runs and the learned curve are saved here. With the learned curve a run needs three exposures"
     yield "  # instead of nine. Each telescope needs a folder of its own. To learn the curve at once:"
@@ -140,7 +132,6 @@ def _imaging_section(way: ImagingWay) -> Iterator[str]:
 
 
 def _focus_section(exposure_s: float, wheel: DiscoveredWheel | None) -> Iterator[str]:
-    """Yield the section `focus`."""
     yield "focus:"
     yield "  # Exposure of a focus frame, in seconds: enough for some tens of stars, also out of focus."
     yield f"  exposure_s: {yaml_value(exposure_s)}"
@@ -154,7 +145,6 @@ def _focus_section(exposure_s: float, wheel: DiscoveredWheel | None) -> Iterator
 
 
 def _triggers_section(observatory: DiscoveredObservatory, way: ImagingWay) -> Iterator[str]:
-    """Yield the section `triggers`."""
     yield "# What makes `alpaca-focus run` refocus; without any of them only on request."
     yield "triggers:"
     if observatory.focuser.temperature_c is not None or "observing_conditions" in observatory.devices:

@@ -17,13 +17,7 @@ DEFAULT_DIRECTORY = "~/.local/state/alpaca-focus"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Given:
-    """The command's options; `None` if left out.
-
-    Attributes:
-        address: "host:port" of the server.
-        numbers: Numbers of the camera and the focuser, by section of the settings.
-        values: Answers by the names of `QUESTIONS`.
-    """
+    """The command's options, `None` if left out: numbers of devices by section, and answers by names of `QUESTIONS`."""
 
     address: str | None = None
     numbers: Mapping[str, int | None] = field(default_factory=dict)
@@ -36,15 +30,12 @@ class Person(Protocol):
     @property
     def is_there(self) -> bool:
         """Whether a person can answer questions."""
-        ...
 
     def echo(self, line: str) -> None:
         """Print a line."""
-        ...
 
     def answer(self, question: str, default: str | None) -> str:
         """Ask a question and return the answer; an empty one is the default, if there is one."""
-        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,7 +45,6 @@ class Question:
     Attributes:
         name: Field of `Answers`.
         what: Its name in messages.
-        text: The question.
         option: The option that answers it.
         setting: Dotted name in the settings; empty if it is more than one setting.
         read: Parses the typed answer.
@@ -166,7 +156,7 @@ QUESTIONS = (
     Question(
         name="directory",
         what="the folder of the runs",
-        text="Folder in which to save the runs",
+        text="Folder in which to save the runs; a relative path starts from that of the settings file",
         option="--storage DIR",
         setting="storage.directory",
         read=str,

@@ -241,7 +241,21 @@ def test_good_settings_are_taken_over_and_the_night_goes_on(night: Night, log: l
     assert counted(log)["All devices are connected"] == 2
 
 
-@pytest.mark.parametrize("mistake", ["night.yaml:3:1: focsu: there is no such setting.", "another directory"])
+def test_settings_that_contradict_each_other_are_refused_at_once(night: Night) -> None:
+    night.sections["compensation"] = {"enabled": True}
+
+    async def story() -> None:
+        with pytest.raises(ConfigurationError, match="needs the temperature coefficient"):
+            async with night.kept():
+                pass
+
+    lived(story)
+
+
+@pytest.mark.parametrize(
+    "mistake",
+    ["night.yaml:3:1: focsu: there is no such setting.", "another directory", "no coefficient"],
+)
 def test_wrong_settings_leave_the_old_ones_in_force(mistake: str, night: Night, log: list[EventDict]) -> None:
     night.sections["triggers"] = {"images": 30}
 
@@ -250,6 +264,8 @@ def test_wrong_settings_leave_the_old_ones_in_force(mistake: str, night: Night, 
             await night.status_when(watching)
             if mistake == "another directory":
                 night.sections["storage"] = {"directory": str(night.directory / "elsewhere")}
+            elif mistake == "no coefficient":
+                night.sections["compensation"] = {"enabled": True}
             else:
                 night.mistake = mistake
             night.sections["triggers"] = {"minutes": 90.0}
@@ -259,19 +275,20 @@ def test_wrong_settings_leave_the_old_ones_in_force(mistake: str, night: Night, 
             (line,) = log[before:]
             assert line["log_level"] == "error"
             assert "the old" in line["event"]
-            assert line.get("why", mistake) == mistake
+            assert line.get("why", mistake) == mistake or "needs the temperature coefficient" in line["why"]
 
     lived(story)
     assert counted(log)["All devices are connected"] == 1
 
 
 def test_settings_that_contradict_the_devices_are_waited_out(night: Night) -> None:
-    night.sections["triggers"] = {"temperature_zones": 0.5}
+    night.sections["focuser"] = {"min_position": 50000}
 
     async def story() -> None:
         async with night.kept() as daemon:
             status = await night.status_when(waiting)
-            assert "triggers.temperature_zones needs" in status["why"]
+            assert "outside the limits 50000 to" in status["why"]
+            del night.sections["focuser"]
             night.sections["triggers"] = {"temperature_c": 0.5}
             daemon.reload()
             assert names(await night.status_when(watching)) == ["asap", "position", "temperature"]

@@ -1,5 +1,6 @@
 """`alpaca-focus init` without questions, up to the file."""
 
+import inspect
 from functools import partial
 from pathlib import Path
 
@@ -8,13 +9,14 @@ import typer
 from typer.testing import CliRunner
 
 from alpaca_focus.cli.init_command import init
+from alpaca_focus.core.device_kinds import DEVICE_KINDS
 from alpaca_focus.core.errors import ConfigurationError
 from alpaca_focus.devices.survey import survey_device
 from alpaca_focus.settings.loader import load_yaml, parse_yaml
-from alpaca_focus.settings.models import Settings
+from alpaca_focus.settings.models import MountSection, Settings
 from alpaca_focus.setup import surveying
 from alpaca_focus.simulator.observatory import Observatory
-from tests.served_devices import HANG, Faults, ServedCamera, ServedFocuser, serve
+from tests.served_devices import HANG, Faults, ServedCamera, ServedFocuser, ServedMount, serve
 
 commands = typer.Typer()
 commands.command()(init)
@@ -76,6 +78,27 @@ def test_what_is_missing_is_named_and_nothing_is_written(tmp_path: Path) -> None
         "--focal-length MM, --aperture MM and --step-size UM."
     )
     assert not file.exists()
+
+
+def test_a_guider_is_no_mount_unless_it_is_named(tmp_path: Path) -> None:
+    guider = ServedMount(**dict.fromkeys(("canslew", "canslewasync", "cansettracking", "tracking", "canpark"), False))
+    optics = ["--focal-length", "480", "--aperture", "80", "--step-size", "1.2"]
+    with serve([ServedCamera(), ServedFocuser(), guider, ServedMount(canslew=True)], Faults()) as server:
+        options = ["--address", f"127.0.0.1:{server.port}", *optics]
+        chosen = CliRunner().invoke(commands, [str(tmp_path / "found.yaml"), *options])
+        named = CliRunner().invoke(commands, [str(tmp_path / "named.yaml"), *options, "--mount", "0"])
+    assert (chosen.exit_code, named.exit_code) == (0, 0), chosen.output + named.output
+    assert 'mount 0 "Test mount" can neither slew, track nor park, and is left out as a guider.' in chosen.output
+    numbers = [each.device_number for name in ("found", "named") if (each := _mount_in(tmp_path / f"{name}.yaml"))]
+    assert numbers == [1, 0]
+
+
+def _mount_in(file: Path) -> MountSection | None:
+    return load_yaml(file, Settings).mount
+
+
+def test_each_kind_of_device_has_an_option_for_its_number() -> None:
+    assert set(DEVICE_KINDS) <= set(inspect.signature(init).parameters)
 
 
 def test_a_relative_focuser_is_refused(tmp_path: Path) -> None:

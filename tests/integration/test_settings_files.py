@@ -165,6 +165,84 @@ def test_the_simulator_example_fits_the_simulated_observatory() -> None:
     assert settings.focus.exposure_s == 2.0
 
 
+PATHS = """imaging: {folder: frames}
+storage: {directory: runs}
+thermometer: {file: celsius}
+messages: {services_file: services}
+mqtt: {password_file: password}
+web: {token_file: token}
+"""
+
+
+def paths_in(settings: Settings) -> list[str | None]:
+    assert settings.messages is not None
+    assert settings.mqtt is not None
+    assert settings.web is not None
+    return [
+        settings.imaging.folder,
+        settings.storage.directory,
+        settings.thermometer.file,
+        settings.messages.services_file,
+        settings.mqtt.password_file,
+        settings.web.token_file,
+    ]
+
+
+def test_relative_paths_start_from_the_folder_of_the_settings_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("east", "elsewhere"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "east" / "night.yaml").write_bytes(TELESCOPE + PATHS.encode())
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    names = ("frames", "runs", "celsius", "services", "password", "token")
+    expected = [str(tmp_path / "east" / name) for name in names]
+    assert paths_in(load_yaml(tmp_path / "east" / "night.yaml", Settings)) == expected
+    # However the file is named.
+    monkeypatch.chdir(tmp_path / "east")
+    assert paths_in(load_yaml(Path("night.yaml"), Settings)) == expected
+
+
+def test_no_setting_of_a_file_or_folder_is_left_out() -> None:
+    definitions = {"Settings": json_schema()} | json_schema()["$defs"]
+    named = {
+        f"{section}.{name}"
+        for section, schema in definitions.items()
+        for name, setting in schema["properties"].items()
+        if re.match(r"(File|Folder)\b", setting.get("description", ""))
+    }
+    assert len(named) == len(PATHS.splitlines())
+
+
+def test_a_home_folder_is_expanded_and_an_unknown_one_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    path = tmp_path / "night.yaml"
+    path.write_bytes(TELESCOPE + b"storage: {directory: ~/runs}\n")
+    assert load_yaml(path, Settings).storage.folder == tmp_path / "home" / "runs"
+    path.write_bytes(TELESCOPE + b"storage: {directory: ~nobody-of-that-name/runs}\n")
+    assert "the home folder of ~nobody-of-that-name is unknown: write the whole path" in message_for(path)
+
+
+def test_a_folder_at_the_old_place_is_reported_until_it_is_moved(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "east").mkdir()
+    (tmp_path / "runs").mkdir()
+    path = tmp_path / "east" / "night.yaml"
+    path.write_bytes(TELESCOPE + b"storage: {directory: runs}\n")
+    monkeypatch.chdir(tmp_path)
+    warned: list[str] = []
+    load_yaml(path, Settings, warn=warned.append)
+    (sentence,) = warned
+    assert sentence == (
+        f"{tmp_path}/east/runs does not exist, but {tmp_path}/runs does: relative paths in the settings start from the "
+        "folder of the settings file. Move it there, or write the whole path."
+    )
+    (tmp_path / "runs").rename(tmp_path / "east" / "runs")
+    load_yaml(path, Settings, warn=warned.append)
+    assert len(warned) == 1
+
+
 def test_a_missing_file(tmp_path: Path) -> None:
     path = tmp_path / "night.yaml"
     assert message_for(path) == f"{path}: there is no such file: check the name and the directory"

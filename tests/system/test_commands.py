@@ -116,6 +116,24 @@ def test_check_says_what_was_understood(run: Run) -> None:
     assert "f/5.0" in result.stdout
 
 
+@pytest.mark.parametrize("command", [("check",), ("run", "--config")])
+def test_compensation_without_a_coefficient_is_one_sentence_and_its_remedy(
+    command: tuple[str, ...], run: Run, tmp_path: Path
+) -> None:
+    file = tmp_path / "night.yaml"
+    file.write_text(
+        "telescope: {focal_length_mm: 530, aperture_mm: 106}\ncompensation: {enabled: true}\n"
+        "storage: {directory: runs}\n"
+    )
+    result = run(*command, file)
+    assert result.returncode == 2
+    assert "is good" not in result.stdout
+    assert result.stderr == (
+        "alpaca-focus: compensation.enabled needs the temperature coefficient. Set "
+        "focuser.temperature_coefficient_steps_per_c: `alpaca-focus calibrate temperature` measures it.\n"
+    )
+
+
 def test_check_names_a_missing_file(run: Run) -> None:
     result = run("check", "/no/such/file.yaml")
     assert result.returncode == 2

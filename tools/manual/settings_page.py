@@ -84,7 +84,8 @@ INTRODUCTION = """# Every setting
 The settings are a YAML file. Only [`telescope.focal_length_mm`](#telescope.focal_length_mm) and
 [`telescope.aperture_mm`](#telescope.aperture_mm) must be there; everything else may be left out. A name that does not
 exist, a value of another kind or beyond its limits is refused, with the line and the column, before anything moves:
-`alpaca-focus check FILE` tries it. Units are in the names. `~` at the beginning of a path is the home folder.
+`alpaca-focus check FILE` tries it. Units are in the names. `~` at the beginning of a path is the home folder, and
+a relative path starts from the folder of the settings file.
 
 This page is made from the models that check the file, so it is complete. Editors that know JSON schemas complete and
 check as one types with `config/alpaca-focus.schema.json`, which `alpaca-focus schema` prints.

@@ -122,13 +122,6 @@ def test_a_temperature_in_zones_is_turned_into_degrees(coefficient: float) -> No
     assert trigger.limit_c == pytest.approx(0.5 * ZONE_STEPS / 20.0)
 
 
-@pytest.mark.parametrize("focuser", [{}, {"temperature_coefficient_steps_per_c": 0.0}])
-def test_a_temperature_in_zones_needs_a_coefficient(focuser: dict[str, float]) -> None:
-    sentence = error_of(triggers={"temperature_zones": 0.5}, focuser=focuser)
-    assert "triggers.temperature_zones needs focuser.temperature_coefficient_steps_per_c" in sentence
-    assert "alpaca-focus calibrate temperature" in sentence
-
-
 def uncertainty_limit_steps(**sections: Any) -> float:
     (_, _, trigger) = night_of(triggers={"uncertainty_zones": 1.0}, **sections).triggers
     assert isinstance(trigger, FocusUncertainty)
@@ -187,11 +180,6 @@ def test_a_coefficient_of_one_filter_or_of_altitude_is_enough() -> None:
     tilted = night_of(compensation={"enabled": True, "altitude_steps": 20.0}).compensation
     assert tilted is not None
     assert tilted.steps_per_c == 0.0
-
-
-def test_compensation_that_knows_nothing_is_refused() -> None:
-    sentence = error_of(compensation={"enabled": True})
-    assert "compensation.enabled needs focuser.temperature_coefficient_steps_per_c" in sentence
 
 
 def test_offsets_are_moved_by_only_when_that_is_set() -> None:

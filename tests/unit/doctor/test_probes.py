@@ -25,8 +25,8 @@ from alpaca_focus.doctor.computer_checks import (
     undervoltage,
 )
 from alpaca_focus.doctor.probe_context import ProbeContext, run_in_thread
-from alpaca_focus.doctor.program_checks import PortState, port_state
-from alpaca_focus.doctor.settings_checks import contradictions, settings_facts
+from alpaca_focus.doctor.program_checks import PortState, port_state, secrets_in
+from alpaca_focus.doctor.settings_checks import others_may_read
 from alpaca_focus.service.control_wire import lock_path
 from alpaca_focus.settings.models import Settings
 from alpaca_focus.store.run_store import FILE_NAME, RunStore
@@ -128,31 +128,6 @@ def test_ports_are_free_or_taken_or_of_another_computer() -> None:
     assert port_state("192.0.2.7", port) is PortState.NO_ADDRESS
 
 
-@pytest.mark.parametrize(
-    ("sections", "words"),
-    [
-        ({}, None),
-        ({"triggers": {"temperature_zones": 0.5}}, "triggers.temperature_zones"),
-        (
-            {"triggers": {"temperature_zones": 0.5}, "focuser": {"temperature_coefficient_steps_per_c": -20}},
-            None,
-        ),
-        ({"compensation": {"enabled": True}}, "compensation.enabled"),
-        ({"compensation": {"enabled": True, "steps_per_c_through": {"Ha": -20}}}, None),
-        ({"triggers": {"temperature_c": 1}, "thermometer": {"source": "mean"}}, "thermometer.source is mean"),
-        ({"triggers": {"temperature_c": 1}, "thermometer": {"source": "mean", "file": "/t"}}, None),
-        ({"triggers": {"altitude_deg": 20}}, "Set mount"),
-        ({"triggers": {"altitude_deg": 20}, "mount": {"device_number": 0}}, None),
-        ({"triggers": {"hfd_rise_percent": 20}}, "light frames"),
-        ({"triggers": {"hfd_rise_percent": 20}, "imaging": {"way": "gateway"}}, None),
-    ],
-)
-def test_settings_that_contradict_themselves(sections: dict[str, object], words: str | None) -> None:
-    found = contradictions(settings(**sections))
-    assert len(found) == (0 if words is None else 1)
-    assert (words or "") in "".join(found)
-
-
 def test_secrets_are_named_and_their_readers_checked(tmp_path: Path) -> None:
     file = tmp_path / "night.yaml"
     file.touch(mode=0o600)
@@ -161,12 +136,11 @@ def test_secrets_are_named_and_their_readers_checked(tmp_path: Path) -> None:
         mqtt={"password": "hush-hush"},
         messages={"services": ["ntfy://hush"]},
     )
-    facts = settings_facts(file, wanted)
-    assert set(facts.secrets) == {"web.token", "mqtt.password", "messages.services"}
-    assert not facts.others_may_read
+    assert set(secrets_in(wanted)) == {"web.token", "mqtt.password", "messages.services"}
+    assert not others_may_read(file)
     file.chmod(0o644)
-    assert settings_facts(file, wanted).others_may_read
-    assert settings_facts(file, settings()).secrets == ()
+    assert others_may_read(file)
+    assert secrets_in(settings()) == ()
 
 
 def test_a_hanging_thread_times_out() -> None:

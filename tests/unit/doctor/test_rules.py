@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta, timezone
 from importlib import import_module
 from inspect import iscoroutinefunction
 from pkgutil import iter_modules
-from typing import get_type_hints
+from typing import Any, get_type_hints
 
 import pytest
 
@@ -18,7 +18,6 @@ from alpaca_focus.doctor.camera_checks import (
     CameraFacts,
     CoolerFacts,
     FrameFacts,
-    RequestedExposure,
     Scale,
     check_camera,
     check_frame,
@@ -52,10 +51,11 @@ from alpaca_focus.doctor.program_checks import (
     check_services,
 )
 from alpaca_focus.doctor.server_checks import Reachability, ServerFacts, check_server
-from alpaca_focus.doctor.settings_checks import SettingsFacts, check_settings
+from alpaca_focus.doctor.settings_checks import check_settings
 from alpaca_focus.doctor.wheel_checks import WheelFacts, check_wheel
+from alpaca_focus.ports import CameraInfo
 from alpaca_focus.run.nudge import NudgeResult
-from alpaca_focus.settings.models import Settings
+from alpaca_focus.settings.models import FocusSection, Settings
 
 OK, NOTE, FAILS, NOT_TRIED = CheckOutcome.OK, CheckOutcome.NOTE, CheckOutcome.FAILS, CheckOutcome.NOT_TRIED
 
@@ -138,21 +138,25 @@ def test_servers(changes: dict[str, object], name: str, outcome: CheckOutcome, w
     assert_check(check_server(replace(SERVER, **changes)), name, outcome, words)
 
 
-PLAIN = RequestedExposure(section="focus", exposure_s=3.0, binning=1, gain=None, offset=None)
-HA = RequestedExposure(section="focus.filters.Ha", exposure_s=8.0, binning=2, gain=100, offset=20)
+PLAIN = {"focus": FocusSection(exposure_s=3.0)}
+HA = {"focus.filters.Ha": FocusSection(exposure_s=8.0, binning=2, gain=100, offset=20)}
 CAMERA = CameraFacts(
-    width_px=6248,
-    height_px=4176,
-    reported_pixel_um=3.76,
+    info=CameraInfo(
+        sensor_width_px=6248,
+        sensor_height_px=4176,
+        pixel_size_um=3.76,
+        max_adu=65535,
+        max_binning=4,
+        exposure_min_s=0.001,
+        exposure_max_s=3600.0,
+        can_abort=True,
+        bayer=False,
+    ),
     set_pixel_um=None,
-    bayer=False,
-    max_binning=4,
-    exposure_min_s=0.001,
-    exposure_max_s=3600.0,
     gain=Scale(now=0, lowest=0, highest=400),
     offset=Scale(now=10, lowest=0, highest=200),
     cooler=CoolerFacts(on=True, temperature_c=-9.8, target_c=-10.0, power_percent=42.0),
-    requested=(PLAIN, HA),
+    requested=PLAIN | HA,
 )
 
 
@@ -161,9 +165,9 @@ CAMERA = CameraFacts(
     [
         ({}, "sensor", OK, "6248 x 4176 pixels of 3.76 um (reported)"),
         ({"set_pixel_um": 3.76}, "sensor", OK, "3.76"),
-        ({"reported_pixel_um": None, "set_pixel_um": 5.0}, "sensor", OK, "5 um (of the settings)"),
+        ({"pixel_size_um": None, "set_pixel_um": 5.0}, "sensor", OK, "5 um (of the settings)"),
         ({"set_pixel_um": 5.0}, "sensor", NOTE, "camera.pixel_size_um is 5 um"),
-        ({"reported_pixel_um": None}, "sensor", FAILS, "set camera.pixel_size_um"),
+        ({"pixel_size_um": None}, "sensor", FAILS, "set camera.pixel_size_um"),
         ({"bayer": True}, "sensor", OK, "colour"),
         ({}, "exposure", OK, "requested: 3, 8 s"),
         ({"exposure_max_s": 5.0}, "exposure", FAILS, "focus.filters.Ha.exposure_s requests 8 s"),
@@ -171,9 +175,9 @@ CAMERA = CameraFacts(
         ({}, "binning", OK, "up to 4; requested: 1, 2"),
         ({"max_binning": 1}, "binning", FAILS, "focus.filters.Ha.binning requests 2"),
         ({}, "gain", OK, "0, range 0 to 400; requested: 100"),
-        ({"requested": (PLAIN,)}, "gain", OK, "unchanged"),
+        ({"requested": PLAIN}, "gain", OK, "unchanged"),
         ({"gain": Scale()}, "gain", FAILS, "has no gain"),
-        ({"gain": Scale(), "requested": (PLAIN,)}, "gain", OK, "none"),
+        ({"gain": Scale(), "requested": PLAIN}, "gain", OK, "none"),
         ({"gain": Scale(now=1, lowest=0, highest=3)}, "gain", FAILS, "0 to 3"),
         ({"gain": Scale(now=1)}, "gain", OK, "any"),
         ({"offset": Scale(now=30, lowest=25, highest=50)}, "offset", FAILS, "focus.filters.Ha.offset requests 20"),
@@ -185,7 +189,10 @@ CAMERA = CameraFacts(
     ],
 )
 def test_cameras(changes: dict[str, object], name: str, outcome: CheckOutcome, words: str) -> None:
-    assert_check(check_camera(replace(CAMERA, **changes)), name, outcome, words)
+    of_info = {field: value for field, value in changes.items() if hasattr(CAMERA.info, field)}
+    others = {field: value for field, value in changes.items() if field not in of_info}
+    camera = replace(CAMERA, info=replace(CAMERA.info, **of_info), **others)
+    assert_check(check_camera(camera), name, outcome, words)
 
 
 FRAME = FrameFacts(
@@ -243,6 +250,8 @@ FOCUSER = FocuserFacts(
         ({}, "position", OK, "at 5000"),
         ({"moving": True}, "position", OK, "moving"),
         ({"min_position": 6000}, "position", FAILS, "outside the limits 6000 to 10000"),
+        ({"min_position": 6000}, "position", FAILS, "widen focuser.min_position"),
+        ({"position": -3750}, "position", FAILS, "correct its zero or its range of 0 to 10000 in its own server"),
         ({"max_position": 4000}, "position", FAILS, "0 to 4000"),
         ({"position": 10001}, "position", FAILS, "0 to 10000"),
         ({"restore_position": 4000}, "position", NOTE, "had started at 4000"),
@@ -251,7 +260,7 @@ FOCUSER = FocuserFacts(
         ({"max_position": 20000}, "limits", NOTE, "focuser.max_position is 20000"),
         ({"min_position": 10000}, "limits", FAILS, "10000 to 10000"),
         ({}, "step size", OK, "1 um"),
-        ({"reported_step_um": None}, "step size", FAILS, "focuser.step_size_um"),
+        ({"reported_step_um": None}, "step size", NOTE, "focuser.step_size_um"),
         ({"set_step_um": 2.0}, "step size", NOTE, "2 um"),
         ({}, "temperature", OK, "8.5 deg C"),
         ({"temperature_c": None}, "temperature", FAILS, "thermometer.source"),
@@ -349,6 +358,7 @@ MOUNT = MountFacts(
     ("changes", "name", "outcome", "words"),
     [
         ({}, "state", OK, "tracking, pier side west"),
+        ({"is_idle": True}, "state", NOTE, "neither slew, track nor park"),
         ({"parked": True, "tracking": False}, "state", OK, "parked, not tracking"),
         ({"tracking": None}, "state", OK, "does not report whether it tracks"),
         ({"pier_side": PierSide.UNKNOWN}, "state", OK, "does not report its pier side"),
@@ -405,7 +415,7 @@ def test_safety_and_guider() -> None:
 )
 def test_daemons(facts: DaemonFacts, outcome: CheckOutcome, words: str, *, read_only: bool) -> None:
     assert_check([check_daemon(facts)], "state", outcome, words)
-    assert bool(facts.read_only_reason) is read_only
+    assert bool(facts.holder.value) is read_only
 
 
 @pytest.mark.parametrize(
@@ -435,42 +445,78 @@ def test_messages_and_the_broker() -> None:
     assert_check([check_broker("pi:1883", "It refuses. Look at mqtt.user.", user="me")], "broker", FAILS, "mqtt.user")
 
 
-SETTINGS = SettingsFacts(
-    file="night.yaml",
-    telescope="a refractor",
-    others_may_read=True,
-    secrets=(),
-    keeps_history=True,
-    has_limits=True,
-    compensates_backlash=True,
-    contradictions=(),
-    has_triggers=True,
-    needs_sun=True,
-    has_site=True,
-)
+COMPLETE: dict[str, Any] = {
+    "telescope": {"name": "a refractor", "focal_length_mm": 530, "aperture_mm": 106},
+    "storage": {"directory": "/runs"},
+    "focuser": {
+        "min_position": 100,
+        "max_position": 900,
+        "backlash": {"steps": 20},
+        "temperature_coefficient_steps_per_c": -12.5,
+    },
+    "triggers": {"minutes": 60.0},
+    "site": {"latitude_deg": 47.0, "longitude_deg": 8.0},
+    "web": {"token": "a-long-enough-secret"},
+}
+
+
+def checks_of(changes: dict[str, Any], *, misplaced: Sequence[str] = (), is_public: bool = False) -> tuple[Check, ...]:
+    return check_settings("n.yaml", Settings.model_validate(COMPLETE | changes), misplaced, is_public=is_public)
 
 
 def test_complete_settings_get_one_line() -> None:
-    (check,) = check_settings(SETTINGS)
-    assert check.outcome is OK
-    assert check_settings(replace(SETTINGS, has_site=False, needs_sun=False)) == (check,)
-    assert check_settings(replace(SETTINGS, secrets=("web.token",), others_may_read=False)) == (check,)
+    (check,) = checks_of({})
+    assert (check.outcome, check.seen) == (OK, "n.yaml is valid: a refractor")
+
+
+@pytest.mark.parametrize(
+    "triggers",
+    [
+        {"temperature_c": 1.0},
+        {"temperature_zones": 0.5},
+        {"images": 5},
+        {"meridian_flip": True},
+        {"filter_change": "offset"},
+        {"uncertainty_zones": 0.5},
+    ],
+)
+def test_any_trigger_is_enough(triggers: dict[str, Any]) -> None:
+    assert len(checks_of({"triggers": triggers})) == 1
 
 
 @pytest.mark.parametrize(
     ("changes", "name", "outcome", "words"),
     [
-        ({"secrets": ("web.token", "mqtt.password")}, "permissions", NOTE, "web.token, mqtt.password"),
-        ({"keeps_history": False}, "history", NOTE, "storage.directory"),
-        ({"has_limits": False}, "limits", NOTE, "focuser.min_position"),
-        ({"compensates_backlash": False}, "backlash", NOTE, "calibrate backlash"),
-        ({"has_triggers": False}, "triggers", NOTE, "refocus"),
-        ({"has_site": False}, "site", NOTE, "site.latitude_deg"),
-        ({"contradictions": ("A needs B. Set B.",)}, "contradiction", FAILS, "A needs B. Set B."),
+        ({"storage": {}}, "history", NOTE, "storage.directory"),
+        ({"focuser": {"backlash": {"steps": 20}}}, "limits", NOTE, "focuser.min_position"),
+        ({"focuser": {}}, "backlash", NOTE, "calibrate backlash"),
+        ({"triggers": {}}, "triggers", NOTE, "refocus"),
+        ({"triggers": {"altitude_deg": 20}}, "contradiction", FAILS, "Set mount"),
     ],
 )
-def test_settings(changes: dict[str, object], name: str, outcome: CheckOutcome, words: str) -> None:
-    assert_check(check_settings(replace(SETTINGS, **changes)), name, outcome, words)
+def test_settings(changes: dict[str, Any], name: str, outcome: CheckOutcome, words: str) -> None:
+    assert_check(checks_of(changes), name, outcome, words)
+
+
+def test_a_site_is_needed_for_the_sun_alone() -> None:
+    without = {name: section for name, section in COMPLETE.items() if name != "site"}
+    sunless = without | {"night": {"sun_altitude_deg": None}}
+    for sections, count in ((without, 2), (sunless, 1)):
+        checks = check_settings("n.yaml", Settings.model_validate(sections), (), is_public=False)
+        assert len(checks) == count
+    assert_check(
+        check_settings("n.yaml", Settings.model_validate(without), (), is_public=False),
+        "site",
+        NOTE,
+        "site.latitude_deg",
+    )
+
+
+def test_misplaced_paths_and_public_secrets_are_noted() -> None:
+    assert_check(checks_of({}, misplaced=["A is at B. Move it."]), "path", NOTE, "A is at B. Move it.")
+    secret = {"mqtt": {"password": "secret"}}
+    assert_check(checks_of(secret, is_public=True), "permissions", NOTE, "mqtt.password, web.token")
+    assert len(checks_of({"web": {}}, is_public=True)) == 1
 
 
 COMPUTER = ComputerFacts(
@@ -563,5 +609,7 @@ def test_rules_are_plain_functions_on_frozen_facts() -> None:
     assert len(set(facts)) >= 10
     for rule in rules:
         assert not iscoroutinefunction(rule), rule
-        assert not {ProbeContext, Connection, Settings} & set(get_type_hints(rule).values()), rule
+        # The settings, frozen as well, are the facts of their own rule.
+        others = {ProbeContext, Connection} if rule is check_settings else {ProbeContext, Connection, Settings}
+        assert not others & set(get_type_hints(rule).values()), rule
     assert all(is_dataclass(each) and each.__dataclass_params__.frozen for each in facts)

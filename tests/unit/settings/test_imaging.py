@@ -1,5 +1,7 @@
 """The settings for living beside an imaging program: nonsense is refused, at its place."""
 
+from pathlib import Path
+
 import pytest
 
 from alpaca_focus.core.errors import ConfigurationError
@@ -42,4 +44,4 @@ def test_the_gateway_needs_no_folder() -> None:
 @pytest.mark.parametrize("way", ["watch", "told"])
 def test_the_other_values_of_way_allow_a_folder(way: str) -> None:
     settings = parse_yaml(f"{TELESCOPE}imaging: {{way: {way}, folder: ~/frames}}\n", Settings, source="night.yaml")
-    assert (settings.imaging.folder, settings.imaging.folder_pattern) == ("~/frames", "*")
+    assert (settings.imaging.folder, settings.imaging.folder_pattern) == (str(Path.home() / "frames"), "*")

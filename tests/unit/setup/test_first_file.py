@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -34,7 +35,7 @@ def test_discovered_devices_and_answers_are_in_force() -> None:
     }
     assert settings.alpaca.address == "192.168.1.20:11111"
     assert settings.focuser.backlash.model_dump() == {"method": "overshoot", "steps": 60, "arrive": "in"}
-    assert settings.storage.directory == "~/runs"
+    assert settings.storage.folder == Path.home() / "runs"
     assert settings.site is not None
     assert (settings.site.latitude_deg, settings.site.longitude_deg) == (47.1, 8.2)
     for each in (settings.filter_wheel, settings.mount, settings.observing_conditions, settings.safety_monitor):

@@ -1,13 +1,23 @@
 """The questions and choices of `alpaca-focus init`: which are asked, and which answers are refused."""
 
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
 
 from alpaca_focus.alpaca.discovery import DiscoveredServer
+from alpaca_focus.core.device_kinds import (
+    DEVICE_KINDS,
+    MOUNT_ABILITIES,
+    DeviceKind,
+    DiscoveredDevice,
+    DiscoveredFacts,
+    DiscoveredMount,
+)
+from alpaca_focus.core.discovered import SurveyedServer
 from alpaca_focus.core.errors import ConfigurationError
-from alpaca_focus.setup.device_choice import choose_devices
+from alpaca_focus.setup.device_choice import ChosenDevices, choose_devices
 from alpaca_focus.setup.questions import Given, check_given, collect_answers
 from alpaca_focus.setup.server_discovery import usable_addresses
 from alpaca_focus.setup.surveying import device_lines
@@ -135,9 +145,21 @@ def test_options_that_can_be_are_taken() -> None:
 # Choosing.
 
 
+def chosen_of(
+    servers: Sequence[SurveyedServer], options: Given, person: Somebody, *, guiders: Collection[int] = ()
+) -> ChosenDevices:
+    """Choose where the mounts of these numbers can neither slew, track nor park."""
+
+    def read(found: DiscoveredDevice, kind: DeviceKind) -> DiscoveredFacts:
+        assert kind.section == "mount"
+        return DiscoveredMount.of(found, dict.fromkeys(MOUNT_ABILITIES, found.number not in guiders), ())
+
+    return choose_devices(servers, options, person, read)
+
+
 def test_the_only_server_with_a_focuser_is_taken() -> None:
     both, weather = server("camera", "focuser"), server("observingconditions", address="10.0.0.9:1")
-    chosen = choose_devices([weather, both], Given(), nobody())
+    chosen = chosen_of([weather, both], Given(), nobody())
     assert chosen.server == both.address
     assert list(chosen.devices) == ["camera", "focuser"]
 
@@ -145,37 +167,80 @@ def test_the_only_server_with_a_focuser_is_taken() -> None:
 def test_one_of_several_servers_has_to_be_named_or_chosen() -> None:
     servers = [server("camera", "focuser"), server("camera", "focuser", address="10.0.0.9:1")]
     with pytest.raises(ConfigurationError, match=r"2 servers have a focuser \(.*10\.0\.0\.9:1\): name one with --addr"):
-        choose_devices(servers, Given(), nobody())
-    assert choose_devices(servers, Given(), Somebody({"Number": ["3", "2"]})).server == "10.0.0.9:1"
+        chosen_of(servers, Given(), nobody())
+    assert chosen_of(servers, Given(), Somebody({"Number": ["3", "2"]})).server == "10.0.0.9:1"
 
 
 def test_one_of_several_cameras_has_to_be_named_or_chosen() -> None:
     servers = [server("camera", "camera", "focuser")]
     with pytest.raises(ConfigurationError, match="choose with --camera NUMBER"):
-        choose_devices(servers, Given(), nobody())
-    assert choose_devices(servers, Given(numbers={"camera": 1}), nobody()).devices["camera"].number == 1
-    assert choose_devices(servers, Given(), Somebody({"Number": ["2"]})).devices["camera"].number == 1
+        chosen_of(servers, Given(), nobody())
+    assert chosen_of(servers, Given(numbers={"camera": 1}), nobody()).devices["camera"].number == 1
+    assert chosen_of(servers, Given(), Somebody({"Number": ["2"]})).devices["camera"].number == 1
     with pytest.raises(ConfigurationError, match=r"There is no camera 7\. There are: camera 0 .*Correct --camera\."):
-        choose_devices(servers, Given(numbers={"camera": 7}), nobody())
+        chosen_of(servers, Given(numbers={"camera": 7}), nobody())
 
 
 def test_a_camera_on_another_server_is_found() -> None:
     focuser, camera = server("focuser"), server("camera", address="camera.local:11111")
-    assert choose_devices([focuser, camera], Given(), nobody()).devices["camera"].server == "camera.local:11111"
+    assert chosen_of([focuser, camera], Given(), nobody()).devices["camera"].server == "camera.local:11111"
     with pytest.raises(ConfigurationError, match="There is no camera"):
-        choose_devices([focuser], Given(), nobody())
+        chosen_of([focuser], Given(), nobody())
     another = server("camera", address="10.0.0.9:1")
     with pytest.raises(ConfigurationError, match="choose at a terminal"):
-        choose_devices([focuser, camera, another], Given(numbers={"camera": 0}), nobody())
+        chosen_of([focuser, camera, another], Given(numbers={"camera": 0}), nobody())
 
 
 def test_of_several_mounts_the_first_is_taken_or_one_is_chosen_or_none() -> None:
     servers = [server("camera", "focuser", "telescope", "telescope")]
     unasked = nobody()
-    assert choose_devices(servers, Given(), unasked).devices["mount"].number == 0
+    assert chosen_of(servers, Given(), unasked).devices["mount"].number == 0
     assert "the first is used" in unasked.lines[0]
-    assert choose_devices(servers, Given(), Somebody({"Number": ["2"]})).devices["mount"].number == 1
-    assert "mount" not in choose_devices(servers, Given(), Somebody({"Number": ["3"]})).devices
+    assert chosen_of(servers, Given(), Somebody({"Number": ["2"]})).devices["mount"].number == 1
+    assert "mount" not in chosen_of(servers, Given(), Somebody({"Number": ["3"]})).devices
+
+
+def test_a_guider_is_no_mount() -> None:
+    servers = [server("camera", "focuser", "telescope", "telescope")]
+    person = nobody()
+    assert chosen_of(servers, Given(), person, guiders={0}).devices["mount"].number == 1
+    (line,) = person.lines
+    assert line == (
+        'mount 0 "My telescope" can neither slew, track nor park, and is left out as a guider. If it is the mount, add '
+        "--mount 0."
+    )
+    assert "mount" not in chosen_of(servers, Given(), nobody(), guiders={0, 1}).devices
+    named = Given(numbers={"mount": 0})
+    assert chosen_of(servers, named, nobody(), guiders={0}).devices["mount"].number == 0
+
+
+@pytest.mark.parametrize(
+    ("values", "is_idle"),
+    [
+        ({}, False),
+        (dict.fromkeys(MOUNT_ABILITIES, False), True),
+        ({"CanSlew": False}, True),
+        ({"CanSlew": False, "Tracking": True}, False),
+        ({"CanSlew": False, "CanPark": True}, False),
+    ],
+)
+def test_a_mount_that_reports_nothing_may_be_one(values: dict[str, bool], *, is_idle: bool) -> None:
+    assert DiscoveredMount.of(device("telescope"), values, ()).is_idle is is_idle
+
+
+@pytest.mark.parametrize("section", DEVICE_KINDS)
+def test_a_device_of_any_kind_is_chosen_by_its_number(section: str) -> None:
+    alpaca_type = DEVICE_KINDS[section].alpaca_type
+    servers = [server("camera", "focuser", alpaca_type, alpaca_type)]
+    assert chosen_of(servers, Given(numbers={section: 1}), nobody()).devices[section].number == 1
+    option = f"--{section.replace('_', '-')}"
+    with pytest.raises(ConfigurationError, match=rf"There is no .* 7\. There are: .* Correct {option}\."):
+        chosen_of(servers, Given(numbers={section: 7}), nobody())
+
+
+def test_a_number_without_any_device_of_its_kind_is_refused() -> None:
+    with pytest.raises(ConfigurationError, match=r"There is no mount 0\. There is none\. Correct --mount\."):
+        chosen_of([server("camera", "focuser")], Given(numbers={"mount": 0}), nobody())
 
 
 def test_a_link_local_address_counts_only_where_there_is_no_other() -> None:
