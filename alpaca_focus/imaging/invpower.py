@@ -45,7 +45,7 @@ def inverse_power(frame: Frame) -> Measurement:
     power = float(np.maximum(spectrum - noise, 0).sum())
     error = math.sqrt(variance)
     if not power > LEAST_SIGMAS * error:
-        return _unusable("nothing stands out of the noise: clouds, or too short an exposure")
+        return _unusable("nothing stands out of the noise of this exposure")
     return Measurement(
         metric=METRIC.name,
         value=1 / power,

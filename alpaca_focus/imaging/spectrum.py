@@ -127,7 +127,7 @@ def measure_spectrum(frame: Frame, settings: SpectrumSettings = DEFAULT) -> Spec
     image = _as_float(frame.pixels)
     detected = _detected(image, settings.axis)
     if detected is None:
-        return replace(lost, reason="no trace found: clouds, too short an exposure, or the star is off the slit")
+        return replace(lost, reason="no trace found: the star is off the slit, or the exposure is too short")
     axis, trace = detected
     lying = image if axis is TraceAxis.HORIZONTAL else image.T
     line = TraceLine((lying.shape[1] - 1) / 2, trace.row, trace.slant)
@@ -138,7 +138,7 @@ def measure_spectrum(frame: Frame, settings: SpectrumSettings = DEFAULT) -> Spec
     gain = frame.electrons_per_adu or TYPICAL_ELECTRONS_PER_ADU
     fitted = fit_profile(lying, line, trace.sigma, x0=x0, x1=x1, electrons_per_adu=gain)
     if fitted is None or fitted.flux_adu <= 0 or abs(fitted.centre) > ASTRAY_SIGMAS * trace.sigma + 1:
-        reason = "the candidate trace has no Gaussian profile: clouds, or the star is off the slit"
+        reason = "the candidate trace has no Gaussian profile: the star may be off the slit"
         return replace(lost, axis=axis, x0=x0, x1=x1, reason=reason)
     report = _report(fitted, line, axis=axis, x0=x0, x1=x1, frame=frame, settings=settings)
     return _judged(report, lying, line, trace, frame)
@@ -250,7 +250,7 @@ def _judged(report: SpectrumReport, image: Image, line: TraceLine, trace: Trace,
     if report.snr < LEAST_SNR:
         flags[SpectrumFlag.TRACE_LOST] = 1
     reasons = {
-        SpectrumFlag.TRACE_LOST: "the trace is too faint: clouds, or too short an exposure",
+        SpectrumFlag.TRACE_LOST: "the trace is too faint for this exposure",
         SpectrumFlag.SATURATED: f"{saturated} pixels of the trace are saturated: expose less",
         SpectrumFlag.EDGE: "the trace is cut by the edge of the frame",
     }

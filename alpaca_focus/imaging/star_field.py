@@ -101,6 +101,7 @@ class MeasuredStars:
         sky_adu: Level of the sky.
         candidates: Number of candidates before any rejection.
         correction: Share by which the HFD was reduced to correct for cells, aperture and wings.
+        lone_pixels: Number of lone pixels that were taken out of the frame before.
     """
 
     stars: tuple[Star, ...] = ()
@@ -108,11 +109,15 @@ class MeasuredStars:
     sky_adu: float
     candidates: int = 0
     correction: float = 0.0
+    lone_pixels: int = 0
 
     @property
     def artefacts(self) -> int:
         """Number of objects unlike stars: hot pixels, cosmic rays, trails."""
-        return sum(self.left_out.get(flag, 0) for flag in (Flag.LONE_PIXEL, Flag.ELONGATED, Flag.UNCERTAIN))
+        return (
+            sum(self.left_out.get(flag, 0) for flag in (Flag.LONE_PIXEL, Flag.ELONGATED, Flag.UNCERTAIN))
+            - self.lone_pixels
+        )
 
     @property
     def credibility(self) -> float:
@@ -322,7 +327,9 @@ def _judged(stamps: Stamps, photometry: Photometry, saturation_adu: float) -> tu
     with np.errstate(invalid="ignore", divide="ignore"):
         snr = np.maximum(photometry.flux_adu, 0) / photometry.noise_adu
         verdicts = {
-            Flag.SATURATED: stamps.brightest_adu >= min(SATURATED_SHARE * saturation_adu, piled_up_adu),
+            # Noise that reaches a limit set too low is no saturated star.
+            Flag.SATURATED: (stamps.brightest_adu >= min(SATURATED_SHARE * saturation_adu, piled_up_adu))
+            & (snr >= FAINTEST_SNR),
             Flag.FAINT: snr < FAINTEST_SNR,
             Flag.UNCERTAIN: ~photometry.measurable,
             Flag.LONE_PIXEL: (photometry.peak_share > LONE_CELL_SHARE)

@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 
 from alpaca_focus.core.curves.ring_mode import DEFOCUS, STDERR
 from alpaca_focus.core.optics import OpticalTrain
+from alpaca_focus.core.robust import robust_sigma
 from alpaca_focus.core.values import Frame, Measurement
 from alpaca_focus.imaging.ring_fit import fit_rings
-from alpaca_focus.imaging.star_field import MeasuredStars
+from alpaca_focus.imaging.star_field import Flag, MeasuredStars
 from alpaca_focus.imaging.stars import find_frame_stars, summarise_stars
 
 Array = NDArray[np.float64]
@@ -26,6 +27,10 @@ FEWEST_SAME = 6
 """Matched stars needed to measure a frame by them alone."""
 SAME_SHARE = 0.5
 """Share of a frame's stars that must be matched to measure the frame by them alone."""
+TOGETHER = 0.25
+"""Largest relative scatter of the light that matched stars lose: a cloud dims all alike, another field does not."""
+FEW_SATURATED = 0.2
+"""Share of saturated candidates above which the light of the others is not judged, since it may be clipped as well."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +54,9 @@ class Stars:
 class StarTracker:
     """Measures the HFD of the frames of one run, by their common stars where there are enough.
 
-    The details of each measurement have `transmission`: the median light of the matched stars, relative to the first
-    frame with stars. With `rings`, the details of frames with rings also have the defocus fitted to them.
+    The details of a measurement have `transmission`, the median light of the matched stars relative to the first frame
+    with stars, where enough stars are matched, all have lost the same share, and few are saturated in either frame.
+    With `rings`, the details of frames with rings also have the defocus fitted to them.
 
     Args:
         rings: The optics, if rings are to be fitted.
@@ -58,6 +64,7 @@ class StarTracker:
 
     def __init__(self, rings: OpticalTrain | None = None) -> None:
         self._first: Stars | None = None
+        self._is_first_saturated = False
         self._rings = rings
 
     def __call__(self, frame: Frame) -> Measurement:
@@ -80,17 +87,30 @@ class StarTracker:
         if self._first is None:
             measured = summarise_stars(frame, field)
             if measured.usable:
-                self._first = stars
+                self._first, self._is_first_saturated = stars, _is_saturated(field)
             return measured
         hfd_px = float(np.median([star.hfd_px for star in field.stars]))
         there, here = matched(self._first, stars, NEAR_PX + NEAR_HFD * hfd_px)
         if not len(here):
             return summarise_stars(frame, field)
-        transmission = float(np.median(stars.flux_per_s[here] / self._first.flux_per_s[there]))
+        shares = stars.flux_per_s[here] / self._first.flux_per_s[there]
         if len(here) >= FEWEST_SAME and len(here) >= SAME_SHARE * len(field.stars):
             field = replace(field, stars=tuple(field.stars[index] for index in here))
         measured = summarise_stars(frame, field)
-        return replace(measured, details=MappingProxyType({**measured.details, "transmission": transmission}))
+        if len(here) < FEWEST_SAME or self._is_first_saturated or _is_saturated(field) or not _are_alike(shares):
+            return measured
+        details = {**measured.details, "transmission": float(np.median(shares))}
+        return replace(measured, details=MappingProxyType(details))
+
+
+def _is_saturated(field: MeasuredStars) -> bool:
+    saturated = field.left_out.get(Flag.SATURATED, 0)
+    return saturated > FEW_SATURATED * (saturated + len(field.stars))
+
+
+def _are_alike(shares: Array) -> bool:
+    middle = float(np.median(shares))
+    return robust_sigma([float(share) for share in shares], middle) <= TOGETHER * middle
 
 
 def matched(first: Stars, second: Stars, near_px: float) -> tuple[NDArray[np.intp], NDArray[np.intp]]:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from alpaca_focus.core.metrics import STAR_SIZE
 from alpaca_focus.core.robust import MAD_TO_SIGMA, weighted_median
 from alpaca_focus.core.values import Frame, Measurement, Pixels, Subframe
+from alpaca_focus.imaging.hot_pixels import without_lone_pixels
 from alpaca_focus.imaging.sky_background import TYPICAL_ELECTRONS_PER_ADU, binned, frame_problem
 from alpaca_focus.imaging.star_field import Flag, MeasuredStars, Star, find_stars
 
@@ -28,6 +29,8 @@ STAR_SCATTER = 0.0015
 """Relative difference of the HFD of stars of one frame for reasons other than noise, before the scatter is known."""
 EDGE_HFD = 3.0
 """Smallest distance of a star inside a part of the frame from its rim, in HFD."""
+FEW_STARS, MANY_LONE_PIXELS = 6, 8
+"""With fewer stars and more lone pixels, the frame is measured without these: their heaps look like large stars."""
 FEWEST_IN_REGION, REGION_SHARE = 10, 0.2
 UNKNOWN_TIME = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -63,9 +66,20 @@ def find_frame_stars(frame: Frame) -> MeasuredStars | None:
     """Return the stars of a frame, in its pixels; `None` if it cannot be measured."""
     if frame_problem(frame.pixels):
         return None
+    field = _find_stars(frame, frame.pixels)
+    if len(field.stars) < FEW_STARS and field.candidates:
+        pixels, lone = without_lone_pixels(frame.pixels)
+        if lone > max(MANY_LONE_PIXELS, len(field.stars)):
+            field = _find_stars(frame, pixels)
+            left_out = {**field.left_out, Flag.LONE_PIXEL: field.left_out.get(Flag.LONE_PIXEL, 0) + lone}
+            field = replace(field, left_out=MappingProxyType(left_out), lone_pixels=lone)
+    return field
+
+
+def _find_stars(frame: Frame, pixels: Pixels) -> MeasuredStars:
     scale = 2 if frame.bayer else 1
     field = find_stars(
-        binned(frame.pixels, scale) if frame.bayer else frame.pixels,
+        binned(pixels, scale) if frame.bayer else pixels,
         saturation_adu=frame.saturation_adu,
         electrons_per_adu=(frame.electrons_per_adu or TYPICAL_ELECTRONS_PER_ADU) * scale**2,
     )
@@ -81,7 +95,7 @@ def summarise_stars(frame: Frame, field: MeasuredStars | None) -> Measurement:
     if field.credibility < LEAST_CREDIBLE:
         objects = field.artefacts + len(field.stars)
         return _unusable(
-            f"only {len(field.stars)} of {objects} objects look like stars: hot pixels, trails or clouds",
+            f"only {len(field.stars)} of {objects} objects look like stars, the others like hot pixels or trails",
             flags=field.left_out,
         )
     hfd = central([star.hfd_px for star in field.stars], [star.hfd_stderr_px for star in field.stars])
@@ -191,13 +205,15 @@ def _central_fwhm(stars: Sequence[Star]) -> Central:
 
 
 def _why_none(field: MeasuredStars) -> str:
+    if not field.stars and field.lone_pixels:
+        return "no stars found, only hot pixels or cosmic rays"
     if not field.candidates:
-        return "no stars found: clouds, or too short an exposure"
+        return "no stars found"
     flag, count = max(field.left_out.items(), key=lambda item: item[1], default=("", 0))
     reasons = {
         Flag.SATURATED: "all stars are saturated: expose less",
         Flag.EDGE: "too defocused: all stars are too near to the edge for their size",
-        Flag.FAINT: "all stars are too faint: clouds, or too short an exposure",
+        Flag.FAINT: "all stars are too faint for this exposure",
         Flag.LONE_PIXEL: "no stars found, only hot pixels or cosmic rays",
         Flag.ELONGATED: "all stars are trailed",
         Flag.BLENDED: "too crowded or too defocused: the stars run into one another",

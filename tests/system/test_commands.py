@@ -51,7 +51,7 @@ def test_a_failed_run_goes_home_and_exits_with_1(run: Run, settings_file: Path, 
     settings_file.write_text(settings_file.read_text().replace("focus: {", "focus: {retries: 0, "))
     result = run("focus", "--config", settings_file)
     assert result.returncode == 1, result.stdout + result.stderr
-    assert "Are there clouds" in result.stdout
+    assert "Is the telescope covered" in result.stdout
     assert "back at position 25400" in " ".join(result.stdout.split())
     assert position(simulator) == 25400
 

@@ -38,6 +38,8 @@ FLAT_RISE = 1.25
 """A step that raises the metric by less is doubled."""
 LONGEST_SEARCH = 18
 """Largest number of frames of a search for the minimum."""
+TRUE_LEAST = 4.5
+"""Stars this many times larger than predicted are not in focus: far out, pieces of rings may look like a small star."""
 FLAT_FRAMES = 3
 """This many frames without a clear difference are a flat bottom: the search goes far beyond them."""
 FAR_FACTOR = 4
@@ -108,7 +110,11 @@ def take_curve(sampler: Sampler, vertex: float, shape: Shape) -> Plan[Fit]:
             step = _step_of(shape, settings.points)
             positions = _around(sampler, vertex, step)
             continue
-        fit = sampler.accept(fit or fit_hyperbola(sampler.samples))
+        if fit is None:
+            # Also where no curve goes through them, which is reported as that.
+            fit_hyperbola(sampler.samples)
+            raise RunFailed("The frames form no V: the curve through them says nothing of the best position.")
+        fit = sampler.accept(fit)
         seen = _seen_shape(fit, sampler.samples)
         sampler.measured_slope(seen.slope)
         if not 1 / WRONG_SCALE <= (new_step := _step_of(seen, settings.points)) / step <= WRONG_SCALE:
@@ -224,8 +230,8 @@ def _first_usable(sampler: Sampler, shape: Shape) -> Plan[Sample]:
         return sample
     raise RunFailed(
         f"No frame could be used, neither at the start, position {sampler.start} ({first_reason}), nor within "
-        f"{round(2 * stride)} steps on either side ({sample.measurement.reason}). Are there clouds, is the "
-        "telescope covered, or is the exposure too short?"
+        f"{round(2 * stride)} steps on either side ({sample.measurement.reason}). Is the telescope "
+        "covered, or the exposure too short?"
     )
 
 
@@ -255,23 +261,29 @@ def _bracket(sampler: Sampler) -> Plan[tuple[float, Shape]]:
     if not sampler.samples:
         yield from sampler.sample(sampler.here, "locate")
     begun = len(sampler.samples)
+    expected = expected_shape(sampler.settings)
+    false: set[Position] = set()
     while len(sampler.samples) - begun < LONGEST_SEARCH:
-        best = min(sampler.samples, key=lambda sample: blur_width(sample.measurement))
+        samples = [_unusable(each) if each.position in false else each for each in sampler.samples]
+        best = min(samples, key=lambda sample: blur_width(sample.measurement))
         # Unusable frames count as worse.
         open_sides = [
             sign
             for sign in (sampler.arrival, -sampler.arrival)
-            if not any(_is_clearly_worse(each, best) for each in _beyond(sampler.samples, best, sign))
+            if not any(_is_clearly_worse(each, best) for each in _beyond(samples, best, sign))
         ]
         if not open_sides and math.isfinite(blur_width(best.measurement)):
-            target, shape = _narrowed(sampler.samples, best)
-            if shape is not None and abs(target - best.position) <= NEAR * shape.half_width:
+            target, shape = _narrowed(samples, best)
+            if shape is None or abs(target - best.position) > NEAR * shape.half_width:
+                yield from sampler.sample(sampler.targets.clamp(round(target)), "locate")
+            elif expected is None or shape.least <= TRUE_LEAST * expected.least:
                 return target, shape
-            yield from sampler.sample(sampler.targets.clamp(round(target)), "locate")
+            else:
+                false.add(best.position)
             continue
-        target = _next_position(sampler.samples, best, open_sides or [sampler.arrival, -sampler.arrival], step)
+        target = _next_position(samples, best, open_sides or [sampler.arrival, -sampler.arrival], step)
         reached = sampler.targets.clamp(target)
-        if any(reached == sample.position for sample in sampler.samples):
+        if any(reached == sample.position for sample in samples):
             raise NothingLeft(
                 f"The frames become no worse towards position {reached}, which is the limit of the focuser: focus "
                 "lies too close to it or beyond. Move the camera or widen the limits."
@@ -282,6 +294,10 @@ def _bracket(sampler: Sampler) -> Plan[tuple[float, Shape]]:
         f"{max(each.position for each in sampler.samples)} there is still no best focus between worse ones. Is there "
         "light on the camera?"
     )
+
+
+def _unusable(sample: Sample) -> Sample:
+    return replace(sample, measurement=replace(sample.measurement, usable=False))
 
 
 def _beyond(samples: list[Sample], best: Sample, sign: int) -> list[Sample]:

@@ -260,5 +260,5 @@ def _verification_failed(sample: Sample, fit: Fit) -> str:
     return (
         f"The verification at position {sample.position} failed: the curve predicted "
         f"{value_text(measurement, fit.best_value)}, and the frame there shows {result_text(measurement)}. The "
-        "backlash setting may be too small, or clouds came."
+        "backlash setting may be too small."
     )

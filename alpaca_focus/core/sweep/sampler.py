@@ -175,8 +175,7 @@ class Sampler:
         taken = len(self.progress.samples)
         if taken >= self.settings.max_exposures:
             raise NothingLeft(
-                f"The run gave up after {taken} exposures: {why}. Clouds, wind or a wrong setting of the optics can "
-                "cause this."
+                f"The run gave up after {taken} exposures: {why}. Wind or a wrong setting of the optics can cause this."
             )
 
     def _head_for(self, position: Position) -> Plan[None]:
