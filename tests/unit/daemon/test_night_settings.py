@@ -68,9 +68,7 @@ def test_without_any_setting_only_a_wish_is_a_trigger() -> None:
     assert night.reading == Reading(every_s=10.0, count=60, followed_count=12)
     assert night.patience == Patience(first_s=600.0, longest_s=4800.0)
     assert dict(night.offsets_steps) == {}
-    assert night.positions == PositionRules(
-        tolerance_steps=3, own_steps=ZONE_STEPS, quiet_s=60.0, is_trigger=True
-    )
+    assert night.positions == PositionRules(tolerance_steps=3, own_steps=ZONE_STEPS, quiet_s=60.0, is_trigger=True)
 
 
 @pytest.mark.parametrize(
