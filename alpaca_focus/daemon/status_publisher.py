@@ -115,7 +115,9 @@ class StatusPublisher:
         history, compensated = night.history, night.compensated
         compensates = scheduler.requests.can_compensate
         position = self._position(scheduler)
-        is_away = snapshot is not None and snapshot.away and position != night.expected_position
+        # One that died on its way stands somewhere between.
+        is_unseen = position != night.expected_position or _silent(scheduler, "focuser") is not None
+        is_away = snapshot is not None and snapshot.away and is_unseen
         is_elsewhere = not scheduler.doing and (is_away or history.focuser.differs)
         status = Status(
             state=scheduler.doing or WATCHING,

@@ -212,7 +212,7 @@ def _others(log: NoticeLog, now: Situation, now_s: float, repeat_s: float) -> tu
     silent = {each.name for each in now.devices if not each.answers and each.kind in REQUIRED}
     is_out = bool(silent) or any(each.kinds & REQUIRED for each in _open(log))
     if now.position_problem not in {"", log.position_problem} and not now.daylight and not is_out:
-        # It also says how a run ended that was cut off.
+        # This also covers how a run ended that was cut off.
         is_known = held is not None and _is_known(log, held.silent, now_s)
         found, held = [position_notice(now.position_problem)], None
     elif held is not None and not silent and now_s - held.since_s >= LOST_AFTER_S:

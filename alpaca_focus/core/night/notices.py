@@ -34,7 +34,7 @@ class Notice:
         about: The device; empty: it is about none.
         run: Number in the history of the run whose curve is attached; `None`: none is.
         file: Path of the attached file; empty: none is.
-        is_repeat: Whether people know of it already: it is in the report of the night, and not sent.
+        is_repeat: Whether people know already: it is in the report of the night, and not sent.
     """
 
     kind: Kind

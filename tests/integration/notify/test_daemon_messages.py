@@ -93,8 +93,8 @@ def test_a_server_that_is_killed_twice_in_a_night_brings_two_messages_at_most(ni
     first, second = told
     assert first["title"] == "telescope: Focuser out of focus"
     assert first["message"] == (
-        f"All devices of Alpaca server {night.address} stopped answering during run 1. The focuser belongs at {START}; it "
-        "is moved there when it answers."
+        f"All devices of Alpaca server {night.address} stopped answering during run 1. The focuser belongs at {START}; "
+        "it is moved there when it answers."
     )
     # The refocus that verifies the position may have ended by then.
     assert second["title"] in {"telescope: Focus is kept again", "telescope: Focus unverified"}

@@ -125,8 +125,8 @@ def test_a_run_that_fails_with_a_server_is_part_of_its_loss() -> None:
     (lost,) = night.goes_on(dead, REPEAT_S)
     assert (lost.kind, lost.title, lost.run) == (Kind.FOCUSER_STRANDED, "Focuser out of focus", 2)
     assert lost.text == (
-        f"All devices of Alpaca server {SERVER} stopped answering during run 2. The focuser belongs at 24920; it is moved "
-        "there when it answers."
+        f"All devices of Alpaca server {SERVER} stopped answering during run 2. The focuser belongs at 24920; "
+        "it is moved there when it answers."
     )
     # It answers, and is still on its way.
     assert night.goes_on(replace(ended, belongs_at=24920), REPEAT_S) == []
@@ -172,9 +172,7 @@ def test_devices_that_were_never_there_are_lost() -> None:
     assert back.text == "All devices are connected after 60 min."
 
 
-@pytest.mark.parametrize(
-    ("kind", "title"), [("thermometer", "Temperature unknown"), ("mount", "Focus is not kept")]
-)
+@pytest.mark.parametrize(("kind", "title"), [("thermometer", "Temperature unknown"), ("mount", "Focus is not kept")])
 def test_the_state_comes_first(kind: str, title: str) -> None:
     (lost,) = Night().goes_on(Situation(devices=devices(kind)), REPEAT_S)
     assert lost.title == title
