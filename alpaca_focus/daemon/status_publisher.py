@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from alpaca_focus.core.events import Event, Moved
+from alpaca_focus.core.night.notice_log import TEMPERATURE_SOURCES
 from alpaca_focus.core.night.state import ADVICE, Baseline
 from alpaca_focus.core.night.triggers import position_problem_of
 from alpaca_focus.core.outages import headline
@@ -27,8 +28,8 @@ from alpaca_focus.ports import Clock
 from alpaca_focus.store.learned_model import LearnedModel
 from alpaca_focus.web.source import Viewers
 
-SOURCES = {"position": "focuser", "filter": "filter_wheel", "altitude_deg": "mount", "temperature_c": "thermometer"}
-"""The kind of device that each reading of the status comes from."""
+SOURCES = {"position": "focuser", "filter": "filter_wheel", "altitude_deg": "mount"}
+"""The kind of device that each reading of the status comes from; the temperature may come from several."""
 JUMPED = "Temperature compensation waits for a refocus: the focuser is not where it was moved to."
 
 
@@ -132,7 +133,7 @@ class StatusPublisher:
             position=position,
             expected_position=night.expected_position if is_elsewhere else None,
             devices=scheduler.devices,
-            ages_s={name: each.age_s for name, kind in SOURCES.items() if (each := _silent(scheduler, kind))},
+            ages_s=_ages_s(scheduler),
             temperature_c=history.followed.latest_c,
             temperature_trouble=history.outliers.rejection,
             filter=history.filter_name,
@@ -157,6 +158,16 @@ class StatusPublisher:
             last_run=scheduler.outcomes.last_run,
         )
         return replace(status, headline=headline(status, position_problem_of(status.triggers)))
+
+
+def _ages_s(scheduler: RefocusScheduler) -> dict[str, float]:
+    """Return the ages of the readings whose devices do not answer."""
+    ages_s = {name: each.age_s for name, kind in SOURCES.items() if (each := _silent(scheduler, kind))}
+    thermometers = [each.age_s for kind in TEMPERATURE_SOURCES if (each := _silent(scheduler, kind))]
+    if thermometers and scheduler.state.history.outliers.rejection:
+        # While one answers, the mean is that of the others.
+        ages_s["temperature_c"] = min(thermometers)
+    return ages_s
 
 
 def _silent(scheduler: RefocusScheduler, kind: str) -> PolledDevice | None:

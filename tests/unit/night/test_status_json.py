@@ -254,7 +254,8 @@ def test_a_focuser_that_died_in_a_run_is_shown_where_it_was_left_and_not_where_i
     night.publisher.take(Moved(position=25300, target=25300))
     status = night.publisher.status()
     assert isinstance(status, Status)
-    assert (status.position, status.expected_position, status.ages_s) == (25300, 24920, {"position": 40.0})
+    ages_s = {"position": 40.0, "temperature_c": 40.0}
+    assert (status.position, status.expected_position, status.ages_s) == (25300, 24920, ages_s)
     assert status.headline == "Focuser out of focus: focuser 0 does not answer; it belongs at 24920"
     assert status.silent == ("focuser 0",)
 
