@@ -33,6 +33,10 @@ class Device(Protocol):
     def name(self) -> str:
         """Name of the device in messages, for example "focuser 0 at 127.0.0.1:11111"."""
 
+    @property
+    def server(self) -> str:
+        """Host and port of its Alpaca server; empty: it has none."""
+
     async def connect(self) -> None:
         """Connect the device to its hardware, and read its properties.
 

@@ -67,6 +67,7 @@ class FakeFocuser:
         self.is_gone = False
 
     name = "focuser 0 (fake)"
+    server = "127.0.0.1:11111"
     replies = 0
     connections = 0
 
@@ -187,6 +188,7 @@ class FakeCamera:
         self.lost_frames: set[int] = set()
 
     name = "camera 0 (fake)"
+    server = "127.0.0.1:11111"
 
     @property
     def info(self) -> CameraInfo:

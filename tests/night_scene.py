@@ -25,6 +25,8 @@ POLL_S = 10.0
 class _Named:
     """A device that may be taken away."""
 
+    server = "127.0.0.1:11111"
+
     def __init__(self, name: str) -> None:
         self.name = name
         self.is_gone = False

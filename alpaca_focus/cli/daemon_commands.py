@@ -200,6 +200,7 @@ def status_lines(status: Status | Waiting) -> list[str]:
     if isinstance(status, Waiting):
         return [f"{status.state}: {status.why}"]
     lines = [
+        *([f"{status.headline}."] if status.headline else []),
         f"{status.state}{', paused' if status.paused else ''}; the plan takes: {status.plan}",
         f"last focus: {_last_focus(status)}",
     ]
@@ -258,11 +259,13 @@ def _last_focus(status: Status) -> str:
 def _now(status: Status) -> str:
     temperature_c, altitude_deg, sun_deg = status.temperature_c, status.altitude_deg, status.sun_altitude_deg
     position, expected = status.position, status.expected_position
+    age = {name: f" ({age_s:.0f} s old)" for name, age_s in status.ages_s.items()}
+    at = f"{position}{age.get('position', '')}{'' if expected is None else f', expected at {expected}'}"
     parts = [
-        "" if position is None else f"focuser at {position}{'' if expected is None else f', expected at {expected}'}",
-        "no temperature" if temperature_c is None else f"{temperature_c:.1f} deg C",
-        f"filter {status.filter}" if status.filter else "",
-        "" if altitude_deg is None else f"altitude {altitude_deg:.0f} deg",
+        "" if position is None else f"focuser at {at}",
+        "no temperature" if temperature_c is None else f"{temperature_c:.1f} deg C{age.get('temperature_c', '')}",
+        f"filter {status.filter}{age.get('filter', '')}" if status.filter else "",
+        "" if altitude_deg is None else f"altitude {altitude_deg:.0f} deg{age.get('altitude_deg', '')}",
         "" if sun_deg is None else f"sun at {sun_deg:.0f} deg",
         status.temperature_trouble,
     ]

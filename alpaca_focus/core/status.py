@@ -4,8 +4,9 @@
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from alpaca_focus.core.values import Light, Position
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
 
 WATCHING = "watching"
 WAITING_FOR_DEVICES = "waiting for the devices"
+REQUIRED = frozenset({"camera", "focuser", "mount"})
+"""Kinds of devices without which no refocus is made."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,11 +89,35 @@ class LastRun:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PolledDevice:
+    """A device of the settings, as the last poll found it.
+
+    Attributes:
+        kind: camera, focuser, filter_wheel, mount, safety_monitor or thermometer.
+        name: As in messages.
+        server: Host and port of its Alpaca server; empty: it has none.
+        answers: Whether it has answered its last poll.
+        age_s: Seconds since its last answer.
+        why: Why it does not answer; empty: it does.
+    """
+
+    kind: str
+    name: str
+    server: str = ""
+    answers: bool = True
+    age_s: float = 0.0
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Status:
     """The daemon's status, as `alpaca-focus status --json` prints it; null: unknown or absent.
 
     Attributes:
         state: watching, or the job that owns the optics.
+        headline: What is wrong, the state first, as one sentence; empty: nothing is.
+        devices: All devices that are polled.
+        ages_s: Seconds since the last answer, by field, for readings of devices that do not answer.
         looks: Number of polls and other signs of progress.
         plan: The imaging program's sequence.
         position: As the focuser last reported it.
@@ -120,6 +147,9 @@ class Status:
     silent: tuple[str, ...]
     position: Position | None
     expected_position: Position | None = None
+    devices: tuple[PolledDevice, ...] = ()
+    ages_s: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
+    headline: str = ""
     temperature_c: float | None
     temperature_trouble: str
     filter: str | None

@@ -199,6 +199,16 @@ class FocusResult:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SavedNotice:
+    """A notice of the history: what has happened at that time (UTC), in the words of the message to people."""
+
+    at: datetime
+    kind: str
+    title: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SavedRun:
     """A run of the history, with its number and the triggers that started it."""
 

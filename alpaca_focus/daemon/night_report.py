@@ -10,7 +10,7 @@ from alpaca_focus import __version__
 from alpaca_focus.core.curves.calibration import Estimate
 from alpaca_focus.core.errors import ConfigurationError
 from alpaca_focus.core.night.focus_model import AVERAGE
-from alpaca_focus.core.night.night_review import ReviewedNight, bounds_of, by_curves, by_stars, night_of
+from alpaca_focus.core.night.night_review import ReviewedNight, bounds_of, by_curves, by_stars, night_of, troubles
 from alpaca_focus.core.values import SavedRun
 from alpaca_focus.daemon.night_settings import zone_steps
 from alpaca_focus.files.file_access import atomic_write
@@ -58,6 +58,7 @@ def review_night(settings: Settings, night: date, now: datetime) -> ReviewedNigh
     with RunStore(directory, read_only=True) as store:
         runs = store.runs(last=MOST_RUNS)
         lights = store.lights(last=MOST_LIGHTS)
+        notices = store.notices(since=begins)
         state = load_state(store, now)
     of_night = [run for run in reversed(runs) if begins <= run.result.started_at < ends]
     is_of_night = state.saved_at is not None and begins <= state.saved_at < ends
@@ -66,6 +67,7 @@ def review_night(settings: Settings, night: date, now: datetime) -> ReviewedNigh
         date=night,
         runs=tuple(of_night),
         lights=tuple(sorted((each for each in lights if begins <= each.ended_at < ends), key=attrgetter("ended_at"))),
+        notices=tuple(each for each in notices if each.at < ends),
         ignored=state.history.ignored if is_of_night else {},
         zone_steps=_zone_steps(settings),
         tolerance=settings.night.tolerance_percent / 100,
@@ -102,9 +104,12 @@ def write_report(path: Path, night: ReviewedNight, made_at: datetime) -> None:
 
 
 def summary(night: ReviewedNight) -> str:
-    """Return two or three sentences on the night, for the message that goes with the report."""
-    good = sum(run.is_good for run in night.runs)
-    sentences = [f"{good} of {len(night.runs)} refocuses were good." if night.runs else "There was no refocus."]
+    """Return some sentences on the night, what went wrong first, for the message that goes with the report."""
+    good, wrong = sum(run.is_good for run in night.runs), troubles(night)
+    # On a phone the first of them must do; the report names all.
+    more = f" The report names {len(wrong) - 1} more." if len(wrong) > 1 else ""
+    sentences = [f"{wrong[0]}{more}"] if wrong else []
+    sentences += [f"{good} of {len(night.runs)} refocuses were good." if night.runs else "There was no refocus."]
     stars, curves = by_stars(night).share, by_curves(night)
     if stars is not None:
         sentences.append(f"{100 * stars:.0f} % of the light frames had stars about as small as just after a refocus.")

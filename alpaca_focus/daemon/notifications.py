@@ -7,17 +7,19 @@ import asyncio
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import replace
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import Self
 
 import structlog
 
-from alpaca_focus.core.errors import AlpacaFocusError, ConfigurationError
-from alpaca_focus.core.night.notices import EndedRun, Kind, Notice, NoticeLog, Situation, ended_run, new_notices
-from alpaca_focus.core.night.triggers import POSITION
+from alpaca_focus.core.errors import AlpacaFocusError, ConfigurationError, StorageError
+from alpaca_focus.core.night.notice_log import NoticeLog, Situation, new_notices
+from alpaca_focus.core.night.notices import EndedRun, Kind, Notice, ended_run
+from alpaca_focus.core.night.triggers import position_problem_of
 from alpaca_focus.core.status import LastRun, Status, Waiting
-from alpaca_focus.core.values import SavedRun
+from alpaca_focus.core.values import SavedNotice, SavedRun
 from alpaca_focus.daemon.night_report import ReportSchedule, last_night, review_night, summary, write_report
 from alpaca_focus.daemon.night_settings import sun_of
 from alpaca_focus.feed.feed import Entry, Feed
@@ -33,7 +35,6 @@ from alpaca_focus.store.run_store import RunStore
 
 REPORT_EVERY_S = 300.0
 """Interval between two checks whether a report is due."""
-WAITING = "the observatory"
 
 _log = structlog.get_logger(__name__)
 
@@ -50,7 +51,6 @@ class Notifications:
         self._report_schedule: ReportSchedule | None = None
         self._mqtt = AsyncExitStack()
         self._watched = NoticeLog()
-        self._why: dict[str, str] = {}
         self._last_run: EndedRun | None = None
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -118,41 +118,42 @@ class Notifications:
                     _log.exception("A notification failed")
 
     async def _take(self, entry: Entry) -> None:
-        match entry.data:
-            case {"device": device, "why": why}:
-                self._why[str(device)] = str(why)
-            case Status() | Waiting() as status if self._settings is not None:
-                seen = await self._seen(status, self._settings)
-                repeat_s = (self._settings.messages or MessagesSection()).repeat_s
-                self._watched, notices = new_notices(
-                    self._watched, seen, now_s=self._clock.monotonic(), repeat_s=repeat_s
-                )
-                for notice in notices:
-                    self.publish(notice)
+        status, settings = entry.data, self._settings
+        if settings is None or not isinstance(status, Status | Waiting):
+            return
+        seen = await self._seen(status, settings)
+        repeat_s = (settings.messages or MessagesSection()).repeat_s
+        self._watched, notices = new_notices(self._watched, seen, now_s=self._clock.monotonic(), repeat_s=repeat_s)
+        for notice in notices:
+            await asyncio.to_thread(_save, settings.storage.folder, notice, self._clock.wall())
+            self.publish(notice)
 
     async def _seen(self, status: Status | Waiting, settings: Settings) -> Situation:
         if isinstance(status, Waiting):
-            return Situation(silent={WAITING: status.why} if status.why else {})
+            return Situation(waits_for=status.why)
         last_run = status.last_run
         if last_run is not None and self._watched.runs_ended != status.runs_ended:
             self._last_run = await asyncio.to_thread(_ended, settings.storage.folder, last_run)
         sun_deg, limit_deg = status.sun_altitude_deg, settings.night.sun_altitude_deg
+        position_problem = position_problem_of(status.triggers)
         return Situation(
-            silent={name: self._why.get(name, "It does not answer.") for name in status.silent},
+            devices=status.devices,
             temperature_problem=status.temperature_trouble,
-            position_problem=next((each.reason for each in status.triggers if each.trigger == POSITION), ""),
+            position_problem=position_problem,
+            # Where others have moved it, it stays.
+            belongs_at=None if position_problem else status.expected_position,
             daylight=sun_deg is not None and limit_deg is not None and sun_deg > limit_deg,
             runs_ended=status.runs_ended,
             run=None if last_run is None else self._last_run,
         )
 
     def publish(self, notice: Notice) -> None:
-        """Publish a notice in the feed, and send it as a message if its kind is switched on."""
+        """Publish a notice in the feed, and send it as a message if it is news and its kind is switched on."""
         self._feed.publish("notice", replace(notice, file=Path(notice.file).name))
         settings = self._settings
         if self._messenger is None or settings is None or settings.messages is None:
             return
-        if settings.messages.is_on(notice.kind):
+        if settings.messages.is_on(notice.kind) and not notice.is_repeat:
             title = f"{settings.telescope.name}: {notice.title}"
             attachment = _attachment(notice, settings.storage.folder)
             self._messenger.enqueue(Message(title=title, text=notice.text, kind=notice.kind, attachment=attachment))
@@ -192,6 +193,16 @@ class Notifications:
             text=f"{summary(night)} The report is saved as {path.name}.",
             file=str(path),
         )
+
+
+def _save(directory: Path | None, notice: Notice, at: datetime) -> None:
+    """Save a notice for the report of the night; a failure is logged, and the notice is sent."""
+    try:
+        if directory is not None:
+            with RunStore(directory) as store:
+                store.save_notice(SavedNotice(at=at, kind=notice.kind, title=notice.title, text=notice.text))
+    except StorageError as error:
+        _log.warning("A notice is not in the report of the night", why=str(error))
 
 
 def _ended(directory: Path | None, last_run: LastRun) -> EndedRun:

@@ -1,8 +1,21 @@
 """Builds and publishes the daemon's status, the focus runs, their pictures and the light frames."""
 
+from dataclasses import replace
+
 from alpaca_focus.core.events import Event, Moved
+from alpaca_focus.core.night.notice_log import TEMPERATURE_SOURCES
 from alpaca_focus.core.night.state import ADVICE, Baseline
-from alpaca_focus.core.status import WATCHING, CompensationStatus, LastFocus, Status, Waiting, measured_light
+from alpaca_focus.core.night.triggers import position_problem_of
+from alpaca_focus.core.outages import headline
+from alpaca_focus.core.status import (
+    WATCHING,
+    CompensationStatus,
+    LastFocus,
+    PolledDevice,
+    Status,
+    Waiting,
+    measured_light,
+)
 from alpaca_focus.core.values import Light, Position
 from alpaca_focus.daemon.frame_preview import FramePreview
 from alpaca_focus.feed.feed import Feed
@@ -15,6 +28,8 @@ from alpaca_focus.ports import Clock
 from alpaca_focus.store.learned_model import LearnedModel
 from alpaca_focus.web.source import Viewers
 
+SOURCES = {"position": "focuser", "filter": "filter_wheel", "altitude_deg": "mount"}
+"""The kind of device that each reading of the status comes from; the temperature may come from several."""
 JUMPED = "Temperature compensation waits for a refocus: the focuser is not where it was moved to."
 
 
@@ -41,13 +56,14 @@ class StatusPublisher:
         self.gateway: Gateway | None = None
         self.waits_for = ""
         self._stood_at: Position | None = None
+        self._stood_at_s = 0.0
 
     def begin(
         self, scheduler: RefocusScheduler, model: LearnedModel, gateway: Gateway | None, *, stood_at: Position | None
     ) -> None:
         """Publish a new session from now on; at its end the daemon sets `scheduler` to `None`."""
         self.scheduler, self.model, self.gateway, self.waits_for = scheduler, model, gateway, ""
-        self._stood_at = stood_at
+        self._stood_at, self._stood_at_s = stood_at, self._clock.monotonic()
 
     def close(self) -> None:
         """Wait for the picture that is being drawn."""
@@ -57,7 +73,7 @@ class StatusPublisher:
         """Add an event of a focus run."""
         self.runs.take(event)
         if isinstance(event, Moved):
-            self._stood_at = event.position
+            self._stood_at, self._stood_at_s = event.position, self._clock.monotonic()
 
     def publish(self) -> None:
         """Publish the current status."""
@@ -82,10 +98,14 @@ class StatusPublisher:
         )
 
     def _position(self, scheduler: RefocusScheduler) -> Position | None:
-        """Return the focuser's last reading: during a run that of its last move."""
+        """Return the focuser's last reading: during a run, and until the next poll answers, that of its last move."""
         read = scheduler.state.history.focuser.read
         is_old = read is None or scheduler.snapshot is None or scheduler.doing == FOCUS_RUN
-        return self._stood_at if is_old else read
+        return self._stood_at if is_old or self._has_moved_since(_silent(scheduler, "focuser")) else read
+
+    def _has_moved_since(self, focuser: PolledDevice | None) -> bool:
+        """Return whether a focuser that does not answer was moved by a run after its last poll."""
+        return focuser is not None and self._clock.monotonic() - self._stood_at_s < focuser.age_s
 
     def status(self) -> Status | Waiting:
         """Return the current status."""
@@ -95,9 +115,12 @@ class StatusPublisher:
         night, decision, snapshot = scheduler.state, scheduler.decision, scheduler.snapshot
         history, compensated = night.history, night.compensated
         compensates = scheduler.requests.can_compensate
-        is_away = snapshot is not None and snapshot.away and history.focuser.read != night.expected_position
+        position = self._position(scheduler)
+        # One that died on its way stands somewhere between.
+        is_unseen = position != night.expected_position or _silent(scheduler, "focuser") is not None
+        is_away = snapshot is not None and snapshot.away and is_unseen
         is_elsewhere = not scheduler.doing and (is_away or history.focuser.differs)
-        return Status(
+        status = Status(
             state=scheduler.doing or WATCHING,
             looks=scheduler.progress,
             paused=night.paused,
@@ -106,9 +129,11 @@ class StatusPublisher:
             blocked_by=() if decision is None else decision.blocked_by,
             triggers=() if decision is None else decision.verdicts,
             exposing=snapshot is not None and snapshot.exposing,
-            silent=() if snapshot is None else snapshot.silent,
-            position=self._position(scheduler),
+            silent=tuple(each.name for each in scheduler.devices if not each.answers),
+            position=position,
             expected_position=night.expected_position if is_elsewhere else None,
+            devices=scheduler.devices,
+            ages_s=_ages_s(scheduler),
             temperature_c=history.followed.latest_c,
             temperature_trouble=history.outliers.rejection,
             filter=history.filter_name,
@@ -132,6 +157,22 @@ class StatusPublisher:
             runs_ended=scheduler.outcomes.runs_ended,
             last_run=scheduler.outcomes.last_run,
         )
+        return replace(status, headline=headline(status, position_problem_of(status.triggers)))
+
+
+def _ages_s(scheduler: RefocusScheduler) -> dict[str, float]:
+    """Return the ages of the readings whose devices do not answer."""
+    ages_s = {name: each.age_s for name, kind in SOURCES.items() if (each := _silent(scheduler, kind))}
+    thermometers = [each.age_s for kind in TEMPERATURE_SOURCES if (each := _silent(scheduler, kind))]
+    if thermometers and scheduler.state.history.outliers.rejection:
+        # While one answers, the mean is that of the others.
+        ages_s["temperature_c"] = min(thermometers)
+    return ages_s
+
+
+def _silent(scheduler: RefocusScheduler, kind: str) -> PolledDevice | None:
+    """Return the device of a kind if it does not answer."""
+    return next((each for each in scheduler.devices if each.kind == kind and not each.answers), None)
 
 
 def _last_focus(baseline: Baseline) -> LastFocus:

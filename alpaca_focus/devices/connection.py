@@ -56,6 +56,11 @@ class Connection:
         return self._channel.name
 
     @property
+    def server(self) -> str:
+        """Host and port of its server."""
+        return self._channel.address.authority
+
+    @property
     def replies(self) -> int:
         """Number of calls that the device has answered."""
         return self._channel.replies
@@ -192,6 +197,11 @@ class AlpacaDevice:
     def name(self) -> str:
         """Name of the device in messages."""
         return self._connection.name
+
+    @property
+    def server(self) -> str:
+        """Host and port of its Alpaca server."""
+        return self._connection.server
 
     @property
     def replies(self) -> int:

@@ -36,6 +36,8 @@ class _TextThermometer:
         problem: Why the last reading failed, as a clause; empty: it did not.
     """
 
+    server = ""
+
     def __init__(self, name: str) -> None:
         self.name = name
         self.problem = ""

@@ -20,6 +20,7 @@ from alpaca_focus.core.night.night_review import (
     by_stars,
     not_known,
     temperature_of,
+    troubles,
 )
 from alpaca_focus.core.values import Fit, Light, Outcome, SavedRun
 from alpaca_focus.files.chart import Chart, Colour, Mark, Points, Polyline, Range, Upright, range_of, v_curve
@@ -83,6 +84,7 @@ def report_page(night: ReviewedNight, *, made_at: datetime, version: str) -> str
         made_at=made_at,
         version=version,
         tiles=_tiles(night),
+        troubles=troubles(night),
         advice=advice(night),
         night_figures=_night_figures(night),
         metric=label_of(samples[0].measurement.metric) if samples else "",

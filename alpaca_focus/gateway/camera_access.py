@@ -68,6 +68,11 @@ class GatewayCameraWatch:
         """The camera's name in messages."""
         return self._camera.name
 
+    @property
+    def server(self) -> str:
+        """Host and port of the camera's server."""
+        return self._camera.server
+
     async def activity(self) -> CameraActivity:
         """Poll the camera once; it is not busy while an image is downloaded, as the focuser may move then.
 

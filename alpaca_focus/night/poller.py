@@ -17,6 +17,7 @@ import structlog
 from alpaca_focus.core.errors import DeviceError, DeviceMisbehaved
 from alpaca_focus.core.night.focuser_watch import FocuserReading
 from alpaca_focus.core.night.state import NO_LIGHTS, Plan, Snapshot
+from alpaca_focus.core.status import REQUIRED, PolledDevice
 from alpaca_focus.night.reported_exposures import ReportedExposures
 from alpaca_focus.ports import (
     CameraActivity,
@@ -48,7 +49,7 @@ class Sources:
         camera: The camera that the imaging program uses.
         focuser_counts: Whether the temperature of the focuser is part of the mean.
         thermometers: The others in the mean.
-        safety_monitor: No answer counts as "not safe".
+        safety_monitor: While it does not answer, no refocus is made.
         reported: The exposures that scripts report; then images are counted from reports alone.
         new_images: Returns how many images the gateway has counted since it was last called; `None`: there is no
             gateway, and they are counted from the camera.
@@ -64,6 +65,19 @@ class Sources:
     sun: Sun | None = None
     reported: ReportedExposures | None = None
     new_images: Callable[[], int] | None = None
+
+    @property
+    def devices(self) -> tuple[tuple[str, Device], ...]:
+        """Each device with its kind, as in `PolledDevice`."""
+        kinds: dict[str, Device | None] = {
+            "camera": self.camera,
+            "focuser": self.focuser,
+            "filter_wheel": self.filter_wheel,
+            "mount": self.mount,
+            "safety_monitor": self.safety_monitor,
+        }
+        known = [(kind, device) for kind, device in kinds.items() if device is not None]
+        return (*known, *(("thermometer", each) for each in self.thermometers))
 
 
 class Poller:
@@ -88,6 +102,8 @@ class Poller:
         self._latest = Snapshot(at=clock.wall())
         self._counts_images = sources.reported is None
         self._silent: dict[str, str] = {}
+        # The devices have just been connected.
+        self._answered_s = dict.fromkeys((device.name for _, device in sources.devices), self._last_poll_s)
         self._activity: CameraActivity | None = None
         self._counted: str | None = None
         self._from_mean_c: dict[str, float] = {}
@@ -161,7 +177,7 @@ class Poller:
                 snapshot = replace(snapshot, **asdict(state))
         if sources.safety_monitor is not None:
             safe = await self._ask(sources.safety_monitor, sources.safety_monitor.is_safe)
-            snapshot = replace(snapshot, safe=bool(safe))
+            snapshot = replace(snapshot, safe=safe, safety_unknown=safe is None)
         if sources.sun is not None and at >= CLOCK_VALID_FROM:
             snapshot = replace(snapshot, sun_altitude_deg=sources.sun.altitude_deg(at))
         return snapshot
@@ -202,6 +218,7 @@ class Poller:
             self._silent[device.name] = str(error)
             return None
         self.answers += 1
+        self._answered_s[device.name] = self._clock.monotonic()
         if self._silent.pop(device.name, None) is not None:
             _log.info("A device answers again", device=device.name)
         return answer
@@ -211,9 +228,23 @@ class Poller:
         count = 0 if self._sources.new_images is None else self._sources.new_images()
         return count if self._counts_images and plan not in NO_LIGHTS else 0
 
+    def devices(self) -> tuple[PolledDevice, ...]:
+        """Return all devices as they were last polled, with the age of their answers by now; nothing is polled."""
+        now_s = self._clock.monotonic()
+        return tuple(
+            PolledDevice(
+                kind=kind,
+                name=device.name,
+                server=device.server,
+                answers=device.name not in self._silent,
+                age_s=now_s - self._answered_s.get(device.name, now_s),
+                why=self._silent.get(device.name, ""),
+            )
+            for kind, device in self._sources.devices
+        )
+
     def _silent_required(self) -> tuple[str, ...]:
-        needed: tuple[Device | None, ...] = (self._sources.camera, self._sources.focuser, self._sources.mount)
-        return tuple(device.name for device in needed if device is not None and device.name in self._silent)
+        return tuple(each.name for each in self.devices() if each.kind in REQUIRED and not each.answers)
 
     def _new_exposures(self, activity: CameraActivity | None) -> int:
         """Return 1 if an exposure has followed another one, gap or no gap; 0 if the camera reports no start times."""

@@ -15,6 +15,7 @@ from alpaca_focus.core.errors import DeviceMisbehaved
 from alpaca_focus.core.night import transitions
 from alpaca_focus.core.night.decisions import AWAY, HELD, Decision, decided
 from alpaca_focus.core.night.state import NightState, Snapshot
+from alpaca_focus.core.status import PolledDevice
 from alpaca_focus.core.values import Position
 from alpaca_focus.night.compensator import Compensator
 from alpaca_focus.night.dependencies import Dependencies, NightSettings
@@ -68,6 +69,11 @@ class RefocusScheduler:
     def state(self) -> NightState:
         """The state of the night."""
         return self._store.state
+
+    @property
+    def devices(self) -> tuple[PolledDevice, ...]:
+        """All devices as they were last polled; nothing is polled."""
+        return self._poller.devices()
 
     @property
     def doing(self) -> str:

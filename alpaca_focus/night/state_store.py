@@ -1,10 +1,10 @@
 """The one writer of the night's state: applies transitions and saves the result, so that a killed daemon can resume."""
 
 import json
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import MISSING, fields, is_dataclass, replace
 from datetime import datetime
-from typing import Concatenate, ParamSpec
+from typing import Any, Concatenate, ParamSpec, get_args
 
 import structlog
 from pydantic import TypeAdapter, ValidationError
@@ -109,14 +109,57 @@ def load_state(store: RunStore, now: datetime) -> NightState:
     """
     if (text := store.night()) is None:
         return NightState()
-    try:
-        state = _STATE.validate_python(json.loads(text, object_pairs_hook=_renamed))
-    except (ValidationError, ValueError):
-        # Probably written by a later version: a new night starts.
-        return NightState()
+    state, lost = _readable(text)
+    if lost:
+        _log.warning("Parts of the saved night cannot be read and begin anew", fields=", ".join(lost))
     # If the clock was set back while the daemon was down, the elapsed time is not known.
     absent_s = 0.0 if state.saved_at is None else max(0.0, (now - state.saved_at).total_seconds())
     return after_absence(state, absent_s)
+
+
+def _readable(text: str) -> tuple[NightState, list[str]]:
+    """Return the state with every field that can be read, and the names of those that cannot."""
+    lost: list[str] = []
+    try:
+        saved = json.loads(text, object_pairs_hook=_renamed)
+    except ValueError:
+        return NightState(), ["all"]
+    try:
+        return _STATE.validate_python(saved), lost
+    except ValidationError:
+        # Another version wrote it, or the disk has spoiled a value: a pause or an unfinished move must not go with it.
+        return (_salvaged(NightState, saved, lost), lost) if isinstance(saved, dict) else (NightState(), ["all"])
+
+
+def _salvaged(kind: Any, saved: Mapping[str, object], lost: list[str], within: str = "") -> Any:
+    """Return a dataclass from the fields that can be read, with defaults for others, whose names are added to `lost`.
+
+    `None`: a field without a default cannot be read.
+    """
+    values: dict[str, object] = {}
+    for each in fields(kind):
+        if each.name not in saved:
+            continue
+        value, name = saved[each.name], f"{within}{each.name}"
+        try:
+            values[each.name] = TypeAdapter(each.type).validate_python(value)  # type: ignore[arg-type]
+        except ValidationError:
+            inner = next(filter(is_dataclass, _kinds(each.type)), None)
+            part = _salvaged(inner, value, lost, f"{name}.") if inner and isinstance(value, dict) else None
+            if part is None:
+                lost.append(name)
+            else:
+                values[each.name] = part
+    needed = {each.name for each in fields(kind) if each.default is MISSING and each.default_factory is MISSING}
+    return kind(**values) if needed <= values.keys() else None
+
+
+def _kinds(annotation: Any) -> Iterator[Any]:
+    """Yield the classes in an annotation."""
+    if isinstance(annotation, type):
+        yield annotation
+    for each in get_args(annotation):
+        yield from _kinds(each)
 
 
 def save_state(store: RunStore, state: NightState, now: datetime) -> None:

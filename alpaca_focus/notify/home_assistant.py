@@ -109,6 +109,7 @@ class TelescopeState:
     """The state as it is published by MQTT; the field names are those of the JSON.
 
     Attributes:
+        headline: What is wrong, the state first; empty: nothing is.
         position: As the focuser reports it.
         expected_position: Where it was moved to, if that differs.
         minutes: Minutes since the last good focus when this was sent.
@@ -122,6 +123,7 @@ class TelescopeState:
 
     telescope: _Name = ""
     state: _Name = ""
+    headline: _Text = ""
     temperature: _Number = None
     position: _Whole = None
     expected_position: _Whole = None
@@ -200,6 +202,7 @@ def state_of(status: Status | Waiting, hfd_px: float | None, *, telescope: str, 
     due = "; ".join(status.due)
     return replace(
         common,
+        headline=status.headline,
         temperature=_rounded(status.temperature_c),
         position=status.position,
         expected_position=status.expected_position,

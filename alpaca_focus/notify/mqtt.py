@@ -60,6 +60,7 @@ class MqttLink:
         self._problem = ""
         self._daemon = secrets.token_hex(4)
         self._is_alone = True
+        self._is_ending = False
         self._client = client = new_client(settings)
         client.will_set(self._topics.availability, OFFLINE, qos=1, retain=True)
         client.on_connect = self._connected
@@ -84,6 +85,7 @@ class MqttLink:
         await asyncio.to_thread(self._end)
 
     def _end(self) -> None:
+        self._is_ending = True
         if self._client.is_connected():
             published = self._client.publish(self._topics.availability, OFFLINE, qos=1, retain=True)
             with contextlib.suppress(RuntimeError, ValueError):
@@ -121,7 +123,9 @@ class MqttLink:
             return
         self._problem = ""
         _log.info("MQTT broker connected", broker=self._settings.broker)
-        client.subscribe([(self._topics.command("+"), 1), (BIRTH_TOPIC, 1), (self._topics.state, 0)])
+        client.subscribe(
+            [(self._topics.command("+"), 1), (BIRTH_TOPIC, 1), (self._topics.state, 0), (self._topics.availability, 1)]
+        )
         self._publish_all()
 
     def _publish_all(self) -> None:
@@ -150,6 +154,12 @@ class MqttLink:
             self._check_namesake(message)
             return
         text = message.payload[:LONGEST_COMMAND_BYTES].decode(errors="replace").strip()
+        if message.topic == self._topics.availability:
+            # From an earlier connection of this daemon that the broker has only now given up, or from another daemon
+            # of the same name: this one is here, and the state that is kept has to be its own.
+            if text == OFFLINE and not self._is_ending:
+                self._publish_all()
+            return
         if message.topic == BIRTH_TOPIC:
             # Home Assistant has restarted.
             if text == ONLINE:

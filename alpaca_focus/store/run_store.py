@@ -16,7 +16,7 @@ from pydantic_core import to_json
 
 from alpaca_focus.core.curves.learned_curve import LearnedCurve
 from alpaca_focus.core.errors import StorageError
-from alpaca_focus.core.values import FocusResult, Light, SavedRun
+from alpaca_focus.core.values import FocusResult, Light, SavedNotice, SavedRun
 
 FILE_NAME = "alpaca-focus.sqlite3"
 BUSY_S = 5.0
@@ -46,6 +46,15 @@ MIGRATIONS = (
         position INTEGER,
         filter_name TEXT,
         temperature_c REAL
+    );
+    """,
+    """
+    CREATE TABLE notices (
+        number INTEGER PRIMARY KEY AUTOINCREMENT,
+        at TEXT NOT NULL,
+        kind TEXT NOT NULL,
+        title TEXT NOT NULL,
+        text TEXT NOT NULL
     );
     """,
 )
@@ -157,6 +166,29 @@ class RunStore:
         query = "SELECT ended_at, hfd_px, position, filter_name, temperature_c FROM lights ORDER BY number DESC LIMIT ?"
         names = ("ended_at", "hfd_px", "position", "filter_name", "temperature_c")
         return tuple(_LIGHT.validate_python(dict(zip(names, row, strict=True))) for row in self._rows(query, (last,)))
+
+    def save_notice(self, notice: SavedNotice) -> None:
+        """Save a notice of the night.
+
+        Raises:
+            StorageError: It could not be written.
+        """
+        self._write(
+            "INSERT INTO notices (at, kind, title, text) VALUES (?, ?, ?, ?)",
+            (_utc(notice.at), notice.kind, notice.title, notice.text),
+        )
+
+    def notices(self, *, since: datetime) -> tuple[SavedNotice, ...]:
+        """Return the notices since then, the oldest first.
+
+        Raises:
+            StorageError: They could not be read.
+        """
+        rows = self._rows("SELECT at, kind, title, text FROM notices WHERE at >= ? ORDER BY number", (_utc(since),))
+        return tuple(
+            SavedNotice(at=datetime.fromisoformat(str(at)), kind=str(kind), title=str(title), text=str(text))
+            for at, kind, title, text in rows
+        )
 
     def save_profile(self, train: str, filter_name: str | None, profile: LearnedCurve) -> None:
         """Save the learned curve of an optical train and filter in place of the previous one.

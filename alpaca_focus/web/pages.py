@@ -19,6 +19,7 @@ from typing_extensions import override
 
 from alpaca_focus.core.errors import AlpacaFocusError, ConfigurationError
 from alpaca_focus.core.metrics import ROWS
+from alpaca_focus.core.outages import capitalised, outages_of
 from alpaca_focus.core.status import MeasuredFrame, MeasuredLight, RunProgress, Status, Waiting, as_json
 from alpaca_focus.service.control_wire import Request as Command
 from alpaca_focus.web import models
@@ -330,14 +331,17 @@ def _monitoring(night: NightSource) -> APIRouter:
             raise HTTPException(503, "The daemon does not answer its own web server. See the log.") from None
         return models.CommandReply(sentence="The daemon is alive.")
 
-    @router.get("/readyz", responses=_errors(_503="The devices are not connected"), operation_id="ready")
+    @router.get("/readyz", responses=_errors(_503="A device does not answer"), operation_id="ready")
     async def ready() -> models.CommandReply:
-        """Whether the devices are connected."""
+        """Whether the devices are connected, and each has answered its last poll."""
         entry = night.feed.latest.get("status")
         status = Waiting(why="") if entry is None else entry.data
         if isinstance(status, Waiting):
             raise HTTPException(503, f"The devices are not connected. {status.why}".rstrip())
-        return models.CommandReply(sentence="All devices are connected.")
+        if isinstance(status, Status) and (outages := outages_of(status.devices)):
+            causes = (f"{capitalised(each.cause)}." for each in outages)
+            raise HTTPException(503, f"Not ready. {' '.join(causes)}")
+        return models.CommandReply(sentence="All devices answer.")
 
     return router
 

@@ -70,10 +70,23 @@ def _of_status(status: Status) -> Iterable[Metric]:
     yield _gauge("focus_run_active", "Whether a focus run is under way.", status.state == FOCUS_RUN)
     yield _gauge("paused", "Whether the program is paused.", status.paused)
     yield _gauge("devices_silent", "Devices that do not answer.", len(status.silent))
+    yield from _of_devices(status)
     yield _gauge("images_since_refocus", "Light frames since the last refocus.", status.images)
     yield _gauge("failed_runs_in_a_row", "Consecutive failed focus runs.", status.failures)
     yield _gauge("compensation_enabled", "Whether temperature compensation is enabled.", compensation.enabled)
     yield _gauge("compensation_moved_steps", "Steps compensated since the last refocus.", compensation.moved_steps)
+
+
+def _of_devices(status: Status) -> Iterable[Metric]:
+    labels = ["device", "server"]
+    answers = GaugeMetricFamily(
+        "alpaca_focus_device_up", "Whether the device has answered its last poll.", labels=labels
+    )
+    ages = GaugeMetricFamily("alpaca_focus_device_age_seconds", "Time since the device's last answer.", labels=labels)
+    for each in status.devices:
+        answers.add_metric([each.kind, each.server], float(each.answers))
+        ages.add_metric([each.kind, each.server], each.age_s)
+    yield from (answers, ages)
 
 
 def _of_runs(night: NightSource) -> Iterable[Metric]:

@@ -8,7 +8,7 @@ import asyncio
 from datetime import datetime, timedelta
 
 from alpaca_focus.core.values import ExposureSettings, Frame, Position
-from alpaca_focus.ports import CameraInfo, FocuserInfo
+from alpaca_focus.ports import CameraInfo, CameraValues, FocuserInfo
 from alpaca_focus.simulator.faults import FaultBook
 from alpaca_focus.simulator.render import Renderer, RenderRequest
 from alpaca_focus.simulator.settings import ObservatorySettings
@@ -193,6 +193,9 @@ class BenchCamera:
     async def abort(self) -> None:
         self._frame = None
 
-    async def save_settings(self) -> None: ...
+    async def until_idle(self) -> None: ...
 
-    async def restore_settings(self) -> None: ...
+    async def settings(self) -> CameraValues:
+        return {}
+
+    async def restore_settings(self, settings: CameraValues) -> None: ...

@@ -146,7 +146,7 @@ def test_the_token_is_asked_for_and_kept_for_the_tab_alone(page: Browser, server
             "exposure running, and 1 more",
         ),
         ({"paused": True, "blocked_by": ["paused"]}, "waiting", "Paused"),
-        ({"blocked_by": ["no answer from the focuser"]}, "trouble", "No answer from the focuser"),
+        ({"headline": "Focuser out of focus: it is at 26000"}, "trouble", "Focuser out of focus: it is at 26000."),
         ({"failures": 2, "hold_s": 300.0}, "trouble", "The last 2 focus runs failed"),
         ({"last_focus": None}, "waiting", "no refocus yet"),
         ({"state": "a move after the temperature"}, "working", "A move after the temperature is under way"),

@@ -19,6 +19,10 @@ WAITS: Mapping[str, tuple[str, str]] = MappingProxyType(
         f"no answer from {DEVICE}": ("A device that is needed is silent.", "Its cable, its power, its server."),
         "paused": ("It was paused by hand.", "`alpaca-focus resume`, or the button of the dashboard."),
         "not safe": ("The safety monitor reports it.", "Nothing: it goes on when the monitor reports safe."),
+        "safety unknown: the monitor does not answer": (
+            "Without an answer of the safety monitor, nothing is moved.",
+            "Its cable, its power, its server.",
+        ),
         "mount parked": ("There is nothing to focus on.", "Nothing, until it is unparked."),
         "mount not tracking": ("Stars would be trails.", "Switch tracking on."),
         "mount slewing": ("The telescope moves.", "Nothing: it takes seconds."),
@@ -142,6 +146,7 @@ def reasons_to_wait() -> tuple[str, ...]:
         parked=True,
         slewing=True,
         safe=False,
+        safety_unknown=True,
         sun_altitude_deg=10.0,
         plan=Plan.DARK,
         program_moves=True,

@@ -13,6 +13,7 @@ TEST_SHOTS = "only test shots are coming"
 PROGRAM_MOVES = "the imaging program moves the focuser"
 MOVED = "the focuser was moved by others"
 AWAY = "the focuser is not where it belongs"
+SAFETY_UNKNOWN = "safety unknown: the monitor does not answer"
 HELD = "waiting after a failed run"
 GAP_REASONS = frozenset({EXPOSING, NO_GAP, TEST_SHOTS})
 """Reasons that end by themselves in the next gap between two exposures, or with the next image."""
@@ -73,7 +74,7 @@ def inhibitors(history: History, snapshot: Snapshot, night_below_deg: float | No
     It is night while the sun is below `night_below_deg`; with `None`, the sun is ignored.
     """
     # Only a known bad state inhibits: `None`, from a device that is not there or knows nothing, never does. A required
-    # device that does not answer has a reason of its own, and a silent safety monitor counts as "not safe".
+    # device that does not answer has a reason of its own, and so has a silent safety monitor.
     sun_deg = snapshot.sun_altitude_deg
     is_day = night_below_deg is not None and sun_deg is not None and sun_deg > night_below_deg
     is_taken = snapshot.exposing or not snapshot.camera_free
@@ -81,6 +82,7 @@ def inhibitors(history: History, snapshot: Snapshot, night_below_deg: float | No
         **{f"no answer from {name}": True for name in snapshot.silent},
         "paused": paused,
         "not safe": snapshot.safe is False,
+        SAFETY_UNKNOWN: snapshot.safety_unknown,
         "mount parked": snapshot.parked is True,
         # A parked mount never tracks: one reason is enough.
         "mount not tracking": snapshot.parked is not True and snapshot.tracking is False,

@@ -10,7 +10,9 @@ from itertools import pairwise
 from types import MappingProxyType
 
 from alpaca_focus.core.curves.calibration import Estimate
-from alpaca_focus.core.values import FocusResult, Light, Outcome, SavedRun
+from alpaca_focus.core.night.notices import Kind
+from alpaca_focus.core.outages import sentences
+from alpaca_focus.core.values import FocusResult, Light, Outcome, SavedNotice, SavedRun
 
 REFERENCE_FRAMES = 3
 """Frames after a refocus whose median is the size of stars in focus."""
@@ -31,6 +33,7 @@ class ReviewedNight:
         date: Of its evening.
         runs: The oldest first.
         lights: Light frames, the oldest first.
+        notices: Sent or not, the oldest first.
         ignored: How often a due refocus had to wait, by reason.
         zone_steps: The critical focus zone; `None`: the travel of one step is not set.
         tolerance: Largest growth of stars that count as in focus, as a share.
@@ -43,6 +46,7 @@ class ReviewedNight:
     date: date
     runs: tuple[SavedRun, ...] = ()
     lights: tuple[Light, ...] = ()
+    notices: tuple[SavedNotice, ...] = ()
     ignored: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
     zone_steps: float | None = None
     tolerance: float = 0.1
@@ -177,6 +181,22 @@ def not_known(night: ReviewedNight) -> tuple[str, ...]:
     return tuple(sentences)
 
 
+def troubles(night: ReviewedNight) -> tuple[str, ...]:
+    """Return what went wrong: stranding, failed runs, and what else people got notices about, each as sentences."""
+    failed = [run for run in night.runs if run.result.outcome is not Outcome.FOCUSED]
+    stranded = [run.number for run in failed if run.result.outcome is Outcome.STRANDED]
+    found = [f"{_runs(stranded)} left the focuser stranded."] if stranded else []
+    if failed:
+        found.append(f"{_runs([run.number for run in failed])} of {len(night.runs)} failed.")
+    reasons = [run.result.reason for run in failed]
+    for each in night.notices:
+        # Those about the runs above are counted there.
+        is_of_run = any(reason.startswith(sentences(each.text)[0]) for reason in reasons)
+        if each.kind != Kind.NIGHT_REPORT and not is_of_run:
+            found.append(f"{each.at:%H:%M} {each.title}. {each.text}")
+    return tuple(found)
+
+
 def advice(night: ReviewedNight) -> tuple[str, ...]:
     """Return what could be better, each with the numbers that show it."""
     return (*_of_temperature(night), *_of_number(night), *_of_runs(night), *_of_waits(night))
@@ -223,9 +243,6 @@ def _of_runs(night: ReviewedNight) -> Iterator[str]:
             f"{_runs(doubtful)} missed focus at first and reached it with far more overshoot: the backlash setting may "
             "be too small. Measure it with `alpaca-focus calibrate backlash`."
         )
-    failed = [run.number for run in night.runs if run.result.outcome is not Outcome.FOCUSED]
-    if len(failed) > 1 and len(failed) >= len(night.runs) / 4:
-        yield f"{_runs(failed)} of {len(night.runs)} failed: see their reasons."
 
 
 def _of_waits(night: ReviewedNight) -> Iterator[str]:

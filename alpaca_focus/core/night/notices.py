@@ -1,16 +1,15 @@
-"""Decides which changes of the night are worth a message to a person, and sends none of them too often."""
+"""The notices to people and their words: the state first, then the cause and the remedy, in two sentences at most."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from enum import StrEnum
-from types import MappingProxyType
 
-from alpaca_focus.core.status import LastRun
-from alpaca_focus.core.values import FocusResult, Outcome
+from alpaca_focus.core.outages import OUT_OF_FOCUS, UNVERIFIED, Outage, capitalised, sentences
+from alpaca_focus.core.status import REQUIRED, LastRun
+from alpaca_focus.core.values import FocusResult, Outcome, Position
 
-LOST_AFTER_S = 60.0
-"""A device that misses one or two requests is not lost."""
 THERMOMETER = "the thermometer"
+OBSERVATORY = "the observatory"
+"""What is lost while the devices are not connected."""
 
 
 class Kind(StrEnum):
@@ -35,6 +34,7 @@ class Notice:
         about: The device; empty: it is about none.
         run: Number in the history of the run whose curve is attached; `None`: none is.
         file: Path of the attached file; empty: none is.
+        is_repeat: Whether people know already: it is in the report of the night, and not sent.
     """
 
     kind: Kind
@@ -43,6 +43,7 @@ class Notice:
     about: str = ""
     run: int | None = None
     file: str = ""
+    is_repeat: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,79 +63,6 @@ class EndedRun:
     was_worse: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Situation:
-    """The present state of the devices and runs.
-
-    Attributes:
-        silent: Why each device that does not answer does not, by name.
-        temperature_problem: Why the latest temperature was rejected; empty: it was accepted.
-        position_problem: Why the focuser's position needs a refocus; empty: it needs none.
-        daylight: Whether the sun is up: then devices may be switched off.
-        runs_ended: How many runs have ended since the daemon connected the devices.
-        run: The last of them; `None`: none has ended.
-    """
-
-    silent: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
-    temperature_problem: str = ""
-    position_problem: str = ""
-    daylight: bool = False
-    runs_ended: int = 0
-    run: EndedRun | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NoticeLog:
-    """The notices sent so far, and what they depend on.
-
-    Attributes:
-        missing_since_s: Since when each device that is silent now has been.
-        lost: Those of them whose loss was sent.
-        sent_s: When a notice was last sent, by kind and device.
-        runs_ended: The count in the previous situation; `None`: there was none.
-        position_problem: That of the previous situation.
-    """
-
-    missing_since_s: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
-    lost: frozenset[str] = frozenset()
-    sent_s: Mapping[tuple[Kind, str], float] = field(default_factory=lambda: MappingProxyType({}))
-    runs_ended: int | None = None
-    position_problem: str = ""
-
-
-def new_notices(
-    sent: NoticeLog, now: Situation, *, now_s: float, repeat_s: float
-) -> tuple[NoticeLog, tuple[Notice, ...]]:
-    """Return the notices to send now, and the log with them.
-
-    A device is lost when it has been silent for `LOST_AFTER_S` at night; its return is sent only if its loss was. Any
-    other notice of the same kind about the same device is sent once in `repeat_s`.
-    `now_s` is the time on a clock that never jumps.
-    """
-    missing = {**now.silent, **({THERMOMETER: now.temperature_problem} if now.temperature_problem else {})}
-    since = {name: sent.missing_since_s.get(name, now_s) for name in missing}
-    found = [
-        _lost(name, missing[name])
-        for name, since_s in since.items()
-        if name not in sent.lost and now_s - since_s >= LOST_AFTER_S and not now.daylight
-    ]
-    found += _of_run(sent, now)
-    if now.position_problem not in {"", sent.position_problem} and not now.daylight:
-        found.append(_of_position(now.position_problem))
-    due = [each for each in found if now_s - sent.sent_s.get((each.kind, each.about), -repeat_s) >= repeat_s]
-    sent_s = {**sent.sent_s, **{(each.kind, each.about): now_s for each in due}}
-    lost = sent.lost | {each.about for each in due if each.kind in {Kind.DEVICE_LOST, Kind.SENSOR_LOST}}
-    back = [_back(name) for name in sorted(lost - missing.keys())]
-    sent = NoticeLog(
-        missing_since_s=MappingProxyType(since),
-        lost=frozenset(lost & missing.keys()),
-        sent_s=MappingProxyType(sent_s),
-        runs_ended=now.runs_ended,
-        position_problem=now.position_problem,
-    )
-    return sent, (*due, *back)
-
-
 def ended_run(last_run: LastRun, *, number: int | None, result: FocusResult | None) -> EndedRun:
     """Return how a run ended, from the status and from its result, where there is one."""
     ended = EndedRun(outcome=last_run.outcome, reason=last_run.reason)
@@ -149,26 +77,69 @@ def ended_run(last_run: LastRun, *, number: int | None, result: FocusResult | No
     )
 
 
-def _lost(name: str, why: str) -> Notice:
-    if name == THERMOMETER:
+def loss_notice(outage: Outage, run: Notice | None, belongs_at: Position | None) -> Notice:
+    """Return the notice about an outage.
+
+    Args:
+        outage: The outage.
+        run: The notice about the run that has failed with it; `None`: there was none.
+        belongs_at: Where the focuser belongs, if it was left away from there.
+    """
+    about, why = outage.about, outage.devices[0].why
+    if about == THERMOMETER:
         text = f"No temperature is accepted: {why}. The temperature trigger and compensation wait until it is back."
-        return Notice(kind=Kind.SENSOR_LOST, about=name, title="The temperature is lost", text=text)
-    text = f"{why} Retrying; nothing is done until it answers. Check power and cables."
-    return Notice(kind=Kind.DEVICE_LOST, about=name, title=f"{_capitalised(name)} does not answer", text=text)
+        return Notice(kind=Kind.SENSOR_LOST, about=about, title=outage.state, text=text)
+    remedy = "Retrying; check power and cables."
+    if about == OBSERVATORY:
+        cause = sentences(why)[0]
+    elif run is not None:
+        cause = f"{capitalised(outage.stopped('during a refocus' if run.run is None else f'during run {run.run}'))}."
+    else:
+        cause = f"{capitalised(outage.cause)}."
+    if belongs_at is not None:
+        remedy = f"The focuser belongs at {belongs_at}; it is moved there when it answers."
+    return Notice(
+        kind=Kind.DEVICE_LOST if belongs_at is None else Kind.FOCUSER_STRANDED,
+        about=about,
+        title=outage.state if belongs_at is None else OUT_OF_FOCUS,
+        text=f"{cause} {remedy}",
+        run=None if run is None else run.run,
+    )
 
 
-def _back(name: str) -> Notice:
-    what = "The temperature" if name == THERMOMETER else _capitalised(name)
-    text = f"{what} is back; the night continues."
-    return Notice(kind=Kind.DEVICE_BACK, about=name, title=f"{what} is back", text=text)
+def return_notice(outage: Outage, lasted_s: float, *, position_problem: str, was_away: bool) -> Notice:
+    """Return the notice about the end of an outage.
+
+    Args:
+        outage: The outage.
+        lasted_s: How long it lasted.
+        position_problem: Why the focuser's position needs a refocus; empty: it needs none.
+        was_away: Whether the focuser had been left away from where it belongs.
+    """
+    about = outage.about
+    lasted = f"{lasted_s:.0f} s" if lasted_s < 90 else f"{lasted_s / 60:.0f} min"
+    title = "Focus is kept again" if outage.kinds & REQUIRED else outage.state.replace("unknown", "known again")
+    text = f"{capitalised(outage.answers_again())} after {lasted}."
+    if about == THERMOMETER:
+        text = f"It was not known for {lasted}."
+    elif about == OBSERVATORY:
+        text = f"All devices are connected after {lasted}."
+    if outage.kinds & REQUIRED and position_problem:
+        title, text = UNVERIFIED, f"{text} {capitalised(position_problem)}; a refocus follows."
+    elif was_away:
+        text = f"{text} The focuser is where it belongs."
+    return Notice(kind=Kind.DEVICE_BACK, about=about, title=title, text=text)
 
 
-def _of_run(sent: NoticeLog, now: Situation) -> list[Notice]:
-    run = now.run
-    if run is None or sent.runs_ended is None or now.runs_ended <= sent.runs_ended:
-        return []
+def run_notice(run: EndedRun, belongs_at: Position | None) -> Notice | None:
+    """Return the notice about a run; `None`: it is not worth one."""
+    cause, *more = sentences(run.reason)
+    # Of an error of a device, the end matters: where the focuser is now.
+    state = next((each for each in reversed(more) if each.startswith("The focuser")), "".join(more[:1]))
     if run.outcome == Outcome.STRANDED:
-        kind, title = Kind.FOCUSER_STRANDED, "The focuser is stranded"
+        kind, title = Kind.FOCUSER_STRANDED, OUT_OF_FOCUS
+        if belongs_at is not None:
+            state = f"The focuser belongs at {belongs_at}; it is moved there as soon as it can be."
     elif run.outcome == Outcome.FOCUSED and run.doubtful:
         kind, title = Kind.DEGRADED, "The focus is doubtful"
     elif run.was_worse:
@@ -176,15 +147,12 @@ def _of_run(sent: NoticeLog, now: Situation) -> list[Notice]:
     elif run.outcome in {Outcome.RESTORED, "failed"}:
         kind, title = Kind.FOCUS_FAILED, "A refocus failed"
     else:
-        return []
-    return [Notice(kind=kind, title=title, text=run.reason, run=run.number)]
+        return None
+    return Notice(kind=kind, title=title, text=f"{cause} {state}".strip(), run=run.number)
 
 
-def _of_position(problem: str) -> Notice:
-    text = f"{_capitalised(problem)}. A refocus follows as soon as one is possible."
+def position_notice(problem: str) -> Notice:
+    """Return the notice about a position that needs a refocus; `problem` is a clause."""
+    text = f"{capitalised(problem)}. A refocus follows as soon as one is possible."
     # Each position is news of its own.
-    return Notice(kind=Kind.DEGRADED, about=problem, title="The focuser's position is unverified", text=text)
-
-
-def _capitalised(name: str) -> str:
-    return name[:1].upper() + name[1:]
+    return Notice(kind=Kind.DEGRADED, about=problem, title=UNVERIFIED, text=text)

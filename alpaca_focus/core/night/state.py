@@ -69,6 +69,8 @@ class Snapshot:
         images: Light frames that ended since the previous poll.
         exposures: Exposures that followed another one since then, as far as the camera distinguishes them.
         probable_defocus_steps: Probable distance from focus, by the focus model.
+        safe: `None`: there is no safety monitor, or it did not answer.
+        safety_unknown: Whether there is one, and it did not answer.
         silent: Names of required devices that did not answer.
     """
 
@@ -92,6 +94,7 @@ class Snapshot:
     exposures: int = 0
     plan: Plan = Plan.UNKNOWN
     safe: bool | None = None
+    safety_unknown: bool = False
     sun_altitude_deg: float | None = None
     probable_defocus_steps: float | None = None
     silent: tuple[str, ...] = ()

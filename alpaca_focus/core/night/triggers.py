@@ -5,7 +5,7 @@ None has priority, and none has a state: a refocus restarts the counting of all 
 
 import math
 import statistics
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -119,6 +119,11 @@ def unverified_position(history: History) -> Verdict:
     jump = "" if watch.jump is None else f"{watch.jump.expected} -> {watch.jump.found}"
     state = f"[{jump}!]" if watch.unverified else "[-]"
     return Verdict(trigger=POSITION, due=bool(watch.unverified), state=state, reason=watch.unverified)
+
+
+def position_problem_of(verdicts: Sequence[Verdict]) -> str:
+    """Return why the focuser's position needs a refocus, as a clause; empty: it needs none."""
+    return next((each.reason for each in verdicts if each.trigger == POSITION), "")
 
 
 @dataclass(frozen=True, slots=True)

@@ -69,9 +69,9 @@ export function happening(status) {
 }
 
 function problemOf(status) {
-  const silent = (status.blocked_by ?? []).filter((reason) => reason.startsWith("no answer from"));
-  if (silent.length) {
-    return { sentence: sentence(silent.join(", ")), more: "Retrying. Check power and cables." };
+  if (status.headline) {
+    const more = status.silent?.length ? "Retrying. Check power and cables." : "";
+    return { sentence: sentence(status.headline), more };
   }
   if (status.failures) {
     const then = status.hold_s ? `Triggers are held off for another ${duration(status.hold_s)}.` : "";
@@ -135,6 +135,7 @@ export function whyItWaits(reason, status) {
   return {
     paused: "until Resume is pressed",
     "not safe": "reported by the safety monitor",
+    "safety unknown: the monitor does not answer": "retrying at each poll",
     "mount parked": "until the mount tracks",
     "mount not tracking": "until the mount tracks",
     "mount slewing": "until the slew ends",
@@ -152,12 +153,13 @@ export function whyItWaits(reason, status) {
 }
 
 export function nowLine(status) {
+  const old = (name) => (isNumber(status.ages_s?.[name]) ? ` (${duration(status.ages_s[name])} old)` : "");
   const parts = [
-    isNumber(status.temperature_c) ? `${fixed(status.temperature_c, 1)} °C` : "no temperature",
-    isNumber(status.position) ? `focuser at ${status.position}` : "",
+    isNumber(status.temperature_c) ? `${fixed(status.temperature_c, 1)} °C${old("temperature_c")}` : "no temperature",
+    isNumber(status.position) ? `focuser at ${status.position}${old("position")}` : "",
     isNumber(status.expected_position) ? `expected at ${status.expected_position}` : "",
-    status.filter ? `filter ${status.filter}` : "",
-    isNumber(status.altitude_deg) ? `altitude ${fixed(status.altitude_deg, 0)}°` : "",
+    status.filter ? `filter ${status.filter}${old("filter")}` : "",
+    isNumber(status.altitude_deg) ? `altitude ${fixed(status.altitude_deg, 0)}°${old("altitude_deg")}` : "",
     isNumber(status.sun_altitude_deg) ? `sun at ${fixed(status.sun_altitude_deg, 0)}°` : "",
     status.plan && status.plan !== "unknown" ? `the plan takes ${status.plan} frames` : "",
     status.exposing ? "the imaging program exposes" : "",

@@ -65,6 +65,7 @@ class House:
 
     def __init__(self, broker: Mosquitto) -> None:
         self.heard: dict[str, str] = {}
+        self.all_heard: list[tuple[str, str]] = []
         self._came = threading.Condition()
         self._client = Client(CallbackAPIVersion.VERSION2)
         self._client.reconnect_delay_set(1, 1)
@@ -83,6 +84,7 @@ class House:
     def _hear(self, _client: Client, _userdata: Any, message: MQTTMessage) -> None:
         with self._came:
             self.heard[message.topic] = message.payload.decode()
+            self.all_heard.append((message.topic, message.payload.decode()))
             self._came.notify_all()
 
     async def hears(self, topic: str, is_so: Callable[[str], object] = bool) -> str:
@@ -94,6 +96,12 @@ class House:
                 return self.heard[topic]
 
         return await asyncio.to_thread(wait)
+
+    async def hears_all(self, topic: str, *payloads: str) -> None:
+        """Wait for messages of a topic of which these are the last."""
+        await self.hears(
+            topic, lambda _: [text for each, text in self.all_heard if each == topic][-len(payloads) :] == [*payloads]
+        )
 
     def says(self, topic: str, payload: str, *, retain: bool = False) -> None:
         self._client.publish(topic, payload, qos=1, retain=retain).wait_for_publish(PATIENCE_S)
@@ -152,6 +160,7 @@ def test_home_assistant_discovers_the_telescope_and_its_state(broker: Mosquitto)
         assert state == {
             "telescope": "Big Dob!",
             "state": "watching",
+            "headline": "",
             "temperature": 4.13,
             "position": 25412,
             "expected_position": None,
@@ -277,6 +286,34 @@ def test_a_second_telescope_of_the_same_name_is_logged_once_and_a_restarted_daem
     assert warnings() == 1
 
 
+@pytest.mark.parametrize("is_killed", [False, True])
+def test_a_second_daemon_of_the_same_name_does_not_leave_the_living_one_offline(
+    broker: Mosquitto, *, is_killed: bool
+) -> None:
+    async def story() -> None:
+        living, second = Telescope(), Telescope()
+        async with living.linked(broker.port):
+            living.feed.publish("status", STATUS)
+            with House(broker) as house:
+                await house.hears(f"{BASE}/state", lambda text: '"state": "watching"' in text)
+                if is_killed:
+                    program = subprocess.Popen([sys.executable, "-c", KILLED, str(broker.port)])  # noqa: ASYNC220
+                    await house.hears(f"{BASE}/state", lambda text: '"state": "a second one"' in text)
+                    program.kill()
+                    program.wait(PATIENCE_S)
+                else:
+                    async with second.linked(broker.port):
+                        second.feed.publish("status", replace(STATUS, state="a second one"))
+                        await house.hears(f"{BASE}/state", lambda text: '"state": "a second one"' in text)
+                await house.hears_all(f"{BASE}/availability", "offline", "online")
+            # What the broker keeps is what a house that is started now is told.
+            with House(broker) as house:
+                assert await house.hears(f"{BASE}/availability", lambda text: text == "online")
+                assert await house.hears(f"{BASE}/state", lambda text: '"state": "watching"' in text)
+
+    lived(story)
+
+
 def test_an_unreachable_broker_is_logged_once_and_delays_nobody(log: list[EventDict]) -> None:
     async def story() -> None:
         async with Telescope().linked(free_port()):
@@ -292,6 +329,7 @@ def test_an_unreachable_broker_is_logged_once_and_delays_nobody(log: list[EventD
 KILLED = """
 import asyncio, sys
 from datetime import UTC, datetime
+from alpaca_focus.core.status import Waiting
 from alpaca_focus.notify.mqtt import MqttLink
 from alpaca_focus.notify.mqtt_client import MqttSettings
 from alpaca_focus.feed.feed import Feed
@@ -301,7 +339,9 @@ async def answer(request):
 
 async def main():
     settings = MqttSettings(host="127.0.0.1", port=int(sys.argv[1]), telescope="Big Dob!")
-    async with MqttLink(settings, Feed(lambda: datetime.now(UTC)), answer):
+    feed = Feed(lambda: datetime.now(UTC))
+    feed.publish("status", Waiting(state="a second one", why=""))
+    async with MqttLink(settings, feed, answer):
         await asyncio.sleep(60)
 
 asyncio.run(main())

@@ -15,7 +15,7 @@ from structlog.testing import capture_logs
 from structlog.typing import EventDict
 
 from alpaca_focus.core.night.notices import Kind, Notice
-from alpaca_focus.core.status import LastRun, Waiting
+from alpaca_focus.core.status import LastRun, PolledDevice, Waiting
 from alpaca_focus.core.values import Outcome
 from alpaca_focus.daemon import notifications
 from alpaca_focus.daemon.night_report import FOLDER
@@ -31,7 +31,7 @@ from tests.web_hook import WebHook
 FACTOR = 2000.0
 DAWN = datetime(2026, 1, 15, 6, 0, tzinfo=UTC)
 PATIENCE_S = 20.0
-CAMERA = "camera 0 (QHY)"
+GONE = (PolledDevice(kind="camera", name="camera 0 (QHY)", server="10.0.0.1:11111", answers=False),)
 
 
 @pytest.fixture
@@ -127,16 +127,18 @@ def test_a_lost_device_is_reported_with_its_reason_and_its_return(observatory: O
     async def story() -> None:
         async with observatory.told():
             observatory.shows()
-            observatory.feed.publish("log", {"event": "A device does not answer", "device": CAMERA, "why": "No route."})
-            await observatory.until(lambda: len(hook.told) == 1, silent=(CAMERA,))
+            await observatory.until(lambda: len(hook.told) == 1, devices=GONE)
             await observatory.until(lambda: len(hook.told) == 2)
 
     lived(story)
     assert [each["title"] for each in hook.told] == [
-        "Big Dob: Camera 0 (QHY) does not answer",
-        "Big Dob: Camera 0 (QHY) is back",
+        "Big Dob: Focus is not kept",
+        "Big Dob: Focus is kept again",
     ]
-    assert hook.told[0]["message"].startswith("No route. ")
+    assert hook.told[0]["message"] == "Camera 0 (QHY) does not answer. Retrying; check power and cables."
+    with RunStore(observatory.directory) as store:
+        saved = store.notices(since=DAWN)
+    assert [each.kind for each in saved] == [Kind.DEVICE_LOST, Kind.DEVICE_BACK]
 
 
 def test_devices_that_the_daemon_waits_for_are_lost(observatory: Observatory, hook: WebHook) -> None:
@@ -150,7 +152,8 @@ def test_devices_that_the_daemon_waits_for_are_lost(observatory: Observatory, ho
                     await asyncio.sleep(0.01)
 
     lived(story)
-    assert hook.told[0]["title"] == "Big Dob: The observatory does not answer"
+    assert hook.told[0]["title"] == "Big Dob: Focus is not kept"
+    assert hook.told[0]["message"].startswith("The focuser does not answer. ")
 
 
 def test_a_disabled_kind_is_shown_and_not_sent(observatory: Observatory, hook: WebHook) -> None:
@@ -158,7 +161,7 @@ def test_a_disabled_kind_is_shown_and_not_sent(observatory: Observatory, hook: W
 
     async def story() -> None:
         async with observatory.told():
-            await observatory.until(observatory.notice, silent=(CAMERA,))
+            await observatory.until(observatory.notice, devices=GONE)
             await asyncio.sleep(0.2)
 
     lived(story)
@@ -173,7 +176,7 @@ def test_new_settings_are_followed(observatory: Observatory, hook: WebHook, log:
         async with observatory.told() as some:
             secret.write_text(f"# where to\n\n{hook.url}\n")
             await some.follow(observatory.settings())
-            await observatory.until(lambda: hook.told, silent=(CAMERA,))
+            await observatory.until(lambda: hook.told, devices=GONE)
 
     lived(story)
     assert [line["event"] for line in log] == ["Messages are off"]

@@ -1,5 +1,6 @@
 """The web server of a real daemon, over real HTTP against the simulated observatory."""
 
+import re
 import socket
 import struct
 import time
@@ -111,6 +112,21 @@ def test_commands_change_what_is_shown(night: RunningDaemon) -> None:
         shown = [data["paused"] for topic, _, data in dashboard.events if topic == "status" and "paused" in data]
     assert True in shown
     assert shown[-1] is False
+
+
+def test_it_is_not_ready_while_its_devices_are_dead(night: RunningDaemon) -> None:
+    night.until("/api/v1/status", watching)
+    assert night.ask("/readyz").status == 200
+    port = night.observatory.running.port
+    night.observatory.stop()
+    night.until("/readyz", lambda told: told.get("error", "").startswith("Not ready. No device of Alpaca server"))
+    assert night.ask("/readyz").status == 503
+    assert re.search(r'alpaca_focus_device_up{device="focuser",[^}]*} 0.0', night.ask("/metrics").body.decode())
+    told = night.until("/api/v1/status", lambda told: told["ages_s"].get("position", 0) > 5)
+    assert told["headline"].startswith("Focus is not kept: no device of Alpaca server")
+    night.observatory.start(port=port)
+    night.until("/readyz", lambda told: told.get("said") == "All devices answer.")
+    assert night.ask("/readyz").status == 200
 
 
 def test_without_devices_it_is_alive_and_not_ready(night: RunningDaemon) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from alpaca_focus.core.events import RunEnded
-from alpaca_focus.core.status import MeasuredFrame, RunProgress, Waiting, as_json
+from alpaca_focus.core.status import MeasuredFrame, PolledDevice, RunProgress, Waiting, as_json
 from alpaca_focus.core.values import FocusResult, Light, Measurement, Outcome, Sample
 from alpaca_focus.feed.feed import LONGEST_QUEUE
 from alpaca_focus.store.run_store import FILE_NAME, RunStore
@@ -23,6 +23,7 @@ from alpaca_focus.web import models
 from alpaca_focus.web.history import NightSoFar, RunSummary
 from alpaca_focus.web.pages import STATIC, unguarded
 from alpaca_focus.web.source import Picture
+from tests.statuses import a_status
 from tests.web_night import ELSEWHERE, JSON, RULES, TOKEN, Listener, Page, ask, now, read
 
 LOOKS = (
@@ -178,6 +179,19 @@ def test_meters_and_probes(page: Page) -> None:
     reply = page.ask("/readyz")
     assert reply.status == 503
     assert reply.json["error"].startswith("The devices are not connected.")
+
+
+def test_it_is_ready_when_every_device_answers(page: Page) -> None:
+    def device(kind: str, *, answers: bool) -> PolledDevice:
+        return PolledDevice(kind=kind, name=f"{kind} 0", server="10.0.0.1:11111", answers=answers)
+
+    page.feed.publish("status", a_status(devices=(device("camera", answers=True), device("mount", answers=True))))
+    assert page.ask("/readyz").status == 200
+    page.feed.publish("status", a_status(devices=(device("camera", answers=True), device("mount", answers=False))))
+    reply = page.ask("/readyz")
+    assert (reply.status, reply.json["error"]) == (503, "Not ready. Mount 0 does not answer.")
+    page.feed.publish("status", a_status(devices=(device("camera", answers=False), device("mount", answers=False))))
+    assert page.ask("/readyz").json["error"] == "Not ready. No device of Alpaca server 10.0.0.1:11111 answers."
 
 
 # Commands

@@ -88,6 +88,15 @@ def test_the_gateway_has_a_line(state: dict[str, bool], text: str) -> None:
     assert lines[-1] == f"gateway: 127.0.0.1:11112, {text}"
 
 
+def test_what_is_wrong_comes_first_and_old_readings_have_their_age() -> None:
+    ages_s = {"position": 35.4, "altitude_deg": 130.0}
+    headline = "Focus is not kept: no device of Alpaca server 10.0.0.1:11111 answers"
+    status = a_status(position=25000, altitude_deg=61.0, ages_s=ages_s, headline=headline)
+    first, *rest = status_lines(status)
+    assert first == f"{headline}."
+    assert "now: focuser at 25000 (35 s old), no temperature, altitude 61 deg (130 s old)" in rest
+
+
 def test_a_last_focus_with_unknown_values() -> None:
     little = replace(LAST_FOCUS, value=None, filter_name=None, temperature_c=None, trigger="")
     lines = status_lines(a_status(last_focus=little, since_s=59.0))

@@ -11,7 +11,7 @@ from typing_extensions import override
 
 from alpaca_focus.core.curves.calibration import Estimate
 from alpaca_focus.core.night.night_review import ReviewedNight, night_of
-from alpaca_focus.core.values import Outcome, SavedRun
+from alpaca_focus.core.values import Outcome, SavedNotice, SavedRun
 from alpaca_focus.files.chart import UPPER_END, Chart, Points, Range, range_of, v_curve
 from alpaca_focus.files.chart_drawing import chart_svg, chart_text
 from alpaca_focus.files.report_page import report_page
@@ -92,6 +92,19 @@ def test_the_page_is_whole_and_loads_nothing(rng: np.random.Generator) -> None:
     assert "prefers-color-scheme: dark" in page
     assert "@media print" in page
     assert len(page) < 200_000
+
+
+def test_what_went_wrong_stands_first(rng: np.random.Generator) -> None:
+    whole = replace(night(rng), learned=None, zone_steps=None)
+    lost = SavedNotice(at=MADE_AT, kind="device_lost", title="Focus is not kept", text="Camera 0 does not answer.")
+    text = read(report_page(replace(whole, notices=(lost,)), made_at=MADE_AT, version="1")).text
+    failed, silent = text.index("Run 1 of 7 failed."), text.index("07:00 Focus is not kept. Camera 0 does not answer.")
+    assert text.index("What went wrong") < failed < silent < text.index("refocuses good")
+    assert "Nothing stands out." not in text
+    well = replace(whole, runs=whole.runs[1:])
+    text = read(report_page(well, made_at=MADE_AT, version="1")).text
+    assert "What went wrong" not in text
+    assert "Nothing stands out." in text
 
 
 def test_every_chart_is_well_formed_and_stays_in_its_frame(rng: np.random.Generator) -> None:

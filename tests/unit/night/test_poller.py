@@ -352,6 +352,29 @@ def test_the_answers_of_the_devices_are_combined() -> None:
     played(night)
 
 
+def test_every_device_is_listed_with_the_age_of_its_last_answer() -> None:
+    wheel, thermometer = FakeWheel(), FakeThermometer()
+    scene = Scene(filter_wheel=wheel, thermometers=(thermometer,))
+
+    async def night() -> None:
+        assert all(each.answers for each in scene.poller.devices())
+        await scene.poll(after_s=WATCH_S)
+        wheel.is_gone = True
+        await scene.poll(after_s=WATCH_S)
+        scene.clock.now_s += 3.0
+        devices = {each.kind: each for each in scene.poller.devices()}
+        assert list(devices) == ["camera", "focuser", "filter_wheel", "thermometer"]
+        gone, camera = devices["filter_wheel"], devices["camera"]
+        assert (gone.answers, gone.age_s, gone.server) == (False, WATCH_S + 3.0, wheel.server)
+        assert "does not answer" in gone.why
+        assert (camera.answers, camera.age_s, camera.why) == (True, 3.0, "")
+        wheel.is_gone = False
+        await scene.poll(after_s=WATCH_S)
+        assert all(each.answers for each in scene.poller.devices())
+
+    played(night)
+
+
 def test_missing_devices_cause_no_error() -> None:
     async def night() -> None:
         snapshot = await Scene().poll()
@@ -362,15 +385,18 @@ def test_missing_devices_cause_no_error() -> None:
 
 
 @pytest.mark.parametrize(
-    ("is_gone", "reading", "safe"), [(False, True, True), (False, False, False), (True, True, False)]
+    ("is_gone", "reading", "safe"), [(False, True, True), (False, False, False), (True, True, None)]
 )
-def test_no_answer_of_the_safety_monitor_is_not_safe(is_gone: bool, reading: bool, safe: bool) -> None:
+def test_no_answer_of_the_safety_monitor_is_unknown_and_not_its_word(
+    is_gone: bool, reading: bool, safe: bool | None
+) -> None:
     monitor = FakeSafety()
     scene = Scene(safety_monitor=monitor)
 
     async def night() -> None:
         monitor.is_gone, monitor.safe = is_gone, reading
-        assert (await scene.poll()).safe is safe
+        snapshot = await scene.poll()
+        assert (snapshot.safe, snapshot.safety_unknown) == (safe, is_gone)
 
     played(night)
 

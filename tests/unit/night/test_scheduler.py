@@ -384,7 +384,7 @@ def test_an_unsafe_or_silent_observatory_waits() -> None:
         await scene.poll(3)
         assert scene.runs == []
         assert set(scene.scheduler.state.history.ignored) == {
-            "not safe",
+            "safety unknown: the monitor does not answer",
             "no answer from telescope 0 (fake)",
             "no answer from camera 0 (fake)",
         }

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import structlog
 from structlog.testing import capture_logs
+from structlog.typing import EventDict
 
 from alpaca_focus.core.errors import StorageError
 from alpaca_focus.core.night.state import Baseline, CorrectionMove, NightState, Patience, Reading, Snapshot
@@ -38,6 +39,13 @@ OF_AN_EARLIER_VERSION = """
 
 
 @pytest.fixture
+def log(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[EventDict]]:
+    monkeypatch.setattr(state_store, "_log", structlog.get_logger())
+    with capture_logs() as lines:
+        yield lines
+
+
+@pytest.fixture
 def runs(tmp_path: Path) -> Iterator[RunStore]:
     with RunStore(tmp_path) as store:
         yield store
@@ -62,10 +70,34 @@ def test_what_is_written_is_read_again(runs: RunStore) -> None:
     assert load_state(runs, EVENING) == replace(state, saved_at=EVENING)
 
 
-@pytest.mark.parametrize("text", ["[]", "{", '{"history": 3}'])
-def test_a_state_that_cannot_be_understood_is_a_new_night(text: str, runs: RunStore) -> None:
+@pytest.mark.parametrize(("text", "fields"), [("[]", "all"), ("{", "all"), ('{"history": 3}', "history")])
+def test_a_state_that_cannot_be_understood_is_a_new_night(
+    text: str, fields: str, runs: RunStore, log: list[EventDict]
+) -> None:
     runs.save_night(text)
     assert load_state(runs, EVENING) == NightState()
+    assert [line["fields"] for line in log] == [fields]
+
+
+@pytest.mark.parametrize(
+    ("good", "spoiled", "fields"),
+    [
+        ('"plan": "light"', '"plan": "mosaic"', "plan"),
+        ('"images": 3', '"images": "many"', "history.images"),
+        ('"position": 25000', '"position": null', "history.baseline.position, history.baseline"),
+        ('"lost_gaps": 1', '"lost_gaps": []', "history.gaps.lost_gaps"),
+        ('"moves": [[5.0, -30]]', '"moves": [[5.0]]', "compensated.moves"),
+    ],
+)
+def test_a_value_that_cannot_be_read_takes_no_other_with_it(
+    good: str, spoiled: str, fields: str, runs: RunStore, log: list[EventDict]
+) -> None:
+    assert good in OF_AN_EARLIER_VERSION
+    runs.save_night(OF_AN_EARLIER_VERSION.replace(good, spoiled))
+    state = load_state(runs, datetime(2026, 1, 15, 21, 1, tzinfo=UTC))
+    assert (state.paused, state.unfinished_move, state.reported_filter) == (True, MOVE, "Ha")
+    assert (state.history.outliers.last_c, dict(state.history.ignored)) == (4.5, {"not night": 1})
+    assert [(line["log_level"], line["fields"]) for line in log] == [("warning", fields)]
 
 
 def test_events_are_written_at_once_and_time_once_a_minute(runs: RunStore) -> None:

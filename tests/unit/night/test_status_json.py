@@ -16,7 +16,7 @@ from alpaca_focus.core.night.focuser_watch import FocuserWatch, PositionJump
 from alpaca_focus.core.night.notices import Kind, Notice
 from alpaca_focus.core.night.outlier_filter import OutlierFilter, Window
 from alpaca_focus.core.night.state import ADVICE, Baseline, GapMonitor, History, NightState, Plan, Snapshot
-from alpaca_focus.core.status import GatewayStatus, LastRun, Status, Verdict, as_json
+from alpaca_focus.core.status import GatewayStatus, LastRun, PolledDevice, Status, Verdict, as_json
 from alpaca_focus.core.values import Fit, FocusResult, Frame, Light, Measurement, Outcome, Sample
 from alpaca_focus.daemon.notifications import Notifications
 from alpaca_focus.daemon.status_publisher import StatusPublisher
@@ -33,7 +33,8 @@ AT = datetime(2026, 1, 15, 22, 41, 7, 250000, tzinfo=UTC)
 WAITING = '{"state":"waiting for the devices","why":"Nothing answers at 127.0.0.1:1."}'
 NOTHING_YET = (
     '{"state":"watching","looks":0,"paused":false,"plan":"unknown","due":[],"blocked_by":[],"triggers":[],'
-    '"exposing":false,"silent":[],"position":25000,"expected_position":null,"temperature_c":null,"temperature_trouble":"","filter":null,'
+    '"exposing":false,"silent":[],"position":25000,"expected_position":null,"devices":[],"ages_s":{},"headline":"",'
+    '"temperature_c":null,"temperature_trouble":"","filter":null,'
     '"altitude_deg":null,"sun_altitude_deg":null,"last_focus":null,"since_s":0.0,"images":0,"compensation":'
     '{"moved_steps":0,"carried_steps":0.0,"stopped":"","enabled":false,"switched_off":false},"gateway":null,'
     '"advice":"","failures":0,"hold_s":0.0,"ignored":{},"runs_ended":0,"last_run":null}'
@@ -43,7 +44,10 @@ EVERYTHING = (
     '"blocked_by":["paused","exposure running"],"triggers":['
     '{"trigger":"images","due":true,"state":"[12/12]","reason":"12 images: größer"},'
     '{"trigger":"temperature","due":false,"state":"[-0.4 #01*]","reason":""}],"exposing":true,'
-    '"silent":["mount 0"],"position":24975,"expected_position":null,"temperature_c":3.875,'
+    '"silent":["mount 0"],"position":24975,"expected_position":null,"devices":[{"kind":"focuser","name":"focuser 0",'
+    '"server":"127.0.0.1:1","answers":true,"age_s":1.5,"why":""},{"kind":"mount","name":"mount 0",'
+    '"server":"127.0.0.1:1","answers":false,"age_s":35.0,"why":"No answer."}],"ages_s":{"altitude_deg":35.0},'
+    '"headline":"","temperature_c":3.875,'
     '"temperature_trouble":"the temperature jumped","filter":"Ha","altitude_deg":60.5,"sun_altitude_deg":-33.5,'
     '"last_focus":{"at":"2026-01-15T22:41:07.250000+00:00","position":24987,"trigger":"time","metric":"hfd",'
     '"value":2.514,"temperature_c":4.25,"altitude_deg":61.0,"filter_name":"Ha","stderr_steps":3.125},'
@@ -55,21 +59,22 @@ EVERYTHING = (
     '{"outcome":"restored","reason":"The stars are gone."}}'
 )
 EMPTY_MQTT = (
-    '{"telescope": "Big Dob", "state": "watching", "temperature": null, "position": 25000, '
+    '{"telescope": "Big Dob", "state": "watching", "headline": "", "temperature": null, "position": 25000, '
     '"expected_position": null, "hfd": null, "minutes": null, "focused_at": null, "due": "nothing", '
     '"blocked_by": [], "waits_for": "", "silent": [], "result": "nothing", "reason": "", "paused": false, '
     '"compensation": false, "daemon": "0123abcd"}'
 )
 FULL_MQTT = (
-    '{"telescope": "Big Dob", "state": "a compensation move", "temperature": 3.88, "position": 24975, '
+    '{"telescope": "Big Dob", "state": "a compensation move", "headline": "", "temperature": 3.88, "position": 24975, '
     '"expected_position": null, "hfd": 2.51, "minutes": 12, '
     '"focused_at": "2026-01-15T22:41:07.250000+00:00", "due": "12 images: größer", '
     '"blocked_by": ["paused", "exposure running"], "waits_for": "", "silent": ["mount 0"], "result": "restored", '
     '"reason": "The stars are gone.", "paused": true, "compensation": true, "daemon": "0123abcd"}'
 )
 WAITING_MQTT = (
-    '{"telescope": "Big Dob", "state": "waiting for the devices", "temperature": null, "position": null, '
-    '"expected_position": null, "hfd": 3.46, "minutes": null, "focused_at": null, "due": "nothing", "blocked_by": [], '
+    '{"telescope": "Big Dob", "state": "waiting for the devices", "headline": "", "temperature": null, '
+    '"position": null, "expected_position": null, "hfd": 3.46, "minutes": null, "focused_at": null, '
+    '"due": "nothing", "blocked_by": [], '
     '"waits_for": "Nothing answers at 127.0.0.1:1.", "silent": [], "result": "nothing", "reason": "", '
     '"paused": false, "compensation": false, "daemon": "0123abcd"}'
 )
@@ -96,7 +101,7 @@ FRAME = (
 )
 NOTICE = (
     '{"at":"2026-01-15T22:41:07.250000Z","kind":"night_report","title":"The night of 14 January",'
-    '"text":"All is well.","about":"","run":null,"file":"2026-01-14.html"}'
+    '"text":"All is well.","about":"","run":null,"file":"2026-01-14.html","is_repeat":false}'
 )
 FULL_HISTORY = History(
     baseline=Baseline(
@@ -146,6 +151,7 @@ def scheduler(state: NightState, **changes: Any) -> RefocusScheduler:
         "progress": 0,
         "requests": SimpleNamespace(can_compensate=False),
         "outcomes": SimpleNamespace(last_run=None, runs_ended=0),
+        "devices": (),
     }
     return cast("RefocusScheduler", SimpleNamespace(**usual | changes))
 
@@ -164,6 +170,12 @@ def busy() -> RefocusScheduler:
         ),
         decision=Decision(verdicts=verdicts, blocked_by=("paused", "exposure running")),
         snapshot=Snapshot(at=AT, exposing=True, sun_altitude_deg=-33.5, silent=("mount 0",)),
+        devices=(
+            PolledDevice(kind="focuser", name="focuser 0", server="127.0.0.1:1", age_s=1.5),
+            PolledDevice(
+                kind="mount", name="mount 0", server="127.0.0.1:1", answers=False, age_s=35.0, why="No answer."
+            ),
+        ),
         doing="a compensation move",
         progress=812,
         requests=SimpleNamespace(can_compensate=True),
@@ -227,6 +239,25 @@ def test_a_focuser_that_is_elsewhere_is_shown_where_it_is() -> None:
     assert "waits for a refocus" in status.compensation.stopped
     mqtt = state_of(status, None, telescope="Big Dob", daemon="0123abcd")
     assert (mqtt.position, mqtt.expected_position) == (26000, 24920)
+
+
+def test_a_focuser_that_died_in_a_run_is_shown_where_it_was_left_and_not_where_it_began() -> None:
+    night = Published()
+    dead = PolledDevice(kind="focuser", name="focuser 0", server="127.0.0.1:1", answers=False, age_s=40.0, why="Gone.")
+    watch = FocuserWatch(read=24920)
+    state = NightState(history=replace(FULL_HISTORY, focuser=watch), expected_position=24920)
+    night.begin(scheduler(state, snapshot=Snapshot(at=AT, away=True), devices=(dead,)))
+    status = night.publisher.status()
+    assert isinstance(status, Status)
+    # It may have died on its way to the first position.
+    assert (status.position, status.expected_position) == (25000, 24920)
+    night.publisher.take(Moved(position=25300, target=25300))
+    status = night.publisher.status()
+    assert isinstance(status, Status)
+    ages_s = {"position": 40.0, "temperature_c": 40.0}
+    assert (status.position, status.expected_position, status.ages_s) == (25300, 24920, ages_s)
+    assert status.headline == "Focuser out of focus: focuser 0 does not answer; it belongs at 24920"
+    assert status.silent == ("focuser 0",)
 
 
 def test_a_last_focus_of_which_little_is_known() -> None:

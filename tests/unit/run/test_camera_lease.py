@@ -27,6 +27,7 @@ class Observatory:
     refuses: list[str] = field(default_factory=list)
 
     name = "filter wheel 0 (fake)"
+    server = "127.0.0.1:11111"
     names = ("L", "R", "Ha")
     focus_offsets_steps = (0, 12, 25)
     left_s = 42.0

@@ -7,7 +7,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from alpaca_focus.core.errors import RunFailed
-from alpaca_focus.core.status import MeasuredLight
+from alpaca_focus.core.status import MeasuredLight, PolledDevice
 from alpaca_focus.web.prometheus import PrometheusExporter
 from tests.statuses import COMPENSATION, LAST_FOCUS, a_status
 from tests.web_night import Page, now
@@ -19,6 +19,10 @@ STATUS = a_status(
     due=("a refocus was requested",),
     blocked_by=("paused", "exposure running"),
     silent=("telescope 0",),
+    devices=(
+        PolledDevice(kind="focuser", name="focuser 0", server="10.0.0.1:11111"),
+        PolledDevice(kind="mount", name="telescope 0", server="10.0.0.1:11111", answers=False, age_s=35.0),
+    ),
     position=25118,
     temperature_c=4.25,
     last_focus=LAST_FOCUS,
@@ -56,6 +60,9 @@ def test_everything_that_is_known_is_told(tmp_path: Path) -> None:
     assert told["alpaca_focus_refocus_blocked"] == 2
     assert told["alpaca_focus_focus_run_active"] == told["alpaca_focus_paused"] == 1
     assert told["alpaca_focus_devices_silent"] == told["alpaca_focus_devices_connected"] == 1
+    assert told["alpaca_focus_device_up focuser 10.0.0.1:11111"] == 1
+    assert told["alpaca_focus_device_up mount 10.0.0.1:11111"] == 0
+    assert told["alpaca_focus_device_age_seconds mount 10.0.0.1:11111"] == 35
     assert told["alpaca_focus_images_since_refocus"] == 3
     assert told["alpaca_focus_compensation_enabled"] == 1
     assert told["alpaca_focus_compensation_moved_steps"] == -9

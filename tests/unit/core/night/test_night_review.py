@@ -17,8 +17,9 @@ from alpaca_focus.core.night.night_review import (
     intervals,
     night_of,
     not_known,
+    troubles,
 )
-from alpaca_focus.core.values import FocusResult, Outcome, SavedRun
+from alpaca_focus.core.values import FocusResult, Outcome, SavedNotice, SavedRun
 from tests.kept_nights import BEGINS, STEPS_PER_C, KeptNight, result
 
 LEARNED = Estimate(value=-14.0, stderr=0.5, count=30)
@@ -38,6 +39,26 @@ def test_a_night_goes_from_noon_to_noon_of_the_place() -> None:
     assert begins <= evening < ends
     assert night_of(begins, hawaii) != night_of(begins - timedelta(seconds=1), hawaii)
     assert ends - begins == timedelta(days=1)
+
+
+def test_what_went_wrong_is_named() -> None:
+    at = BEGINS + timedelta(hours=1)
+    good = result(at, Outcome.FOCUSED, start=25400, final=25400)
+    restored = result(at, Outcome.RESTORED, start=25400, final=25400, reason="No stars. The focuser is back.")
+    stranded = result(at, Outcome.STRANDED, start=25400, final=None, reason="It stalls.")
+    notices = (
+        SavedNotice(at=at, kind="focus_failed", title="A refocus failed", text="No stars. The focuser is back."),
+        SavedNotice(at=at, kind="focus_failed", title="A refocus failed", text="Nothing answers."),
+        SavedNotice(at=at, kind="device_lost", title="Focus is not kept", text="No device answers. Retrying."),
+        SavedNotice(at=at, kind="night_report", title="The night", text="All is well."),
+    )
+    assert troubles(reviewed(good, restored, stranded, notices=notices)) == (
+        "Run 9 left the focuser stranded.",
+        "Runs 8 and 9 of 3 failed.",
+        f"{at:%H:%M} A refocus failed. Nothing answers.",
+        f"{at:%H:%M} Focus is not kept. No device answers. Retrying.",
+    )
+    assert troubles(reviewed(good)) == ()
 
 
 def test_frames_are_compared_with_those_right_after_the_refocus(rng: np.random.Generator) -> None:
@@ -128,7 +149,8 @@ def test_late_doubtful_and_failed_runs_are_pointed_out(rng: np.random.Generator)
     first, second, third = kept.runs(180)
     failed = result(BEGINS + timedelta(hours=4), Outcome.RESTORED, start=25400, final=25400)
     again = replace(failed, started_at=BEGINS + timedelta(hours=5))
-    found = " ".join(advice(reviewed(first, replace(second, doubtful=True), failed, again, third, zone_steps=8.0)))
+    night = reviewed(first, replace(second, doubtful=True), failed, again, third, zone_steps=8.0)
+    found = " ".join((*advice(night), *troubles(night)))
     assert "Refocuses came late: run 8 began" in found
     assert "Run 8 missed focus at first" in found
     assert "Runs 9 and 10 of 5 failed" in found

@@ -239,6 +239,7 @@ def test_a_failed_run_leaves_what_was_due_due() -> None:
     ("shown", "reason"),
     [
         ({"safe": False}, "not safe"),
+        ({"safety_unknown": True}, "safety unknown: the monitor does not answer"),
         ({"parked": True, "tracking": False}, "mount parked"),
         ({"tracking": False}, "mount not tracking"),
         ({"slewing": True}, "mount slewing"),
