@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from alpaca_focus.core.metrics import STAR_SIZE
 from alpaca_focus.core.robust import MAD_TO_SIGMA, weighted_median
 from alpaca_focus.core.values import Frame, Measurement, Pixels, Subframe
-from alpaca_focus.imaging.hot_pixels import without_lone_pixels
+from alpaca_focus.imaging.hot_pixels import shows_light, without_lone_pixels
 from alpaca_focus.imaging.sky_background import TYPICAL_ELECTRONS_PER_ADU, binned, frame_problem
 from alpaca_focus.imaging.star_field import Flag, MeasuredStars, Star, find_stars
 
@@ -73,6 +73,8 @@ def find_frame_stars(frame: Frame) -> MeasuredStars | None:
             field = _find_stars(frame, pixels)
             left_out = {**field.left_out, Flag.LONE_PIXEL: field.left_out.get(Flag.LONE_PIXEL, 0) + lone}
             field = replace(field, left_out=MappingProxyType(left_out), lone_pixels=lone)
+        elif not field.stars and not shows_light(frame.pixels):
+            field = replace(field, left_out=MappingProxyType({}), candidates=0)
     return field
 
 

@@ -7,8 +7,9 @@ sensor and the mechanics do is the simulator's own; there is no network in betwe
 import asyncio
 from datetime import datetime, timedelta
 
+from alpaca_focus.core.camera_record import CameraValues
 from alpaca_focus.core.values import ExposureSettings, Frame, Position
-from alpaca_focus.ports import CameraInfo, CameraValues, FocuserInfo
+from alpaca_focus.ports import CameraInfo, FocuserInfo
 from alpaca_focus.simulator.faults import FaultBook
 from alpaca_focus.simulator.render import Renderer, RenderRequest
 from alpaca_focus.simulator.settings import ObservatorySettings
