@@ -40,6 +40,8 @@ LONGEST_SEARCH = 18
 """Largest number of frames of a search for the minimum."""
 TRUE_LEAST = 4.5
 """Stars this many times larger than predicted are not in focus: far out, pieces of rings may look like a small star."""
+NARROWEST = 1 / 128
+"""An island of usable frames narrower than this share of the search, with stars that large, is no focus."""
 FLAT_FRAMES = 3
 """This many frames without a clear difference are a flat bottom: the search goes far beyond them."""
 FAR_FACTOR = 4
@@ -47,7 +49,7 @@ FAR_FACTOR = 4
 WRONG_BY_TWO_FRAMES = 2.5
 """The same for the first two frames, between which a part of the move may have been lost to backlash."""
 KNOWN_WITHIN = 0.5
-"""A fit whose standard error is a larger share of its frames' span says nothing of the position."""
+"""A fit whose standard error is a larger share of its frames' span does not determine the position."""
 GHOST = 1.5
 """A repeated frame this many times wider shows that the first one was spoiled."""
 
@@ -104,7 +106,7 @@ def take_curve(sampler: Sampler, vertex: float, shape: Shape) -> Plan[Fit]:
             yield from sampler.sample(position, "sweep", ahead=following)
         fit = _explaining_fit(sampler)
         if not searched and (fit is None or (yield from _best_frame_left_out(sampler, fit))):
-            # The points are much too far apart, or much too near: the step size is not what it is said to be.
+            # The points are much too far apart, or much too near: the step size is not the reported one.
             searched = True
             vertex, shape = yield from _bracket(sampler)
             step = _step_of(shape, settings.points)
@@ -113,7 +115,7 @@ def take_curve(sampler: Sampler, vertex: float, shape: Shape) -> Plan[Fit]:
         if fit is None:
             # Also where no curve goes through them, which is reported as that.
             fit_hyperbola(sampler.samples)
-            raise RunFailed("The frames form no V: the curve through them says nothing of the best position.")
+            raise RunFailed("The frames form no V: the curve through them does not determine the best position.")
         fit = sampler.accept(fit)
         seen = _seen_shape(fit, sampler.samples)
         sampler.measured_slope(seen.slope)
@@ -154,7 +156,7 @@ def _step_of(shape: Shape, points: int) -> int:
 
 
 def _explaining_fit(sampler: Sampler) -> Fit | None:
-    """Return the fit of the frames, or `None` if no V goes through them, or one that says nothing of its position."""
+    """Return the fit of the frames; `None` without a V through them, or with one that does not determine focus."""
     try:
         fit = fit_hyperbola(sampler.samples)
     except RunFailed:
@@ -274,12 +276,16 @@ def _bracket(sampler: Sampler) -> Plan[tuple[float, Shape]]:
         ]
         if not open_sides and math.isfinite(blur_width(best.measurement)):
             target, shape = _narrowed(samples, best)
-            if shape is None or abs(target - best.position) > NEAR * shape.half_width:
-                yield from sampler.sample(sampler.targets.clamp(round(target)), "locate")
-            elif expected is None or shape.least <= TRUE_LEAST * expected.least:
+            is_credible = expected is None or blur_width(best.measurement) <= TRUE_LEAST * expected.least
+            if shape is not None and abs(target - best.position) <= NEAR * shape.half_width and is_credible:
                 return target, shape
-            else:
+            position = sampler.targets.clamp(round(target))
+            span = max(each.position for each in samples) - min(each.position for each in samples)
+            is_narrow = abs(position - best.position) < NARROWEST * span
+            if position in {each.position for each in samples} or (is_narrow and not is_credible):
                 false.add(best.position)
+            else:
+                yield from sampler.sample(position, "locate")
             continue
         target = _next_position(samples, best, open_sides or [sampler.arrival, -sampler.arrival], step)
         reached = sampler.targets.clamp(target)
