@@ -20,6 +20,7 @@ from alpaca_focus.devices.clock import SystemClock
 from alpaca_focus.gateway.service import Gateway, GatewaySettings, RealDevice
 from alpaca_focus.simulator.observatory import Observatory
 from alpaca_focus.simulator.settings import ObservatorySettings, SensorSettings
+from tests.fakes import FakeCameraMarker
 from tests.gateway_scene import FakeEngine
 
 Ask = Callable[..., tuple[int, bytes]]
@@ -59,7 +60,7 @@ def ask(request: pytest.FixtureRequest) -> Iterator[Ask]:
                 location="here",
                 version="1",
             )
-            app = Gateway(devices, FakeEngine(), SystemClock(), settings).app
+            app = Gateway(devices, FakeEngine(), SystemClock(), settings, FakeCameraMarker()).app
             address = stack.enter_context(RunningServer(app)).address
 
         def send(method: str, path: str, parameters: dict[str, str] | None = None) -> tuple[int, bytes]:

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from alpaca_focus.alpaca.errors import AlpacaError
+from alpaca_focus.alpaca.standard import INTERFACES, DeviceType
 from alpaca_focus.gateway.camera_arbiter import GRACE_S
 from tests.gateway_scene import IDLE_S, PATIENCE_S, CameraScene, played, settled
 
@@ -67,7 +68,8 @@ class Night:
             case ("start", exposure_s, light):
                 await self._start(exposure_s, light=light)
             case ("set", member, value):
-                await client.put(member, **{member: value})
+                (parameter,) = INTERFACES[DeviceType.CAMERA].members["PUT", member].parameters
+                await client.put(member, **{parameter.name: value})
                 self.wanted[member] = value
             case _:
                 await self._give_up(call[0])
