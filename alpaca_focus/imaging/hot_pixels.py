@@ -1,5 +1,7 @@
 """What is no light: lone bright pixels, which are hot or hit by cosmic rays, and noise."""
 
+import math
+
 import numpy as np
 from scipy.ndimage import maximum_filter, median_filter
 
@@ -54,6 +56,11 @@ def shows_light(pixels: Pixels) -> bool:
 def _level_and_noise(pixels: Pixels) -> tuple[float, float]:
     """Return the median and the standard deviation of most pixels, at least that of rounding where they are whole."""
     some = pixels.reshape(-1)[:: max(1, pixels.size // SAMPLES)].astype(np.float64)
-    level = float(np.median(some))
-    sigma = MAD_TO_SIGMA * float(np.median(np.abs(some - level)))
-    return level, max(sigma, float(np.std(some[np.abs(some - level) <= 5 * max(sigma, 1.0)])), 1e-9)
+    some = some[np.isfinite(some)]
+    if not len(some):
+        return 0.0, math.inf
+    with np.errstate(over="ignore", invalid="ignore"):
+        level = float(np.median(some))
+        sigma = MAD_TO_SIGMA * float(np.median(np.abs(some - level)))
+        near = some[np.abs(some - level) <= 5 * max(sigma, 1.0)]
+        return level, max(sigma, float(np.std(near)) if len(near) else 0.0, 1e-9)

@@ -228,7 +228,8 @@ def test_passing_frames_reveal_a_lost_focus(tmp_path: Path, seed: int) -> None:
             take(night, camera, whole)
         # The tube changes its length, unknown to the daemon.
         night.observatory.world.weather.air_offset_c += 10.0
-        for _ in range(8):
+        # Frames are measured in the background, which may lag behind on a busy computer.
+        for _ in range(40):
             take(night, camera, whole)
             if night.asked("status")["runs_ended"] == 2:
                 break
