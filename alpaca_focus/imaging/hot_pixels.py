@@ -3,7 +3,7 @@
 import math
 
 import numpy as np
-from scipy.ndimage import maximum_filter, median_filter
+from numpy.typing import NDArray
 
 from alpaca_focus.core.robust import MAD_TO_SIGMA
 from alpaca_focus.core.values import Pixels
@@ -15,7 +15,6 @@ NEIGHBOUR_SHARE = 0.15
 LIGHT_SIGMAS, LIGHT_BINS = 4.0, (1, 4, 8)
 """The median of 3 x 3 pixels of noise never stands so high above the sky; stars do at one of these binnings."""
 SAMPLES = 100_000
-_NEIGHBOURS = np.array([[1, 1, 1], [1, 0, 1], [1, 1, 1]], dtype=bool)
 
 
 def without_lone_pixels(pixels: Pixels) -> tuple[Pixels, int]:
@@ -29,15 +28,15 @@ def without_lone_pixels(pixels: Pixels) -> tuple[Pixels, int]:
     if pixels.ndim != 2:
         return pixels, 0
     sky, sigma = _level_and_noise(pixels)
-    beside = maximum_filter(pixels, footprint=_NEIGHBOURS, mode="nearest")
     rows, columns = np.nonzero(np.greater(pixels, sky + BRIGHT_SIGMAS * sigma))
     above = pixels[rows, columns].astype(np.float64) - sky
-    lone = beside[rows, columns].astype(np.float64) - sky < NEIGHBOUR_SHARE * above + NEIGHBOUR_SIGMAS * sigma
+    beside = _neighbours(pixels, rows, columns).max(axis=1, initial=-np.inf) - sky
+    lone = beside < NEIGHBOUR_SHARE * above + NEIGHBOUR_SIGMAS * sigma
     rows, columns = rows[lone], columns[lone]
     if not len(rows):
         return pixels, 0
     cleaned = pixels.copy(order="K")
-    cleaned[rows, columns] = median_filter(pixels, footprint=_NEIGHBOURS, mode="nearest")[rows, columns]
+    cleaned[rows, columns] = np.median(_neighbours(pixels, rows, columns), axis=1).astype(pixels.dtype)
     return cleaned, len(rows)
 
 
@@ -46,11 +45,26 @@ def shows_light(pixels: Pixels) -> bool:
     if pixels.ndim != 2:
         return True
     for size in LIGHT_BINS:
-        image = pixels.astype(np.float64) if size == 1 else binned(pixels, size).astype(np.float64)
+        image = pixels if size == 1 else binned(pixels, size)
         level, sigma = _level_and_noise(image)
-        if bool((median_filter(image, size=3, mode="nearest") > level + LIGHT_SIGMAS * sigma).any()):
+        limit = level + LIGHT_SIGMAS * sigma
+        rows, columns = np.nonzero(np.greater(image, limit))
+        # The median of nine is above the limit if the middle one and four of its neighbours are.
+        if bool(((_neighbours(image, rows, columns) > limit).sum(axis=1) >= 4).any()):
             return True
     return False
+
+
+def _neighbours(pixels: Pixels, rows: NDArray[np.intp], columns: NDArray[np.intp]) -> NDArray[np.float64]:
+    """Return the eight neighbours of some pixels, shape (pixels, 8); at an edge, those inside are repeated."""
+    height, width = pixels.shape
+    beside = [
+        pixels[np.clip(rows + down, 0, height - 1), np.clip(columns + right, 0, width - 1)]
+        for down in (-1, 0, 1)
+        for right in (-1, 0, 1)
+        if down or right
+    ]
+    return np.stack(beside, axis=1).astype(np.float64)
 
 
 def _level_and_noise(pixels: Pixels) -> tuple[float, float]:

@@ -114,7 +114,7 @@ class Compensator:
         if abs(here - move.target) > longest:
             facts = {"position": here, "target": move.target}
             _log.warning("A correction move is not finished: it cannot have left the focuser there", **facts)
-            self._store.apply(transitions.return_given_up)
+            self._store.apply(transitions.correction_abandoned)
             return
         # The direction of its last leg is not known, so the slack has to be taken up (decision 0015).
         await self._make(move, here, backlash_taken_up=False, is_late=is_late)

@@ -320,11 +320,6 @@ def returned(state: NightState, position: Position, *, is_verified: bool) -> Nig
     return _with(state, focuser=replace(state.history.focuser, unverified=reason), hold_s=0.0)
 
 
-def return_given_up(state: NightState) -> NightState:
-    """Return the state without an unfinished move, because the focuser is where that move cannot have left it."""
-    return replace(state, unfinished_move=None)
-
-
 def _stands_at(state: NightState, position: Position) -> NightState:
     """Return the state with a position that a move of this program, or of the imaging program, has ended at."""
     return _with(state, focuser=replace(state.history.focuser, read=position, differs=False, jump=None))
@@ -353,7 +348,7 @@ def correction_done(state: NightState, move: CorrectionMove, reached: Position, 
 
 
 def correction_abandoned(state: NightState) -> NightState:
-    """Return the state after a move that was halted for good: the focuser stays where it stands."""
+    """Return the state without an unfinished move, which was halted for good or cannot have left the focuser there."""
     return replace(state, unfinished_move=None)
 
 

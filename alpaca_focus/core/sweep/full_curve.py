@@ -7,7 +7,6 @@ follows the slope that the frames show (decision 0029).
 
 import math
 from collections.abc import Sequence
-from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 
 from alpaca_focus.core.curves.hyperbola import POWERS, fit_hyperbola
@@ -118,7 +117,7 @@ def take_curve(sampler: Sampler, vertex: float, shape: Shape) -> Plan[Fit]:
             raise RunFailed("The frames form no V: the curve through them does not determine the best position.")
         fit = sampler.accept(fit)
         seen = _seen_shape(fit, sampler.samples)
-        sampler.measured_slope(seen.slope)
+        sampler.note_slope(seen.slope)
         if not 1 / WRONG_SCALE <= (new_step := _step_of(seen, settings.points)) / step <= WRONG_SCALE:
             step = new_step
         missing = _missing_positions(sampler, fit, step)
@@ -325,9 +324,10 @@ def _next_position(samples: list[Sample], best: Sample, open_sides: list[int], s
     highest = FLAT_RISE * blur_width(best.measurement)
     flat = {each.position for each in samples if blur_width(each.measurement) <= highest}
     if len(flat) >= FLAT_FRAMES:
-        # The step is far too small for this V.
+        # The step is far too small for this V: go far beyond the flat bottom, and beyond all frames.
         sign, span = open_sides[0], max(flat) - min(flat)
-        return sign * max(sign * position + factor * span for position, factor in _far_ends(positions, flat, sign))
+        bottom, edge = (max(sign * position for position in some) for some in (flat, positions))
+        return sign * max(bottom + FAR_FACTOR * span, edge + FAR_FACTOR // 2 * span)
     for sign in open_sides:
         if (index == 0 and sign < 0) or (index == len(positions) - 1 and sign > 0):
             return best.position + sign * _stride(samples, best, -sign, step)
@@ -338,14 +338,6 @@ def _next_position(samples: list[Sample], best: Sample, open_sides: list[int], s
         return round((best.position + positions[index + sign]) / 2)
     edge = positions[-1] if sign > 0 else positions[0]
     return edge + sign * max(2 * step, abs(edge - best.position))
-
-
-def _far_ends(
-    positions: Sequence[Position], flat: AbstractSet[Position], sign: int
-) -> tuple[tuple[Position, int], tuple[Position, int]]:
-    """Return the end of a flat bottom, and that of all frames, each with the number of its spans to go beyond it."""
-    end, edge = (max(flat), positions[-1]) if sign > 0 else (min(flat), positions[0])
-    return (end, FAR_FACTOR), (edge, FAR_FACTOR // 2)
 
 
 def _stride(samples: list[Sample], best: Sample, behind: int, step: int) -> int:

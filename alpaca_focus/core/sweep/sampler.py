@@ -54,7 +54,7 @@ class Sampler:
         self.trusts_backlash = True
         self.seen_step_size_factor = 1.0
         if settings.known is not None:
-            self.measured_slope(math.sqrt(settings.known.slope_in * settings.known.slope_out))
+            self.note_slope(math.sqrt(settings.known.slope_in * settings.known.slope_out))
         self._exposure = settings.exposure
         self._exposure_changed = False
         self._first = 0
@@ -76,7 +76,7 @@ class Sampler:
         """Full width of the critical focus zone, with the step size that frames have shown."""
         return self.settings.critical_focus_zone_steps / self.step_size_factor
 
-    def measured_slope(self, slope_per_step: float) -> None:
+    def note_slope(self, slope_per_step: float) -> None:
         """Note the slope that the frames show, which rules over the step size (decision 0029)."""
         if self.settings.slope_per_step is not None:
             self.seen_step_size_factor = slope_per_step / self.settings.slope_per_step
